@@ -1,0 +1,30 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Filters that turn the catalogue into a slot's files, units, checks, backends and routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.greenroom import bundle
+
+
+class FilterModule:
+    """The filters `bundle_*` and `edge_*`; each is a function of `module_utils/greenroom/bundle.py`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Names as templates use them."""
+        return {
+            "bundle_trees": bundle.trees,
+            "bundle_files": bundle.files,
+            "bundle_volumes": bundle.volumes,
+            "bundle_units": bundle.units,
+            "bundle_ready_checks": bundle.ready_checks,
+            "bundle_live_only": bundle.live_only,
+            "bundle_live_only_units": bundle.live_only_units,
+            "bundle_unit_name": bundle.unit_name,
+            "smoke_checks": bundle.smoke_checks,
+            "edge_backends": bundle.edge_backends,
+            "edge_routes": bundle.edge_routes,
+        }

@@ -1,0 +1,12 @@
+"""What all tests share: the project's own modules under the names by which Ansible imports them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import ansible.module_utils
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Ansible finds the project's module_utils by its configuration; plain Python finds them on the package's path.
+ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
