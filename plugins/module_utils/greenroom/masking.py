@@ -1,0 +1,47 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Keep secrets out of what is shown."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Iterable
+from urllib.parse import quote, quote_plus
+
+SHORTEST = 4
+"""Shorter values are not masked: they would blacken half of any text, and are no secrets."""
+
+# Values that servers answer with and nobody should find in a log, known by their name only.
+_NAMED = re.compile(
+    r"""((?:password|passwd|secret|token|cookie|authorization|api_?key|session_id)[\w-]*["']?\s*[:=]\s*)"""
+    r"""("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s&;,<>"']+)""",
+    re.IGNORECASE,
+)
+
+
+class Mask:
+    """A set of secrets, and the means to blacken them in a text, in the forms in which they travel."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._forms: set[str] = set()
+        for secret in secrets:
+            self.add(secret)
+
+    def add(self, secret: str) -> None:
+        """Mask `secret` from now on; very short ones are ignored."""
+        if len(secret) >= SHORTEST:
+            self._forms |= {
+                secret,
+                quote(secret, safe=""),
+                quote_plus(secret),
+                html.escape(secret),
+                json.dumps(secret)[1:-1],
+            }
+
+    def clean(self, text: str) -> str:
+        """Return `text` with all secrets masked, and with what names itself a password, token or cookie."""
+        for form in sorted(self._forms, key=len, reverse=True):
+            text = text.replace(form, "***")
+        return _NAMED.sub(r"\1***", text)

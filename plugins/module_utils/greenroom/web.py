@@ -1,0 +1,233 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""HTTP requests that end by a deadline whatever the other side does.
+
+A socket's own timeout starts anew with each byte, so a server that drips one byte a second holds a client for ever.
+Here each read and write waits no longer than what is left of one deadline. Standard library only: this runs on hosts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import io
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlsplit
+
+BODY_LIMIT = 8 * 1024 * 1024
+"""Bytes of an answer that are read; a longer one is an error, not a full memory."""
+
+
+class WebError(Exception):
+    """A request without an answer; the text is one short line that says why."""
+
+
+class Deadline:
+    """A moment (monotonic clock) by which something must have ended."""
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        """Set the deadline `seconds` from now."""
+        self._clock = clock
+        self._at = clock() + seconds
+
+    def left(self) -> float:
+        """Return the seconds left, 0 when it has passed."""
+        return max(0.0, self._at - self._clock())
+
+    def earlier(self, seconds: float) -> Deadline:
+        """Return the deadline `seconds` from now, or this one where that is sooner."""
+        return Deadline(min(seconds, self.left()), self._clock)
+
+    def before(self, seconds: float) -> Deadline:
+        """Return the deadline that lies `seconds` before this one."""
+        return Deadline(self.left() - seconds, self._clock)
+
+    def wait(self) -> float:
+        """Return the seconds left for one blocking call; raises TimeoutError when there are none."""
+        left = self.left()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a server said: `status`, `headers` (case-insensitive, with repeats), `body` (bytes), and the `url` asked."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+    url: str
+
+    @property
+    def text(self) -> str:
+        """The body as text, in the charset that the answer names, or UTF-8; undecodable bytes are replaced."""
+        charset = self.headers.get_content_charset() or "utf-8"
+        try:
+            return self.body.decode(charset, "replace")
+        except LookupError:
+            return self.body.decode("utf-8", "replace")
+
+    def header(self, name: str) -> str | None:
+        """Return a header's value (repeats joined by a comma), None when it is not there."""
+        values = self.headers.get_all(name)
+        return None if values is None else ", ".join(values)
+
+
+@dataclass(frozen=True)
+class Network:
+    """How servers are reached: `resolve` maps names to addresses, `ca_file` holds the trusted CAs (default: system's)."""
+
+    resolve: Mapping[str, str] = field(default_factory=dict)
+    ca_file: str | None = None
+
+
+class _TimedReader(io.RawIOBase):
+    """The reading end of a socket, bound to a deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        self._sock.settimeout(self._deadline.wait())
+        return self._sock.recv_into(buffer)
+
+
+class _TimedSocket:
+    """What http.client needs of a socket, bound to a deadline."""
+
+    def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self._sock = sock
+        self._deadline = deadline
+
+    def sendall(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            self._sock.settimeout(self._deadline.wait())
+            view = view[self._sock.send(view) :]
+
+    def makefile(self, *_args: Any, **_kwargs: Any) -> io.BufferedReader:
+        return io.BufferedReader(_TimedReader(self._sock, self._deadline))
+
+    def close(self) -> None:
+        self._sock.close()
+
+
+def _addresses(host: str, port: int, network: Network, deadline: Deadline) -> list[Any]:
+    """Look `host` up. In a thread of its own: the resolver knows no timeout."""
+    found: list[Any] = []
+    failed: list[Exception] = []
+
+    def look_up() -> None:
+        try:
+            found.extend(socket.getaddrinfo(network.resolve.get(host, host), port, type=socket.SOCK_STREAM))
+        except (OSError, UnicodeError) as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=look_up, daemon=True)
+    thread.start()
+    thread.join(deadline.wait())
+    if thread.is_alive():
+        raise WebError(f"the name {host} was not resolved in time")
+    if failed:
+        raise WebError(f"the name {host} does not resolve")
+    return found
+
+
+def connect(host: str, port: int, network: Network, deadline: Deadline) -> socket.socket:
+    """Open a TCP connection to `host`; its addresses are tried in turn. Raises WebError or TimeoutError."""
+    last = WebError(f"the name {host} has no address")
+    for family, kind, protocol, _name, address in _addresses(host, port, network, deadline):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(deadline.wait())
+            sock.connect(address)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            return sock
+        except TimeoutError:
+            sock.close()
+            raise
+        except OSError as error:
+            sock.close()
+            last = WebError(f"{address[0]} port {port}: {error.strerror or error}")
+    raise last
+
+
+@lru_cache(maxsize=8)
+def _context(ca_file: str | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise WebError(f"CA file {ca_file}: {error.strerror or error}") from error
+
+
+def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline) -> ssl.SSLSocket:
+    """Shake hands as `host` (SNI and verification). Raises WebError, TimeoutError; the socket is closed then."""
+    try:
+        sock.settimeout(deadline.wait())
+        return _context(network.ca_file).wrap_socket(sock, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        sock.close()
+        raise WebError(f"certificate of {host} not accepted: {error.verify_message}") from error
+    except ssl.SSLError as error:
+        sock.close()
+        raise WebError(f"TLS with {host} failed: {error.reason or error}") from error
+    except (OSError, WebError):
+        sock.close()
+        raise
+
+
+def request(
+    method: str,
+    url: str,
+    headers: Mapping[str, str],
+    body: bytes | None,
+    network: Network,
+    deadline: Deadline,
+) -> Answer:
+    """Send one request on a connection of its own and read the whole answer; redirects are answers.
+
+    Raises WebError when there is none by the deadline, or none at all.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise WebError(f"not an http address: {url}")
+    if parts.username is not None:
+        raise WebError("an address must not carry credentials")
+    started = time.monotonic()
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    connection = http.client.HTTPConnection(parts.hostname, parts.port)
+    try:
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        sock = connect(parts.hostname, port, network, deadline)
+        if parts.scheme == "https":
+            sock = encrypt(sock, parts.hostname, network, deadline)
+        connection.sock = _TimedSocket(sock, deadline)
+        connection.request(method, target, body, {"Host": parts.netloc, "Connection": "close", **headers})
+        response = connection.getresponse()
+        content = response.read(BODY_LIMIT + 1)
+    except TimeoutError as error:
+        raise WebError(f"no full answer within {time.monotonic() - started:.1f} s") from error
+    except (http.client.HTTPException, OSError, ValueError) as error:
+        raise WebError(f"{type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+    if len(content) > BODY_LIMIT:
+        raise WebError(f"answer longer than {BODY_LIMIT} bytes")
+    return Answer(response.status, response.headers, content, url)
+
+
+def days_left(sock: ssl.SSLSocket) -> float:
+    """Return for how many days the peer's (verified) certificate is still valid."""
+    certificate = sock.getpeercert() or {}
+    return (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86400
