@@ -1,0 +1,28 @@
+"""What Prometheus reads."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from .settings import Settings
+
+
+class Metrics:
+    """One process's metrics, in a registry of their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.requests = Counter(
+            "portal_requests", "Answers given", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "portal_request_seconds", "Time to answer, in seconds", ["route"], registry=self.registry
+        )
+        self.orders = Counter("portal_orders", "Orders written", registry=self.registry)
+        Gauge(
+            "portal_build_info",
+            "Always 1; what runs is in the labels",
+            ["version", "release", "slot", "environment"],
+            registry=self.registry,
+        ).labels(settings.version, settings.release, settings.slot, settings.environment).set(1)

@@ -1,0 +1,222 @@
+"""What people see."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import logging
+import uuid
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse, Response
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from .kratos import FlowGone, Kratos, KratosDown, Session
+from .orders import ITEMS, Orders
+from .settings import Settings
+
+router = APIRouter()
+logger = logging.getLogger("portal.pages")
+
+FLOWS = {
+    "login": "Log in",
+    "registration": "Create your account",
+    "verification": "Verify your address",
+    "recovery": "Recover your account",
+    "settings": "Account settings",
+}
+
+
+def cookie(request: Request) -> str:
+    """Return the browser's cookies as they came."""
+    return request.headers.get("cookie", "")
+
+
+def find_session(request: Request) -> Session | None:
+    """Return who is logged in."""
+    kratos: Kratos = request.app.state.kratos
+    return kratos.session(cookie(request))
+
+
+def need_session(request: Request) -> Session:
+    """Return who is logged in, or end the request: a page leads to the login, anything else gets a 401."""
+    session = find_session(request)
+    if session is None:
+        if request.method == "GET" and wants_page(request):
+            raise HTTPException(HTTPStatus.SEE_OTHER, headers={"Location": "/self-service/login/browser"})
+        raise HTTPException(HTTPStatus.UNAUTHORIZED, "Log in first.")
+    return session
+
+
+Person = Annotated[Session, Depends(need_session)]
+
+
+def csrf_tokens(settings: Settings, session: Session) -> list[str]:
+    """Return the tokens that forms of this session may carry, the one to hand out first."""
+    return [
+        hmac.new(key.encode(), f"orders:{session.id}".encode(), hashlib.sha256).hexdigest()
+        for key in settings.csrf_keys
+    ]
+
+
+def need_csrf(request: Request, session: Person, csrf_token: Annotated[str, Form()] = "") -> None:
+    """End the request unless its form was made for this session."""
+    known = csrf_tokens(request.app.state.settings, session)
+    if not any(hmac.compare_digest(csrf_token.encode(), token.encode()) for token in known):
+        raise HTTPException(HTTPStatus.FORBIDDEN, "This form is not yours or too old: load the page again.")
+
+
+OwnForm = Depends(need_csrf)
+
+
+def wants_page(request: Request) -> bool:
+    """Tell a browser from a program."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
+    """Render a page; what it shows may differ for the next person, so nothing keeps it."""
+    if session := context.get("session"):
+        context["csrf_token"] = csrf_tokens(request.app.state.settings, session)[0]
+    response: Response = request.app.state.templates.TemplateResponse(request, template, context, status_code=status)
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+@router.get("/")
+def index(request: Request) -> Response:
+    """Show environment, slot, release and toggles; answers without database and Kratos, too."""
+    session, notice = None, ""
+    try:
+        session = find_session(request)
+    except KratosDown:
+        notice = "Signing in is not possible at the moment."
+    return page(request, "index.html", session=session, notice=notice)
+
+
+@router.get("/session")
+def session_state(request: Request) -> JSONResponse:
+    """Say who is logged in, and which slot found that out."""
+    settings: Settings = request.app.state.settings
+    session = find_session(request)
+    answer: dict[str, object] = {"authenticated": session is not None, "slot": settings.slot}
+    if session is not None:
+        answer |= {"email": session.email, "identity": session.identity, "verified": session.verified}
+    return JSONResponse(answer, headers={"Cache-Control": "no-store"})
+
+
+def show_flow(request: Request, flow: str = "") -> Response:
+    """Show one of Kratos' self-service flows; its forms go to Kratos itself."""
+    kratos: Kratos = request.app.state.kratos
+    kind = request.url.path.strip("/")
+    start = RedirectResponse(f"/self-service/{kind}/browser", HTTPStatus.SEE_OTHER)
+    if not flow:
+        return start
+    try:
+        found = kratos.flow(kind, flow, cookie(request))
+    except FlowGone:
+        return start
+    session = find_session(request)
+    return page(request, "flow.html", kind=kind, title=FLOWS[kind], flow=found, session=session)
+
+
+for kind in FLOWS:
+    router.add_api_route(f"/{kind}", show_flow, methods=["GET"], name=kind)
+
+
+@router.get("/error")
+def kratos_error(request: Request, id: str = "") -> Response:
+    """Show why Kratos ended a flow."""
+    kratos: Kratos = request.app.state.kratos
+    reason = kratos.error(id) if id else "Nothing more is known."
+    return page(request, "error.html", title="That did not work", reason=reason)
+
+
+@router.post("/logout", dependencies=[OwnForm])
+def logout(request: Request) -> Response:
+    """Send the browser to Kratos, which ends the session."""
+    kratos: Kratos = request.app.state.kratos
+    return RedirectResponse(kratos.logout_url(cookie(request)) or "/", HTTPStatus.SEE_OTHER)
+
+
+@router.get("/orders")
+def list_orders(request: Request, session: Person) -> Response:
+    """Show a person's orders, or list them for a program."""
+    orders: Orders = request.app.state.orders
+    found = orders.of(session.identity)
+    if not wants_page(request):
+        return JSONResponse({"orders": [{"id": str(order.id), "item": order.item} for order in found]})
+    return page(request, "orders.html", session=session, orders=found, items=ITEMS, notes=orders.notes)
+
+
+@router.post("/orders", dependencies=[OwnForm])
+def create_order(
+    request: Request,
+    session: Person,
+    item: Annotated[str, Form()],
+    quantity: Annotated[int, Form(ge=1, le=99)] = 1,
+    note: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    """Write an order."""
+    orders: Orders = request.app.state.orders
+    settings: Settings = request.app.state.settings
+    if item not in ITEMS:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"There is no such item. We have: {', '.join(ITEMS)}.")
+    identifier = orders.create(
+        session.identity, item, quantity if settings.options.features.new_checkout else 1, note.strip()
+    )
+    request.app.state.metrics.orders.inc()
+    request.state.log["order"] = str(identifier)
+    return RedirectResponse("/orders", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/orders/{identifier}/cancel", dependencies=[OwnForm])
+def cancel_order(request: Request, session: Person, identifier: uuid.UUID) -> Response:
+    """Remove an order."""
+    orders: Orders = request.app.state.orders
+    if not orders.cancel(session.identity, identifier):
+        raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such order.")
+    return RedirectResponse("/orders", HTTPStatus.SEE_OTHER)
+
+
+def handle_errors(app: FastAPI) -> None:
+    """Answer a person with a page and a program with JSON."""
+
+    def failure(request: Request, status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
+        if status < 400:
+            return Response(status_code=status, headers=headers)
+        if not wants_page(request):
+            return JSONResponse({"detail": reason}, status, headers)
+        response = page(request, "error.html", status, title=HTTPStatus(status).phrase, reason=reason)
+        response.headers.update(headers or {})
+        return response
+
+    def http(request: Request, error: Exception) -> Response:
+        assert isinstance(error, StarletteHTTPException)
+        headers = dict(error.headers) if error.headers else None
+        return failure(request, error.status_code, str(error.detail), headers)
+
+    def invalid(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        reason = "; ".join(f"{'.'.join(map(str, e['loc'][1:]))}: {e['msg']}" for e in error.errors())
+        return failure(request, 422, reason)
+
+    def kratos_down(request: Request, error: Exception) -> Response:
+        return unavailable(request, "Kratos", str(error), "Accounts are not reachable at the moment.")
+
+    def database_down(request: Request, error: Exception) -> Response:
+        return unavailable(request, "database", type(error).__name__, "Orders are not reachable at the moment.")
+
+    def unavailable(request: Request, part: str, reason: str, message: str) -> Response:
+        fields = {"request_id": request.state.request_id, "reason": reason}
+        logger.error("%s is down", part, extra={"fields": fields})
+        return failure(request, 503, message + " Try again in a moment.", {"Retry-After": "5"})
+
+    app.add_exception_handler(StarletteHTTPException, http)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(KratosDown, kratos_down)
+    app.add_exception_handler(SQLAlchemyError, database_down)

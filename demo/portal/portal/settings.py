@@ -1,0 +1,120 @@
+"""Everything the portal is told from outside: environment variables and one YAML file of options."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names it and never shows a value that may be secret."""
+
+
+class Features(BaseModel):
+    """Feature toggles."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    new_checkout: bool = Field(default=False, description="orders have a quantity")
+    test_endpoints: bool = Field(default=False, description="/slow and /ping for load tests")
+
+
+class Options(BaseModel):
+    """The file of options."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    features: Features = Features()
+    fault: Literal["none", "never_ready", "crash", "hang", "error_rate"] = Field(
+        default="none", description="for drills: how this release is broken"
+    )
+    error_percent: int = Field(default=50, ge=1, le=100, description="share of pages that fail under error_rate")
+
+    @classmethod
+    def read(cls, path: Path) -> Options:
+        """Read the file; a missing one means all defaults."""
+        if not path.exists():
+            return cls()
+        try:
+            return cls.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        except (OSError, yaml.YAMLError) as error:
+            raise SettingsError(f"{path}: {error}") from None
+        except ValidationError as error:
+            problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise SettingsError(f"{path}: {problems}") from None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One portal process."""
+
+    database_url: URL = field(repr=False)
+    csrf_keys: tuple[str, ...] = field(repr=False)
+    """Newest first: the first one signs, each one is accepted."""
+    kratos_url: str = "http://kratos:4433"
+    environment: str = "development"
+    slot: str = "none"
+    release: str = "unknown"
+    version: str = "1.1.0"
+    host: str = "0.0.0.0"
+    port: int = 8080
+    metrics_port: int = 8081
+    grace_seconds: int = 12
+    """How long a stop waits for requests in flight."""
+    options: Options = field(default_factory=Options)
+
+    @property
+    def order_notes(self) -> bool:
+        """Orders have a note since 1.1."""
+        return tuple(int(part) for part in self.version.split(".")[:2]) >= (1, 1)
+
+    @property
+    def schema_head(self) -> str:
+        """Newest migration that this version needs; migration ids sort."""
+        return "0002" if self.order_notes else "0001"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read the process's environment (or a mapping); raise SettingsError with the variable's name."""
+        env = os.environ if environment is None else environment
+
+        def required(name: str) -> str:
+            if not env.get(name):
+                raise SettingsError(f"environment variable {name} is missing")
+            return env[name]
+
+        def port(name: str, default: int) -> int:
+            try:
+                return int(env.get(name, default))
+            except ValueError:
+                raise SettingsError(f"environment variable {name} is not a port") from None
+
+        keys = tuple(key for key in required("PORTAL_CSRF_KEYS").split(",") if key)
+        if not keys or any(len(key) < 16 for key in keys):
+            raise SettingsError("environment variable PORTAL_CSRF_KEYS needs keys of 16 characters or more")
+        try:
+            # Operators and libpq say postgres://, SQLAlchemy wants to know the driver.
+            database_url = make_url(required("DATABASE_URL")).set(drivername="postgresql+psycopg")
+        except (ArgumentError, ValueError):
+            raise SettingsError("environment variable DATABASE_URL is not a database URL") from None
+        return cls(
+            database_url=database_url,
+            csrf_keys=keys,
+            kratos_url=env.get("KRATOS_PUBLIC_URL", cls.kratos_url).rstrip("/"),
+            environment=env.get("GREENROOM_ENVIRONMENT", cls.environment),
+            slot=env.get("GREENROOM_SLOT", cls.slot),
+            release=env.get("GREENROOM_RELEASE", cls.release),
+            version=env.get("PORTAL_VERSION", cls.version),
+            host=env.get("PORTAL_HOST", cls.host),
+            port=port("PORTAL_PORT", cls.port),
+            metrics_port=port("PORTAL_METRICS_PORT", cls.metrics_port),
+            options=Options.read(Path(env.get("PORTAL_CONFIG", "/etc/portal/portal.yml"))),
+        )
