@@ -1,0 +1,132 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""The catalogue: what `services/<name>/service.yml` says, with every default filled in.
+
+Reading never fails on wrong content: `service_schema` reports it, with file and key, before any host is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+SLOTS = ("blue", "green")
+# A container's port 4433 is published as 14433 in blue and 24433 in green, unless the service names blue's port.
+BLUE_OFFSET = 10000
+GREEN_OFFSET = 10000
+SECRET_KINDS = ("login", "ring", "value")
+DEFAULTS: dict[str, Any] = {
+    "image": "",
+    "group": "app",
+    "activation": "always",
+    "command": [],
+    "user": 1000,
+    "memory": "256M",
+    "stop_timeout": 15,
+    "ports": {},
+    "database": None,
+    "migrate": [],
+    "secrets": {},
+    "environment": {},
+    "config_path": None,
+    "config_of": None,
+    "health": None,
+    "metrics": None,
+    "routes": [],
+    "sends_mail": False,
+}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    """Return `value` when it is a mapping, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> list[Any]:
+    """Return `value` when it is a list, else an empty one."""
+    return list(value) if isinstance(value, list) else []
+
+
+def host_ports(port: Mapping[str, Any]) -> dict[str, int]:
+    """Return the published port of each slot: {blue: int, green: int}; empty when there is no usable number."""
+    container, blue = port.get("container"), port.get("host")
+    if blue is None and isinstance(container, int):
+        blue = container + BLUE_OFFSET
+    return {"blue": blue, "green": blue + GREEN_OFFSET} if isinstance(blue, int) else {}
+
+
+def _port(raw: object) -> dict[str, Any]:
+    port = _mapping(raw)
+    sources = _list(port.get("from"))
+    return {
+        "container": port.get("container"),
+        "from": sources,
+        "host": host_ports(port),
+        # A port that nobody else may reach is not even offered to the network.
+        "bind": "0.0.0.0" if sources else "127.0.0.1",
+    }
+
+
+def _secret(raw: object, service: str) -> dict[str, Any]:
+    secret = _mapping(raw)
+    kind = next((kind for kind in SECRET_KINDS if kind in secret), None)
+    return {"kind": kind, "name": secret.get(kind) if kind else None, "owner": secret.get("of") or service}
+
+
+def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    route = _mapping(raw)
+    offered = next((name for name, port in ports.items() if "edge" in port["from"]), None)
+    return {
+        "path": route.get("path"),
+        "port": route.get("port", offered),
+        "limit": route.get("limit", "default"),
+        "auth": route.get("auth", True),
+    }
+
+
+def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
+    """Return service `name` with all defaults filled in.
+
+    `raw` is the content of service.yml (anything; wrong parts are left out), `folder` the service's absolute path.
+    Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
+    `routes[]` = {path, port, limit, auth}.
+    """
+    given = _mapping(raw)
+    service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
+    ports = {port: _port(value) for port, value in _mapping(service["ports"]).items()}
+    config_of = service["config_of"] or name
+    return service | {
+        "name": name,
+        "folder": folder,
+        "ports": ports,
+        "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
+        "environment": dict(_mapping(service["environment"])),
+        "routes": [_route(route, ports) for route in _list(service["routes"])],
+        "config_of": config_of,
+        "has_config": os.path.isdir(os.path.join(os.path.dirname(folder), str(config_of), "config")),
+        "checks": [],
+    }
+
+
+def folders(services_path: str) -> dict[str, str]:
+    """Return {service: absolute folder} of every folder below `services_path` that has a service.yml."""
+    if not os.path.isdir(services_path):
+        return {}
+    found = {entry.name: os.path.abspath(entry.path) for entry in os.scandir(services_path) if entry.is_dir()}
+    return {name: found[name] for name in sorted(found) if os.path.isfile(os.path.join(found[name], "service.yml"))}
+
+
+def load(services_path: str, read: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
+    """Return the catalogue below `services_path` as {name: normalised service}.
+
+    `read` loads one YAML file by its absolute path and raises, naming the file, when it can't be parsed.
+    """
+    catalogue = {}
+    for name, folder in folders(services_path).items():
+        catalogue[name] = normalise(name, read(os.path.join(folder, "service.yml")), folder)
+        checks = os.path.join(folder, "checks.yml")
+        if os.path.isfile(checks):
+            catalogue[name]["checks"] = _list(read(checks))
+    return catalogue

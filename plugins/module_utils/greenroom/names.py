@@ -1,0 +1,24 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""Names: the right one beside a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the candidate most like `name` (difflib ratio of at least `cutoff`), or None."""
+    found = difflib.get_close_matches(name, sorted(candidates), n=1, cutoff=cutoff)
+    return found[0] if found else None
+
+
+def suggestion(name: str, candidates: Iterable[str]) -> str:
+    """Return `; did you mean "x"?` for the nearest candidate, or what there is to choose from."""
+    choice = sorted(candidates)
+    best = nearest(name, choice)
+    if best is not None:
+        return f'; did you mean "{best}"?'
+    return f"; known: {', '.join(choice)}" if choice else ""

@@ -1,0 +1,80 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What each part of an environment needs to know of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from .catalogue import SLOTS
+
+Service = Mapping[str, Any]
+Catalogue = Mapping[str, Service]
+CA_IN_CONTAINER = "/etc/greenroom/ca.crt"
+
+
+def secret_path(secret: Mapping[str, Any], slot: str) -> str:
+    """Return the path of a service's secret below `<environment>/`; a login has one for each slot."""
+    return f"{secret['owner']}/{secret['kind']}/{slot if secret['kind'] == 'login' else secret['name']}"
+
+
+def secret_paths(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[str]:
+    """Return the paths of all services' secrets below `<environment>/`, sorted."""
+    secrets = [secret for service in catalogue.values() for secret in service["secrets"].values()]
+    return sorted({secret_path(secret, slot) for secret in secrets for slot in slots})
+
+
+def database_url(database: str, slot: str, password: str, host: str, port: int = 5432) -> str:
+    """Return the address of `database` for the login of `slot`, with a checked certificate."""
+    login = f"{quote(f'{database}_{slot}', safe='')}:{quote(password, safe='')}"
+    return f"postgres://{login}@{host}:{port}/{quote(database, safe='')}?sslmode=verify-full&sslrootcert={CA_IN_CONTAINER}"
+
+
+def secret_environment(service: Service, slot: str, values: Mapping[str, Any], host: str, port: int = 5432) -> dict[str, str]:
+    """Return {variable: value} of a service's secrets in `slot`.
+
+    `values` are the run's secrets by path; `host` and `port` are the database's, as containers reach it.
+    """
+    result = {}
+    for variable, secret in service["secrets"].items():
+        content = values[secret_path(secret, slot)]
+        if secret["kind"] == "login":
+            result[variable] = database_url(secret["name"], slot, content["password"], host, port)
+        else:
+            result[variable] = content["values" if secret["kind"] == "ring" else "value"]
+    return result
+
+
+def firewall_matrix(catalogue: Catalogue, groups: Iterable[str]) -> list[dict[str, Any]]:
+    """Return what may reach a host that is in `groups`: [{service, name, slot, port, proto, from: [group]}].
+
+    `port` is the published one; ports that are offered to nobody are left out.
+    """
+    mine = set(groups)
+    return [
+        {"service": service["name"], "name": name, "slot": slot, "port": number, "proto": "tcp", "from": list(port["from"])}
+        for service in catalogue.values()
+        if service["group"] in mine
+        for name, port in service["ports"].items()
+        if port["from"]
+        for slot, number in port["host"].items()
+    ]
+
+
+def metrics_targets(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[dict[str, Any]]:
+    """Return the metrics that ops may read: [{service, slot, group, port, path}] with the published port."""
+    return [
+        {
+            "service": service["name"],
+            "slot": slot,
+            "group": service["group"],
+            "port": service["ports"][service["metrics"]["port"]]["host"][slot],
+            "path": service["metrics"]["path"],
+        }
+        for service in catalogue.values()
+        if service["metrics"] and "ops" in service["ports"][service["metrics"]["port"]]["from"]
+        for slot in slots
+    ]

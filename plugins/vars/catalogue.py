@@ -1,0 +1,64 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: catalogue
+short_description: All services as one variable
+description:
+  - Gives every host the variables C(catalogue), a dictionary of all services below the services folder with every default
+    filled in, and C(catalogue_path), the folder.
+  - Templates in a service are rendered where they are used, with that host's variables.
+  - Is enabled in ansible.cfg (C(vars_plugins_enabled)).
+  - Is not part of what C(ansible-inventory) exports, because a copy in somebody's database would outlive a change of the files.
+options:
+  stage:
+    description: When the plugin runs; C(all) adds the variables to the output of C(ansible-inventory).
+    type: str
+    default: task
+    choices: [all, inventory, task]
+    env:
+      - name: GREENROOM_CATALOGUE_STAGE
+  services_path:
+    description: The folder that holds one folder for each service. The default is C(services) in the checkout.
+    type: path
+    env:
+      - name: GREENROOM_SERVICES
+    ini:
+      - section: greenroom
+        key: services_path
+"""
+
+from pathlib import Path
+from typing import Any
+
+import ansible.module_utils
+from ansible.plugins.vars import BaseVarsPlugin
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Ansible finds the checkout's module_utils for modules only. Vars plugins are loaded before all others, so that this
+# line makes `ansible.module_utils.greenroom` importable for the action, filter and lookup plugins, too.
+ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
+
+CACHE: dict[str, dict[str, Any]] = {}
+
+
+class VarsModule(BaseVarsPlugin):
+    """The variables `catalogue` and `catalogue_path` for the group `all`."""
+
+    REQUIRES_ENABLED = True
+    is_stateless = True
+
+    def get_vars(self, loader: Any, path: str, entities: Any, cache: bool = True) -> dict[str, Any]:
+        """Return the variables when the group `all` is among `entities`; the files are read once for each process."""
+        wanted = entities if isinstance(entities, list) else [entities]
+        if not any(entity.name == "all" for entity in wanted):
+            return {}
+        from ansible.module_utils.greenroom.catalogue import load
+
+        services = str(self.get_option("services_path") or PROJECT / "services")
+        if services not in CACHE:
+            catalogue = load(services, lambda file: loader.load_from_file(file, unsafe=True, trusted_as_template=True))
+            CACHE[services] = {"catalogue": catalogue, "catalogue_path": services}
+        return CACHE[services]
