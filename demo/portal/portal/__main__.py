@@ -8,8 +8,8 @@ from types import FrameType
 
 
 def leave(number: int, frame: FrameType | None) -> None:
-    """End at once: nothing is being served yet."""
-    sys.exit(128 + number)
+    """End: nothing is being served, not yet or (uvicorn raises the signal once more when it is done) no longer."""
+    sys.exit(0)
 
 
 def main(arguments: list[str]) -> int:

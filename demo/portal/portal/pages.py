@@ -55,22 +55,25 @@ def need_session(request: Request) -> Session:
 Person = Annotated[Session, Depends(need_session)]
 
 
-def csrf_tokens(settings: Settings, session: Session) -> list[str]:
-    """Return the tokens that forms of this session may carry, the one to hand out first."""
+def form_tokens(settings: Settings, session: Session) -> list[str]:
+    """Return the tokens that forms of this session may carry, the one to hand out first.
+
+    Other sites can't know them: they are what protects against forged requests. Kratos' forms have their own.
+    """
     return [
         hmac.new(key.encode(), f"orders:{session.id}".encode(), hashlib.sha256).hexdigest()
         for key in settings.csrf_keys
     ]
 
 
-def need_csrf(request: Request, session: Person, csrf_token: Annotated[str, Form()] = "") -> None:
+def need_own_form(request: Request, session: Person, form_token: Annotated[str, Form()] = "") -> None:
     """End the request unless its form was made for this session."""
-    known = csrf_tokens(request.app.state.settings, session)
-    if not any(hmac.compare_digest(csrf_token.encode(), token.encode()) for token in known):
+    known = form_tokens(request.app.state.settings, session)
+    if not any(hmac.compare_digest(form_token.encode(), token.encode()) for token in known):
         raise HTTPException(HTTPStatus.FORBIDDEN, "This form is not yours or too old: load the page again.")
 
 
-OwnForm = Depends(need_csrf)
+OwnForm = Depends(need_own_form)
 
 
 def wants_page(request: Request) -> bool:
@@ -81,7 +84,7 @@ def wants_page(request: Request) -> bool:
 def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
     """Render a page; what it shows may differ for the next person, so nothing keeps it."""
     if session := context.get("session"):
-        context["csrf_token"] = csrf_tokens(request.app.state.settings, session)[0]
+        context["form_token"] = form_tokens(request.app.state.settings, session)[0]
     response: Response = request.app.state.templates.TemplateResponse(request, template, context, status_code=status)
     response.headers["Cache-Control"] = "no-store"
     return response
