@@ -1,5 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
+"""The module smoke_check; its documentation is data below."""
+
 from __future__ import annotations
 
 DOCUMENTATION = r"""
@@ -7,11 +9,15 @@ module: smoke_check
 short_description: Ask an environment questions as its users would
 version_added: "1.0.0"
 description:
-  - Runs a list of checks (HTTP in one or several steps, TCP, TLS) side by side and is done by one deadline, whatever the servers do.
+  - Runs a list of checks (HTTP in one or several steps, TCP, TLS) side by side and is done by one deadline,
+    whatever the servers do.
   - Each verdict says what was expected and what came. The module fails when a check fails.
-  - Strings may hold C(${name}), a variable that an earlier step captured or that O(variables) or O(secret_variables) give.
-    C(${run}) is there always, eight random hexadecimal digits, new for each try of a check, for addresses that nobody used before.
-  - Cookies are kept within a check. Redirects are answers like any other, and followed only by a step that says O(checks[].follow).
+  - Strings may hold C(${name}), a variable that an earlier step captured or that O(variables) or
+    O(secret_variables) give.
+    C(${run}) is there always, eight random hexadecimal digits, new for each try of a check, for addresses that
+    nobody used before.
+  - Cookies are kept within a check. Redirects are answers like any other, and followed only by a step that says
+    O(checks[].follow).
 author: Greenroom developers
 options:
   checks:
@@ -49,7 +55,9 @@ options:
             type: int
             default: 0
       steps:
-        description: The steps of a check, in turn. A failed one ends the check, except for steps with O(checks[].steps[].always).
+        description:
+          - The steps of a check, in turn. A failed one ends the check, except for steps with
+            O(checks[].steps[].always).
         type: list
         elements: dict
         suboptions: &step
@@ -83,7 +91,9 @@ options:
                 type: list
                 elements: int
               headers:
-                description: Headers of the answer. A text must be equal; V(true) wants the header to be there, V(false) or null not to.
+                description:
+                  - Headers of the answer. A text must be equal; V(true) wants the header to be there, V(false) or
+                    null not to.
                 type: dict
               contains:
                 description: Text or texts that the body holds.
@@ -96,7 +106,8 @@ options:
                 type: raw
               json:
                 description:
-                  - Values of a JSON body by path. A path is made of C(key), C([0]), C(["a.b"]) and C([name=value]), the first item of a list
+                  - Values of a JSON body by path. A path is made of C(key), C([0]), C(["a.b"]) and C([name=value]),
+                    the first item of a list
                     whose C(name), itself a path, equals C(value).
                 type: dict
           follow: &follow
@@ -105,8 +116,10 @@ options:
             default: false
           capture: &capture
             description:
-              - Variables to take out of the answer, each a dictionary with one of C(json) (path), C(header), C(cookie), C(input) (name of an HTML input),
-                C(form) (id or name of an HTML form, empty for the first; gives its action as an absolute address), and C(regex) (its first group, in the
+              - Variables to take out of the answer, each a dictionary with one of C(json) (path), C(header),
+                C(cookie), C(input) (name of an HTML input),
+                C(form) (id or name of an HTML form, empty for the first; gives its action as an absolute address),
+                and C(regex) (its first group, in the
                 body or in what the other one gave). C(unescape) decodes HTML entities.
             type: dict
           timeout: &timeout
@@ -130,7 +143,9 @@ options:
             description: In place of O(defaults.expect_slot); an empty one expects none.
             type: str
           always:
-            description: Whether the step also runs after an earlier one failed, to clean up. Some of the deadline is kept for it.
+            description:
+              - Whether the step also runs after an earlier one failed, to clean up. Some of the deadline is kept
+                for it.
             type: bool
             default: false
       url: *url
@@ -155,7 +170,8 @@ options:
     suboptions:
       url:
         description:
-          - The environment's front door. Relative addresses start here. O(defaults.headers), credentials and O(defaults.expect_slot) then
+          - The environment's front door. Relative addresses start here. O(defaults.headers), credentials and
+            O(defaults.expect_slot) then
             belong to requests to this host only; without it, to all requests.
         type: str
         default: ""
@@ -167,7 +183,8 @@ options:
         description: CA certificates to trust, in place of the system's.
         type: path
       resolve:
-        description: Addresses of names, in place of what a name server says. Certificates are still checked for the name.
+        description:
+          - Addresses of names, in place of what a name server says. Certificates are still checked for the name.
         type: dict
         default: {}
       timeout:

@@ -17,7 +17,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from . import web
-from .smoke_attempt import PAUSES, VARIABLE, Attempt, Failure, Settings, listed, steps_of
+from .expectations import listed
+from .smoke_attempt import PAUSES, VARIABLE, Attempt, Settings, UnmetError, steps_of
 
 TYPES = ("http", "tcp", "tls")
 TEXT_LIMIT = 200
@@ -124,12 +125,13 @@ def run(checks: Sequence[Mapping[str, Any]], settings: Settings) -> list[Verdict
     for thread in threads:
         thread.join(outer.left())
     spent = round(time.monotonic() - started, 3)
-    results = []
-    for check, verdict in zip(checks, list(verdicts), strict=True):
-        if check.get("mutates") and not settings.mutating:
-            verdict = Verdict(check["name"], True, "", "skipped: it mutates", 0.0, skipped=True)
-        results.append(verdict or Verdict(check["name"], False, "a verdict", "none by the deadline", spent))
-    return results
+    missing = [
+        Verdict(check["name"], True, "", "skipped: it mutates", 0.0, skipped=True)
+        if check.get("mutates") and not settings.mutating
+        else Verdict(check["name"], False, "a verdict", "none by the deadline", spent)
+        for check in checks
+    ]
+    return [verdict or otherwise for verdict, otherwise in zip(list(verdicts), missing, strict=True)]
 
 
 def _persevere(
@@ -160,7 +162,7 @@ def _attempt(check: Mapping[str, Any], settings: Settings, deadline: web.Deadlin
     expected, ok = "", True
     try:
         got = attempt.run(check)
-    except Failure as failure:
+    except UnmetError as failure:
         expected, got, ok = failure.expected, failure.got, False
     except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
         # A check that nobody foresaw must end as a verdict, too, not as a thread that died.

@@ -13,22 +13,24 @@ import secrets
 import time
 import urllib.request
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from . import web
-from .captures import CaptureError, capture, json_path
+from .captures import CaptureError, capture
+from .expectations import differences, short
 from .masking import Mask
 
 SLOT_HEADER = "X-Greenroom-Slot"
 REDIRECT_LIMIT = 10
+REDIRECTS = (301, 302, 303, 307, 308)
 PAUSES = (0.3, 0.5, 1.0, 2.0, 3.0)
 """Seconds between tries; the last one repeats."""
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
-class Failure(Exception):
+class UnmetError(Exception):
     """A check that did not see what it wanted: what it `expected` and what it `got`."""
 
     def __init__(self, expected: str, got: str) -> None:
@@ -58,27 +60,21 @@ class Settings:
 
 
 def steps_of(check: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the steps of a check; one without any is a step itself."""
     return list(check.get("steps") or [check])
-
-
-def listed(value: Any) -> list[Any]:
-    """Take one value, a list of them or None as a list."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def substitute(value: Any, variables: Mapping[str, str], escape: bool = False) -> Any:
     """Put variables in the place of `${name}` in all strings within `value`; `escape` makes them literal in a regex.
 
-    Raises Failure when there is no such variable.
+    Raises UnmetError when there is no such variable.
     """
     if isinstance(value, str):
 
         def replace(match: re.Match[str]) -> str:
             name = match.group(1)
             if name not in variables:
-                raise Failure(f"a value for ${{{name}}}", "no such variable: nothing captured it")
+                raise UnmetError(f"a value for ${{{name}}}", "no such variable: nothing captured it")
             return re.escape(variables[name]) if escape else variables[name]
 
         return VARIABLE.sub(replace, value)
@@ -87,6 +83,15 @@ def substitute(value: Any, variables: Mapping[str, str], escape: bool = False) -
     if isinstance(value, (list, tuple)):
         return [substitute(item, variables, escape) for item in value]
     return value
+
+
+def redirected(request: web.Request, status: int, location: str) -> web.Request:
+    """Return the request that follows a redirect: a GET without content, except that 307 and 308 keep both."""
+    url = urljoin(request.url, location)
+    if status in (307, 308) or request.method in ("GET", "HEAD"):
+        return replace(request, url=url)
+    headers = {name: value for name, value in request.headers.items() if name != "Content-Type"}
+    return web.Request("GET", url, headers)
 
 
 class Attempt:
@@ -102,14 +107,14 @@ class Attempt:
         self.front = urlsplit(settings.url).hostname
 
     def run(self, check: Mapping[str, Any]) -> str:
-        """Run the check; returns what it got, raises Failure."""
+        """Run the check; returns what it got, raises UnmetError."""
         kind = check.get("type") or "http"
         try:
             if kind == "tcp":
                 return self._tcp(check)
             return self._tls(check) if kind == "tls" else self._http(check)
         except web.WebError as error:
-            raise Failure("a connection" if kind == "tcp" else "an answer", str(error)) from error
+            raise UnmetError("a connection" if kind == "tcp" else "an answer", str(error)) from error
 
     def _limit(self, step: Mapping[str, Any]) -> web.Deadline:
         return self.deadline.earlier(float(step.get("timeout") or self.settings.timeout))
@@ -119,7 +124,7 @@ class Attempt:
         try:
             web.connect(host, port, self.network, self._limit(check)).close()
         except TimeoutError as error:
-            raise Failure("a connection", f"none to {host} port {port} in time") from error
+            raise UnmetError("a connection", f"none to {host} port {port} in time") from error
         return f"connected to {host} port {port}"
 
     def _tls(self, check: Mapping[str, Any]) -> str:
@@ -130,10 +135,10 @@ class Attempt:
             with web.encrypt(raw, host, self.network, limit) as sock:
                 days = web.days_left(sock)
         except TimeoutError as error:
-            raise Failure("a TLS handshake", f"none with {host} port {port} in time") from error
+            raise UnmetError("a TLS handshake", f"none with {host} port {port} in time") from error
         wanted = int((check.get("tls") or {}).get("min_days") or 0)
         if days < wanted:
-            raise Failure(f"a certificate valid for {wanted} days or more", f"{days:.1f} days left")
+            raise UnmetError(f"a certificate valid for {wanted} days or more", f"{days:.1f} days left")
         return f"certificate of {host} valid for {days:.1f} days"
 
     def _http(self, check: Mapping[str, Any]) -> str:
@@ -143,7 +148,7 @@ class Attempt:
         if any(step.get("always") for step in steps):
             # Cleaning up needs time of its own: a step that hangs must not take it.
             self.deadline = deadline.before(min(5.0, deadline.left() / 4))
-        failure: Failure | None = None
+        failure: UnmetError | None = None
         got = ""
         for number, step in enumerate(steps, 1):
             if step.get("always"):
@@ -152,11 +157,11 @@ class Attempt:
                 continue
             try:
                 got = self._step(step)
-            except (Failure, web.WebError) as error:
+            except (UnmetError, web.WebError) as error:
                 if failure is None:
                     label = f"step {number} ({step.get('name') or step['url']}): " if len(steps) > 1 else ""
-                    expected = error.expected if isinstance(error, Failure) else "an answer"
-                    failure = Failure(expected, label + (error.got if isinstance(error, Failure) else str(error)))
+                    expected = error.expected if isinstance(error, UnmetError) else "an answer"
+                    failure = UnmetError(expected, label + (error.got if isinstance(error, UnmetError) else str(error)))
         if failure:
             raise failure
         return got
@@ -171,7 +176,7 @@ class Attempt:
                 self._expect(step, answer)
                 self._capture(step, answer)
                 return f"status {answer.status}"
-            except (Failure, web.WebError):
+            except (UnmetError, web.WebError):
                 pause = PAUSES[min(tries, len(PAUSES) - 1)]
                 if patience.left() <= pause:
                     raise
@@ -192,56 +197,47 @@ class Attempt:
             headers["Content-Type"] = "application/json"
         elif step.get("body") is not None:
             body = substitute(step["body"], self.variables).encode()
-        method = step.get("method") or ("GET" if body is None else "POST")
+        wanted = web.Request(step.get("method") or ("GET" if body is None else "POST"), url, headers, body)
         for _ in range(REDIRECT_LIMIT):
-            answer = self._request(method, url, headers, body, step, limit)
+            answer = self._send(wanted, step, limit)
             location = answer.header("Location")
-            if not step.get("follow") or answer.status not in (301, 302, 303, 307, 308) or location is None:
+            if not step.get("follow") or answer.status not in REDIRECTS or location is None:
                 return answer
-            if answer.status in (301, 302, 303) and method not in ("GET", "HEAD"):
-                method, body = "GET", None
-                headers.pop("Content-Type", None)
-            url = urljoin(url, location)
-        raise Failure("an answer", f"more than {REDIRECT_LIMIT} redirects")
+            wanted = redirected(wanted, answer.status, location)
+        raise UnmetError("an answer", f"more than {REDIRECT_LIMIT} redirects")
 
-    def _request(
-        self,
-        method: str,
-        url: str,
-        headers: Mapping[str, str],
-        body: bytes | None,
-        step: Mapping[str, Any],
-        limit: web.Deadline,
-    ) -> web.Answer:
-        """Send one request with the cookies of this check and, where they belong, the call's headers and credentials."""
-        front = self.front is None or urlsplit(url).hostname == self.front
-        sent = dict(headers)
+    def _send(self, wanted: web.Request, step: Mapping[str, Any], limit: web.Deadline) -> web.Answer:
+        """Send one request with this check's cookies and, where they belong, the call's headers and credentials."""
+        front = self.front is None or urlsplit(wanted.url).hostname == self.front
+        headers = dict(wanted.headers)
         if front:
-            sent.update(self.settings.headers)
-        sent.update(substitute(step.get("headers") or {}, self.variables))
-        username, password = self._credentials(step, url, front)
+            headers.update(self.settings.headers)
+        headers.update(substitute(step.get("headers") or {}, self.variables))
+        username, password = self._credentials(step, wanted.url, front)
         if username:
             pair = base64.b64encode(f"{username}:{password}".encode()).decode()
-            self.mask.add(pair)
-            sent.setdefault("Authorization", f"Basic {pair}")
-        self.mask.add(sent.get("Authorization", ""))
-        cookie_request = urllib.request.Request(url)
-        self.cookies.add_cookie_header(cookie_request)
-        if cookie := cookie_request.get_header("Cookie"):
-            sent["Cookie"] = cookie
-        answer = web.request(method, url, sent, body, self.network, limit)
-        self.cookies.extract_cookies(cast(http.client.HTTPResponse, _CookieAnswer(answer)), cookie_request)
+            headers.setdefault("Authorization", f"Basic {pair}")
+        self.mask.add(headers.get("Authorization", "").rpartition(" ")[2])
+        with_cookies = urllib.request.Request(wanted.url)
+        self.cookies.add_cookie_header(with_cookies)
+        if cookie := with_cookies.get_header("Cookie"):
+            headers["Cookie"] = cookie
+        answer = web.request(replace(wanted, headers=headers), self.network, limit)
+        self.cookies.extract_cookies(cast(http.client.HTTPResponse, _CookieAnswer(answer)), with_cookies)
         for held in self.cookies:
             self.mask.add(held.value or "")
+        self._expect_slot(step, answer, front)
+        return answer
+
+    def _expect_slot(self, step: Mapping[str, Any], answer: web.Answer, front: bool) -> None:
+        """Refuse an answer that another slot gave than the one expected."""
         wanted = step.get("expect_slot")
         if wanted is None:
             wanted = self.settings.expect_slot if front else ""
         slot = answer.header(SLOT_HEADER)
         if wanted and slot != wanted:
-            raise Failure(
-                f"an answer from slot {wanted}", f"{_short(answer)} from {f'slot {slot}' if slot else 'no slot'}"
-            )
-        return answer
+            source = f"slot {slot}" if slot else "no slot"
+            raise UnmetError(f"an answer from slot {wanted}", f"one from {source}: {short(answer)}")
 
     def _credentials(self, step: Mapping[str, Any], url: str, front: bool) -> tuple[str, str]:
         """Return user name and password for a request; a redirect to another host never gets a step's own ones."""
@@ -256,46 +252,21 @@ class Attempt:
         return (self.settings.username, self.settings.password) if front else ("", "")
 
     def _expect(self, step: Mapping[str, Any], answer: web.Answer) -> None:
-        """Compare an answer with what the step expects; raises Failure with the first difference."""
-        expect = substitute(step.get("expect") or {}, self.variables)
-        wanted = [int(status) for status in listed(expect.get("status"))] or [200]
-        if answer.status not in wanted:
-            raise Failure(f"status {' or '.join(map(str, wanted))}", _short(answer))
-        for name, value in (expect.get("headers") or {}).items():
-            found = answer.header(name)
-            if value is None or isinstance(value, bool):
-                if (found is not None) != bool(value):
-                    raise Failure(
-                        f"{'a' if value else 'no'} header {name}", "none" if found is None else f"{name}: {found}"
-                    )
-            elif found != str(value):
-                raise Failure(f"header {name}: {value}", "no such header" if found is None else f"{name}: {found}")
-        for text in listed(expect.get("contains")):
-            if str(text) not in answer.text:
-                raise Failure(f"a body with '{text}'", _short(answer))
-        for text in listed(expect.get("not_contains")):
-            if str(text) in answer.text:
-                raise Failure(f"a body without '{text}'", _short(answer))
-        for pattern in listed(substitute((step.get("expect") or {}).get("matches"), self.variables, escape=True)):
-            if not re.search(str(pattern), answer.text, re.MULTILINE):
-                raise Failure(f"a body matching {pattern}", _short(answer))
-        for path, value in (expect.get("json") or {}).items():
-            try:
-                found_value = json_path(answer.text, path)
-            except CaptureError as error:
-                raise Failure(f"{path} = {json.dumps(value)}", str(error)) from error
-            if found_value != value and not (isinstance(value, str) and json.dumps(found_value) == value):
-                raise Failure(f"{path} = {json.dumps(value)}", json.dumps(found_value))
+        """Compare an answer with what the step expects; raises UnmetError with the first difference."""
+        expect = dict(step.get("expect") or {})
+        patterns = substitute(expect.pop("matches", None), self.variables, escape=True)
+        for expected, got in differences({**substitute(expect, self.variables), "matches": patterns}, answer):
+            raise UnmetError(expected, got)
 
     def _capture(self, step: Mapping[str, Any], answer: web.Answer) -> None:
-        """Keep values of an answer as variables; raises Failure naming the one that is not there."""
+        """Keep values of an answer as variables; raises UnmetError naming the one that is not there."""
         for variable, source in (step.get("capture") or {}).items():
             filled = {key: substitute(value, self.variables, escape=key == "regex") for key, value in source.items()}
             cookies = {cookie.name: cookie.value or "" for cookie in self.cookies}
             try:
                 self.variables[variable] = capture(filled, answer, cookies)
             except CaptureError as error:
-                raise Failure(f"a value for ${{{variable}}}", f"{error} in {_short(answer)}") from error
+                raise UnmetError(f"a value for ${{{variable}}}", f"{error} in {short(answer)}") from error
 
 
 class _CookieAnswer:
@@ -306,10 +277,3 @@ class _CookieAnswer:
 
     def info(self) -> Any:
         return self._answer.headers
-
-
-def _short(answer: web.Answer) -> str:
-    """Describe an answer on one line."""
-    where = answer.header("Location")
-    body = " ".join(answer.text.split())
-    return f"status {answer.status}" + (f" to {where}" if where else f": {body}" if body else "")

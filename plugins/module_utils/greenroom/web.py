@@ -57,6 +57,16 @@ class Deadline:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What is asked of a server."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
 class Answer:
     """What a server said: `status`, `headers` (case-insensitive, with repeats), `body` (bytes), and the `url` asked."""
 
@@ -82,7 +92,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Network:
-    """How servers are reached: `resolve` maps names to addresses, `ca_file` holds the trusted CAs (default: system's)."""
+    """How servers are reached: `resolve` maps names to addresses, `ca_file` holds the CAs to trust (None: system's)."""
 
     resolve: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
@@ -187,33 +197,26 @@ def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline
         raise
 
 
-def request(
-    method: str,
-    url: str,
-    headers: Mapping[str, str],
-    body: bytes | None,
-    network: Network,
-    deadline: Deadline,
-) -> Answer:
+def request(wanted: Request, network: Network, deadline: Deadline) -> Answer:
     """Send one request on a connection of its own and read the whole answer; redirects are answers.
 
     Raises WebError when there is none by the deadline, or none at all.
     """
-    parts = urlsplit(url)
+    started = time.monotonic()
+    parts = urlsplit(wanted.url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise WebError(f"not an http address: {url}")
+        raise WebError(f"not an http address: {wanted.url}")
     if parts.username is not None:
         raise WebError("an address must not carry credentials")
-    started = time.monotonic()
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = http.client.HTTPConnection(parts.hostname, parts.port)
+    connection = http.client.HTTPConnection(parts.hostname)
     try:
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        sock = connect(parts.hostname, port, network, deadline)
+        sock = connect(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), network, deadline)
         if parts.scheme == "https":
             sock = encrypt(sock, parts.hostname, network, deadline)
         connection.sock = _TimedSocket(sock, deadline)
-        connection.request(method, target, body, {"Host": parts.netloc, "Connection": "close", **headers})
+        headers = {"Host": parts.netloc, "Connection": "close", **wanted.headers}
+        connection.request(wanted.method, target, wanted.body, headers)
         response = connection.getresponse()
         content = response.read(BODY_LIMIT + 1)
     except TimeoutError as error:
@@ -224,7 +227,7 @@ def request(
         connection.close()
     if len(content) > BODY_LIMIT:
         raise WebError(f"answer longer than {BODY_LIMIT} bytes")
-    return Answer(response.status, response.headers, content, url)
+    return Answer(response.status, response.headers, content, wanted.url)
 
 
 def days_left(sock: ssl.SSLSocket) -> float:
