@@ -1,0 +1,193 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Action of `template_tree`: renders everything on the controller, then runs the module once."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import stat
+from collections.abc import Iterator
+from typing import Any
+
+import ansible.module_utils
+from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
+from ansible.plugins.action import ActionBase
+from ansible.template import generate_ansible_template_vars, trust_as_template
+
+# Ansible ships module_utils to hosts, but its own process does not look for them beside the playbooks.
+_UTILS = str(pathlib.Path(__file__).resolve().parents[1] / "module_utils")
+if _UTILS not in ansible.module_utils.__path__:
+    ansible.module_utils.__path__.append(_UTILS)
+
+from ansible.module_utils.greenroom import tree, tree_options  # noqa: E402
+
+TEMPLATE_SUFFIX = ".j2"
+NEWLINES = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
+# How a line of comment starts and ends, by the end of the file's name. What is not named gets no marker, because a
+# comment in a format that knows none breaks it; names without any suffix are mostly files in /etc, which take `#`.
+COMMENTS = {
+    "#": "acl bash build cfg cnf conf config container crontab env hcl image ini kube list local map mount network nft "
+    "path pod properties pp py rb repo rules service sh slice socket sources target timer toml volume yaml yml",
+    "//": "js ts jsonc",
+    ";": "zone",
+    "--": "lua sql",
+}
+COMMENT_OF = {f".{suffix}": comment for comment, suffixes in COMMENTS.items() for suffix in suffixes.split()}
+BRACKETS = {".html": ("<!-- ", " -->"), ".xml": ("<!-- ", " -->"), ".css": ("/* ", " */")}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
+    """Renders and sends."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result."""
+        super().run(tmp, task_vars)
+        variables = task_vars or {}
+        _checked, options = self.validate_argument_spec(argument_spec=tree_options.OPTIONS)
+        try:
+            files = [] if options["state"] == "absent" else list(self._files(options, variables))
+        except tree.TreeError as error:
+            raise AnsibleActionFail(str(error)) from error
+        arguments = {
+            name: options[name]
+            for name in ("name", "directories", "units", "state", "apply", "metadata", "manifest")
+            if options[name] is not None
+        }
+        arguments["_files"] = tree.pack(file for file in files if not file.secret)
+        arguments["_secret_files"] = tree.pack(file for file in files if file.secret)
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=variables)
+        return result
+
+    def _files(self, options: dict[str, Any], variables: dict[str, Any]) -> Iterator[tree.File]:
+        """Yield all wanted files, rendered."""
+        rules = options["attributes"]
+        for pattern, rule in rules.items():
+            unknown = set(rule) - set(tree_options.ITEM_ATTRIBUTES)
+            if unknown:
+                names, known = ", ".join(sorted(unknown)), ", ".join(tree_options.ITEM_ATTRIBUTES)
+                raise tree.TreeError(f"attributes of {pattern!r}: unknown {names} (known: {known})")
+        for item in options["trees"]:
+            root = self._find(item["src"])
+            if not os.path.isdir(root):
+                raise tree.TreeError(f"{root} is not a directory: list single templates under `files`")
+            for source in _walk(root):
+                dest = tree.clean_path(f"{item['dest']}/{os.path.relpath(source, root)}".removesuffix(TEMPLATE_SUFFIX))
+                yield self._file({**item, "dest": dest}, [item, *_fitting(dest, rules)], source, options, variables)
+        for item in options["files"]:
+            found = self._find(item["src"]) if item["content"] is None else None
+            yield self._file(item, [*_fitting(item["dest"], rules), item], found, options, variables)
+
+    def _file(
+        self,
+        item: dict[str, Any],
+        layers: list[dict[str, Any]],
+        source: str | None,
+        options: dict[str, Any],
+        variables: dict[str, Any],
+    ) -> tree.File:
+        """Return one wanted file; later layers of attributes win."""
+        dest = tree.clean_path(item["dest"])
+        chosen = {
+            name: next((layer[name] for layer in reversed(layers) if layer.get(name) is not None), None)
+            for name in tree_options.ITEM_ATTRIBUTES
+        }
+        secret = bool(chosen["secret"])
+        mode = chosen["mode"] or ("0600" if secret else "0644")
+        if mode == "preserve" and source:
+            mode = f"{stat.S_IMODE(os.stat(source).st_mode):04o}"
+        attributes = tree.Attributes(tree.parse_mode(mode, dest), chosen["owner"], chosen["group"])
+        if chosen["validate"] and "%s" not in chosen["validate"] and "%d" not in chosen["validate"]:
+            raise tree.TreeError(f"{dest}: validate must contain %s, the new file, or %d, a directory with all files")
+        if source is None:
+            if not isinstance(item["content"], str):
+                raise tree.TreeError(f"{dest}: content must be text; use a filter such as to_nice_json for data")
+            content = item["content"].encode()
+        elif source.endswith(TEMPLATE_SUFFIX):
+            text = self._render(item, source, dest, secret, variables)
+            comment = chosen["comment"]
+            text = add_marker(text, dest, options["marker"], comment, newline(item))
+            content = text.encode(item["output_encoding"])
+        else:
+            content = pathlib.Path(source).read_bytes()
+        return tree.File(dest, content, attributes, chosen["validate"], secret)
+
+    def _find(self, path: str) -> str:
+        """Return where a source lies: in the role's templates, beside the playbook, or where an absolute path says."""
+        try:
+            found: str = self._find_needle("templates", path)
+        except AnsibleError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return found
+
+    def _render(self, item: dict[str, Any], source: str, dest: str, secret: bool, variables: dict[str, Any]) -> str:
+        """Render one template as ansible.builtin.template does."""
+        given = {**variables, **item["vars"]}
+        generated = generate_ansible_template_vars(path=item.get("src") or source, fullpath=source, dest_path=dest)
+        if "ansible_managed" in given:
+            generated.pop("ansible_managed")
+        folders = [*variables.get("ansible_search_path", []), self._loader.get_basedir(), os.path.dirname(source)]
+        templar = self._templar.copy_with_new_env(
+            searchpath=[place for folder in folders for place in (os.path.join(folder, "templates"), folder)],
+            available_variables={**given, **generated},
+        )
+        overrides = {name: item[name] for name in tree_options.OVERRIDES}
+        overrides["newline_sequence"] = newline(item)
+        template = trust_as_template(self._loader.get_text_file_contents(source))
+        try:
+            rendered = templar.template(template, escape_backslashes=False, overrides=overrides)
+        except AnsibleUndefinedVariable as error:
+            raise AnsibleActionFail(f"{source}, for {dest}: {error}") from error
+        except AnsibleError as error:
+            if secret:
+                # What went wrong may quote the value that it went wrong with.
+                raise AnsibleActionFail(f"{source}, for {dest}: can't be rendered (hidden: secret)") from None
+            raise AnsibleActionFail(f"{source}, for {dest}: {error}") from error
+        return "" if rendered is None else str(rendered)
+
+
+def newline(item: dict[str, Any]) -> str:
+    """Return the line end of an item; YAML's single quotes leave escapes as they are."""
+    sequence = str(item["newline_sequence"])
+    sequence = NEWLINES.get(sequence, sequence)
+    if sequence not in NEWLINES.values():
+        raise tree.TreeError(f"{item['dest']}: newline_sequence needs to be one of \\n, \\r or \\r\\n")
+    return sequence
+
+
+def add_marker(text: str, dest: str, marker: str, comment: str | None, line_end: str = "\n") -> str:
+    """Return a rendered text with a comment that says where it comes from, unless it says so itself.
+
+    It is the first line, below what must be first (`#!`, `<?xml`). `comment` starts it; None: by the file's name.
+    """
+    name = os.path.basename(dest)
+    suffix = os.path.splitext(name)[1]
+    if comment is not None:
+        start, end = comment and f"{comment} ", ""
+    elif suffix in BRACKETS:
+        start, end = BRACKETS[suffix]
+    else:
+        start, end = f"{COMMENT_OF.get(suffix, '' if suffix else '#')} ".lstrip(), ""
+    if not marker or not start or marker in text:
+        return text
+    line = f"{start}{marker}{end}{line_end}"
+    if text.startswith(("#!", "<?xml")):
+        first, rest = text.split(line_end, 1) if line_end in text else (text, "")
+        return f"{first}{line_end}{line}{rest}"
+    return line + text
+
+
+def _fitting(dest: str, rules: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the attribute rules that apply to a destination, in the order they were written."""
+    return [rule for pattern, rule in rules.items() if tree.matches(dest, [pattern])]
+
+
+def _walk(root: str) -> Iterator[str]:
+    """Yield the files below a folder, sorted."""
+    for folder, folders, names in os.walk(root):
+        folders.sort()
+        for name in sorted(names):
+            yield os.path.join(folder, name)

@@ -1,0 +1,631 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Files of one `template_tree` call: what is wanted, what is there, and the way from one to the other.
+
+Plain Python without Ansible, because it runs on the host and in tests alike. Content is bytes, modes are integers
+inside and four octal digits ("0644") in everything that is stored. Problems an operator can mend are `TreeError`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import difflib
+import errno
+import fnmatch
+import functools
+import grp
+import gzip
+import hashlib
+import json
+import os
+import pwd
+import shlex
+import stat
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from . import durable
+
+STATE_DIRECTORY = "/var/lib/greenroom"
+PARENT_MODE = 0o755
+DIFF_LIMIT = 100_000  # bytes; ansible.builtin.template shows no larger files either
+
+Run = Callable[[list[str]], tuple[int, str, str]]
+Label = Callable[[str, str], None]
+
+
+class TreeError(Exception):
+    """Something the caller must change; nothing was written when it comes from `plan` or `validate`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attributes:
+    """Mode and owner of a path; `owner` and `group` of None mean the user that runs the module."""
+
+    mode: int
+    owner: str | None = None
+    group: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the form that is stored and hashed."""
+        stored: dict[str, Any] = {"mode": f"{self.mode:04o}"}
+        if self.owner is not None:
+            stored["owner"] = self.owner
+        if self.group is not None:
+            stored["group"] = self.group
+        return stored
+
+    def ids(self) -> tuple[int | None, int | None]:
+        """Return numeric user and group; None where the name does not exist (yet)."""
+        return _user_id(self.owner), _group_id(self.group)
+
+    def equal(self, found: os.stat_result) -> bool:
+        """Tell whether a path has this mode and these owners."""
+        return stat.S_IMODE(found.st_mode) == self.mode and (found.st_uid, found.st_gid) == self.ids()
+
+    def apply(self, target: int | str, path: str) -> None:
+        """Set owner, group, then mode (a change of owner clears setuid bits)."""
+        user, group = self.ids()
+        if user is None:
+            raise TreeError(f"{path}: there is no user {self.owner!r} on this host")
+        if group is None:
+            raise TreeError(f"{path}: there is no group {self.group!r} on this host")
+        os.chown(target, user, group)
+        os.chmod(target, self.mode)
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """One wanted file."""
+
+    dest: str
+    content: bytes = dataclasses.field(repr=False)
+    attributes: Attributes
+    validate: str | None = None
+    secret: bool = False
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Return the checksum of the content, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """Return what the manifest says of this file."""
+        stored = {"sha256": self.sha256, **self.attributes.record()}
+        return {**stored, "secret": True} if self.secret else stored
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """One wanted directory with exactly these attributes."""
+
+    path: str
+    attributes: Attributes
+
+    def record(self) -> dict[str, Any]:
+        """Return what the manifest says of this directory."""
+        return self.attributes.record()
+
+
+@dataclasses.dataclass
+class Manifest:
+    """What an earlier call applied. `pending` names files of a call that did not come to its end."""
+
+    hash: str | None = None
+    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
+    files: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    directories: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    created: list[str] = dataclasses.field(default_factory=list)
+    pending: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: str) -> Manifest:
+        """Read a manifest; one that is not there is empty."""
+        try:
+            with open(path, encoding="utf-8") as stream:
+                stored = json.load(stream)
+            names = {field.name for field in dataclasses.fields(cls)}
+            return cls(**{key: value for key, value in stored.items() if key in names})
+        except FileNotFoundError:
+            return cls()
+        except (ValueError, AttributeError) as error:
+            raise TreeError(
+                f"{path} is not a manifest of template_tree ({error}); move it away and run again "
+                "(files that are no longer wanted then stay where they are)"
+            ) from error
+
+    def save(self, path: str) -> None:
+        """Write the manifest atomically, readable by its owner only (it holds checksums of secret files)."""
+        stored = dataclasses.asdict(self)
+        if not self.pending:
+            del stored["pending"]
+        write_json(path, stored)
+
+
+@dataclasses.dataclass
+class Plan:
+    """What has to be done; empty lists mean that the host is as wanted."""
+
+    hash: str
+    outdated: bool
+    write: list[File] = dataclasses.field(default_factory=list)
+    adjust: list[File] = dataclasses.field(default_factory=list)
+    remove: list[str] = dataclasses.field(default_factory=list)
+    make: list[Directory] = dataclasses.field(default_factory=list)
+    prune: list[str] = dataclasses.field(default_factory=list)
+    drifted: list[str] = dataclasses.field(default_factory=list)
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether anything on the host differs from what is wanted."""
+        return bool(self.write or self.adjust or self.remove or self.make or self.prune)
+
+    @property
+    def touched(self) -> list[str]:
+        """Return all files that are written, adjusted or removed."""
+        return sorted([file.dest for file in (*self.write, *self.adjust)] + self.remove)
+
+
+# --- what travels -------------------------------------------------------------------------------------------------
+
+
+def parse_mode(mode: object, path: str) -> int:
+    """Return a mode given as octal text such as "0640"; numbers are refused, YAML reads 0640 and 640 differently."""
+    if isinstance(mode, str) and 3 <= len(mode) <= 4 and set(mode) <= set("01234567"):
+        return int(mode, 8)
+    raise TreeError(f"{path}: mode must be quoted octal digits such as '0640', not {mode!r}")
+
+
+def clean_path(path: str) -> str:
+    """Return an absolute path without `//` and trailing slash; refuse relative ones and those with `..`."""
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise TreeError(f"{path!r} must be an absolute path without '..'")
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def pack(files: Iterable[File]) -> str:
+    """Return files as one compressed, printable string."""
+    entries = []
+    for file in files:
+        entry = {
+            "dest": file.dest,
+            "mode": file.attributes.mode,
+            "owner": file.attributes.owner,
+            "group": file.attributes.group,
+            "validate": file.validate,
+            "secret": file.secret,
+        }
+        try:
+            entry["text"] = file.content.decode()
+        except UnicodeDecodeError:
+            entry["base64"] = base64.b64encode(file.content).decode()
+        entries.append(entry)
+    return base64.b64encode(gzip.compress(json.dumps(entries).encode(), mtime=0)).decode()
+
+
+def unpack(packed: str) -> list[File]:
+    """Return the files of a packed string."""
+    files = []
+    for entry in json.loads(gzip.decompress(base64.b64decode(packed))) if packed else []:
+        content = entry["text"].encode() if "text" in entry else base64.b64decode(entry["base64"])
+        attributes = Attributes(entry["mode"], entry["owner"], entry["group"])
+        files.append(File(entry["dest"], content, attributes, entry["validate"], entry["secret"]))
+    return files
+
+
+# --- the tree -----------------------------------------------------------------------------------------------------
+
+
+class Tree:
+    """The wanted files and directories of one call, beside what an earlier call put there."""
+
+    def __init__(
+        self,
+        name: str,
+        files: Iterable[File],
+        directories: Iterable[Directory] = (),
+        *,
+        manifest: str | None = None,
+        metadata: dict[str, Any] | None = None,
+        label: Label | None = None,
+    ) -> None:
+        """Take what is wanted; `label(path, dest)` gives a temporary file the security context of `dest`."""
+        self.name = name
+        self.files = sorted(files, key=lambda file: file.dest)
+        self.directories = sorted(directories, key=lambda directory: directory.path)
+        self.path = manifest or os.path.join(STATE_DIRECTORY, "trees", f"{name}.json")
+        self.metadata = metadata or {}
+        self.label = label or (lambda path, dest: None)
+        self.before = Manifest.load(self.path)
+        self._created: list[str] = []
+        self._check_wanted()
+
+    @property
+    def hash(self) -> str:
+        """Return the identity of what is wanted: destinations, contents and attributes."""
+        wanted = {
+            "files": {file.dest: file.record() for file in self.files},
+            "directories": {directory.path: directory.record() for directory in self.directories},
+        }
+        return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
+
+    def hash_of(self, patterns: Sequence[str]) -> str:
+        """Return the identity of the contents a unit uses."""
+        contents = [(file.dest, file.sha256) for file in self.files if matches(file.dest, patterns)]
+        return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
+
+    def is_secret(self, dest: str) -> bool:
+        """Tell whether content at this path must not be shown, by this call's word or by an earlier one's."""
+        records = (self.before.files.get(dest, {}), self.before.pending.get(dest, {}))
+        return any(record.get("secret") for record in records) or any(
+            file.secret for file in self.files if file.dest == dest
+        )
+
+    def plan(self, drift: bool = False) -> Plan:
+        """Compare host and wish, writing nothing. With `drift`, only mend what the manifest already promised."""
+        plan = Plan(self.hash, outdated=self.hash != self.before.hash)
+        for file in self.files:
+            promised = self.before.files.get(file.dest) == file.record()
+            difference = _difference(file)
+            if promised and difference:
+                plan.drifted.append(file.dest)
+            if difference and (promised or not drift):
+                (plan.adjust if difference == "attributes" else plan.write).append(file)
+        for directory in self.directories:
+            promised = self.before.directories.get(directory.path) == directory.record()
+            if _directory_differs(directory) and (promised or not drift):
+                plan.make.append(directory)
+        if not drift:
+            plan.remove = self._removable()
+            plan.prune = self._prunable(plan.remove)
+        self._check_possible(plan)
+        return plan
+
+    def apply(self, plan: Plan, drift: bool = False) -> None:
+        """Do what the plan says. Contents are complete on disk under temporary names before the first one shows.
+
+        A kill at any point leaves each file either old or new, and what was new is known to the next call: the
+        manifest names files as pending before they are written.
+        """
+        if plan.changed and not drift:
+            gone = {dest: self.before.files[dest] for dest in plan.remove if dest in self.before.files}
+            self.before.pending.update({file.dest: file.record() for file in plan.write}, **gone)
+            self.before.save(self.path)
+        wanted = {file.dest for file in self.files}
+        blocking = [dest for dest in plan.remove if any(other.startswith(f"{dest}/") for other in wanted)]
+        for dest in blocking:
+            os.unlink(dest)
+        for directory in plan.make:
+            self._make(directory)
+        self._write(plan.write)
+        for file in plan.adjust:
+            file.attributes.apply(file.dest, file.dest)
+        for dest in plan.remove:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(dest)
+        for folder in sorted({os.path.dirname(dest) for dest in plan.touched}):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                durable.sync_folder(folder)
+
+    def finish(self, plan: Plan) -> None:
+        """Record that everything is applied; the last thing a call does."""
+        created = [path for path in {*self.before.created, *self._created} if path not in plan.prune]
+        if self.files or self.directories:
+            after = Manifest(
+                hash=plan.hash,
+                metadata=self.metadata,
+                files={file.dest: file.record() for file in self.files},
+                directories={directory.path: directory.record() for directory in self.directories},
+                created=sorted(created),
+            )
+            if after != Manifest.load(self.path):
+                after.save(self.path)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
+        for path in plan.prune:
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+
+    def validate(self, plan: Plan, run: Run, scratch: str) -> None:
+        """Ask the `validate` commands of files that will be written; raises before anything is.
+
+        In a command, `%s` is the new file and `%d` a directory that holds all files of the call at their places
+        (for programs that read several). Both lie in a private directory below `scratch`.
+        """
+        checks = [file for file in plan.write if file.validate]
+        if not checks:
+            return
+        with tempfile.TemporaryDirectory(prefix="template_tree-", dir=scratch) as root:
+            for file in self.files:
+                copy = root + file.dest
+                os.makedirs(os.path.dirname(copy), exist_ok=True)
+                with open(copy, "wb") as stream:
+                    os.chmod(copy, 0o700 if file.attributes.mode & 0o100 else 0o600)
+                    stream.write(file.content)
+            for file in checks:
+                parts = shlex.split(file.validate or "")
+                code, out, err = run([part.replace("%s", root + file.dest).replace("%d", root) for part in parts])
+                if code:
+                    # A program that refuses a line often prints it.
+                    said = "(its output is hidden: the file is secret)" if file.secret else (err or out).strip()
+                    said = said.replace(root, "")
+                    how = f"was refused by `{file.validate}` (exit code {code}), nothing was written"
+                    raise TreeError(f"{file.dest} {how}: {said}")
+
+    # --- parts of the above
+
+    def _check_wanted(self) -> None:
+        seen: set[str] = set()
+        for file in self.files:
+            if file.dest in seen:
+                raise TreeError(f"{file.dest} is wanted twice by {self.name}")
+            seen.add(file.dest)
+        for path in [*seen, *(directory.path for directory in self.directories)]:
+            for parent in _parents(path):
+                if parent in seen:
+                    raise TreeError(f"{parent} is wanted as a file, and as the directory of {path}")
+        for directory in self.directories:
+            if directory.path in seen:
+                raise TreeError(f"{directory.path} is wanted as a file and as a directory")
+
+    def _check_possible(self, plan: Plan) -> None:
+        for file in plan.write:
+            if os.path.isdir(file.dest) and not os.path.islink(file.dest):
+                raise TreeError(f"{file.dest} is a directory; a file is wanted there")
+        for path in [file.dest for file in plan.write] + [f"{directory.path}/" for directory in plan.make]:
+            for parent in _parents(path):
+                if os.path.lexists(parent) and not os.path.isdir(parent) and parent not in plan.remove:
+                    raise TreeError(f"{parent} is not a directory, {path.rstrip('/')} can't be put below it")
+
+    def _removable(self) -> list[str]:
+        wanted = {file.dest for file in self.files}
+        ours = dict.fromkeys(self.before.files)
+        # Of a call that was interrupted, only what it really wrote is ours.
+        for dest, record in self.before.pending.items():
+            if dest not in ours and _sha256(dest) == record["sha256"]:
+                ours[dest] = None
+        gone = [dest for dest in sorted(ours) if dest not in wanted and os.path.lexists(dest)]
+        return [dest for dest in gone if dest not in self._claimed_elsewhere()] if gone else []
+
+    def _claimed_elsewhere(self) -> set[str]:
+        """Return paths that other calls own by now: a file may move from one call to another."""
+        claimed: set[str] = set()
+        folder = os.path.join(STATE_DIRECTORY, "trees")
+        for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
+            path = os.path.join(folder, entry)
+            if path != self.path and entry.endswith(".json") and not entry.startswith("."):
+                claimed.update(Manifest.load(path).files)
+        return claimed
+
+    def _prunable(self, removed: Sequence[str]) -> list[str]:
+        """Return directories that calls of this name made and that nothing needs any more, deepest first."""
+        needed = {directory.path for directory in self.directories}
+        for path in [*(file.dest for file in self.files), *needed]:
+            needed.update(_parents(path))
+        gone = {*removed, self.path} if not (self.files or self.directories) else {*removed}
+        prunable = []
+        for path in sorted(self.before.created, reverse=True):
+            if path in needed or not os.path.isdir(path):
+                continue
+            if all(os.path.join(path, entry) in gone for entry in os.listdir(path)):
+                prunable.append(path)
+                gone.add(path)
+        return prunable
+
+    def _make(self, directory: Directory) -> None:
+        self._make_parents(directory.path)
+        if not os.path.isdir(directory.path):
+            os.mkdir(directory.path, 0o700)
+            self._created.append(directory.path)
+        directory.attributes.apply(directory.path, directory.path)
+
+    def _make_parents(self, path: str) -> None:
+        for parent in _parents(path):
+            if not os.path.isdir(parent):
+                os.mkdir(parent, PARENT_MODE)
+                os.chmod(parent, PARENT_MODE)
+                self._created.append(parent)
+
+    def _write(self, files: Sequence[File]) -> None:
+        staged: list[tuple[str, str]] = []
+        try:
+            for file in files:
+                self._make_parents(file.dest)
+                temporary = _temporary(file.dest)
+                staged.append((temporary, file.dest))
+                self._stage(file, temporary)
+            for temporary, _dest in staged:
+                _sync(temporary)
+            for temporary, dest in staged:
+                os.rename(temporary, dest)
+        finally:
+            for temporary, _dest in staged:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+
+    def _stage(self, file: File, temporary: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with open(descriptor, "wb") as stream:
+            stream.write(file.content)
+            stream.flush()
+            file.attributes.apply(descriptor, file.dest)
+        self.label(temporary, file.dest)
+
+
+# --- differences --------------------------------------------------------------------------------------------------
+
+
+def differences(tree: Tree, plan: Plan) -> list[dict[str, str]]:
+    """Return Ansible's diff of a plan; of secret files it says only that they differ. Call it before `apply`."""
+    shown: list[dict[str, str]] = []
+    for directory in plan.make:
+        shown.append(_attributes_diff(directory.path + "/", directory.attributes))
+    for file in plan.write:
+        shown.append(_content_diff(file.dest, file.content, tree.is_secret(file.dest)))
+        if os.path.lexists(file.dest) and not file.attributes.equal(os.lstat(file.dest)):
+            shown.append(_attributes_diff(file.dest, file.attributes))
+    for file in plan.adjust:
+        shown.append(_attributes_diff(file.dest, file.attributes))
+    for dest in plan.remove:
+        shown.append(_content_diff(dest, None, tree.is_secret(dest)))
+    for path in plan.prune:
+        shown.append({"prepared": f"- {path}/\n"})
+    return shown
+
+
+def _content_diff(dest: str, after: bytes | None, secret: bool) -> dict[str, str]:
+    before = _read(dest)
+    if secret:
+        word = "created" if before is None else "removed" if after is None else "changed"
+        return {"prepared": f"{dest}: {word} (content is secret)\n"}
+    if max(len(before or b""), len(after or b"")) > DIFF_LIMIT:
+        return {"prepared": f"{dest}: differs (too large to show)\n"}
+    try:
+        texts = [(content or b"").decode() for content in (before, after)]
+    except UnicodeDecodeError:
+        return {"prepared": f"{dest}: differs (binary)\n"}
+    return {
+        "before": texts[0],
+        "after": texts[1],
+        "before_header": dest if before is not None else f"{dest} (absent)",
+        "after_header": dest if after is not None else f"{dest} (absent)",
+    }
+
+
+def _attributes_diff(path: str, wanted: Attributes) -> dict[str, str]:
+    user, group = wanted.ids()
+    after = {
+        "mode": f"{wanted.mode:04o}",
+        "owner": wanted.owner or _user_name(user),
+        "group": wanted.group or _group_name(group),
+    }
+    before: dict[str, str] = {}
+    if os.path.lexists(path.rstrip("/")):
+        found = os.lstat(path.rstrip("/"))
+        before = {
+            "mode": f"{stat.S_IMODE(found.st_mode):04o}",
+            "owner": _user_name(found.st_uid),
+            "group": _group_name(found.st_gid),
+        }
+    lines = [
+        "".join(f"{key}: {value}\n" for key, value in side.items() if before.get(key) != after.get(key))
+        for side in (before, after)
+    ]
+    return {"before": lines[0], "after": lines[1], "before_header": path, "after_header": path}
+
+
+def unified(diff: Iterable[Mapping[str, str]]) -> str:
+    """Return a diff as text, for messages and tests."""
+    parts = []
+    for entry in diff:
+        before, after = (entry.get(side, "").splitlines(keepends=True) for side in ("before", "after"))
+        parts.append(entry.get("prepared") or "".join(difflib.unified_diff(before, after)))
+    return "".join(parts)
+
+
+# --- small things -------------------------------------------------------------------------------------------------
+
+
+def matches(path: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a path fits one of the patterns (`*` fits `/`, too)."""
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def write_json(path: str, value: object) -> None:
+    """Write JSON durably, 0600, into a directory that is made 0700 if it is missing."""
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    durable.write(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode(), mode=0o600)
+
+
+def _difference(file: File) -> str | None:
+    """Return None, "attributes" or "content" (also for what is missing or no regular file)."""
+    try:
+        found = os.lstat(file.dest)
+    except (FileNotFoundError, NotADirectoryError):
+        return "content"
+    if not stat.S_ISREG(found.st_mode) or found.st_size != len(file.content) or _read(file.dest) != file.content:
+        return "content"
+    return None if file.attributes.equal(found) else "attributes"
+
+
+def _directory_differs(directory: Directory) -> bool:
+    try:
+        found = os.stat(directory.path)
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return not stat.S_ISDIR(found.st_mode) or not directory.attributes.equal(found)
+
+
+def _read(path: str) -> bytes | None:
+    """Return the content of a regular file, or None."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
+            return None
+        raise
+    with open(descriptor, "rb") as stream:
+        return stream.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
+
+
+def _sha256(path: str) -> str | None:
+    content = _read(path)
+    return None if content is None else hashlib.sha256(content).hexdigest()
+
+
+def _temporary(path: str) -> str:
+    """Return the name under which a file is prepared: the same each time, so that a killed call leaves no litter."""
+    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.greenroom")
+
+
+def _parents(path: str) -> Iterator[str]:
+    """Yield the directories above a path, highest first, without the root."""
+    parts = path.split("/")[1:-1]
+    for count in range(1, len(parts) + 1):
+        yield "/" + "/".join(parts[:count])
+
+
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _user_id(name: str | None) -> int | None:
+    if name is None or name.isdigit():
+        return os.geteuid() if name is None else int(name)
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _group_id(name: str | None) -> int | None:
+    if name is None or name.isdigit():
+        return os.getegid() if name is None else int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def _user_name(user: int | None) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name if user is not None else "?"
+    except KeyError:
+        return str(user)
+
+
+def _group_name(group: int | None) -> str:
+    try:
+        return grp.getgrgid(group).gr_name if group is not None else "?"
+    except KeyError:
+        return str(group)

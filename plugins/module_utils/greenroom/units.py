@@ -1,0 +1,497 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""systemd units of one `template_tree` call: which are older than their files, and what to do about it.
+
+A unit is stale when it did not load what lies on disk now. That is known from a record kept for each unit (what it
+had loaded, in which of its lives) and, where the record says nothing, from times: a unit that started after the last
+change of its files has loaded them. Times are seconds since the epoch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import json
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from . import tree
+
+UNIT_SUFFIXES = (
+    ".service", ".socket", ".timer", ".target", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device",
+)  # fmt: skip
+# Files below these define units; Quadlet's are turned into services by a generator.
+UNIT_DIRECTORIES = tuple(f"{root}/systemd/system/" for root in ("/etc", "/run", "/lib", "/usr/lib", "/usr/local/lib"))
+QUADLET_DIRECTORIES = tuple(f"{root}/containers/systemd/" for root in ("/etc", "/run", "/usr/share"))
+QUADLET_NAMES = {
+    ".container": "", ".kube": "", ".network": "-network", ".volume": "-volume", ".pod": "-pod", ".image": "-image",
+    ".build": "-build",
+}  # fmt: skip
+PROPERTIES = (
+    "LoadState", "ActiveState", "SubState", "Result", "ReloadResult", "Type", "UnitFileState", "NeedDaemonReload",
+    "InvocationID", "ExecMainStartTimestamp", "ActiveEnterTimestamp", "StateChangeTimestamp",
+)  # fmt: skip
+# The kernel stamps files with a clock that runs up to a tick behind the one systemd reads.
+CLOCK_TICK = 0.02
+JOURNAL_LINES = 15
+ENABLED = ("enabled", "enabled-runtime")
+DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
+
+Run = Callable[[list[str]], tuple[int, str, str]]
+
+
+class UnitError(tree.TreeError):
+    """A unit that can't be brought to the wanted state; `unit` is its name, `journal` its last lines."""
+
+    def __init__(self, message: str, unit: str, journal: Sequence[str] = ()) -> None:
+        """Keep what a caller may want to show apart."""
+        super().__init__(message)
+        self.unit = unit
+        self.journal = list(journal)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """What a call wants of a unit."""
+
+    name: str
+    state: str = "started"  # started, stopped, unchanged
+    on_change: str = "restart"  # restart, reload, none
+    enabled: bool | None = None  # None: leave it
+    files: tuple[str, ...] = ("*",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Status:
+    """What systemd says of a unit."""
+
+    load: str = "not-found"
+    active: str = "inactive"
+    sub: str = "dead"
+    result: str = "success"
+    reload_result: str = "success"
+    type: str = ""
+    file_state: str = ""
+    need_reload: bool = False
+    invocation: str = ""
+    started: float = 0.0  # start of its main process, or of the unit where it has none
+    changed: float = 0.0  # last change of state: a reload is one, too
+
+    @property
+    def running(self) -> bool:
+        """Tell whether the unit is up."""
+        return self.active in ("active", "reloading", "refreshing")
+
+    @property
+    def starting(self) -> bool:
+        """Tell whether the unit is on its way up (or waits for its next try)."""
+        return self.active == "activating"
+
+
+def full_name(name: str) -> str:
+    """Return the name with its suffix, as systemctl completes it."""
+    return name if name.endswith(UNIT_SUFFIXES) else f"{name}.service"
+
+
+def defined_by(path: str) -> str | None:
+    """Return the unit that a file defines, or None (drop-ins, template units and ordinary files define none)."""
+    for directory in UNIT_DIRECTORIES:
+        name = path.removeprefix(directory)
+        if name != path and "/" not in name and name.endswith(UNIT_SUFFIXES) and "@." not in name:
+            return name
+    for directory in QUADLET_DIRECTORIES:
+        stem, suffix = os.path.splitext(path.removeprefix(directory))
+        if path.startswith(directory) and "/" not in stem and suffix in QUADLET_NAMES and not stem.endswith("@"):
+            return f"{stem}{QUADLET_NAMES[suffix]}.service"
+    return None
+
+
+def is_definition(path: str) -> bool:
+    """Tell whether systemd must read its files again after a change of this one."""
+    return path.startswith(UNIT_DIRECTORIES + QUADLET_DIRECTORIES)
+
+
+# --- what was loaded ----------------------------------------------------------------------------------------------
+
+
+class Records:
+    """What units had loaded, kept on the host for each unit and each call that has to do with it."""
+
+    def __init__(self, tree_name: str, folder: str | None = None) -> None:
+        """Use the records of the call of this name."""
+        self.tree_name = tree_name
+        self.folder = folder or os.path.join(tree.STATE_DIRECTORY, "units")
+
+    def get(self, unit: str) -> dict[str, Any]:
+        """Return {hash, invocation, changed, loaded_drift}, empty when nothing is known."""
+        record = self._all(unit).get(self.tree_name, {})
+        return record if isinstance(record, dict) else {}
+
+    def set(self, unit: str, record: dict[str, Any]) -> None:
+        """Keep a record, written only when it differs; an empty one is removed."""
+        records = self._all(unit)
+        if records.get(self.tree_name, {}) == record:
+            return
+        records.pop(self.tree_name, None)
+        if record:
+            records[self.tree_name] = record
+        if records:
+            tree.write_json(self._path(unit), records)
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path(unit))
+
+    def _path(self, unit: str) -> str:
+        return os.path.join(self.folder, f"{unit}.json")
+
+    def _all(self, unit: str) -> dict[str, Any]:
+        # A record that can't be read says nothing: the times decide then.
+        with contextlib.suppress(FileNotFoundError, ValueError), open(self._path(unit), encoding="utf-8") as stream:
+            records = json.load(stream)
+            return records if isinstance(records, dict) else {}
+        return {}
+
+
+def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float) -> bool:
+    """Tell whether a running (or finished) unit has loaded its files.
+
+    `newest` is the time of the last change of any of its files, infinity when one is about to change.
+    """
+    known = record.get("hash") == files_hash and not record.get("loaded_drift")
+    same_life = record.get("invocation") == status.invocation and status.invocation != ""
+    if unit.on_change == "reload":
+        # Any change of state may have been a reload.
+        same_life = same_life and record.get("changed") == status.changed
+    if known and same_life:
+        return True
+    loaded = status.changed if unit.on_change == "reload" else status.started
+    return loaded > newest + CLOCK_TICK
+
+
+def decide(unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float) -> str | None:
+    """Return what a unit needs: start, restart, reload, stop or None."""
+    if unit.state == "stopped":
+        return "stop" if status.running or status.starting else None
+    fresh = unit.on_change == "none" or is_fresh(unit, status, record, files_hash, newest)
+    if status.running:
+        return None if fresh else unit.on_change
+    if unit.state == "unchanged":
+        return None
+    if status.starting:
+        return "start" if fresh else "restart"
+    known = bool(record) if unit.on_change == "none" else record.get("hash") == files_hash
+    if _finished(status) and (known or (fresh and status.started > 0)):
+        return None
+    return "start"
+
+
+def may_have_loaded(status: Status, changed: float) -> bool:
+    """Tell whether a unit came up (or was reloaded) while a file that changed at that time lay on disk."""
+    return status.running and max(status.started, status.changed) >= changed - CLOCK_TICK
+
+
+# --- systemd ------------------------------------------------------------------------------------------------------
+
+
+class Systemd:
+    """systemctl and journalctl, called through `run`, which takes a command and returns (code, stdout, stderr)."""
+
+    def __init__(self, run: Run) -> None:
+        """Take the function that runs commands; it must set a C locale."""
+        self.run = run
+
+    def show(self, names: Sequence[str]) -> dict[str, Status]:
+        """Return the status of units, in one call."""
+        if not names:
+            return {}
+        command = ["systemctl", "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", *names]
+        code, out, err = self.run(command)
+        blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.strip().split("\n\n")]
+        if code or len(blocks) != len(names):
+            raise tree.TreeError(f"systemctl can't show {' '.join(names)}: {(err or out).strip()}")
+        return {name: _status(block) for name, block in zip(names, blocks, strict=True)}
+
+    def daemon_reload(self) -> None:
+        """Make systemd read unit files again and run its generators."""
+        code, out, err = self.run(["systemctl", "daemon-reload"])
+        if code:
+            raise tree.TreeError(f"systemctl daemon-reload failed: {(err or out).strip()}")
+
+    def enable(self, names: Sequence[str], enabled: bool) -> None:
+        """Enable or disable units."""
+        verb = "enable" if enabled else "disable"
+        code, out, err = self.run(["systemctl", verb, "--quiet", *names])
+        if code:
+            raise tree.TreeError(f"systemctl {verb} {' '.join(names)} failed: {(err or out).strip()}")
+
+    def act(self, verb: str, names: Sequence[str]) -> str:
+        """Start, stop, restart or reload units together; returns what systemctl complained of, or ""."""
+        # A unit that can't reload is restarted: it shall have what is on disk.
+        real = "reload-or-restart" if verb == "reload" else verb
+        code, out, err = self.run(["systemctl", real, *names])
+        return (err or out).strip() or f"exit code {code}" if code else ""
+
+    def reset_failed(self, names: Sequence[str]) -> None:
+        """Forget failures and the start limit; a unit that is not loaded has none."""
+        self.run(["systemctl", "reset-failed", *names])
+
+    def journal(self, name: str) -> list[str]:
+        """Return the last lines a unit wrote."""
+        command = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={JOURNAL_LINES}", f"--unit={name}"]
+        _code, out, _err = self.run(command)
+        return out.splitlines()
+
+
+def _status(shown: dict[str, str]) -> Status:
+    started = _seconds(shown.get("ExecMainStartTimestamp", "")) or _seconds(shown.get("ActiveEnterTimestamp", ""))
+    return Status(
+        load=shown.get("LoadState", "not-found"),
+        active=shown.get("ActiveState", "inactive"),
+        sub=shown.get("SubState", "dead"),
+        result=shown.get("Result", "success"),
+        reload_result=shown.get("ReloadResult", "success"),
+        type=shown.get("Type", ""),
+        file_state=shown.get("UnitFileState", ""),
+        need_reload=shown.get("NeedDaemonReload") == "yes",
+        invocation=shown.get("InvocationID", ""),
+        started=started,
+        changed=_seconds(shown.get("StateChangeTimestamp", "")),
+    )
+
+
+def _seconds(timestamp: str) -> float:
+    """Return seconds of "Sat 2025-11-22 04:50:12.123456 UTC", 0.0 of anything else ("n/a", empty)."""
+    found = re.search(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC", timestamp)
+    if not found:
+        return 0.0
+    moment = datetime.datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f")
+    return moment.replace(tzinfo=datetime.UTC).timestamp()
+
+
+# --- a call's units -----------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What was (or in check mode would be) done to units, and what was found out about them."""
+
+    units: dict[str, str] = dataclasses.field(default_factory=dict)
+    loaded_drift: list[str] = dataclasses.field(default_factory=list)
+    not_running: list[str] = dataclasses.field(default_factory=list)
+
+
+class Manager:
+    """Brings the units of one call to their wanted state.
+
+    Order: `stop` (or, when only drift is mended, `find_drift`), then the files are written, then `reload_if_needed`
+    and `converge`. In check mode nothing is done, but `outcome` says what would be.
+    """
+
+    def __init__(
+        self, wanted: Sequence[Unit], systemd: Systemd, records: Records, files: tree.Tree, check: bool = False
+    ) -> None:
+        """Look at the units as they are before anything is written."""
+        self.wanted = list(wanted)
+        self.systemd = systemd
+        self.records = records
+        self.tree = files
+        self.check = check
+        self.outcome = Outcome()
+        self.status = systemd.show(self._names())
+
+    def stop(self, plan: tree.Plan) -> None:
+        """Stop and disable what shall not run, and units whose definition is about to be removed."""
+        gone = [name for name in map(defined_by, plan.remove) if name]
+        status = {**self.systemd.show([name for name in gone if name not in self.status]), **self.status}
+        stopped = list(dict.fromkeys([*(unit.name for unit in self.wanted if unit.state == "stopped"), *gone]))
+        running = [name for name in stopped if status[name].running or status[name].starting]
+        unwanted = dict.fromkeys([*(unit.name for unit in self.wanted if unit.enabled is False), *gone])
+        enabled = [name for name in unwanted if status[name].file_state in ENABLED]
+        self.outcome.units.update(dict.fromkeys(enabled, "disabled"))
+        self.outcome.units.update(dict.fromkeys(running, "stopped"))
+        if self.check:
+            return
+        if running:
+            self._act("stop", running)
+        if enabled:
+            self.systemd.enable(enabled, False)
+        for name in stopped:
+            self.records.set(name, {})
+
+    def find_drift(self, plan: tree.Plan) -> None:
+        """Find units that run with hand-edited content, and remember them: mending the file hides it."""
+        adjusted = {file.dest for file in plan.adjust}
+        edited = {path: changed_at(path) for path in plan.drifted if path not in adjusted}
+        for unit in self.wanted:
+            status, record = self.status[unit.name], self.records.get(unit.name)
+            if unit.state == "started" and not status.running and not _finished(status):
+                self.outcome.not_running.append(unit.name)
+            if not status.running:
+                continue
+            life = {"invocation": status.invocation, "changed": status.changed}
+            others = [file.dest for file in self._files(unit) if file.dest not in edited]
+            newest = max(map(changed_at, others), default=0.0)
+            fresh = is_fresh(unit, status, record, self._hash(unit), newest)
+            loaded = record.get("loaded_drift") == life or any(
+                may_have_loaded(status, time) for path, time in edited.items() if tree.matches(path, unit.files)
+            )
+            # Not fresh though nothing new is wanted: a file was edited, loaded, and mended by somebody else.
+            loaded = loaded or not (fresh or plan.outdated)
+            if loaded:
+                self.outcome.loaded_drift.append(unit.name)
+                self._set(unit, {**record, "loaded_drift": life})
+            elif fresh:
+                self._set(unit, {"hash": self._hash(unit), **life})
+
+    def reload_if_needed(self, plan: tree.Plan) -> None:
+        """Run daemon-reload once if a unit file changed, now or in a call that did not come to its end."""
+        if self.check:
+            return
+        definitions = any(map(is_definition, [*plan.touched, *self.tree.before.pending]))
+        unknown = any(self.status[unit.name].load == "not-found" for unit in self.wanted if unit.state == "started")
+        if definitions or unknown or any(status.need_reload for status in self.status.values()):
+            self.systemd.daemon_reload()
+            self.status = self.systemd.show(self._names())
+
+    def converge(self, plan: tree.Plan) -> None:
+        """Enable, start, restart and reload what needs it, then record what is loaded."""
+        self._enable()
+        actions: dict[str, str] = {}
+        for unit in self.wanted:
+            status = self.status[unit.name]
+            if unit.state == "started" and status.load == "not-found" and not self.check:
+                raise UnitError(f"unit {unit.name} does not exist on this host", unit.name)
+            newest = self._newest(unit, plan)
+            action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest)
+            if action and action != "stop":
+                actions[unit.name] = action
+        self.outcome.units.update({name: DONE[action] for name, action in actions.items()})
+        if self.check:
+            return
+        failed = [name for name in actions if self.status[name].active == "failed"]
+        if failed:
+            self.systemd.reset_failed(failed)
+        loaded = {unit.name for unit in self.wanted if unit.name not in actions}
+        try:
+            for verb in ("start", "restart", "reload"):
+                names = [name for name, action in actions.items() if action == verb]
+                if names:
+                    loaded.update(self._act(verb, names))
+        finally:
+            self._record(loaded)
+
+    # --- parts of the above
+
+    def _names(self) -> list[str]:
+        return [unit.name for unit in self.wanted]
+
+    def _files(self, unit: Unit) -> list[tree.File]:
+        return [file for file in self.tree.files if tree.matches(file.dest, unit.files)]
+
+    def _hash(self, unit: Unit) -> str:
+        return self.tree.hash_of(unit.files)
+
+    def _newest(self, unit: Unit, plan: tree.Plan) -> float:
+        """Return when the last of a unit's files changed; infinity where this call removes or would write one."""
+        coming = {*plan.remove, *((file.dest for file in plan.write) if self.check else ())}
+        if any(tree.matches(path, unit.files) for path in coming):
+            return math.inf
+        return max((changed_at(file.dest) for file in self._files(unit)), default=0.0)
+
+    def _set(self, unit: Unit, record: dict[str, Any]) -> None:
+        if not self.check:
+            self.records.set(unit.name, record)
+
+    def _enable(self) -> None:
+        names = []
+        for unit in self.wanted:
+            state = self.status[unit.name].file_state
+            if not unit.enabled or state in ENABLED:
+                continue
+            if state in ("generated", "static", "transient"):
+                raise UnitError(
+                    f"unit {unit.name} is {state} and can't be enabled: leave `enabled` out "
+                    "(a Quadlet unit is enabled by [Install] in its own file)",
+                    unit.name,
+                )
+            names.append(unit.name)
+        self.outcome.units.update(dict.fromkeys(names, "enabled"))
+        if names and not self.check:
+            self.systemd.enable(names, True)
+
+    def _act(self, verb: str, names: Sequence[str]) -> list[str]:
+        """Do it; returns the names. On failure, record those that did well and name the first that did not."""
+        complaint = self.systemd.act(verb, names)
+        status = self.systemd.show(names)
+        bad = [name for name in names if _is_bad(verb, status[name], bool(complaint))]
+        if not bad and complaint:
+            bad = list(names)
+        if bad:
+            self._record(set(names) - set(bad))
+            name, now = bad[0], status[bad[0]]
+            journal = self.systemd.journal(name)
+            said = "\n  ".join(journal) or complaint
+            state = f"{now.active}/{now.sub}, {now.result}"
+            raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name, journal)
+        return list(names)
+
+    def _record(self, loaded: set[str]) -> None:
+        """Keep what each unit has loaded by now, also when another unit failed."""
+        now = self.systemd.show(self._names())
+        for unit in self.wanted:
+            status = now[unit.name]
+            up = status.running or (_finished(status) and status.started > 0)
+            if up and unit.name in loaded and unit.state != "stopped":
+                life = {"invocation": status.invocation, "changed": status.changed}
+                self.records.set(unit.name, {"hash": self._hash(unit), **life})
+
+
+def _is_bad(verb: str, status: Status, complained: bool) -> bool:
+    """Tell whether a unit is not as an action should have left it."""
+    if verb == "stop":
+        return status.running
+    if status.active == "failed" or status.sub.startswith("auto-restart"):
+        return True
+    return complained and (not status.running or status.reload_result != "success")
+
+
+def _finished(status: Status) -> bool:
+    """Tell whether a unit that runs once did so."""
+    return status.type == "oneshot" and status.active == "inactive" and status.result == "success"
+
+
+def changed_at(path: str) -> float:
+    """Return when a path was last changed in any way; of one that is gone, when its directory was.
+
+    The time of the inode, not of the content: copying or moving an old file into place does not turn it back.
+    """
+    for candidate in (path, os.path.dirname(path)):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            return os.lstat(candidate).st_ctime
+    return 0.0
+
+
+def parse(wanted: Iterable[dict[str, Any]]) -> list[Unit]:
+    """Return units from the module's parameter."""
+    units = []
+    for item in wanted:
+        enabled = {"true": True, "false": False}.get(item.get("enabled") or "omit")
+        patterns = item.get("files")
+        units.append(
+            Unit(
+                name=full_name(item["name"]),
+                state=item.get("state") or "started",
+                on_change=item.get("on_change") or "restart",
+                enabled=enabled,
+                files=("*",) if patterns is None else tuple(patterns),
+            )
+        )
+    names = [unit.name for unit in units]
+    for name in names:
+        if names.count(name) > 1:
+            raise tree.TreeError(f"unit {name} is named twice")
+    return units
