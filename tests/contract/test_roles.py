@@ -1,0 +1,131 @@
+"""Rules that every role, playbook and template keeps."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
+PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+TASK_FILES = sorted((ROOT / "roles").glob("*/tasks/*.yml"))
+TEMPLATES = sorted(path for path in (ROOT / "roles").glob("*/templates/**/*") if path.is_file())
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text()) if path.exists() else None
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def tasks_of(path: Path) -> list[dict[str, Any]]:
+    """All tasks of a file, those in blocks included."""
+    found: list[dict[str, Any]] = []
+    queue = list(load(path) or [])
+    while queue:
+        task = queue.pop(0)
+        found.append(task)
+        for section in ("block", "rescue", "always"):
+            queue += task.get(section, [])
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_a_roles_defaults_are_the_ones_it_declares(role: Path) -> None:
+    options = load(role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options") or {}
+    declared = {name: option["default"] for name, option in options.items() if "default" in option}
+    assert declared == (load(role / "defaults/main.yml") or {})
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_option_says_what_it_is(role: Path) -> None:
+    spec = load(role / "meta/argument_specs.yml")["argument_specs"]["main"]
+    assert spec["short_description"]
+    for name, option in (spec.get("options") or {}).items():
+        assert option.get("description"), name
+        assert option.get("type"), name
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_every_variable_of_a_role_is_declared(role: Path) -> None:
+    specs = load(role / "meta/argument_specs.yml")["argument_specs"]
+    declared = {name for spec in specs.values() for name in (spec.get("options") or {})}
+    # Registered results and facts are the role's own doing, not an option.
+    made = {task["register"] for file in role.glob("tasks/*.yml") for task in tasks_of(file) if "register" in task}
+    made |= {
+        key
+        for file in role.glob("tasks/*.yml")
+        for task in tasks_of(file)
+        for key in task.get("ansible.builtin.set_fact", {})
+    }
+    filters = set(re.findall(r'"(\w+)":', "".join(f.read_text() for f in (ROOT / "plugins/filter").glob("*.py"))))
+    text = "\n".join(
+        path.read_text(errors="replace")
+        for folder in ("tasks", "templates", "vars", "defaults")
+        for path in role.glob(f"{folder}/**/*")
+        if path.is_file()
+    )
+    expressions = "\n".join(re.findall(r"\{\{.*?\}\}|\{%.*?%\}|^\s*when:.*$", text, re.S | re.M))
+    used = set(re.findall(rf"(?<![\w.'\"/-]){role.name}_\w+", expressions))
+    assert used - declared - made - filters == set()
+
+
+@pytest.mark.parametrize("path", [*PLAYBOOKS, ROOT / "site.yml"], ids=name_of)
+def test_a_play_lists_roles_and_stops_for_all_hosts(path: Path) -> None:
+    for play in load(path):
+        if "ansible.builtin.import_playbook" in play:
+            continue
+        assert play["any_errors_fatal"] is True, play["name"]
+        assert play["gather_facts"] is False, play["name"]
+        assert play["roles"], play["name"]
+        assert not {"tasks", "pre_tasks", "post_tasks", "handlers"} & set(play), play["name"]
+
+
+@pytest.mark.parametrize("path", TASK_FILES, ids=name_of)
+def test_tasks_keep_the_house_rules(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 80, "a task file fits on a screen"
+    for task in tasks_of(path):
+        assert "ignore_errors" not in task, task["name"]
+        assert not {"ansible.builtin.shell", "ansible.builtin.raw"} & set(task), task["name"]
+        assert not ({"ansible.builtin.template"} & set(task) and "loop" in task), task["name"]
+        conditions = str(task.get("when", ""))
+        assert not re.search(r"environment_name|production|staging", conditions), task["name"]
+
+
+@pytest.mark.parametrize("path", TASK_FILES + TEMPLATES, ids=name_of)
+def test_no_task_and_no_template_names_an_environment(path: Path) -> None:
+    assert not re.search(r"\b(production|staging)\b", path.read_text(errors="replace"))
+
+
+def test_nothing_outside_the_catalogue_names_a_service() -> None:
+    services = {path.parent.name for path in (ROOT / "services").glob("*/service.yml")}
+    places = [*TASK_FILES, *TEMPLATES, *(ROOT / "roles").glob("*/defaults/*.yml"), *PLAYBOOKS, ROOT / "site.yml"]
+    named = {
+        (name_of(path), service)
+        for path in places
+        for service in services
+        if re.search(rf"\b{service}\b", path.read_text(errors="replace"))
+    }
+    assert named == set()
+
+
+def test_the_lab_is_known_to_nothing_outside_it() -> None:
+    places = [
+        path
+        for folder in ("roles", "playbooks", "plugins", "library", "services", "inventories")
+        for path in (ROOT / folder).glob("**/*")
+        if path.is_file() and path.suffix in {".yml", ".py", ".j2"}
+    ]
+    assert [name_of(path) for path in places if re.search(r"\blab\b", path.read_text())] == []
+
+
+@pytest.mark.parametrize("path", PLAYBOOKS, ids=name_of)
+def test_every_playbook_has_a_page(path: Path) -> None:
+    pages = "\n".join(page.read_text() for page in (ROOT / "docs").glob("**/*.md"))
+    assert f"playbooks/{path.name}" in pages

@@ -1,0 +1,226 @@
+"""What a test does to a real environment: runs playbooks, asks hosts, watches the public's side."""
+
+from __future__ import annotations
+
+import base64
+import collections
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+from http.client import HTTPException, HTTPSConnection
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import hvac
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+
+
+@dataclass
+class Run:
+    """One finished run of a playbook."""
+
+    code: int
+    output: str
+    ssh: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    @property
+    def changed(self) -> dict[str, int]:
+        """Changed tasks, by host."""
+        return {match[1]: int(match[3]) for match in CHANGED.finditer(self.output)}
+
+
+class Environment:
+    """One environment of the inventory, seen from the machine that runs the playbooks."""
+
+    def __init__(self, name: str = "staging") -> None:
+        self.name = name
+        self.access = ROOT / ".access" / name
+        hosts = yaml.safe_load((ROOT / f"inventories/{name}/hosts.yml").read_text())
+        self.groups: dict[str, dict[str, str]] = {
+            group: {host: values["ansible_host"] for host, values in members["hosts"].items()}
+            for group, members in hosts[name]["children"].items()
+        }
+        self.hosts = {host: address for members in self.groups.values() for host, address in members.items()}
+        self.public_name = f"portal.{name}.greenroom.test"
+
+    # Running playbooks
+
+    def command(self, playbook: str, *arguments: str) -> list[str]:
+        """The command line that an operator would type."""
+        return ["ansible-playbook", "-i", f"inventories/{self.name}", playbook, *arguments]
+
+    def play(self, playbook: str, *arguments: str, timeout: float = 600, **variables: str) -> Run:
+        """Run a playbook to its end and count the ssh processes that it took, by host."""
+        log = ROOT / ".access" / f"ssh-{uuid.uuid4().hex}.log"
+        log.touch()
+        try:
+            done = subprocess.run(
+                self.command(playbook, *arguments),
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "ANSIBLE_SSH_EXECUTABLE": str(ROOT / "tests/real/ssh_counter"),
+                    "GREENROOM_SSH_LOG": str(log),
+                    **variables,
+                },
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+            names = {address: host for host, address in self.hosts.items()}
+            lines = [names.get(line, line) for line in log.read_text().split()]
+        finally:
+            log.unlink()
+        return Run(done.returncode, done.stdout, collections.Counter(lines))
+
+    def start(self, playbook: str, *arguments: str, output: Path) -> subprocess.Popen[bytes]:
+        """Start a playbook in a process group of its own, to be killed as a whole."""
+        with output.open("wb") as file:
+            return subprocess.Popen(
+                self.command(playbook, *arguments),
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    # Asking hosts
+
+    def ssh(self, host: str, script: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a shell script on a host as root."""
+        return subprocess.run(
+            [
+                "ssh",
+                *("-i", str(self.access / "ssh_key"), "-o", f"UserKnownHostsFile={self.access / 'known_hosts'}"),
+                *("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"),
+                f"operator@{self.hosts[host]}",
+                "sudo sh -s",
+            ],
+            input=script,
+            check=check,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """The edge's state file."""
+        text = self.ssh("edge1", "cat /var/lib/greenroom/edge/state.json").stdout
+        result: dict[str, Any] = json.loads(text)
+        return result
+
+    def live(self) -> str:
+        """The live slot."""
+        return str(self.state()["live"])
+
+    def processes(self, slot: str) -> dict[tuple[str, str], str]:
+        """Main process id of every service of a slot, by host and unit."""
+        found = {}
+        for host in self.groups["app"]:
+            listing = self.ssh(
+                host, f"systemctl show -p Id -p MainPID -p ExecMainStartTimestampMonotonic *-{slot}.service"
+            ).stdout
+            for block in listing.strip().split("\n\n"):
+                values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+                if values.get("MainPID", "0") != "0":
+                    found[host, values["Id"]] = f"{values['MainPID']}@{values['ExecMainStartTimestampMonotonic']}"
+        return found
+
+    # Secrets
+
+    def vault(self) -> hvac.Client:
+        """A client with the environment's own rights."""
+        settings = yaml.safe_load((ROOT / f"inventories/{self.name}/group_vars/{self.name}/secrets.yml").read_text())
+        client = hvac.Client(url=settings["secrets_url"], verify=str(self.access / "ca.crt"))
+        client.auth.approle.login(
+            (self.access / "vault-role-id").read_text().strip(), (self.access / "vault-secret-id").read_text().strip()
+        )
+        return client
+
+    def secret(self, path: str) -> dict[str, Any]:
+        """One secret, by its path below the environment's."""
+        answer = self.vault().secrets.kv.v2.read_secret_version(
+            path=f"{self.name}/{path}", mount_point="greenroom", raise_on_deleted_version=True
+        )
+        data: dict[str, Any] = answer["data"]["data"]
+        return data
+
+    # The public's side
+
+    def connection(self) -> HTTPSConnection:
+        """A TLS connection to the edge under its public name."""
+        context = ssl.create_default_context(cafile=str(self.access / "ca.crt"))
+        address = next(iter(self.groups["edge"].values()))
+        connection = HTTPSConnection(self.public_name, timeout=5, context=context)
+        connection._create_connection = lambda _, *args, **kwargs: socket.create_connection(  # type: ignore[attr-defined]
+            (address, 443), *args, **kwargs
+        )
+        return connection
+
+    def authorization(self) -> str:
+        """What a visitor's browser sends."""
+        password = self.secret("environment/value/visitor")["value"]
+        return "Basic " + base64.b64encode(f"visitor:{password}".encode()).decode()
+
+
+class Probe:
+    """Asks the public address all the time, a few times a second, and keeps every answer that was not 200."""
+
+    def __init__(self, environment: Environment, path: str = "/version", every: float = 0.1) -> None:
+        self.environment = environment
+        self.headers = {"Authorization": environment.authorization()}
+        self.path = path
+        self.every = every
+        self.asked = 0
+        self.failures: list[str] = []
+        self.slots: collections.Counter[str] = collections.Counter()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._ask, daemon=True)
+
+    def _ask(self) -> None:
+        while not self._end.wait(self.every):
+            self.asked += 1
+            connection = self.environment.connection()
+            try:
+                connection.request("GET", self.path, headers=self.headers)
+                answer = connection.getresponse()
+                answer.read()
+                self.slots[answer.headers.get("X-Greenroom-Slot", "none")] += 1
+                if answer.status != 200:
+                    self.failures.append(f"{time.strftime('%T')} status {answer.status}")
+            except (OSError, HTTPException) as error:
+                self.failures.append(f"{time.strftime('%T')} {error!r}")
+            finally:
+                connection.close()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end.set()
+        self._thread.join()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a run and all its children, as a crash of the machine that runs it would."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
