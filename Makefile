@@ -1,0 +1,68 @@
+# Greenroom: every command by name. The work is done in lab/lab, site.yml and tests/.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+STAGING := -i inventories/staging
+
+.PHONY: help
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
+
+.PHONY: stage
+stage: lab ## from nothing to a staging environment that serves: lab, secrets, site.yml
+	ansible-playbook $(STAGING) playbooks/secrets.yml -e create=missing
+	ansible-playbook $(STAGING) site.yml
+	@lab/lab status
+
+.PHONY: setup
+setup: ## install the Debian and Python packages that are missing
+	@lab/lab setup
+
+.PHONY: lab
+lab: ## start staging's bare hosts, Vault and the registry
+	@lab/lab up staging
+
+.PHONY: production
+production: ## start production's bare hosts, too
+	@lab/lab up production
+
+.PHONY: status
+status: ## show hosts, slots, release and addresses
+	@lab/lab status
+
+.PHONY: ssh
+ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1)
+	@lab/lab ssh $(or $(HOST),app1)
+
+.PHONY: test
+test: lab ## run all tests (45 minutes or less); hosts stay up for a look
+	pytest
+
+.PHONY: test-unit
+test-unit: setup ## run the tests that need no hosts
+	pytest tests/unit tests/templates tests/contract
+
+.PHONY: test-style
+test-style: setup ## run the linters and type checks
+	pytest tests/style
+
+.PHONY: test-real
+test-real: lab ## run the tests on lab hosts
+	pytest tests/real
+
+.PHONY: proof
+proof: lab ## gather the long evidence, and write its tables to bench/
+	pytest tests --proof
+
+.PHONY: requirements
+requirements: setup ## compile requirements.txt from requirements.in
+	uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make requirements' requirements.in --output-file requirements.txt
+
+.PHONY: down
+down: ## remove hosts, networks and keys of the lab; caches stay
+	@lab/lab down
+
+.PHONY: clean
+clean: ## the same, and remove caches and the virtual environment
+	@lab/lab clean

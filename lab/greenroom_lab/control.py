@@ -1,0 +1,247 @@
+"""The control host: OpenBao with a policy for each environment, the registry with its images, and the access folders."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from . import hosts, images, inventory, keys, network, paths, podman
+from .console import LabError, step
+
+REGISTRY_STORAGE = paths.CACHE / "registry"
+KEYS = paths.STATE / "vault.json"
+ACCOUNTS = paths.STATE / "accounts.json"
+PUSHER = "push"
+"""The account with which the lab pushes images."""
+
+MOUNT, PKI = "greenroom", "pki"
+
+POLICY = """
+path "{mount}/data/{environment}/*" {{ capabilities = ["create", "read", "update"] }}
+path "{mount}/metadata/{environment}/*" {{ capabilities = ["read", "list"] }}
+path "{pki}/issue/{environment}" {{ capabilities = ["update"] }}
+path "{pki}/cert/ca" {{ capabilities = ["read"] }}
+"""
+
+Result = TypeVar("Result")
+
+
+def vault_address() -> str:
+    """Where Vault answers."""
+    return f"https://{inventory.control().address}:8200"
+
+
+def registry_address() -> str:
+    """Where the registry answers, without scheme."""
+    return f"{inventory.control().address}:5000"
+
+
+def start() -> None:
+    """Start control1, open Vault, configure both servers, and push the images that the registry lacks."""
+    host = inventory.control()
+    network.ensure(host.environment)
+    if host.container not in podman.containers():
+        for stale in (KEYS, ACCOUNTS):
+            stale.unlink(missing_ok=True)
+    keys.server(host)
+    accounts()
+    REGISTRY_STORAGE.mkdir(parents=True, exist_ok=True)
+    hosts.start([host], images.control(), {"/var/lib/docker-registry": REGISTRY_STORAGE})
+    with step("opening Vault"):
+        configure_vault()
+    push()
+    for environment in network.networks():
+        if environment != inventory.CONTROL:
+            write_access(environment)
+
+
+def accounts() -> dict[str, str]:
+    """The registry's accounts and their passwords, made once: one for each environment, and one that pushes."""
+    import bcrypt
+
+    found: dict[str, str] = json.loads(ACCOUNTS.read_text()) if ACCOUNTS.exists() else {}
+    missing = [name for name in (PUSHER, *inventory.environments()) if name not in found]
+    htpasswd = keys.seed(inventory.control()) / "htpasswd"
+    if missing or not htpasswd.exists():
+        found |= {name: secrets.token_urlsafe(24) for name in missing}
+        # The passwords have 192 random bits, so the hash need not be slow; the registry computes it for each request.
+        lines = [f"{name}:{bcrypt.hashpw(word.encode(), bcrypt.gensalt(5)).decode()}\n" for name, word in found.items()]
+        paths.write(htpasswd, "".join(lines), 0o600)
+        paths.private_folder(paths.STATE)
+        paths.write(ACCOUNTS, json.dumps(found), 0o600)
+    return found
+
+
+def client(token: str | None = None) -> Any:
+    """A client of Vault, which trusts the lab's CA only."""
+    import hvac
+
+    return hvac.Client(url=vault_address(), token=token, verify=str(keys.authority()[0]), timeout=10)
+
+
+def patiently(action: Callable[[], Result], seconds: float = 20) -> Result:
+    """Repeat `action` while Vault starts, elects itself leader, or upgrades a mount."""
+    import hvac.exceptions
+    import requests
+
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return action()
+        except (requests.ConnectionError, hvac.exceptions.VaultError) as error:
+            if time.monotonic() > deadline:
+                raise LabError(f"Vault at {vault_address()} does not do what it should: {error}. See `make ssh HOST=control1`.") from None
+            time.sleep(0.1)
+
+
+def configure_vault() -> None:
+    """Initialise and unseal Vault and give it mounts, the CA, and each environment's role; what is there stays."""
+    vault = client()
+    if not patiently(vault.sys.is_initialized):
+        made = vault.sys.initialize(1, 1)
+        paths.write(KEYS, json.dumps({"key": made["keys_base64"][0], "root_token": made["root_token"]}), 0o600)
+    if not KEYS.exists():
+        raise LabError("Vault's keys in .lab/ are gone. Run `make down`, then this again.")
+    known = json.loads(KEYS.read_text())
+    if patiently(vault.sys.is_sealed):
+        vault.sys.submit_unseal_key(known["key"])
+    vault.token = known["root_token"]
+    mounts = patiently(lambda: _active(vault))
+    if f"{MOUNT}/" not in mounts:
+        vault.sys.enable_secrets_engine("kv", MOUNT, options={"version": "2"})
+    if f"{PKI}/" not in mounts:
+        vault.sys.enable_secrets_engine("pki", PKI, config={"max_lease_ttl": "87600h"})
+    if not vault.list(f"{PKI}/issuers"):
+        bundle = "".join(file.read_text() for file in keys.authority())
+        vault.write(f"{PKI}/config/ca", pem_bundle=bundle)
+    if "approle/" not in vault.sys.list_auth_methods()["data"]:
+        vault.sys.enable_auth_method("approle")
+    for environment in network.networks():
+        if environment != inventory.CONTROL:
+            _configure_environment(vault, environment)
+
+
+def _active(vault: Any) -> dict[str, Any]:
+    found: dict[str, Any] = vault.sys.list_mounted_secrets_engines()["data"]
+    return found
+
+
+def _configure_environment(vault: Any, environment: str) -> None:
+    policy = POLICY.format(mount=MOUNT, pki=PKI, environment=environment)
+    vault.sys.create_or_update_policy(environment, policy)
+    vault.write_data(
+        f"{PKI}/roles/{environment}",
+        data={
+            "allowed_domains": [f"{environment}.{inventory.DOMAIN}"],
+            "allow_bare_domains": True,
+            "allow_subdomains": True,
+            "allow_ip_sans": True,
+            "key_type": "ec",
+            "key_bits": 256,
+            "ttl": "2160h",
+            "max_ttl": "8760h",
+        },
+    )
+    vault.auth.approle.create_or_update_approle(
+        environment, token_policies=[environment], token_ttl="1h", token_max_ttl="4h", bind_secret_id=True
+    )
+    account = {"username": environment, "password": accounts()[environment]}
+    path = f"{environment}/environment/registry"
+    if patiently(lambda: _read(vault, path)) != account:
+        patiently(lambda: vault.secrets.kv.v2.create_or_update_secret(path, account, mount_point=MOUNT))
+
+
+def _read(vault: Any, path: str) -> dict[str, str] | None:
+    import hvac.exceptions
+
+    try:
+        found: dict[str, str] = vault.secrets.kv.v2.read_secret_version(path, mount_point=MOUNT)["data"]["data"]
+    except hvac.exceptions.InvalidPath:
+        return None
+    return found
+
+
+def push() -> None:
+    """Push the images that the registry lacks; the record of what was pushed lies beside the registry's storage."""
+    for repository, image in images.services().items():
+        name, tag = repository.split(":")
+        record = REGISTRY_STORAGE / "pushed" / name / tag
+        if record.exists() and record.read_text() == f"{image} {_digest(name, tag)}":
+            continue
+        with step(f"pushing {repository}"):
+            certificates = paths.private_folder(paths.STATE / "registry-certificates")
+            paths.write(certificates / "ca.crt", keys.authority()[0].read_text())
+            login = paths.STATE / "registry-login.json"
+            podman.call(
+                "login",
+                f"--authfile={login}",
+                f"--cert-dir={certificates}",
+                f"--username={PUSHER}",
+                "--password-stdin",
+                registry_address(),
+                stdin=accounts()[PUSHER],
+            )
+            podman.call("push", f"--authfile={login}", f"--cert-dir={certificates}", image, f"{registry_address()}/{repository}")
+            record.parent.mkdir(parents=True, exist_ok=True)
+            paths.write(record, f"{image} {_digest(name, tag)}")
+
+
+def _digest(repository: str, tag: str) -> str | None:
+    """The digest of a tag in the registry, or None when it is not there."""
+    import requests
+
+    answer = requests.head(
+        f"https://{registry_address()}/v2/{repository}/manifests/{tag}",
+        headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
+        auth=(PUSHER, accounts()[PUSHER]),
+        verify=str(keys.authority()[0]),
+        timeout=10,
+    )
+    return answer.headers.get("Docker-Content-Digest") if answer.ok else None
+
+
+def write_access(environment: str) -> None:
+    """Write .access/<environment>/: what lets this machine's users enter the environment's hosts, Vault and registry."""
+    folder = paths.private_folder(paths.private_folder(paths.ACCESS) / environment)
+    paths.write(folder / "ca.crt", keys.authority()[0].read_text())
+    paths.write(folder / "ssh_key", keys.operator().read_text(), 0o600)
+    paths.write(folder / "known_hosts", keys.known_hosts(inventory.hosts(environment)))
+    vault = client(json.loads(KEYS.read_text())["root_token"])
+    role_id, secret_id = folder / "vault-role-id", folder / "vault-secret-id"
+    role = vault.auth.approle.read_role_id(environment)["data"]["role_id"]
+    if not role_id.exists() or role_id.read_text() != role or not _accepted(role, secret_id):
+        made = vault.auth.approle.generate_secret_id(environment)["data"]["secret_id"]
+        paths.write(secret_id, made, 0o600)
+        paths.write(role_id, role, 0o600)
+
+
+def _accepted(role: str, secret_id: Path) -> bool:
+    """Whether Vault still takes the secret id that an earlier run wrote."""
+    import hvac.exceptions
+
+    if not secret_id.exists():
+        return False
+    try:
+        client().auth.approle.login(role, secret_id.read_text())
+    except hvac.exceptions.VaultError:
+        return False
+    return True
+
+
+def show_secret(path: str) -> None:
+    """Print one secret, read as its environment reads it: with the AppRole of .access/."""
+    environment = path.split("/")[0]
+    folder = paths.ACCESS / environment
+    if not folder.exists():
+        raise LabError(f"There is no access to {environment or 'that'} here. Run `make lab` first.")
+    vault = client()
+    vault.auth.approle.login((folder / "vault-role-id").read_text(), (folder / "vault-secret-id").read_text())
+    found = _read(vault, path)
+    if found is None:
+        raise LabError(f"Vault has no {path}. `make stage` makes the missing secrets.")
+    for value in found.values() if len(found) == 1 else (f"{key}: {value}" for key, value in found.items()):
+        print(value)

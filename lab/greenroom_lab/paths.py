@@ -1,0 +1,44 @@
+"""Where the lab keeps things. Everything here can be deleted: `make clean` does."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+LAB = Path(__file__).resolve().parent.parent
+"""The folder lab/ of this checkout."""
+
+ROOT = LAB.parent
+"""The checkout."""
+
+STATE = ROOT / ".lab"
+"""Keys and logs of the lab that this checkout started; ends with `make down`."""
+
+ACCESS = ROOT / ".access"
+"""What a person's machine needs to enter an environment, one folder for each."""
+
+VENV = ROOT / ".venv"
+"""The virtual environment of the controller."""
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom"
+"""Built things, shared by all checkouts, each keyed by the hash of its inputs."""
+
+RUN = Path("/run/greenroom-lab")
+"""What ends with a reboot of the machine: podman's run state and the mount namespace."""
+
+
+def private_folder(path: Path) -> Path:
+    """Create `path` for its owner only, and return it."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.chmod(0o700)
+    return path
+
+
+def write(path: Path, content: str | bytes, mode: int = 0o644) -> None:
+    """Replace `path` with `content` in one step, so that an interruption leaves the old file or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+    temporary.chmod(mode)
+    temporary.replace(path)

@@ -1,0 +1,112 @@
+"""Podman with storage, networks and run state of its own, so that the machine's other containers are never touched."""
+
+from __future__ import annotations
+
+import json
+import resource
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import namespace, paths
+from .console import LabError, run
+
+STORAGE = paths.CACHE / "podman"
+CONFIGURATION = paths.RUN / "containers.conf"
+LABEL = "greenroom.checkout"
+"""The label of every host: the checkout whose lab it belongs to."""
+
+NOFILE, NPROC = 1048576, 32768
+"""Limits that hosts get where the machine's own hard limits are not lower. Builds fail with more processes than 32768."""
+
+LIMITS = """[containers]
+default_ulimits = ["nofile={0}:{0}", "nproc={1}:{1}"]
+pids_limit = 0
+"""
+"""Part of containers.conf, for the hosts themselves and for the containers in them: what nesting permits."""
+
+
+def setup() -> None:
+    """Write podman's configuration and make the mount namespace it runs in."""
+    paths.RUN.mkdir(parents=True, exist_ok=True)
+    STORAGE.mkdir(parents=True, exist_ok=True)
+    wanted = f"""{LIMITS.format(*limits())}
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "none"
+lock_type = "file"
+runtime = "crun"
+
+[network]
+network_backend = "netavark"
+"""
+    if not CONFIGURATION.exists() or CONFIGURATION.read_text() != wanted:
+        paths.write(CONFIGURATION, wanted)
+    namespace.ensure()
+
+
+def limits() -> tuple[int, int]:
+    """Open files and processes that a container may have: never more than the machine's own hard limits."""
+    found = []
+    for kind, bound in ((resource.RLIMIT_NOFILE, NOFILE), (resource.RLIMIT_NPROC, NPROC)):
+        hard = resource.getrlimit(kind)[1]
+        found.append(bound if hard == resource.RLIM_INFINITY else min(hard, bound))
+    return found[0], found[1]
+
+
+def command(*words: str | Path) -> list[str]:
+    """The whole command line of a podman call. File names in it have to be absolute."""
+    return [
+        *namespace.prefix(),
+        "env",
+        f"CONTAINERS_CONF={CONFIGURATION}",
+        "podman",
+        f"--root={STORAGE}/storage",
+        f"--runroot={paths.RUN}/storage",
+        f"--tmpdir={paths.RUN}/libpod",
+        f"--network-config-dir={STORAGE}/networks",
+        "--storage-driver=overlay",
+        *map(str, words),
+    ]
+
+
+def call(*words: str | Path, log: str | None = None, hint: str = "", stdin: str | None = None) -> str:
+    """Run podman and return what it printed. Raises LabError when it fails."""
+    return run(command(*words), log=log, hint=hint, stdin=stdin).stdout
+
+
+def succeeds(*words: str | Path) -> bool:
+    """Run podman and return whether it ended well; for questions such as `image exists`."""
+    return run(command(*words), check=False).returncode == 0
+
+
+def containers() -> dict[str, dict[str, Any]]:
+    """All hosts of the lab that exist, running or not, by container name. None when podman was never set up."""
+    if not CONFIGURATION.exists() or not (STORAGE / "storage").exists():
+        return {}
+    listed = json.loads(call("ps", "--all", "--format=json", f"--filter=label={LABEL}") or "[]") or []
+    return {entry["Names"][0]: entry for entry in listed}
+
+
+def owners(found: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The checkouts that the given hosts belong to."""
+    return {entry["Labels"][LABEL] for entry in found.values()}
+
+
+def refuse_strangers(found: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise LabError when a lab of another checkout is there: addresses and names are the same for all."""
+    strangers = sorted(owners(found) - {str(paths.ROOT)})
+    if strangers:
+        raise LabError(f"The lab of {strangers[0]} is on this machine. Run `make down` (here or there), then this again.")
+
+
+def remove_all(kind: str, names: Sequence[str]) -> None:
+    """Remove containers, networks or volumes, by name, at once."""
+    if names:
+        call(kind, "rm", "--force", *(["--time=0"] if kind == "container" else []), *names)
+
+
+def names(kind: str, prefix: str) -> list[str]:
+    """The networks or volumes whose names start with `prefix`."""
+    listed = call(kind, "ls", "--format={{.Name}}").split()
+    return [name for name in listed if name.startswith(prefix)]

@@ -1,0 +1,114 @@
+"""The virtual environment: found Python, pinned packages, a stamp that is written last."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from . import cache, paths
+from .console import LabError, run, step
+
+MINIMUM = (3, 12)
+REQUIREMENTS = paths.ROOT / "requirements.txt"
+STAMP = paths.VENV / "greenroom-stamp"
+PYTHON = paths.VENV / "bin" / "python"
+
+PROBE = "import sys; print(*sys.version_info[:2]); import ensurepip, venv"
+
+
+def ready() -> bool:
+    """Whether the virtual environment holds exactly what requirements.txt says."""
+    return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _wanted()
+
+
+def _wanted() -> str:
+    return cache.content_hash(REQUIREMENTS)
+
+
+def ensure() -> None:
+    """Make the virtual environment, or make it again when requirements.txt changed. Raises LabError."""
+    if ready():
+        return
+    python = find_python()
+    with step(f"installing the controller's Python packages into {paths.VENV.name}/ (with {python})"):
+        STAMP.unlink(missing_ok=True)
+        if not _works(PYTHON):
+            shutil.rmtree(paths.VENV, ignore_errors=True)
+            run([python, "-m", "venv", paths.VENV], log="venv")
+        uv = _uv()
+        run(
+            [uv, "pip", "sync", "--python", PYTHON, "--require-hashes", REQUIREMENTS],
+            log="packages",
+            env={"UV_NATIVE_TLS": "1", "UV_HTTP_TIMEOUT": "180", "VIRTUAL_ENV": str(paths.VENV)},
+            hint="Is the package index reachable? Then run the same command again: it goes on from there.",
+        )
+        paths.write(STAMP, _wanted())
+
+
+def enter(arguments: list[str]) -> None:
+    """Start this program again with the virtual environment's Python, unless it runs there already."""
+    if Path(sys.prefix).resolve() != paths.VENV.resolve():
+        os.execv(PYTHON, [str(PYTHON), "-B", str(paths.LAB / "lab"), *arguments])
+
+
+def find_python() -> str:
+    """Return the newest suitable Python on PATH, of pyenv or of uv. Raises LabError when there is none."""
+    names = [f"python3.{minor}" for minor in range(19, MINIMUM[1] - 1, -1)] + ["python3"]
+    candidates = [path for name in names for path in [shutil.which(name)] if path]
+    home = Path.home()
+    pyenv = Path(os.environ.get("PYENV_ROOT") or home / ".pyenv") / "versions"
+    uv = Path(os.environ.get("XDG_DATA_HOME") or home / ".local/share") / "uv" / "python"
+    for folder in (pyenv, uv):
+        found = sorted(folder.glob("*/bin/python3"), key=_version_in, reverse=True)
+        candidates += [str(path) for path in found]
+    for candidate in candidates:
+        if _works(Path(candidate)):
+            return candidate
+    if candidates and Path("/usr/bin/apt-get").exists() and _system_python_is_new():
+        raise LabError("Python lacks its venv module. Run `apt-get install python3-venv`, then this again.")
+    raise LabError("No Python 3.12 or newer was found (PATH, pyenv, uv). Install one, e.g. with `uv python install 3.13`.")
+
+
+def _version_in(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path.parent.parent.name)[:3]]
+
+
+def _system_python_is_new() -> bool:
+    probe = subprocess.run(["/usr/bin/python3", "-c", PROBE], capture_output=True, text=True, check=False)
+    return _new_enough(probe.stdout)
+
+
+def _new_enough(output: str) -> bool:
+    return tuple(int(word) for word in output.split()[:2]) >= MINIMUM
+
+
+def _works(python: Path) -> bool:
+    """Whether `python` starts (pyenv's stand-ins may not), is new enough, and can make virtual environments."""
+    if not python.exists():
+        return False
+    probe = subprocess.run([str(python), "-c", PROBE], capture_output=True, text=True, check=False)
+    return probe.returncode == 0 and _new_enough(probe.stdout)
+
+
+def _uv() -> Path:
+    """Install the pinned uv with pip (pip alone would take minutes for the rest), and return its path."""
+    uv = paths.VENV / "bin" / "uv"
+    block = re.search(r"^uv==(\S+)(?: \\\n +--hash=\S+)+", REQUIREMENTS.read_text(), re.MULTILINE)
+    if block is None:
+        raise LabError("requirements.txt does not pin uv. Compile it again: `make requirements`.")
+    if uv.exists() and run([uv, "--version"], check=False).stdout.split()[1:2] == [block[1]]:
+        return uv
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+        file.write(block[0] + "\n")
+        file.flush()
+        run(
+            [PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", file.name],
+            log="uv",
+            hint="Is the package index reachable? Then run the same command again: it goes on from there.",
+        )
+    return uv
