@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""What each part of an environment needs to know of the catalogue."""
+"""Services' secrets: where each lies, and what a container gets."""
 
 from __future__ import annotations
 
@@ -46,35 +46,3 @@ def secret_environment(service: Service, slot: str, values: Mapping[str, Any], h
         else:
             result[variable] = content["values" if secret["kind"] == "ring" else "value"]
     return result
-
-
-def firewall_matrix(catalogue: Catalogue, groups: Iterable[str]) -> list[dict[str, Any]]:
-    """Return what may reach a host that is in `groups`: [{service, name, slot, port, proto, from: [group]}].
-
-    `port` is the published one; ports that are offered to nobody are left out.
-    """
-    mine = set(groups)
-    return [
-        {"service": service["name"], "name": name, "slot": slot, "port": number, "proto": "tcp", "from": list(port["from"])}
-        for service in catalogue.values()
-        if service["group"] in mine
-        for name, port in service["ports"].items()
-        if port["from"]
-        for slot, number in port["host"].items()
-    ]
-
-
-def metrics_targets(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[dict[str, Any]]:
-    """Return the metrics that ops may read: [{service, slot, group, port, path}] with the published port."""
-    return [
-        {
-            "service": service["name"],
-            "slot": slot,
-            "group": service["group"],
-            "port": service["ports"][service["metrics"]["port"]]["host"][slot],
-            "path": service["metrics"]["path"],
-        }
-        for service in catalogue.values()
-        if service["metrics"] and "ops" in service["ports"][service["metrics"]["port"]]["from"]
-        for slot in slots
-    ]

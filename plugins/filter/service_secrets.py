@@ -1,13 +1,13 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters over the catalogue and its secrets."""
+"""Filters for the secrets of the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom import passwords, views
+from ansible.module_utils.greenroom import passwords, service_secrets
 
 
 class FilterModule:
@@ -16,10 +16,8 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
         return {
-            "firewall_matrix": views.firewall_matrix,
-            "metrics_targets": views.metrics_targets,
             "new_secret": passwords.new_secret,
-            "secret_environment": views.secret_environment,
-            "secret_path": views.secret_path,
-            "secret_paths": views.secret_paths,
+            "secret_environment": service_secrets.secret_environment,
+            "secret_path": service_secrets.secret_path,
+            "secret_paths": service_secrets.secret_paths,
         }

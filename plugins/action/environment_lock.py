@@ -1,0 +1,80 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""One run at a time for an environment."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ansible import context
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.greenroom import lock, lock_holder
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    """Starts the child of the controller that keeps the lock, or ends it. The lock's host is the task's."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Hold the lock (nothing to do when this run has it already), or release it."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validated, args = self.validate_argument_spec(
+            {
+                "state": {"type": "str", "choices": ["held", "released"], "default": "held"},
+                "environment_name": {"type": "str", "required": True},
+                "run": {"type": "str"},
+                "path": {"type": "path", "default": lock.PATH},
+            }
+        )
+        name = args["environment_name"]
+        result["changed"] = False
+        if self._task.check_mode:
+            return result | {"msg": "check mode takes no lock"}
+        # Tasks run in children of the process that the lock belongs to.
+        run = os.getppid()
+        address = lock.address(name, run)
+        if args["state"] == "released":
+            answer = lock_holder.ask(address, "release")
+            return result | {"msg": f"the lock on {name} is {'released' if answer else 'not held'}"}
+        answer = lock_holder.ask(address, "status")
+        if answer is not None and answer["event"] == "held":
+            return result | {"msg": lock.words({"event": "held"}, name)}
+        return result | {"msg": self._acquire(name, lock.myself(args["run"] or f"{run}", run, _playbook()), args["path"])}
+
+    def _acquire(self, name: str, me: dict[str, Any], path: str) -> str:
+        """Return what there is to say once the lock is held."""
+        password = self._connection.become and self._connection.become.get_option("become_pass")
+        line = ""
+        for event in lock.start(self._command(), name, me, password, path):
+            line = lock.words(event, name)
+            match event["event"]:
+                case "waiting":
+                    self._display.display(line)
+                case "refused":
+                    raise AnsibleActionFail(line)
+                case "unreachable":
+                    raise AnsibleConnectionFailure(line)
+        return line
+
+    def _command(self) -> list[str]:
+        """Return the command that runs the lock's program on its host, over Ansible's own settings for that host."""
+        connection = self._connection
+        remote = lock.remote_command()
+        if connection.become:
+            remote = connection.become.build_become_command(remote, connection._shell)
+        if connection.transport == "local":
+            return ["/bin/sh", "-c", remote]
+        if connection.transport != "ssh":
+            raise AnsibleActionFail(f"the lock's host is reached over {connection.transport}; the lock needs ssh or local")
+        connection.host = connection.get_option("host") or self._play_context.remote_addr
+        command = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote)
+        first, *others = (os.fsdecode(part) for part in command)
+        return [first, *lock.SSH_OPTIONS, *others]
+
+
+def _playbook() -> str:
+    return " ".join(os.path.basename(name) for name in context.CLIARGS.get("args", ()))

@@ -1,0 +1,65 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The release of a run: every image by its digest."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.greenroom.registry import Registry, RegistryError
+from ansible.module_utils.greenroom.release import read_release, release_id
+from ansible.plugins.action import ActionBase
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class ActionModule(ActionBase):
+    """Reads a release file and asks the registry for the digests of its images."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return `release` = {name, id, commit, images: {image: registry/repository@digest}}."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validated, args = self.validate_argument_spec(
+            {
+                "name": {"type": "str", "required": True},
+                "overrides": {"type": "dict", "default": {}},
+                "registry": {"type": "str", "required": True},
+                "username": {"type": "str"},
+                "password": {"type": "str", "no_log": True},
+                "ca_file": {"type": "path"},
+            }
+        )
+        catalogue = (task_vars or {})["catalogue"]
+        file = f"releases/{args['name']}.yml"
+        content = self._loader.load_from_file(str(PROJECT / file))
+        images, problems = read_release(content, file, args["overrides"], catalogue)
+        if problems:
+            raise AnsibleActionFail("\n".join(problems))
+        login = (args["username"], args["password"]) if args["username"] else None
+        try:
+            digests = Registry(args["registry"], args["ca_file"], login).resolve(images)
+        except RegistryError as error:
+            raise AnsibleActionFail(str(error)) from error
+        release = {
+            "name": args["name"],
+            "id": release_id(digests, catalogue),
+            "commit": _commit(),
+            "images": {name: f"{args['registry']}/{images[name].repository}@{digest}" for name, digest in digests.items()},
+        }
+        return result | {"changed": False, "release": release}
+
+
+def _commit() -> str:
+    """Return the checkout's commit, or nothing where there is no git."""
+    try:
+        command = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

@@ -1,0 +1,76 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""An environment's secrets: all of them for a run, or the creation of what is missing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.module_utils.greenroom.vault import missing_line
+from ansible.module_utils.greenroom.vault_secrets import CERTIFICATE, Secrets, VaultProblem, needs_issue
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import lookup_loader
+
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "state": {"type": "str", "choices": ["read", "present"], "default": "read"},
+    "environment_name": {"type": "str", "required": True},
+    "paths": {"type": "list", "elements": "str", "required": True},
+    "url": {"type": "str", "required": True},
+    "auth": {"type": "dict", "required": True, "no_log": True},
+    "ca_file": {"type": "path"},
+    "mount": {"type": "str", "default": "greenroom"},
+    "create": {"type": "bool", "default": False},
+    "read_only": {"type": "list", "elements": "str", "default": []},
+    "certificates": {"type": "dict", "default": {}},
+    "certificate_mount": {"type": "str", "default": "pki"},
+    "certificate_role": {"type": "str"},
+    "certificate_days": {"type": "int", "default": 30},
+}
+
+
+class ActionModule(ActionBase):
+    """Works on the controller. Its failures are visible, its secrets are not: `no_log` on the task would hide both."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return `secrets` = {path: content} (`state: read`), or the paths `created` and `renewed` (`state: present`)."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validated, args = self.validate_argument_spec(ARGUMENTS)
+        lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
+        login = {name: args[name] for name in ("url", "environment_name", "mount")} | {"ca_cert": args["ca_file"]}
+        secrets = lookup.login(task_vars, **login, **args["auth"])
+        try:
+            if args["state"] == "present":
+                return result | self._present(secrets, args)
+            values = secrets.read(args["paths"])
+        except VaultProblem as problem:
+            raise lookup.error(problem) from problem
+        missing = [path for path in args["paths"] if path not in values]
+        if missing:
+            raise AnsibleError(missing_line(args["environment_name"], missing))
+        return result | {"changed": False, "secrets": values, "_ansible_no_log": True}
+
+    def _present(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
+        certificates = {f"{CERTIFICATE}{name}": names for name, names in args["certificates"].items()}
+        values = secrets.read([*args["paths"], *certificates])
+        missing = [path for path in args["paths"] if path not in values and path not in certificates]
+        foreign = sorted(set(missing) & set(args["read_only"]))
+        if foreign and args["create"]:
+            raise AnsibleError(f"secrets of {args['environment_name']} are missing: {', '.join(foreign)}; "
+                               "they are somebody else's to write (docs/secrets.md)")
+        due = [path for path, names in certificates.items()
+               if (path in values or args["create"]) and needs_issue(values.get(path), names, args["certificate_days"])]
+        created = [path for path in missing if args["create"]]
+        if not self._task.check_mode:
+            secrets.create(created)
+            for path in due:
+                role = args["certificate_role"] or args["environment_name"]
+                secrets.issue(path, certificates[path], args["certificate_mount"], role)
+        renewed = [path for path in due if path in values]
+        created += [path for path in due if path not in values]
+        lines = [*(f"created {path}\n" for path in created), *(f"renewed {path}\n" for path in renewed)]
+        return {"changed": bool(lines), "created": created, "renewed": renewed, "diff": {"prepared": "".join(lines)}}

@@ -1,0 +1,142 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Everything that can be known to be wrong before a host or a server is asked."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible import context
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.greenroom import catalogue_check, service_schema, variables
+from ansible.module_utils.greenroom.names import suggestion
+from ansible.module_utils.greenroom.release import read_release
+from ansible.plugins.action import ActionBase
+from ansible.utils.vars import load_extra_vars
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Parts of an option's specification that are about documentation or about values that are not there.
+NOT_TYPES = {"description", "default", "required", "version_added", "deprecated"}
+
+
+class ActionModule(ActionBase):
+    """Checks the catalogue, the release, all variables of all hosts, and that this is one environment."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Fail with every mistake, one line each."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        self.validate_argument_spec({})
+        self.task_vars = task_vars or {}
+        self.hostvars = self.task_vars["hostvars"]
+        lines = list(dict.fromkeys(self._problems()))
+        if lines:
+            raise AnsibleActionFail("\n".join([f"{len(lines)} mistakes; nothing was touched.", *lines] if len(lines) > 1 else lines))
+        return result | {"changed": False, "run": _run()}
+
+    def _problems(self) -> Iterator[str]:
+        yield from self._one_environment()
+        yield from self._services()
+        yield from self._release()
+        yield from self._variables()
+
+    def _value(self, name: str) -> Any:
+        """Return a variable of this host, rendered, or None."""
+        return self.hostvars[self.task_vars["inventory_hostname"]].get(name)
+
+    def _services(self) -> Iterator[str]:
+        folder = Path(self.task_vars["catalogue_path"])
+        catalogue = self.task_vars["catalogue"]
+        right = {}
+        for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if entry.is_dir() and entry.name not in catalogue:
+                yield f"{folder.name}/{entry.name}: has no service.yml"
+        for name, service in catalogue.items():
+            raw = self._loader.load_from_file(os.path.join(service["folder"], "service.yml"), trusted_as_template=True)
+            lines = service_schema.structure_errors(raw)
+            yield from (f"{folder.name}/{name}/service.yml: {line}" for line in lines)
+            if not lines:
+                right[name] = service
+        limits = self._value("edge_limits")
+        # A service that is wrong in itself would only cause mistakes of others.
+        if len(right) == len(catalogue):
+            for name, line in catalogue_check.problems(right, self.task_vars["groups"], limits):
+                yield f"{folder.name}/{name}/service.yml: {line}"
+
+    def _release(self) -> Iterator[str]:
+        name = self._value("release_name")
+        path = PROJECT / "releases" / f"{name}.yml"
+        if not path.is_file():
+            known = sorted(file.stem for file in path.parent.glob("*.yml"))
+            yield f'release_name: there is no releases/{name}.yml{suggestion(str(name), known)}'
+            return
+        content = self._loader.load_from_file(str(path))
+        _images, lines = read_release(content, f"releases/{name}.yml", self._value("release_images") or {}, self.task_vars["catalogue"])
+        yield from lines
+
+    def _one_environment(self) -> Iterator[str]:
+        hosts = self.task_vars["groups"]["all"]
+        names = {host: self.hostvars[host].get("environment_name") for host in hosts}
+        # Which group is below which is known to the inventory only.
+        tree = self.hostvars._inventory.groups
+        children = {name: [child.name for child in group.child_groups] for name, group in tree.items()}
+        lines = variables.environment_problems(names, self.task_vars["groups"], children)
+        yield from lines
+        if not lines:
+            protected = bool(self._value("environment_protected"))
+            yield from variables.confirmation_problems(str(names[hosts[0]]), protected, self._value("confirm"))
+
+    def _variables(self) -> Iterator[str]:
+        declared = {}
+        for path in sorted((PROJECT / "roles").glob("*/meta/argument_specs.yml")):
+            declared[path.parts[-3]] = variables.declared_options(self._loader.load_from_file(str(path)))
+        extra = load_extra_vars(self._loader) if context.CLIARGS else {}
+        types = {name: _types(spec) for options in declared.values() for name, spec in options.items()}
+        for host in self.task_vars["groups"]["all"]:
+            names = self.hostvars.raw_get(host)
+            yield from variables.name_problems(names, declared, extra)
+            for name in sorted(types.keys() & set(names)):
+                yield from self._type_problems(host, name, types[name])
+
+    def _type_problems(self, host: str, name: str, spec: dict[str, Any]) -> Iterator[str]:
+        try:
+            value = self.hostvars[host].get(name)
+        except AnsibleError:  # refers to what only a later task knows; that task's role checks it
+            return
+        if value is None:
+            return
+        if spec.get("type", "str") in ("str", "path") and isinstance(value, (Mapping, list)):
+            yield f"{name}: expected a text, got {type(value).__name__.removeprefix('_AnsibleTagged').lower()}"
+            return
+        checked = ArgumentSpecValidator({name: spec}).validate({name: value})
+        yield from (f"{name}: {line}" for line in checked.error_messages)
+
+
+def _run() -> dict[str, str]:
+    """Return who runs this and since when; `id` sorts by time."""
+    now = datetime.now(UTC)
+    return {
+        "id": f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
+        "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
+        "controller": f"{getpass.getuser()}@{socket.gethostname()}",
+    }
+
+
+def _types(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a role option's specification that speaks about a given value."""
+    kept = {key: value for key, value in spec.items() if key not in NOT_TYPES}
+    if isinstance(kept.get("options"), Mapping):
+        required = {name: option.get("required", False) for name, option in kept["options"].items()}
+        kept["options"] = {name: _types(option) | {"required": required[name]} for name, option in kept["options"].items()}
+    return kept

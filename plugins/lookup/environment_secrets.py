@@ -1,0 +1,99 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""All secrets of an environment with one login."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: environment_secrets
+short_description: Reads many secrets of one environment from Vault
+description:
+  - Reads secrets (KV version 2) with one login and returns them as one dictionary by path.
+  - Names all secrets that are missing at once, with the command that creates them.
+  - Takes every option of the C(community.hashi_vault) collection for the connection and the login.
+requirements: [hvac]
+extends_documentation_fragment:
+  - community.hashi_vault.connection
+  - community.hashi_vault.connection.plugins
+  - community.hashi_vault.auth
+  - community.hashi_vault.auth.plugins
+options:
+  _terms:
+    description: Paths of secrets below the environment, for instance C(kratos/login/blue).
+    type: str
+    required: true
+  environment_name:
+    description: The environment, which is the first part of each secret's path.
+    type: str
+    required: true
+  mount:
+    description: Where the secrets engine is mounted.
+    type: str
+    default: greenroom
+  missing:
+    description: Whether a missing secret is an error, or left out.
+    type: str
+    choices: [error, omit]
+    default: error
+"""
+
+EXAMPLES = """
+- name: Read two secrets
+  ansible.builtin.set_fact:
+    __values: "{{ lookup('environment_secrets', 'kratos/login/blue', 'environment/registry', environment_name='staging',
+      url='https://vault.example.com', auth_method='token', token=my_token) }}"
+  no_log: true
+"""
+
+RETURN = """
+_raw:
+  description: One dictionary, C({path -> content}).
+  type: list
+  elements: dict
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.module_utils.greenroom.vault import explain, missing_line
+from ansible.module_utils.greenroom.vault_secrets import Secrets, VaultProblem
+from ansible_collections.community.hashi_vault.plugins.module_utils._hashi_vault_common import HashiVaultValueError
+from ansible_collections.community.hashi_vault.plugins.plugin_utils._hashi_vault_lookup_base import HashiVaultLookupBase
+
+
+class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
+    """Logs in once, with the collection's own code, and reads path after path."""
+
+    def run(self, terms: Iterable[str], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
+        """Return [{path: content}]. Every failure is one line that says what to do."""
+        secrets = self.login(variables, **kwargs)
+        try:
+            values = secrets.read(terms)
+        except VaultProblem as problem:
+            raise self.error(problem) from problem
+        missing = [path for path in terms if path not in values]
+        if missing and self.get_option("missing") == "error":
+            raise AnsibleError(missing_line(secrets.environment, missing))
+        return [values]
+
+    def login(self, variables: Any, **kwargs: Any) -> Secrets:
+        """Return the environment's secrets, reached with the options given."""
+        self.set_options(direct=kwargs, var_options=variables)
+        try:
+            self.connection_options.process_connection_options()
+            self.authenticator.validate()
+            client = self.helper.get_vault_client(**self.connection_options.get_hvac_connection_options())
+        except (HashiVaultValueError, NotImplementedError, AnsibleError) as error:
+            raise AnsibleError(f"Vault: {error}; check secrets_url and secrets_auth") from error
+        try:
+            self.authenticator.authenticate(client)
+        except Exception as error:
+            raise self.error(error, f"the login ({self.get_option('auth_method')})") from error
+        missing = self.helper.get_hvac().exceptions.InvalidPath
+        return Secrets(client, self.get_option("mount"), self.get_option("environment_name"), missing)
+
+    def error(self, problem: BaseException, doing: str | None = None) -> AnsibleError:
+        """Return the one line for a failure at Vault."""
+        cause = problem.__cause__ if isinstance(problem, VaultProblem) else problem
+        return AnsibleError(explain(cause or problem, str(self.get_option("url")), doing or str(problem)))

@@ -1,0 +1,128 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What is wrong between services: ports, routes, secrets, configuration. Each mistake is `<service>` and one line.
+
+The catalogue given here is the normalised one, of services whose own structure is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from .names import suggestion
+
+Service = Mapping[str, Any]
+Catalogue = Mapping[str, Service]
+Problem = tuple[str, str]
+LARGEST_PORT = 65535
+
+
+def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
+    for name, port in service["ports"].items():
+        for group in port["from"]:
+            if group not in groups:
+                yield f'ports.{name}.from: unknown group "{group}"{suggestion(group, groups)}'
+        for slot, number in port["host"].items():
+            if number > LARGEST_PORT:
+                yield f"ports.{name}: published as {number} in {slot}, which is above {LARGEST_PORT}; name a smaller `host`"
+
+
+def _pages(service: Service) -> Iterator[str]:
+    for page in ("health", "metrics"):
+        if service[page] and service[page]["port"] not in service["ports"]:
+            port = service[page]["port"]
+            yield f'{page}.port: unknown port "{port}"{suggestion(port, service["ports"])}'
+    if service["ports"] and not service["health"]:
+        yield "health: missing; a service with ports says how to see that it is ready"
+
+
+def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
+    if service["routes"] and service["activation"] != "always":
+        yield f"routes: a {service['activation']} service does not run in the idle slot, so nothing can lead to it"
+    for index, route in enumerate(service["routes"]):
+        port = route["port"]
+        if port is None:
+            yield f"routes[{index}]: leads nowhere; no port of the service has `edge` in `from`"
+        elif port not in service["ports"]:
+            yield f'routes[{index}].port: unknown port "{port}"{suggestion(port, service["ports"])}'
+        elif "edge" not in service["ports"][port]["from"]:
+            yield f'routes[{index}].port: the edge may not reach "{port}"; add `edge` to its `from`'
+        if limits is not None and route["limit"] not in limits:
+            yield f'routes[{index}].limit: unknown class "{route["limit"]}"{suggestion(str(route["limit"]), limits)}'
+
+
+def _secrets(service: Service, catalogue: Catalogue) -> Iterator[str]:
+    for variable, secret in service["secrets"].items():
+        owner = secret["owner"]
+        if owner not in catalogue:
+            yield f'secrets.{variable}.of: unknown service "{owner}"{suggestion(owner, catalogue)}'
+        elif secret["kind"] == "login":
+            database = catalogue[owner]["database"]
+            if database != secret["name"]:
+                known = {item["database"]: name for name, item in catalogue.items() if item["database"]}
+                hint = suggestion(secret["name"], known) if secret["name"] not in known else f'; add `of: {known[secret["name"]]}`'
+                yield f'secrets.{variable}.login: {owner} declares no database "{secret["name"]}"{hint}'
+        elif owner != service["name"]:
+            own = {item["name"] for item in catalogue[owner]["secrets"].values() if item["kind"] == secret["kind"]}
+            if secret["name"] not in own:
+                hint = suggestion(secret["name"], own)
+                yield f'secrets.{variable}.{secret["kind"]}: {owner} has no {secret["kind"]} "{secret["name"]}"{hint}'
+        if variable in service["environment"]:
+            yield f"secrets.{variable}: stands in `environment`, too"
+
+
+def _config(service: Service, catalogue: Catalogue) -> Iterator[str]:
+    source = service["config_of"]
+    if source not in catalogue:
+        yield f'config_of: unknown service "{source}"{suggestion(source, catalogue)}'
+    elif service["config_path"] and not service["has_config"]:
+        yield f"config_path: there is no folder {source}/config with what to mount"
+    elif not service["config_path"] and (service["has_config"] or source != service["name"]):
+        yield f"config_path: missing; {source}/config would be mounted nowhere"
+
+
+def service_problems(service: Service, catalogue: Catalogue, groups: Collection[str], limits: Collection[str] | None) -> Iterator[str]:
+    """Yield what is wrong with one service among the others.
+
+    `groups` are the inventory's groups, `limits` the edge's classes of rate limits (None: not known here).
+    """
+    if service["group"] not in groups:
+        yield f'group: unknown group "{service["group"]}"{suggestion(str(service["group"]), groups)}'
+    yield from _ports(service, groups)
+    yield from _pages(service)
+    yield from _routes(service, limits)
+    yield from _secrets(service, catalogue)
+    yield from _config(service, catalogue)
+
+
+def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Yield (service, line) for what two services both claim: a port of a host, a database, a public path.
+
+    `groups` = {group: [host]}; groups that share a host share its ports.
+    """
+    ports: dict[tuple[str, int], str] = {}
+    databases: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    for name, service in catalogue.items():
+        hosts = groups.get(service["group"], ())
+        for port, value in service["ports"].items():
+            for slot, number in value["host"].items():
+                # A group may have no host yet: then its name stands for them.
+                others = {ports.setdefault((host, number), f"{name}.{port}") for host in hosts or [service["group"]]}
+                for other in sorted(others - {f"{name}.{port}"}):
+                    yield name, f"ports.{port}: {number}, its port in {slot}, is taken by {other}; name another `host`"
+        database = service["database"]
+        if database and databases.setdefault(database, name) != name:
+            yield name, f'database: "{database}" belongs to {databases[database]}'
+        for index, route in enumerate(service["routes"]):
+            here = f"{name} routes[{index}]"
+            if paths.setdefault(route["path"], here) != here:
+                yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
+
+
+def problems(catalogue: Catalogue, groups: Mapping[str, Collection[str]], limits: Collection[str] | None = None) -> list[Problem]:
+    """Return every mistake between services as (service, line)."""
+    single = [(name, line) for name, item in catalogue.items() for line in service_problems(item, catalogue, groups, limits)]
+    return single + list(dict.fromkeys(collisions(catalogue, groups)))

@@ -1,0 +1,125 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""A run's side of the environment's lock: starting its holder, and words for what the holder says."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from . import lock_holder, lock_remote
+
+PATH = "/run/greenroom/lock.json"
+RENEW = 5.0
+EXPIRES = 20.0
+# The lock's connection is its own: a reset of the shared one must not drop the lock, and one that hangs must be noticed.
+SSH_OPTIONS = (
+    "-T",
+    *("-o", "BatchMode=yes"),
+    *("-o", "ControlMaster=no"),
+    *("-o", "ControlPath=none"),
+    *("-o", "ServerAliveInterval=5"),
+    *("-o", "ServerAliveCountMax=2"),
+)
+
+Event = dict[str, Any]
+
+
+def address(environment: str, pid: int) -> bytes:
+    """Return where the holder of run `pid`'s lock listens. Raises ProcessLookupError when there is no such process."""
+    started = lock_holder.start_time(pid)
+    if started is None:
+        raise ProcessLookupError(pid)
+    return lock_holder.socket_name(environment, pid, started)
+
+
+def remote_command() -> str:
+    """Return what a shell on the lock's host runs."""
+    return f"python3 -I -u -c {shlex.quote(lock_holder.BOOTSTRAP)}"
+
+
+def myself(run: str, pid: int, playbook: str) -> Event:
+    """Return the holder as the lock file names it."""
+    return {
+        "id": run,
+        "user": getpass.getuser(),
+        "host": socket.gethostname(),
+        "pid": pid,
+        "playbook": playbook,
+        "since": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def start(
+    command: list[str],
+    environment: str,
+    me: Event,
+    password: str | None = None,
+    path: str = PATH,
+    expires: float = EXPIRES,
+    renew: float = RENEW,
+) -> Iterator[Event]:
+    """Start the holder for run `me` with the connection `command`; yield what it says up to a verdict.
+
+    Events are {event: waiting|held|refused|unreachable, ...}; the last one is the verdict. Seconds throughout.
+    """
+    code = Path(lock_remote.__file__).read_text(encoding="utf-8")
+    remote = {"code": code, "path": path, "me": me, "expires": expires, "renew": renew}
+    order = {
+        "command": command,
+        "remote": remote,
+        "password": password,
+        "environment": environment,
+        "pid": me["pid"],
+        "started": lock_holder.start_time(me["pid"]),
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-I", lock_holder.__file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        # Neither the terminal's signals nor its working directory are the holder's.
+        start_new_session=True,
+        cwd="/",
+    )
+    assert child.stdin is not None and child.stdout is not None
+    child.stdin.write(json.dumps(order).encode() + b"\n")
+    child.stdin.close()
+    with child.stdout:
+        for line in child.stdout:
+            event: Event = json.loads(line)
+            yield event
+            if event["event"] != "waiting":
+                return
+    yield {"event": "unreachable", "message": "the lock's holder ended", "code": child.wait()}
+
+
+def words(event: Event, environment: str) -> str:
+    """Return an event as one line for people."""
+    holder = event.get("holder") or event.get("took_over")
+    who = "{user}@{host} (process {pid}, {playbook}, since {since})".format_map(_Unknown(holder or {}))
+    match event["event"]:
+        case "waiting":
+            return f"{environment} is locked by {who}; if that run is dead, its lock expires within {event['seconds']:.0f} s"
+        case "refused" | "lost":
+            return f"{environment} is locked by {who}, and that run is alive; wait until it ends"
+        case "held" if holder:
+            return f"took over the lock on {environment} from {who}, whose run ended without giving it back"
+        case "held":
+            return f"the lock on {environment} is held"
+    return str(event.get("message") or f"no connection to the lock's host (exit code {event.get('code')})")
+
+
+class _Unknown(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "unknown"

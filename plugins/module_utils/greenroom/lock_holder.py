@@ -1,0 +1,209 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""A run's child on the controller that keeps the environment's lock: one connection to the lock's host, for the whole run.
+
+A program of its own (`python lock_holder.py`, its order as one JSON line on standard input), so that nothing of Ansible
+is in it. It ends with the run's main process, however that ends: then the lock is renewed no more, and expires.
+Other tasks of the same run reach it over an abstract socket; there is no file to be left behind.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+MARK = b"GREENROOM "
+# What the host runs: standard input carries the program (and before it, maybe, a password that sudo didn't want).
+BOOTSTRAP = (
+    "import json\n"
+    "s=open(0,'rb',0)\n"
+    "for l in iter(s.readline,b''):\n"
+    " if l.startswith(b'GREENROOM '):\n"
+    "  o=json.loads(l[10:]);g={'__name__':'lock'};exec(o['code'],g);g['main'](s,o);break\n"
+)
+RECONNECT = 2.0
+
+
+def start_time(pid: int) -> int | None:
+    """Return when a process started (clock ticks since boot), which tells it from a later one with its number; or None."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return int(stat.rsplit(")", 1)[1].split()[19])
+
+
+def socket_name(environment: str, pid: int, started: int) -> bytes:
+    """Return the abstract address of the holder of process `pid`'s lock on `environment`."""
+    return f"\0greenroom-lock/{os.getuid()}/{environment}/{pid}/{started}".encode()
+
+
+class Link:
+    """The connection: a command that runs BOOTSTRAP on the lock's host, with the order sent to it."""
+
+    def __init__(self, command: list[str], order: Event, password: str | None) -> None:
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+        os.set_blocking(self.process.stdout.fileno(), False)
+        os.set_blocking(self.process.stderr.fileno(), False)
+        self.pending = b""
+        self.errors = b""
+        self.send((f"{password}\n" if password else "").encode() + MARK + json.dumps(order).encode() + b"\n")
+
+    def send(self, data: bytes) -> None:
+        """Send to the host's end; one that is gone is noticed by `events`."""
+        try:
+            self.process.stdin.write(data)
+            self.process.stdin.flush()
+        except OSError:
+            pass
+
+    def events(self) -> list[Event] | None:
+        """Return what the host said since the last call; None when the connection ended."""
+        self.errors = (self.errors + (self.process.stderr.read() or b""))[-4000:]
+        data = self.process.stdout.read()
+        if data == b"":
+            return None
+        self.pending += data or b""
+        *lines, self.pending = self.pending.split(b"\n")
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
+
+    def close(self) -> str:
+        """End the connection and return its last words."""
+        try:
+            self.process.stdin.close()
+        except OSError:
+            pass
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.errors += self.process.stderr.read() or b""
+        return self.errors.decode(errors="replace").strip()
+
+
+class Holder:
+    """Keeps one lock while process `pid` lives."""
+
+    def __init__(self, order: Event, report: Callable[[Event], None]) -> None:
+        self.order, self.report = order, report
+        self.state: Event = {"event": "starting"}
+        self.link: Link | None = None
+
+    def run(self) -> None:
+        """Acquire, report, and stay until the main process ends, the lock is released or lost."""
+        main = os.pidfd_open(self.order["pid"])
+        if start_time(self.order["pid"]) != self.order["started"]:
+            return
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        server.bind(socket_name(self.order["environment"], self.order["pid"], self.order["started"]))
+        server.listen()
+        while self._connected(main, server):
+            # The network, or the host: the lock may still be ours when it is back.
+            time.sleep(RECONNECT)
+
+    def _connected(self, main: int, server: socket.socket) -> bool:
+        """Serve one connection. Return whether another one is worth trying."""
+        self.link = Link(self.order["command"], self.order["remote"], self.order.get("password"))
+        selector = selectors.DefaultSelector()
+        for source in (main, server, self.link.process.stdout):
+            selector.register(source, selectors.EVENT_READ)
+        try:
+            while True:
+                ready = {key.fileobj for key, _ in selector.select()}
+                if main in ready:
+                    return False
+                if self.link.process.stdout in ready and (verdict := self._heard()) is not None:
+                    return verdict
+                if server in ready and self._asked(server):
+                    return False
+        finally:
+            selector.close()
+            words = self.link.close()
+            if self.state["event"] == "starting":
+                self._tell({"event": "unreachable", "message": words, "code": self.link.process.returncode})
+
+    def _heard(self) -> bool | None:
+        """Take in what the host said. Return None to go on, else whether to connect again."""
+        events = self.link.events() if self.link else None
+        if events is None:
+            return bool(self.state["event"] == "held")
+        for event in events:
+            self._tell(event)
+            if event["event"] in {"refused", "lost", "released"}:
+                return False
+        return None
+
+    def _tell(self, event: Event) -> None:
+        if event["event"] == "held" and self.state["event"] == "held":
+            return
+        if event["event"] != "waiting":
+            self.state = event
+        self.report(event)
+
+    def _asked(self, server: socket.socket) -> bool:
+        """Answer a task of this run. Return whether the lock was released."""
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(10)
+            released = False
+            try:
+                word = connection.recv(64).strip()
+                if word == b"release" and self.link is not None:
+                    self.link.send(b"release\n")
+                    self.link.process.wait(10)
+                    self.link.events()
+                    self.state, released = {"event": "released"}, True
+                connection.sendall(json.dumps(self.state).encode() + b"\n")
+            except (OSError, subprocess.TimeoutExpired):
+                pass
+        return released
+
+
+def ask(address: bytes, word: str, timeout: float = 20.0) -> Event | None:
+    """Return the holder's answer to `status` or `release`; None when there is no holder."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(timeout)
+        try:
+            connection.connect(address)
+            # Anybody on this machine may bind such an address; only our own holder is believed.
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            if struct.unpack("3i", credentials)[1] != os.getuid():
+                return None
+            connection.sendall(word.encode() + b"\n")
+            answer: Event = json.loads(connection.makefile("rb").readline())
+        except (OSError, ValueError):
+            return None
+    return answer
+
+
+def main() -> None:
+    """Hold the lock that standard input orders; what happens until it is held goes to standard output."""
+    order = json.loads(sys.stdin.buffer.readline())
+
+    def report(event: Event) -> None:
+        # Who started this stops listening as soon as the lock is held; that must not end the holding.
+        try:
+            sys.stdout.write(json.dumps(event) + "\n")
+            sys.stdout.flush()
+        except OSError:
+            pass
+
+    Holder(order, report).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What may stand in a service.yml, and every mistake in it as one line that names file and key.
+
+Runs on the controller only (needs the jsonschema package).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jsonschema
+
+from .catalogue import SECRET_KINDS
+from .names import suggestion
+
+NAME = {"type": "string", "pattern": r"^[a-z][a-z0-9_-]{0,39}$", "description": "a name of small letters, digits, - and _"}
+DATABASE = {"type": "string", "pattern": r"^[a-z][a-z0-9_]{0,50}$", "description": "a name of small letters, digits and _"}
+WORDS = {"type": "array", "items": {"type": "string"}}
+PATH = {"type": "string", "pattern": "^/", "description": "a path that starts with /"}
+PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
+
+
+def _object(properties: dict[str, Any], required: Iterable[str] = ()) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": pattern, "description": description},
+        "additionalProperties": value,
+    }
+
+
+_VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of capital letters, digits and _")
+_PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
+
+SCHEMA = _object(
+    {
+        "image": NAME,
+        "group": {"type": "string"},
+        "activation": {"enum": ["always", "live_only", "singleton"]},
+        "command": WORDS,
+        "user": {"type": "integer", "minimum": 1000},
+        "memory": {"type": "string", "pattern": r"^[1-9]\d*[KMG]$", "description": "a size like 256M or 1G"},
+        "stop_timeout": {"type": "integer", "minimum": 0},
+        "ports": _named(
+            _object(
+                {"container": PORT_NUMBER, "host": PORT_NUMBER, "from": {"type": "array", "items": {"type": "string"}}},
+                ["container", "from"],
+            ),
+            r"^[a-z][a-z0-9_]*$",
+            "a name of small letters, digits and _",
+        ),
+        "database": DATABASE,
+        "migrate": WORDS,
+        "secrets": _named(_object({"login": DATABASE, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE),
+        "environment": _named({"type": ["string", "integer"]}, *_VARIABLE),
+        "config_path": PATH,
+        "config_of": NAME,
+        "health": _PAGE,
+        "metrics": _PAGE,
+        "routes": {
+            "type": "array",
+            "items": _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"]),
+        },
+        "sends_mail": {"type": "boolean"},
+    },
+    ["image"],
+)
+
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "object": "a mapping",
+    "string": "a text",
+}
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    # JSON counts 1.0 among the integers; a port or a user does not.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_VALIDATOR = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)(SCHEMA)
+
+
+def _key(path: Iterable[str | int], *more: str) -> str:
+    """Return a path as people write it: `routes[0].port`."""
+    text = ""
+    for part in [*path, *more]:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _lines(error: jsonschema.ValidationError) -> list[str]:
+    """Return `<key>: <what is wrong>` for one violation of the schema."""
+    where, value, path = _key(error.absolute_path), error.instance, list(error.absolute_path)
+    match error.validator:
+        case "additionalProperties":
+            known = error.schema["properties"]
+            return [f"{_key(path, str(key))}: unknown key{suggestion(str(key), known)}" for key in value if key not in known]
+        case "required":
+            return [f"{_key(path, key)}: missing" for key in error.validator_value if key not in value]
+        case "type":
+            wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+            what = f"expected {' or '.join(_KINDS[kind] for kind in wanted)}, got {_shown(value)}"
+        case "enum":
+            what = f"unknown value {_shown(value)}{suggestion(str(value), error.validator_value)}"
+        case "minimum":
+            what = f"{value} is too small, the smallest is {error.validator_value}"
+        case "maximum":
+            what = f"{value} is too large, the largest is {error.validator_value}"
+        case _:
+            what = f"{_shown(value)} is not {error.schema['description']}"
+    return [f"{where}: {what}" if where else what]
+
+
+def _shown(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else "nothing" if value is None else str(value)
+
+
+def structure_errors(raw: object) -> list[str]:
+    """Return what is wrong with the content of one service.yml by itself, as `<key>: <what>`, in the order of keys."""
+    errors = sorted(_VALIDATOR.iter_errors(raw), key=lambda error: [str(part) for part in error.absolute_path])
+    lines = list(dict.fromkeys(line for error in errors for line in _lines(error)))
+    secrets = raw.get("secrets") if isinstance(raw, Mapping) else None
+    for variable, secret in (secrets if isinstance(secrets, Mapping) else {}).items():
+        if isinstance(secret, Mapping) and sum(kind in secret for kind in SECRET_KINDS) != 1:
+            lines.append(f"secrets.{variable}: needs exactly one of {', '.join(SECRET_KINDS)}")
+    return lines

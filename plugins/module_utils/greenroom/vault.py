@@ -1,0 +1,54 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What Vault's refusals mean, as one line that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def missing_line(environment: str, paths: Iterable[str]) -> str:
+    """Return the line that names all missing secrets and the command that makes them."""
+    return (
+        f"secrets of {environment} are missing: {', '.join(sorted(paths))}; "
+        f"run: ansible-playbook -i inventories/{environment} playbooks/secrets.yml -e create=missing"
+    )
+
+
+def innermost(error: BaseException) -> str:
+    """Return the innermost cause of a failed request, without the layers that wrap it."""
+    seen = set()
+    while id(error) not in seen:
+        seen.add(id(error))
+        inner = error.__cause__ or error.__context__ or getattr(error, "reason", None)
+        if not isinstance(inner, BaseException) and error.args and isinstance(error.args[0], BaseException):
+            inner = error.args[0]
+        if isinstance(inner, BaseException):
+            error = inner
+    text = str(error).rsplit(": ", 1)[-1]
+    return text or type(error).__name__
+
+
+def explain(error: BaseException, url: str, doing: str) -> str:
+    """Return what went wrong at the Vault of `url` while `doing`.
+
+    `error` is an exception of hvac or requests; they are told apart by name, so that neither must be installed here.
+    """
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    text = ", ".join(getattr(error, "errors", None) or [str(error)])
+    if "SSLError" in kinds:
+        return f"Vault at {url}: its certificate is not trusted ({innermost(error)}); check secrets_url and environment_ca_file"
+    if "VaultDown" in kinds and "sealed" in text.lower():
+        return f"Vault at {url} is sealed; unseal it, then run this again"
+    if "Forbidden" in kinds and not doing.startswith("the login"):
+        return f"Vault at {url} refuses {doing} (permission denied); the policy of this login must allow it"
+    if "InvalidRequest" in kinds and "check-and-set" in text:
+        return f"Vault at {url} refuses {doing}: another run created it meanwhile; run this again"
+    if "InvalidRequest" in kinds or "Unauthorized" in kinds or "Forbidden" in kinds:
+        return f"Vault at {url} refuses {doing}: {text}; check secrets_auth and the files it names"
+    if "FileNotFoundError" in kinds or ("OSError" in kinds and "CA certificate" in text):
+        return f"Vault at {url}: {text}; check environment_ca_file"
+    if "RequestException" in kinds or "OSError" in kinds:
+        return f"Vault at {url} can't be reached ({innermost(error)}); check that it runs, and secrets_url"
+    return f"Vault at {url} failed at {doing}: {text}; see its log"

@@ -1,0 +1,103 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""An environment's secrets in Vault (KV version 2, PKI), through an hvac client that has logged in.
+
+Runs on the controller only (needs the cryptography package).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from cryptography import x509
+
+from .passwords import new_secret
+
+CERTIFICATE = "environment/certificate/"
+
+
+class VaultProblem(Exception):
+    """A failure at Vault: what was being done, and the client's own exception as its cause."""
+
+
+@dataclass
+class Secrets:
+    """The secrets of `environment`, on the KV mount `mount`; `missing_error` is what `client` raises for no such secret."""
+
+    client: Any
+    mount: str
+    environment: str
+    missing_error: type[Exception]
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def read(self, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Return {path: content} of those `paths` that exist. Raises VaultProblem."""
+        found = {}
+        for path in paths:
+            content = self._try(f"reading {self._where(path)}", self._read, path)
+            if content is not None:
+                found[path] = content
+        return found
+
+    def create(self, paths: Iterable[str]) -> None:
+        """Generate the secrets at `paths`; one that somebody else made meanwhile is an error. Raises VaultProblem."""
+        for path in paths:
+            self._try(f"creating {self._where(path)}", self._write, path, new_secret(path))
+
+    def issue(self, path: str, names: Sequence[str], mount: str, role: str) -> None:
+        """Have a certificate for `names` issued by the PKI's `role` and keep it at `path`. Raises VaultProblem."""
+        issued = self._try(f"issuing {names[0]} at {mount}/issue/{role}", self._issue, names, mount, role)
+        self._try(f"creating {self._where(path)}", self._write, path, issued)
+
+    def _where(self, path: str) -> str:
+        return f"{self.mount}/{self.environment}/{path}"
+
+    def _try(self, doing: str, act: Any, *args: Any) -> Any:
+        try:
+            return act(*args)
+        except Exception as error:
+            raise VaultProblem(doing) from error
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        try:
+            answer = self.client.secrets.kv.v2.read_secret_version(
+                path=f"{self.environment}/{path}", mount_point=self.mount, raise_on_deleted_version=False
+            )
+        except self.missing_error:
+            return None
+        self.versions[path] = answer["data"]["metadata"]["version"]
+        content: dict[str, Any] | None = answer["data"]["data"]
+        return content
+
+    def _write(self, path: str, content: Mapping[str, Any]) -> None:
+        # Version 0 means "only when there is none": what two runs both create, only one creates.
+        self.client.secrets.kv.v2.create_or_update_secret(
+            path=f"{self.environment}/{path}", secret=dict(content), cas=self.versions.get(path, 0), mount_point=self.mount
+        )
+
+    def _issue(self, names: Sequence[str], mount: str, role: str) -> dict[str, str]:
+        extra = {"alt_names": ",".join(names)}
+        answer = self.client.secrets.pki.generate_certificate(
+            name=role, common_name=names[0], extra_params=extra, mount_point=mount
+        )["data"]
+        chain = answer.get("ca_chain") or [answer["issuing_ca"]]
+        return {
+            "certificate": answer["certificate"],
+            "private_key": answer["private_key"],
+            "ca_chain": "\n".join(chain),
+        }
+
+
+def needs_issue(content: Mapping[str, Any] | None, names: Iterable[str], days: int, now: datetime | None = None) -> bool:
+    """Whether a certificate must be issued: there is none, it ends within `days`, or it isn't for exactly `names`."""
+    if content is None:
+        return True
+    certificate = x509.load_pem_x509_certificate(content["certificate"].encode())
+    if certificate.not_valid_after_utc - (now or datetime.now(UTC)) < timedelta(days=days):
+        return True
+    own = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return set(own.get_values_for_type(x509.DNSName)) != set(names)
