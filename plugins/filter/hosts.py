@@ -1,0 +1,42 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Filters for what hosts get from the catalogue and the inventory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.greenroom import hosts
+
+
+Groups = Mapping[str, Sequence[str]]
+HostVars = Mapping[str, Mapping[str, Any]]
+
+
+def group_hosts(groups: Groups, hostvars: HostVars) -> dict[str, dict[str, str]]:
+    """Return {group: {host: address}} from Ansible's `groups` and `hostvars`."""
+    address = {host: hostvars[host]["environment_address"] for host in groups["all"]}
+    return {group: {host: address[host] for host in members} for group, members in groups.items()}
+
+
+def group_addresses(groups: Groups, hostvars: HostVars) -> dict[str, list[str]]:
+    """Return {group: [address]} from Ansible's `groups` and `hostvars`."""
+    return {group: list(members.values()) for group, members in group_hosts(groups, hostvars).items()}
+
+
+class FilterModule:
+    """The filters of `module_utils/greenroom/hosts.py`, and two that give them the inventory in plain form."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Names as templates use them."""
+        return {
+            "group_hosts": group_hosts,
+            "group_addresses": group_addresses,
+            "key_files": hosts.key_files,
+            "service_ports": hosts.service_ports,
+            "firewall_rules": hosts.firewall_rules,
+            "scrape_targets": hosts.scrape_targets,
+            "databases": hosts.databases,
+            "database_clients": hosts.database_clients,
+        }

@@ -1,0 +1,143 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What hosts get from the catalogue and the inventory: key files, firewall rules, scrape targets, database clients."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+# The group whose hosts scrape metrics.
+SCRAPERS = "ops"
+
+
+def key_files(accounts: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return one `template_tree` file for each account: its SSH keys, where sshd looks for them."""
+    return [
+        {
+            "dest": f"/etc/ssh/authorized_keys.d/{account['name']}",
+            "content": "".join(f"{key}\n" for key in account["ssh_keys"]),
+        }
+        for account in accounts
+    ]
+
+
+def _networks(source: str, addresses: Mapping[str, Sequence[str]], rule: str) -> list[Network]:
+    """Return the networks of `source`: a group's name, or an address or network.
+
+    Raises ValueError, naming `rule`, for anything else.
+    """
+    if source in addresses:
+        return [network for address in addresses[source] for network in _networks(address, {}, rule)]
+    try:
+        return [ipaddress.ip_network(source, strict=False)]
+    except ValueError:
+        known = ", ".join(sorted(addresses)) or "none"
+        raise ValueError(f"{rule}: {source!r} is neither an address nor a group (groups: {known})") from None
+
+
+def _collapsed(networks: Iterable[Network], version: int) -> list[str]:
+    """Return the networks of one IP version, merged where they touch: nftables refuses overlaps in a set."""
+    own = [network for network in networks if network.version == version]
+    return [str(network) for network in ipaddress.collapse_addresses(own)]  # type: ignore[type-var]
+
+
+def service_ports(catalogue: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the catalogue's published ports as {name, ports, groups, from}, both slots' in one entry.
+
+    Metrics are for the hosts that scrape, too, unless their port never leaves the host.
+    """
+    found = []
+    for name, service in sorted(catalogue.items()):
+        for port, value in service["ports"].items():
+            if value["bind"] == "127.0.0.1":
+                continue
+            sources = list(value["from"])
+            if service["metrics"] and service["metrics"]["port"] == port and SCRAPERS not in sources:
+                sources.append(SCRAPERS)
+            found.append(
+                {
+                    "name": f"{name} {port}",
+                    "ports": sorted(value["host"].values()),
+                    "groups": [service["group"]],
+                    "from": sources,
+                }
+            )
+    return found
+
+
+def firewall_rules(
+    ports: Iterable[Mapping[str, Any]],
+    own_groups: Iterable[str],
+    addresses: Mapping[str, Sequence[str]],
+    container_networks: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Return what one host lets in, as {name, ports, ipv4: [network], ipv6: [network]}.
+
+    `ports` are {name, ports: [int], groups: [where], from: [group, address or network]}, `own_groups` the host's,
+    `addresses` = {group: [address]}. A host's own containers count as the host: their packets to it carry an address
+    from `container_networks`. Raises ValueError for a source that is neither a group nor an address.
+    """
+    own = set(own_groups) | {"all"}
+    rules = []
+    for port in ports:
+        if not own & set(port["groups"]):
+            continue
+        sources = list(port["from"])
+        if own & set(sources):
+            sources += container_networks
+        networks = [network for source in sources for network in _networks(str(source), addresses, port["name"])]
+        rule = {"ipv4": _collapsed(networks, 4), "ipv6": _collapsed(networks, 6)}
+        if networks:
+            rules.append({"name": port["name"], "ports": list(port["ports"]), **rule})
+    return rules
+
+
+def scrape_targets(catalogue: Mapping[str, Any], hosts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+    """Return Prometheus' file-based targets of all services that offer metrics: one for each host and slot.
+
+    `hosts` = {group: {host: address}}. A singleton runs on its group's first host only.
+    """
+    targets = []
+    for name, service in sorted(catalogue.items()):
+        port = service["ports"].get(service["metrics"]["port"]) if service["metrics"] else None
+        if port is None or port["bind"] == "127.0.0.1":
+            continue
+        members = list(hosts.get(service["group"], {}).items())
+        for host, address in members[:1] if service["activation"] == "singleton" else members:
+            for slot, number in port["host"].items():
+                labels = {"service": name, "slot": slot, "host": host, "__metrics_path__": service["metrics"]["path"]}
+                targets.append({"targets": [f"{address}:{number}"], "labels": labels})
+    return targets
+
+
+def databases(catalogue: Mapping[str, Any]) -> list[str]:
+    """Return the names of all databases of the catalogue, sorted."""
+    return sorted({service["database"] for service in catalogue.values() if service["database"]})
+
+
+def database_clients(
+    catalogue: Mapping[str, Any],
+    addresses: Mapping[str, Sequence[str]],
+    own_groups: Iterable[str] = (),
+    container_networks: Sequence[str] = (),
+) -> list[dict[str, str]]:
+    """Return who may connect to which database, as {database, address}: the hosts of services that have a login for it.
+
+    `addresses` = {group: [address]}. Where the database's own host is among them, its containers' networks are, too.
+    """
+    own = set(own_groups)
+    clients: set[tuple[str, str]] = set()
+    for service in catalogue.values():
+        sources = list(addresses.get(service["group"], []))
+        if service["group"] in own:
+            sources += container_networks
+        for secret in service["secrets"].values():
+            if secret["kind"] == "login":
+                for source in sources:
+                    clients.add((secret["name"], str(ipaddress.ip_network(source, strict=False))))
+    return [{"database": database, "address": address} for database, address in sorted(clients)]

@@ -1,0 +1,133 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible.module_utils.greenroom import hosts
+
+ADDRESSES = {
+    "all": ["198.18.10.11", "198.18.10.21", "198.18.10.22", "198.18.10.31", "198.18.10.41"],
+    "edge": ["198.18.10.11"],
+    "app": ["198.18.10.21", "198.18.10.22"],
+    "data": ["198.18.10.31"],
+    "ops": ["198.18.10.41"],
+}
+SLOTS = ["10.89.10.0/24", "10.89.20.0/24"]
+
+
+def port(number: int, sources: list[str]) -> dict[str, Any]:
+    return {
+        "container": number,
+        "from": sources,
+        "host": {"blue": number + 10000, "green": number + 20000},
+        "bind": "0.0.0.0" if sources else "127.0.0.1",
+    }
+
+
+def service(**given: Any) -> dict[str, Any]:
+    defaults = {"group": "app", "activation": "always", "ports": {}, "database": None, "secrets": {}, "metrics": None}
+    return defaults | given
+
+
+def rule(name: str, groups: list[str], sources: list[str], own: list[str], networks: list[str]) -> list[dict[str, Any]]:
+    ports = [{"name": name, "ports": [1], "groups": groups, "from": sources}]
+    return hosts.firewall_rules(ports, own, ADDRESSES, networks)
+
+
+def test_each_account_has_a_file_with_its_keys() -> None:
+    assert hosts.key_files([{"name": "alice", "ssh_keys": ["ssh-ed25519 A", "ssh-ed25519 B"]}]) == [
+        {"dest": "/etc/ssh/authorized_keys.d/alice", "content": "ssh-ed25519 A\nssh-ed25519 B\n"}
+    ]
+
+
+def test_published_ports_are_open_in_both_slots_for_the_groups_they_name() -> None:
+    catalogue = {"portal": service(ports={"http": port(8080, ["edge"])})}
+    assert hosts.service_ports(catalogue) == [
+        {"name": "portal http", "ports": [18080, 28080], "groups": ["app"], "from": ["edge"]}
+    ]
+
+
+def test_a_port_that_never_leaves_the_host_is_not_in_the_firewall() -> None:
+    catalogue = {"kratos": service(ports={"admin": port(4434, [])}, metrics={"port": "admin", "path": "/metrics"})}
+    assert hosts.service_ports(catalogue) == []
+    assert hosts.scrape_targets(catalogue, {"app": {"app1": "198.18.10.21"}}) == []
+
+
+@pytest.mark.parametrize("sources", [["edge"], ["edge", "ops"]])
+def test_metrics_are_open_for_ops_once(sources: list[str]) -> None:
+    catalogue = {"portal": service(ports={"http": port(8080, sources)}, metrics={"port": "http", "path": "/metrics"})}
+    assert hosts.service_ports(catalogue)[0]["from"] == ["edge", "ops"]
+
+
+def test_a_rule_is_for_the_groups_it_names_only() -> None:
+    assert rule("postgres", ["data"], ["app"], ["data"], SLOTS) == [
+        {"name": "postgres", "ports": [1], "ipv4": ["198.18.10.21/32", "198.18.10.22/32"], "ipv6": []}
+    ]
+    assert rule("postgres", ["data"], ["app"], ["edge"], SLOTS) == []
+
+
+def test_a_host_in_the_source_group_lets_its_own_containers_in() -> None:
+    [found] = rule("postgres", ["data"], ["app"], ["app", "data"], SLOTS)
+    assert found["ipv4"] == [*SLOTS, "198.18.10.21/32", "198.18.10.22/32"]
+
+
+def test_overlapping_sources_are_merged_and_families_kept_apart() -> None:
+    [found] = rule("ssh", ["all"], ["198.18.10.0/24", "198.18.10.7", "198.18.11.0/24", "2001:db8::1"], ["edge"], [])
+    assert found["ipv4"] == ["198.18.10.0/23"]
+    assert found["ipv6"] == ["2001:db8::1/128"]
+
+
+def test_a_port_without_sources_stays_closed() -> None:
+    assert rule("pages", ["ops"], [], ["ops"], []) == []
+
+
+def test_an_unknown_source_is_named_with_the_groups_there_are() -> None:
+    with pytest.raises(ValueError, match=r"portal http: 'egde' is neither an address nor a group \(groups: all, app"):
+        rule("portal http", ["app"], ["egde"], ["app"], [])
+
+
+def test_targets_are_all_hosts_and_slots_and_one_host_for_a_singleton() -> None:
+    metrics = {"port": "metrics", "path": "/metrics"}
+    ports = {"metrics": port(8081, ["ops"])}
+    members = {"app": {"app1": "198.18.10.21", "app2": "198.18.10.22"}}
+    catalogue = {
+        "portal": service(ports=ports, metrics=metrics),
+        "courier": service(ports=ports, metrics=metrics, activation="singleton"),
+        "silent": service(ports=ports),
+    }
+    found = hosts.scrape_targets(catalogue, members)
+    assert [target["targets"] for target in found if target["labels"]["service"] == "portal"] == [
+        ["198.18.10.21:18081"], ["198.18.10.21:28081"], ["198.18.10.22:18081"], ["198.18.10.22:28081"],
+    ]  # fmt: skip
+    assert {target["labels"]["host"] for target in found if target["labels"]["service"] == "courier"} == {"app1"}
+    assert found[0]["labels"] == {"service": "courier", "slot": "blue", "host": "app1", "__metrics_path__": "/metrics"}
+    assert not [target for target in found if target["labels"]["service"] == "silent"]
+
+
+def test_targets_of_a_group_without_hosts_are_none() -> None:
+    catalogue = {"portal": service(ports={"m": port(1, ["ops"])}, metrics={"port": "m", "path": "/m"})}
+    assert hosts.scrape_targets(catalogue, {"app": {}}) == []
+
+
+def test_databases_are_listed_once() -> None:
+    catalogue = {"a": service(database="shop"), "b": service(database="kratos"), "c": service(database="shop")}
+    assert hosts.databases(catalogue | {"d": service()}) == ["kratos", "shop"]
+
+
+def test_database_clients_are_the_hosts_of_services_with_a_login() -> None:
+    login = {"DSN": {"kind": "login", "name": "kratos", "owner": "kratos"}}
+    other = {"KEY": {"kind": "value", "name": "key", "owner": "portal"}}
+    catalogue = {
+        "kratos": service(database="kratos", secrets=login),
+        "courier": service(group="ops", secrets=login),
+        "portal": service(group="edge", secrets=other),
+    }
+    assert [client["address"] for client in hosts.database_clients(catalogue, ADDRESSES)] == [
+        "198.18.10.21/32", "198.18.10.22/32", "198.18.10.41/32",
+    ]  # fmt: skip
+    single = hosts.database_clients({"kratos": catalogue["kratos"]}, {"app": ["198.18.10.9"]}, ["app", "data"], SLOTS)
+    assert [client["address"] for client in single] == [*SLOTS, "198.18.10.9/32"]
