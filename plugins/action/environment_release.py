@@ -46,7 +46,7 @@ class ActionModule(ActionBase):
         try:
             digests = Registry(args["registry"], args["ca_file"], login).resolve(images)
         except RegistryError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         release = {
             "name": args["name"],
             "id": release_id(digests, catalogue),

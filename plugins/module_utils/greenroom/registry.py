@@ -38,7 +38,8 @@ class Registry:
         self.address = address
         self.session = requests.Session()
         self.session.auth = login
-        self.session.verify = ca_file or True
+        # Given with each request: a session's own setting would lose against REQUESTS_CA_BUNDLE.
+        self.verify = ca_file or True
         self.session.headers["Accept"] = ACCEPT
 
     def resolve(self, images: Mapping[str, Image]) -> dict[str, str]:
@@ -60,7 +61,7 @@ class Registry:
     def _digest(self, image: Image) -> str | None:
         url = f"https://{self.address}/v2/{image.repository}/manifests/{image.reference}"
         try:
-            answer = self.session.head(url, timeout=TIMEOUT)
+            answer = self.session.head(url, timeout=TIMEOUT, verify=self.verify)
         except requests.exceptions.SSLError as error:
             raise RegistryError(
                 f"registry {self.address}: its certificate is not trusted ({innermost(error)}); check registry_address and environment_ca_file"
