@@ -39,7 +39,7 @@ def create_app(
     app = FastAPI(title="Greenroom portal", version=settings.version, lifespan=lifespan, openapi_url=None)
     app.state.settings = settings
     app.state.metrics = metrics
-    app.state.kratos = kratos or Kratos(settings.kratos_url)
+    app.state.kratos = kratos or Kratos(settings.kratos_url, settings.kratos_admin_url)
     app.state.orders = orders or Orders(connect(settings), settings)
     templates = Jinja2Templates(HERE / "templates")
     templates.env.globals.update(settings=settings, features=settings.options.features)

@@ -1,4 +1,7 @@
-"""Brings the database's schema to what this version needs. Migrations only expand: the version before goes on working."""
+"""Brings the database's schema to what this version needs.
+
+Migrations only expand: the version before goes on working.
+"""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 
-from .kratos import Kratos, KratosDown
-from .orders import NotReady, Orders
+from .kratos import Kratos, KratosDownError
+from .orders import NotReadyError, Orders
 from .settings import Settings
 
 router = APIRouter()
@@ -31,11 +31,11 @@ def readyz(request: Request) -> JSONResponse:
     problems: dict[str, str] = {}
     try:
         orders.ready()
-    except NotReady as error:
+    except NotReadyError as error:
         problems["database"] = str(error)
     try:
         kratos.ready()
-    except KratosDown as error:
+    except KratosDownError as error:
         problems["kratos"] = str(error)
     if settings.options.fault == "never_ready":
         problems["fault"] = "never_ready"

@@ -41,7 +41,7 @@ table = Table(
 )
 
 
-class NotReady(Exception):
+class NotReadyError(Exception):
     """The database can't be used; the message says why, without addresses or credentials."""
 
 
@@ -74,16 +74,16 @@ class Orders:
         self.columns = [column for column in table.c if column.name != "note" or self.notes]
 
     def ready(self) -> None:
-        """Raise NotReady unless the database answers and is migrated far enough; a newer schema is accepted."""
+        """Raise NotReadyError unless the database answers and is migrated far enough; a newer schema is accepted."""
         try:
             with self.engine.connect() as connection:
                 found = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
         except ProgrammingError:
             found = None
         except SQLAlchemyError as error:
-            raise NotReady(f"unreachable ({type(error).__name__})") from None
+            raise NotReadyError(f"unreachable ({type(error).__name__})") from None
         if found is None or found < self.head:
-            raise NotReady(f"migrated to {found or 'nothing'}, needs {self.head}")
+            raise NotReadyError(f"migrated to {found or 'nothing'}, needs {self.head}")
 
     def of(self, owner: str) -> Sequence[Row[tuple[object, ...]]]:
         """Return an owner's newest orders."""
@@ -112,3 +112,8 @@ class Orders:
         with self.engine.begin() as connection:
             result = connection.execute(delete(table).where(table.c.id == identifier, table.c.owner == owner))
         return result.rowcount > 0
+
+    def forget(self, owner: str) -> None:
+        """Remove all orders of an owner."""
+        with self.engine.begin() as connection:
+            connection.execute(delete(table).where(table.c.owner == owner))

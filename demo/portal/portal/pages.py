@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
-from .kratos import FlowGone, Kratos, KratosDown, Session
+from .kratos import FlowGoneError, Kratos, KratosDownError, Session
 from .orders import ITEMS, Orders
 from .settings import Settings
 
@@ -46,6 +46,7 @@ def need_session(request: Request) -> Session:
     """Return who is logged in, or end the request: a page leads to the login, anything else gets a 401."""
     session = find_session(request)
     if session is None:
+        # A person's browser has a way to log in, a program and a lost form have not.
         if request.method == "GET" and wants_page(request):
             raise HTTPException(HTTPStatus.SEE_OTHER, headers={"Location": "/self-service/login/browser"})
         raise HTTPException(HTTPStatus.UNAUTHORIZED, "Log in first.")
@@ -96,7 +97,7 @@ def index(request: Request) -> Response:
     session, notice = None, ""
     try:
         session = find_session(request)
-    except KratosDown:
+    except KratosDownError:
         notice = "Signing in is not possible at the moment."
     return page(request, "index.html", session=session, notice=notice)
 
@@ -121,7 +122,7 @@ def show_flow(request: Request, flow: str = "") -> Response:
         return start
     try:
         found = kratos.flow(kind, flow, cookie(request))
-    except FlowGone:
+    except FlowGoneError:
         return start
     session = find_session(request)
     return page(request, "flow.html", kind=kind, title=FLOWS[kind], flow=found, session=session)
@@ -144,6 +145,18 @@ def logout(request: Request) -> Response:
     """Send the browser to Kratos, which ends the session."""
     kratos: Kratos = request.app.state.kratos
     return RedirectResponse(kratos.logout_url(cookie(request)) or "/", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/account/delete", dependencies=[OwnForm])
+def delete_account(request: Request, session: Person) -> Response:
+    """Forget a person: orders first, so that a failure half-way leaves somebody who can try again."""
+    orders: Orders = request.app.state.orders
+    kratos: Kratos = request.app.state.kratos
+    if not session.recent:
+        raise HTTPException(HTTPStatus.FORBIDDEN, "It is a while since you logged in: log out and in again first.")
+    orders.forget(session.identity)
+    kratos.forget(session.identity)
+    return RedirectResponse("/", HTTPStatus.SEE_OTHER)
 
 
 @router.get("/orders")
@@ -174,7 +187,7 @@ def create_order(
     )
     request.app.state.metrics.orders.inc()
     request.state.log["order"] = str(identifier)
-    return RedirectResponse("/orders", HTTPStatus.SEE_OTHER)
+    return RedirectResponse(f"/orders#order-{identifier}", HTTPStatus.SEE_OTHER)
 
 
 @router.post("/orders/{identifier}/cancel", dependencies=[OwnForm])
@@ -221,5 +234,5 @@ def handle_errors(app: FastAPI) -> None:
 
     app.add_exception_handler(StarletteHTTPException, http)
     app.add_exception_handler(RequestValidationError, invalid)
-    app.add_exception_handler(KratosDown, kratos_down)
+    app.add_exception_handler(KratosDownError, kratos_down)
     app.add_exception_handler(SQLAlchemyError, database_down)

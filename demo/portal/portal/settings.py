@@ -60,6 +60,7 @@ class Settings:
     csrf_keys: tuple[str, ...] = field(repr=False)
     """Newest first: the first one signs, each one is accepted."""
     kratos_url: str = "http://kratos:4433"
+    kratos_admin_url: str = "http://kratos:4434"
     environment: str = "development"
     slot: str = "none"
     release: str = "unknown"
@@ -109,6 +110,7 @@ class Settings:
             database_url=database_url,
             csrf_keys=keys,
             kratos_url=env.get("KRATOS_PUBLIC_URL", cls.kratos_url).rstrip("/"),
+            kratos_admin_url=env.get("KRATOS_ADMIN_URL", cls.kratos_admin_url).rstrip("/"),
             environment=env.get("GREENROOM_ENVIRONMENT", cls.environment),
             slot=env.get("GREENROOM_SLOT", cls.slot),
             release=env.get("GREENROOM_RELEASE", cls.release),

@@ -1,6 +1,7 @@
-"""The real things on loopback: PostgreSQL, Kratos with the configuration that is deployed, its courier, a mailbox, the portal.
+"""The real things on loopback: PostgreSQL, Kratos with the deployed configuration, its courier, MailDev, the portal.
 
-GREENROOM_KRATOS names the Kratos program; PostgreSQL is taken from Debian's place. What is missing fails, nothing is skipped.
+GREENROOM_KRATOS and GREENROOM_MAILDEV name those programs; PostgreSQL is taken from Debian's place.
+What is missing fails, nothing is skipped.
 """
 
 from __future__ import annotations
@@ -8,26 +9,30 @@ from __future__ import annotations
 import json
 import os
 import socket
-import socketserver
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from email import message_from_string, policy
-from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import ansible.module_utils
 import httpx
 import jinja2
 import pytest
 import yaml
 
 PORTAL = Path(__file__).resolve().parents[1]
-SERVICES = PORTAL.parents[1] / "services"
+ROOT = PORTAL.parents[1]
+SERVICES = ROOT / "services"
+# The smoke checks are Greenroom's own: make them importable as Ansible does.
+ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 DOMAIN = "staging.greenroom.test"
-PUBLIC_URL = f"https://portal.{DOMAIN}"
+PUBLIC_NAME = f"portal.{DOMAIN}"
 KRATOS_PATHS = tuple(route["path"] for route in yaml.safe_load((SERVICES / "kratos/service.yml").read_text())["routes"])
 SQL = """
 CREATE ROLE portal; CREATE ROLE kratos;
@@ -45,6 +50,10 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+EDGE_PORT = free_port()
+PUBLIC_URL = f"https://{PUBLIC_NAME}:{EDGE_PORT}"
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
@@ -123,51 +132,32 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.wait(30)
 
 
-class Mailbox(socketserver.ThreadingTCPServer):
-    """Takes mail over SMTP and keeps it."""
+@dataclass
+class Mailbox:
+    """MailDev's ports."""
 
-    allow_reuse_address = True
-    daemon_threads = True
+    smtp: int
+    web: int
 
-    def __init__(self) -> None:
-        self.messages: list[EmailMessage] = []
-        super().__init__(("127.0.0.1", 0), MailHandler)
-
-    def to(self, address: str) -> list[EmailMessage]:
+    def to(self, address: str) -> list[dict[str, Any]]:
         """Return what came for an address."""
-        return [message for message in self.messages if message["To"] == address]
-
-
-class MailHandler(socketserver.StreamRequestHandler):
-    """Just enough SMTP for one client."""
-
-    server: Mailbox
-
-    def handle(self) -> None:
-        """Talk until QUIT."""
-        self.wfile.write(b"220 mailbox\r\n")
-        while line := self.rfile.readline():
-            verb = line[:4].upper().strip()
-            if verb == b"DATA":
-                self.wfile.write(b"354 go on\r\n")
-                lines = []
-                while (line := self.rfile.readline()) not in (b".\r\n", b""):
-                    lines.append(line.decode())
-                message = message_from_string("".join(lines), policy=policy.default)
-                assert isinstance(message, EmailMessage)
-                self.server.messages.append(message)
-            self.wfile.write(b"221 bye\r\n" if verb == b"QUIT" else b"250 ok\r\n")
-            if verb == b"QUIT":
-                return
+        answer = httpx.get(f"http://127.0.0.1:{self.web}/email", params={"headers.to": address})
+        messages: list[dict[str, Any]] = answer.json()
+        return messages
 
 
 @pytest.fixture(scope="session")
-def mailbox() -> Iterator[Mailbox]:
-    """Run a mailbox."""
-    with Mailbox() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
+    """Run MailDev."""
+    folder = tmp_path_factory.mktemp("maildev")
+    found = Mailbox(free_port(), free_port())
+    ports = ["--smtp", str(found.smtp), "--web", str(found.web), "--ip", "127.0.0.1", "--web-ip", "127.0.0.1"]
+    program = Program.start(
+        [os.environ["GREENROOM_MAILDEV"], *ports, "--mail-directory", str(folder)], folder / "maildev.log"
+    )
+    wait_for("MailDev", answers(f"http://127.0.0.1:{found.web}/healthz"))
+    yield found
+    program.stop()
 
 
 @dataclass
@@ -186,7 +176,7 @@ def kratos(tmp_path_factory: pytest.TempPathFactory, postgres: str, mailbox: Mai
     source = SERVICES / "kratos/config"
     template = jinja2.Template((source / "kratos.yml.j2").read_text(), undefined=jinja2.StrictUndefined)
     rendered = template.render(
-        environment_public_url=PUBLIC_URL, environment_public_name=f"portal.{DOMAIN}", environment_domain=DOMAIN
+        environment_public_url=PUBLIC_URL, environment_public_name=PUBLIC_NAME, environment_domain=DOMAIN
     )
     (folder / "kratos.yml").write_text(rendered.replace("/etc/kratos", str(folder)))
     (folder / "identity.schema.json").write_text((source / "identity.schema.json").read_text())
@@ -197,7 +187,7 @@ def kratos(tmp_path_factory: pytest.TempPathFactory, postgres: str, mailbox: Mai
         "SECRETS_CIPHER": "newest0cipher0secret0of0320chars,older0cipher0secret0of0320chars0"[:65],
         "SERVE_PUBLIC_PORT": str(public),
         "SERVE_ADMIN_PORT": str(admin),
-        "COURIER_SMTP_CONNECTION_URI": f"smtp://127.0.0.1:{mailbox.server_address[1]}/?disable_starttls=true",
+        "COURIER_SMTP_CONNECTION_URI": f"smtp://127.0.0.1:{mailbox.smtp}/?disable_starttls=true",
     }
 
     def command(service: str, key: str) -> list[str]:
@@ -248,6 +238,7 @@ def start_portal(
             "PORTAL_METRICS_PORT": str(metrics),
             "PORTAL_VERSION": version,
             "KRATOS_PUBLIC_URL": kratos.public,
+            "KRATOS_ADMIN_URL": kratos.admin,
             "GREENROOM_ENVIRONMENT": "staging",
             "GREENROOM_SLOT": slot,
             "GREENROOM_RELEASE": "sha256:0123456789abcdef",
@@ -266,21 +257,86 @@ def start_portal(
             slot.program.stop()
 
 
+def backend(path: str, slot: Slot, kratos: KratosServer) -> httpx.URL:
+    """Return who answers a path, as the services' routes say."""
+    return httpx.URL(kratos.public if path.startswith(KRATOS_PATHS) else slot.url)
+
+
 class Edge(httpx.BaseTransport):
     """Routes by path as the edge does, so that a browser sees one HTTPS site."""
 
-    def __init__(self, portal: Slot, kratos: KratosServer) -> None:
-        self.portal = portal.url
-        self.kratos = kratos.public
+    def __init__(self, slot: Slot, kratos: KratosServer) -> None:
+        self.slot = slot
+        self.kratos = kratos
         self.http = httpx.HTTPTransport()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it to the backend."""
-        target = httpx.URL(self.kratos if request.url.path.startswith(KRATOS_PATHS) else self.portal)
+        """Send it to the backend and name the slot."""
+        target = backend(request.url.path, self.slot, self.kratos)
         url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
-        return self.http.handle_request(
+        response = self.http.handle_request(
             httpx.Request(request.method, url, headers=request.headers, stream=request.stream)
         )
+        response.headers["X-Greenroom-Slot"] = self.slot.environment["GREENROOM_SLOT"]
+        return response
+
+
+class EdgeHandler(BaseHTTPRequestHandler):
+    """The same for programs that insist on a connection."""
+
+    transport: Edge
+
+    def do_GET(self) -> None:
+        """Pass a request on."""
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        request = httpx.Request(
+            self.command, f"{PUBLIC_URL}{self.path}", headers=list(self.headers.items()), content=body
+        )
+        response = self.transport.handle_request(request)
+        content = b"".join(response.iter_raw())
+        self.send_response_only(response.status_code)
+        for name, value in response.headers.multi_items():
+            if name not in ("connection", "transfer-encoding", "content-length"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_POST(self) -> None:
+        """Pass on a request with a body."""
+        self.do_GET()
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+ServeEdge = Callable[[Slot], Path]
+
+
+@pytest.fixture
+def serve_edge(tmp_path: Path, kratos: KratosServer) -> Iterator[ServeEdge]:
+    """Yield a function that serves a slot at the public address over TLS and returns the certificate to trust."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def serve(slot: Slot) -> Path:
+        certificate, key = tmp_path / "edge.crt", tmp_path / "edge.key"
+        name = ["-subj", f"/CN={PUBLIC_NAME}", "-addext", f"subjectAltName=DNS:{PUBLIC_NAME}"]
+        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        command = ["openssl", "req", "-x509", "-days", "30", *curve, *name, "-keyout", key, "-out", certificate]
+        subprocess.run(command, check=True, capture_output=True)
+        handler = type("Handler", (EdgeHandler,), {"transport": Edge(slot, kratos)})
+        server = ThreadingHTTPServer(("127.0.0.1", EDGE_PORT), handler)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        return certificate
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
 
 
 Browse = Callable[[Slot], httpx.Client]

@@ -1,0 +1,25 @@
+"""Commands of the container: ``serve`` (default) and ``migrate``."""
+
+from __future__ import annotations
+
+import sys
+
+from . import logs, migrate, server
+from .settings import Settings, SettingsError
+
+COMMANDS = {"serve": server.run, "migrate": migrate.run}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 2 for a wrong command or setting."""
+    name, *rest = arguments or ["serve"]
+    if rest or name not in COMMANDS:
+        print(f"usage: python -m portal [{'|'.join(COMMANDS)}]", file=sys.stderr)
+        return 2
+    logs.configure()
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        print(f"portal: {error}", file=sys.stderr)
+        return 2
+    return COMMANDS[name](settings)
