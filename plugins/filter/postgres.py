@@ -1,0 +1,22 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Filters that compute what to do to a database server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.greenroom import postgres
+
+
+class FilterModule:
+    """Each is a function of `module_utils/greenroom/postgres.py`, where its arguments are described."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Names as templates use them."""
+        return {
+            "postgres_desired": postgres.desired,
+            "postgres_plan": postgres.plan,
+            "postgres_state_query": postgres.state_query,
+        }

@@ -1,0 +1,146 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""PostgreSQL's databases and logins: from what there should be and what there is to the statements between them.
+
+Each database has an owner role that can't log in, and a login for each slot that acts as the owner, so that what one
+slot creates the other may change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from .scram import matches, verifier
+
+READ_ALL = "pg_read_all_data"
+
+
+def identifier(name: str) -> str:
+    """Return a quoted identifier."""
+    if "\0" in name or not name:
+        raise ValueError("a name in a database is not empty and has no zero byte")
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return a quoted text."""
+    if "\0" in text:
+        raise ValueError("a text in a database has no zero byte")
+    quoted = text.replace("'", "''")
+    return f" E'{quoted.replace(chr(92), chr(92) * 2)}'" if "\\" in text else f"'{quoted}'"
+
+
+def desired(
+    catalogue: Mapping[str, Mapping[str, Any]],
+    secrets_values: Mapping[str, Mapping[str, Any]],
+    slots: Iterable[str],
+    readers: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return what there should be: {databases: {name: {logins: {login: password}}}, readers: {login: password}}.
+
+    Only logins of `slots` are in it, so that those of the live slot can be left alone; `readers` may read everything
+    (backups). A database without any login of a service still exists.
+    """
+    databases: dict[str, dict[str, Any]] = {
+        service["database"]: {
+            "logins": {
+                f"{service['database']}_{slot}": secrets_values[f"{name}/login/{slot}"]["password"]
+                for slot in slots
+                if f"{name}/login/{slot}" in secrets_values
+            }
+        }
+        for name, service in catalogue.items()
+        if service["database"]
+    }
+    return {"databases": databases, "readers": dict(readers or {})}
+
+
+def state_query(wanted: Mapping[str, Any]) -> str:
+    """Return one query (for a superuser) that answers with the current state of what is `wanted`, as one JSON value.
+
+    The answer: {roles: {name: {login, password, role}}, members: [[group, member]],
+    databases: {name: {owner, public: bool, connect: [role]}}}.
+    """
+    names = ", ".join(literal(name) for name in _roles(wanted)) or "NULL"
+    databases = ", ".join(literal(name) for name in wanted["databases"]) or "NULL"
+    return f"""\
+SELECT json_build_object(
+  'roles', (SELECT coalesce(json_object_agg(r.rolname, json_build_object(
+      'login', r.rolcanlogin, 'password', r.rolpassword,
+      'role', (SELECT substr(c, 6) FROM pg_db_role_setting s, unnest(s.setconfig) c
+               WHERE s.setrole = r.oid AND s.setdatabase = 0 AND c LIKE 'role=%'))), '{{}}')
+    FROM pg_authid r WHERE r.rolname IN ({names})),
+  'members', (SELECT coalesce(json_agg(json_build_array(g.rolname, m.rolname)), '[]')
+    FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
+    WHERE m.rolname IN ({names})),
+  'databases', (SELECT coalesce(json_object_agg(d.datname, json_build_object(
+      'owner', pg_get_userbyid(d.datdba),
+      'public', EXISTS (SELECT FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) WHERE grantee = 0),
+      'connect', (SELECT coalesce(json_agg(DISTINCT pg_get_userbyid(grantee)), '[]')
+        FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba)))
+        WHERE grantee <> 0 AND privilege_type = 'CONNECT'))), '{{}}')
+    FROM pg_database d WHERE d.datname IN ({databases}))
+) AS state"""
+
+
+def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Return the statements, in order, that lead from `current` (the state query's answer) to `wanted`; none when equal.
+
+    Each is to be run outside a transaction (CREATE DATABASE demands it) and is safe to run once more after a failure.
+    What is there and not wanted stays. Passwords are compared with the stored verifiers and sent as verifiers only.
+    """
+    return list(_statements(wanted, current))
+
+
+def _roles(wanted: Mapping[str, Any]) -> list[str]:
+    logins = [login for database in wanted["databases"].values() for login in database["logins"]]
+    return [*wanted["databases"], *logins, *wanted["readers"]]
+
+
+def _statements(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[str]:
+    members = {tuple(pair) for pair in current["members"]}
+    for name, database in wanted["databases"].items():
+        yield from _owner(name, current["roles"].get(name))
+        for login, password in database["logins"].items():
+            yield from _login(login, password, current["roles"].get(login), acts_as=name)
+            yield from _member(name, login, members)
+        yield from _database(name, current["databases"].get(name))
+    for login, password in wanted["readers"].items():
+        yield from _login(login, password, current["roles"].get(login), acts_as=None)
+        yield from _member(READ_ALL, login, members)
+        for name in wanted["databases"]:
+            if login not in current["databases"].get(name, {}).get("connect", ()):
+                yield f"GRANT CONNECT ON DATABASE {identifier(name)} TO {identifier(login)}"
+
+
+def _owner(name: str, role: Mapping[str, Any] | None) -> Iterator[str]:
+    if role is None:
+        yield f"CREATE ROLE {identifier(name)} NOLOGIN"
+    elif role["login"]:
+        yield f"ALTER ROLE {identifier(name)} NOLOGIN"
+
+
+def _login(name: str, password: str, role: Mapping[str, Any] | None, acts_as: str | None) -> Iterator[str]:
+    if role is None:
+        yield f"CREATE ROLE {identifier(name)} LOGIN PASSWORD {literal(verifier(password))}"
+    elif not role["login"] or not matches(role["password"], password):
+        yield f"ALTER ROLE {identifier(name)} LOGIN PASSWORD {literal(verifier(password))}"
+    if acts_as is not None and (role is None or role["role"] != acts_as):
+        yield f"ALTER ROLE {identifier(name)} SET role = {literal(acts_as)}"
+
+
+def _member(group: str, member: str, members: set[tuple[Any, ...]]) -> Iterator[str]:
+    if (group, member) not in members:
+        yield f"GRANT {identifier(group)} TO {identifier(member)}"
+
+
+def _database(name: str, database: Mapping[str, Any] | None) -> Iterator[str]:
+    if database is None:
+        yield f"CREATE DATABASE {identifier(name)} OWNER {identifier(name)}"
+    elif database["owner"] != name:
+        yield f"ALTER DATABASE {identifier(name)} OWNER TO {identifier(name)}"
+    # By default everybody may connect to every database.
+    if database is None or database["public"]:
+        yield f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC"
