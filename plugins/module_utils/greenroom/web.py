@@ -130,7 +130,7 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._sock, self._deadline))
 
     def close(self) -> None:
-        self._sock.close()
+        """Do nothing: http.client closes before the answer is read; `request` closes the socket in the end."""
 
 
 def _addresses(host: str, port: int, network: Network, deadline: Deadline) -> list[Any]:
@@ -210,6 +210,7 @@ def request(wanted: Request, network: Network, deadline: Deadline) -> Answer:
         raise WebError("an address must not carry credentials")
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     connection = http.client.HTTPConnection(parts.hostname)
+    sock: socket.socket | None = None
     try:
         sock = connect(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), network, deadline)
         if parts.scheme == "https":
@@ -224,7 +225,8 @@ def request(wanted: Request, network: Network, deadline: Deadline) -> Answer:
     except (http.client.HTTPException, OSError, ValueError) as error:
         raise WebError(f"{type(error).__name__}: {error}") from error
     finally:
-        connection.close()
+        if sock is not None:
+            sock.close()
     if len(content) > BODY_LIMIT:
         raise WebError(f"answer longer than {BODY_LIMIT} bytes")
     return Answer(response.status, response.headers, content, wanted.url)

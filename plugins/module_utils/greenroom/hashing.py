@@ -1,0 +1,37 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Hash the password that synthetic people share. Runs on the controller only, which has bcrypt."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+import bcrypt
+
+LONGEST = 72
+"""Bytes of a password that bcrypt takes."""
+COSTS = range(10, 17)
+
+_STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_BCRYPT = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+
+
+def validate(password: str, cost: int) -> None:
+    """Raise ValueError for what bcrypt would cut off, or take for ever to hash."""
+    secret = password.encode()
+    if not secret or b"\0" in secret:
+        raise ValueError("the password is empty or holds a NUL byte")
+    if len(secret) > LONGEST:
+        raise ValueError(f"the password has {len(secret)} bytes, and bcrypt takes {LONGEST} at most")
+    if cost not in COSTS:
+        raise ValueError(f"the cost must be {COSTS[0]} to {COSTS[-1]}, not {cost}")
+
+
+def hash_password(password: str, cost: int, purpose: str) -> str:
+    """Return the bcrypt hash of a valid password, the same one each time: its salt comes from it and `purpose`."""
+    secret = password.encode()
+    raw = hmac.new(secret, f"greenroom {purpose}".encode(), hashlib.sha256).digest()[:16]
+    salt = base64.b64encode(raw).rstrip(b"=").translate(bytes.maketrans(_STANDARD, _BCRYPT))
+    return bcrypt.hashpw(secret, f"$2b${cost:02d}$".encode() + salt).decode()
