@@ -20,7 +20,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import tree, tree_options, units
+from ansible.module_utils.greenroom import masking, tree, tree_options, units
 
 SYSTEMD_IS_UP = "/run/systemd/system"
 
@@ -44,8 +44,9 @@ def fail(module: AnsibleModule, result: dict[str, Any], message: str, **more: An
     """Fail with one clear message that shows no secret of this call, and with what had been changed before."""
     secrets = secret_words(module)
     if "journal" in more:
-        more["journal"] = [mask(line, secrets) for line in more["journal"]]
-    module.fail_json(msg=mask(message, secrets), **{**result, **more})
+        more["journal"] = [secrets.clean(line) for line in more["journal"]]
+    result["changed"] = result["changed"] or bool(result.get("units"))
+    module.fail_json(msg=secrets.clean(message), **{**result, **more})
 
 
 def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
@@ -63,6 +64,7 @@ def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
         directories,
         manifest=options["manifest"],
         metadata=options["metadata"],
+        absent=absent,
         label=labeller(module),
     )
     manager = unit_manager(module, wanted, absent)
@@ -74,7 +76,7 @@ def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
         changed_files=sorted(file.dest for file in (*plan.write, *plan.adjust)),
         removed_files=plan.remove,
         drifted_files=plan.drifted,
-        changed_directories=sorted([item.path for item in plan.make] + plan.prune),
+        changed_directories=sorted({*plan.new_directories, *(item.path for item in plan.make), *plan.prune}),
         units={},
         loaded_drift=[],
         not_running=[],
@@ -83,7 +85,7 @@ def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
         result["diff"] = tree.differences(wanted, plan)
     if not module.check_mode:
         result["changed"] = False
-        wanted.validate(plan, runner(module), module.tmpdir)
+        wanted.validate(plan, runner(module))
     if manager:
         manager.find_drift(plan) if drift else manager.stop(plan)
     if not module.check_mode:
@@ -119,7 +121,7 @@ def unit_manager(module: AnsibleModule, wanted: tree.Tree, absent: bool) -> unit
             raise tree.TreeError("systemd does not run on this host, its units can't be managed")
         return None
     records = units.Records(wanted.name)
-    return units.Manager(specs, units.Systemd(runner(module)), records, wanted, module.check_mode)
+    return units.Manager(specs, units.Systemd(runner(module)), records, wanted, check=module.check_mode)
 
 
 def runner(module: AnsibleModule) -> units.Run:
@@ -143,19 +145,15 @@ def labeller(module: AnsibleModule) -> tree.Label | None:
     return label
 
 
-def secret_words(module: AnsibleModule) -> list[str]:
-    """Return words of secret files that are long enough to be secrets rather than language, longest first."""
-    found: set[str] = set()
+def secret_words(module: AnsibleModule) -> masking.Mask:
+    """Return a mask for what looks like a secret in secret files: programs that refuse a value like to print it."""
+    mask = masking.Mask()
     for file in tree.unpack(module.params["_secret_files"]):
-        found.update(re.findall(r"[^\s\"'=:/@,;]{8,}", file.content.decode(errors="replace")))
-    return sorted(found, key=len, reverse=True)
-
-
-def mask(text: str, secrets: list[str]) -> str:
-    """Return the text without secrets: programs that refuse a value like to print it."""
-    for word in secrets:
-        text = text.replace(word, "********")
-    return text
+        for word in re.findall(r"[A-Za-z0-9+_-]{8,}", file.content.decode(errors="replace")):
+            # Shorter words without any digit are names and hosts.
+            if len(word) >= 20 or re.search(r"\d", word):
+                mask.add(word)
+    return mask
 
 
 if __name__ == "__main__":

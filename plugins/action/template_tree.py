@@ -102,6 +102,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         attributes = tree.Attributes(tree.parse_mode(mode, dest), chosen["owner"], chosen["group"])
         if chosen["validate"] and "%s" not in chosen["validate"] and "%d" not in chosen["validate"]:
             raise tree.TreeError(f"{dest}: validate must contain %s, the new file, or %d, a directory with all files")
+        if source and os.path.isdir(source):
+            raise tree.TreeError(f"{source} is a directory: list it under `trees`")
         if source is None:
             if not isinstance(item["content"], str):
                 raise tree.TreeError(f"{dest}: content must be text; use a filter such as to_nice_json for data")
@@ -112,7 +114,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             text = add_marker(text, dest, options["marker"], comment, newline(item))
             content = text.encode(item["output_encoding"])
         else:
-            content = pathlib.Path(source).read_bytes()
+            real = self._loader.get_real_file(source)  # decrypted, if it is a vault
+            content = pathlib.Path(real).read_bytes()
+            self._loader.cleanup_tmp_file(real)
         return tree.File(dest, content, attributes, chosen["validate"], secret)
 
     def _find(self, path: str) -> str:

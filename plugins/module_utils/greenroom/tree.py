@@ -66,14 +66,18 @@ class Attributes:
         """Tell whether a path has this mode and these owners."""
         return stat.S_IMODE(found.st_mode) == self.mode and (found.st_uid, found.st_gid) == self.ids()
 
-    def apply(self, target: int | str, path: str) -> None:
-        """Set owner, group, then mode (a change of owner clears setuid bits)."""
+    def check(self, path: str) -> tuple[int, int]:
+        """Return numeric user and group; raises if one does not exist."""
         user, group = self.ids()
         if user is None:
             raise TreeError(f"{path}: there is no user {self.owner!r} on this host")
         if group is None:
             raise TreeError(f"{path}: there is no group {self.group!r} on this host")
-        os.chown(target, user, group)
+        return user, group
+
+    def apply(self, target: int | str, path: str) -> None:
+        """Set owner, group, then mode (a change of owner clears setuid bits)."""
+        os.chown(target, *self.check(path))
         os.chmod(target, self.mode)
 
 
@@ -93,9 +97,8 @@ class File:
         return hashlib.sha256(self.content).hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """Return what the manifest says of this file."""
-        stored = {"sha256": self.sha256, **self.attributes.record()}
-        return {**stored, "secret": True} if self.secret else stored
+        """Return what makes this file what it is, as it is stored and hashed."""
+        return {"sha256": self.sha256, **self.attributes.record()}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,6 +121,7 @@ class Manifest:
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
     files: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     directories: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    secret: list[str] = dataclasses.field(default_factory=list)
     created: list[str] = dataclasses.field(default_factory=list)
     pending: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
@@ -142,7 +146,10 @@ class Manifest:
         stored = dataclasses.asdict(self)
         if not self.pending:
             del stored["pending"]
-        write_json(path, stored)
+        try:
+            write_json(path, stored)
+        except OSError as error:
+            raise TreeError(f"{path} can't be written: {error.strerror}") from error
 
 
 @dataclasses.dataclass
@@ -155,6 +162,7 @@ class Plan:
     adjust: list[File] = dataclasses.field(default_factory=list)
     remove: list[str] = dataclasses.field(default_factory=list)
     make: list[Directory] = dataclasses.field(default_factory=list)
+    new_directories: list[str] = dataclasses.field(default_factory=list)
     prune: list[str] = dataclasses.field(default_factory=list)
     drifted: list[str] = dataclasses.field(default_factory=list)
 
@@ -230,17 +238,21 @@ class Tree:
         *,
         manifest: str | None = None,
         metadata: dict[str, Any] | None = None,
+        absent: bool = False,
         label: Label | None = None,
     ) -> None:
-        """Take what is wanted; `label(path, dest)` gives a temporary file the security context of `dest`."""
+        """Take what is wanted; `label(path, dest)` gives a temporary file the security context of `dest`.
+
+        With `absent`, nothing is wanted any more, not even the manifest.
+        """
         self.name = name
+        self.absent = absent
         self.files = sorted(files, key=lambda file: file.dest)
         self.directories = sorted(directories, key=lambda directory: directory.path)
         self.path = manifest or os.path.join(STATE_DIRECTORY, "trees", f"{name}.json")
         self.metadata = metadata or {}
         self.label = label or (lambda path, dest: None)
         self.before = Manifest.load(self.path)
-        self._created: list[str] = []
         self._check_wanted()
 
     @property
@@ -259,10 +271,7 @@ class Tree:
 
     def is_secret(self, dest: str) -> bool:
         """Tell whether content at this path must not be shown, by this call's word or by an earlier one's."""
-        records = (self.before.files.get(dest, {}), self.before.pending.get(dest, {}))
-        return any(record.get("secret") for record in records) or any(
-            file.secret for file in self.files if file.dest == dest
-        )
+        return dest in self.before.secret or any(file.secret for file in self.files if file.dest == dest)
 
     def plan(self, drift: bool = False) -> Plan:
         """Compare host and wish, writing nothing. With `drift`, only mend what the manifest already promised."""
@@ -282,6 +291,7 @@ class Tree:
             plan.remove = self._removable()
             plan.prune = self._prunable(plan.remove)
         self._check_possible(plan)
+        plan.new_directories = self._missing_directories(plan)
         return plan
 
     def apply(self, plan: Plan, drift: bool = False) -> None:
@@ -293,18 +303,28 @@ class Tree:
         if plan.changed and not drift:
             gone = {dest: self.before.files[dest] for dest in plan.remove if dest in self.before.files}
             self.before.pending.update({file.dest: file.record() for file in plan.write}, **gone)
+            self.before.secret = sorted({*self.before.secret, *(file.dest for file in plan.write if file.secret)})
+            self.before.created = sorted({*self.before.created, *plan.new_directories})
+            _make_directories(path for path in plan.new_directories if self.path.startswith(f"{path}/"))
             self.before.save(self.path)
-        wanted = {file.dest for file in self.files}
-        blocking = [dest for dest in plan.remove if any(other.startswith(f"{dest}/") for other in wanted)]
+        # Files that give way to directories of the same name can't wait until the new files are there.
+        blocking = [dest for dest in plan.remove if dest in plan.new_directories]
         for dest in blocking:
             os.unlink(dest)
-        for directory in plan.make:
-            self._make(directory)
-        self._write(plan.write)
+        try:
+            _make_directories(plan.new_directories)
+            for directory in plan.make:
+                directory.attributes.apply(directory.path, directory.path)
+            self._write(plan.write)
+        except BaseException:
+            for path in reversed(plan.new_directories):
+                with contextlib.suppress(OSError):
+                    os.rmdir(path)
+            raise
         for file in plan.adjust:
             file.attributes.apply(file.dest, file.dest)
         for dest in plan.remove:
-            with contextlib.suppress(FileNotFoundError):
+            if dest not in blocking:
                 os.unlink(dest)
         for folder in sorted({os.path.dirname(dest) for dest in plan.touched}):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -312,34 +332,41 @@ class Tree:
 
     def finish(self, plan: Plan) -> None:
         """Record that everything is applied; the last thing a call does."""
-        created = [path for path in {*self.before.created, *self._created} if path not in plan.prune]
-        if self.files or self.directories:
+        for dest in self.before.pending:
+            # What a killed call was preparing.
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(_temporary(dest))
+        if self.absent:
+            durable.remove(self.path)
+        else:
             after = Manifest(
                 hash=plan.hash,
                 metadata=self.metadata,
                 files={file.dest: file.record() for file in self.files},
                 directories={directory.path: directory.record() for directory in self.directories},
-                created=sorted(created),
+                secret=[file.dest for file in self.files if file.secret],
+                created=sorted({*self.before.created, *plan.new_directories}.difference(plan.prune)),
             )
             if after != Manifest.load(self.path):
                 after.save(self.path)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
         for path in plan.prune:
             with contextlib.suppress(OSError):
                 os.rmdir(path)
 
-    def validate(self, plan: Plan, run: Run, scratch: str) -> None:
-        """Ask the `validate` commands of files that will be written; raises before anything is.
+    def validate(self, plan: Plan, run: Run) -> None:
+        """Ask the `validate` commands of files that will be written, before anything is.
 
         In a command, `%s` is the new file and `%d` a directory that holds all files of the call at their places
-        (for programs that read several). Both lie in a private directory below `scratch`.
+        (for programs that read several). Both lie in a private directory.
         """
+        for file in (*plan.write, *plan.adjust):
+            file.attributes.check(file.dest)
+        for directory in plan.make:
+            directory.attributes.check(directory.path)
         checks = [file for file in plan.write if file.validate]
         if not checks:
             return
-        with tempfile.TemporaryDirectory(prefix="template_tree-", dir=scratch) as root:
+        with tempfile.TemporaryDirectory(prefix="template_tree-") as root:
             for file in self.files:
                 copy = root + file.dest
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
@@ -389,7 +416,8 @@ class Tree:
             if dest not in ours and _sha256(dest) == record["sha256"]:
                 ours[dest] = None
         gone = [dest for dest in sorted(ours) if dest not in wanted and os.path.lexists(dest)]
-        return [dest for dest in gone if dest not in self._claimed_elsewhere()] if gone else []
+        claimed = self._claimed_elsewhere() if gone else set()
+        return [dest for dest in gone if dest not in claimed]
 
     def _claimed_elsewhere(self) -> set[str]:
         """Return paths that other calls own by now: a file may move from one call to another."""
@@ -406,7 +434,7 @@ class Tree:
         needed = {directory.path for directory in self.directories}
         for path in [*(file.dest for file in self.files), *needed]:
             needed.update(_parents(path))
-        gone = {*removed, self.path} if not (self.files or self.directories) else {*removed}
+        gone = {*removed, self.path} if self.absent else {*removed}
         prunable = []
         for path in sorted(self.before.created, reverse=True):
             if path in needed or not os.path.isdir(path):
@@ -416,28 +444,26 @@ class Tree:
                 gone.add(path)
         return prunable
 
-    def _make(self, directory: Directory) -> None:
-        self._make_parents(directory.path)
-        if not os.path.isdir(directory.path):
-            os.mkdir(directory.path, 0o700)
-            self._created.append(directory.path)
-        directory.attributes.apply(directory.path, directory.path)
-
-    def _make_parents(self, path: str) -> None:
-        for parent in _parents(path):
-            if not os.path.isdir(parent):
-                os.mkdir(parent, PARENT_MODE)
-                os.chmod(parent, PARENT_MODE)
-                self._created.append(parent)
+    def _missing_directories(self, plan: Plan) -> list[str]:
+        """Return directories that must be made, parents first."""
+        paths = {directory.path for directory in plan.make}
+        needing = [*(file.dest for file in plan.write), *paths]
+        if plan.changed and not self.path.startswith(f"{STATE_DIRECTORY}/"):
+            needing.append(self.path)
+        for path in needing:
+            paths.update(_parents(path))
+        return sorted(path for path in paths if not os.path.isdir(path))
 
     def _write(self, files: Sequence[File]) -> None:
         staged: list[tuple[str, str]] = []
         try:
             for file in files:
-                self._make_parents(file.dest)
                 temporary = _temporary(file.dest)
                 staged.append((temporary, file.dest))
-                self._stage(file, temporary)
+                try:
+                    self._stage(file, temporary)
+                except OSError as error:
+                    raise TreeError(f"{file.dest} can't be written: {error.strerror}; no file was changed") from error
             for temporary, _dest in staged:
                 _sync(temporary)
             for temporary, dest in staged:
@@ -582,6 +608,13 @@ def _sha256(path: str) -> str | None:
 def _temporary(path: str) -> str:
     """Return the name under which a file is prepared: the same each time, so that a killed call leaves no litter."""
     return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.greenroom")
+
+
+def _make_directories(paths: Iterable[str]) -> None:
+    for path in paths:
+        if not os.path.isdir(path):
+            os.mkdir(path, PARENT_MODE)
+            os.chmod(path, PARENT_MODE)  # whatever the umask is
 
 
 def _parents(path: str) -> Iterator[str]:

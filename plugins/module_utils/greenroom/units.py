@@ -162,9 +162,9 @@ def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str
     `newest` is the time of the last change of any of its files, infinity when one is about to change.
     """
     known = record.get("hash") == files_hash and not record.get("loaded_drift")
-    same_life = record.get("invocation") == status.invocation and status.invocation != ""
-    if unit.on_change == "reload":
-        # Any change of state may have been a reload.
+    same_life = record.get("invocation") == status.invocation
+    if unit.on_change == "reload" or not status.invocation:
+        # Any change of state may have been a reload; and a few units have no invocations.
         same_life = same_life and record.get("changed") == status.changed
     if known and same_life:
         return True
@@ -221,7 +221,7 @@ class Systemd:
         if code:
             raise tree.TreeError(f"systemctl daemon-reload failed: {(err or out).strip()}")
 
-    def enable(self, names: Sequence[str], enabled: bool) -> None:
+    def enable(self, names: Sequence[str], *, enabled: bool) -> None:
         """Enable or disable units."""
         verb = "enable" if enabled else "disable"
         code, out, err = self.run(["systemctl", verb, "--quiet", *names])
@@ -292,7 +292,7 @@ class Manager:
     """
 
     def __init__(
-        self, wanted: Sequence[Unit], systemd: Systemd, records: Records, files: tree.Tree, check: bool = False
+        self, wanted: Sequence[Unit], systemd: Systemd, records: Records, files: tree.Tree, *, check: bool = False
     ) -> None:
         """Look at the units as they are before anything is written."""
         self.wanted = list(wanted)
@@ -318,7 +318,7 @@ class Manager:
         if running:
             self._act("stop", running)
         if enabled:
-            self.systemd.enable(enabled, False)
+            self.systemd.enable(enabled, enabled=False)
         for name in stopped:
             self.records.set(name, {})
 
@@ -330,7 +330,7 @@ class Manager:
             status, record = self.status[unit.name], self.records.get(unit.name)
             if unit.state == "started" and not status.running and not _finished(status):
                 self.outcome.not_running.append(unit.name)
-            if not status.running:
+            if not status.running or unit.on_change == "none":
                 continue
             life = {"invocation": status.invocation, "changed": status.changed}
             others = [file.dest for file in self._files(unit) if file.dest not in edited]
@@ -369,8 +369,8 @@ class Manager:
             action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest)
             if action and action != "stop":
                 actions[unit.name] = action
-        self.outcome.units.update({name: DONE[action] for name, action in actions.items()})
         if self.check:
+            self.outcome.units.update({name: DONE[action] for name, action in actions.items()})
             return
         failed = [name for name in actions if self.status[name].active == "failed"]
         if failed:
@@ -380,7 +380,9 @@ class Manager:
             for verb in ("start", "restart", "reload"):
                 names = [name for name, action in actions.items() if action == verb]
                 if names:
-                    loaded.update(self._act(verb, names))
+                    self._act(verb, names)
+                    loaded.update(names)
+                    self.outcome.units.update(dict.fromkeys(names, DONE[verb]))
         finally:
             self._record(loaded)
 
@@ -421,10 +423,10 @@ class Manager:
             names.append(unit.name)
         self.outcome.units.update(dict.fromkeys(names, "enabled"))
         if names and not self.check:
-            self.systemd.enable(names, True)
+            self.systemd.enable(names, enabled=True)
 
-    def _act(self, verb: str, names: Sequence[str]) -> list[str]:
-        """Do it; returns the names. On failure, record those that did well and name the first that did not."""
+    def _act(self, verb: str, names: Sequence[str]) -> None:
+        """Do it. On failure, record those that did well and name the first that did not."""
         complaint = self.systemd.act(verb, names)
         status = self.systemd.show(names)
         bad = [name for name in names if _is_bad(verb, status[name], bool(complaint))]
@@ -437,7 +439,6 @@ class Manager:
             said = "\n  ".join(journal) or complaint
             state = f"{now.active}/{now.sub}, {now.result}"
             raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name, journal)
-        return list(names)
 
     def _record(self, loaded: set[str]) -> None:
         """Keep what each unit has loaded by now, also when another unit failed."""
@@ -479,6 +480,8 @@ def parse(wanted: Iterable[dict[str, Any]]) -> list[Unit]:
     """Return units from the module's parameter."""
     units = []
     for item in wanted:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:_.\\@-]*", item["name"]):
+            raise tree.TreeError(f"{item['name']!r} is not the name of a unit")
         enabled = {"true": True, "false": False}.get(item.get("enabled") or "omit")
         patterns = item.get("files")
         units.append(
