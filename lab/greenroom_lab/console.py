@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from . import paths
@@ -55,6 +55,19 @@ def step(title: str) -> Iterator[None]:
         say(f"lab:   done in {took:.1f} s")
 
 
+def guarded(action: Callable[[], None]) -> int:
+    """Do `action`, and return the exit code: what stops the lab is one line on standard error."""
+    try:
+        action()
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("lab: interrupted; run the same command again, it goes on from there.", file=sys.stderr)
+        return 130
+    return 0
+
+
 def run(
     command: Sequence[str | Path],
     *,
@@ -93,5 +106,6 @@ def run(
         output = (done.stdout or "") + (done.stderr or "")
         print("\n".join(output.rstrip().splitlines()[-TAIL:]), file=sys.stderr)
         name = next((word for word in words if "=" not in word and word not in WRAPPERS), words[0])
-        raise LabError(f"{Path(name).name} failed with exit code {done.returncode} (its output is above). {hint}".rstrip())
+        what = f"{Path(name).name} failed with exit code {done.returncode} (its output is above)."
+        raise LabError(f"{what} {hint}".rstrip())
     return done

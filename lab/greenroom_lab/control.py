@@ -1,4 +1,4 @@
-"""The control host: OpenBao with a policy for each environment, the registry with its images, and the access folders."""
+"""The control host: OpenBao with a policy for each environment, the registry, and the access folders."""
 
 from __future__ import annotations
 
@@ -7,7 +7,12 @@ import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
+
+import bcrypt
+import hvac
+import hvac.exceptions
+import requests
 
 from . import hosts, images, inventory, keys, network, paths, podman
 from .console import LabError, step
@@ -27,42 +32,40 @@ path "{pki}/issue/{environment}" {{ capabilities = ["update"] }}
 path "{pki}/cert/ca" {{ capabilities = ["read"] }}
 """
 
-Result = TypeVar("Result")
-
 
 def vault_address() -> str:
-    """Where Vault answers."""
+    """Say where Vault answers."""
     return f"https://{inventory.control().address}:8200"
 
 
 def registry_address() -> str:
-    """Where the registry answers, without scheme."""
+    """Say where the registry answers, without scheme."""
     return f"{inventory.control().address}:5000"
 
 
-def start() -> None:
-    """Start control1, open Vault, configure both servers, and push the images that the registry lacks."""
+def plan() -> dict[inventory.Host, hosts.Container]:
+    """Make what control1 needs for its start: keys, certificate, accounts and the registry's storage."""
     host = inventory.control()
-    network.ensure(host.environment)
     if host.container not in podman.containers():
         for stale in (KEYS, ACCOUNTS):
             stale.unlink(missing_ok=True)
     keys.server(host)
     accounts()
     REGISTRY_STORAGE.mkdir(parents=True, exist_ok=True)
-    hosts.start([host], images.control(), {"/var/lib/docker-registry": REGISTRY_STORAGE})
+    return {host: hosts.Container(images.control(), {"/var/lib/docker-registry": REGISTRY_STORAGE})}
+
+
+def configure() -> None:
+    """Open and configure Vault, push the images that the registry lacks, and write the access folders."""
     with step("opening Vault"):
         configure_vault()
     push()
-    for environment in network.networks():
-        if environment != inventory.CONTROL:
-            write_access(environment)
+    for environment in inventory.environments():
+        write_access(environment)
 
 
 def accounts() -> dict[str, str]:
-    """The registry's accounts and their passwords, made once: one for each environment, and one that pushes."""
-    import bcrypt
-
+    """Return the registry's accounts and passwords, made once: one for each environment, and one that pushes."""
     found: dict[str, str] = json.loads(ACCOUNTS.read_text()) if ACCOUNTS.exists() else {}
     missing = [name for name in (PUSHER, *inventory.environments()) if name not in found]
     htpasswd = keys.seed(inventory.control()) / "htpasswd"
@@ -77,24 +80,20 @@ def accounts() -> dict[str, str]:
 
 
 def client(token: str | None = None) -> Any:
-    """A client of Vault, which trusts the lab's CA only."""
-    import hvac
-
+    """Return a client of Vault that trusts the lab's CA only."""
     return hvac.Client(url=vault_address(), token=token, verify=str(keys.authority()[0]), timeout=10)
 
 
-def patiently(action: Callable[[], Result], seconds: float = 20) -> Result:
+def patiently[Result](action: Callable[[], Result], seconds: float = 20) -> Result:
     """Repeat `action` while Vault starts, elects itself leader, or upgrades a mount."""
-    import hvac.exceptions
-    import requests
-
     deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
         except (requests.ConnectionError, hvac.exceptions.VaultError) as error:
             if time.monotonic() > deadline:
-                raise LabError(f"Vault at {vault_address()} does not do what it should: {error}. See `make ssh HOST=control1`.") from None
+                what = f"Vault at {vault_address()} does not do what it should: {error}"
+                raise LabError(f"{what}. See `make ssh HOST=control1`.") from None
             time.sleep(0.1)
 
 
@@ -120,9 +119,8 @@ def configure_vault() -> None:
         vault.write(f"{PKI}/config/ca", pem_bundle=bundle)
     if "approle/" not in vault.sys.list_auth_methods()["data"]:
         vault.sys.enable_auth_method("approle")
-    for environment in network.networks():
-        if environment != inventory.CONTROL:
-            _configure_environment(vault, environment)
+    for environment in inventory.environments():
+        _configure_environment(vault, environment)
 
 
 def _active(vault: Any) -> dict[str, Any]:
@@ -136,7 +134,7 @@ def _configure_environment(vault: Any, environment: str) -> None:
     vault.write_data(
         f"{PKI}/roles/{environment}",
         data={
-            "allowed_domains": [f"{environment}.{inventory.DOMAIN}"],
+            "allowed_domains": [f"{environment}.{network.DOMAIN}"],
             "allow_bare_domains": True,
             "allow_subdomains": True,
             "allow_ip_sans": True,
@@ -156,7 +154,6 @@ def _configure_environment(vault: Any, environment: str) -> None:
 
 
 def _read(vault: Any, path: str) -> dict[str, str] | None:
-    import hvac.exceptions
 
     try:
         found: dict[str, str] = vault.secrets.kv.v2.read_secret_version(path, mount_point=MOUNT)["data"]["data"]
@@ -185,15 +182,14 @@ def push() -> None:
                 registry_address(),
                 stdin=accounts()[PUSHER],
             )
-            podman.call("push", f"--authfile={login}", f"--cert-dir={certificates}", image, f"{registry_address()}/{repository}")
+            target = f"{registry_address()}/{repository}"
+            podman.call("push", f"--authfile={login}", f"--cert-dir={certificates}", image, target)
             record.parent.mkdir(parents=True, exist_ok=True)
             paths.write(record, f"{image} {_digest(name, tag)}")
 
 
 def _digest(repository: str, tag: str) -> str | None:
-    """The digest of a tag in the registry, or None when it is not there."""
-    import requests
-
+    """Return the digest of a tag in the registry, or None when it is not there."""
     answer = requests.head(
         f"https://{registry_address()}/v2/{repository}/manifests/{tag}",
         headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
@@ -205,7 +201,7 @@ def _digest(repository: str, tag: str) -> str | None:
 
 
 def write_access(environment: str) -> None:
-    """Write .access/<environment>/: what lets this machine's users enter the environment's hosts, Vault and registry."""
+    """Write .access/<environment>/: what lets this machine's users enter the environment's hosts and Vault."""
     folder = paths.private_folder(paths.private_folder(paths.ACCESS) / environment)
     paths.write(folder / "ca.crt", keys.authority()[0].read_text())
     paths.write(folder / "ssh_key", keys.operator().read_text(), 0o600)
@@ -221,8 +217,6 @@ def write_access(environment: str) -> None:
 
 def _accepted(role: str, secret_id: Path) -> bool:
     """Whether Vault still takes the secret id that an earlier run wrote."""
-    import hvac.exceptions
-
     if not secret_id.exists():
         return False
     try:
@@ -234,7 +228,7 @@ def _accepted(role: str, secret_id: Path) -> bool:
 
 def show_secret(path: str) -> None:
     """Print one secret, read as its environment reads it: with the AppRole of .access/."""
-    environment = path.split("/")[0]
+    environment = path.partition("/")[0]
     folder = paths.ACCESS / environment
     if not folder.exists():
         raise LabError(f"There is no access to {environment or 'that'} here. Run `make lab` first.")

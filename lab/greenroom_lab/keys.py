@@ -6,9 +6,14 @@ import datetime
 import ipaddress
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
 from . import paths
 from .console import run
-from .inventory import DOMAIN, Host
+from .inventory import Host
 
 FOLDER = paths.STATE / "keys"
 DAYS = 3650
@@ -25,7 +30,7 @@ def ssh_pair(name: str, comment: str) -> Path:
 
 
 def operator() -> Path:
-    """The key with which the operator enters every host."""
+    """Return the key with which the operator enters every host."""
     return ssh_pair("operator", "greenroom-lab")
 
 
@@ -38,7 +43,7 @@ def seed(host: Host) -> Path:
 
 
 def known_hosts(hosts: list[Host]) -> str:
-    """The lines of a known_hosts file for `hosts`, whose keys the lab made itself."""
+    """Return the lines of a known_hosts file for `hosts`, whose keys the lab made itself."""
     lines = []
     for host in hosts:
         kind, key = _public(seed(host) / "ssh_host_ed25519_key").split()[:2]
@@ -52,16 +57,12 @@ def _public(private: Path) -> str:
 
 def authority() -> tuple[Path, Path]:
     """Make the lab's certificate authority unless it exists; return the files of its certificate and key."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     folder = paths.private_folder(FOLDER / "authority")
     certificate_file, key_file = folder / "ca.crt", folder / "ca.key"
     if not certificate_file.exists():
         key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Greenroom lab CA")])
-        now = datetime.datetime.now(datetime.timezone.utc)
+        name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Greenroom lab CA")])
+        now = datetime.datetime.now(datetime.UTC)
         identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         usage = x509.KeyUsage(False, False, False, False, False, True, True, False, False)
         certificate = (
@@ -84,10 +85,6 @@ def authority() -> tuple[Path, Path]:
 
 def server(host: Host) -> tuple[Path, Path]:
     """Make the certificate of the servers on `host` unless it exists; return its file and the key's."""
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     folder = seed(host)
     certificate_file, key_file = folder / "server.crt", folder / "server.key"
     if not certificate_file.exists():
@@ -96,13 +93,13 @@ def server(host: Host) -> tuple[Path, Path]:
         ca_key = serialization.load_pem_private_key(ca_key_file.read_bytes(), None)
         assert isinstance(ca_key, ec.EllipticCurvePrivateKey)
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [f"{name}.{host.environment}.{DOMAIN}" for name in ("vault", "registry", host.name)]
+        names = [f"{name}.{host.domain}" for name in ("vault", "registry", host.name)]
         addresses = [ipaddress.ip_address(address) for address in (host.address, "127.0.0.1")]
         alternatives = [*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]
-        now = datetime.datetime.now(datetime.timezone.utc)
+        now = datetime.datetime.now(datetime.UTC)
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, names[0])]))
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])]))
             .issuer_name(ca.subject)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
@@ -110,7 +107,7 @@ def server(host: Host) -> tuple[Path, Path]:
             .not_valid_after(now + datetime.timedelta(days=DAYS // 5))
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
             .sign(ca_key, hashes.SHA256())
@@ -120,10 +117,7 @@ def server(host: Host) -> tuple[Path, Path]:
     return certificate_file, key_file
 
 
-def _pem(key: object) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
+def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
 
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
     encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     return key.private_bytes(encoding, form, serialization.NoEncryption())

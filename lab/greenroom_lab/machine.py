@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sys
 from pathlib import Path
 
 from .console import LabError, run, step
@@ -35,7 +34,7 @@ GO_MINIMUM = (1, 23)
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages that have to be installed before the lab can start."""
+    """List the Debian packages that have to be installed before the lab can start."""
     search = os.environ.get("PATH", "") + os.pathsep + ADMIN_PATH
     wanted = {package for program, package in PROGRAMS.items() if shutil.which(program, path=search) is None}
     wanted |= {package for file, package in FILES.items() if not (Path("/") / file).exists()}
@@ -63,14 +62,10 @@ def ensure_packages() -> None:
         run([*apt, "install", "--no-install-recommends", *packages], log="apt-install", env=quiet)
 
 
-def go() -> Path:
-    """A Go that is new enough: the machine's, or else the one that PyPI packages, installed beside this Python."""
+def go() -> Path | None:
+    """Return the machine's Go, or None when there is none or it is too old."""
     found = shutil.which("go")
-    if found is not None:
-        version = re.search(r"go(\d+)\.(\d+)", run([found, "version"], check=False).stdout)
-        if version is not None and (int(version[1]), int(version[2])) >= GO_MINIMUM:
-            return Path(found)
-    beside = Path(sys.prefix) / "bin" / "go"
-    if not beside.exists():
-        raise LabError("Go 1.23 or newer is missing, on PATH and in the virtual environment. Run `make setup`.")
-    return beside
+    version = re.search(r"go(\d+)\.(\d+)", run([found, "version"], check=False).stdout) if found else None
+    if found is None or version is None or (int(version[1]), int(version[2])) < GO_MINIMUM:
+        return None
+    return Path(found)

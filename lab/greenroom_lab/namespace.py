@@ -27,7 +27,7 @@ def needed() -> bool:
 
 
 def prefix() -> list[str]:
-    """The words before each command that has to run inside; none where the machine has cgroup v2."""
+    """Return the words before each command that has to run inside; none where the machine has cgroup v2."""
     return ["nsenter", f"--mount={FILE}", "--"] if needed() else []
 
 

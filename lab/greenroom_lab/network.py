@@ -9,8 +9,15 @@ import socket
 from collections.abc import Iterable
 from pathlib import Path
 
-from . import inventory, podman
-from .console import LabError, run
+from . import paths, podman
+from .console import run
+
+CONTROL = "control"
+CONTROL_ADDRESS = "198.18.30.11"
+"""The host outside every environment. All other addresses come from the inventories."""
+
+DOMAIN = "greenroom.test"
+"""Environments are names in this domain."""
 
 TABLE = "greenroom_lab"
 """nftables table of the lab on the machine."""
@@ -24,29 +31,31 @@ NARROW = 8
 """Routes with shorter prefixes are somebody's default route, in halves or quarters."""
 
 
+def _network(address: str) -> Network:
+    return Network(f"{address}/24", strict=False)
+
+
 def name(environment: str) -> str:
-    """The network's name in podman."""
+    """Name the network in podman."""
     return f"greenroom-{environment}"
 
 
 def networks() -> dict[str, Network]:
-    """All networks the lab may make, by environment."""
-    found = {inventory.CONTROL: inventory.control().network}
-    for environment in inventory.environments():
-        subnet = inventory.network(environment)
-        if subnet and subnet.subnet_of(RANGE):
-            found[environment] = subnet
+    """Return the networks that the lab may make, by environment. Needs no YAML parser: it runs before there is one."""
+    found = {CONTROL: _network(CONTROL_ADDRESS)}
+    for file in sorted((paths.ROOT / "inventories").glob("*/hosts.yml")):
+        first = re.search(r"ansible_host:\s*(\d+\.\d+\.\d+\.\d+)", file.read_text())
+        if first and Network(first[1]).subnet_of(RANGE):
+            found[file.parent.name] = _network(first[1])
     return found
 
 
 def ensure(environment: str) -> None:
     """Make an environment's network and the exemption from address translation, unless they are there."""
-    subnet = networks().get(environment)
-    if subnet is None:
-        raise LabError(f"inventories/{environment}/hosts.yml has no lab addresses ({RANGE}): it is for real hosts.")
     if not podman.succeeds("network", "exists", name(environment)):
-        isolate = [] if environment == inventory.CONTROL else ["--opt=isolate=true"]
-        podman.call("network", "create", "--disable-dns", *isolate, f"--subnet={subnet}", name(environment))
+        isolate = [] if environment == CONTROL else ["--opt=isolate=true"]
+        subnet = f"--subnet={networks()[environment]}"
+        podman.call("network", "create", "--disable-dns", *isolate, subnet, name(environment))
 
 
 def keep_addresses() -> None:
@@ -56,7 +65,7 @@ def keep_addresses() -> None:
     Podman's, settles the connection's translation with any firewall that podman uses.
     """
     found = networks()
-    control = found.pop(inventory.CONTROL)
+    control = found.pop(CONTROL)
     pairs = [(net, control) for net in found.values()] + [(control, net) for net in found.values()]
     rules = "\n".join(
         f"    ip saddr {source} ip daddr {target} snat ip prefix to ip saddr map {{ {source} : {source} }}"
@@ -75,27 +84,28 @@ table ip {TABLE} {{
 
 
 def remove() -> None:
-    """Remove networks and the exemption."""
-    podman.remove_all("network", podman.names("network", "greenroom-"))
+    """Remove the exemption; the networks go with podman's containers."""
     if run(["nft", "list", "table", "ip", TABLE], check=False).returncode == 0:
         run(["nft", "delete", "table", "ip", TABLE])
 
 
 def overlap() -> str | None:
-    """What of the machine lies inside the lab's networks and would be cut off by them: one line, or None.
+    """Say in one line what of the machine lies inside the lab's networks and would be cut off, or return None.
 
     Looks at interfaces, routes, name servers, and at the addresses that names of the machine's package mirrors have.
     """
     for what, address in [*_interfaces(), *_routes(), *_name_servers(), *_answers()]:
         for net in networks().values():
             if address.overlaps(net):
-                return f"{what} ({address}) lies in the lab's network {net}. Use a machine (or VM) where 198.18.0.0/15 is free."
+                return f"{what} ({address}) lies in the lab's network {net}. Use a machine or VM where {RANGE} is free."
     return None
 
 
 def mirrors() -> list[str]:
-    """The names of the machine's Debian mirrors."""
-    listed = run(["apt-get", "indextargets", "--format", "$(SITE)"], check=False).stdout if Path("/usr/bin/apt-get").exists() else ""
+    """List the names of the machine's Debian mirrors."""
+    if not Path("/usr/bin/apt-get").exists():
+        return []
+    listed = run(["apt-get", "indextargets", "--format", "$(SITE)"], check=False).stdout
     return sorted(set(re.findall(r"^https?://([^/:\s]+)", listed, re.MULTILINE)))
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import shutil
 
+import yaml
+
 from . import cache, images, paths, podman
 from .console import LabError, step
 
@@ -36,9 +38,7 @@ apt-ftparchive packages . >Packages
 
 
 def lists() -> list[list[str]]:
-    """The package lists of all roles: every variable `..._packages` in a role's defaults."""
-    import yaml
-
+    """List the packages of all roles: every variable `..._packages` in a role's defaults."""
     found = []
     for file in sorted((paths.ROOT / "roles").glob("*/defaults/main.yml")):
         variables = yaml.safe_load(file.read_text()) or {}

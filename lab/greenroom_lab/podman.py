@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from . import namespace, paths
-from .console import LabError, run
+from .console import LabError, run, say
 
 STORAGE = paths.CACHE / "podman"
 CONFIGURATION = paths.RUN / "containers.conf"
@@ -17,7 +17,7 @@ LABEL = "greenroom.checkout"
 """The label of every host: the checkout whose lab it belongs to."""
 
 NOFILE, NPROC = 1048576, 32768
-"""Limits that hosts get where the machine's own hard limits are not lower. Builds fail with more processes than 32768."""
+"""Limits that hosts get unless the machine's own hard limits are lower. Builds fail with more processes than that."""
 
 LIMITS = """[containers]
 default_ulimits = ["nofile={0}:{0}", "nproc={1}:{1}"]
@@ -55,7 +55,7 @@ def limits() -> tuple[int, int]:
 
 
 def command(*words: str | Path) -> list[str]:
-    """The whole command line of a podman call. File names in it have to be absolute."""
+    """Return the whole command line of a podman call. File names in it have to be absolute."""
     return [
         *namespace.prefix(),
         "env",
@@ -81,7 +81,7 @@ def succeeds(*words: str | Path) -> bool:
 
 
 def containers() -> dict[str, dict[str, Any]]:
-    """All hosts of the lab that exist, running or not, by container name. None when podman was never set up."""
+    """Return all hosts of the lab that exist, running or not, by container name."""
     if not CONFIGURATION.exists() or not (STORAGE / "storage").exists():
         return {}
     listed = json.loads(call("ps", "--all", "--format=json", f"--filter=label={LABEL}") or "[]") or []
@@ -89,7 +89,7 @@ def containers() -> dict[str, dict[str, Any]]:
 
 
 def owners(found: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """The checkouts that the given hosts belong to."""
+    """Name the checkouts that the given hosts belong to."""
     return {entry["Labels"][LABEL] for entry in found.values()}
 
 
@@ -97,16 +97,19 @@ def refuse_strangers(found: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise LabError when a lab of another checkout is there: addresses and names are the same for all."""
     strangers = sorted(owners(found) - {str(paths.ROOT)})
     if strangers:
-        raise LabError(f"The lab of {strangers[0]} is on this machine. Run `make down` (here or there), then this again.")
+        raise LabError(
+            f"The lab of {strangers[0]} runs on this machine. Run `make down`, here or there, then this again."
+        )
 
 
-def remove_all(kind: str, names: Sequence[str]) -> None:
-    """Remove containers, networks or volumes, by name, at once."""
-    if names:
-        call(kind, "rm", "--force", *(["--time=0"] if kind == "container" else []), *names)
-
-
-def names(kind: str, prefix: str) -> list[str]:
-    """The networks or volumes whose names start with `prefix`."""
-    listed = call(kind, "ls", "--format={{.Name}}").split()
-    return [name for name in listed if name.startswith(prefix)]
+def remove_all() -> None:
+    """Remove all hosts, volumes and networks of the lab."""
+    found = sorted(containers())
+    if found:
+        say(f"lab: removing {', '.join(found)}")
+        call("container", "rm", "--force", "--time=0", *found)
+    for kind in ("volume", "network"):
+        listed = call(kind, "ls", "--format={{.Name}}").split()
+        ours = [name for name in listed if name.startswith("greenroom-")]
+        if ours:
+            call(kind, "rm", "--force", *ours)

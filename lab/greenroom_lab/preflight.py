@@ -20,10 +20,15 @@ MEMORY = 4
 """Memory in GB: an environment, control, and builds."""
 
 
+def root() -> None:
+    """Check that this is root. Raises LabError."""
+    if os.geteuid() != 0:
+        raise LabError("The lab needs root, for containers and networks. Use a virtual machine, and run this as root.")
+
+
 def machine() -> None:
     """Check what needs no program but Python. Raises LabError."""
-    if os.geteuid() != 0:
-        raise LabError("The lab needs root: it makes containers and networks. Use a virtual machine, and run this as root.")
+    root()
     if not Path("/proc/self/mountinfo").exists():
         raise LabError("The lab needs Linux. Use a virtual machine with Debian 13.")
     total = next(line for line in Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal:"))
@@ -35,7 +40,8 @@ def machine() -> None:
     for folder in (paths.CACHE, paths.ROOT):
         free = shutil.disk_usage(folder).free / 1000**3
         if free < needed:
-            raise LabError(f"{folder} has {free:.1f} GB free; the lab needs {needed}. Free some, or set XDG_CACHE_HOME elsewhere.")
+            what = f"{folder} has {free:.1f} GB free; the lab needs {needed}"
+            raise LabError(f"{what}. Free some, or set XDG_CACHE_HOME to another disk.")
 
 
 def addresses() -> None:

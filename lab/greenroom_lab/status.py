@@ -18,8 +18,9 @@ def show() -> None:
     if not found:
         say("The lab does not run. `make stage` brings up a whole staging environment, `make lab` the bare hosts.")
         return
+    made = [host for host in inventory.everything() if host.container in found]
     for environment in network.networks():
-        members = [host for host in hosts.everything() if host.environment == environment and host.container in found]
+        members = [host for host in made if host.environment == environment]
         if members:
             _show_environment(environment, members, found)
 
@@ -47,8 +48,3 @@ def _show_slots(edge: Host) -> None:
         return
     state = json.loads(answer.stdout)
     say(f"  live slot    {state.get('live')} (epoch {state.get('epoch')})")
-
-
-def environment_of(name: str) -> str:
-    """The environment that a person means; staging when nothing is said."""
-    return name or next(iter(e for e in inventory.environments() if e == "staging"), "")

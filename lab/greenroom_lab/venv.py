@@ -6,9 +6,10 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from . import cache, paths
 from .console import LabError, run, step
@@ -17,6 +18,11 @@ MINIMUM = (3, 12)
 REQUIREMENTS = paths.ROOT / "requirements.txt"
 STAMP = paths.VENV / "greenroom-stamp"
 PYTHON = paths.VENV / "bin" / "python"
+
+UV = {"UV_NATIVE_TLS": "1", "UV_HTTP_TIMEOUT": "180"}
+"""uv trusts the machine's certificates, and waits for slow mirrors."""
+
+INDEX = "Is the Python package index reachable? Then run the same command again: it goes on from there."
 
 PROBE = "import sys; print(*sys.version_info[:2]); import ensurepip, venv"
 
@@ -37,23 +43,20 @@ def ensure() -> None:
     python = find_python()
     with step(f"installing the controller's Python packages into {paths.VENV.name}/ (with {python})"):
         STAMP.unlink(missing_ok=True)
-        if not _works(PYTHON):
-            shutil.rmtree(paths.VENV, ignore_errors=True)
-            run([python, "-m", "venv", paths.VENV], log="venv")
-        uv = _uv()
+        uv = _uv(python)
         run(
             [uv, "pip", "sync", "--python", PYTHON, "--require-hashes", REQUIREMENTS],
             log="packages",
-            env={"UV_NATIVE_TLS": "1", "UV_HTTP_TIMEOUT": "180", "VIRTUAL_ENV": str(paths.VENV)},
-            hint="Is the package index reachable? Then run the same command again: it goes on from there.",
+            env=UV,
+            hint=INDEX,
         )
         paths.write(STAMP, _wanted())
 
 
-def enter(arguments: list[str]) -> None:
-    """Start this program again with the virtual environment's Python, unless it runs there already."""
-    if Path(sys.prefix).resolve() != paths.VENV.resolve():
-        os.execv(PYTHON, [str(PYTHON), "-B", str(paths.LAB / "lab"), *arguments])
+def go_on(arguments: Sequence[str]) -> NoReturn:
+    """Let the virtual environment's Python do the rest of this command."""
+    os.environ["PYTHONPATH"] = str(paths.LAB)
+    os.execv(PYTHON, [str(PYTHON), "-B", "-m", "greenroom_lab.inside", *arguments])
 
 
 def find_python() -> str:
@@ -71,7 +74,7 @@ def find_python() -> str:
             return candidate
     if candidates and Path("/usr/bin/apt-get").exists() and _system_python_is_new():
         raise LabError("Python lacks its venv module. Run `apt-get install python3-venv`, then this again.")
-    raise LabError("No Python 3.12 or newer was found (PATH, pyenv, uv). Install one, e.g. with `uv python install 3.13`.")
+    raise LabError("No Python 3.12 or newer was found (PATH, pyenv, uv). Install one: `uv python install 3.13`.")
 
 
 def _version_in(path: Path) -> list[int]:
@@ -95,20 +98,18 @@ def _works(python: Path) -> bool:
     return probe.returncode == 0 and _new_enough(probe.stdout)
 
 
-def _uv() -> Path:
-    """Install the pinned uv with pip (pip alone would take minutes for the rest), and return its path."""
+def _uv(python: str) -> Path:
+    """Return the pinned uv; pip alone, which installs it into a new environment, would take minutes for the rest."""
     uv = paths.VENV / "bin" / "uv"
     block = re.search(r"^uv==(\S+)(?: \\\n +--hash=\S+)+", REQUIREMENTS.read_text(), re.MULTILINE)
     if block is None:
         raise LabError("requirements.txt does not pin uv. Compile it again: `make requirements`.")
-    if uv.exists() and run([uv, "--version"], check=False).stdout.split()[1:2] == [block[1]]:
+    if _works(PYTHON) and uv.exists() and run([uv, "--version"], check=False).stdout.split()[1:2] == [block[1]]:
         return uv
+    shutil.rmtree(paths.VENV, ignore_errors=True)
+    run([python, "-m", "venv", paths.VENV], log="venv")
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write(block[0] + "\n")
         file.flush()
-        run(
-            [PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", file.name],
-            log="uv",
-            hint="Is the package index reachable? Then run the same command again: it goes on from there.",
-        )
+        run([PYTHON, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", file.name], log="uv", hint=INDEX)
     return uv

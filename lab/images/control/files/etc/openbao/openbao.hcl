@@ -6,6 +6,9 @@ cluster_addr  = "https://127.0.0.1:8201"
 storage "raft" {
   path    = "/var/lib/openbao"
   node_id = "control1"
+
+  # Seconds instead of many until the only server has elected itself.
+  performance_multiplier = 1
 }
 
 listener "tcp" {
