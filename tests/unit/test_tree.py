@@ -293,11 +293,11 @@ def test_every_file_is_validated_before_any_is_written(site: Site) -> None:
     def run(command: list[str]) -> tuple[int, str, str]:
         asked.append(command)
         assert Path(command[1]).read_text() == "content\n"
-        assert mode_of(str(Path(command[1]).parents[0])) & 0o077 == 0o055 or True
         return (0, "", "") if command[1].endswith("a") else (1, "", f"bad line in {command[1]}")
 
     wanted = site.tree(site.file("a", validate="check %s"), site.file("b", validate="check %s"), site.file("c"))
-    with pytest.raises(tree.TreeError, match=r"b was refused by `check %s` \(exit code 1\), nothing was written: bad") as error:
+    refused = r"b was refused by `check %s` \(exit code 1\), nothing was written: bad"
+    with pytest.raises(tree.TreeError, match=refused) as error:
         wanted.validate(wanted.plan(), run)
     assert len(asked) == 2
     assert site.everything() == {}
@@ -422,17 +422,19 @@ def test_after_a_kill_the_next_call_converges_and_still_knows_its_files(
 def test_a_foreign_file_at_a_pending_destination_stays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     os.makedirs(site.path(""))
     Path(site.path("new")).write_text("foreign")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         kill_at(patch, os, "rename", 1)
-        site.apply(site.file("new"))
+        with pytest.raises(Killed):
+            site.apply(site.file("new"))
     site.apply()
     assert site.read("new") == "foreign"
 
 
 def test_a_temporary_file_left_by_a_kill_is_removed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         kill_at(patch, tree.Tree, "_write", 1)
-        site.apply(site.file("a"))
+        with pytest.raises(Killed):
+            site.apply(site.file("a"))
     os.makedirs(site.path(""), exist_ok=True)
     litter = Path(site.path(".a.greenroom"))
     litter.write_text("half a secret")
@@ -473,7 +475,9 @@ def test_differences_show_content_and_attributes(site: Site) -> None:
 
 
 def test_differences_of_secret_files_say_only_that_they_differ(site: Site) -> None:
-    site.apply(site.file("a", "hunter2", secret=True), site.file("b", "hunter3", secret=True), site.file("c", "hunter4"))
+    site.apply(
+        site.file("a", "hunter2", secret=True), site.file("b", "hunter3", secret=True), site.file("c", "hunter4")
+    )
     wanted = site.tree(
         site.file("a", "open now"), site.file("c", "hunter5", secret=True), site.file("d", "hunter6", secret=True)
     )
@@ -527,7 +531,9 @@ def test_the_identity_depends_on_content_and_attributes_but_not_on_secrecy(site:
 def test_a_unit_depends_on_the_contents_of_its_files(site: Site) -> None:
     wanted = site.tree(site.file("a.conf"), site.file("b/c.conf"))
     assert wanted.hash_of(["*"]) != wanted.hash_of([site.path("a.conf")])
-    assert wanted.hash_of(["*"]) == site.tree(site.file("a.conf", mode=0o600), site.file("b/c.conf")).hash_of(["*.conf"])
+    assert wanted.hash_of(["*"]) == site.tree(site.file("a.conf", mode=0o600), site.file("b/c.conf")).hash_of(
+        ["*.conf"]
+    )
 
 
 # --- properties ---
@@ -537,7 +543,10 @@ WANTED = st.dictionaries(NAMES, st.tuples(st.sampled_from(["", "one\n", "two\n"]
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(calls=st.lists(WANTED, min_size=1, max_size=4), foreign=st.dictionaries(NAMES.map("f-{}".format), st.text(max_size=3)))
+@given(
+    calls=st.lists(WANTED, min_size=1, max_size=4),
+    foreign=st.dictionaries(NAMES.map("f-{}".format), st.text(max_size=3)),
+)
 def test_any_sequence_of_calls_ends_as_wished_and_spares_foreign_files(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,

@@ -168,8 +168,8 @@ def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str
         same_life = same_life and record.get("changed") == status.changed
     if known and same_life:
         return True
-    loaded = status.changed if unit.on_change == "reload" else status.started
-    return loaded > newest + CLOCK_TICK
+    reloaded = unit.on_change == "reload" and status.reload_result == "success"
+    return (status.changed if reloaded else status.started) > newest + CLOCK_TICK
 
 
 def decide(unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float) -> str | None:
