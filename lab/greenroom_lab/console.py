@@ -16,6 +16,9 @@ from . import paths
 TICK = 5.0
 """Seconds after which a step that still runs says so."""
 
+LEASH = ["setpriv", "--pdeathsig", "TERM", "--"]
+"""What runs a program that must not outlive this one: a build that nobody waits for would disturb the next."""
+
 WRAPPERS = {"nsenter", "env", "--"}
 """Words of a command line that are not the program a reader cares for."""
 
@@ -80,13 +83,14 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program, and return it with its output.
 
-    `log` names a file under .lab/log/ that gets the output of long work. `env` is added to the own environment.
+    `log` names a file under .lab/log/ that gets the output of long work, which is stopped when this program dies.
+    `env` is added to the own environment.
     Raises LabError with the end of the output when the program fails and `check` is set; `hint` says what to do then.
     """
     words = [str(word) for word in command]
     try:
         done = subprocess.run(
-            words,
+            words if log is None else [*LEASH, *words],
             env={**os.environ, **env} if env else None,
             cwd=cwd,
             input=stdin,

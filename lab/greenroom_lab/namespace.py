@@ -45,15 +45,16 @@ def ensure() -> None:
 
 def remove() -> None:
     """Take the namespace away; also one that was left half-made."""
-    for path in (FILE, HOLDER):
-        while _mounted(path):
-            run(["umount", "--lazy", path])
+    for mount in reversed(mounts_below(HOLDER)):
+        run(["umount", "--lazy", mount])
     FILE.unlink(missing_ok=True)
 
 
-def _mounted(path: Path) -> bool:
+def mounts_below(folder: Path) -> list[Path]:
+    """List what is mounted on `folder` or below, in the order in which it was mounted."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return any(line.split()[4] == str(path) for line in lines)
+    points = [Path(line.split()[4]) for line in lines]
+    return [point for point in points if point == folder or folder in point.parents]
 
 
 def _filesystem(before: list[str], path: str) -> str:

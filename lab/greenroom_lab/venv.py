@@ -70,7 +70,7 @@ def find_python() -> str:
         found = sorted(folder.glob("*/bin/python3"), key=_version_in, reverse=True)
         candidates += [str(path) for path in found]
     for candidate in candidates:
-        if _works(Path(candidate)):
+        if paths.VENV not in Path(candidate).parents and _works(Path(candidate)):
             return candidate
     if candidates and Path("/usr/bin/apt-get").exists() and _system_python_is_new():
         raise LabError("Python lacks its venv module. Run `apt-get install python3-venv`, then this again.")

@@ -1,0 +1,88 @@
+"""The lab knows hosts, addresses and packages from where everybody else has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from greenroom_lab import hosts, inventory, network, packages, paths
+from greenroom_lab.console import LabError
+
+HOSTS = """
+test:
+  children:
+    edge:
+      hosts:
+        one: {ansible_host: 198.18.40.11}
+    app:
+      hosts:
+        one: {ansible_host: 198.18.40.11}
+        two: {ansible_host: 198.18.40.12}
+    data: {}
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    (tmp_path / "inventories" / "test").mkdir(parents=True)
+    (tmp_path / "inventories" / "test" / "hosts.yml").write_text(HOSTS)
+    (tmp_path / "inventories" / "real").mkdir(parents=True)
+    (tmp_path / "inventories" / "real" / "hosts.yml").write_text(HOSTS.replace("198.18.", "10.0."))
+    return tmp_path
+
+
+@pytest.mark.usefixtures("checkout")
+def test_hosts_and_their_groups() -> None:
+    one, two = inventory.hosts("test")
+    assert (one.name, one.address, one.groups) == ("one", "198.18.40.11", ("edge", "app"))
+    assert (two.container, two.domain) == ("greenroom-test-two", "test.greenroom.test")
+
+
+@pytest.mark.usefixtures("checkout")
+def test_inventories_with_other_addresses_are_left_alone() -> None:
+    assert inventory.environments() == ["test"]
+    assert sorted(network.networks()) == ["control", "test"]
+    with pytest.raises(LabError, match="no environment real: choose one of test"):
+        inventory.hosts("real")
+
+
+def test_host_without_address(checkout: Path) -> None:
+    file = checkout / "inventories" / "test" / "hosts.yml"
+    file.write_text(HOSTS.replace("two: {ansible_host: 198.18.40.12}", "two: {}"))
+    with pytest.raises(LabError, match="two needs an IPv4 address in ansible_host"):
+        inventory.hosts("test")
+
+
+@pytest.mark.usefixtures("checkout")
+@pytest.mark.parametrize(
+    ("name", "container"),
+    [("one", "greenroom-test-one"), ("test/two", "greenroom-test-two"), ("control1", "greenroom-control-control1")],
+)
+def test_find_a_host(name: str, container: str) -> None:
+    assert hosts.find(name, "test").container == container
+
+
+@pytest.mark.usefixtures("checkout")
+@pytest.mark.parametrize("name", ["three", "other/one", ""])
+def test_find_no_host(name: str) -> None:
+    with pytest.raises(LabError, match="choose one of control1, one, two"):
+        hosts.find(name, "test")
+
+
+def test_packages_of_all_roles(checkout: Path) -> None:
+    for role, content in {
+        "edge": "edge_packages: [haproxy]\nedge_port: 443\n",
+        "data": "data_packages: [postgresql, acl]\ndata_more_packages: []\n",
+        "none": "",
+    }.items():
+        (checkout / "roles" / role / "defaults").mkdir(parents=True)
+        (checkout / "roles" / role / "defaults" / "main.yml").write_text(content)
+    assert packages.lists() == [["acl", "postgresql"], ["haproxy"]]
+
+
+def test_packages_that_are_not_plain(checkout: Path) -> None:
+    (checkout / "roles" / "edge" / "defaults").mkdir(parents=True)
+    (checkout / "roles" / "edge" / "defaults" / "main.yml").write_text("edge_packages: ['{{ edge_name }}']\n")
+    with pytest.raises(LabError, match=r"roles/edge/defaults/main\.yml: edge_packages has to be a plain list"):
+        packages.lists()

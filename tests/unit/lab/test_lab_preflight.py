@@ -1,0 +1,149 @@
+"""A missing prerequisite is one line that says what to do, before anything is built."""
+
+from __future__ import annotations
+
+import socket
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from greenroom_lab import network, outside, paths, podman, preflight, venv
+from greenroom_lab.console import LabError
+
+
+class Usage(NamedTuple):
+    total: int
+    used: int
+    free: int
+
+
+def one_line(caught: pytest.ExceptionInfo[LabError]) -> str:
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.endswith((".", "`"))
+    return message
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(podman, "STORAGE", tmp_path / "cache" / "podman")
+
+
+def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
+    with pytest.raises(LabError) as caught:
+        preflight.machine()
+    assert "run this as root" in one_line(caught)
+
+
+def test_nothing_is_built_when_the_machine_will_not_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
+    assert outside.main(["up", "staging"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("lab: The lab needs root")
+    assert len(error.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(20, 19, 1_500_000_000))
+    with pytest.raises(LabError) as caught:
+        preflight.machine()
+    assert "has 1.5 GB free; the lab needs 10" in one_line(caught)
+
+
+def test_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(preflight, "MEMORY", 100_000)
+    with pytest.raises(LabError) as caught:
+        preflight.machine()
+    assert "of memory; the lab needs 100000" in one_line(caught)
+
+
+def test_network_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(101, "Network is unreachable")
+
+    monkeypatch.setattr(network, "mirrors", lambda: ["mirror.example"])
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(LabError) as caught:
+        preflight.downloads()
+    assert "mirror.example does not answer (Network is unreachable)" in one_line(caught)
+
+
+def test_no_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    with pytest.raises(LabError) as caught:
+        venv.find_python()
+    assert "No Python 3.12 or newer" in one_line(caught)
+
+
+def python(folder: Path, version: str) -> Path:
+    folder.mkdir(parents=True)
+    file = folder / "python3"
+    file.write_text(f"#!/bin/sh\necho {version}\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_python_of_pyenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The newest that works; a stand-in on PATH that fails is passed over."""
+    on_path = python(tmp_path / "path", "3 9")
+    (on_path.parent / "python3.13").write_text("#!/bin/sh\necho 'pyenv: command not found' >&2\nexit 127\n")
+    (on_path.parent / "python3.13").chmod(0o755)
+    python(tmp_path / "versions" / "3.9.18" / "bin", "3 9")
+    python(tmp_path / "versions" / "3.12.1" / "bin", "3 12")
+    newest = python(tmp_path / "versions" / "3.13.0" / "bin", "3 13")
+    monkeypatch.setenv("PATH", f"{on_path.parent}:/usr/bin:/bin")
+    monkeypatch.setattr(venv.shutil, "which", lambda name: str(on_path.parent / name) if "python" in name else None)
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert venv.find_python() == str(newest)
+
+
+NONE: dict[str, list[tuple[str, IPv4Network]]] = {"_interfaces": [], "_routes": [], "_name_servers": [], "_answers": []}
+
+
+@pytest.mark.parametrize("source", sorted(NONE))
+def test_address_range_is_taken(monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    for name, found in {**NONE, source: [("Something", IPv4Network("198.18.0.0/16"))]}.items():
+        monkeypatch.setattr(network, name, lambda found=found: found)
+    with pytest.raises(LabError) as caught:
+        preflight.addresses()
+    assert "Something (198.18.0.0/16) lies in the lab's network" in one_line(caught)
+
+
+def test_address_range_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NONE:
+        monkeypatch.setattr(network, name, lambda: [("Something", IPv4Network("198.18.99.0/24"))])
+    preflight.addresses()
+
+
+def test_halves_of_a_default_route_are_no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    routes = '[{"dst": "default"}, {"dst": "128.0.0.0/1", "dev": "tun0"}, {"dst": "198.18.10.0/24", "dev": "tun0"}]'
+    monkeypatch.setattr(network, "run", lambda *_, **__: type("Done", (), {"stdout": routes}))
+    assert list(network._routes()) == [("A route by tun0", IPv4Network("198.18.10.0/24"))]
+
+
+def test_the_labs_own_bridge_is_no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = podman.STORAGE / "networks"
+    folder.mkdir(parents=True)
+    (folder / "greenroom-staging.json").write_text('{"network_interface": "podman1"}')
+    routes = '[{"dst": "198.18.10.0/24", "dev": "podman1"}]'
+    monkeypatch.setattr(network, "run", lambda *_, **__: type("Done", (), {"stdout": routes}))
+    assert list(network._routes()) == []
+
+
+def test_lab_of_another_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "ROOT", Path("/home/me/greenroom"))
+    podman.refuse_strangers({"greenroom-control-control1": {"Labels": {podman.LABEL: "/home/me/greenroom"}}})
+    with pytest.raises(LabError) as caught:
+        podman.refuse_strangers({"greenroom-control-control1": {"Labels": {podman.LABEL: "/srv/other"}}})
+    assert "The lab of /srv/other runs on this machine. Run `make down`" in one_line(caught)
