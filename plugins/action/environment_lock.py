@@ -13,7 +13,7 @@ from ansible.module_utils.greenroom import lock, lock_holder
 from ansible.plugins.action import ActionBase
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]
     """Starts the child of the controller that keeps the lock, or ends it. The lock's host is the task's."""
 
     TRANSFERS_FILES = False
@@ -43,13 +43,14 @@ class ActionModule(ActionBase):
         answer = lock_holder.ask(address, "status")
         if answer is not None and answer["event"] == "held":
             return result | {"msg": lock.words({"event": "held"}, name)}
-        return result | {"msg": self._acquire(name, lock.myself(args["run"] or f"{run}", run, _playbook()), args["path"])}
+        me = lock.myself(args["run"] or str(run), run, _playbook())
+        return result | {"msg": self._acquire(name, me, args["path"])}
 
     def _acquire(self, name: str, me: dict[str, Any], path: str) -> str:
         """Return what there is to say once the lock is held."""
         password = self._connection.become and self._connection.become.get_option("become_pass")
         line = ""
-        for event in lock.start(self._command(), name, me, password, path):
+        for event in lock.start(self._command(), name, me, password=password, path=path):
             line = lock.words(event, name)
             match event["event"]:
                 case "waiting":
@@ -69,7 +70,7 @@ class ActionModule(ActionBase):
         if connection.transport == "local":
             return ["/bin/sh", "-c", remote]
         if connection.transport != "ssh":
-            raise AnsibleActionFail(f"the lock's host is reached over {connection.transport}; the lock needs ssh or local")
+            raise AnsibleActionFail(f"the lock needs ssh or local, and its host is reached over {connection.transport}")
         connection.host = connection.get_option("host") or self._play_context.remote_addr
         command = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote)
         first, *others = (os.fsdecode(part) for part in command)

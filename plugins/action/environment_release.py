@@ -16,7 +16,7 @@ from ansible.plugins.action import ActionBase
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]
     """Reads a release file and asks the registry for the digests of its images."""
 
     TRANSFERS_FILES = False
@@ -51,7 +51,9 @@ class ActionModule(ActionBase):
             "name": args["name"],
             "id": release_id(digests, catalogue),
             "commit": _commit(),
-            "images": {name: f"{args['registry']}/{images[name].repository}@{digest}" for name, digest in digests.items()},
+            "images": {
+                name: f"{args['registry']}/{images[name].repository}@{digest}" for name, digest in digests.items()
+            },
         }
         return result | {"changed": False, "release": release}
 

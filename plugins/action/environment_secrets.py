@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.greenroom.vault import missing_line
-from ansible.module_utils.greenroom.vault_secrets import CERTIFICATE, Secrets, VaultProblem, needs_issue
+from ansible.module_utils.greenroom.vault_secrets import CERTIFICATE, Secrets, VaultError, needs_issue
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
@@ -29,7 +29,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]
     """Works on the controller. Its failures are visible, its secrets are not: `no_log` on the task would hide both."""
 
     TRANSFERS_FILES = False
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return `secrets` = {path: content} (`state: read`), or the paths `created` and `renewed` (`state: present`)."""
+        """Return `secrets` = {path: content} or (`state: present`) the paths `created` and `renewed`."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(ARGUMENTS)
         lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):
             if args["state"] == "present":
                 return result | self._present(secrets, args)
             values = secrets.read(args["paths"])
-        except VaultProblem as problem:
+        except VaultError as problem:
             raise lookup.error(problem) from problem
         missing = [path for path in args["paths"] if path not in values]
         if missing:
@@ -60,10 +60,15 @@ class ActionModule(ActionBase):
         missing = [path for path in args["paths"] if path not in values and path not in certificates]
         foreign = sorted(set(missing) & set(args["read_only"]))
         if foreign and args["create"]:
-            raise AnsibleError(f"secrets of {args['environment_name']} are missing: {', '.join(foreign)}; "
-                               "they are somebody else's to write (docs/secrets.md)")
-        due = [path for path, names in certificates.items()
-               if (path in values or args["create"]) and needs_issue(values.get(path), names, args["certificate_days"])]
+            raise AnsibleError(
+                f"secrets of {args['environment_name']} are missing: {', '.join(foreign)}; "
+                "they are somebody else's to write (docs/secrets.md)"
+            )
+        due = [
+            path
+            for path, names in certificates.items()
+            if (path in values or args["create"]) and needs_issue(values.get(path), names, args["certificate_days"])
+        ]
         created = [path for path in missing if args["create"]]
         if not self._task.check_mode:
             secrets.create(created)

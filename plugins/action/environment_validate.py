@@ -27,7 +27,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 NOT_TYPES = {"description", "default", "required", "version_added", "deprecated"}
 
 
-class ActionModule(ActionBase):
+class ActionModule(ActionBase):  # type: ignore[misc]
     """Checks the catalogue, the release, all variables of all hosts, and that this is one environment."""
 
     TRANSFERS_FILES = False
@@ -41,8 +41,10 @@ class ActionModule(ActionBase):
         self.task_vars = task_vars or {}
         self.hostvars = self.task_vars["hostvars"]
         lines = list(dict.fromkeys(self._problems()))
+        if len(lines) > 1:
+            lines.insert(0, f"{len(lines)} mistakes; nothing was touched.")
         if lines:
-            raise AnsibleActionFail("\n".join([f"{len(lines)} mistakes; nothing was touched.", *lines] if len(lines) > 1 else lines))
+            raise AnsibleActionFail("\n".join(lines))
         return result | {"changed": False, "run": _run()}
 
     def _problems(self) -> Iterator[str]:
@@ -79,11 +81,11 @@ class ActionModule(ActionBase):
         path = PROJECT / "releases" / f"{name}.yml"
         if not path.is_file():
             known = sorted(file.stem for file in path.parent.glob("*.yml"))
-            yield f'release_name: there is no releases/{name}.yml{suggestion(str(name), known)}'
+            yield f"release_name: there is no releases/{name}.yml{suggestion(str(name), known)}"
             return
         content = self._loader.load_from_file(str(path))
-        _images, lines = read_release(content, f"releases/{name}.yml", self._value("release_images") or {}, self.task_vars["catalogue"])
-        yield from lines
+        overrides = self._value("release_images") or {}
+        yield from read_release(content, f"releases/{name}.yml", overrides, self.task_vars["catalogue"])[1]
 
     def _one_environment(self) -> Iterator[str]:
         hosts = self.task_vars["groups"]["all"]
@@ -137,6 +139,8 @@ def _types(spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return the part of a role option's specification that speaks about a given value."""
     kept = {key: value for key, value in spec.items() if key not in NOT_TYPES}
     if isinstance(kept.get("options"), Mapping):
-        required = {name: option.get("required", False) for name, option in kept["options"].items()}
-        kept["options"] = {name: _types(option) | {"required": required[name]} for name, option in kept["options"].items()}
+        kept["options"] = {
+            name: _types(option) | {"required": option.get("required", False)}
+            for name, option in kept["options"].items()
+        }
     return kept

@@ -57,7 +57,7 @@ from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.greenroom.vault import explain, missing_line
-from ansible.module_utils.greenroom.vault_secrets import Secrets, VaultProblem
+from ansible.module_utils.greenroom.vault_secrets import Secrets, VaultError
 from ansible_collections.community.hashi_vault.plugins.module_utils._hashi_vault_common import HashiVaultValueError
 from ansible_collections.community.hashi_vault.plugins.plugin_utils._hashi_vault_lookup_base import HashiVaultLookupBase
 
@@ -70,7 +70,7 @@ class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
         secrets = self.login(variables, **kwargs)
         try:
             values = secrets.read(terms)
-        except VaultProblem as problem:
+        except VaultError as problem:
             raise self.error(problem) from problem
         missing = [path for path in terms if path not in values]
         if missing and self.get_option("missing") == "error":
@@ -95,5 +95,5 @@ class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
 
     def error(self, problem: BaseException, doing: str | None = None) -> AnsibleError:
         """Return the one line for a failure at Vault."""
-        cause = problem.__cause__ if isinstance(problem, VaultProblem) else problem
+        cause = problem.__cause__ if isinstance(problem, VaultError) else problem
         return AnsibleError(explain(cause or problem, str(self.get_option("url")), doing or str(problem)))

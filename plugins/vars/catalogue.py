@@ -1,5 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
+"""All services as one variable."""
 
 from __future__ import annotations
 
@@ -7,11 +8,12 @@ DOCUMENTATION = """
 name: catalogue
 short_description: All services as one variable
 description:
-  - Gives every host the variables C(catalogue), a dictionary of all services below the services folder with every default
-    filled in, and C(catalogue_path), the folder.
+  - Gives every host the variables C(catalogue), a dictionary of all services below the services folder with every
+    default filled in, and C(catalogue_path), the folder.
   - Templates in a service are rendered where they are used, with that host's variables.
   - Is enabled in ansible.cfg (C(vars_plugins_enabled)).
-  - Is not part of what C(ansible-inventory) exports, because a copy in somebody's database would outlive a change of the files.
+  - Is not part of what C(ansible-inventory) exports, because a copy in somebody's database would outlive a change of
+    the files.
 options:
   stage:
     description: When the plugin runs; C(all) adds the variables to the output of C(ansible-inventory).
@@ -30,6 +32,7 @@ options:
         key: services_path
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +47,7 @@ ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
 CACHE: dict[str, dict[str, Any]] = {}
 
 
-class VarsModule(BaseVarsPlugin):
+class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
     """The variables `catalogue` and `catalogue_path` for the group `all`."""
 
     REQUIRES_ENABLED = True
@@ -55,8 +58,7 @@ class VarsModule(BaseVarsPlugin):
         wanted = entities if isinstance(entities, list) else [entities]
         if not any(entity.name == "all" for entity in wanted):
             return {}
-        from ansible.module_utils.greenroom.catalogue import load
-
+        load = import_module("ansible.module_utils.greenroom.catalogue").load
         services = str(self.get_option("services_path") or PROJECT / "services")
         if services not in CACHE:
             catalogue = load(services, lambda file: loader.load_from_file(file, unsafe=True, trusted_as_template=True))

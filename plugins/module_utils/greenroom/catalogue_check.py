@@ -26,7 +26,7 @@ def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
                 yield f'ports.{name}.from: unknown group "{group}"{suggestion(group, groups)}'
         for slot, number in port["host"].items():
             if number > LARGEST_PORT:
-                yield f"ports.{name}: published as {number} in {slot}, which is above {LARGEST_PORT}; name a smaller `host`"
+                yield f"ports.{name}: {number}, its port in {slot}, is above {LARGEST_PORT}; name a smaller `host`"
 
 
 def _pages(service: Service) -> Iterator[str]:
@@ -62,7 +62,8 @@ def _secrets(service: Service, catalogue: Catalogue) -> Iterator[str]:
             database = catalogue[owner]["database"]
             if database != secret["name"]:
                 known = {item["database"]: name for name, item in catalogue.items() if item["database"]}
-                hint = suggestion(secret["name"], known) if secret["name"] not in known else f'; add `of: {known[secret["name"]]}`'
+                holder = known.get(secret["name"])
+                hint = f"; add `of: {holder}`" if holder else suggestion(secret["name"], known)
                 yield f'secrets.{variable}.login: {owner} declares no database "{secret["name"]}"{hint}'
         elif owner != service["name"]:
             own = {item["name"] for item in catalogue[owner]["secrets"].values() if item["kind"] == secret["kind"]}
@@ -83,7 +84,9 @@ def _config(service: Service, catalogue: Catalogue) -> Iterator[str]:
         yield f"config_path: missing; {source}/config would be mounted nowhere"
 
 
-def service_problems(service: Service, catalogue: Catalogue, groups: Collection[str], limits: Collection[str] | None) -> Iterator[str]:
+def service_problems(
+    service: Service, catalogue: Catalogue, groups: Collection[str], limits: Collection[str] | None
+) -> Iterator[str]:
     """Yield what is wrong with one service among the others.
 
     `groups` are the inventory's groups, `limits` the edge's classes of rate limits (None: not known here).
@@ -122,7 +125,11 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
                 yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
 
 
-def problems(catalogue: Catalogue, groups: Mapping[str, Collection[str]], limits: Collection[str] | None = None) -> list[Problem]:
+def problems(
+    catalogue: Catalogue, groups: Mapping[str, Collection[str]], limits: Collection[str] | None = None
+) -> list[Problem]:
     """Return every mistake between services as (service, line)."""
-    single = [(name, line) for name, item in catalogue.items() for line in service_problems(item, catalogue, groups, limits)]
+    single = [
+        (name, line) for name, item in catalogue.items() for line in service_problems(item, catalogue, groups, limits)
+    ]
     return single + list(dict.fromkeys(collisions(catalogue, groups)))

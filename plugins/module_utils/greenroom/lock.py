@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import getpass
 import json
-import os
 import shlex
 import socket
 import subprocess
@@ -22,7 +21,7 @@ from . import lock_holder, lock_remote
 PATH = "/run/greenroom/lock.json"
 RENEW = 5.0
 EXPIRES = 20.0
-# The lock's connection is its own: a reset of the shared one must not drop the lock, and one that hangs must be noticed.
+# The lock's connection is its own: a reset of the shared one must not drop it, and one that hangs must be noticed.
 SSH_OPTIONS = (
     "-T",
     *("-o", "BatchMode=yes"),
@@ -64,6 +63,7 @@ def start(
     command: list[str],
     environment: str,
     me: Event,
+    *,
     password: str | None = None,
     path: str = PATH,
     expires: float = EXPIRES,
@@ -74,12 +74,13 @@ def start(
     Events are {event: waiting|held|refused|unreachable, ...}; the last one is the verdict. Seconds throughout.
     """
     code = Path(lock_remote.__file__).read_text(encoding="utf-8")
-    remote = {"code": code, "path": path, "me": me, "expires": expires, "renew": renew}
+    remote = {"code": code, "path": path, "me": me, "expires": expires}
     order = {
         "command": command,
         "remote": remote,
         "password": password,
         "environment": environment,
+        "renew": renew,
         "pid": me["pid"],
         "started": lock_holder.start_time(me["pid"]),
     }
@@ -92,7 +93,8 @@ def start(
         start_new_session=True,
         cwd="/",
     )
-    assert child.stdin is not None and child.stdout is not None
+    assert child.stdin is not None
+    assert child.stdout is not None
     child.stdin.write(json.dumps(order).encode() + b"\n")
     child.stdin.close()
     with child.stdout:
@@ -110,7 +112,9 @@ def words(event: Event, environment: str) -> str:
     who = "{user}@{host} (process {pid}, {playbook}, since {since})".format_map(_Unknown(holder or {}))
     match event["event"]:
         case "waiting":
-            return f"{environment} is locked by {who}; if that run is dead, its lock expires within {event['seconds']:.0f} s"
+            return (
+                f"{environment} is locked by {who}; if that run is dead, the lock expires in {event['seconds']:.0f} s"
+            )
         case "refused" | "lost":
             return f"{environment} is locked by {who}, and that run is alive; wait until it ends"
         case "held" if holder:

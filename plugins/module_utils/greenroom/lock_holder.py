@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A run's child on the controller that keeps the environment's lock: one connection to the lock's host, for the whole run.
+"""A run's child on the controller that keeps the environment's lock over one connection, for the whole run.
 
 A program of its own (`python lock_holder.py`, its order as one JSON line on standard input), so that nothing of Ansible
 is in it. It ends with the run's main process, however that ends: then the lock is renewed no more, and expires.
@@ -10,6 +10,7 @@ Other tasks of the same run reach it over an abstract socket; there is no file t
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import selectors
@@ -36,7 +37,7 @@ RECONNECT = 2.0
 
 
 def start_time(pid: int) -> int | None:
-    """Return when a process started (clock ticks since boot), which tells it from a later one with its number; or None."""
+    """Return when a process started (clock ticks since boot), which tells it from a later one of its number."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -53,27 +54,28 @@ class Link:
     """The connection: a command that runs BOOTSTRAP on the lock's host, with the order sent to it."""
 
     def __init__(self, command: list[str], order: Event, password: str | None) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
-        os.set_blocking(self.process.stdout.fileno(), False)
-        os.set_blocking(self.process.stderr.fileno(), False)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self.commands, self.answers, self.complaints = self.process.stdin, self.process.stdout, self.process.stderr
+        os.set_blocking(self.answers.fileno(), False)
+        os.set_blocking(self.complaints.fileno(), False)
         self.pending = b""
         self.errors = b""
         self.send((f"{password}\n" if password else "").encode() + MARK + json.dumps(order).encode() + b"\n")
 
     def send(self, data: bytes) -> None:
         """Send to the host's end; one that is gone is noticed by `events`."""
-        try:
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            self.commands.write(data)
+            self.commands.flush()
 
     def events(self) -> list[Event] | None:
         """Return what the host said since the last call; None when the connection ended."""
-        self.errors = (self.errors + (self.process.stderr.read() or b""))[-4000:]
-        data = self.process.stdout.read()
+        self.errors = (self.errors + (self.complaints.read() or b""))[-4000:]
+        data = self.answers.read()
         if data == b"":
             return None
         self.pending += data or b""
@@ -82,17 +84,18 @@ class Link:
 
     def close(self) -> str:
         """End the connection and return its last words."""
-        try:
-            self.process.stdin.close()
-        except OSError:
-            pass
+        with contextlib.suppress(OSError):
+            self.commands.close()
         try:
             self.process.wait(2)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        self.errors += self.process.stderr.read() or b""
-        return self.errors.decode(errors="replace").strip()
+        self.errors += self.complaints.read() or b""
+        self.answers.close()
+        self.complaints.close()
+        lines = self.errors.decode(errors="replace").splitlines()
+        return " ".join(line.strip() for line in lines if not line.startswith("debug"))
 
 
 class Holder:
@@ -102,6 +105,7 @@ class Holder:
         self.order, self.report = order, report
         self.state: Event = {"event": "starting"}
         self.link: Link | None = None
+        self.renewed = time.monotonic()
 
     def run(self) -> None:
         """Acquire, report, and stay until the main process ends, the lock is released or lost."""
@@ -119,14 +123,17 @@ class Holder:
         """Serve one connection. Return whether another one is worth trying."""
         self.link = Link(self.order["command"], self.order["remote"], self.order.get("password"))
         selector = selectors.DefaultSelector()
-        for source in (main, server, self.link.process.stdout):
+        for source in (main, server, self.link.answers):
             selector.register(source, selectors.EVENT_READ)
         try:
             while True:
-                ready = {key.fileobj for key, _ in selector.select()}
+                ready = {key.fileobj for key, _ in selector.select(self.order["renew"])}
+                if not ready or time.monotonic() > self.renewed + self.order["renew"]:
+                    self.renewed = time.monotonic()
+                    self.link.send(b"renew\n")
                 if main in ready:
                     return False
-                if self.link.process.stdout in ready and (verdict := self._heard()) is not None:
+                if self.link.answers in ready and (verdict := self._heard()) is not None:
                     return verdict
                 if server in ready and self._asked(server):
                     return False
@@ -160,16 +167,14 @@ class Holder:
         with connection:
             connection.settimeout(10)
             released = False
-            try:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
                 word = connection.recv(64).strip()
                 if word == b"release" and self.link is not None:
+                    released = True
                     self.link.send(b"release\n")
                     self.link.process.wait(10)
-                    self.link.events()
-                    self.state, released = {"event": "released"}, True
+                    self.state = {"event": "released"}
                 connection.sendall(json.dumps(self.state).encode() + b"\n")
-            except (OSError, subprocess.TimeoutExpired):
-                pass
         return released
 
 
@@ -196,11 +201,9 @@ def main() -> None:
 
     def report(event: Event) -> None:
         # Who started this stops listening as soon as the lock is held; that must not end the holding.
-        try:
+        with contextlib.suppress(OSError):
             sys.stdout.write(json.dumps(event) + "\n")
             sys.stdout.flush()
-        except OSError:
-            pass
 
     Holder(order, report).run()
 

@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""The end of a run's lock on the host: takes it, renews it for as long as somebody holds standard input open.
+"""The end of a run's lock on the host: takes it, and renews it whenever it is told to.
 
 Runs as a program of its own on a host that may have nothing but Python (standard library only). It is sent over the
-connection by `lock_holder` and speaks JSON lines: `waiting`, `held`, `refused`, `lost` with a holder; it reads the word
-`release`.
+connection by `lock_holder` and speaks JSON lines: `waiting`, `held`, `refused`, `lost` with a holder; it reads the
+words `renew` and `release`.
 """
 
 from __future__ import annotations
@@ -96,29 +96,35 @@ def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool])
     return True
 
 
-def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], renew: float) -> None:
-    """Acquire and renew until `commands` ends (the holder died: the lock expires) or says `release`."""
+def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None]) -> None:
+    """Acquire, then obey: each line renews, `release` gives the lock up, the end leaves it to expire.
+
+    Renewal is asked for, rather than done until the connection ends, because the connection of a controller that lost
+    its power ends hours later.
+    """
 
     def wait(seconds: float) -> bool:
-        return not select.select([commands], [], [], seconds)[0]
+        readable = select.select([commands], [], [], seconds)[0]
+        return not readable or commands.readline().strip() == b"renew"
 
     if not acquire(lock, say, wait):
         return
-    while wait(renew):
+    for line in iter(commands.readline, b""):
+        if line.strip() == b"release":
+            lock.release()
+            say("released")
+            return
         other = lock.take()
         if other is not None:
             say("lost", holder=other)
             return
-    if commands.readline().strip() == b"release":
-        lock.release()
-        say("released")
 
 
 def main(commands: BinaryIO, order: dict[str, Any]) -> None:
-    """Serve one order {path, me, expires, renew} that came over `commands` (unbuffered)."""
+    """Serve one order {path, me, expires} that came over `commands` (unbuffered)."""
 
     def say(event: str, **details: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **details}) + "\n")
         sys.stdout.flush()
 
-    serve(Lock(order["path"], order["me"], order["expires"]), commands, say, order["renew"])
+    serve(Lock(order["path"], order["me"], order["expires"]), commands, say)

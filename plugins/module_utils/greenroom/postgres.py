@@ -86,7 +86,7 @@ SELECT json_build_object(
 
 
 def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """Return the statements, in order, that lead from `current` (the state query's answer) to `wanted`; none when equal.
+    """Return the statements, in order, from `current` (the state query's answer) to `wanted`; none when equal.
 
     Each is to be run outside a transaction (CREATE DATABASE demands it) and is safe to run once more after a failure.
     What is there and not wanted stays. Passwords are compared with the stored verifiers and sent as verifiers only.

@@ -55,7 +55,7 @@ class Registry:
             else:
                 digests[name] = digest
         if missing:
-            raise RegistryError(f"registry {self.address} has no {', no '.join(missing)}: push it, or name one that is there")
+            raise self._error(f" has no {', no '.join(missing)}; push it, or name one that is there")
         return digests
 
     def _digest(self, image: Image) -> str | None:
@@ -63,24 +63,22 @@ class Registry:
         try:
             answer = self.session.head(url, timeout=TIMEOUT, verify=self.verify)
         except requests.exceptions.SSLError as error:
-            raise RegistryError(
-                f"registry {self.address}: its certificate is not trusted ({innermost(error)}); check registry_address and environment_ca_file"
-            ) from error
+            reason = innermost(error)
+            line = f": its certificate is not trusted ({reason}); check registry_address and environment_ca_file"
+            raise self._error(line) from error
         except requests.exceptions.RequestException as error:
-            raise RegistryError(
-                f"registry {self.address} can't be reached ({innermost(error)}); check that it runs, and registry_address"
-            ) from error
+            line = f" can't be reached ({innermost(error)}); check that it runs, and registry_address"
+            raise self._error(line) from error
         except OSError as error:  # what requests raises for a CA file that isn't there
-            raise RegistryError(f"registry {self.address}: {error}; check environment_ca_file") from error
-        if answer.status_code == requests.codes.not_found:
+            raise self._error(f": {error}; check environment_ca_file") from error
+        code, digest = answer.status_code, answer.headers.get("Docker-Content-Digest", "")
+        if code == requests.codes.not_found:
             return None
-        if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
-            raise RegistryError(
-                f"registry {self.address} refuses {image} ({answer.status_code}); check the login in the secret environment/registry"
-            )
-        digest = answer.headers.get("Docker-Content-Digest", "")
+        if code in (requests.codes.unauthorized, requests.codes.forbidden):
+            raise self._error(f" refuses {image} ({code}); check the login in the secret environment/registry")
         if not answer.ok or not DIGEST.match(digest):
-            raise RegistryError(f"registry {self.address} answered {answer.status_code} without a digest for {image}; see its log")
+            raise self._error(f" answered {code} without a digest for {image}; see its log")
         return digest
 
-
+    def _error(self, line: str) -> RegistryError:
+        return RegistryError(f"registry {self.address}{line}")

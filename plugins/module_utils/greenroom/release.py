@@ -17,7 +17,8 @@ from .names import suggestion
 
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
 _REPOSITORY = r"(?P<repository>[a-z0-9]+(?:[._/-][a-z0-9]+)*)"
-_REFERENCE = re.compile(rf"^{_REPOSITORY}(?::(?P<tag>[\w][\w.-]{{0,127}})|@(?P<digest>sha256:[0-9a-f]{{64}}))$", re.ASCII)
+_TAG_OR_DIGEST = r"(?::(?P<tag>[\w][\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
+_REFERENCE = re.compile(f"^{_REPOSITORY}{_TAG_OR_DIGEST}$", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Image:
 
 def parse_image(text: object, source: str) -> Image:
     """Return the image that `repository:tag` or `repository@sha256:...` names. Raises ValueError."""
-    match = _REFERENCE.match(text) if isinstance(text, str) else None
+    match = _REFERENCE.match(text) if isinstance(text, str) and not text.startswith("sha256:") else None
     if match is None:
         raise ValueError(f'"{text}" is neither repository:tag nor repository@sha256:<64 digits>')
     return Image(match["repository"], match["tag"] or match["digest"], source)
@@ -65,7 +66,7 @@ def read_release(
     """
     images, errors = _listed(content, file)
     if not isinstance(overrides, Mapping):
-        errors.append('release_images: expected a mapping; give it as -e \'{"release_images": {"portal": "sha256:..."}}\'')
+        errors.append("""release_images: expected a mapping, as in -e '{"release_images": {"portal": "sha256:..."}}'""")
         overrides = {}
     for name, text in overrides.items():
         if name not in images:
@@ -79,7 +80,8 @@ def read_release(
                 errors.append(f"release_images.{name}: {error}, nor sha256:<64 digits>")
     for service, item in catalogue.items():
         if item["image"] and item["image"] not in images:
-            errors.append(f'{file}: image "{item["image"]}" of service {service} is missing{suggestion(item["image"], images)}')
+            hint = suggestion(item["image"], images)
+            errors.append(f'{file}: image "{item["image"]}" of service {service} is missing{hint}')
     return images, errors
 
 
@@ -89,7 +91,8 @@ def release_id(digests: Mapping[str, str], catalogue: Mapping[str, Mapping[str, 
     Where the checkout lies, and what checks there are, is no part of it; neither is any environment's value.
     """
     services = {
-        name: {key: value for key, value in item.items() if key not in {"folder", "checks"}} for name, item in catalogue.items()
+        name: {key: value for key, value in item.items() if key not in {"folder", "checks"}}
+        for name, item in catalogue.items()
     }
     content = json.dumps([dict(digests), services], sort_keys=True, default=str)
     digest = hashlib.sha256(content.encode())

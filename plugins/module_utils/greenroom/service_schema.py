@@ -16,10 +16,15 @@ import jsonschema
 from .catalogue import SECRET_KINDS
 from .names import suggestion
 
-NAME = {"type": "string", "pattern": r"^[a-z][a-z0-9_-]{0,39}$", "description": "a name of small letters, digits, - and _"}
-DATABASE = {"type": "string", "pattern": r"^[a-z][a-z0-9_]{0,50}$", "description": "a name of small letters, digits and _"}
+
+def _text(pattern: str, description: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern, "description": description}
+
+
+NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of small letters, digits, - and _")
+DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of small letters, digits and _")
+PATH = _text("^/", "a path that starts with /")
 WORDS = {"type": "array", "items": {"type": "string"}}
-PATH = {"type": "string", "pattern": "^/", "description": "a path that starts with /"}
 PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
 
 
@@ -37,6 +42,7 @@ def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, A
 
 _VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of capital letters, digits and _")
 _PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
+_ROUTE = _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"])
 
 SCHEMA = _object(
     {
@@ -45,7 +51,7 @@ SCHEMA = _object(
         "activation": {"enum": ["always", "live_only", "singleton"]},
         "command": WORDS,
         "user": {"type": "integer", "minimum": 1000},
-        "memory": {"type": "string", "pattern": r"^[1-9]\d*[KMG]$", "description": "a size like 256M or 1G"},
+        "memory": _text(r"^[1-9]\d*[KMG]$", "a size like 256M or 1G"),
         "stop_timeout": {"type": "integer", "minimum": 0},
         "ports": _named(
             _object(
@@ -63,10 +69,7 @@ SCHEMA = _object(
         "config_of": NAME,
         "health": _PAGE,
         "metrics": _PAGE,
-        "routes": {
-            "type": "array",
-            "items": _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"]),
-        },
+        "routes": {"type": "array", "items": _ROUTE},
         "sends_mail": {"type": "boolean"},
     },
     ["image"],
@@ -106,7 +109,8 @@ def _lines(error: jsonschema.ValidationError) -> list[str]:
     match error.validator:
         case "additionalProperties":
             known = error.schema["properties"]
-            return [f"{_key(path, str(key))}: unknown key{suggestion(str(key), known)}" for key in value if key not in known]
+            unknown = [str(key) for key in value if key not in known]
+            return [f"{_key(path, key)}: unknown key{suggestion(key, known)}" for key in unknown]
         case "required":
             return [f"{_key(path, key)}: missing" for key in error.validator_value if key not in value]
         case "type":
@@ -128,8 +132,10 @@ def _shown(value: object) -> str:
 
 
 def structure_errors(raw: object) -> list[str]:
-    """Return what is wrong with the content of one service.yml by itself, as `<key>: <what>`, in the order of keys."""
-    errors = sorted(_VALIDATOR.iter_errors(raw), key=lambda error: [str(part) for part in error.absolute_path])
+    """Return what is wrong with the content of one service.yml by itself, as `<key>: <what>`."""
+    errors = sorted(
+        _VALIDATOR.iter_errors(raw), key=lambda error: ([str(part) for part in error.absolute_path], error.validator)
+    )
     lines = list(dict.fromkeys(line for error in errors for line in _lines(error)))
     secrets = raw.get("secrets") if isinstance(raw, Mapping) else None
     for variable, secret in (secrets if isinstance(secrets, Mapping) else {}).items():

@@ -30,10 +30,13 @@ def secret_paths(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[str
 def database_url(database: str, slot: str, password: str, host: str, port: int = 5432) -> str:
     """Return the address of `database` for the login of `slot`, with a checked certificate."""
     login = f"{quote(f'{database}_{slot}', safe='')}:{quote(password, safe='')}"
-    return f"postgres://{login}@{host}:{port}/{quote(database, safe='')}?sslmode=verify-full&sslrootcert={CA_IN_CONTAINER}"
+    options = f"sslmode=verify-full&sslrootcert={CA_IN_CONTAINER}"
+    return f"postgres://{login}@{host}:{port}/{quote(database, safe='')}?{options}"
 
 
-def secret_environment(service: Service, slot: str, values: Mapping[str, Any], host: str, port: int = 5432) -> dict[str, str]:
+def secret_environment(
+    service: Service, slot: str, values: Mapping[str, Any], host: str, port: int = 5432
+) -> dict[str, str]:
     """Return {variable: value} of a service's secrets in `slot`.
 
     `values` are the run's secrets by path; `host` and `port` are the database's, as containers reach it.

@@ -15,8 +15,9 @@ HOST_GROUPS = frozenset({"edge", "app", "data", "ops"})
 # Ansible's own variables, and those that AWX adds to each run.
 FOREIGN_PREFIXES = ("_", "ansible_", "awx_", "tower_")
 FOREIGN = frozenset(
-    "catalogue catalogue_path environment group_names groups hostvars inventory_dir inventory_file inventory_hostname "
-    "inventory_hostname_short omit play_hosts playbook_dir role_name role_names role_path vars".split()
+    {"catalogue", "catalogue_path", "environment", "group_names", "groups", "hostvars", "inventory_dir"}
+    | {"inventory_file", "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir"}
+    | {"role_name", "role_names", "role_path", "vars"}
 )
 # How alike a name must be to a declared one to count as its misspelling: operators' options are few and typed by hand.
 ALIKE = 0.85

@@ -36,19 +36,23 @@ def explain(error: BaseException, url: str, doing: str) -> str:
     `error` is an exception of hvac or requests; they are told apart by name, so that neither must be installed here.
     """
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    text = ", ".join(getattr(error, "errors", None) or [str(error)])
+    # hvac's exceptions add method and address to their text; what the server said is in `errors`.
+    text = ", ".join(getattr(error, "errors", None) or [str(part) for part in error.args if part])
+    refused = kinds & {"InvalidRequest", "Unauthorized", "Forbidden"}
     if "SSLError" in kinds:
-        return f"Vault at {url}: its certificate is not trusted ({innermost(error)}); check secrets_url and environment_ca_file"
-    if "VaultDown" in kinds and "sealed" in text.lower():
-        return f"Vault at {url} is sealed; unseal it, then run this again"
-    if "Forbidden" in kinds and not doing.startswith("the login"):
-        return f"Vault at {url} refuses {doing} (permission denied); the policy of this login must allow it"
-    if "InvalidRequest" in kinds and "check-and-set" in text:
-        return f"Vault at {url} refuses {doing}: another run created it meanwhile; run this again"
-    if "InvalidRequest" in kinds or "Unauthorized" in kinds or "Forbidden" in kinds:
-        return f"Vault at {url} refuses {doing}: {text}; check secrets_auth and the files it names"
-    if "FileNotFoundError" in kinds or ("OSError" in kinds and "CA certificate" in text):
-        return f"Vault at {url}: {text}; check environment_ca_file"
-    if "RequestException" in kinds or "OSError" in kinds:
-        return f"Vault at {url} can't be reached ({innermost(error)}); check that it runs, and secrets_url"
-    return f"Vault at {url} failed at {doing}: {text}; see its log"
+        line = f": its certificate is not trusted ({innermost(error)}); check secrets_url and environment_ca_file"
+    elif "OSError" in kinds and "CA certificate" in text:
+        line = f": {text}; check environment_ca_file"
+    elif "OSError" in kinds:  # what requests raises is one, too
+        line = f" can't be reached ({innermost(error)}); check that it runs, and secrets_url"
+    elif "VaultDown" in kinds and "sealed" in text.lower():
+        line = " is sealed; unseal it, then run this again"
+    elif refused and doing.startswith("the login"):
+        line = f" refuses {doing}: {text}; check secrets_auth and the files it names"
+    elif "Forbidden" in kinds:
+        line = f" refuses {doing} (permission denied); the policy of this login must allow it"
+    elif refused and "check-and-set" in text:
+        line = f" refuses {doing}: another run created it meanwhile; run this again"
+    else:
+        line = f" failed at {doing}: {text}; see its log"
+    return f"Vault at {url}{line}"

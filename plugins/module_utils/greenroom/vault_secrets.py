@@ -20,13 +20,13 @@ from .passwords import new_secret
 CERTIFICATE = "environment/certificate/"
 
 
-class VaultProblem(Exception):
+class VaultError(Exception):
     """A failure at Vault: what was being done, and the client's own exception as its cause."""
 
 
 @dataclass
 class Secrets:
-    """The secrets of `environment`, on the KV mount `mount`; `missing_error` is what `client` raises for no such secret."""
+    """The secrets of `environment` on a KV mount; `missing_error` is what `client` raises where there is none."""
 
     client: Any
     mount: str
@@ -35,7 +35,7 @@ class Secrets:
     versions: dict[str, int] = field(default_factory=dict)
 
     def read(self, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
-        """Return {path: content} of those `paths` that exist. Raises VaultProblem."""
+        """Return {path: content} of those `paths` that exist. Raises VaultError."""
         found = {}
         for path in paths:
             content = self._try(f"reading {self._where(path)}", self._read, path)
@@ -44,12 +44,12 @@ class Secrets:
         return found
 
     def create(self, paths: Iterable[str]) -> None:
-        """Generate the secrets at `paths`; one that somebody else made meanwhile is an error. Raises VaultProblem."""
+        """Generate the secrets at `paths`; one that somebody else made meanwhile is an error. Raises VaultError."""
         for path in paths:
             self._try(f"creating {self._where(path)}", self._write, path, new_secret(path))
 
     def issue(self, path: str, names: Sequence[str], mount: str, role: str) -> None:
-        """Have a certificate for `names` issued by the PKI's `role` and keep it at `path`. Raises VaultProblem."""
+        """Have a certificate for `names` issued by the PKI's `role` and keep it at `path`. Raises VaultError."""
         issued = self._try(f"issuing {names[0]} at {mount}/issue/{role}", self._issue, names, mount, role)
         self._try(f"creating {self._where(path)}", self._write, path, issued)
 
@@ -60,7 +60,7 @@ class Secrets:
         try:
             return act(*args)
         except Exception as error:
-            raise VaultProblem(doing) from error
+            raise VaultError(doing) from error
 
     def _read(self, path: str) -> dict[str, Any] | None:
         try:
@@ -76,7 +76,10 @@ class Secrets:
     def _write(self, path: str, content: Mapping[str, Any]) -> None:
         # Version 0 means "only when there is none": what two runs both create, only one creates.
         self.client.secrets.kv.v2.create_or_update_secret(
-            path=f"{self.environment}/{path}", secret=dict(content), cas=self.versions.get(path, 0), mount_point=self.mount
+            path=f"{self.environment}/{path}",
+            secret=dict(content),
+            cas=self.versions.get(path, 0),
+            mount_point=self.mount,
         )
 
     def _issue(self, names: Sequence[str], mount: str, role: str) -> dict[str, str]:
@@ -92,7 +95,9 @@ class Secrets:
         }
 
 
-def needs_issue(content: Mapping[str, Any] | None, names: Iterable[str], days: int, now: datetime | None = None) -> bool:
+def needs_issue(
+    content: Mapping[str, Any] | None, names: Iterable[str], days: int, now: datetime | None = None
+) -> bool:
     """Whether a certificate must be issued: there is none, it ends within `days`, or it isn't for exactly `names`."""
     if content is None:
         return True

@@ -1,0 +1,89 @@
+"""The catalogue: defaults, published ports, and that no wrong content stops the loading."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.greenroom import catalogue
+from hypothesis import given
+from hypothesis import strategies as st
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+def read(path: str) -> Any:
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def test_every_default_is_filled_in(tmp_path: Path) -> None:
+    service = catalogue.normalise("shop", {"image": "shop"}, str(tmp_path / "shop"))
+    expected = catalogue.DEFAULTS | {"image": "shop", "name": "shop", "folder": str(tmp_path / "shop")}
+    assert service == expected | {"config_of": "shop", "has_config": False, "checks": []}
+
+
+def test_ports_are_published_by_slot_and_closed_ones_stay_on_the_host() -> None:
+    ports = {"open": {"container": 80, "from": ["edge"]}, "own": {"container": 81, "host": 5000, "from": []}}
+    found = catalogue.normalise("shop", {"ports": ports}, "/srv/shop")["ports"]
+    assert found["open"] == {
+        "container": 80,
+        "from": ["edge"],
+        "bind": "0.0.0.0",
+        "host": {"blue": 10080, "green": 20080},
+    }
+    assert found["own"]["host"] == {"blue": 5000, "green": 15000}
+    assert found["own"]["bind"] == "127.0.0.1"
+
+
+def test_a_route_leads_to_the_first_port_that_the_edge_may_reach() -> None:
+    ports = {"admin": {"container": 1, "from": ["ops"]}, "http": {"container": 2, "from": ["ops", "edge"]}}
+    routes = [{"path": "/"}, {"path": "/x", "port": "admin", "limit": "login", "auth": False}]
+    service = catalogue.normalise("shop", {"ports": ports, "routes": routes}, "/srv/shop")
+    assert service["routes"] == [
+        {"path": "/", "port": "http", "limit": "default", "auth": True},
+        {"path": "/x", "port": "admin", "limit": "login", "auth": False},
+    ]
+
+
+def test_secrets_name_their_kind_and_owner() -> None:
+    secrets = {"DSN": {"login": "shop", "of": "shop"}, "KEYS": {"ring": "csrf"}}
+    service = catalogue.normalise("worker", {"secrets": secrets}, "/srv/worker")
+    assert service["secrets"] == {
+        "DSN": {"kind": "login", "name": "shop", "owner": "shop"},
+        "KEYS": {"kind": "ring", "name": "csrf", "owner": "worker"},
+    }
+
+
+def test_the_folder_is_loaded_with_checks_and_configuration_of_others(tmp_path: Path) -> None:
+    (tmp_path / "shop" / "config").mkdir(parents=True)
+    (tmp_path / "shop" / "service.yml").write_text("image: shop\n", encoding="utf-8")
+    (tmp_path / "shop" / "checks.yml").write_text("- name: page\n", encoding="utf-8")
+    (tmp_path / "worker").mkdir()
+    (tmp_path / "worker" / "service.yml").write_text("image: shop\nconfig_of: shop\n", encoding="utf-8")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "README.md").touch()
+    found = catalogue.load(str(tmp_path), read)
+    assert list(found) == ["shop", "worker"]
+    assert found["shop"]["checks"] == [{"name": "page"}]
+    assert found["worker"]["has_config"]
+    assert found["worker"]["folder"] == str(tmp_path / "worker")
+
+
+def test_no_folder_is_an_empty_catalogue(tmp_path: Path) -> None:
+    assert catalogue.load(str(tmp_path / "none"), read) == {}
+
+
+@given(ANYTHING)
+def test_no_content_stops_the_loading(raw: Any) -> None:
+    assert catalogue.normalise("shop", raw, "/srv/shop")["name"] == "shop"
+
+
+@given(st.dictionaries(st.sampled_from(sorted(catalogue.DEFAULTS)), ANYTHING))
+def test_no_value_of_a_known_key_stops_the_loading(raw: dict[str, Any]) -> None:
+    service = catalogue.normalise("shop", raw, "/srv/shop")
+    assert set(service) == {*catalogue.DEFAULTS, "name", "folder", "has_config", "checks"}

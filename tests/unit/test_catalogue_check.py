@@ -1,0 +1,151 @@
+"""Mistakes between services: each is one line that names the key, and the nearest right name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.greenroom.catalogue import load, normalise
+from ansible.module_utils.greenroom.catalogue_check import problems
+
+ROOT = Path(__file__).resolve().parents[2]
+GROUPS = {"all": ["e", "a"], "edge": ["e"], "app": ["a"], "ops": ["e"], "data": ["d"]}
+HTTP = {"http": {"container": 8000, "from": ["edge"]}}
+HEALTH = {"port": "http", "path": "/readyz"}
+
+
+def service(name: str, folder: str = "/srv", **keys: Any) -> dict[str, Any]:
+    return normalise(name, {"image": name, **keys}, f"{folder}/{name}")
+
+
+def lines(*services: dict[str, Any], **options: Any) -> list[str]:
+    found = problems({item["name"]: item for item in services}, GROUPS, **options)
+    return [f"{name}: {line}" for name, line in found]
+
+
+def test_the_project_s_own_catalogue_is_right() -> None:
+    catalogue = load(str(ROOT / "services"), lambda path: yaml.safe_load(Path(path).read_text(encoding="utf-8")))
+    assert problems(catalogue, GROUPS, {"default", "login"}) == []
+
+
+def test_a_plain_service_is_right() -> None:
+    assert lines(service("shop", ports=HTTP, health=HEALTH, routes=[{"path": "/"}]), limits=["default"]) == []
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"group": "ap"}, 'group: unknown group "ap"; did you mean "app"?'),
+        (
+            {"ports": {"http": {"container": 8000, "from": ["egde"]}}, "health": HEALTH},
+            'ports.http.from: unknown group "egde"; did you mean "edge"?',
+        ),
+        (
+            {"ports": {"http": {"container": 45536, "from": []}}, "health": HEALTH},
+            "ports.http: 65536, its port in green, is above 65535; name a smaller `host`",
+        ),
+        ({"ports": HTTP}, "health: missing; a service with ports says how to see that it is ready"),
+        (
+            {"ports": HTTP, "health": {"port": "htp", "path": "/"}},
+            'health.port: unknown port "htp"; did you mean "http"?',
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "metrics": {"port": "x", "path": "/"}},
+            'metrics.port: unknown port "x"; known: http',
+        ),
+        ({"routes": [{"path": "/"}]}, "routes[0]: leads nowhere; no port of the service has `edge` in `from`"),
+        (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "port": "htpp"}]},
+            'routes[0].port: unknown port "htpp"; did you mean "http"?',
+        ),
+        (
+            {
+                "ports": {"http": {"container": 8000, "from": ["ops"]}},
+                "health": HEALTH,
+                "routes": [{"path": "/", "port": "http"}],
+            },
+            'routes[0].port: the edge may not reach "http"; add `edge` to its `from`',
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "limit": "logn"}]},
+            'routes[0].limit: unknown class "logn"; did you mean "login"?',
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "activation": "live_only", "routes": [{"path": "/"}]},
+            "routes: a live_only service does not run in the idle slot, so nothing can lead to it",
+        ),
+        ({"config_path": "/etc/x"}, "config_path: there is no folder shop/config with what to mount"),
+        ({"config_of": "kratso"}, 'config_of: unknown service "kratso"; did you mean "kratos"?'),
+        ({"config_of": "kratos"}, "config_path: missing; kratos/config would be mounted nowhere"),
+        (
+            {"secrets": {"A": {"ring": "x", "of": "kratso"}}},
+            'secrets.A.of: unknown service "kratso"; did you mean "kratos"?',
+        ),
+        (
+            {"secrets": {"A": {"login": "kratos"}}},
+            'secrets.A.login: shop declares no database "kratos"; add `of: kratos`',
+        ),
+        (
+            {"secrets": {"A": {"login": "krats", "of": "kratos"}}},
+            'secrets.A.login: kratos declares no database "krats"; did you mean "kratos"?',
+        ),
+        (
+            {"secrets": {"A": {"ring": "cokie", "of": "kratos"}}},
+            'secrets.A.ring: kratos has no ring "cokie"; did you mean "cookie"?',
+        ),
+        ({"secrets": {"A": {"value": "x"}}, "environment": {"A": "y"}}, "secrets.A: stands in `environment`, too"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(keys: dict[str, Any], line: str) -> None:
+    kratos = service("kratos", database="kratos", secrets={"C": {"ring": "cookie"}})
+    assert lines(kratos, service("shop", **keys), limits=["default", "login"]) == [f"shop: {line}"]
+
+
+def test_a_secret_of_another_service_is_right_when_that_service_has_it() -> None:
+    kratos = service("kratos", database="kratos", secrets={"C": {"ring": "cookie"}})
+    secrets = {"C": {"ring": "cookie", "of": "kratos"}, "DSN": {"login": "kratos", "of": "kratos"}}
+    assert lines(kratos, service("courier", secrets=secrets)) == []
+
+
+def test_configuration_that_nothing_mounts(tmp_path: Path) -> None:
+    (tmp_path / "shop" / "config").mkdir(parents=True)
+    shop = service("shop", folder=str(tmp_path))
+    assert lines(shop) == ["shop: config_path: missing; shop/config would be mounted nowhere"]
+    assert lines(service("shop", folder=str(tmp_path), config_path="/etc/shop")) == []
+
+
+def test_two_services_on_one_port() -> None:
+    keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
+    assert lines(service("one", **keys), service("two", **keys)) == [
+        "two: ports.http: 18000, its port in blue, is taken by one.http; name another `host`",
+        "two: ports.http: 28000, its port in green, is taken by one.http; name another `host`",
+    ]
+    assert lines(service("one", **keys), service("two", **keys, group="data")) == []
+
+
+def test_one_service_s_blue_port_is_another_s_green_one() -> None:
+    other = {"http": {"container": 8000, "host": 28000, "from": ["edge"]}}
+    found = lines(service("one", ports=HTTP, health=HEALTH), service("two", ports=other, health=HEALTH))
+    assert found == ["two: ports.http: 28000, its port in blue, is taken by one.http; name another `host`"]
+
+
+def test_groups_on_one_host_share_its_ports() -> None:
+    keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
+    catalogue = {"one": service("one", **keys), "two": service("two", **keys, group="ops")}
+    single = {group: ["h"] for group in GROUPS}
+    assert len(problems(catalogue, single)) == 2
+    without_hosts: dict[str, list[str]] = {group: [] for group in GROUPS}
+    assert len(problems(catalogue, without_hosts)) == 0
+    assert len(problems(catalogue | {"two": service("two", **keys)}, without_hosts)) == 2
+
+
+def test_one_database_and_one_path_have_one_owner() -> None:
+    keys: dict[str, Any] = {"database": "shop", "health": HEALTH, "routes": [{"path": "/"}]}
+    one = service("one", ports=HTTP, **keys)
+    two = service("two", ports={"http": {"container": 9000, "from": ["edge"]}}, **keys)
+    assert lines(one, two) == [
+        'two: database: "shop" belongs to one',
+        'two: routes[0].path: "/" is taken by one routes[0]',
+    ]

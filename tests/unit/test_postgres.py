@@ -1,0 +1,135 @@
+"""Databases and logins: the statements that are missing, and none when nothing is."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import postgres, scram
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+NOTHING: dict[str, Any] = {"roles": {}, "members": [], "databases": {}}
+CATALOGUE = {"shop": {"database": "shop"}, "mailer": {"database": None}}
+SECRETS = {"shop/login/blue": {"password": "b"}, "shop/login/green": {"password": "g"}}
+
+
+def there() -> dict[str, Any]:
+    """The state of a server that has all of `wanted()`."""
+    return {
+        "roles": {
+            "shop": {"login": False, "password": None, "role": None},
+            "shop_blue": {"login": True, "password": scram.verifier("b"), "role": "shop"},
+            "backup": {"login": True, "password": scram.verifier("r"), "role": None},
+        },
+        "members": [["shop", "shop_blue"], ["pg_read_all_data", "backup"]],
+        "databases": {"shop": {"owner": "shop", "public": False, "connect": ["backup", "shop"]}},
+    }
+
+
+def wanted() -> dict[str, Any]:
+    return postgres.desired(CATALOGUE, SECRETS, ["blue"], {"backup": "r"})
+
+
+def without_verifiers(statements: list[str]) -> list[str]:
+    return [re.sub(r"'SCRAM-SHA-256\$[^']*'", "'...'", statement) for statement in statements]
+
+
+def test_only_the_logins_of_the_slots_asked_for_are_wanted() -> None:
+    assert wanted() == {"databases": {"shop": {"logins": {"shop_blue": "b"}}}, "readers": {"backup": "r"}}
+    both = postgres.desired(CATALOGUE, SECRETS, ["blue", "green"])
+    assert both == {"databases": {"shop": {"logins": {"shop_blue": "b", "shop_green": "g"}}}, "readers": {}}
+    assert postgres.desired(CATALOGUE, {}, ["blue"])["databases"] == {"shop": {"logins": {}}}
+
+
+def test_an_empty_server_gets_everything_in_order() -> None:
+    assert without_verifiers(postgres.plan(wanted(), NOTHING)) == [
+        'CREATE ROLE "shop" NOLOGIN',
+        "CREATE ROLE \"shop_blue\" LOGIN PASSWORD '...'",
+        "ALTER ROLE \"shop_blue\" SET role = 'shop'",
+        'GRANT "shop" TO "shop_blue"',
+        'CREATE DATABASE "shop" OWNER "shop"',
+        'REVOKE ALL ON DATABASE "shop" FROM PUBLIC',
+        "CREATE ROLE \"backup\" LOGIN PASSWORD '...'",
+        'GRANT "pg_read_all_data" TO "backup"',
+        'GRANT CONNECT ON DATABASE "shop" TO "backup"',
+    ]
+
+
+def test_nothing_is_done_where_all_is_there() -> None:
+    assert postgres.plan(wanted(), there()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "statement"),
+    [
+        (("roles", "shop", "login"), True, 'ALTER ROLE "shop" NOLOGIN'),
+        (("roles", "shop_blue", "login"), False, "ALTER ROLE \"shop_blue\" LOGIN PASSWORD '...'"),
+        (("roles", "shop_blue", "password"), "md5abc", "ALTER ROLE \"shop_blue\" LOGIN PASSWORD '...'"),
+        (("roles", "shop_blue", "password"), None, "ALTER ROLE \"shop_blue\" LOGIN PASSWORD '...'"),
+        (("roles", "shop_blue", "role"), None, "ALTER ROLE \"shop_blue\" SET role = 'shop'"),
+        (("databases", "shop", "owner"), "postgres", 'ALTER DATABASE "shop" OWNER TO "shop"'),
+        (("databases", "shop", "public"), True, 'REVOKE ALL ON DATABASE "shop" FROM PUBLIC'),
+        (("databases", "shop", "connect"), ["shop"], 'GRANT CONNECT ON DATABASE "shop" TO "backup"'),
+        (("members",), [["shop", "shop_blue"]], 'GRANT "pg_read_all_data" TO "backup"'),
+    ],
+)
+def test_one_difference_is_one_statement(place: tuple[str, ...], value: Any, statement: str) -> None:
+    current = there()
+    spot = current
+    for key in place[:-1]:
+        spot = spot[key]
+    spot[place[-1]] = value
+    assert without_verifiers(postgres.plan(wanted(), current)) == [statement]
+
+
+def test_a_changed_password_is_sent_as_its_verifier_only() -> None:
+    secrets = {"shop/login/blue": {"password": "new-and-secret"}}
+    (statement,) = postgres.plan(postgres.desired(CATALOGUE, secrets, ["blue"], {"backup": "r"}), there())
+    assert "new-and-secret" not in statement
+    assert scram.matches(statement.split("'")[1], "new-and-secret")
+
+
+def test_the_state_is_one_query_about_what_is_wanted() -> None:
+    query = postgres.state_query(wanted())
+    assert "rolname IN ('shop', 'shop_blue', 'backup')" in query
+    assert "datname IN ('shop')" in query
+    assert ";" not in query
+    assert "IN (NULL)" in postgres.state_query({"databases": {}, "readers": {}})
+
+
+@given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
+def test_quoting_never_lets_a_name_or_text_end_early(text: str) -> None:
+    assert postgres.identifier(text)[1:-1].replace('""', "") == text.replace('"', "")
+    body = postgres.literal(text).lstrip(" E")
+    assert body[0] == body[-1] == "'"
+    assert body[1:-1].count("'") == 2 * text.count("'")
+    assert body[1:-1].count("\\") == 2 * text.count("\\")
+
+
+@pytest.mark.parametrize("quote", [postgres.identifier, postgres.literal])
+def test_a_zero_byte_is_refused(quote: Any) -> None:
+    with pytest.raises(ValueError, match="zero byte"):
+        quote("a\0b")
+
+
+def test_the_verifier_is_the_one_that_postgresql_computes() -> None:
+    # Made by PostgreSQL 15: CREATE ROLE x PASSWORD 'pencil', with the salt that it chose.
+    salt = bytes(range(16))
+    found = scram.verifier("pencil", salt)
+    assert found.startswith("SCRAM-SHA-256$4096:AAECAwQFBgcICQoLDA0ODw==$")
+    assert scram.matches(found, "pencil")
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1))
+def test_a_verifier_fits_its_password_and_no_other(password: str) -> None:
+    assert scram.matches(scram.verifier(password), password)
+    assert not scram.matches(scram.verifier(password), f"{password}x")
+
+
+@pytest.mark.parametrize("password", ["", "é", "a\nb"])
+def test_a_password_that_would_need_preparation_is_refused(password: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII"):
+        scram.verifier(password)

@@ -1,0 +1,91 @@
+"""A release: its file, overrides, and the identity that its content gives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.greenroom.catalogue import load, normalise
+from ansible.module_utils.greenroom.release import Image, parse_image, read_release, release_id
+
+ROOT = Path(__file__).resolve().parents[2]
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+FILE = "releases/1.yml"
+CONTENT = {"images": {"shop": "demo/shop:1.0"}}
+CATALOGUE = {"shop": normalise("shop", {"image": "shop"}, "/srv/shop")}
+
+
+def problems(content: Any, overrides: Any = None, catalogue: Any = CATALOGUE) -> list[str]:
+    return read_release(content, FILE, {} if overrides is None else overrides, catalogue)[1]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("releases/*.yml")), ids=lambda path: path.stem)
+def test_the_project_s_own_releases_fit_its_services(path: Path) -> None:
+    catalogue = load(str(ROOT / "services"), lambda file: yaml.safe_load(Path(file).read_text(encoding="utf-8")))
+    assert problems(yaml.safe_load(path.read_text(encoding="utf-8")), catalogue=catalogue) == []
+
+
+def test_images_are_tags_or_digests() -> None:
+    assert str(parse_image("demo/shop:1.0", FILE)) == "demo/shop:1.0"
+    assert parse_image(f"shop@{DIGEST}", FILE) == Image("shop", DIGEST, FILE)
+    assert str(parse_image(f"shop@{DIGEST}", FILE)) == f"shop@{DIGEST}"
+
+
+@pytest.mark.parametrize("text", ["demo/shop", "Demo/shop:1", "shop@sha256:12", "shop:", 1.0, None, "a b:1"])
+def test_what_is_no_image(text: Any) -> None:
+    with pytest.raises(ValueError, match="is neither repository:tag nor"):
+        parse_image(text, FILE)
+
+
+def test_overrides_replace_single_images() -> None:
+    images, errors = read_release(CONTENT, FILE, {"shop": DIGEST}, CATALOGUE)
+    assert (images, errors) == ({"shop": Image("demo/shop", DIGEST, "release_images")}, [])
+    images, errors = read_release(CONTENT, FILE, {"shop": "other/shop:2"}, CATALOGUE)
+    assert (images, errors) == ({"shop": Image("other/shop", "2", "release_images")}, [])
+
+
+@pytest.mark.parametrize(
+    ("content", "overrides", "start"),
+    [
+        (None, {}, f"{FILE}: images: missing"),
+        ({"images": []}, {}, f"{FILE}: images: missing"),
+        ({**CONTENT, "imges": {}}, {}, f'{FILE}: imges: unknown key; did you mean "images"?'),
+        (CONTENT, ["x"], "release_images: expected a mapping"),
+        (CONTENT, {"shp": DIGEST}, f'release_images.shp: {FILE} has no such image; did you mean "shop"?'),
+        (CONTENT, {"shop": "sha256:12"}, 'release_images.shop: "sha256:12" is neither'),
+        (CONTENT, {"shop": 1}, 'release_images.shop: "1" is neither'),
+    ],
+)
+def test_mistakes_name_file_and_key(content: Any, overrides: Any, start: str) -> None:
+    assert problems(content, overrides)[0].startswith(start)
+
+
+def test_a_service_without_image_and_an_image_that_is_none() -> None:
+    assert problems({"images": {"shp": "demo/shop:1", "x": 5}}) == [
+        f'{FILE}: images.x: "5" is neither repository:tag nor repository@sha256:<64 digits>',
+        f'{FILE}: image "shop" of service shop is missing; did you mean "shp"?',
+    ]
+
+
+def catalogue_at(folder: Path, template: str = "x", **keys: Any) -> dict[str, Any]:
+    (folder / "shop" / "config").mkdir(parents=True, exist_ok=True)
+    (folder / "shop" / "config" / "shop.yml.j2").write_text(template, encoding="utf-8")
+    return {"shop": normalise("shop", {"image": "shop", **keys}, str(folder / "shop"))}
+
+
+def test_the_identity_is_that_of_the_content(tmp_path: Path) -> None:
+    first = release_id({"shop": DIGEST}, catalogue_at(tmp_path / "a"))
+    assert len(first) == 64
+    assert release_id({"shop": DIGEST}, catalogue_at(tmp_path / "b")) == first
+    checked = catalogue_at(tmp_path / "a")
+    checked["shop"]["checks"] = [{"name": "page"}]
+    assert release_id({"shop": DIGEST}, checked) == first
+    others = {
+        release_id({"shop": "sha256:" + "1" * 64}, catalogue_at(tmp_path / "a")),
+        release_id({"shop": DIGEST}, catalogue_at(tmp_path / "a", memory="1G")),
+        release_id({"shop": DIGEST}, catalogue_at(tmp_path / "a", template="y")),
+        first,
+    }
+    assert len(others) == 4

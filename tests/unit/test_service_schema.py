@@ -1,0 +1,83 @@
+"""Mistakes in one service.yml: each is one line with its key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.greenroom.catalogue import DEFAULTS
+from ansible.module_utils.greenroom.service_schema import SCHEMA, structure_errors
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("services/*/service.yml")), ids=lambda path: path.parent.name)
+def test_the_project_s_own_services_are_right(path: Path) -> None:
+    assert structure_errors(yaml.safe_load(path.read_text(encoding="utf-8"))) == []
+
+
+def test_schema_and_defaults_know_the_same_keys() -> None:
+    assert set(SCHEMA["properties"]) == set(DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("part", "line"),
+    [
+        ({"rutes": []}, 'rutes: unknown key; did you mean "routes"?'),
+        ({"routes": [{"path": "/", "prt": "http"}]}, 'routes[0].prt: unknown key; did you mean "port"?'),
+        ({"routes": [{"port": "http"}]}, "routes[0].path: missing"),
+        ({"routes": [{"path": "x"}]}, 'routes[0].path: "x" is not a path that starts with /'),
+        (
+            {"ports": {"http": {"container": "80", "from": []}}},
+            'ports.http.container: expected a whole number, got "80"',
+        ),
+        (
+            {"ports": {"http": {"container": 80.0, "from": []}}},
+            "ports.http.container: expected a whole number, got 80.0",
+        ),
+        ({"ports": {"http": {"container": 0, "from": []}}}, "ports.http.container: 0 is too small, the smallest is 1"),
+        (
+            {"ports": {"http": {"container": 70000, "from": []}}},
+            "ports.http.container: 70000 is too large, the largest is 65535",
+        ),
+        ({"ports": {"http": {"container": 80}}}, "ports.http.from: missing"),
+        (
+            {"ports": {"Http": {"container": 80, "from": []}}},
+            'ports: "Http" is not a name of small letters, digits and _',
+        ),
+        ({"user": 0}, "user: 0 is too small, the smallest is 1000"),
+        ({"user": True}, "user: expected a whole number, got True"),
+        ({"image": None}, "image: expected a text, got nothing"),
+        ({"memory": "lots"}, 'memory: "lots" is not a size like 256M or 1G'),
+        ({"activation": "liveonly"}, 'activation: unknown value "liveonly"; did you mean "live_only"?'),
+        ({"environment": {"A": True}}, "environment.A: expected a text or a whole number, got True"),
+        ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of capital letters, digits and _'),
+        ({"secrets": {"DSN": {"login": "shop", "ring": "x"}}}, "secrets.DSN: needs exactly one of login, ring, value"),
+        ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, ring, value"),
+        ({"command": "serve"}, 'command: expected a list, got "serve"'),
+        ({"health": {"port": "http"}}, "health.path: missing"),
+    ],
+)
+def test_a_mistake_is_named_with_its_key(part: dict[str, Any], line: str) -> None:
+    assert structure_errors({"image": "shop", **part}) == [line]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    assert structure_errors({"rutes": [], "user": 1}) == [
+        'rutes: unknown key; did you mean "routes"?',
+        "image: missing",
+        "user: 1 is too small, the smallest is 1000",
+    ]
+
+
+@pytest.mark.parametrize("raw", [None, "text", [1], 3])
+def test_a_file_that_is_no_mapping(raw: Any) -> None:
+    (line,) = structure_errors(raw)
+    assert line.startswith("expected a mapping, got ")
+
+
+def test_secrets_that_are_no_mappings_are_told_once() -> None:
+    assert structure_errors({"image": "x", "secrets": {"A": "b"}}) == ['secrets.A: expected a mapping, got "b"']
+    assert structure_errors({"image": "x", "secrets": "b"}) == ['secrets: expected a mapping, got "b"']

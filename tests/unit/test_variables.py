@@ -1,0 +1,93 @@
+"""Variables against what roles declare, and one environment at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import variables
+
+DECLARED: dict[str, dict[str, dict[str, Any]]] = {
+    "edge": {"edge_limits": {}, "edge_indexed": {}},
+    "edge_slot": {},
+    "environment": {"environment_name": {}, "confirm": {}, "create": {}, "to": {}, "release_images": {}},
+}
+
+
+def test_options_of_all_entry_points_are_declared() -> None:
+    spec = {"argument_specs": {"main": {"options": {"a": {"type": "str"}}}, "open": {"options": {"b": {}}}, "x": {}}}
+    assert variables.declared_options(spec) == {"a": {"type": "str"}, "b": {}}
+    assert variables.declared_options(None) == {}
+    assert variables.declared_options({"argument_specs": None}) == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), [("edge_limits", "edge"), ("edge_slot_x", "edge_slot"), ("edges", None), ("x_edge_y", None)]
+)
+def test_the_longest_role_name_owns_a_variable(name: str, role: str | None) -> None:
+    assert variables.role_of(name, DECLARED) == role
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("edge_limts", 'edge_limts: role edge has no such variable; did you mean "edge_limits"?'),
+        ("edge_slot_limits", 'edge_slot_limits: role edge_slot has no such variable; did you mean "edge_limits"?'),
+        ("enviroment_name", 'enviroment_name: unknown variable; did you mean "environment_name"?'),
+        ("release_image", 'release_image: unknown variable; did you mean "release_images"?'),
+    ],
+)
+def test_a_misspelt_name_is_told_with_the_nearest(name: str, line: str) -> None:
+    assert variables.name_problems([name, "edge_limits"], DECLARED) == [line]
+
+
+@pytest.mark.parametrize("name", ["__edge_x", "ansible_host", "awx_job_id", "groups", "my_own", "craete", "catalogue"])
+def test_other_names_are_nobody_s_business(name: str) -> None:
+    assert variables.name_problems([name], DECLARED) == []
+
+
+def test_an_option_typed_by_hand_is_looked_at_more_closely() -> None:
+    assert variables.name_problems([], DECLARED, ["craete"]) == ['craete: unknown variable; did you mean "create"?']
+    assert variables.name_problems([], DECLARED, ["create", "my_own"]) == []
+
+
+GROUPS = {"all": ["a", "e"], "staging": ["a", "e"], "app": ["a"], "edge": ["e"]}
+CHILDREN = {"all": ["staging"], "staging": ["app", "edge"], "app": [], "edge": []}
+
+
+def test_one_environment() -> None:
+    assert variables.environment_problems({"a": "staging", "e": "staging"}, GROUPS, CHILDREN) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "children", "start"),
+    [
+        ({"a": "staging", "e": None}, CHILDREN, "environment_name: missing for e"),
+        ({"a": "staging", "e": "production"}, CHILDREN, "more than one environment at once: production, staging"),
+        (
+            {"a": "staging", "e": "staging"},
+            CHILDREN | {"production": ["app", "edge"]},
+            "more than one environment at once: production, staging",
+        ),
+        ({"a": "uat", "e": "uat"}, {"all": ["app"]}, "environment_name: uat, but a, e is not in a group of that name"),
+    ],
+)
+def test_what_is_not_exactly_one_environment(names: Any, children: Any, start: str) -> None:
+    (line,) = variables.environment_problems(names, GROUPS, children)
+    assert line.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("protected", "confirm", "line"),
+    [
+        (False, None, None),
+        (False, "staging", None),
+        (True, "staging", None),
+        (True, None, "staging is protected: add -e confirm=staging"),
+        (True, "", "staging is protected: add -e confirm=staging"),
+        (False, "uat", 'confirm: "uat" is not the environment of this inventory, which is "staging"'),
+        (True, "uat", 'confirm: "uat" is not the environment of this inventory, which is "staging"'),
+    ],
+)
+def test_a_protected_environment_wants_its_name(protected: bool, confirm: Any, line: str | None) -> None:
+    assert variables.confirmation_problems("staging", protected, confirm) == ([line] if line else [])
