@@ -141,7 +141,7 @@ def _persevere(
     started = time.monotonic()
     last: Verdict | None = None
     tries = 0
-    while gate.acquire(timeout=deadline.left()):
+    while _turn(gate, deadline):
         try:
             verdict = _attempt(check, settings, deadline, started)
         finally:
@@ -155,6 +155,16 @@ def _persevere(
         time.sleep(pause)
         tries += 1
     return last or Verdict(str(check["name"]), False, "a turn", "none by the deadline", 0.0)
+
+
+def _turn(gate: threading.BoundedSemaphore, deadline: web.Deadline) -> bool:
+    """Wait for a place among the checks that run; returns whether there was one in time."""
+    if not gate.acquire(timeout=deadline.left()):
+        return False
+    if deadline.left() > 0:
+        return True
+    gate.release()
+    return False
 
 
 def _attempt(check: Mapping[str, Any], settings: Settings, deadline: web.Deadline, started: float) -> Verdict:

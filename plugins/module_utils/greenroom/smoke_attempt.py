@@ -23,6 +23,7 @@ from .expectations import differences, short
 from .masking import Mask
 
 SLOT_HEADER = "X-Greenroom-Slot"
+WANTED = {"http": "an answer", "tcp": "a connection", "tls": "a trusted certificate"}
 REDIRECT_LIMIT = 10
 REDIRECTS = (301, 302, 303, 307, 308)
 PAUSES = (0.3, 0.5, 1.0, 2.0, 3.0)
@@ -114,7 +115,7 @@ class Attempt:
                 return self._tcp(check)
             return self._tls(check) if kind == "tls" else self._http(check)
         except web.WebError as error:
-            raise UnmetError("a connection" if kind == "tcp" else "an answer", str(error)) from error
+            raise UnmetError(WANTED[kind], str(error)) from error
 
     def _limit(self, step: Mapping[str, Any]) -> web.Deadline:
         return self.deadline.earlier(float(step.get("timeout") or self.settings.timeout))
