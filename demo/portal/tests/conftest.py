@@ -1,39 +1,42 @@
-"""The real things on loopback: PostgreSQL, Kratos with the deployed configuration, its courier, MailDev, the portal.
-
-GREENROOM_KRATOS and GREENROOM_MAILDEV name those programs; PostgreSQL is taken from Debian's place.
-What is missing fails, nothing is skipped.
-"""
+"""What tests are given: the real things, started and stopped."""
 
 from __future__ import annotations
 
-import json
 import os
-import socket
 import ssl
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
-import ansible.module_utils
 import httpx
 import jinja2
 import pytest
 import yaml
 
-PORTAL = Path(__file__).resolve().parents[1]
-ROOT = PORTAL.parents[1]
-SERVICES = ROOT / "services"
-# The smoke checks are Greenroom's own: make them importable as Ansible does.
-ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
-DOMAIN = "staging.greenroom.test"
-PUBLIC_NAME = f"portal.{DOMAIN}"
-KRATOS_PATHS = tuple(route["path"] for route in yaml.safe_load((SERVICES / "kratos/service.yml").read_text())["routes"])
+from .real import (
+    DOMAIN,
+    EDGE_PORT,
+    PORTAL,
+    PUBLIC_NAME,
+    PUBLIC_URL,
+    SERVICES,
+    Browse,
+    Edge,
+    EdgeHandler,
+    KratosServer,
+    Mailbox,
+    Program,
+    ServeEdge,
+    Slot,
+    StartPortal,
+    answers,
+    free_port,
+    wait_for,
+)
+
 SQL = """
 CREATE ROLE portal; CREATE ROLE kratos;
 CREATE ROLE portal_blue LOGIN PASSWORD 'blue-password' IN ROLE portal; ALTER ROLE portal_blue SET role portal;
@@ -42,62 +45,6 @@ CREATE ROLE kratos_blue LOGIN PASSWORD 'blue-password' IN ROLE kratos; ALTER ROL
 CREATE DATABASE portal OWNER portal;
 CREATE DATABASE kratos OWNER kratos;
 """
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-EDGE_PORT = free_port()
-PUBLIC_URL = f"https://{PUBLIC_NAME}:{EDGE_PORT}"
-
-
-def wait_for(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so."""
-    deadline = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
-        time.sleep(0.1)
-
-
-def answers(url: str, status: int = 200) -> Callable[[], bool]:
-    """Return a question whether a URL answers with a status."""
-
-    def ask() -> bool:
-        try:
-            return httpx.get(url, timeout=5).status_code == status
-        except httpx.HTTPError:
-            return False
-
-    return ask
-
-
-@dataclass
-class Program:
-    """A process under test and the file that its output goes to."""
-
-    process: subprocess.Popen[bytes]
-    output: Path
-
-    @classmethod
-    def start(cls, command: list[str], output: Path, environment: dict[str, str] | None = None) -> Program:
-        """Start it."""
-        with output.open("ab") as stream:
-            process = subprocess.Popen(command, stdout=stream, stderr=stream, env=environment)
-        return cls(process, output)
-
-    def stop(self) -> int:
-        """Ask it to end and return its exit code."""
-        self.process.terminate()
-        return self.process.wait(30)
-
-    def lines(self) -> list[dict[str, object]]:
-        """Return what it logged as JSON."""
-        return [json.loads(line) for line in self.output.read_text().splitlines() if line.startswith("{")]
 
 
 @pytest.fixture(scope="session")
@@ -132,20 +79,6 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server.wait(30)
 
 
-@dataclass
-class Mailbox:
-    """MailDev's ports."""
-
-    smtp: int
-    web: int
-
-    def to(self, address: str) -> list[dict[str, Any]]:
-        """Return what came for an address."""
-        answer = httpx.get(f"http://127.0.0.1:{self.web}/email", params={"headers.to": address})
-        messages: list[dict[str, Any]] = answer.json()
-        return messages
-
-
 @pytest.fixture(scope="session")
 def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
     """Run MailDev."""
@@ -158,15 +91,6 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
     wait_for("MailDev", answers(f"http://127.0.0.1:{found.web}/healthz"))
     yield found
     program.stop()
-
-
-@dataclass
-class KratosServer:
-    """Where Kratos answers."""
-
-    public: str
-    admin: str
-    program: Program
 
 
 @pytest.fixture(scope="session")
@@ -183,8 +107,8 @@ def kratos(tmp_path_factory: pytest.TempPathFactory, postgres: str, mailbox: Mai
     public, admin = free_port(), free_port()
     environment = {
         "DSN": f"postgres://kratos_blue:blue-password@{postgres}/kratos?sslmode=disable",
-        "SECRETS_COOKIE": "newest0cookie0secret0of0320chars,older0cookie0secret0of0032chars0",
-        "SECRETS_CIPHER": "newest0cipher0secret0of0320chars,older0cipher0secret0of0320chars0"[:65],
+        "SECRETS_COOKIE": f"{'n' * 32},{'o' * 32}",
+        "SECRETS_CIPHER": f"{'n' * 32},{'o' * 32}",
         "SERVE_PUBLIC_PORT": str(public),
         "SERVE_ADMIN_PORT": str(admin),
         "COURIER_SMTP_CONNECTION_URI": f"smtp://127.0.0.1:{mailbox.smtp}/?disable_starttls=true",
@@ -202,19 +126,6 @@ def kratos(tmp_path_factory: pytest.TempPathFactory, postgres: str, mailbox: Mai
     yield found
     courier.stop()
     server.stop()
-
-
-@dataclass
-class Slot:
-    """A portal process."""
-
-    url: str
-    metrics: str
-    program: Program
-    environment: dict[str, str]
-
-
-StartPortal = Callable[..., Slot]
 
 
 @pytest.fixture(scope="session")
@@ -257,62 +168,6 @@ def start_portal(
             slot.program.stop()
 
 
-def backend(path: str, slot: Slot, kratos: KratosServer) -> httpx.URL:
-    """Return who answers a path, as the services' routes say."""
-    return httpx.URL(kratos.public if path.startswith(KRATOS_PATHS) else slot.url)
-
-
-class Edge(httpx.BaseTransport):
-    """Routes by path as the edge does, so that a browser sees one HTTPS site."""
-
-    def __init__(self, slot: Slot, kratos: KratosServer) -> None:
-        self.slot = slot
-        self.kratos = kratos
-        self.http = httpx.HTTPTransport()
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it to the backend and name the slot."""
-        target = backend(request.url.path, self.slot, self.kratos)
-        url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
-        response = self.http.handle_request(
-            httpx.Request(request.method, url, headers=request.headers, stream=request.stream)
-        )
-        response.headers["X-Greenroom-Slot"] = self.slot.environment["GREENROOM_SLOT"]
-        return response
-
-
-class EdgeHandler(BaseHTTPRequestHandler):
-    """The same for programs that insist on a connection."""
-
-    transport: Edge
-
-    def do_GET(self) -> None:
-        """Pass a request on."""
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        request = httpx.Request(
-            self.command, f"{PUBLIC_URL}{self.path}", headers=list(self.headers.items()), content=body
-        )
-        response = self.transport.handle_request(request)
-        content = b"".join(response.iter_raw())
-        self.send_response_only(response.status_code)
-        for name, value in response.headers.multi_items():
-            if name not in ("connection", "transfer-encoding", "content-length"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def do_POST(self) -> None:
-        """Pass on a request with a body."""
-        self.do_GET()
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
-
-
-ServeEdge = Callable[[Slot], Path]
-
-
 @pytest.fixture
 def serve_edge(tmp_path: Path, kratos: KratosServer) -> Iterator[ServeEdge]:
     """Yield a function that serves a slot at the public address over TLS and returns the certificate to trust."""
@@ -322,7 +177,8 @@ def serve_edge(tmp_path: Path, kratos: KratosServer) -> Iterator[ServeEdge]:
         certificate, key = tmp_path / "edge.crt", tmp_path / "edge.key"
         name = ["-subj", f"/CN={PUBLIC_NAME}", "-addext", f"subjectAltName=DNS:{PUBLIC_NAME}"]
         curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        command = ["openssl", "req", "-x509", "-days", "30", *curve, *name, "-keyout", key, "-out", certificate]
+        files = ["-keyout", str(key), "-out", str(certificate)]
+        command = ["openssl", "req", "-x509", "-days", "30", *curve, *name, *files]
         subprocess.run(command, check=True, capture_output=True)
         handler = type("Handler", (EdgeHandler,), {"transport": Edge(slot, kratos)})
         server = ThreadingHTTPServer(("127.0.0.1", EDGE_PORT), handler)
@@ -337,9 +193,6 @@ def serve_edge(tmp_path: Path, kratos: KratosServer) -> Iterator[ServeEdge]:
     for server in servers:
         server.shutdown()
         server.server_close()
-
-
-Browse = Callable[[Slot], httpx.Client]
 
 
 @pytest.fixture

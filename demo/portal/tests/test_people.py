@@ -11,7 +11,8 @@ from html.parser import HTMLParser
 
 import httpx
 import pytest
-from conftest import PUBLIC_URL, Browse, KratosServer, Mailbox, Slot, StartPortal, wait_for
+
+from .real import PUBLIC_URL, Browse, KratosServer, Mailbox, Slot, StartPortal, wait_for
 
 PASSWORD = "a long enough pass phrase"
 

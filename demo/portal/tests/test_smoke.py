@@ -11,7 +11,8 @@ import pytest
 import yaml
 from ansible.module_utils.greenroom import smoke
 from ansible.module_utils.greenroom.smoke_attempt import Settings
-from conftest import (
+
+from .real import (
     DOMAIN,
     EDGE_PORT,
     PUBLIC_NAME,
@@ -33,7 +34,9 @@ def render(value: Any, variables: dict[str, Any]) -> Any:
         return jinja2.Template(value, undefined=jinja2.StrictUndefined).render(variables)
     if isinstance(value, dict):
         return {render(key, variables): render(item, variables) for key, item in value.items()}
-    return [render(item, variables) for item in value] if isinstance(value, list) else value
+    if isinstance(value, list):
+        return [render(item, variables) for item in value]
+    return value
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +84,8 @@ def run(slot: Slot, kratos: KratosServer, mailbox: Mailbox, persona: str, certif
         variables={"persona": persona},
         secret_variables={"persona_password": PASSWORD},
     )
-    return smoke.run(checks, settings)
+    verdicts: list[smoke.Verdict] = smoke.run(checks, settings)
+    return verdicts
 
 
 def test_checks_pass_and_leave_nothing(

@@ -1,0 +1,1 @@
+"""Tests against the real things; see real.py for what they need."""
