@@ -19,7 +19,9 @@ DEADLINE = 60
 VOLUMES = {"containers": "/var/lib/containers", "journal": "/var/log/journal"}
 """What can't lie on a container's own file system: podman's storage, and the journal (a tmpfs otherwise)."""
 
-READY = "sudo /usr/local/lib/greenroom-lab/packages {repository} && systemctl is-system-running --wait"
+PACKAGES = "sudo /usr/local/lib/greenroom-lab/packages {repository}"
+BOOTED = "systemctl is-system-running --wait"
+"""A new host has to be content; on one that was there before, a failed unit is its user's affair."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +46,7 @@ def start(plan: Mapping[Host, Container]) -> None:
             list(pool.map(lambda host: _start(host, plan[host], host.container in found), idle))
     write_known_hosts()
     with step(f"waiting for {_list(plan)}"), ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda host: wait(host, repository), plan))
+        list(pool.map(lambda host: wait(host, repository, new=host.container not in found), plan))
 
 
 def _list(hosts: Iterable[Host]) -> str:
@@ -88,17 +90,18 @@ def _check_keys(existing: list[Host]) -> None:
             raise LabError(f"The keys of {host.container} in .lab/ are gone. Run `make down`, then this again.")
 
 
-def wait(host: Host, repository: str) -> None:
-    """Wait until the operator can enter `host` and its systemd has started everything. Raises LabError."""
+def wait(host: Host, repository: str, new: bool) -> None:
+    """Wait until the operator can enter `host`, and a new one's systemd has started everything. Raises LabError."""
+    ready = f"{PACKAGES.format(repository=repository)} && {{ {BOOTED} {'' if new else '|| true'}; }}"
     deadline = time.monotonic() + DEADLINE
     while True:
-        done = run(ssh(host, READY.format(repository=repository), timeout=10), check=False)
+        done = run(ssh(host, ready), check=False)
         if done.returncode == 0:
             return
         if time.monotonic() > deadline:
-            failed = run(ssh(host, "systemctl --failed --plain --no-legend"), check=False).stdout.strip()
-            why = failed or (done.stdout + done.stderr).strip().splitlines()[-1:]
-            what = f"{host.container} was not ready within {DEADLINE} s: {why}"
+            failed = run(ssh(host, "systemctl --failed --plain --no-legend"), check=False).stdout.split()[:1]
+            why = [f"{unit} failed" for unit in failed] or (done.stdout + done.stderr).strip().splitlines()[-1:]
+            what = f"{host.container} was not ready within {DEADLINE} s: {' '.join(why)}"
             raise LabError(f"{what}. See `make ssh HOST={host.environment}/{host.name}`.")
         time.sleep(0.3)
 

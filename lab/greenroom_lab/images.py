@@ -121,7 +121,7 @@ def scratch() -> Iterator[Path]:
     for mount in reversed(namespace.mounts_below(folder)):
         run(["umount", "--lazy", mount])
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)  # a killed run's program may still be leaving it
     with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
         yield Path(name)
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 
-from . import cache, control, hosts, images, inventory, network, outside, podman, preflight, status
+from . import cache, control, hosts, images, inventory, machine, network, outside, podman, preflight, status
 from .console import guarded, say
 
 
 def up(environments: list[str]) -> None:
     """Start control and the hosts of `environments`, as far as they don't run, and everything they need."""
-    preflight.addresses()
     wanted = {environment: inventory.hosts(environment) for environment in environments}
     with cache.only_one():
         podman.setup()
-        podman.refuse_strangers(podman.containers())
+        found = podman.containers()
+        podman.refuse_strangers(found)
+        if not found:
+            preflight.addresses()
+        machine.raise_limits()
         plan = control.plan()
         for members in wanted.values():
             plan |= {host: hosts.Container(images.host()) for host in members}

@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from . import paths
 from .console import LabError, run, step
 
 PROGRAMS = {
@@ -29,6 +30,9 @@ FILES = {
 }
 
 ADMIN_PATH = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
+INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
+INOTIFY_INSTANCES = 1024
+
 GO_MINIMUM = (1, 23)
 """What Kratos needs; Debian 12 has an older one."""
 
@@ -60,6 +64,20 @@ def ensure_packages() -> None:
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         run([*apt, "update"], log="apt-update", env=quiet, hint="Is the package mirror reachable?")
         run([*apt, "install", "--no-install-recommends", *packages], log="apt-install", env=quiet)
+
+
+def raise_limits() -> None:
+    """Let more systemds run than the kernel's default permits: each takes several inotify instances."""
+    if int(INOTIFY.read_text()) < INOTIFY_INSTANCES:
+        paths.write(paths.RUN / INOTIFY.name, INOTIFY.read_text())
+        INOTIFY.write_text(str(INOTIFY_INSTANCES))
+
+
+def restore_limits() -> None:
+    """Give the kernel the setting back that `raise_limits` found."""
+    found = paths.RUN / INOTIFY.name
+    if found.exists():
+        INOTIFY.write_text(found.read_text())
 
 
 def go() -> Path | None:

@@ -76,6 +76,7 @@ def down() -> None:
             podman.remove_all()
             network.remove()
         namespace.remove()
+        machine.restore_limits()
         access = [paths.ACCESS / environment for environment in network.networks()]
         for folder in (*access, paths.STATE, paths.RUN):
             shutil.rmtree(folder, ignore_errors=True)

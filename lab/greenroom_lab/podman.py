@@ -29,6 +29,12 @@ pids_limit = 0
 def setup() -> None:
     """Write podman's configuration and make the mount namespace it runs in."""
     paths.RUN.mkdir(parents=True, exist_ok=True)
+    place = paths.RUN / "cache"
+    if not place.exists():
+        paths.write(place, str(paths.CACHE))
+    elif place.read_text() != str(paths.CACHE):
+        other = Path(place.read_text()).parent
+        raise LabError(f"The lab on this machine has its cache elsewhere. Set XDG_CACHE_HOME={other}, or reboot.")
     STORAGE.mkdir(parents=True, exist_ok=True)
     wanted = f"""{LIMITS.format(*limits())}
 [engine]
