@@ -32,7 +32,7 @@ def main() -> None:
     try:
         converge(module, result)
     except units.UnitError as error:
-        fail(module, result, str(error), unit=error.unit, journal=error.journal)
+        fail(module, result, str(error), unit=error.unit)
     except tree.TreeError as error:
         fail(module, result, str(error))
     except OSError as error:
@@ -42,11 +42,8 @@ def main() -> None:
 
 def fail(module: AnsibleModule, result: dict[str, Any], message: str, **more: Any) -> None:
     """Fail with one clear message that shows no secret of this call, and with what had been changed before."""
-    secrets = secret_words(module)
-    if "journal" in more:
-        more["journal"] = [secrets.clean(line) for line in more["journal"]]
     result["changed"] = result["changed"] or bool(result.get("units"))
-    module.fail_json(msg=secrets.clean(message), **{**result, **more})
+    module.fail_json(msg=secret_words(module).clean(message), **{**result, **more})
 
 
 def converge(module: AnsibleModule, result: dict[str, Any]) -> None:

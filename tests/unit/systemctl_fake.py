@@ -47,6 +47,8 @@ class Systemd:
         self.calls.append(command)
         if command[0] == "journalctl":
             return 0, f"{command[-1]} wrote this\nand that\n", ""
+        if "--dryrun" in command:
+            return 0, "[Unit]\n", "other.container: fine\nnew.container: unsupported key\n"
         verb = command[1]
         names = [argument for argument in command[2:] if not argument.startswith("--")]
         if verb == "show":
@@ -75,7 +77,7 @@ class Systemd:
             unit["changed"] = time.time()
             unit["reload_result"] = "exit-code" if "reload" in unit.get("fails", []) else "success"
             time.sleep(MOMENT)
-            return unit["reload_result"] == "success"
+            return bool(unit["reload_result"] == "success")
         elif verb == "restart" or unit["active"] != "active":
             return self._start(unit)
         return True

@@ -28,13 +28,13 @@ class Site:
 
     def file(self, name: str, content: str | bytes = "content\n", mode: int = 0o644, **more: object) -> tree.File:
         raw = content.encode() if isinstance(content, str) else content
-        return tree.File(self.path(name), raw, tree.Attributes(mode), **more)  # type: ignore[arg-type]
+        return tree.File(self.path(name), raw, tree.Attributes(mode), **more)
 
-    def tree(self, *files: tree.File, directories: tuple[tree.Directory, ...] = (), **more: object) -> tree.Tree:
-        return tree.Tree("test", files, directories, manifest=str(self.manifest), **more)  # type: ignore[arg-type]
+    def wanted(self, *files: tree.File, directories: tuple[tree.Directory, ...] = (), **more: object) -> tree.Tree:
+        return tree.Tree("test", files, directories, manifest=str(self.manifest), **more)
 
     def apply(self, *files: tree.File, drift: bool = False, **more: object) -> tree.Plan:
-        wanted = self.tree(*files, **more)  # type: ignore[arg-type]
+        wanted = self.wanted(*files, **more)
         plan = wanted.plan(drift=drift)
         wanted.apply(plan, drift=drift)
         if not drift:
@@ -198,13 +198,13 @@ def test_an_unknown_owner_is_a_change_when_planned_and_an_error_before_writing(
     site: Site, owner: str | None, group: str | None
 ) -> None:
     attributes = tree.Attributes(0o644, owner, group)
-    wanted = site.tree(tree.File(site.path("a"), b"", attributes))
+    wanted = site.wanted(tree.File(site.path("a"), b"", attributes))
     plan = wanted.plan()
     assert plan.changed
     with pytest.raises(tree.TreeError, match="there is no"):
         wanted.validate(plan, lambda command: (0, "", ""))
     assert tree.differences(wanted, plan)
-    wanted = site.tree(directories=(tree.Directory(site.path("d"), attributes),))
+    wanted = site.wanted(directories=(tree.Directory(site.path("d"), attributes),))
     with pytest.raises(tree.TreeError, match="there is no"):
         wanted.validate(wanted.plan(), lambda command: (0, "", ""))
     assert "?" in tree.unified(tree.differences(wanted, wanted.plan())) or owner or group
@@ -230,14 +230,14 @@ def test_the_security_context_is_set_before_the_file_shows(site: Site) -> None:
 
 def test_a_destination_wanted_twice_is_refused(site: Site) -> None:
     with pytest.raises(tree.TreeError, match="wanted twice"):
-        site.tree(site.file("a"), site.file("a"))
+        site.wanted(site.file("a"), site.file("a"))
 
 
 def test_a_file_that_is_also_a_directory_is_refused(site: Site) -> None:
     with pytest.raises(tree.TreeError, match="wanted as a file, and as the directory"):
-        site.tree(site.file("a"), site.file("a/b"))
+        site.wanted(site.file("a"), site.file("a/b"))
     with pytest.raises(tree.TreeError, match="as a file and as a directory"):
-        site.tree(site.file("a"), directories=(tree.Directory(site.path("a"), tree.Attributes(0o755)),))
+        site.wanted(site.file("a"), directories=(tree.Directory(site.path("a"), tree.Attributes(0o755)),))
 
 
 def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_written(site: Site) -> None:
@@ -281,7 +281,7 @@ def test_a_broken_manifest_is_an_error_that_says_what_to_do(site: Site) -> None:
     for content in ("{", "[]"):
         site.manifest.write_text(content)
         with pytest.raises(tree.TreeError, match="move it away"):
-            site.tree()
+            site.wanted()
 
 
 # --- validation ---
@@ -295,7 +295,7 @@ def test_every_file_is_validated_before_any_is_written(site: Site) -> None:
         assert Path(command[1]).read_text() == "content\n"
         return (0, "", "") if command[1].endswith("a") else (1, "", f"bad line in {command[1]}")
 
-    wanted = site.tree(site.file("a", validate="check %s"), site.file("b", validate="check %s"), site.file("c"))
+    wanted = site.wanted(site.file("a", validate="check %s"), site.file("b", validate="check %s"), site.file("c"))
     refused = r"b was refused by `check %s` \(exit code 1\), nothing was written: bad"
     with pytest.raises(tree.TreeError, match=refused) as error:
         wanted.validate(wanted.plan(), run)
@@ -317,7 +317,7 @@ def test_validation_may_read_all_files_of_the_call(site: Site) -> None:
         return 0, "", ""
 
     site.apply(site.file("part", "part"))
-    wanted = site.tree(
+    wanted = site.wanted(
         site.file("a", validate="check %s %d 'x y'"), site.file("part", "part"), site.file("script", mode=0o755)
     )
     wanted.validate(wanted.plan(), run)
@@ -327,12 +327,12 @@ def test_validation_may_read_all_files_of_the_call(site: Site) -> None:
 
 def test_unchanged_files_are_not_validated_again(site: Site) -> None:
     site.apply(site.file("a", validate="check %s"))
-    wanted = site.tree(site.file("a", validate="check %s"))
+    wanted = site.wanted(site.file("a", validate="check %s"))
     wanted.validate(wanted.plan(), lambda command: pytest.fail("was called"))
 
 
 def test_the_output_of_a_secret_file_is_hidden(site: Site) -> None:
-    wanted = site.tree(site.file("a", "hunter2", validate="check %s", secret=True))
+    wanted = site.wanted(site.file("a", "hunter2", validate="check %s", secret=True))
     with pytest.raises(tree.TreeError, match="hidden") as error:
         wanted.validate(wanted.plan(), lambda command: (1, "hunter2", "hunter2"))
     assert "hunter2" not in str(error.value)
@@ -462,7 +462,7 @@ def test_differences_show_content_and_attributes(site: Site) -> None:
     site.apply(site.file("a", "old\n"), site.file("b"), site.file("gone/x"))
     os.chmod(site.path("a"), 0o600)
     os.chmod(site.path("b"), 0o600)
-    wanted = site.tree(
+    wanted = site.wanted(
         site.file("a", "new\n"),
         site.file("b"),
         site.file("c"),
@@ -478,7 +478,7 @@ def test_differences_of_secret_files_say_only_that_they_differ(site: Site) -> No
     site.apply(
         site.file("a", "hunter2", secret=True), site.file("b", "hunter3", secret=True), site.file("c", "hunter4")
     )
-    wanted = site.tree(
+    wanted = site.wanted(
         site.file("a", "open now"), site.file("c", "hunter5", secret=True), site.file("d", "hunter6", secret=True)
     )
     shown = tree.unified(tree.differences(wanted, wanted.plan()))
@@ -489,7 +489,7 @@ def test_differences_of_secret_files_say_only_that_they_differ(site: Site) -> No
 
 
 def test_differences_of_binary_and_large_files_are_not_shown(site: Site) -> None:
-    wanted = site.tree(site.file("a", b"\xff\x00"), site.file("b", "x" * (tree.DIFF_LIMIT + 1)))
+    wanted = site.wanted(site.file("a", b"\xff\x00"), site.file("b", "x" * (tree.DIFF_LIMIT + 1)))
     shown = tree.unified(tree.differences(wanted, wanted.plan()))
     assert "differs (binary)" in shown
     assert "differs (too large to show)" in shown
@@ -498,7 +498,7 @@ def test_differences_of_binary_and_large_files_are_not_shown(site: Site) -> None
 def test_owners_without_a_name_are_shown_as_numbers(site: Site) -> None:
     site.apply(site.file("a"))
     plan = tree.Plan("", False, adjust=[tree.File(site.path("a"), b"", tree.Attributes(0o600, "54321", "54322"))])
-    shown = tree.unified(tree.differences(site.tree(), plan))
+    shown = tree.unified(tree.differences(site.wanted(), plan))
     assert "+owner: 54321\n+group: 54322\n" in shown
     assert tree._user_name(54321) == "54321"
     assert tree._group_name(54321) == "54321"
@@ -522,16 +522,16 @@ def test_contents_are_not_in_what_python_prints() -> None:
 
 
 def test_the_identity_depends_on_content_and_attributes_but_not_on_secrecy(site: Site) -> None:
-    identity = site.tree(site.file("a")).hash
-    assert site.tree(site.file("a", secret=True)).hash == identity
+    identity = site.wanted(site.file("a")).hash
+    assert site.wanted(site.file("a", secret=True)).hash == identity
     others = [site.file("b"), site.file("a", "x"), site.file("a", mode=0o600)]
-    assert identity not in {site.tree(other).hash for other in others}
+    assert identity not in {site.wanted(other).hash for other in others}
 
 
 def test_a_unit_depends_on_the_contents_of_its_files(site: Site) -> None:
-    wanted = site.tree(site.file("a.conf"), site.file("b/c.conf"))
+    wanted = site.wanted(site.file("a.conf"), site.file("b/c.conf"))
     assert wanted.hash_of(["*"]) != wanted.hash_of([site.path("a.conf")])
-    assert wanted.hash_of(["*"]) == site.tree(site.file("a.conf", mode=0o600), site.file("b/c.conf")).hash_of(
+    assert wanted.hash_of(["*"]) == site.wanted(site.file("a.conf", mode=0o600), site.file("b/c.conf")).hash_of(
         ["*.conf"]
     )
 

@@ -73,6 +73,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     monkeypatch.setattr(tree, "STATE_DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(units, "SETTLE", 0.0)
     host = Host(tmp_path)
     host.systemd.add(WEB)
     return host
@@ -308,8 +309,7 @@ def test_a_unit_that_fails_to_start_is_named_with_its_journal(host: Host) -> Non
     with pytest.raises(units.UnitError, match=rf"unit {WEB} failed to start \(failed/failed, exit-code\)") as error:
         host.call(A, units.Unit("good.service"), started())
     assert error.value.unit == WEB
-    assert error.value.journal == [f"--unit={WEB} wrote this", "and that"]
-    assert "and that" in str(error.value)
+    assert f"INVOCATION_ID={host.systemd.units[WEB]['invocation']} wrote this\n  and that" in str(error.value)
     host.systemd.calls.clear()
     host.systemd.units[WEB]["fails"] = []
     assert host.call(A, units.Unit("good.service"), started()).units == {WEB: "started"}
@@ -341,7 +341,6 @@ def test_a_complaint_without_a_culprit_blames_the_first() -> None:
     systemd = Grumpy()
     systemd.add(WEB, active="active")
     manager = units.Manager([], units.Systemd(systemd.run), units.Records("t", "/nonexistent"), tree.Tree("t", []))
-    manager.wanted = []
     with pytest.raises(units.UnitError, match=WEB):
         manager._act("stop", [WEB])
     with pytest.raises(tree.TreeError, match="daemon-reload failed: no bus"):
@@ -406,6 +405,16 @@ def test_a_unit_that_loses_its_definition_is_stopped_first(etc: Host) -> None:
     assert predicted.units == done.units == {"old.service": "stopped", "bare.service": "disabled"}
     assert etc.systemd.verbs == ["stop old.service", "disable --quiet bare.service", "daemon-reload"]
     assert etc.records.get("old.service") == {}
+
+
+def test_a_refused_quadlet_file_says_why(etc: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = units.Unit("new.service")
+    monkeypatch.setattr(units, "QUADLET_GENERATOR", "/nonexistent")
+    with pytest.raises(units.UnitError, match=r"does not exist on this host: Podman's generator is not installed"):
+        etc.call({"quadlet/new.container": "x"}, wanted)
+    monkeypatch.setattr(units, "QUADLET_GENERATOR", "/bin/sh")
+    with pytest.raises(units.UnitError, match=r"does not exist on this host: new.container: unsupported key"):
+        etc.call({"quadlet/new.container": "x"}, wanted)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import json
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -27,6 +28,7 @@ UNIT_SUFFIXES = (
 # Files below these define units; Quadlet's are turned into services by a generator.
 UNIT_DIRECTORIES = tuple(f"{root}/systemd/system/" for root in ("/etc", "/run", "/lib", "/usr/lib", "/usr/local/lib"))
 QUADLET_DIRECTORIES = tuple(f"{root}/containers/systemd/" for root in ("/etc", "/run", "/usr/share"))
+QUADLET_GENERATOR = "/usr/lib/systemd/system-generators/podman-system-generator"
 QUADLET_NAMES = {
     ".container": "", ".kube": "", ".network": "-network", ".volume": "-volume", ".pod": "-pod", ".image": "-image",
     ".build": "-build",
@@ -38,6 +40,8 @@ PROPERTIES = (
 # The kernel stamps files with a clock that runs up to a tick behind the one systemd reads.
 CLOCK_TICK = 0.02
 JOURNAL_LINES = 15
+# systemd calls a simple service started before its program has read a line of its configuration.
+SETTLE = 0.5
 ENABLED = ("enabled", "enabled-runtime")
 DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
 
@@ -45,13 +49,11 @@ Run = Callable[[list[str]], tuple[int, str, str]]
 
 
 class UnitError(tree.TreeError):
-    """A unit that can't be brought to the wanted state; `unit` is its name, `journal` its last lines."""
+    """A unit that can't be brought to the wanted state; `unit` is its name."""
 
-    def __init__(self, message: str, unit: str, journal: Sequence[str] = ()) -> None:
-        """Keep what a caller may want to show apart."""
+    def __init__(self, message: str, unit: str) -> None:
         super().__init__(message)
         self.unit = unit
-        self.journal = list(journal)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -239,11 +241,19 @@ class Systemd:
         """Forget failures and the start limit; a unit that is not loaded has none."""
         self.run(["systemctl", "reset-failed", *names])
 
-    def journal(self, name: str) -> list[str]:
-        """Return the last lines a unit wrote."""
-        command = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={JOURNAL_LINES}", f"--unit={name}"]
-        _code, out, _err = self.run(command)
+    def journal(self, name: str, invocation: str) -> list[str]:
+        """Return the last lines a unit wrote in its present (or last) life, and what systemd wrote of it."""
+        which = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
+        command = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={JOURNAL_LINES}"]
+        _code, out, _err = self.run(command + (which if invocation else [f"--unit={name}"]))
         return out.splitlines()
+
+    def quadlet_complaint(self, path: str) -> str:
+        """Return what Podman's generator has against a Quadlet file; a unit it refuses just does not appear."""
+        if not os.path.exists(QUADLET_GENERATOR):
+            return "Podman's generator is not installed"
+        _code, _out, err = self.run([QUADLET_GENERATOR, "--dryrun"])
+        return " ".join(line for line in err.splitlines() if os.path.basename(path) in line)
 
 
 def _status(shown: dict[str, str]) -> Status:
@@ -306,7 +316,8 @@ class Manager:
     def stop(self, plan: tree.Plan) -> None:
         """Stop and disable what shall not run, and units whose definition is about to be removed."""
         gone = [name for name in map(defined_by, plan.remove) if name]
-        status = {**self.systemd.show([name for name in gone if name not in self.status]), **self.status}
+        self.status.update(self.systemd.show([name for name in gone if name not in self.status]))
+        status = self.status
         stopped = list(dict.fromkeys([*(unit.name for unit in self.wanted if unit.state == "stopped"), *gone]))
         running = [name for name in stopped if status[name].running or status[name].starting]
         unwanted = dict.fromkeys([*(unit.name for unit in self.wanted if unit.enabled is False), *gone])
@@ -364,7 +375,11 @@ class Manager:
         for unit in self.wanted:
             status = self.status[unit.name]
             if unit.state == "started" and status.load == "not-found" and not self.check:
-                raise UnitError(f"unit {unit.name} does not exist on this host", unit.name)
+                files = [file.dest for file in self.tree.files if defined_by(file.dest) == unit.name]
+                reasons = [
+                    self.systemd.quadlet_complaint(path) for path in files if path.startswith(QUADLET_DIRECTORIES)
+                ]
+                raise UnitError(": ".join([f"unit {unit.name} does not exist on this host", *reasons]), unit.name)
             newest = self._newest(unit, plan)
             action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest)
             if action and action != "stop":
@@ -428,6 +443,8 @@ class Manager:
     def _act(self, verb: str, names: Sequence[str]) -> None:
         """Do it. On failure, record those that did well and name the first that did not."""
         complaint = self.systemd.act(verb, names)
+        if verb in ("start", "restart") and any(self.status[name].type in ("simple", "exec") for name in names):
+            time.sleep(SETTLE)
         status = self.systemd.show(names)
         bad = [name for name in names if _is_bad(verb, status[name], bool(complaint))]
         if not bad and complaint:
@@ -435,10 +452,9 @@ class Manager:
         if bad:
             self._record(set(names) - set(bad))
             name, now = bad[0], status[bad[0]]
-            journal = self.systemd.journal(name)
-            said = "\n  ".join(journal) or complaint
+            said = "\n  ".join(self.systemd.journal(name, now.invocation)) or complaint
             state = f"{now.active}/{now.sub}, {now.result}"
-            raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name, journal)
+            raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name)
 
     def _record(self, loaded: set[str]) -> None:
         """Keep what each unit has loaded by now, also when another unit failed."""
