@@ -17,7 +17,8 @@ HEALTH = {"port": "http", "path": "/readyz"}
 
 
 def service(name: str, folder: str = "/srv", **keys: Any) -> dict[str, Any]:
-    return normalise(name, {"image": name, **keys}, f"{folder}/{name}")
+    found: dict[str, Any] = normalise(name, {"image": name, **keys}, f"{folder}/{name}")
+    return found
 
 
 def lines(*services: dict[str, Any], **options: Any) -> list[str]:

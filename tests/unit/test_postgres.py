@@ -29,7 +29,8 @@ def there() -> dict[str, Any]:
 
 
 def wanted() -> dict[str, Any]:
-    return postgres.desired(CATALOGUE, SECRETS, ["blue"], {"backup": "r"})
+    found: dict[str, Any] = postgres.desired(CATALOGUE, SECRETS, ["blue"], {"backup": "r"})
+    return found
 
 
 def without_verifiers(statements: list[str]) -> list[str]:

@@ -18,7 +18,8 @@ CATALOGUE = {"shop": normalise("shop", {"image": "shop"}, "/srv/shop")}
 
 
 def problems(content: Any, overrides: Any = None, catalogue: Any = CATALOGUE) -> list[str]:
-    return read_release(content, FILE, {} if overrides is None else overrides, catalogue)[1]
+    found: list[str] = read_release(content, FILE, {} if overrides is None else overrides, catalogue)[1]
+    return found
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("releases/*.yml")), ids=lambda path: path.stem)

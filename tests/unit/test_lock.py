@@ -1,0 +1,390 @@
+"""The environment's lock: one holder at a time, found dead by silence, with real processes and no network."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import lock, lock_holder, lock_remote
+
+LOCAL = ["/bin/sh", "-c", lock.remote_command().replace("python3", sys.executable, 1)]
+ME = {"id": "me", "user": "root", "host": "here", "pid": 1, "playbook": "site.yml", "since": "2026-01-01T00:00:00Z"}
+OTHER = ME | {"id": "other", "host": "there"}
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "run" / "lock.json")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(lock_remote, "clock", lambda: now[0])
+    return now
+
+
+def written(path: str) -> Any:
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+class TestTheFile:
+    def test_one_takes_it_renews_it_and_gives_it_back(self, path: str, clock: list[float]) -> None:
+        mine, others = lock_remote.Lock(path, ME, 20), lock_remote.Lock(path, OTHER, 20)
+        assert mine.take() is None
+        assert written(path) == ME | {"renewed": 1000.0}
+        clock[0] += 15
+        assert others.take() == ME | {"renewed": 1000.0}
+        assert mine.take() is None
+        clock[0] += 15
+        assert others.take() == ME | {"renewed": 1015.0}
+        others.release()
+        assert mine.holder() is not None
+        mine.release()
+        assert mine.holder() is None
+        mine.release()
+
+    def test_after_its_time_it_is_anybody_s(self, path: str, clock: list[float]) -> None:
+        lock_remote.Lock(path, OTHER, 20).take()
+        clock[0] += 20
+        assert lock_remote.Lock(path, ME, 20).take() is None
+
+    def test_a_time_in_the_future_is_from_before_a_restart(self, path: str, clock: list[float]) -> None:
+        lock_remote.Lock(path, OTHER, 20).take()
+        clock[0] = 3
+        assert lock_remote.Lock(path, ME, 20).take() is None
+
+    @pytest.mark.parametrize("content", ["", "{", "[]", '{"id": "x"}'])
+    def test_what_is_no_lock_is_nobody_s(self, path: str, content: str) -> None:
+        os.mkdir(os.path.dirname(path))
+        Path(path).write_text(content, encoding="utf-8")
+        assert lock_remote.Lock(path, ME, 20).take() is None
+
+    def test_the_real_clock_runs(self) -> None:
+        assert 0 < lock_remote.clock() <= lock_remote.clock()
+
+
+class TestAcquiring:
+    def acquire(self, path: str, wait: Callable[[float], bool]) -> tuple[bool, list[dict[str, Any]]]:
+        said: list[dict[str, Any]] = []
+
+        def say(event: str, **details: Any) -> None:
+            said.append({"event": event, **details})
+
+        return lock_remote.acquire(lock_remote.Lock(path, ME, 20), say, wait), said
+
+    def test_a_free_lock_is_taken_at_once(self, path: str) -> None:
+        assert self.acquire(path, lambda _: pytest.fail("waited")) == (True, [{"event": "held", "took_over": None}])
+
+    def test_a_dead_holder_s_lock_is_taken_over_when_its_time_is_over(self, path: str, clock: list[float]) -> None:
+        lock_remote.Lock(path, OTHER, 20).take()
+
+        def wait(seconds: float) -> bool:
+            clock[0] += seconds
+            return True
+
+        held, said = self.acquire(path, wait)
+        assert held
+        assert [event["event"] for event in said] == ["waiting", "held"]
+        assert said[0]["holder"]["id"] == said[1]["took_over"]["id"] == "other"
+        assert clock[0] == 1020
+
+    def test_a_holder_that_renews_is_alive_and_the_run_is_refused(self, path: str, clock: list[float]) -> None:
+        others = lock_remote.Lock(path, OTHER, 20)
+        others.take()
+
+        def wait(seconds: float) -> bool:
+            clock[0] += seconds
+            if clock[0] >= 1003:
+                others.take()
+            return True
+
+        held, said = self.acquire(path, wait)
+        assert not held
+        assert [event["event"] for event in said] == ["waiting", "refused"]
+        assert clock[0] == 1003
+
+    def test_a_holder_that_comes_between_is_alive(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        lock_remote.Lock(path, OTHER, 20).take()
+        monkeypatch.setattr(lock_remote.Lock, "holder", _first_nothing(lock_remote.Lock.holder))
+        held, said = self.acquire(path, lambda _: pytest.fail("waited"))
+        assert (held, [event["event"] for event in said]) == (False, ["waiting", "refused"])
+
+    def test_waiting_ends_with_the_one_who_waits(self, path: str) -> None:
+        lock_remote.Lock(path, OTHER, 20).take()
+        assert not self.acquire(path, lambda _: False)[0]
+
+    def test_my_own_lock_is_taken_again_without_a_word_about_it(self, path: str) -> None:
+        lock_remote.Lock(path, ME, 20).take()
+        assert self.acquire(path, lambda _: pytest.fail("waited")) == (True, [{"event": "held", "took_over": None}])
+
+
+def _first_nothing(real: Any) -> Any:
+    calls = []
+
+    def holder(self: Any) -> Any:
+        calls.append(1)
+        return None if len(calls) == 1 else real(self)
+
+    return holder
+
+
+class TestServing:
+    def serve(self, path: str, text: bytes, capsys: pytest.CaptureFixture[str]) -> list[str]:
+        order = {"path": path, "me": ME, "expires": 20}
+        reading, writing = os.pipe()
+        with os.fdopen(writing, "wb") as commands:
+            commands.write(text)
+        with open(reading, "rb", buffering=0) as commands_:
+            lock_remote.main(commands_, order)
+        return [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
+
+    def test_release_gives_it_back(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.serve(path, b"renew\nrelease\n", capsys) == ["held", "released"]
+        assert not os.path.exists(path)
+
+    def test_an_end_without_release_leaves_it_to_expire(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert self.serve(path, b"", capsys) == ["held"]
+        assert written(path)["id"] == "me"
+
+    def test_a_holder_that_went_silent_too_long_has_lost_it(
+        self, path: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lock_remote.Lock, "alive", lambda _self, other: other["id"] == "other")
+        real = lock_remote.Lock.take
+        monkeypatch.setattr(lock_remote, "acquire", lambda _lock, say, _wait: say("held") or True)
+        real(lock_remote.Lock(path, OTHER, 20))
+        assert self.serve(path, b"renew\n", capsys) == ["held", "lost"]
+
+    def test_who_waits_may_give_up(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+        lock_remote.Lock(path, OTHER, 20).take()
+        assert self.serve(path, b"renew\nrelease\n", capsys) == ["waiting"]
+
+
+@contextlib.contextmanager
+def a_run() -> Iterator[int]:
+    """A process that stands for the main process of a run."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        try:
+            yield process.pid
+        finally:
+            process.kill()
+
+
+def start(pid: int, path: str, run: str = "run", **options: Any) -> list[dict[str, Any]]:
+    me = lock.myself(run, pid, "site.yml")
+    command = options.pop("command", LOCAL)
+    return list(lock.start(command, "test", me, path=path, **{"expires": 2.0, "renew": 0.3, **options}))
+
+
+def status(pid: int, word: str = "status") -> dict[str, Any] | None:
+    answer: dict[str, Any] | None = lock_holder.ask(lock.address("test", pid), word, timeout=5)
+    return answer
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+class TestTheHolder:
+    def test_it_renews_answers_and_gives_back(self, path: str) -> None:
+        with a_run() as pid:
+            assert start(pid, path) == [{"event": "held", "took_over": None}]
+            first = written(path)
+            assert first["pid"] == pid
+            assert status(pid) == {"event": "held", "took_over": None}
+            assert eventually(lambda: written(path)["renewed"] > first["renewed"])
+            assert status(pid, "release") == {"event": "released"}
+            assert not os.path.exists(path)
+            assert eventually(lambda: status(pid) is None)
+
+    def test_it_dies_with_the_run_and_the_next_takes_over(self, path: str) -> None:
+        with a_run() as pid, a_run() as next_pid:
+            start(pid, path, run="first")
+            address = lock.address("test", pid)
+            os.kill(pid, signal.SIGKILL)
+            assert eventually(lambda: lock_holder.ask(address, "status") is None)
+            waiting, held = start(next_pid, path, run="second")
+            assert waiting["event"] == "waiting"
+            assert held["event"] == "held"
+            assert held["took_over"]["id"] == "first"
+            assert status(next_pid, "release") == {"event": "released"}
+
+    def test_a_second_run_is_refused_with_the_holder_s_name(self, path: str) -> None:
+        with a_run() as pid, a_run() as other:
+            start(pid, path, run="first")
+            waiting, refused = start(other, path, run="second")
+            assert (waiting["event"], refused["event"]) == ("waiting", "refused")
+            assert refused["holder"]["pid"] == pid
+            assert eventually(lambda: status(other) is None)
+            assert written(path)["id"] == "first"
+            status(pid, "release")
+
+    def test_a_connection_that_breaks_is_made_again(self, path: str, tmp_path: Path) -> None:
+        pids = tmp_path / "pids"
+        command = ["/bin/sh", "-c", f"echo $$ >> {pids}; exec {LOCAL[2]}"]
+        with a_run() as pid:
+            start(pid, path, command=command, expires=30.0)
+            os.kill(int(pids.read_text(encoding="ascii").split()[0]), signal.SIGKILL)
+            renewed = written(path)["renewed"]
+            assert eventually(lambda: written(path)["renewed"] > renewed)
+            assert len(pids.read_text(encoding="ascii").split()) == 2
+            assert status(pid) == {"event": "held", "took_over": None}
+            status(pid, "release")
+
+    def test_no_connection_is_told_with_its_last_words(self, path: str) -> None:
+        command = ["/bin/sh", "-c", "echo debug1: noise >&2; echo Permission denied >&2; exit 255"]
+        with a_run() as pid:
+            (event,) = start(pid, path, command=command)
+            assert event == {"event": "unreachable", "message": "Permission denied", "code": 255}
+
+    def test_a_password_that_sudo_reads_or_leaves(self, path: str) -> None:
+        reads = ["/bin/sh", "-c", f'read password; test "$password" = pass && exec {LOCAL[2]}']
+        for command in (LOCAL, reads):
+            with a_run() as pid:
+                assert start(pid, path, command=command, password="pass")[-1]["event"] == "held"
+                assert status(pid, "release") == {"event": "released"}
+
+    def test_a_holder_that_can_t_start_is_told(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(lock_holder, "__file__", "/nowhere/lock_holder.py")
+        with a_run() as pid:
+            assert start(pid, path)[0]["event"] == "unreachable"
+
+    def test_nobody_else_s_answer_is_believed(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with a_run() as pid:
+            start(pid, path)
+            address = lock.address("test", pid)
+            monkeypatch.setattr(os, "getuid", lambda: 4242)
+            assert lock_holder.ask(address, "status") is None
+            monkeypatch.undo()
+            status(pid, "release")
+
+    def test_no_process_has_no_lock(self) -> None:
+        with pytest.raises(ProcessLookupError):
+            lock.address("test", 2**22 + 1)
+
+
+class TestInProcess:
+    """The holder's program, where coverage sees it."""
+
+    def test_it_holds_until_asked_to_release(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with a_run() as pid:
+            order = self.order(pid, path)
+            address = lock.address("test", pid)
+            program = f"""
+import os, socket, time
+while not os.path.exists({path!r}):
+    time.sleep(0.05)
+time.sleep(1)
+s = socket.socket(socket.AF_UNIX)
+s.connect({address!r})
+s.sendall(b"release")
+s.recv(100)
+"""
+            with subprocess.Popen([sys.executable, "-c", program]):
+                out = self.run(order, monkeypatch)
+            assert [event["event"] for event in out] == ["held"]
+            assert not os.path.exists(path)
+
+    def test_a_process_that_is_another_one_by_now_gets_no_lock(
+        self, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with a_run() as pid:
+            assert self.run(self.order(pid, path) | {"started": 1}, monkeypatch) == []
+
+    @pytest.mark.parametrize(
+        ("last", "events"),
+        [
+            ('{"event": "refused"}', ["refused"]),
+            ('{"event": "held"}\n{"event": "lost"}', ["held", "lost"]),
+            ("", ["unreachable"]),
+        ],
+    )
+    def test_what_the_host_says_last(
+        self, path: str, monkeypatch: pytest.MonkeyPatch, last: str, events: list[str]
+    ) -> None:
+        with a_run() as pid:
+            command = ["/bin/sh", "-c", f"echo BECOME-SUCCESS; printf '%s\\n' '{last}'"]
+            out = self.run(self.order(pid, path) | {"command": command}, monkeypatch)
+            assert [event["event"] for event in out] == events
+
+    def test_it_ends_with_the_run_though_the_connection_hangs(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        with subprocess.Popen(["sleep", "1"]) as main:
+            command = ["/bin/sh", "-c", "trap '' TERM; exec sleep 30"]
+            started = time.monotonic()
+            out = self.run(self.order(main.pid, path) | {"command": command}, monkeypatch)
+            assert time.monotonic() - started < 15
+            assert [event["event"] for event in out] == ["unreachable"]
+
+    def test_a_broken_connection_is_made_again(
+        self, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lock_holder, "RECONNECT", 0.1)
+        flag = tmp_path / "flag"
+        again = f"""if test -e {flag}; then sleep 1; echo '{{"event": "lost"}}'; fi; : > {flag}"""
+        script = f"""echo '{{"event": "held"}}'; {again}"""
+        with a_run() as pid:
+            out = self.run(self.order(pid, path) | {"command": ["/bin/sh", "-c", script]}, monkeypatch)
+            assert [event["event"] for event in out] == ["held", "lost"]
+
+    def order(self, pid: int, path: str) -> dict[str, Any]:
+        code = Path(lock_remote.__file__).read_text(encoding="utf-8")
+        remote = {"code": code, "path": path, "me": ME, "expires": 20}
+        started = lock_holder.start_time(pid)
+        return {
+            "command": LOCAL,
+            "remote": remote,
+            "environment": "test",
+            "pid": pid,
+            "started": started,
+            "renew": 0.2,
+        }
+
+    def run(self, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+        out = io.StringIO()
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(order).encode() + b"\n")))
+        monkeypatch.setattr(sys, "stdout", out)
+        lock_holder.main()
+        return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (
+            {"event": "waiting", "holder": ME, "seconds": 20.0},
+            "test is locked by root@here (process 1, site.yml, since 2026-01-01T00:00:00Z); "
+            "if that run is dead, the lock expires in 20 s",
+        ),
+        (
+            {"event": "refused", "holder": {"id": "x"}},
+            "test is locked by unknown@unknown (process unknown, unknown, since unknown), "
+            "and that run is alive; wait until it ends",
+        ),
+        (
+            {"event": "held", "took_over": ME},
+            "took over the lock on test from root@here (process 1, site.yml, since 2026-01-01T00:00:00Z), "
+            "whose run ended without giving it back",
+        ),
+        ({"event": "held", "took_over": None}, "the lock on test is held"),
+        ({"event": "unreachable", "message": "Permission denied", "code": 255}, "Permission denied"),
+        ({"event": "unreachable", "message": "", "code": 255}, "no connection to the lock's host (exit code 255)"),
+    ],
+)
+def test_every_event_has_words(event: dict[str, Any], line: str) -> None:
+    assert lock.words(event, "test") == line
