@@ -155,7 +155,11 @@ def test_a_missing_ca_file_is_named() -> None:
 
 
 def test_a_resolver_that_hangs_does_not_hold_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **more: time.sleep(3))
+    def slow(*_arguments: object, **_more: object) -> list[object]:
+        time.sleep(3)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", slow)
     started = time.monotonic()
     with pytest.raises(web.WebError, match="not resolved in time"):
         get("http://slow.example/", 0.3)

@@ -1,0 +1,586 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The switch between two slots: disk first, then every worker; killed anywhere, the next call mends."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import bluegreen, durable, haproxy
+from ansible.module_utils.greenroom.bluegreen import Places, State, SwitchError
+from fake_haproxy import FakeHaproxy, FakeWorker
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+class Edge:
+    """An edge host in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state_file = folder / "lib" / "state.json"
+        self.map_file = folder / "maps" / "live.map"
+        self.map_file.parent.mkdir()
+        self.proxy = FakeHaproxy(folder, str(self.map_file))
+        sockets = (self.proxy.runtime_socket, self.proxy.master_socket)
+        self.places = Places("staging", str(self.state_file), str(self.map_file), *sockets, 0.5)
+
+    def switch(self, live: str | None, epoch: int | None = None, recover: bool = False) -> list[str]:
+        with bluegreen.locked(self.places):
+            seen = bluegreen.look(self.places)
+            wanted = bluegreen.decide(seen, "staging", live, epoch, recover)
+            return list(bluegreen.apply(self.places, seen, wanted))
+
+    def status(self) -> dict[str, Any]:
+        return dict(bluegreen.report(self.places, bluegreen.look(self.places)))
+
+    def map_says(self) -> str:
+        return self.map_file.read_text()
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Edge:
+    return Edge(tmp_path)
+
+
+@pytest.fixture
+def running(edge: Edge) -> Iterator[FakeHaproxy]:
+    with edge.proxy.running() as proxy:
+        yield proxy
+
+
+# --- the state ---
+
+
+def test_the_value_of_a_map() -> None:
+    assert State("staging", 3, "green").value == "3:green:-:0"
+    assert State("staging", 3, "green", "blue", 5).value == "3:green:blue:5"
+
+
+@given(st.integers(1, 10**9), st.sampled_from(bluegreen.SLOTS), st.integers(0, 100), st.booleans())
+def test_a_state_survives_map_and_file(epoch: int, live: str, weight: int, canary: bool) -> None:
+    state = State("a.b-c", epoch, live, bluegreen.other(live) if canary else "", weight if canary else 0, "2026")
+    assert State.from_json(state.as_json()) == state
+    assert State.from_value("a.b-c", state.value) == replace(state, changed_at="")
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"site": ""},
+        {"site": "two words"},
+        {"site": "a\nb"},
+        {"epoch": 0},
+        {"epoch": "1"},
+        {"epoch": True},
+        {"live": "red"},
+        {"live": ""},
+        {"candidate": "blue"},
+        {"candidate": "red"},
+        {"weight": 5},
+        {"candidate": "green", "weight": 101},
+        {"candidate": "green", "weight": -1},
+        {"candidate": "green", "weight": 0.5},
+    ],
+)
+def test_what_would_answer_everyone_with_an_error_is_refused(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"is |without"):
+        State(**{"site": "staging", "epoch": 1, "live": "blue", **keys})
+
+
+@pytest.mark.parametrize(
+    "value", ["", "blue", "1:blue:-", "x:blue:-:0", "1:blue:-:x", "1:red:-:0", "1:blue:blue:5", "0:blue:-:0"]
+)
+def test_a_foreign_value_is_not_taken_for_one(value: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        State.from_value("staging", value)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"site": "staging"}', '{"site": "a", "epoch": 1, "live": "red"}', "null", "{"]
+)
+def test_a_damaged_file_is_not_taken_for_one(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        State.from_json(text)
+
+
+def test_keys_of_a_later_version_are_left_alone() -> None:
+    assert State.from_json('{"site": "a", "epoch": 1, "live": "blue", "operation": {}}') == State("a", 1, "blue")
+
+
+@pytest.mark.parametrize(
+    "keys", [{"site": "a b"}, {"map_file": "live.map"}, {"map_file": "/etc/a;b"}, {"map_file": "/a b"}]
+)
+def test_places_that_would_be_another_command_are_refused(keys: dict[str, str]) -> None:
+    names = {"site": "staging", "state_file": "/s", "map_file": "/m", "runtime_socket": "/r", "master_socket": "/m"}
+    with pytest.raises(SwitchError, match=r"no name|absolute path"):
+        Places(**{**names, **keys})
+
+
+# --- a first install and plain switches ---
+
+
+def test_a_new_edge_has_nothing_live(edge: Edge) -> None:
+    assert edge.status() == {
+        "site": "staging",
+        "live": None,
+        "idle": None,
+        "epoch": 0,
+        "candidate": None,
+        "weight": 0,
+        "changed_at": None,
+        "state_lost": False,
+        "map_present": False,
+        "disk": {"state": None, "damage": "", "map": None},
+        "workers": [],
+        "running": False,
+        "in_force": False,
+    }
+
+
+def test_an_empty_map_is_a_new_edge(edge: Edge) -> None:
+    edge.map_file.write_text("")
+    status = edge.status()
+    assert (status["state_lost"], status["map_present"], status["live"]) == (False, True, None)
+
+
+def test_without_haproxy_the_change_is_on_disk(edge: Edge) -> None:
+    assert edge.switch("blue") == ["state", "map"]
+    assert edge.map_says() == "staging 1:blue:-:0\n"
+    status = edge.status()
+    assert (status["live"], status["idle"], status["epoch"]) == ("blue", "green", 1)
+    assert (status["running"], status["in_force"]) == (False, False)
+    assert json.loads(edge.state_file.read_text())["changed_at"] == status["changed_at"]
+    assert edge.state_file.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_switch_reaches_the_worker_and_is_true_afterwards(edge: Edge, running: FakeHaproxy) -> None:
+    assert edge.switch("blue") == ["state", "map", "worker 100"]
+    assert edge.switch("blue") == []
+    assert edge.switch("green", epoch=1) == ["state", "map", "worker 100"]
+    assert edge.switch("green") == []
+    status = edge.status()
+    assert (status["live"], status["epoch"], status["in_force"]) == ("green", 2, True)
+    assert status["workers"] == [{"name": "100", "old": False, "value": "2:green:-:0", "problem": "", "agrees": True}]
+    assert running.values("staging") == {"100": "2:green:-:0"}
+
+
+def test_the_disk_is_written_before_haproxy_is_told(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    write, put = durable.write, haproxy.put
+
+    def noted_write(path: str, content: bytes) -> None:
+        order.append(Path(path).name)
+        write(path, content)
+
+    def noted_put(worker: haproxy.Worker, *more: Any) -> None:
+        order.append(worker.name)
+        put(worker, *more)
+
+    monkeypatch.setattr(durable, "write", noted_write)
+    monkeypatch.setattr(haproxy, "put", noted_put)
+    edge.switch("blue")
+    assert order == ["state.json", "live.map", "100"]
+
+
+def test_without_a_master_the_newest_worker_is_told_by_the_runtime_socket(edge: Edge) -> None:
+    with edge.proxy.running(master=False) as proxy:
+        assert edge.switch("blue") == ["state", "map", "worker newest"]
+        assert proxy.values("staging") == {"100": "1:blue:-:0"}
+        assert edge.status()["in_force"]
+
+
+def test_older_workers_are_told_too(edge: Edge, running: FakeHaproxy) -> None:
+    edge.switch("blue")
+    running.reload("101")
+    running.reload("102")
+    assert edge.switch("green") == ["state", "map", "worker 102", "worker 101", "worker 100"]
+    assert set(running.values("staging").values()) == {"2:green:-:0"}
+    assert [worker["old"] for worker in edge.status()["workers"]] == [False, True, True]
+
+
+def test_other_sites_keep_their_lines(edge: Edge) -> None:
+    edge.map_file.write_text("# made by hand\nproduction 7:blue:-:0\nstaging\nstaging 1:red:-:0\n")
+    edge.switch("blue", recover=True)
+    assert edge.map_says() == "# made by hand\nproduction 7:blue:-:0\nstaging 2:blue:-:0\n"
+
+
+def test_a_state_file_of_another_site_is_refused(edge: Edge) -> None:
+    durable.write(str(edge.state_file), State("production", 1, "blue").as_json().encode())
+    with pytest.raises(SwitchError, match="belongs to site 'production'"):
+        edge.switch("green")
+
+
+# --- epochs ---
+
+
+def test_another_epoch_than_expected_is_refused(edge: Edge, running: FakeHaproxy) -> None:
+    edge.switch("blue")
+    edge.switch("green")
+    edge.switch("blue")
+    for epoch in (0, 1, 2, 4):
+        with pytest.raises(SwitchError, match=f"refused: epoch {epoch} was expected, and it is 3: blue is live since"):
+            edge.switch("green", epoch=epoch)
+    assert running.values("staging") == {"100": "3:blue:-:0"}
+
+
+def test_a_repeated_call_is_not_refused_for_what_it_did_itself(edge: Edge) -> None:
+    edge.switch("blue")
+    edge.switch("green", epoch=1)
+    assert edge.switch("green", epoch=1) == []
+    with pytest.raises(SwitchError, match="refused"):
+        edge.switch("blue", epoch=1)
+
+
+def test_a_new_edge_has_epoch_0(edge: Edge) -> None:
+    with pytest.raises(SwitchError, match="there is no state at all"):
+        edge.switch("blue", epoch=1)
+    assert edge.switch("blue", epoch=0) == ["state", "map"]
+
+
+def test_a_canary_ends_with_an_immediate_switch(edge: Edge) -> None:
+    durable.write(str(edge.state_file), State("staging", 4, "blue", "green", 5).as_json().encode())
+    status = edge.status()
+    assert (status["candidate"], status["weight"]) == ("green", 5)
+    edge.switch("blue", epoch=4)
+    assert edge.map_says() == "staging 5:blue:-:0\n"
+
+
+def test_no_slot_but_the_two(edge: Edge) -> None:
+    with pytest.raises(SwitchError, match="'red' is not a slot: blue or green"):
+        edge.switch("red")
+
+
+def test_without_a_slot_disk_is_put_in_force(edge: Edge, running: FakeHaproxy) -> None:
+    with pytest.raises(SwitchError, match="say which slot is live"):
+        edge.switch(None)
+    edge.switch("blue")
+    running.workers["100"].entries = {"staging": "9:green:-:0"}
+    edge.map_file.write_text("staging 8:green:-:0\n")
+    assert edge.switch(None) == ["map", "worker 100"]
+    assert edge.switch(None) == []
+    assert running.values("staging") == {"100": "1:blue:-:0"}
+
+
+# --- killed on the way ---
+
+STEPS = ["state.json: temporary", "state.json", "live.map: temporary", "live.map", "worker"]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing but the kernel cleans up."""
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("then", ["green", "blue", None])
+def test_killed_at_any_step_the_next_call_mends(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch, step: str, then: str | None
+) -> None:
+    edge.switch("blue")
+    replace_file = os.replace
+
+    def killed_before(source: str, target: str) -> None:
+        if f"{Path(target).name}: temporary" == step:
+            raise Killed
+        replace_file(source, target)
+        if Path(target).name == step:
+            raise Killed
+
+    def killed_put(*_arguments: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", killed_before)
+        if step == "worker":
+            patch.setattr(haproxy, "put", killed_put)
+        with pytest.raises(Killed):
+            edge.switch("green", epoch=1)
+
+    status = edge.status()
+    moved = STEPS.index(step) > 0
+    assert status["live"] == ("green" if moved else "blue")
+    assert running.values("staging") == {"100": "1:blue:-:0"}
+    assert status["in_force"] != moved
+
+    edge.switch(then)
+    status = edge.status()
+    assert status["live"] == (then or ("green" if moved else "blue"))
+    assert status["in_force"]
+    assert edge.map_says() == f"staging {running.values('staging')['100']}\n"
+    assert edge.switch(then) == []
+    assert os.listdir(edge.map_file.parent) == ["live.map"]
+
+
+def test_a_reload_between_disk_and_socket_is_mended_by_the_same_call(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge.switch("blue")
+    put = haproxy.put
+    reloaded: list[bool] = []
+
+    def put_and_reload(*arguments: Any) -> None:
+        put(*arguments)
+        if not reloaded:
+            reloaded.append(True)
+            # A worker that read the map before it was written appears only now.
+            running.reload("101")
+            running.workers["101"].entries = {"staging": "1:blue:-:0"}
+
+    monkeypatch.setattr(haproxy, "put", put_and_reload)
+    assert edge.switch("green") == ["state", "map", "worker 100", "worker 101"]
+    assert set(running.values("staging").values()) == {"2:green:-:0"}
+
+
+def test_workers_that_never_settle_are_an_error(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(haproxy, "put", lambda *arguments: None)
+    with pytest.raises(SwitchError, match="faster than they can be told"):
+        edge.switch("blue")
+
+
+def test_a_reload_after_a_switch_brings_nothing_stale(edge: Edge, running: FakeHaproxy) -> None:
+    edge.switch("blue")
+    edge.switch("green")
+    running.reload("101", keep_old=False)
+    assert edge.status()["in_force"]
+    assert edge.switch("green") == []
+
+
+# --- state lost ---
+
+
+@pytest.mark.parametrize("damage", ["", "{"])
+@pytest.mark.parametrize("where", ["map", "worker", "both"])
+def test_a_lost_state_is_said_and_not_guessed(edge: Edge, running: FakeHaproxy, where: str, damage: str) -> None:
+    edge.switch("blue")
+    edge.switch("green")
+    edge.state_file.unlink()
+    if damage:
+        edge.state_file.write_text(damage)
+    if where == "map":
+        running.workers["100"].entries = {}
+    if where == "worker":
+        edge.map_file.unlink()
+    status = edge.status()
+    assert (status["state_lost"], status["live"], status["epoch"]) == (True, "green", 2)
+    assert status["disk"]["state"] is None
+    assert bool(status["disk"]["damage"]) == bool(damage)
+    assert not status["in_force"]
+    with pytest.raises(SwitchError, match=r"refused: the state of 'staging' was lost .*2:green:-:0.* recover: true"):
+        edge.switch("green")
+    with pytest.raises(SwitchError, match="say which slot is live"):
+        edge.switch(None, recover=True)
+    edge.switch("blue", recover=True)
+    status = edge.status()
+    assert (status["state_lost"], status["live"], status["epoch"], status["in_force"]) == (False, "blue", 3, True)
+
+
+def test_a_damaged_state_without_any_trace_is_lost_too(edge: Edge) -> None:
+    edge.state_file.parent.mkdir()
+    edge.state_file.write_text("garbage")
+    status = edge.status()
+    assert (status["state_lost"], status["live"]) == (True, None)
+    with pytest.raises(SwitchError, match=r"is damaged.*nothing else"):
+        edge.switch("blue")
+    edge.switch("blue", epoch=0, recover=True)
+    assert edge.status()["epoch"] == 1
+
+
+def test_what_workers_serve_counts_more_than_the_map_file(edge: Edge, running: FakeHaproxy) -> None:
+    edge.map_file.write_text("staging 5:green:-:0\n")
+    running.workers["100"].entries = {"staging": "4:blue:-:0"}
+    assert edge.status()["live"] == "blue"
+    edge.switch("blue", recover=True)
+    assert edge.status()["epoch"] == 6
+
+
+def test_a_trace_that_nobody_understands_is_still_a_trace(edge: Edge) -> None:
+    edge.map_file.write_text("staging hand-made\n")
+    status = edge.status()
+    assert (status["state_lost"], status["live"]) == (True, None)
+    edge.switch("blue", recover=True)
+    assert edge.map_says() == "staging 1:blue:-:0\n"
+
+
+# --- workers with problems ---
+
+
+def test_a_worker_without_the_map_is_left_alone(edge: Edge, running: FakeHaproxy) -> None:
+    running.workers["100"].entries = None
+    assert edge.switch("blue") == ["state", "map"]
+    status = edge.status()
+    assert status["running"]
+    assert not status["in_force"]
+    assert "Unknown map identifier" in status["workers"][0]["problem"]
+
+
+def test_a_worker_that_ends_meanwhile_is_none(edge: Edge, running: FakeHaproxy) -> None:
+    running.workers["99"] = FakeWorker(old=True, gone=True)
+    assert edge.switch("blue") == ["state", "map", "worker 100"]
+    assert [worker["name"] for worker in edge.status()["workers"]] == ["100"]
+
+
+@pytest.mark.parametrize(
+    ("worker", "reason"),
+    [(FakeWorker(hangs=True), "did not answer within 0.5 s"), (FakeWorker(refuses=True), "Permission denied")],
+)
+def test_a_worker_that_does_not_obey_is_an_error_that_says_what_is_true(
+    edge: Edge, running: FakeHaproxy, worker: FakeWorker, reason: str
+) -> None:
+    running.workers["99"] = replace(worker, old=True)
+    with pytest.raises(SwitchError, match=f"disk says blue is live, HAProxy may not: .*{reason}.*; repeat the call"):
+        edge.switch("blue")
+    assert running.values("staging")["100"] == "1:blue:-:0"
+    assert not edge.status()["in_force"]
+    running.workers["99"].refuses = running.workers["99"].hangs = False
+    assert edge.switch("blue") == ["worker 99"]
+
+
+def test_a_worker_that_refuses_silently_is_an_error(running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker = haproxy.Worker("100", running.master_socket, "@!100 ")
+    monkeypatch.setattr(haproxy, "read", lambda *arguments: None)
+    with pytest.raises(haproxy.SocketError, match="worker 100 did not take 1:blue:-:0: it gave no reason"):
+        haproxy.put(worker, running.map_file, "staging", "1:blue:-:0", 1)
+
+
+def test_a_master_that_hangs_is_not_taken_for_a_haproxy_that_is_not_running(edge: Edge, running: FakeHaproxy) -> None:
+    running.master_hangs = True
+    status = edge.status()
+    assert status["running"]
+    assert status["workers"][0]["name"] == "master"
+    assert "did not answer" in status["workers"][0]["problem"]
+    with pytest.raises(SwitchError, match="did not answer"):
+        edge.switch("blue")
+
+
+def test_a_path_that_is_no_socket_is_an_error(edge: Edge) -> None:
+    with pytest.raises(haproxy.SocketError, match=r"Is a directory|Connection refused|rotocol|nobody listens"):
+        haproxy.ask(str(edge.map_file.parent), "show proc", 1)
+    with pytest.raises(haproxy.SocketError, match=r".+"):
+        haproxy.ask("/" + "x" * 200, "show proc", 1)
+
+
+def test_another_answer_of_a_worker_is_an_error(running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(haproxy, "ask", lambda *arguments: "Permission denied")
+    with pytest.raises(haproxy.SocketError, match="worker 1: Permission denied"):
+        haproxy.read(haproxy.Worker("1", "/s"), "/m", "staging", 1)
+
+
+# --- disk and lock ---
+
+
+@pytest.mark.parametrize("name", ["state_file", "map_file"])
+def test_a_disk_that_refuses_changes_nothing_in_haproxy(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    edge.switch("blue")
+    write = durable.write
+
+    def full(path: str, *more: Any) -> None:
+        if path == str(getattr(edge, name)):
+            raise OSError(28, "No space left on device", path)
+        write(path, *more)
+
+    monkeypatch.setattr(durable, "write", full)
+    with pytest.raises(SwitchError, match="No space left on device; nothing was told to HAProxy"):
+        edge.switch("green")
+    assert running.values("staging") == {"100": "1:blue:-:0"}
+
+
+@pytest.mark.parametrize("name", ["state_file", "map_file"])
+def test_a_file_that_cannot_be_read_is_an_error(edge: Edge, name: str) -> None:
+    path: Path = getattr(edge, name)
+    path.mkdir(parents=True)
+    with pytest.raises(SwitchError, match="Is a directory"):
+        edge.status()
+
+
+def test_two_switches_at_once_follow_each_other(edge: Edge, running: FakeHaproxy) -> None:
+    failures: list[Exception] = []
+
+    def work(slot: str) -> None:
+        try:
+            for _ in range(5):
+                edge.switch(slot)
+        except SwitchError as error:
+            failures.append(error)
+
+    edge.places = replace(edge.places, seconds=10)
+    threads = [threading.Thread(target=work, args=(slot,)) for slot in (*bluegreen.SLOTS, *bluegreen.SLOTS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    status = edge.status()
+    assert status["in_force"]
+    assert 1 <= status["epoch"] <= 20
+
+
+def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
+    started = time.monotonic()
+    with bluegreen.locked(edge.places), pytest.raises(SwitchError, match="another switch is at work on this host"):
+        edge.switch("blue")
+    assert 0.4 < time.monotonic() - started < 2
+    edge.switch("blue")
+
+
+def test_a_lock_that_cannot_be_made_is_an_error(edge: Edge) -> None:
+    places = replace(edge.places, state_file="/dev/null/state.json")
+    with pytest.raises(SwitchError, match=r"state.json.lock: File exists"), bluegreen.locked(places):
+        pass
+
+
+# --- durable files ---
+
+
+def test_a_file_is_replaced_as_a_whole_with_its_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b"
+    before = os.umask(0o077)
+    try:
+        durable.write(str(path), b"one")
+        assert path.stat().st_mode & 0o777 == 0o644
+        durable.write(str(path), b"two", 0o600)
+    finally:
+        os.umask(before)
+    assert (path.read_bytes(), path.stat().st_mode & 0o777) == (b"two", 0o600)
+    assert os.listdir(path.parent) == ["b"]
+    assert durable.remove(str(path))
+    assert not durable.remove(str(path))
+
+
+def test_content_and_folder_are_synced_before_and_after_the_rename(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    sync, rename = os.fsync, os.replace
+
+    def noted_sync(handle: int) -> None:
+        order.append("sync")
+        sync(handle)
+
+    def noted_rename(source: str, target: str) -> None:
+        order.append("rename")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_rename)
+    durable.write(str(tmp_path / "file"), b"")
+    assert order == ["sync", "rename", "sync"]
+
+
+def test_a_link_in_the_place_of_the_temporary_file_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / ".file.new").symlink_to(tmp_path / "victim")
+    with pytest.raises(OSError, match="symbolic links"):
+        durable.write(str(tmp_path / "file"), b"content")
+    assert not (tmp_path / "victim").exists()

@@ -1,0 +1,130 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The module bluegreen_switch: arguments, check mode, diff, truth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import bluegreen, durable
+from fake_haproxy import FakeHaproxy, FakeWorker
+from modules import run_module
+
+
+class Edge:
+    """An edge host in a folder, and the module called on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state_file, self.map_file = folder / "state.json", folder / "live.map"
+        self.proxy = FakeHaproxy(folder, str(self.map_file))
+
+    def call(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        places = {
+            "state_file": str(self.state_file),
+            "map_file": str(self.map_file),
+            "socket": self.proxy.runtime_socket,
+            "master_socket": self.proxy.master_socket,
+        }
+        return run_module("bluegreen_switch", check=check, diff=True, **{"site": "staging", **places, **arguments})
+
+    def disk(self) -> list[str]:
+        return [path.read_text() if path.exists() else "" for path in (self.state_file, self.map_file)]
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Edge:
+    return Edge(tmp_path)
+
+
+def test_a_switch_changes_and_its_repetition_does_not(edge: Edge) -> None:
+    with edge.proxy.running():
+        first = edge.call(live="blue")
+        again = edge.call(live="blue")
+    assert (first["changed"], first["mended"]) == (True, ["state", "map", "worker 100"])
+    assert (again["changed"], again["mended"]) == (False, [])
+    assert first["diff"] == {
+        "before": "state: none\nmap: none\nworker 100: none\n",
+        "after": "state: 1:blue:-:0\nmap: 1:blue:-:0\nworker 100: 1:blue:-:0\n",
+    }
+    assert again["diff"]["before"] == again["diff"]["after"] == first["diff"]["after"]
+    for result in (first, again):
+        assert (result["live"], result["idle"], result["epoch"], result["in_force"]) == ("blue", "green", 1, True)
+
+
+def test_status_changes_nothing_and_makes_nothing(edge: Edge) -> None:
+    result = edge.call(state="status")
+    assert (result["changed"], result["live"], result["running"]) == (False, None, False)
+    assert not edge.state_file.parent.joinpath("state.json.lock").exists()
+    assert edge.disk() == ["", ""]
+
+
+def test_check_mode_writes_nothing_and_predicts_what_a_run_does(edge: Edge) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        proxy.workers["99"] = FakeWorker(None, old=True)
+        proxy.workers["98"] = FakeWorker({"staging": "1:blue:-:0"}, old=True)
+        before = edge.disk()
+        commands = len(proxy.commands)
+        predicted = edge.call(check=True, live="green", expected_epoch=1)
+        assert edge.disk() == before
+        assert all(" map " not in command or "show map" in command for command in proxy.commands[commands:])
+        done = edge.call(live="green", expected_epoch=1)
+    for key in ("changed", "mended", "live", "idle", "epoch", "diff"):
+        assert predicted[key] == done[key]
+    assert predicted["mended"] == ["state", "map", "worker 100", "worker 98"]
+
+
+def test_check_mode_says_when_there_is_nothing_to_do(edge: Edge) -> None:
+    with edge.proxy.running():
+        edge.call(live="blue")
+        result = edge.call(check=True, live="blue")
+    assert (result["changed"], result["in_force"]) == (False, True)
+
+
+def test_check_mode_predicts_what_will_be_mended(edge: Edge) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        proxy.workers["100"].entries = {"staging": "9:green:-:0"}
+        result = edge.call(check=True, live="blue")
+        assert (result["changed"], result["mended"], result["in_force"]) == (True, ["worker 100"], False)
+        assert edge.call(live="blue")["mended"] == ["worker 100"]
+
+
+def test_a_refusal_is_one_clear_line(edge: Edge) -> None:
+    edge.call(live="blue")
+    edge.call(live="green")
+    result = edge.call(live="blue", expected_epoch=1)
+    assert result["failed"]
+    assert result["msg"].startswith("refused: epoch 1 was expected, and it is 2: green is live since 20")
+    edge.state_file.unlink()
+    result = edge.call(check=True, live="green")
+    assert result["msg"].endswith("say so: live, and recover: true")
+    assert edge.call(live="green", recover=True)["epoch"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"live": "red"}, "red"),
+        ({"site": "a b", "live": "blue"}, "no name for a site"),
+        ({"map_file": "/etc/haproxy/a b.map", "live": "blue"}, "absolute path of plain characters"),
+        ({}, "say which slot is live"),
+        ({"live": "blue", "expected_epoch": "x"}, "expected_epoch"),
+    ],
+)
+def test_wrong_arguments_are_refused_and_nothing_is_written(
+    edge: Edge, arguments: dict[str, Any], message: str
+) -> None:
+    result = edge.call(**arguments)
+    assert result["failed"]
+    assert message in result["msg"]
+    assert edge.disk() == ["", ""]
+
+
+def test_a_canary_that_runs_is_shown(edge: Edge) -> None:
+    state = bluegreen.State("staging", 4, "blue", "green", 5)
+    durable.write(str(edge.state_file), state.as_json().encode())
+    result = edge.call(state="status")
+    assert (result["live"], result["candidate"], result["weight"]) == ("blue", "green", 5)
