@@ -18,7 +18,7 @@ import uuid
 from typing import Any
 
 # Longer than the clock of file systems is coarse, so that "before" and "after" mean something.
-MOMENT = 0.05
+MOMENT = 0.03
 
 
 class Systemd:

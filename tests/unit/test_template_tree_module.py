@@ -1,0 +1,268 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The module `template_tree`, run in this process with patched arguments and a systemctl of the tests' own."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.greenroom import tree, tree_options, units
+from ansible.module_utils.testing import patch_module_args
+
+ROOT = Path(__file__).resolve().parents[2]
+Call = Callable[..., dict[str, Any]]
+
+
+def load() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("template_tree", ROOT / "library" / "template_tree.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+template_tree = load()
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("systemctl", "journalctl"):
+        program = programs / name
+        shutil.copy(Path(__file__).with_name("systemctl_fake.py"), program)
+        program.write_text(program.read_text().replace("/usr/bin/env python3", sys.executable, 1))
+        program.chmod(0o755)
+    web = {"load": "loaded", "active": "inactive", "file_state": "disabled", "type": "notify"}
+    (tmp_path / "systemd.json").write_text(json.dumps({"units": {"web.service": web}, "calls": []}))
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAKE_SYSTEMD", str(tmp_path / "systemd.json"))
+    monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(tmp_path))
+    monkeypatch.setattr(tree, "STATE_DIRECTORY", str(tmp_path / "state"))
+    return tmp_path
+
+
+@pytest.fixture
+def call(host: Path, capsys: pytest.CaptureFixture[str]) -> Call:
+    def function(*files: tree.File, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+        arguments = {
+            "name": "test",
+            "_files": tree.pack(file for file in files if not file.secret),
+            "_secret_files": tree.pack(file for file in files if file.secret),
+            "_ansible_check_mode": check,
+            "_ansible_diff": diff,
+            "_ansible_inject_invocation": True,
+            "_ansible_remote_tmp": str(host / "tmp"),
+            **options,
+        }
+        with patch_module_args(arguments), pytest.raises(SystemExit):
+            template_tree.main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return function
+
+
+def systemctl(host: Path) -> list[str]:
+    calls = json.loads((host / "systemd.json").read_text())["calls"]
+    return [" ".join(call[1:]) for call in calls if call[1] != "show"]
+
+
+def file(host: Path, name: str = "etc/a", text: str = "text\n", **more: Any) -> tree.File:
+    return tree.File(str(host / name), text.encode(), tree.Attributes(0o600), **more)
+
+
+WEB = [{"name": "web"}]
+
+
+def test_files_and_units_in_one_call(call: Call, host: Path) -> None:
+    result = call(file(host), units=WEB, metadata={"release": "one"}, directories=[{"path": str(host / "d")}])
+    assert result["changed"]
+    assert result["changed_files"] == [str(host / "etc/a")]
+    assert result["changed_directories"] == [str(host / "d"), str(host / "etc")]
+    assert result["units"] == {"web.service": "started"}
+    assert result["outdated"]
+    manifest = json.loads((host / "state/trees/test.json").read_text())
+    assert manifest["hash"] == result["hash"]
+    assert manifest["metadata"] == {"release": "one"}
+    assert (host / "state/units/web.service.json").exists()
+    again = call(file(host), units=WEB, metadata={"release": "two"}, directories=[{"path": str(host / "d")}])
+    assert not again["changed"]
+    assert not again["outdated"]
+
+
+def test_check_mode_calls_nothing_that_writes(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*arguments: object, **more: object) -> None:
+        pytest.fail("check mode wrote")
+
+    for owner, name in (
+        (tree.Tree, "apply"),
+        (tree.Tree, "finish"),
+        (tree.Tree, "validate"),
+        (tree, "write_json"),
+        (units.Systemd, "act"),
+        (units.Systemd, "enable"),
+        (units.Systemd, "daemon_reload"),
+        (units.Systemd, "reset_failed"),
+    ):
+        monkeypatch.setattr(owner, name, forbidden)
+    for name in ("mkdir", "rename", "replace", "unlink", "chmod", "chown", "rmdir", "makedirs"):
+        monkeypatch.setattr(os, name, forbidden)
+    wanted = [{"name": "web", "enabled": "true"}]
+    more = {"units": wanted, "directories": [{"path": str(host / "d")}], "check": True, "diff": True}
+    result = call(file(host, validate="false %s"), **more)
+    assert result["changed"]
+    assert result["units"] == {"web.service": "started"}
+    assert [entry["after_header"] for entry in result["diff"]] == [str(host / "d") + "/", str(host / "etc/a")]
+    assert systemctl(host) == []
+    assert call(state="absent", check=True)["changed"] is False
+    assert call(file(host), apply="drift", check=True)["outdated"]
+
+
+def test_drift_reports_and_leaves_units_alone(call: Call, host: Path) -> None:
+    call(file(host), units=WEB)
+    (host / "etc/a").write_text("edited")
+    result = call(file(host), units=WEB, apply="drift", diff=True)
+    assert result["drifted_files"] == [str(host / "etc/a")]
+    assert result["changed"]
+    assert not result["outdated"]
+    assert result["loaded_drift"] == result["not_running"] == []
+    assert result["diff"][0]["before"] == "edited"
+    assert systemctl(host) == ["start web.service"]
+
+
+def test_absent_stops_and_removes(call: Call, host: Path) -> None:
+    call(file(host), units=WEB)
+    result = call(state="absent", units=[{"name": "web", "enabled": "true"}])
+    assert result["removed_files"] == [str(host / "etc/a")]
+    assert result["units"] == {"web.service": "stopped"}
+    assert not (host / "etc").exists()
+    assert os.listdir(host / "state/trees") == os.listdir(host / "state/units") == []
+    assert not call(state="absent", units=WEB)["changed"]
+
+
+def test_a_refused_file_stops_everything(call: Call, host: Path) -> None:
+    result = call(file(host, validate="false %s"), file(host, "etc/b"), units=WEB)
+    assert result["failed"]
+    assert not result["changed"]
+    assert "etc/a was refused by `false %s`" in result["msg"]
+    assert not (host / "etc").exists()
+    assert systemctl(host) == []
+
+
+def test_a_failing_unit_is_named_and_leaves_the_old_manifest(call: Call, host: Path) -> None:
+    call(file(host), units=WEB)
+    state = json.loads((host / "systemd.json").read_text())
+    state["units"]["web.service"]["fails"] = ["start"]
+    (host / "systemd.json").write_text(json.dumps(state))
+    before = json.loads((host / "state/trees/test.json").read_text())["hash"]
+    result = call(file(host, text="new\n"), units=WEB)
+    assert result["failed"]
+    assert result["changed"]
+    assert result["unit"] == "web.service"
+    assert result["units"] == {}
+    assert "failed to restart" in result["msg"]
+    assert "wrote this" in result["msg"]
+    manifest = json.loads((host / "state/trees/test.json").read_text())
+    assert manifest["hash"] == before
+    assert manifest["pending"]
+
+
+def test_no_secret_shows(call: Call, host: Path) -> None:
+    secret = "hunter2-and-a-long-one"
+    state = json.loads((host / "systemd.json").read_text())
+    state["units"]["web.service"].update(fails=["start"], invocation=secret)
+    (host / "systemd.json").write_text(json.dumps(state))
+    wanted = file(host, text=f"PASSWORD={secret}\n", secret=True)
+    shown = [call(wanted, check=True, diff=True), call(wanted, diff=True, units=WEB)]
+    for result in shown:
+        text = json.dumps(result)
+        assert secret not in text
+        assert tree.pack([wanted]) not in text
+        assert result["invocation"]["module_args"]["_secret_files"] == "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+    assert shown[1]["failed"]
+
+
+def test_what_looks_like_a_secret_is_masked_in_messages(host: Path) -> None:
+    module = type("Module", (), {"params": {}})()
+    wanted = file(host, text="A=abc123def456\nB=database.example.org\nC=abcdefghijklmnopqrstu\n", secret=True)
+    module.params["_secret_files"] = tree.pack([wanted])
+    mask = template_tree.secret_words(module)
+    said = mask.clean("abc123def456 at database.example.org, abcdefghijklmnopqrstu")
+    assert said == "*** at database.example.org, ***"
+
+
+def test_parameters_that_carry_contents_are_not_logged() -> None:
+    assert all(option["no_log"] for option in tree_options.TRANSPORT.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"name": "a/b"}, "may only have letters"),
+        ({"directories": [{"path": "relative"}]}, "must be an absolute path"),
+        ({"directories": [{"path": "/d", "mode": 493}]}, "quoted octal"),
+        ({"units": [{"name": "a b"}]}, "not the name of a unit"),
+    ],
+)
+def test_bad_parameters(call: Call, options: dict[str, Any], message: str) -> None:
+    result = call(**options)
+    assert result["failed"]
+    assert message in result["msg"]
+
+
+def test_a_host_without_systemd(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(host / "nothing"))
+    monkeypatch.setattr(units, "UNIT_DIRECTORIES", (f"{host}/system/",))
+    assert call(file(host, "system/a.service"))["changed"]
+    assert "systemd does not run" in call(file(host), units=WEB)["msg"]
+
+
+def test_unit_files_without_units_reload_systemd(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "UNIT_DIRECTORIES", (f"{host}/system/",))
+    call(file(host, "system/a.service"))
+    assert systemctl(host) == ["daemon-reload"]
+
+
+def test_errors_of_the_system_are_one_line(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (host / "etc").write_text("")
+    assert f"{host}/etc is not a directory" in call(file(host))["msg"]
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device", "/somewhere")
+
+    monkeypatch.setattr(tree.Tree, "plan", full)
+    assert call(file(host))["msg"] == "/somewhere: No space left on device"
+
+
+def test_security_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_contexts: list[tuple[object, ...]] = []
+
+    class Module(AnsibleModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            pass
+
+        def selinux_enabled(self) -> bool:
+            return True
+
+        def selinux_default_context(self, path: str, mode: int = 0) -> list[str]:
+            return ["context of", path]
+
+        def set_context_if_different(self, *arguments: object) -> bool:
+            set_contexts.append(arguments)
+            return True
+
+    label = template_tree.labeller(Module())
+    label("/etc/.a.greenroom", "/etc/a")
+    assert set_contexts == [("/etc/.a.greenroom", ["context of", "/etc/a"], False)]
