@@ -55,7 +55,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             match event["event"]:
                 case "waiting":
                     self._display.display(line)
-                case "refused":
+                case "refused" | "failed":
                     raise AnsibleActionFail(line)
                 case "unreachable":
                     raise AnsibleConnectionFailure(line)

@@ -70,11 +70,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             yield from (f"{folder.name}/{name}/service.yml: {line}" for line in lines)
             if not lines:
                 right[name] = service
-        limits = self._value("edge_limits")
-        # A service that is wrong in itself would only cause mistakes of others.
-        if len(right) == len(catalogue):
-            for name, line in catalogue_check.problems(right, self.task_vars["groups"], limits):
-                yield f"{folder.name}/{name}/service.yml: {line}"
+        classes = self._value("edge_limits")
+        limits = list(classes) if isinstance(classes, Mapping) else None
+        wrong = catalogue.keys() - right.keys()
+        for name, line in catalogue_check.problems(right, self.task_vars["groups"], limits, wrong):
+            yield f"{folder.name}/{name}/service.yml: {line}"
 
     def _release(self) -> Iterator[str]:
         name = self._value("release_name")

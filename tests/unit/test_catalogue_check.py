@@ -110,6 +110,12 @@ def test_a_secret_of_another_service_is_right_when_that_service_has_it() -> None
     assert lines(kratos, service("courier", secrets=secrets)) == []
 
 
+def test_what_hangs_on_a_service_with_mistakes_of_its_own_is_not_told() -> None:
+    secrets = {"C": {"ring": "cookie", "of": "kratos"}}
+    assert lines(service("courier", secrets=secrets, config_of="kratos"), wrong={"kratos"}) == []
+    assert len(lines(service("courier", secrets=secrets, config_of="kratos"))) == 2
+
+
 def test_configuration_that_nothing_mounts(tmp_path: Path) -> None:
     (tmp_path / "shop" / "config").mkdir(parents=True)
     shop = service("shop", folder=str(tmp_path))

@@ -166,6 +166,10 @@ class TestServing:
         real(lock_remote.Lock(path, OTHER, 20))
         assert self.serve(path, b"renew\n", capsys) == ["held", "lost"]
 
+    def test_a_host_that_can_t_keep_it_says_why(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "run").touch()
+        assert self.serve(str(tmp_path / "run" / "lock.json"), b"", capsys) == ["failed"]
+
     def test_who_waits_may_give_up(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
         lock_remote.Lock(path, OTHER, 20).take()
         assert self.serve(path, b"renew\nrelease\n", capsys) == ["waiting"]
@@ -312,6 +316,7 @@ s.recv(100)
         [
             ('{"event": "refused"}', ["refused"]),
             ('{"event": "held"}\n{"event": "lost"}', ["held", "lost"]),
+            ('{"event": "failed", "message": "no"}', ["failed"]),
             ("", ["unreachable"]),
         ],
     )

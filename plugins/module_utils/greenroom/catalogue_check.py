@@ -53,9 +53,11 @@ def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
             yield f'routes[{index}].limit: unknown class "{route["limit"]}"{suggestion(str(route["limit"]), limits)}'
 
 
-def _secrets(service: Service, catalogue: Catalogue) -> Iterator[str]:
+def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
     for variable, secret in service["secrets"].items():
         owner = secret["owner"]
+        if owner in wrong:
+            continue
         if owner not in catalogue:
             yield f'secrets.{variable}.of: unknown service "{owner}"{suggestion(owner, catalogue)}'
         elif secret["kind"] == "login":
@@ -74,8 +76,10 @@ def _secrets(service: Service, catalogue: Catalogue) -> Iterator[str]:
             yield f"secrets.{variable}: stands in `environment`, too"
 
 
-def _config(service: Service, catalogue: Catalogue) -> Iterator[str]:
+def _config(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
     source = service["config_of"]
+    if source in wrong:
+        return
     if source not in catalogue:
         yield f'config_of: unknown service "{source}"{suggestion(source, catalogue)}'
     elif service["config_path"] and not service["has_config"]:
@@ -85,19 +89,24 @@ def _config(service: Service, catalogue: Catalogue) -> Iterator[str]:
 
 
 def service_problems(
-    service: Service, catalogue: Catalogue, groups: Collection[str], limits: Collection[str] | None
+    service: Service,
+    catalogue: Catalogue,
+    groups: Collection[str],
+    limits: Collection[str] | None,
+    wrong: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield what is wrong with one service among the others.
 
-    `groups` are the inventory's groups, `limits` the edge's classes of rate limits (None: not known here).
+    `groups` are the inventory's groups, `limits` the edge's classes of rate limits (None: not known here), `wrong` the
+    services that are not in the catalogue because of their own mistakes.
     """
     if service["group"] not in groups:
         yield f'group: unknown group "{service["group"]}"{suggestion(str(service["group"]), groups)}'
     yield from _ports(service, groups)
     yield from _pages(service)
     yield from _routes(service, limits)
-    yield from _secrets(service, catalogue)
-    yield from _config(service, catalogue)
+    yield from _secrets(service, catalogue, wrong)
+    yield from _config(service, catalogue, wrong)
 
 
 def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
@@ -126,10 +135,15 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
 
 
 def problems(
-    catalogue: Catalogue, groups: Mapping[str, Collection[str]], limits: Collection[str] | None = None
+    catalogue: Catalogue,
+    groups: Mapping[str, Collection[str]],
+    limits: Collection[str] | None = None,
+    wrong: Collection[str] = (),
 ) -> list[Problem]:
     """Return every mistake between services as (service, line)."""
     single = [
-        (name, line) for name, item in catalogue.items() for line in service_problems(item, catalogue, groups, limits)
+        (name, line)
+        for name, service in catalogue.items()
+        for line in service_problems(service, catalogue, groups, limits, wrong)
     ]
     return single + list(dict.fromkeys(collisions(catalogue, groups)))

@@ -71,7 +71,7 @@ def start(
 ) -> Iterator[Event]:
     """Start the holder for run `me` with the connection `command`; yield what it says up to a verdict.
 
-    Events are {event: waiting|held|refused|unreachable, ...}; the last one is the verdict. Seconds throughout.
+    Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is the verdict. Seconds throughout.
     """
     code = Path(lock_remote.__file__).read_text(encoding="utf-8")
     remote = {"code": code, "path": path, "me": me, "expires": expires}

@@ -150,7 +150,7 @@ class Holder:
             return bool(self.state["event"] == "held")
         for event in events:
             self._tell(event)
-            if event["event"] in {"refused", "lost", "released"}:
+            if event["event"] in {"failed", "refused", "lost", "released"}:
                 return False
         return None
 

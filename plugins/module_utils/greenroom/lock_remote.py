@@ -4,8 +4,8 @@
 """The end of a run's lock on the host: takes it, and renews it whenever it is told to.
 
 Runs as a program of its own on a host that may have nothing but Python (standard library only). It is sent over the
-connection by `lock_holder` and speaks JSON lines: `waiting`, `held`, `refused`, `lost` with a holder; it reads the
-words `renew` and `release`.
+connection by `lock_holder`, speaks JSON lines (`waiting`, `held`, `refused`, `lost` with a holder; `failed`) and reads
+the words `renew` and `release`.
 """
 
 from __future__ import annotations
@@ -127,4 +127,7 @@ def main(commands: BinaryIO, order: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps({"event": event, **details}) + "\n")
         sys.stdout.flush()
 
-    serve(Lock(order["path"], order["me"], order["expires"]), commands, say)
+    try:
+        serve(Lock(order["path"], order["me"], order["expires"]), commands, say)
+    except OSError as error:
+        say("failed", message=f"the lock can't be kept on its host: {error}")

@@ -1,0 +1,129 @@
+"""Bad input is refused by Ansible itself before any host is touched: every mistake in one answer, one line each."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+STAGING = ROOT / "inventories" / "staging"
+PLAY = [{"hosts": "all", "gather_facts": False, "tasks": [{"environment_validate": None, "run_once": True}]}]
+
+
+def validate(folder: Path, *arguments: str, services: Path | None = None, inventory: Path = STAGING) -> list[str]:
+    """Return the lines of the refusal; none when the input is right."""
+    play = folder / "play.yml"
+    play.write_text(yaml.safe_dump(PLAY), encoding="utf-8")
+    environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
+    if services:
+        environment["GREENROOM_SERVICES"] = str(services)
+    command = ["ansible-playbook", "-i", str(inventory), *arguments, str(play)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
+    (answer,) = result["plays"][0]["tasks"][0]["hosts"].values()
+    assert (done.returncode != 0) == answer.get("failed", False)
+    return str(answer["msg"]).splitlines() if answer.get("failed") else []
+
+
+def write(path: Path, content: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+
+
+@pytest.fixture
+def inventory(tmp_path: Path) -> Path:
+    """An inventory of one's own: staging's, with room for more variables."""
+    folder = tmp_path / "uat"
+    hosts = {"staging": {"children": {group: {"hosts": {"host1": None}} for group in ("edge", "app", "data", "ops")}}}
+    write(folder / "hosts.yml", hosts)
+    for file in (STAGING / "group_vars" / "staging").iterdir():
+        write(folder / "group_vars" / "staging" / file.name, yaml.safe_load(file.read_text(encoding="utf-8")))
+    return folder
+
+
+def test_the_project_s_own_input_is_right(tmp_path: Path) -> None:
+    assert validate(tmp_path) == []
+
+
+def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path) -> None:
+    port = {"container": 8000, "from": ["edge"]}
+    health = {"port": "http", "path": "/"}
+    services = tmp_path / "services"
+    right = {"image": "portal", "ports": {"http": port}, "health": health, "routes": [{"path": "/"}]}
+    write(services / "one" / "service.yml", right)
+    write(services / "two" / "service.yml", right | {"routes": [{"path": "/b", "limit": "logn"}], "config_path": "/c"})
+    write(
+        services / "three" / "service.yml", {"image": "portal", "routes": [{"path": "/", "prt": "http"}], "user": "me"}
+    )
+    (services / "four").mkdir()
+    assert validate(tmp_path, services=services) == [
+        "7 mistakes; nothing was touched.",
+        "services/four: has no service.yml",
+        'services/three/service.yml: routes[0].prt: unknown key; did you mean "port"?',
+        'services/three/service.yml: user: expected a whole number, got "me"',
+        'services/two/service.yml: routes[0].limit: unknown class "logn"; did you mean "login"?',
+        "services/two/service.yml: config_path: there is no folder two/config with what to mount",
+        "services/two/service.yml: ports.http: 18000, its port in blue, is taken by one.http; name another `host`",
+        "services/two/service.yml: ports.http: 28000, its port in green, is taken by one.http; name another `host`",
+    ]
+
+
+def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path: Path, inventory: Path) -> None:
+    mistakes = {
+        "edge_visitors_olny": True,
+        "enviroment_domain": "x",
+        "edge_limits": "many",
+        "environment_seeding_allowed": "perhaps",
+        "release_name": ["1.0"],
+    }
+    write(inventory / "group_vars" / "staging" / "zz.yml", mistakes)
+    found = validate(tmp_path, "-e", "craete=missing", inventory=inventory)
+    for line in (
+        'edge_visitors_olny: role edge has no such variable; did you mean "edge_visitors_only"?',
+        'enviroment_domain: unknown variable; did you mean "environment_domain"?',
+        'craete: unknown variable; did you mean "create"?',
+        "release_name: expected a text, got list",
+    ):
+        assert line in found
+    for start in ("edge_limits: ", "environment_seeding_allowed: "):
+        assert [line for line in found if line.startswith(start) and "convert" in line]
+
+
+def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:
+    both = validate(tmp_path, "-i", str(ROOT / "inventories" / "production"))
+    assert "more than one environment at once: production, staging; give one environment's inventory, once" in both
+
+
+def test_a_protected_environment_wants_its_name(tmp_path: Path) -> None:
+    production = ROOT / "inventories" / "production"
+    wanted = ["production is protected: add -e confirm=production"]
+    assert validate(tmp_path, inventory=production) == wanted
+    assert validate(tmp_path, "-e", "confirm=production", inventory=production) == []
+    (line,) = validate(tmp_path, "-e", "confirm=production")
+    assert line == 'confirm: "production" is not the environment of this inventory, which is "staging"'
+
+
+def test_a_release_that_is_not_there(tmp_path: Path) -> None:
+    (line,) = validate(tmp_path, "-e", "release_name=1.O")
+    assert line.startswith("release_name: there is no releases/1.O.yml; did you mean ")
+    digest = json.dumps({"release_images": {"portl": "sha256:" + "0" * 64}})
+    (line,) = validate(tmp_path, "-e", digest)
+    assert line == 'release_images.portl: releases/1.0.yml has no such image; did you mean "portal"?'
+
+
+def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+    services = tmp_path / "services"
+    (services / "one").mkdir(parents=True)
+    (services / "one" / "service.yml").write_text("image: [", encoding="utf-8")
+    write(tmp_path / "play.yml", PLAY)
+    command = ["ansible-playbook", "-i", str(STAGING), str(tmp_path / "play.yml")]
+    environment = os.environ | {"GREENROOM_SERVICES": str(services)}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode != 0
+    assert str(services / "one" / "service.yml") in done.stderr + done.stdout
