@@ -105,6 +105,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if source and os.path.isdir(source):
             raise tree.TreeError(f"{source} is a directory: list it under `trees`")
         if source is None:
+            # A template that is one expression gives what it evaluates to; a whole number has only one text.
+            if isinstance(item["content"], int) and not isinstance(item["content"], bool):
+                item["content"] = str(item["content"])
             if not isinstance(item["content"], str):
                 raise tree.TreeError(f"{dest}: content must be text; use a filter such as to_nice_json for data")
             content = item["content"].encode()
