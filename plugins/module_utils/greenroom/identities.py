@@ -295,15 +295,18 @@ def present(
     """
     outcome = Outcome(_patiently(lambda: look(kratos, people, ledger)))
     before = set(outcome.found.ours)
-    for pause in (*PAUSES, None):
+    pauses = list(PAUSES)
+    while True:
         outcome.missing = [
             index for index in people.indexes if index not in outcome.found.ours and index not in outcome.found.taken
         ]
         if not outcome.missing or names is None:
             break
-        outcome.failed, unclear = [], []
-        for start in range(0, len(outcome.missing), BATCH):
-            batch = outcome.missing[start : start + BATCH]
+        outcome.failed = [f"person {index}: was there just now" for index in outcome.missing if index not in names]
+        unclear: list[str] = []
+        wanted = [index for index in outcome.missing if index in names]
+        for start in range(0, len(wanted), BATCH):
+            batch = wanted[start : start + BATCH]
             try:
                 answers = kratos.create([people.identity(index, names[index], secret) for index in batch])
             except UnansweredError as error:
@@ -312,10 +315,10 @@ def present(
             unclear += _take_in(batch, answers, outcome)
         if not unclear:
             break
-        if pause is None:
+        if not pauses:
             outcome.failed += unclear
             break
-        time.sleep(pause)
+        time.sleep(pauses.pop(0))
         outcome.found = _patiently(lambda: look(kratos, people, ledger))
     outcome.missing = [index for index in outcome.missing if index not in outcome.found.ours]
     outcome.created = len(set(outcome.found.ours) - before)
