@@ -22,6 +22,11 @@ def unit_name(service: str, slot: str) -> str:
     return f"{service}-{slot}.service"
 
 
+def _for_templates(service: Service) -> dict[str, Any]:
+    """The service without its checks: those are templates that mean something during a smoke check only."""
+    return {key: value for key, value in service.items() if key != "checks"}
+
+
 def trees(services: Iterable[Service], folder: str, slot: str, catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
     """The template trees of a bundle: one for each service that has configuration files.
 
@@ -38,7 +43,7 @@ def trees(services: Iterable[Service], folder: str, slot: str, catalogue: Mappin
         {
             "src": f"{catalogue[service['config_of']]['folder']}/config",
             "dest": f"{folder}/{service['name']}/config",
-            "vars": {"slot": slot, "service": service},
+            "vars": {"slot": slot, "service": _for_templates(service)},
             "owner": str(service["user"]),
             "group": str(service["user"]),
             "mode": "0400",
@@ -52,7 +57,7 @@ def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str,
     """The single files of a bundle: for each service its unit, its plain and its secret environment."""
     items: list[dict[str, Any]] = []
     for service in services:
-        variables = {"service": service, "slot": slot, "folder": folder}
+        variables = {"service": _for_templates(service), "slot": slot, "folder": folder}
         items += [
             {
                 "src": "service.container.j2",
