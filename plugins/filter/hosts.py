@@ -9,7 +9,6 @@ from typing import Any
 
 from ansible.module_utils.greenroom import hosts
 
-
 Groups = Mapping[str, Sequence[str]]
 HostVars = Mapping[str, Mapping[str, Any]]
 

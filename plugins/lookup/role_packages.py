@@ -1,5 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
+"""The packages of all roles of a host."""
 
 from __future__ import annotations
 
