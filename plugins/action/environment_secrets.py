@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.vault import missing_line
 from ansible.module_utils.greenroom.vault_secrets import CERTIFICATE, Secrets, VaultError, needs_issue
 from ansible.plugins.action import ActionBase
@@ -40,19 +40,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Return `secrets` = {path: content} or (`state: present`) the paths `created` and `renewed`."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(ARGUMENTS)
+        try:
+            return result | self._answer(args, task_vars)
+        except AnsibleError as error:  # the lookup's: as this task's own it is told in its own words only
+            raise AnsibleActionFail(error.message) from None
+
+    def _answer(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
         login = {name: args[name] for name in ("url", "environment_name", "mount")} | {"ca_cert": args["ca_file"]}
         secrets = lookup.login(task_vars, **login, **args["auth"])
         try:
             if args["state"] == "present":
-                return result | self._present(secrets, args)
+                return self._present(secrets, args)
             values = secrets.read(args["paths"])
         except VaultError as problem:
-            raise lookup.error(problem) from problem
+            raise lookup.error(problem) from None
         missing = [path for path in args["paths"] if path not in values]
         if missing:
             raise AnsibleError(missing_line(args["environment_name"], missing))
-        return result | {"changed": False, "secrets": values, "_ansible_no_log": True}
+        return {"changed": False, "secrets": values, "_ansible_no_log": True}
 
     def _present(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
         certificates = {f"{CERTIFICATE}{name}": names for name, names in args["certificates"].items()}

@@ -71,7 +71,7 @@ class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
         try:
             values = secrets.read(terms)
         except VaultError as problem:
-            raise self.error(problem) from problem
+            raise self.error(problem) from None
         missing = [path for path in terms if path not in values]
         if missing and self.get_option("missing") == "error":
             raise AnsibleError(missing_line(secrets.environment, missing))
@@ -79,17 +79,17 @@ class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
 
     def login(self, variables: Any, **kwargs: Any) -> Secrets:
         """Return the environment's secrets, reached with the options given."""
-        self.set_options(direct=kwargs, var_options=variables)
         try:
+            self.set_options(direct=kwargs, var_options=variables)
             self.connection_options.process_connection_options()
             self.authenticator.validate()
             client = self.helper.get_vault_client(**self.connection_options.get_hvac_connection_options())
         except (HashiVaultValueError, NotImplementedError, AnsibleError) as error:
-            raise AnsibleError(f"Vault: {error}; check secrets_url and secrets_auth") from error
+            raise AnsibleError(f"Vault: {error}; check secrets_url and secrets_auth") from None
         try:
             self.authenticator.authenticate(client)
         except Exception as error:
-            raise self.error(error, f"the login ({self.get_option('auth_method')})") from error
+            raise self.error(error, f"the login ({self.get_option('auth_method')})") from None
         missing = self.helper.get_hvac().exceptions.InvalidPath
         return Secrets(client, self.get_option("mount"), self.get_option("environment_name"), missing)
 

@@ -187,7 +187,7 @@ def connection_refused() -> Exception:
         (
             hvac.exceptions.Forbidden("permission denied"),
             "reading greenroom/staging/x",
-            " refuses reading greenroom/staging/x (permission denied); the policy of this login must allow it",
+            " refuses reading greenroom/staging/x (permission denied); check the login (secrets_auth) and its policy",
         ),
         (
             hvac.exceptions.InvalidRequest("check-and-set parameter did not match"),

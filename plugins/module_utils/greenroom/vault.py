@@ -50,7 +50,7 @@ def explain(error: BaseException, url: str, doing: str) -> str:
     elif refused and doing.startswith("the login"):
         line = f" refuses {doing}: {text}; check secrets_auth and the files it names"
     elif "Forbidden" in kinds:
-        line = f" refuses {doing} (permission denied); the policy of this login must allow it"
+        line = f" refuses {doing} (permission denied); check the login (secrets_auth) and its policy"
     elif refused and "check-and-set" in text:
         line = f" refuses {doing}: another run created it meanwhile; run this again"
     else:

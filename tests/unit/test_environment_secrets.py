@@ -1,0 +1,205 @@
+"""Secrets through Ansible, against a real server: created once, read with one login, refused clearly."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hvac
+import pytest
+import requests
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRETS = ["shop/login/blue", "shop/ring/csrf", "environment/registry", "environment/certificate/edge"]
+NAMES = ["portal.test", "*.test"]
+
+
+class Vault:
+    """A server in memory, with one environment's secrets engine and PKI."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.client = hvac.Client(url, token="root")
+
+    def prepare(self) -> None:
+        system = self.client.sys
+        system.enable_secrets_engine("kv", path="greenroom", options={"version": "2"})
+        system.enable_secrets_engine("pki")
+        system.tune_mount_configuration("pki", max_lease_ttl="2000h")
+        self.client.secrets.pki.generate_root("internal", "test", {"ttl": "2000h"})
+        role = {"allow_any_name": True, "enforce_hostnames": False, "max_ttl": "2000h", "ttl": "1000h"}
+        self.client.secrets.pki.create_or_update_role("test", role)
+        paths = 'path "greenroom/data/test/*" { capabilities = ["create", "read", "update"] }'
+        system.create_or_update_policy("test", f'{paths}\npath "pki/issue/test" {{ capabilities = ["update"] }}')
+        system.create_or_update_policy("reader", 'path "greenroom/data/test/shop/login/*" { capabilities = ["read"] }')
+
+    def token(self, policy: str = "test") -> str:
+        token: str = self.client.auth.token.create(policies=[policy])["auth"]["client_token"]
+        return token
+
+    def version(self, path: str) -> int:
+        metadata = self.client.secrets.kv.v2.read_secret_metadata(f"test/{path}", mount_point="greenroom")
+        version: int = metadata["data"]["current_version"]
+        return version
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = "{}:{}".format(*free.getsockname())
+    program = str(Path(sys.executable).with_name("bao"))
+    command = [program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address={address}"]
+    home = tmp_path_factory.mktemp("bao")
+    with (
+        (home / "log").open("wb") as log,
+        subprocess.Popen(command, stdout=log, stderr=log, env=os.environ | {"HOME": str(home)}) as process,
+    ):
+        try:
+            vault = Vault(f"http://{address}")
+            end = time.monotonic() + 60
+            while True:
+                try:
+                    vault.prepare()
+                    break
+                except requests.exceptions.ConnectionError:
+                    assert time.monotonic() < end, (home / "log").read_text(encoding="utf-8")
+                    time.sleep(0.2)
+            yield vault
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def vault(server: Vault) -> Iterator[Vault]:
+    """The server with nothing but the secret that somebody else writes."""
+    kv = server.client.secrets.kv.v2
+    kv.create_or_update_secret("test/environment/registry", {"username": "u", "password": "p"}, mount_point="greenroom")
+    yield server
+    for path in SECRETS:
+        kv.delete_metadata_and_all_versions(f"test/{path}", mount_point="greenroom")
+
+
+def run(
+    folder: Path, url: str, token: str, *options: str, auth: Any = None, **arguments: Any
+) -> tuple[dict[str, Any], str]:
+    """Return the result of `environment_secrets` as Ansible shows it, and all of the output."""
+    task = {
+        "environment_secrets": {
+            "environment_name": "test",
+            "paths": SECRETS,
+            "url": url,
+            "auth": auth or {"auth_method": "token", "token": token},
+            **arguments,
+        }
+    }
+    play = folder / "play.yml"
+    play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+    done = subprocess.run(
+        ["ansible-playbook", "-i", "localhost,", "-vvv", *options, str(play)],
+        cwd=ROOT,
+        env=os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    result = json.loads(done.stdout[done.stdout.index("{\n") :])
+    answer: dict[str, Any] = result["plays"][0]["tasks"][0]["hosts"]["localhost"]
+    return answer, done.stdout + done.stderr
+
+
+def present(folder: Path, vault: Vault, *options: str, **arguments: Any) -> dict[str, Any]:
+    given = {"state": "present", "create": True, "certificates": {"edge": NAMES}, "read_only": ["environment/registry"]}
+    answer, _ = run(folder, vault.url, vault.token(), *options, **given | arguments)
+    return answer
+
+
+def test_what_is_missing_is_created_once_and_read_unseen(tmp_path: Path, vault: Vault) -> None:
+    missing, _ = run(tmp_path, vault.url, vault.token())
+    assert missing["msg"] == (
+        "secrets of test are missing: environment/certificate/edge, shop/login/blue, shop/ring/csrf; "
+        "run: ansible-playbook -i inventories/test playbooks/secrets.yml -e create=missing"
+    )
+    expected = ["shop/login/blue", "shop/ring/csrf", "environment/certificate/edge"]
+    predicted = present(tmp_path, vault, "--check", "--diff")
+    assert (predicted["changed"], predicted["created"]) == (True, expected)
+    assert present(tmp_path, vault, create=False)["created"] == []
+    made = present(tmp_path, vault)
+    assert not made.get("failed"), made["msg"]
+    assert (made["changed"], made["created"], made["renewed"]) == (True, expected, [])
+    again = present(tmp_path, vault)
+    assert (again["changed"], again["created"], again["renewed"]) == (False, [], [])
+    assert vault.version("shop/login/blue") == 1
+
+    stored = vault.client.secrets.kv.v2.read_secret_version(
+        "test/shop/login/blue", mount_point="greenroom", raise_on_deleted_version=True
+    )["data"]["data"]["password"]
+    answer, output = run(tmp_path, vault.url, vault.token())
+    assert not answer["changed"]
+    assert "secrets" not in answer
+    assert stored not in output
+
+
+def test_a_certificate_is_renewed_in_time_and_only_then(tmp_path: Path, vault: Vault) -> None:
+    present(tmp_path, vault)
+    renewed = present(tmp_path, vault, create=False, certificate_days=60)
+    assert (renewed["changed"], renewed["renewed"]) == (True, ["environment/certificate/edge"])
+    assert vault.version("environment/certificate/edge") == 2
+    other_names = present(tmp_path, vault, "--check", certificates={"edge": [*NAMES, "test"]})
+    assert other_names["renewed"] == ["environment/certificate/edge"]
+    assert vault.version("environment/certificate/edge") == 2
+
+
+def test_a_secret_that_others_write_is_not_made_up(tmp_path: Path, vault: Vault) -> None:
+    kv = vault.client.secrets.kv.v2
+    kv.delete_metadata_and_all_versions("test/environment/registry", mount_point="greenroom")
+    answer = present(tmp_path, vault)
+    assert answer["msg"].startswith("secrets of test are missing: environment/registry; they are somebody else's")
+
+
+@pytest.mark.parametrize(
+    ("auth", "line"),
+    [
+        (
+            {"auth_method": "token", "token": "x"},
+            " refuses reading greenroom/test/shop/login/blue (permission denied); ",
+        ),
+        (
+            {"auth_method": "approle", "role_id": "wrong", "secret_id": "wrong"},
+            " refuses the login (approle): ",
+        ),
+        ({"auth_method": "magic"}, "Vault: "),
+        ({"auth_method": "approle"}, "Vault: "),
+    ],
+)
+def test_a_login_that_fails_is_one_clear_line(tmp_path: Path, vault: Vault, auth: dict[str, str], line: str) -> None:
+    answer, _ = run(tmp_path, vault.url, "", auth=auth)
+    assert line in answer["msg"]
+    assert "secrets_auth" in answer["msg"]
+    assert "\n" not in answer["msg"]
+
+
+def test_what_the_policy_forbids_is_named(tmp_path: Path, vault: Vault) -> None:
+    answer, _ = run(tmp_path, vault.url, vault.token("reader"))
+    assert answer["msg"] == (
+        f"Vault at {vault.url} refuses reading greenroom/test/shop/ring/csrf (permission denied); "
+        "check the login (secrets_auth) and its policy"
+    )
+
+
+def test_a_server_that_is_down_or_sealed(tmp_path: Path, server: Vault) -> None:
+    answer, _ = run(tmp_path, "http://127.0.0.1:1", "x")
+    assert "http://127.0.0.1:1 can't be reached" in answer["msg"]
+    token = server.token()
+    server.client.sys.seal()
+    answer, _ = run(tmp_path, server.url, token)
+    assert answer["msg"] == f"Vault at {server.url} is sealed; unseal it, then run this again"
