@@ -67,12 +67,6 @@ options:
     description: Seconds that one request may take.
     type: float
     default: 60
-  names:
-    description: Names by number. Filled in on the controller; not for playbooks.
-    type: dict
-  password_hash:
-    description: The hash. Filled in on the controller; not for playbooks.
-    type: str
 attributes:
   check_mode:
     description: Reads and counts, makes no writing call.
@@ -151,8 +145,9 @@ ARGUMENTS: dict[str, Any] = {
     "allowed": {"type": "bool", "required": True},
     "ledger": {"type": "path"},
     "timeout": {"type": "float", "default": 60},
-    "names": {"type": "dict"},
-    "password_hash": {"type": "str", "no_log": True},
+    # What the controller adds when people are missing; not for playbooks.
+    "_names": {"type": "dict"},
+    "_password_hash": {"type": "str", "no_log": True},
 }
 
 
@@ -165,8 +160,8 @@ def seed(given: dict[str, Any], check: bool) -> dict[str, Any]:
     if given["state"] == "absent":
         outcome = identities.absent(kratos, people, ledger, write=not check)
     else:
-        names = None if given["names"] is None or check else {int(key): name for key, name in given["names"].items()}
-        outcome = identities.present(kratos, people, ledger, names, given["password_hash"] or "")
+        names = None if given["_names"] is None or check else {int(key): name for key, name in given["_names"].items()}
+        outcome = identities.present(kratos, people, ledger, names, given["_password_hash"] or "")
     created = len(outcome.missing) if check else outcome.created
     wanted = identities.ledger_of(people, outcome.found)
     outdated = ledger != wanted
@@ -189,7 +184,7 @@ def seed(given: dict[str, Any], check: bool) -> dict[str, Any]:
             "after": f"{now} people of the set {people.set}\n",
         },
     }
-    if problems := problems_of(people, outcome, final=check or given["names"] is not None):
+    if problems := problems_of(people, outcome, final=check or given["_names"] is not None):
         result.update(failed=True, msg=problems)
     return result
 
@@ -200,8 +195,9 @@ def problems_of(people: identities.People, outcome: identities.Outcome, final: b
     if outcome.found.taken and (final or not outcome.missing):
         taken = sorted(outcome.found.taken)
         problems.append(
-            f"{len(taken)} addresses belong to identities that are not synthetic, and were left alone: "
+            "these addresses belong to identities that are not synthetic, and were left alone: "
             + ", ".join(people.address(index) for index in taken[:3])
+            + (f" and {len(taken) - 3} more" if taken[3:] else "")
         )
     if outcome.failed:
         problems.append(f"{len(outcome.missing)} people were not created: " + "; ".join(outcome.failed[:3]))

@@ -44,6 +44,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         names = importlib.import_module("ansible.module_utils.greenroom.people").names
         invented = names(people["set"], people["seed"], missing)
         return {
-            "names": {str(index): name for index, name in invented.items()},
-            "password_hash": hashing.hash_password(password, people["cost"], people["set"]),
+            "_names": {str(index): name for index, name in invented.items()},
+            "_password_hash": hashing.hash_password(password, people["cost"], people["set"]),
         }

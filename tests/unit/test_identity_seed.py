@@ -147,7 +147,9 @@ def test_a_conflict_fails_and_the_others_are_there(task: Task) -> None:
     result = task.run()
     assert result["failed"]
     assert (result["created"], result["present"], result["conflicts"]) == (4, 4, [address])
-    assert result["msg"] == (f"1 addresses belong to identities that are not synthetic, and were left alone: {address}")
+    assert result["msg"] == (
+        f"these addresses belong to identities that are not synthetic, and were left alone: {address}"
+    )
     assert task.run()["msg"] == result["msg"]
 
 
@@ -207,8 +209,8 @@ def test_the_password_does_not_leave_the_controller_nor_the_hash_the_module(task
     result = task.run()
     assert all("password" not in call for call in task.calls)
     assert PASSWORD not in task.printed + str(result)
-    assert task.calls[1]["password_hash"].startswith("$2b$10$")
-    assert task.calls[1]["password_hash"] not in task.printed + str(result)
+    assert task.calls[1]["_password_hash"].startswith("$2b$10$")
+    assert task.calls[1]["_password_hash"] not in task.printed + str(result)
 
 
 def test_the_filter_knows_the_address() -> None:
