@@ -20,6 +20,19 @@ def load(path: Path) -> Any:
     return yaml.safe_load(path.read_text()) if path.exists() else None
 
 
+def options_of(role: Path) -> dict[str, dict[str, Any]]:
+    """The options that a role declares.
+
+    They stand under `options`, not under `main`: the run checks all of them at once before it touches a host, and Ansible
+    would otherwise check them again in each play.
+    """
+    specs = load(role / "meta/argument_specs.yml")["argument_specs"]
+    assert list(specs) == ["options"], role.name
+    assert specs["options"]["short_description"], role.name
+    options: dict[str, dict[str, Any]] = specs["options"].get("options") or {}
+    return options
+
+
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
@@ -38,24 +51,20 @@ def tasks_of(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_a_roles_defaults_are_the_ones_it_declares(role: Path) -> None:
-    options = load(role / "meta/argument_specs.yml")["argument_specs"]["main"].get("options") or {}
-    declared = {name: option["default"] for name, option in options.items() if "default" in option}
+    declared = {name: option["default"] for name, option in options_of(role).items() if "default" in option}
     assert declared == (load(role / "defaults/main.yml") or {})
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_option_says_what_it_is(role: Path) -> None:
-    spec = load(role / "meta/argument_specs.yml")["argument_specs"]["main"]
-    assert spec["short_description"]
-    for name, option in (spec.get("options") or {}).items():
+    for name, option in options_of(role).items():
         assert option.get("description"), name
         assert option.get("type"), name
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_variable_of_a_role_is_declared(role: Path) -> None:
-    specs = load(role / "meta/argument_specs.yml")["argument_specs"]
-    declared = {name for spec in specs.values() for name in (spec.get("options") or {})}
+    declared = set(options_of(role))
     # Registered results and facts are the role's own doing, not an option.
     made = {task["register"] for file in role.glob("tasks/*.yml") for task in tasks_of(file) if "register" in task}
     made |= {
