@@ -252,7 +252,11 @@ class TestTheHolder:
             status(pid, "release")
 
     def test_no_connection_is_told_with_its_last_words(self, path: str) -> None:
-        command = ["/bin/sh", "-c", "echo debug1: noise >&2; echo Permission denied >&2; exit 255"]
+        command = [
+            "/bin/sh",
+            "-c",
+            "echo debug1: noise >&2; echo Permission denied >&2; echo debug1: bye >&2; exit 255",
+        ]
         with a_run() as pid:
             (event,) = start(pid, path, command=command)
             assert event == {"event": "unreachable", "message": "Permission denied", "code": 255}
@@ -387,8 +391,12 @@ s.recv(100)
             "whose run ended without giving it back",
         ),
         ({"event": "held", "took_over": None}, "the lock on test is held"),
-        ({"event": "unreachable", "message": "Permission denied", "code": 255}, "Permission denied"),
-        ({"event": "unreachable", "message": "", "code": 255}, "no connection to the lock's host (exit code 255)"),
+        ({"event": "failed", "message": "no space"}, "test can't be locked: no space"),
+        (
+            {"event": "unreachable", "message": "Permission denied", "code": 255},
+            "the host of test's lock can't be reached: Permission denied",
+        ),
+        ({"event": "unreachable", "message": "", "code": 255}, "the host of test's lock can't be reached: 255"),
     ],
 )
 def test_every_event_has_words(event: dict[str, Any], line: str) -> None:

@@ -121,7 +121,9 @@ def words(event: Event, environment: str) -> str:
             return f"took over the lock on {environment} from {who}, whose run ended without giving it back"
         case "held":
             return f"the lock on {environment} is held"
-    return str(event.get("message") or f"no connection to the lock's host (exit code {event.get('code')})")
+        case "failed":
+            return f"{environment} can't be locked: {event['message']}"
+    return f"the host of {environment}'s lock can't be reached: {event['message'] or event['code']}"
 
 
 class _Unknown(dict[str, Any]):

@@ -83,7 +83,7 @@ class Link:
         return [json.loads(line) for line in lines if line.startswith(b"{")]
 
     def close(self) -> str:
-        """End the connection and return its last words."""
+        """End the connection and return the last line of its complaints, without ssh's debugging."""
         with contextlib.suppress(OSError):
             self.commands.close()
         try:
@@ -94,8 +94,8 @@ class Link:
         self.errors += self.complaints.read() or b""
         self.answers.close()
         self.complaints.close()
-        lines = self.errors.decode(errors="replace").splitlines()
-        return " ".join(line.strip() for line in lines if not line.startswith("debug"))
+        lines = [line.strip() for line in self.errors.decode(errors="replace").splitlines()]
+        return next((line for line in reversed(lines) if line and not line.startswith("debug")), "")
 
 
 class Holder:

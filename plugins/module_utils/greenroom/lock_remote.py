@@ -130,4 +130,4 @@ def main(commands: BinaryIO, order: dict[str, Any]) -> None:
     try:
         serve(Lock(order["path"], order["me"], order["expires"]), commands, say)
     except OSError as error:
-        say("failed", message=f"the lock can't be kept on its host: {error}")
+        say("failed", message=str(error))
