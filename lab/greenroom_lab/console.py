@@ -80,11 +80,12 @@ def run(
     stdin: str | None = None,
     check: bool = True,
     hint: str = "",
+    finish: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program, and return it with its output.
 
     `log` names a file under .lab/log/ that gets the output of long work, which is stopped when this program dies.
-    `env` is added to the own environment.
+    `env` is added to the own environment. `finish` lets the program end in peace when this one is killed.
     Raises LabError with the end of the output when the program fails and `check` is set; `hint` says what to do then.
     """
     words = [str(word) for word in command]
@@ -100,6 +101,7 @@ def run(
             text=True,
             errors="replace",
             check=False,
+            start_new_session=finish,
         )
     except FileNotFoundError:
         raise LabError(f"{words[0]} is not installed. Run `make lab`, which installs what is missing.") from None

@@ -15,11 +15,18 @@ import hvac.exceptions
 import requests
 
 from . import hosts, images, inventory, keys, network, paths, podman
-from .console import LabError, step
+from .console import LabError, run, step
 
 REGISTRY_STORAGE = paths.CACHE / "registry"
 KEYS = paths.STATE / "vault.json"
 ACCOUNTS = paths.STATE / "accounts.json"
+INITIALISING = paths.STATE / "vault-initialising"
+EMPTY_VAULT = (
+    "sudo systemctl stop openbao && sudo find /var/lib/openbao -mindepth 1 -delete && sudo systemctl start openbao"
+)
+RENEW_ACCOUNTS = (
+    "sudo cmp -s /srv/lab/htpasswd /etc/docker/registry/htpasswd || sudo /usr/local/lib/greenroom-lab/control"
+)
 PUSHER = "push"
 """The account with which the lab pushes images."""
 
@@ -47,7 +54,7 @@ def plan() -> dict[inventory.Host, hosts.Container]:
     """Make what control1 needs for its start: keys, certificate, accounts and the registry's storage."""
     host = inventory.control()
     if host.container not in podman.containers():
-        for stale in (KEYS, ACCOUNTS):
+        for stale in (KEYS, INITIALISING, ACCOUNTS):
             stale.unlink(missing_ok=True)
     keys.server(host)
     accounts()
@@ -57,6 +64,8 @@ def plan() -> dict[inventory.Host, hosts.Container]:
 
 def configure() -> None:
     """Open and configure Vault, push the images that the registry lacks, and write the access folders."""
+    # The registry reads its accounts again when they changed, as they do when an environment was added.
+    run(hosts.ssh(inventory.control(), RENEW_ACCOUNTS))
     with step("opening Vault"):
         configure_vault()
     push()
@@ -100,7 +109,11 @@ def patiently[Result](action: Callable[[], Result], seconds: float = 20) -> Resu
 def configure_vault() -> None:
     """Initialise and unseal Vault and give it mounts, the CA, and each environment's role; what is there stays."""
     vault = client()
+    if INITIALISING.exists() and not KEYS.exists():
+        # A run was killed between the two: whatever this Vault holds, nobody can open it.
+        run(hosts.ssh(inventory.control(), EMPTY_VAULT))
     if not patiently(vault.sys.is_initialized):
+        paths.write(INITIALISING, "")
         made = vault.sys.initialize(1, 1)
         paths.write(KEYS, json.dumps({"key": made["keys_base64"][0], "root_token": made["root_token"]}), 0o600)
     if not KEYS.exists():

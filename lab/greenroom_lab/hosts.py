@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -15,6 +16,9 @@ from .inventory import Host
 
 DEADLINE = 60
 """Seconds in which a host has to be up."""
+
+ATTEMPTS = 3
+"""Times that a host is started, at an interval of a second: what a killed run began may still be going on."""
 
 VOLUMES = {"containers": "/var/lib/containers", "journal": "/var/log/journal"}
 """What can't lie on a container's own file system: podman's storage, and the journal (a tmpfs otherwise)."""
@@ -43,7 +47,7 @@ def start(plan: Mapping[Host, Container]) -> None:
     idle = [host for host in plan if found.get(host.container, {}).get("State") != "running"]
     if idle:
         with step(f"starting {_list(idle)}"), ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda host: _start(host, plan[host], host.container in found), idle))
+            list(pool.map(lambda host: _start(host, plan[host]), idle))
     write_known_hosts()
     with step(f"waiting for {_list(plan)}"), ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda host: wait(host, repository, new=host.container not in found), plan))
@@ -56,10 +60,27 @@ def _list(hosts: Iterable[Host]) -> str:
     return "; ".join(f"{environment}'s {', '.join(names)}" for environment, names in environments.items())
 
 
-def _start(host: Host, container: Container, exists: bool) -> None:
-    if exists:
-        podman.call("start", host.container)
-        return
+def _start(host: Host, container: Container) -> None:
+    """Start one host, whatever an earlier run left of it."""
+    for _ in range(ATTEMPTS):
+        state = podman.state(host.container)
+        if state == "running":
+            return
+        with contextlib.suppress(LabError):
+            if state == "paused":
+                podman.call("unpause", host.container)
+            elif state in ("exited", "stopped"):
+                podman.call("start", host.container)
+            else:
+                _make(host, container)
+            return
+        time.sleep(1)
+    raise LabError(f"{host.container} can't be started. Run `make down`, then this again.")
+
+
+def _make(host: Host, container: Container) -> None:
+    # A killed run may have left a container that never ran, or that only podman's storage knows.
+    podman.call("rm", "--force", "--ignore", host.container)
     seed = keys.seed(host)
     paths.write(seed / "containers.conf", podman.LIMITS.format(*podman.limits()))
     mounts: dict[str, str | Path] = {place: f"{host.container}-{name}" for name, place in VOLUMES.items()}
@@ -106,28 +127,18 @@ def wait(host: Host, repository: str, new: bool) -> None:
         time.sleep(0.3)
 
 
-def ssh(host: Host, *words: str, timeout: int = 10, options: tuple[str, ...] = ()) -> list[str]:
+def ssh(host: Host, *words: str) -> list[str]:
     """Return the command line with which the operator enters `host`."""
-    return [
-        "ssh",
-        "-F",
-        "none",
-        "-i",
-        str(keys.operator()),
-        "-o",
+    options = [
+        "BatchMode=yes",
+        "ConnectTimeout=10",
         "IdentitiesOnly=yes",
-        "-o",
-        "StrictHostKeyChecking=yes",
-        "-o",
-        f"UserKnownHostsFile={keys.FOLDER}/known_hosts",
-        "-o",
-        f"ConnectTimeout={timeout}",
-        "-o",
         "LogLevel=ERROR",
-        *options,
-        f"operator@{host.address}",
-        *words,
+        "StrictHostKeyChecking=yes",
+        f"UserKnownHostsFile={keys.FOLDER}/known_hosts",
     ]
+    given = [word for option in options for word in ("-o", option)]
+    return ["ssh", "-F", "none", "-i", str(keys.operator()), *given, f"operator@{host.address}", *words]
 
 
 def write_known_hosts() -> None:

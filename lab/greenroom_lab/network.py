@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import re
+import secrets
 import socket
 from collections.abc import Iterable
 from pathlib import Path
@@ -35,9 +37,11 @@ def _network(address: str) -> Network:
     return Network(f"{address}/24", strict=False)
 
 
-def name(environment: str) -> str:
-    """Name the network in podman."""
-    return f"greenroom-{environment}"
+def name(environment: str) -> str | None:
+    """Return the network's name in podman, or None when there is no network."""
+    patterns = (f"greenroom-{environment}-*.json", f"greenroom-{environment}.json")
+    files = [file for pattern in patterns for file in podman.NETWORKS.glob(pattern)]
+    return next((file.stem for file in files), None)
 
 
 def networks() -> dict[str, Network]:
@@ -50,12 +54,42 @@ def networks() -> dict[str, Network]:
     return found
 
 
+def bridge(environment: str) -> str:
+    """Name the network's interface on this machine: at most 15 characters, and nobody else's."""
+    return f"greenr-{environment[:8]}"
+
+
 def ensure(environment: str) -> None:
-    """Make an environment's network and the exemption from address translation, unless they are there."""
-    if not podman.succeeds("network", "exists", name(environment)):
-        isolate = [] if environment == CONTROL else ["--opt=isolate=true"]
-        subnet = f"--subnet={networks()[environment]}"
-        podman.call("network", "create", "--disable-dns", *isolate, subnet, name(environment))
+    """Make an environment's network unless it is there.
+
+    The file is podman's own format: its command can't name the interface before podman 4.4, and by that name the lab
+    finds what a killed run left behind. The network's name is new each time, since podman keeps the addresses in use by
+    name, also those of containers that a kill made it forget.
+    """
+    if name(environment) is not None:
+        return
+    _drop_bridge(environment)
+    subnet = networks()[environment]
+    new = f"greenroom-{environment}-{secrets.token_hex(4)}"
+    wanted = {
+        "name": new,
+        "id": hashlib.sha256(new.encode()).hexdigest(),
+        "driver": "bridge",
+        "network_interface": bridge(environment),
+        "subnets": [{"subnet": str(subnet), "gateway": str(subnet[1])}],
+        "ipv6_enabled": False,
+        "internal": False,
+        "dns_enabled": False,
+        "options": {} if environment == CONTROL else {"isolate": "true"},
+        "ipam_options": {"driver": "host-local"},
+    }
+    podman.NETWORKS.mkdir(parents=True, exist_ok=True)
+    paths.write(podman.NETWORKS / f"{new}.json", json.dumps(wanted, indent=1))
+
+
+def _drop_bridge(environment: str) -> None:
+    if run(["ip", "link", "show", bridge(environment)], check=False).returncode == 0:
+        run(["ip", "link", "delete", bridge(environment)])
 
 
 def keep_addresses() -> None:
@@ -84,7 +118,9 @@ table ip {TABLE} {{
 
 
 def remove() -> None:
-    """Remove the exemption; the networks go with podman's containers."""
+    """Remove the exemption, and what podman left of the networks."""
+    for environment in networks():
+        _drop_bridge(environment)
     if run(["nft", "list", "table", "ip", TABLE], check=False).returncode == 0:
         run(["nft", "delete", "table", "ip", TABLE])
 
@@ -130,13 +166,8 @@ def _routes() -> Iterable[tuple[str, Network]]:
 
 
 def _is_lab(interface: str) -> bool:
-    """Whether the interface is the bridge of one of the lab's own networks, or a host's end of one."""
-    return interface in _bridges()
-
-
-def _bridges() -> set[str]:
-    files = (podman.STORAGE / "networks").glob("greenroom-*.json")
-    return {json.loads(file.read_text()).get("network_interface", "") for file in files}
+    """Whether the interface is the bridge of one of the lab's own networks."""
+    return interface in map(bridge, networks())
 
 
 def _name_servers() -> Iterable[tuple[str, Network]]:

@@ -12,6 +12,7 @@ from . import namespace, paths
 from .console import LabError, run, say
 
 STORAGE = paths.CACHE / "podman"
+NETWORKS = STORAGE / "networks"
 CONFIGURATION = paths.RUN / "containers.conf"
 LABEL = "greenroom.checkout"
 """The label of every host: the checkout whose lab it belongs to."""
@@ -70,15 +71,18 @@ def command(*words: str | Path) -> list[str]:
         f"--root={STORAGE}/storage",
         f"--runroot={paths.RUN}/storage",
         f"--tmpdir={paths.RUN}/libpod",
-        f"--network-config-dir={STORAGE}/networks",
+        f"--network-config-dir={NETWORKS}",
         "--storage-driver=overlay",
         *map(str, words),
     ]
 
 
 def call(*words: str | Path, log: str | None = None, hint: str = "", stdin: str | None = None) -> str:
-    """Run podman and return what it printed. Raises LabError when it fails."""
-    return run(command(*words), log=log, hint=hint, stdin=stdin).stdout
+    """Run podman and return what it printed. Raises LabError when it fails.
+
+    Only long work (with a `log`) may be cut short: a killed podman leaves half-made containers and addresses in use.
+    """
+    return run(command(*words), log=log, hint=hint, stdin=stdin, finish=log is None).stdout
 
 
 def succeeds(*words: str | Path) -> bool:
@@ -92,6 +96,11 @@ def containers() -> dict[str, dict[str, Any]]:
         return {}
     listed = json.loads(call("ps", "--all", "--format=json", f"--filter=label={LABEL}") or "[]") or []
     return {entry["Names"][0]: entry for entry in listed}
+
+
+def state(container: str) -> str:
+    """Return the state of a container, such as running, exited or created; empty when there is none."""
+    return run(command("inspect", "--format={{.State.Status}}", container), check=False).stdout.strip()
 
 
 def owners(found: Mapping[str, Mapping[str, Any]]) -> set[str]:

@@ -133,10 +133,7 @@ def test_halves_of_a_default_route_are_no_overlap(monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_labs_own_bridge_is_no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = podman.STORAGE / "networks"
-    folder.mkdir(parents=True)
-    (folder / "greenroom-staging.json").write_text('{"network_interface": "podman1"}')
-    routes = '[{"dst": "198.18.10.0/24", "dev": "podman1"}]'
+    routes = '[{"dst": "198.18.10.0/24", "dev": "greenr-staging"}]'
     monkeypatch.setattr(network, "run", lambda *_, **__: type("Done", (), {"stdout": routes}))
     assert list(network._routes()) == []
 
