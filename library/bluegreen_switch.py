@@ -15,7 +15,7 @@ description:
   - The state file is the truth. What does not agree with it, after a crash or a hand's edit, is mended by any call
     with O(state=present).
   - The value in the map is C(epoch:live:candidate:weight), with C(-) for no candidate.
-author: Greenroom developers
+author: Greenroom developers (!UNKNOWN)
 options:
   state:
     description:
@@ -131,16 +131,24 @@ map_present:
   returned: success
   type: bool
 disk:
-  description: The state file's content, what is wrong with it (RV(disk.damage)) and the map file's value.
+  description: What is on disk.
   returned: success
   type: dict
+  contains:
+    state: {description: Content of the state file or null., type: dict, returned: always}
+    damage: {description: What is wrong with the state file., type: str, returned: always}
+    map: {description: Value in the map file or null., type: str, returned: always}
 workers:
-  description:
-    - What each worker of HAProxy has in memory, whether it agrees with RV(live), whether a newer one took over from
-      it, and what keeps it from answering.
+  description: The processes of HAProxy that may route requests, the newest first.
   returned: success
   type: list
   elements: dict
+  contains:
+    name: {description: Process id., type: str, returned: always}
+    old: {description: Whether a newer one took over from it., type: bool, returned: always}
+    value: {description: What it has in memory or null., type: str, returned: always}
+    agrees: {description: Whether that is what it should be., type: bool, returned: always}
+    problem: {description: What keeps it from answering., type: str, returned: always}
 running:
   description: Whether HAProxy runs. If not, the change is on disk and holds from its start on.
   returned: success

@@ -15,7 +15,7 @@ description:
   - Whom it creates carries a mark in C(metadata_admin). An identity without it is never changed or removed; one that
     holds the address of a person is a conflict, and the module fails.
   - A run that changes nothing asks Kratos once for every 500 people, and hashes no password.
-author: Greenroom developers
+author: Greenroom developers (!UNKNOWN)
 options:
   url:
     description: Address of Kratos' admin interface, as the host on which the module runs reaches it.
@@ -67,6 +67,12 @@ options:
     description: Seconds that one request may take.
     type: float
     default: 60
+  _names:
+    description: Names by number, between the controller and the module. Not for playbooks.
+    type: dict
+  _password_hash:
+    description: The hash, between the controller and the module. Not for playbooks.
+    type: str
 attributes:
   check_mode:
     description: Reads and counts, makes no writing call.
@@ -145,7 +151,6 @@ ARGUMENTS: dict[str, Any] = {
     "allowed": {"type": "bool", "required": True},
     "ledger": {"type": "path"},
     "timeout": {"type": "float", "default": 60},
-    # What the controller adds when people are missing; not for playbooks.
     "_names": {"type": "dict"},
     "_password_hash": {"type": "str", "no_log": True},
 }

@@ -18,7 +18,7 @@ description:
     nobody used before.
   - Cookies are kept within a check. Redirects are answers like any other, and followed only by a step that says
     O(checks[].follow).
-author: Greenroom developers
+author: Greenroom developers (!UNKNOWN)
 options:
   checks:
     description:
@@ -289,9 +289,9 @@ checks:
   contains:
     name: {description: The check., type: str, returned: always}
     ok: {description: Whether it passed (or was skipped)., type: bool, returned: always}
-    expected: {description: What was expected and did not come, type: str, returned: always}
-    got: {description: What came, type: str, returned: always}
-    seconds: {description: How long it took, all tries included., type: float, returned: always}
+    expected: {description: What was expected and did not come., type: str, returned: always}
+    got: {description: What came., type: str, returned: always}
+    seconds: {description: Seconds that it took with all tries., type: float, returned: always}
     skipped: {description: Whether it was left out because it mutates., type: bool, returned: always}
 summary:
   description: All verdicts in one line.
