@@ -66,6 +66,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         """Yield all wanted files, rendered."""
         rules = options["attributes"]
         for pattern, rule in rules.items():
+            if not isinstance(rule, dict):
+                raise tree.TreeError(f"attributes of {pattern!r} must be a dictionary such as {{mode: '0640'}}")
             unknown = set(rule) - set(tree_options.ITEM_ATTRIBUTES)
             if unknown:
                 names, known = ", ".join(sorted(unknown)), ", ".join(tree_options.ITEM_ATTRIBUTES)

@@ -86,6 +86,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"attributes": {"/x": {"mod": "0644"}}},
         "attributes of '/x': unknown mod (known: mode, owner, group",
     ),
+    "rule": ({"attributes": {"/x": "0644"}}, "attributes of '/x' must be a dictionary"),
     "number": ({"files": [{"content": "", "dest": "/x", "mode": 420}]}, "/x: mode must be quoted octal digits"),
     "relative": ({"files": [{"content": "", "dest": "x"}]}, "'x' must be an absolute path"),
     "neither": ({"files": [{"dest": "/x"}]}, "one of the following is required: src, content"),
@@ -308,7 +309,7 @@ def test_secrets_stay_secret_and_one_process_does_it_all(tmp_path: Path) -> None
             {"content": "plain", "dest": f"{out}/plain"},
         ],
     }
-    tasks = [
+    tasks: list[dict[str, Any]] = [
         {"name": "First", "template_tree": call, "register": "first"},
         {"name": "Second", "template_tree": call, "register": "second"},
         {"name": "Fail", "template_tree": {**call, "units": [{"name": "no/unit"}]}, "register": "third",

@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom import durable, tree
@@ -26,14 +27,14 @@ class Site:
     def path(self, name: str) -> str:
         return str(self.root / "host" / name)
 
-    def file(self, name: str, content: str | bytes = "content\n", mode: int = 0o644, **more: object) -> tree.File:
+    def file(self, name: str, content: str | bytes = "content\n", mode: int = 0o644, **more: Any) -> tree.File:
         raw = content.encode() if isinstance(content, str) else content
         return tree.File(self.path(name), raw, tree.Attributes(mode), **more)
 
-    def wanted(self, *files: tree.File, directories: tuple[tree.Directory, ...] = (), **more: object) -> tree.Tree:
+    def wanted(self, *files: tree.File, directories: tuple[tree.Directory, ...] = (), **more: Any) -> tree.Tree:
         return tree.Tree("test", files, directories, manifest=str(self.manifest), **more)
 
-    def apply(self, *files: tree.File, drift: bool = False, **more: object) -> tree.Plan:
+    def apply(self, *files: tree.File, drift: bool = False, **more: Any) -> tree.Plan:
         wanted = self.wanted(*files, **more)
         plan = wanted.plan(drift=drift)
         wanted.apply(plan, drift=drift)

@@ -283,6 +283,8 @@ def test_enable(host: Host) -> None:
     assert host.call(A, unit).units == {WEB: "enabled"}
     assert host.call(A, started(enabled=False)).units == {WEB: "disabled"}
     assert host.call(A, started(enabled=False)).units == {}
+    host.systemd.units[WEB]["file_state"] = "indirect"
+    assert host.call(A, unit).units == {}
 
 
 @pytest.mark.parametrize("state", ["generated", "static"])

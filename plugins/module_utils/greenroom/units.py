@@ -427,7 +427,8 @@ class Manager:
         names = []
         for unit in self.wanted:
             state = self.status[unit.name].file_state
-            if not unit.enabled or state in ENABLED:
+            # The last two are enabled through another unit's name.
+            if not unit.enabled or state in (*ENABLED, "alias", "indirect"):
                 continue
             if state in ("generated", "static", "transient"):
                 raise UnitError(
