@@ -108,6 +108,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         for host in self.task_vars["groups"]["all"]:
             names = self.hostvars.raw_get(host)
             yield from variables.name_problems(names, declared, extra)
+            yield from variables.missing_problems(names, declared)
             for name in sorted(types.keys() & set(names)):
                 yield from self._type_problems(host, name, types[name])
 

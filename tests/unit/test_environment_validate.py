@@ -20,6 +20,9 @@ def validate(folder: Path, *arguments: str, services: Path | None = None, invent
     """Return the lines of the refusal; none when the input is right."""
     play = folder / "play.yml"
     play.write_text(yaml.safe_dump(PLAY), encoding="utf-8")
+    shared = folder / "group_vars"
+    if not shared.exists():
+        shared.symlink_to(ROOT / "playbooks" / "group_vars")
     environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
     if services:
         environment["GREENROOM_SERVICES"] = str(services)
@@ -93,6 +96,14 @@ def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path
         assert line in found
     for start in ("edge_limits: ", "environment_seeding_allowed: "):
         assert [line for line in found if line.startswith(start) and "convert" in line]
+
+
+def test_a_variable_that_the_inventory_lacks_is_named(tmp_path: Path, inventory: Path) -> None:
+    file = inventory / "group_vars" / "staging" / "main.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    del content["environment_domain"]
+    write(file, content)
+    assert validate(tmp_path, inventory=inventory) == ["environment_domain: missing; role environment needs it"]
 
 
 def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:

@@ -51,6 +51,12 @@ def test_an_option_typed_by_hand_is_looked_at_more_closely() -> None:
     assert variables.name_problems([], DECLARED, ["create", "my_own"]) == []
 
 
+def test_what_a_role_requires_must_be_there() -> None:
+    declared = {"edge": {"edge_name": {"required": True}, "edge_limits": {"required": False}}, "smoke": {}}
+    assert variables.missing_problems([], declared) == ["edge_name: missing; role edge needs it"]
+    assert variables.missing_problems(["edge_name"], declared) == []
+
+
 GROUPS = {"all": ["a", "e"], "staging": ["a", "e"], "app": ["a"], "edge": ["e"]}
 CHILDREN = {"all": ["staging"], "staging": ["app", "edge"], "app": [], "edge": []}
 

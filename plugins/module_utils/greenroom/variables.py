@@ -57,6 +57,17 @@ def name_problems(names: Iterable[str], declared: Declared, options: Iterable[st
     return lines
 
 
+def missing_problems(names: Iterable[str], declared: Declared) -> list[str]:
+    """Return one line for each variable that a role declares as required and that is not among `names`."""
+    there = set(names)
+    return [
+        f"{name}: missing; role {role} needs it"
+        for role, options in declared.items()
+        for name, option in options.items()
+        if option.get("required") and name not in there
+    ]
+
+
 def environment_problems(
     names: Mapping[str, object], groups: Mapping[str, Iterable[str]], children: Mapping[str, Iterable[str]]
 ) -> list[str]:
