@@ -34,6 +34,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 module_args={**arguments, **self._invent(found["people"], missing, password)}, task_vars=task_vars
             )
             found.pop("missing_people", None)
+            # All people's names would otherwise be shown and stored with each result.
+            found.get("invocation", {}).get("module_args", {}).pop("_names", None)
         found.pop("people", None)
         result.update(found)
         return result

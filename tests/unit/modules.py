@@ -30,7 +30,9 @@ def load(name: str) -> ModuleType:
 def run_module(name: str, check: bool = False, diff: bool = False, **arguments: Any) -> dict[str, Any]:
     """Run a module; returns its result, with `text`: all that it printed."""
     printed = io.StringIO()
-    given = {**arguments, "_ansible_check_mode": check, "_ansible_diff": diff}
+    # With its arguments in the result: no secret may stand there either.
+    special = {"_ansible_check_mode": check, "_ansible_diff": diff, "_ansible_inject_invocation": True}
+    given = {**arguments, **special}
     with (
         patch_module_args(given),
         contextlib.redirect_stdout(printed),

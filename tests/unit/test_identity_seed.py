@@ -209,6 +209,7 @@ def test_the_password_does_not_leave_the_controller_nor_the_hash_the_module(task
     result = task.run()
     assert all("password" not in call for call in task.calls)
     assert PASSWORD not in task.printed + str(result)
+    assert "_names" not in result["invocation"]["module_args"]
     assert task.calls[1]["_password_hash"].startswith("$2b$10$")
     assert task.calls[1]["_password_hash"] not in task.printed + str(result)
 

@@ -1,0 +1,141 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""bluegreen_switch against a real HAProxy on an edge host, one of the test's own beside the environment's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import textwrap
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from environment import ROOT, Environment
+
+FOLDER = "/run/greenroom-switch-test"
+PORT = 18999
+CONFIGURATION = f"""
+global
+    stats socket {FOLDER}/admin.sock mode 660 level admin
+    hard-stop-after 60s
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    option idle-close-on-response
+frontend test
+    bind 127.0.0.1:{PORT}
+    http-request set-var(txn.switch) str(test),map({FOLDER}/live.map)
+    http-request return status 200 content-type text/plain lf-string "%[var(txn.switch),field(2,:)]"
+"""
+LOAD = f"""
+import collections, http.client, json, sys, threading, time
+
+seen, end = collections.Counter(), time.monotonic() + float(sys.argv[1])
+
+def ask(keep):
+    connection = None
+    while time.monotonic() < end:
+        try:
+            connection = connection or http.client.HTTPConnection("127.0.0.1", {PORT}, timeout=5)
+            connection.request("GET", "/")
+            answer = connection.getresponse()
+            seen[answer.read().decode() if answer.status == 200 else "lost: status %d" % answer.status] += 1
+        except (OSError, http.client.HTTPException) as error:
+            seen["lost: %r" % error] += 1
+            connection = None
+        if not keep and connection:
+            connection.close()
+            connection = None
+        time.sleep(0.002)
+
+threads = [threading.Thread(target=ask, args=(keep,)) for keep in (True, False, False)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(json.dumps(seen))
+"""
+HOLD = f"import socket, time; held = socket.create_connection(('127.0.0.1', {PORT})); time.sleep(30)"
+RELOAD = f"""
+import socket
+with socket.socket(socket.AF_UNIX) as master:
+    master.connect("{FOLDER}/master.sock")
+    master.sendall(b"reload\\n")
+    answer = b""
+    while chunk := master.recv(65536):
+        answer += chunk
+assert b"Success=1" in answer, answer
+"""
+
+
+@pytest.fixture
+def edge() -> Iterator[Environment]:
+    """An environment on whose edge host the test's own HAProxy has a folder; it is gone afterwards."""
+    environment = Environment()
+    environment.ssh("edge1", f"mkdir -p {FOLDER}\n" + write("haproxy.cfg", CONFIGURATION) + write("load.py", LOAD))
+    yield environment
+    environment.ssh("edge1", f"cd {FOLDER} && [ ! -f pid ] || kill $(cat pid hold.pid); rm -rf {FOLDER}", check=False)
+
+
+def write(name: str, content: str) -> str:
+    """Return shell that writes a file into the test's folder."""
+    return f"cat > {FOLDER}/{name} <<'END'\n{textwrap.dedent(content)}\nEND\n"
+
+
+def switch(**arguments: Any) -> dict[str, Any]:
+    """Call the module on the edge host."""
+    places = {
+        "site": "test",
+        "state_file": f"{FOLDER}/state.json",
+        "map_file": f"{FOLDER}/live.map",
+        "socket": f"{FOLDER}/admin.sock",
+        "master_socket": f"{FOLDER}/master.sock",
+    }
+    command = ["ansible", "-i", "inventories/staging", "edge1", "--become", "-m", "bluegreen_switch"]
+    done = subprocess.run(
+        [*command, "-a", json.dumps({**places, **arguments})],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
+    )
+    result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("=> ") + 3 :])
+    return result
+
+
+def test_a_switch_reaches_workers_that_a_reload_left_behind_and_loses_nothing(edge: Environment) -> None:
+    first = switch(live="blue")
+    assert (first["epoch"], first["running"], first["in_force"]) == (1, False, False)
+    edge.ssh("edge1", f"cd {FOLDER} && /usr/sbin/haproxy -W -D -p pid -S {FOLDER}/master.sock -f haproxy.cfg")
+    started = switch(state="status")
+    assert (started["live"], started["in_force"]) == ("blue", True)
+
+    load = f"cd {FOLDER} && nohup python3 load.py 12 > load.out 2>&1 &\n"
+    hold = f'nohup python3 -c "{HOLD}" > /dev/null 2>&1 &\necho $! > {FOLDER}/hold.pid\n'
+    edge.ssh("edge1", load + hold + "sleep 0.5")
+    green = switch(live="green", expected_epoch=1)
+    assert (green["mended"][:2], len(green["workers"])) == (["state", "map"], 1)
+    edge.ssh("edge1", f"python3 - <<'END'\n{RELOAD}\nEND")
+    assert switch(state="status")["in_force"]
+
+    blue = switch(live="blue", expected_epoch=2)
+    assert sorted(worker["old"] for worker in blue["workers"]) == [False, True]
+    assert blue["in_force"]
+    assert blue["mended"][2:] == [f"worker {worker['name']}" for worker in blue["workers"]]
+    assert switch(live="blue")["changed"] is False
+    assert switch(live="green", expected_epoch=2)["msg"].startswith("refused: epoch 2 was expected, and it is 3")
+
+    for _ in range(40):
+        if output := edge.ssh("edge1", f"cat {FOLDER}/load.out").stdout:
+            break
+        time.sleep(0.5)
+    seen = json.loads(output)
+    assert set(seen) == {"blue", "green"}
+    assert sum(seen.values()) > 1000
