@@ -197,8 +197,14 @@ def test_credentials_do_not_follow_a_redirect_to_another_host() -> None:
             settings = Settings(url=site.url, username="smoke", password="secret-1")
             assert check(settings, url="/", follow=True).ok
             assert check(Settings(), url=site.url, follow=True, username="own", password="secret-2").ok
-    assert [basic(asked) for asked in site.asked] == ["smoke:secret-1", "own:secret-2"]
-    assert [basic(asked) for asked in other.asked] == ["", ""]
+            anywhere = Settings(username="smoke", password="secret-1", headers={"X-Key": "1"}, expect_slot="")
+            assert check(anywhere, url=site.url, follow=True, headers={"Authorization": "Bearer secret-3"}).ok
+            assert check(anywhere, url=site.url, follow=True).ok
+    assert [basic(asked) for asked in site.asked[:2]] == ["smoke:secret-1", "own:secret-2"]
+    assert site.asked[2].headers["Authorization"] == "Bearer secret-3"
+    assert basic(site.asked[3]) == "smoke:secret-1"
+    assert len(other.asked) == 4
+    assert not any({"Authorization", "X-Key"} & set(asked.headers) for asked in other.asked)
 
 
 # --- redirects and cookies ---

@@ -158,11 +158,9 @@ class Attempt:
                 continue
             try:
                 got = self._step(step)
-            except (UnmetError, web.WebError) as error:
-                if failure is None:
-                    label = f"step {number} ({step.get('name') or step['url']}): " if len(steps) > 1 else ""
-                    expected = error.expected if isinstance(error, UnmetError) else "an answer"
-                    failure = UnmetError(expected, label + (error.got if isinstance(error, UnmetError) else str(error)))
+            except UnmetError as error:
+                label = f"step {number} ({step.get('name') or step['url']}): " if len(steps) > 1 else ""
+                failure = failure or UnmetError(error.expected, label + error.got)
         if failure:
             raise failure
         return got
@@ -177,7 +175,7 @@ class Attempt:
                 self._expect(step, answer)
                 self._capture(step, answer)
                 return f"status {answer.status}"
-            except (UnmetError, web.WebError):
+            except UnmetError:
                 pause = PAUSES[min(tries, len(PAUSES) - 1)]
                 if patience.left() <= pause:
                     raise
@@ -187,7 +185,6 @@ class Attempt:
     def _ask(self, step: Mapping[str, Any]) -> web.Answer:
         """Send a step's request, and those it is redirected to when it follows."""
         limit = self._limit(step)
-        url = urljoin(self.settings.url, substitute(step["url"], self.variables))
         headers = {"Accept": "*/*", "User-Agent": "greenroom-smoke"}
         body: bytes | None = None
         if step.get("form") is not None:
@@ -198,7 +195,9 @@ class Attempt:
             headers["Content-Type"] = "application/json"
         elif step.get("body") is not None:
             body = substitute(step["body"], self.variables).encode()
-        wanted = web.Request(step.get("method") or ("GET" if body is None else "POST"), url, headers, body)
+        wanted = web.Request(
+            step.get("method") or ("GET" if body is None else "POST"), self._address(step), headers, body
+        )
         for _ in range(REDIRECT_LIMIT):
             answer = self._send(wanted, step, limit)
             location = answer.header("Location")
@@ -209,21 +208,24 @@ class Attempt:
 
     def _send(self, wanted: web.Request, step: Mapping[str, Any], limit: web.Deadline) -> web.Answer:
         """Send one request with this check's cookies and, where they belong, the call's headers and credentials."""
-        front = self.front is None or urlsplit(wanted.url).hostname == self.front
+        host, first = urlsplit(wanted.url).hostname, urlsplit(self._address(step)).hostname
+        front = host == (self.front or first)
         headers = dict(wanted.headers)
         if front:
             headers.update(self.settings.headers)
-        headers.update(substitute(step.get("headers") or {}, self.variables))
-        username, password = self._credentials(step, wanted.url, front)
-        if username:
-            pair = base64.b64encode(f"{username}:{password}".encode()).decode()
-            headers.setdefault("Authorization", f"Basic {pair}")
+        if host == first:
+            headers.update(substitute(step.get("headers") or {}, self.variables))
+        if pair := self._credentials(step, front, host == first):
+            headers.setdefault("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
         self.mask.add(headers.get("Authorization", "").rpartition(" ")[2])
         with_cookies = urllib.request.Request(wanted.url)
         self.cookies.add_cookie_header(with_cookies)
         if cookie := with_cookies.get_header("Cookie"):
             headers["Cookie"] = cookie
-        answer = web.request(replace(wanted, headers=headers), self.network, limit)
+        try:
+            answer = web.request(replace(wanted, headers=headers), self.network, limit)
+        except web.WebError as error:
+            raise UnmetError(WANTED["http"], str(error)) from error
         self.cookies.extract_cookies(cast(http.client.HTTPResponse, _CookieAnswer(answer)), with_cookies)
         for held in self.cookies:
             self.mask.add(held.value or "")
@@ -240,17 +242,22 @@ class Attempt:
             source = f"slot {slot}" if slot else "no slot"
             raise UnmetError(f"an answer from slot {wanted}", f"one from {source}: {short(answer)}")
 
-    def _credentials(self, step: Mapping[str, Any], url: str, front: bool) -> tuple[str, str]:
-        """Return user name and password for a request; a redirect to another host never gets a step's own ones."""
+    def _credentials(self, step: Mapping[str, Any], front: bool, own: bool) -> str:
+        """Return `name:password` for a request, or nothing.
+
+        A step's own credentials are for the host it names (`own`), the call's for the `front` door; neither follows a
+        redirect elsewhere.
+        """
         if step.get("auth") is False:
-            return "", ""
+            return ""
         if step.get("username"):
             password = substitute(step.get("password") or "", self.variables)
             self.mask.add(password)
-            first = urlsplit(urljoin(self.settings.url, substitute(step["url"], self.variables))).hostname
-            own = urlsplit(url).hostname == first
-            return (substitute(step["username"], self.variables), password) if own else ("", "")
-        return (self.settings.username, self.settings.password) if front else ("", "")
+            return f"{substitute(step['username'], self.variables)}:{password}" if own else ""
+        return f"{self.settings.username}:{self.settings.password}" if front and self.settings.username else ""
+
+    def _address(self, step: Mapping[str, Any]) -> str:
+        return urljoin(self.settings.url, str(substitute(step["url"], self.variables)))
 
     def _expect(self, step: Mapping[str, Any], answer: web.Answer) -> None:
         """Compare an answer with what the step expects; raises UnmetError with the first difference."""
