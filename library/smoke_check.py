@@ -171,7 +171,7 @@ options:
       url:
         description:
           - The environment's front door. Relative addresses start here. O(defaults.headers), credentials and
-            O(defaults.expect_slot) then belong to requests to this host only; without it, to the host that a step names.
+            O(defaults.expect_slot) then belong to this host only; without it, to the host that a step names.
         type: str
         default: ""
       headers:
