@@ -42,7 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result | {"msg": f"the lock on {name} is {'released' if answer else 'not held'}"}
         answer = lock_holder.ask(address, "status")
         if answer is not None and answer["event"] == "held":
-            return result | {"msg": lock.words({"event": "held"}, name)}
+            return result | {"msg": lock_holder.words({"event": "held"}, name)}
         me = lock.myself(args["run"] or str(run), run, _playbook())
         return result | {"msg": self._acquire(name, me, args["path"])}
 
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         password = self._connection.become and self._connection.become.get_option("become_pass")
         line = ""
         for event in lock.start(self._command(), name, me, password=password, path=path):
-            line = lock.words(event, name)
+            line = lock_holder.words(event, name)
             match event["event"]:
                 case "waiting":
                     self._display.display(line)

@@ -251,6 +251,16 @@ class TestTheHolder:
             assert status(pid) == {"event": "held", "took_over": None}
             status(pid, "release")
 
+    def test_a_run_that_lost_its_lock_is_stopped(self, path: str, tmp_path: Path) -> None:
+        errors = tmp_path / "errors"
+        with errors.open("wb") as file, subprocess.Popen(["sleep", "60"], stderr=file) as run:
+            start(run.pid, path, run="slept")
+            taken = lock_remote.Lock(path, OTHER, expires=0)
+            assert taken.take() is None
+            assert run.wait(10) == -signal.SIGTERM
+        assert "test is locked by root@there" in errors.read_text(encoding="utf-8")
+        assert written(path)["id"] == "other"
+
     def test_no_connection_is_told_with_its_last_words(self, path: str) -> None:
         command = [
             "/bin/sh",
@@ -387,17 +397,22 @@ s.recv(100)
         ),
         (
             {"event": "held", "took_over": ME},
-            "took over the lock on test from root@here (process 1, site.yml, since 2026-01-01T00:00:00Z), "
-            "whose run ended without giving it back",
+            "test is locked by this run, after root@here (process 1, site.yml, since 2026-01-01T00:00:00Z), "
+            "which ended without giving the lock back",
         ),
-        ({"event": "held", "took_over": None}, "the lock on test is held"),
+        ({"event": "held", "took_over": None}, "test is locked by this run"),
+        (
+            {"event": "lost", "holder": ME},
+            "test is locked by root@here (process 1, site.yml, since 2026-01-01T00:00:00Z) now, "
+            "because this run did not renew its lock in time",
+        ),
         ({"event": "failed", "message": "no space"}, "test can't be locked: no space"),
         (
             {"event": "unreachable", "message": "Permission denied", "code": 255},
-            "the host of test's lock can't be reached: Permission denied",
+            "test can't be locked, its host can't be reached: Permission denied",
         ),
-        ({"event": "unreachable", "message": "", "code": 255}, "the host of test's lock can't be reached: 255"),
+        ({"event": "unreachable", "message": "", "code": 255}, "test can't be locked, its host can't be reached: 255"),
     ],
 )
 def test_every_event_has_words(event: dict[str, Any], line: str) -> None:
-    assert lock.words(event, "test") == line
+    assert lock_holder.words(event, "test") == line

@@ -104,28 +104,3 @@ def start(
             if event["event"] != "waiting":
                 return
     yield {"event": "unreachable", "message": "the lock's holder ended", "code": child.wait()}
-
-
-def words(event: Event, environment: str) -> str:
-    """Return an event as one line for people."""
-    holder = event.get("holder") or event.get("took_over")
-    who = "{user}@{host} (process {pid}, {playbook}, since {since})".format_map(_Unknown(holder or {}))
-    match event["event"]:
-        case "waiting":
-            return (
-                f"{environment} is locked by {who}; if that run is dead, the lock expires in {event['seconds']:.0f} s"
-            )
-        case "refused" | "lost":
-            return f"{environment} is locked by {who}, and that run is alive; wait until it ends"
-        case "held" if holder:
-            return f"took over the lock on {environment} from {who}, whose run ended without giving it back"
-        case "held":
-            return f"the lock on {environment} is held"
-        case "failed":
-            return f"{environment} can't be locked: {event['message']}"
-    return f"the host of {environment}'s lock can't be reached: {event['message'] or event['code']}"
-
-
-class _Unknown(dict[str, Any]):
-    def __missing__(self, key: str) -> str:
-        return "unknown"

@@ -14,6 +14,7 @@ import contextlib
 import json
 import os
 import selectors
+import signal
 import socket
 import struct
 import subprocess
@@ -48,6 +49,33 @@ def start_time(pid: int) -> int | None:
 def socket_name(environment: str, pid: int, started: int) -> bytes:
     """Return the abstract address of the holder of process `pid`'s lock on `environment`."""
     return f"\0greenroom-lock/{os.getuid()}/{environment}/{pid}/{started}".encode()
+
+
+def words(event: Event, environment: str) -> str:
+    """Return an event as one line for people."""
+    holder = event.get("holder") or event.get("took_over")
+    who = "{user}@{host} (process {pid}, {playbook}, since {since})".format_map(_Unknown(holder or {}))
+    match event["event"]:
+        case "waiting":
+            line = f"is locked by {who}; if that run is dead, the lock expires in {event['seconds']:.0f} s"
+        case "refused":
+            line = f"is locked by {who}, and that run is alive; wait until it ends"
+        case "lost":
+            line = f"is locked by {who} now, because this run did not renew its lock in time"
+        case "held" if holder:
+            line = f"is locked by this run, after {who}, which ended without giving the lock back"
+        case "held":
+            line = "is locked by this run"
+        case "failed":
+            line = f"can't be locked: {event['message']}"
+        case _:
+            line = f"can't be locked, its host can't be reached: {event['message'] or event['code']}"
+    return f"{environment} {line}"
+
+
+class _Unknown(dict[str, Any]):
+    def __missing__(self, key: str) -> str:
+        return "unknown"
 
 
 class Link:
@@ -160,6 +188,17 @@ class Holder:
         if event["event"] != "waiting":
             self.state = event
         self.report(event)
+        if event["event"] == "lost":
+            self._stop_the_run(words(event, self.order["environment"]))
+
+    def _stop_the_run(self, line: str) -> None:
+        """End the run that lost its lock: it was silent for long (a notebook that slept), and another is at work."""
+        pid = self.order["pid"]
+        with contextlib.suppress(OSError):
+            error_output = os.open(f"/proc/{pid}/fd/2", os.O_WRONLY | os.O_APPEND)
+            os.write(error_output, f"\n[ERROR]: {line}; this run stops\n".encode())
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
 
     def _asked(self, server: socket.socket) -> bool:
         """Answer a task of this run. Return whether the lock was released."""
