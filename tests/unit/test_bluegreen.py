@@ -515,7 +515,7 @@ def test_two_switches_at_once_follow_each_other(edge: Edge, running: FakeHaproxy
         except SwitchError as error:
             failures.append(error)
 
-    edge.places = replace(edge.places, seconds=10)
+    edge.places = replace(edge.places, seconds=60)
     threads = [threading.Thread(target=work, args=(slot,)) for slot in (*bluegreen.SLOTS, *bluegreen.SLOTS)]
     for thread in threads:
         thread.start()
@@ -531,7 +531,7 @@ def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
     started = time.monotonic()
     with bluegreen.locked(edge.places), pytest.raises(SwitchError, match="another switch is at work on this host"):
         edge.switch("blue")
-    assert 0.4 < time.monotonic() - started < 2
+    assert 0.4 < time.monotonic() - started < 10
     edge.switch("blue")
 
 

