@@ -371,7 +371,8 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import masking, tree, tree_options, units
+from ansible.module_utils.greenroom import masking, systemd, tree, tree_diff, tree_options, units
+from ansible.module_utils.greenroom.tree_files import Attributes, Directory, TreeError, clean_path, parse_mode, unpack
 
 SYSTEMD_IS_UP = "/run/systemd/system"
 
@@ -384,7 +385,7 @@ def main() -> None:
         converge(module, result)
     except units.UnitError as error:
         fail(module, result, str(error), unit=error.unit)
-    except tree.TreeError as error:
+    except TreeError as error:
         fail(module, result, str(error))
     except OSError as error:
         fail(module, result, f"{error.filename or 'template_tree'}: {error.strerror or error}")
@@ -403,8 +404,8 @@ def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
     absent = options["state"] == "absent"
     drift = options["apply"] == "drift" and not absent
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options["name"]):
-        raise tree.TreeError(f"name {options['name']!r} may only have letters, digits, '.', '_' and '-'")
-    files = [] if absent else tree.unpack(options["_files"]) + tree.unpack(options["_secret_files"])
+        raise TreeError(f"name {options['name']!r} may only have letters, digits, '.', '_' and '-'")
+    files = [] if absent else unpack(options["_files"]) + unpack(options["_secret_files"])
     directories = [] if absent else [directory(item) for item in options["directories"]]
     wanted = tree.Tree(
         options["name"],
@@ -430,7 +431,7 @@ def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
         not_running=[],
     )
     if module._diff:
-        result["diff"] = tree.differences(wanted, plan)
+        result["diff"] = tree_diff.differences(wanted, plan)
     if not module.check_mode:
         result["changed"] = False
         wanted.validate(plan, runner(module))
@@ -450,10 +451,10 @@ def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
         wanted.finish(plan)
 
 
-def directory(item: dict[str, Any]) -> tree.Directory:
+def directory(item: dict[str, Any]) -> Directory:
     """Return a wanted directory from its option."""
-    path = tree.clean_path(item["path"])
-    return tree.Directory(path, tree.Attributes(tree.parse_mode(item["mode"], path), item["owner"], item["group"]))
+    path = clean_path(item["path"])
+    return Directory(path, Attributes(parse_mode(item["mode"], path), item["owner"], item["group"]))
 
 
 def unit_manager(module: AnsibleModule, wanted: tree.Tree, absent: bool) -> units.Manager | None:
@@ -462,17 +463,17 @@ def unit_manager(module: AnsibleModule, wanted: tree.Tree, absent: bool) -> unit
     if absent:
         specs = [units.Unit(spec.name, "stopped", spec.on_change, False, spec.files) for spec in specs]
     concerned = [*wanted.before.files, *wanted.before.pending, *(file.dest for file in wanted.files)]
-    if not specs and not any(map(units.is_definition, concerned)):
+    if not specs and not any(map(systemd.is_definition, concerned)):
         return None
     if not os.path.isdir(SYSTEMD_IS_UP):
         if specs:
-            raise tree.TreeError("systemd does not run on this host, its units can't be managed")
+            raise TreeError("systemd does not run on this host, its units can't be managed")
         return None
     records = units.Records(wanted.name)
-    return units.Manager(specs, units.Systemd(runner(module)), records, wanted, check=module.check_mode)
+    return units.Manager(specs, systemd.Systemd(runner(module)), records, wanted, check=module.check_mode)
 
 
-def runner(module: AnsibleModule) -> units.Run:
+def runner(module: AnsibleModule) -> tree.Run:
     """Return a function that runs a command with the module's own means."""
 
     def run(command: list[str]) -> tuple[int, str, str]:
@@ -496,7 +497,7 @@ def labeller(module: AnsibleModule) -> tree.Label | None:
 def secret_words(module: AnsibleModule) -> masking.Mask:
     """Return a mask for what looks like a secret in secret files: programs that refuse a value like to print it."""
     mask = masking.Mask()
-    for file in tree.unpack(module.params["_secret_files"]):
+    for file in unpack(module.params["_secret_files"]):
         for word in re.findall(r"[A-Za-z0-9+_-]{8,}", file.content.decode(errors="replace")):
             # Shorter words without any digit are names and hosts.
             if len(word) >= 20 or re.search(r"\d", word):

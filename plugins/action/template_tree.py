@@ -20,7 +20,16 @@ _UTILS = str(pathlib.Path(__file__).resolve().parents[1] / "module_utils")
 if _UTILS not in ansible.module_utils.__path__:
     ansible.module_utils.__path__.append(_UTILS)
 
-from ansible.module_utils.greenroom import tree, tree_options  # noqa: E402
+from ansible.module_utils.greenroom import tree_options  # noqa: E402
+from ansible.module_utils.greenroom.tree_files import (  # noqa: E402
+    Attributes,
+    File,
+    TreeError,
+    clean_path,
+    matches,
+    pack,
+    parse_mode,
+)
 
 TEMPLATE_SUFFIX = ".j2"
 NEWLINES = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
@@ -50,34 +59,34 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         _checked, options = self.validate_argument_spec(argument_spec=tree_options.OPTIONS)
         try:
             files = [] if options["state"] == "absent" else list(self._files(options, variables))
-        except tree.TreeError as error:
+        except TreeError as error:
             raise AnsibleActionFail(str(error)) from error
         arguments = {
             name: options[name]
             for name in ("name", "directories", "units", "state", "apply", "metadata", "manifest")
             if options[name] is not None
         }
-        arguments["_files"] = tree.pack(file for file in files if not file.secret)
-        arguments["_secret_files"] = tree.pack(file for file in files if file.secret)
+        arguments["_files"] = pack(file for file in files if not file.secret)
+        arguments["_secret_files"] = pack(file for file in files if file.secret)
         result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=variables)
         return result
 
-    def _files(self, options: dict[str, Any], variables: dict[str, Any]) -> Iterator[tree.File]:
+    def _files(self, options: dict[str, Any], variables: dict[str, Any]) -> Iterator[File]:
         """Yield all wanted files, rendered."""
         rules = options["attributes"]
         for pattern, rule in rules.items():
             if not isinstance(rule, dict):
-                raise tree.TreeError(f"attributes of {pattern!r} must be a dictionary such as {{mode: '0640'}}")
+                raise TreeError(f"attributes of {pattern!r} must be a dictionary such as {{mode: '0640'}}")
             unknown = set(rule) - set(tree_options.ITEM_ATTRIBUTES)
             if unknown:
                 names, known = ", ".join(sorted(unknown)), ", ".join(tree_options.ITEM_ATTRIBUTES)
-                raise tree.TreeError(f"attributes of {pattern!r}: unknown {names} (known: {known})")
+                raise TreeError(f"attributes of {pattern!r}: unknown {names} (known: {known})")
         for item in options["trees"]:
             root = self._find(item["src"])
             if not os.path.isdir(root):
-                raise tree.TreeError(f"{root} is not a directory: list single templates under `files`")
+                raise TreeError(f"{root} is not a directory: list single templates under `files`")
             for source in _walk(root):
-                dest = tree.clean_path(f"{item['dest']}/{os.path.relpath(source, root)}".removesuffix(TEMPLATE_SUFFIX))
+                dest = clean_path(f"{item['dest']}/{os.path.relpath(source, root)}".removesuffix(TEMPLATE_SUFFIX))
                 yield self._file({**item, "dest": dest}, [item, *_fitting(dest, rules)], source, options, variables)
         for item in options["files"]:
             found = self._find(item["src"]) if item["content"] is None else None
@@ -90,9 +99,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         source: str | None,
         options: dict[str, Any],
         variables: dict[str, Any],
-    ) -> tree.File:
+    ) -> File:
         """Return one wanted file; later layers of attributes win."""
-        dest = tree.clean_path(item["dest"])
+        dest = clean_path(item["dest"])
         chosen = {
             name: next((layer[name] for layer in reversed(layers) if layer.get(name) is not None), None)
             for name in tree_options.ITEM_ATTRIBUTES
@@ -101,17 +110,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         mode = chosen["mode"] or ("0600" if secret else "0644")
         if mode == "preserve" and source:
             mode = f"{stat.S_IMODE(os.stat(source).st_mode):04o}"
-        attributes = tree.Attributes(tree.parse_mode(mode, dest), chosen["owner"], chosen["group"])
+        attributes = Attributes(parse_mode(mode, dest), chosen["owner"], chosen["group"])
         if chosen["validate"] and "%s" not in chosen["validate"] and "%d" not in chosen["validate"]:
-            raise tree.TreeError(f"{dest}: validate must contain %s, the new file, or %d, a directory with all files")
+            raise TreeError(f"{dest}: validate must contain %s, the new file, or %d, a directory with all files")
         if source and os.path.isdir(source):
-            raise tree.TreeError(f"{source} is a directory: list it under `trees`")
+            raise TreeError(f"{source} is a directory: list it under `trees`")
         if source is None:
             # A template that is one expression gives what it evaluates to; a whole number has only one text.
             if isinstance(item["content"], int) and not isinstance(item["content"], bool):
                 item["content"] = str(item["content"])
             if not isinstance(item["content"], str):
-                raise tree.TreeError(f"{dest}: content must be text; use a filter such as to_nice_json for data")
+                raise TreeError(f"{dest}: content must be text; use a filter such as to_nice_json for data")
             content = item["content"].encode()
         elif source.endswith(TEMPLATE_SUFFIX):
             text = self._render(item, source, dest, secret, variables)
@@ -122,7 +131,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             real = self._loader.get_real_file(source)  # decrypted, if it is a vault
             content = pathlib.Path(real).read_bytes()
             self._loader.cleanup_tmp_file(real)
-        return tree.File(dest, content, attributes, chosen["validate"], secret)
+        return File(dest, content, attributes, chosen["validate"], secret)
 
     def _find(self, path: str) -> str:
         """Return where a source lies: in the role's templates, beside the playbook, or where an absolute path says."""
@@ -163,7 +172,7 @@ def newline(item: dict[str, Any]) -> str:
     sequence = str(item["newline_sequence"])
     sequence = NEWLINES.get(sequence, sequence)
     if sequence not in NEWLINES.values():
-        raise tree.TreeError(f"{item['dest']}: newline_sequence needs to be one of \\n, \\r or \\r\\n")
+        raise TreeError(f"{item['dest']}: newline_sequence needs to be one of \\n, \\r or \\r\\n")
     return sequence
 
 
@@ -191,7 +200,7 @@ def add_marker(text: str, dest: str, marker: str, comment: str | None, line_end:
 
 def _fitting(dest: str, rules: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the attribute rules that apply to a destination, in the order they were written."""
-    return [rule for pattern, rule in rules.items() if tree.matches(dest, [pattern])]
+    return [rule for pattern, rule in rules.items() if matches(dest, [pattern])]
 
 
 def _walk(root: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import tree, tree_options, units
+from ansible.module_utils.greenroom import systemd, tree, tree_files, tree_options
 from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,11 +55,11 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def call(host: Path, capsys: pytest.CaptureFixture[str]) -> Call:
-    def function(*files: tree.File, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
+    def function(*files: tree_files.File, check: bool = False, diff: bool = False, **options: Any) -> dict[str, Any]:
         arguments = {
             "name": "test",
-            "_files": tree.pack(file for file in files if not file.secret),
-            "_secret_files": tree.pack(file for file in files if file.secret),
+            "_files": tree_files.pack(file for file in files if not file.secret),
+            "_secret_files": tree_files.pack(file for file in files if file.secret),
             "_ansible_check_mode": check,
             "_ansible_diff": diff,
             "_ansible_inject_invocation": True,
@@ -79,8 +79,8 @@ def systemctl(host: Path) -> list[str]:
     return [" ".join(call[1:]) for call in calls if call[1] != "show"]
 
 
-def file(host: Path, name: str = "etc/a", text: str = "text\n", **more: Any) -> tree.File:
-    return tree.File(str(host / name), text.encode(), tree.Attributes(0o600), **more)
+def file(host: Path, name: str = "etc/a", text: str = "text\n", **more: Any) -> tree_files.File:
+    return tree_files.File(str(host / name), text.encode(), tree_files.Attributes(0o600), **more)
 
 
 WEB = [{"name": "web"}]
@@ -111,10 +111,10 @@ def test_check_mode_calls_nothing_that_writes(call: Call, host: Path, monkeypatc
         (tree.Tree, "finish"),
         (tree.Tree, "validate"),
         (tree, "write_json"),
-        (units.Systemd, "act"),
-        (units.Systemd, "enable"),
-        (units.Systemd, "daemon_reload"),
-        (units.Systemd, "reset_failed"),
+        (systemd.Systemd, "act"),
+        (systemd.Systemd, "enable"),
+        (systemd.Systemd, "daemon_reload"),
+        (systemd.Systemd, "reset_failed"),
     ):
         monkeypatch.setattr(owner, name, forbidden)
     for name in ("mkdir", "rename", "replace", "unlink", "chmod", "chown", "rmdir", "makedirs"):
@@ -189,7 +189,7 @@ def test_no_secret_shows(call: Call, host: Path) -> None:
     for result in shown:
         text = json.dumps(result)
         assert secret not in text
-        assert tree.pack([wanted]) not in text
+        assert tree_files.pack([wanted]) not in text
         assert result["invocation"]["module_args"]["_secret_files"] == "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
     assert shown[1]["failed"]
 
@@ -197,7 +197,7 @@ def test_no_secret_shows(call: Call, host: Path) -> None:
 def test_what_looks_like_a_secret_is_masked_in_messages(host: Path) -> None:
     module = type("Module", (), {"params": {}})()
     wanted = file(host, text="A=abc123def456\nB=database.example.org\nC=abcdefghijklmnopqrstu\n", secret=True)
-    module.params["_secret_files"] = tree.pack([wanted])
+    module.params["_secret_files"] = tree_files.pack([wanted])
     mask = template_tree.secret_words(module)
     said = mask.clean("abc123def456 at database.example.org, abcdefghijklmnopqrstu")
     assert said == "*** at database.example.org, ***"
@@ -224,13 +224,13 @@ def test_bad_parameters(call: Call, options: dict[str, Any], message: str) -> No
 
 def test_a_host_without_systemd(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(host / "nothing"))
-    monkeypatch.setattr(units, "UNIT_DIRECTORIES", (f"{host}/system/",))
+    monkeypatch.setattr(systemd, "UNIT_DIRECTORIES", (f"{host}/system/",))
     assert call(file(host, "system/a.service"))["changed"]
     assert "systemd does not run" in call(file(host), units=WEB)["msg"]
 
 
 def test_unit_files_without_units_reload_systemd(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(units, "UNIT_DIRECTORIES", (f"{host}/system/",))
+    monkeypatch.setattr(systemd, "UNIT_DIRECTORIES", (f"{host}/system/",))
     call(file(host, "system/a.service"))
     assert systemctl(host) == ["daemon-reload"]
 

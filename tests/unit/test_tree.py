@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import os
 import stat
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import durable, tree
+from ansible.module_utils.greenroom import durable, tree, tree_diff, tree_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -27,14 +28,16 @@ class Site:
     def path(self, name: str) -> str:
         return str(self.root / "host" / name)
 
-    def file(self, name: str, content: str | bytes = "content\n", mode: int = 0o644, **more: Any) -> tree.File:
+    def file(self, name: str, content: str | bytes = "content\n", mode: int = 0o644, **more: Any) -> tree_files.File:
         raw = content.encode() if isinstance(content, str) else content
-        return tree.File(self.path(name), raw, tree.Attributes(mode), **more)
+        return tree_files.File(self.path(name), raw, tree_files.Attributes(mode), **more)
 
-    def wanted(self, *files: tree.File, directories: tuple[tree.Directory, ...] = (), **more: Any) -> tree.Tree:
+    def wanted(
+        self, *files: tree_files.File, directories: tuple[tree_files.Directory, ...] = (), **more: Any
+    ) -> tree.Tree:
         return tree.Tree("test", files, directories, manifest=str(self.manifest), **more)
 
-    def apply(self, *files: tree.File, drift: bool = False, **more: Any) -> tree.Plan:
+    def apply(self, *files: tree_files.File, drift: bool = False, **more: Any) -> tree.Plan:
         wanted = self.wanted(*files, **more)
         plan = wanted.plan(drift=drift)
         wanted.apply(plan, drift=drift)
@@ -54,6 +57,14 @@ class Site:
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
     monkeypatch.setattr(tree, "STATE_DIRECTORY", str(tmp_path / "lib"))
     return Site(tmp_path)
+
+
+def unified(diff: list[dict[str, str]]) -> str:
+    parts = []
+    for entry in diff:
+        before, after = (entry.get(side, "").splitlines(keepends=True) for side in ("before", "after"))
+        parts.append(entry.get("prepared") or "".join(difflib.unified_diff(before, after)))
+    return "".join(parts)
 
 
 def mode_of(path: str) -> int:
@@ -111,6 +122,14 @@ def test_a_directory_with_foreign_files_stays(site: Site) -> None:
     Path(site.path("new/foreign")).write_text("foreign")
     site.apply()
     assert os.listdir(site.path("new")) == ["foreign"]
+
+
+def test_a_directory_in_the_place_of_a_file_that_is_no_longer_wanted_stays(site: Site) -> None:
+    site.apply(site.file("a"))
+    os.unlink(site.path("a"))
+    os.mkdir(site.path("a"))
+    assert site.apply().remove == []
+    assert os.path.isdir(site.path("a"))
 
 
 def test_absent_removes_files_directories_and_manifest(site: Site) -> None:
@@ -174,7 +193,7 @@ def test_a_file_gives_way_to_a_directory(site: Site) -> None:
 
 
 def test_directories_have_exact_modes(site: Site) -> None:
-    private = tree.Directory(site.path("x/private"), tree.Attributes(0o700))
+    private = tree_files.Directory(site.path("x/private"), tree_files.Attributes(0o700))
     plan = site.apply(site.file("x/private/a"), directories=(private,))
     assert plan.make == [private]
     assert [mode_of(site.path(name)) for name in ("x", "x/private")] == [0o755, 0o700]
@@ -186,34 +205,34 @@ def test_directories_have_exact_modes(site: Site) -> None:
 
 def test_ownership_is_part_of_what_is_wanted(site: Site) -> None:
     name, group = str(os.geteuid()), str(os.getegid())
-    attributes = tree.Attributes(0o644, name, group)
-    wanted = tree.File(site.path("a"), b"", attributes)
+    attributes = tree_files.Attributes(0o644, name, group)
+    wanted = tree_files.File(site.path("a"), b"", attributes)
     site.apply(wanted)
     assert json.loads(site.manifest.read_text())["files"][site.path("a")]["owner"] == name
     assert not site.apply(wanted).changed
-    assert tree.Attributes(0o644).record() == {"mode": "0644"}
+    assert tree_files.Attributes(0o644).record() == {"mode": "0644"}
 
 
 @pytest.mark.parametrize(("owner", "group"), [("nobody-here", None), (None, "nothing-here")])
 def test_an_unknown_owner_is_a_change_when_planned_and_an_error_before_writing(
     site: Site, owner: str | None, group: str | None
 ) -> None:
-    attributes = tree.Attributes(0o644, owner, group)
-    wanted = site.wanted(tree.File(site.path("a"), b"", attributes))
+    attributes = tree_files.Attributes(0o644, owner, group)
+    wanted = site.wanted(tree_files.File(site.path("a"), b"", attributes))
     plan = wanted.plan()
     assert plan.changed
-    with pytest.raises(tree.TreeError, match="there is no"):
+    with pytest.raises(tree_files.TreeError, match="there is no"):
         wanted.validate(plan, lambda command: (0, "", ""))
-    assert tree.differences(wanted, plan)
-    wanted = site.wanted(directories=(tree.Directory(site.path("d"), attributes),))
-    with pytest.raises(tree.TreeError, match="there is no"):
+    assert tree_diff.differences(wanted, plan)
+    wanted = site.wanted(directories=(tree_files.Directory(site.path("d"), attributes),))
+    with pytest.raises(tree_files.TreeError, match="there is no"):
         wanted.validate(wanted.plan(), lambda command: (0, "", ""))
-    assert "?" in tree.unified(tree.differences(wanted, wanted.plan())) or owner or group
+    assert "?" in unified(tree_diff.differences(wanted, wanted.plan())) or owner or group
 
 
 def test_named_owners_are_looked_up() -> None:
-    assert tree.Attributes(0o644, "root", "root").ids() == (0, 0)
-    assert tree.Attributes(0o644, "12", "34").ids() == (12, 34)
+    assert tree_files.Attributes(0o644, "root", "root").ids() == (0, 0)
+    assert tree_files.Attributes(0o644, "12", "34").ids() == (12, 34)
 
 
 def test_the_security_context_is_set_before_the_file_shows(site: Site) -> None:
@@ -230,20 +249,20 @@ def test_the_security_context_is_set_before_the_file_shows(site: Site) -> None:
 
 
 def test_a_destination_wanted_twice_is_refused(site: Site) -> None:
-    with pytest.raises(tree.TreeError, match="wanted twice"):
+    with pytest.raises(tree_files.TreeError, match="wanted twice"):
         site.wanted(site.file("a"), site.file("a"))
 
 
 def test_a_file_that_is_also_a_directory_is_refused(site: Site) -> None:
-    with pytest.raises(tree.TreeError, match="wanted as a file, and as the directory"):
+    with pytest.raises(tree_files.TreeError, match="wanted as a file, and as the directory"):
         site.wanted(site.file("a"), site.file("a/b"))
-    with pytest.raises(tree.TreeError, match="as a file and as a directory"):
-        site.wanted(site.file("a"), directories=(tree.Directory(site.path("a"), tree.Attributes(0o755)),))
+    with pytest.raises(tree_files.TreeError, match="as a file and as a directory"):
+        site.wanted(site.file("a"), directories=(tree_files.Directory(site.path("a"), tree_files.Attributes(0o755)),))
 
 
 def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_written(site: Site) -> None:
     os.makedirs(site.path("b"))
-    with pytest.raises(tree.TreeError, match="is a directory; a file is wanted"):
+    with pytest.raises(tree_files.TreeError, match="is a directory; a file is wanted"):
         site.apply(site.file("a"), site.file("b"))
     assert not os.path.exists(site.path("a"))
 
@@ -251,37 +270,37 @@ def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_writte
 def test_a_foreign_file_in_the_place_of_a_directory_is_refused(site: Site) -> None:
     os.makedirs(site.path(""))
     Path(site.path("a")).write_text("foreign")
-    with pytest.raises(tree.TreeError, match="is not a directory"):
+    with pytest.raises(tree_files.TreeError, match="is not a directory"):
         site.apply(site.file("a/b"))
-    with pytest.raises(tree.TreeError, match="is not a directory"):
-        site.apply(directories=(tree.Directory(site.path("a"), tree.Attributes(0o755)),))
+    with pytest.raises(tree_files.TreeError, match="is not a directory"):
+        site.apply(directories=(tree_files.Directory(site.path("a"), tree_files.Attributes(0o755)),))
 
 
 @pytest.mark.parametrize("mode", [420, "u=rw", "9", "0888", None, "77777"])
 def test_modes_must_be_quoted_octal(mode: object) -> None:
-    with pytest.raises(tree.TreeError, match="quoted octal"):
-        tree.parse_mode(mode, "/a")
+    with pytest.raises(tree_files.TreeError, match="quoted octal"):
+        tree_files.parse_mode(mode, "/a")
 
 
 def test_octal_modes_are_read() -> None:
-    assert (tree.parse_mode("0640", "/a"), tree.parse_mode("644", "/a")) == (0o640, 0o644)
+    assert (tree_files.parse_mode("0640", "/a"), tree_files.parse_mode("644", "/a")) == (0o640, 0o644)
 
 
 @pytest.mark.parametrize("path", ["relative", "", "/a/../b", ".."])
 def test_paths_must_be_absolute(path: str) -> None:
-    with pytest.raises(tree.TreeError, match="absolute"):
-        tree.clean_path(path)
+    with pytest.raises(tree_files.TreeError, match="absolute"):
+        tree_files.clean_path(path)
 
 
 def test_paths_are_cleaned() -> None:
-    assert tree.clean_path("//a///b/./c/") == "/a/b/c"
+    assert tree_files.clean_path("//a///b/./c/") == "/a/b/c"
 
 
 def test_a_broken_manifest_is_an_error_that_says_what_to_do(site: Site) -> None:
     site.manifest.parent.mkdir()
     for content in ("{", "[]"):
         site.manifest.write_text(content)
-        with pytest.raises(tree.TreeError, match="move it away"):
+        with pytest.raises(tree_files.TreeError, match="move it away"):
             site.wanted()
 
 
@@ -298,7 +317,7 @@ def test_every_file_is_validated_before_any_is_written(site: Site) -> None:
 
     wanted = site.wanted(site.file("a", validate="check %s"), site.file("b", validate="check %s"), site.file("c"))
     refused = r"b was refused by `check %s` \(exit code 1\), nothing was written: bad"
-    with pytest.raises(tree.TreeError, match=refused) as error:
+    with pytest.raises(tree_files.TreeError, match=refused) as error:
         wanted.validate(wanted.plan(), run)
     assert len(asked) == 2
     assert site.everything() == {}
@@ -334,7 +353,7 @@ def test_unchanged_files_are_not_validated_again(site: Site) -> None:
 
 def test_the_output_of_a_secret_file_is_hidden(site: Site) -> None:
     wanted = site.wanted(site.file("a", "hunter2", validate="check %s", secret=True))
-    with pytest.raises(tree.TreeError, match="hidden") as error:
+    with pytest.raises(tree_files.TreeError, match="hidden") as error:
         wanted.validate(wanted.plan(), lambda command: (1, "hunter2", "hunter2"))
     assert "hunter2" not in str(error.value)
 
@@ -343,7 +362,7 @@ def test_the_output_of_a_secret_file_is_hidden(site: Site) -> None:
 
 
 def test_drift_mends_what_was_promised_and_nothing_else(site: Site) -> None:
-    private = tree.Directory(site.path("d"), tree.Attributes(0o700))
+    private = tree_files.Directory(site.path("d"), tree_files.Attributes(0o700))
     site.apply(site.file("same"), site.file("old"), site.file("gone"), directories=(private,))
     for name in ("same", "old"):
         Path(site.path(name)).write_text("edited")
@@ -447,12 +466,14 @@ def test_a_full_disk_changes_nothing(site: Site, monkeypatch: pytest.MonkeyPatch
     site.apply(site.file("a", "old\n"))
     with monkeypatch.context() as patch:
         patch.setattr(os, "chown", lambda *arguments: (_ for _ in ()).throw(OSError(28, "No space left on device")))
-        with pytest.raises(tree.TreeError, match=r"d/b can't be written: No space left on device; no file was changed"):
+        with pytest.raises(
+            tree_files.TreeError, match=r"d/b can't be written: No space left on device; no file was changed"
+        ):
             site.apply(site.file("a", "old\n"), site.file("d/b"))
     assert site.everything() == {"host/a": b"old\n"}
     with monkeypatch.context() as patch:
         patch.setattr(durable, "write", lambda *arguments, **more: (_ for _ in ()).throw(OSError(28, "No space")))
-        with pytest.raises(tree.TreeError, match=r"manifest.json can't be written"):
+        with pytest.raises(tree_files.TreeError, match=r"manifest.json can't be written"):
             site.apply(site.file("a", "new\n"))
 
 
@@ -467,9 +488,9 @@ def test_differences_show_content_and_attributes(site: Site) -> None:
         site.file("a", "new\n"),
         site.file("b"),
         site.file("c"),
-        directories=(tree.Directory(site.path("d"), tree.Attributes(0o750)),),
+        directories=(tree_files.Directory(site.path("d"), tree_files.Attributes(0o750)),),
     )
-    shown = tree.unified(tree.differences(wanted, wanted.plan()))
+    shown = unified(tree_diff.differences(wanted, wanted.plan()))
     for part in ("-old\n", "+new\n", "-mode: 0600\n", "+mode: 0644\n", "+mode: 0750\n", "-content\n", "+content\n"):
         assert part in shown
     assert f"- {site.path('gone')}/\n" in shown
@@ -482,7 +503,7 @@ def test_differences_of_secret_files_say_only_that_they_differ(site: Site) -> No
     wanted = site.wanted(
         site.file("a", "open now"), site.file("c", "hunter5", secret=True), site.file("d", "hunter6", secret=True)
     )
-    shown = tree.unified(tree.differences(wanted, wanted.plan()))
+    shown = unified(tree_diff.differences(wanted, wanted.plan()))
     for name, word in (("a", "changed"), ("b", "removed"), ("c", "changed"), ("d", "created")):
         assert f"{site.path(name)}: {word} (content is secret)" in shown
     assert "hunter" not in shown
@@ -490,19 +511,21 @@ def test_differences_of_secret_files_say_only_that_they_differ(site: Site) -> No
 
 
 def test_differences_of_binary_and_large_files_are_not_shown(site: Site) -> None:
-    wanted = site.wanted(site.file("a", b"\xff\x00"), site.file("b", "x" * (tree.DIFF_LIMIT + 1)))
-    shown = tree.unified(tree.differences(wanted, wanted.plan()))
+    wanted = site.wanted(site.file("a", b"\xff\x00"), site.file("b", "x" * (tree_diff.DIFF_LIMIT + 1)))
+    shown = unified(tree_diff.differences(wanted, wanted.plan()))
     assert "differs (binary)" in shown
     assert "differs (too large to show)" in shown
 
 
 def test_owners_without_a_name_are_shown_as_numbers(site: Site) -> None:
     site.apply(site.file("a"))
-    plan = tree.Plan("", False, adjust=[tree.File(site.path("a"), b"", tree.Attributes(0o600, "54321", "54322"))])
-    shown = tree.unified(tree.differences(site.wanted(), plan))
+    plan = tree.Plan(
+        "", False, adjust=[tree_files.File(site.path("a"), b"", tree_files.Attributes(0o600, "54321", "54322"))]
+    )
+    shown = unified(tree_diff.differences(site.wanted(), plan))
     assert "+owner: 54321\n+group: 54322\n" in shown
-    assert tree._user_name(54321) == "54321"
-    assert tree._group_name(54321) == "54321"
+    assert tree_files.user_name(54321) == "54321"
+    assert tree_files.group_name(54321) == "54321"
 
 
 # --- what travels ---
@@ -510,16 +533,16 @@ def test_owners_without_a_name_are_shown_as_numbers(site: Site) -> None:
 
 def test_files_survive_the_journey() -> None:
     files = [
-        tree.File("/a", "äöü\r\n".encode(), tree.Attributes(0o640, "root", "adm"), "check %s", False),
-        tree.File("/b", b"\xff\x00\x01", tree.Attributes(0o600), None, True),
+        tree_files.File("/a", "äöü\r\n".encode(), tree_files.Attributes(0o640, "root", "adm"), "check %s", False),
+        tree_files.File("/b", b"\xff\x00\x01", tree_files.Attributes(0o600), None, True),
     ]
-    assert tree.unpack(tree.pack(files)) == files
-    assert tree.pack(files) == tree.pack(files)
-    assert tree.unpack("") == []
+    assert tree_files.unpack(tree_files.pack(files)) == files
+    assert tree_files.pack(files) == tree_files.pack(files)
+    assert tree_files.unpack("") == []
 
 
 def test_contents_are_not_in_what_python_prints() -> None:
-    assert "hunter2" not in repr(tree.File("/a", b"hunter2", tree.Attributes(0o600), None, True))
+    assert "hunter2" not in repr(tree_files.File("/a", b"hunter2", tree_files.Attributes(0o600), None, True))
 
 
 def test_the_identity_depends_on_content_and_attributes_but_not_on_secrecy(site: Site) -> None:

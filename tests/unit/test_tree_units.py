@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import tree, units
+from ansible.module_utils.greenroom import systemd, tree, tree_files, units
 from systemctl_fake import MOMENT, Systemd
 
 WEB = "web.service"
@@ -38,10 +38,13 @@ class Host:
         kill: str = "",
     ) -> units.Outcome:
         """One call as the module makes it; `kill` names the step before which it ends."""
-        files = [tree.File(self.path(name), text.encode(), tree.Attributes(0o644)) for name, text in contents.items()]
+        files = [
+            tree_files.File(self.path(name), text.encode(), tree_files.Attributes(0o644))
+            for name, text in contents.items()
+        ]
         name = records.tree_name if records else "test"
         whole = tree.Tree(name, files, manifest=str(self.root / f"{name}.json"))
-        manager = units.Manager(wanted, units.Systemd(self.systemd.run), records or self.records, whole, check=check)
+        manager = units.Manager(wanted, systemd.Systemd(self.systemd.run), records or self.records, whole, check=check)
         plan = whole.plan(drift=drift)
         if drift:
             manager.find_drift(plan)
@@ -205,7 +208,7 @@ def test_records_are_written_only_when_they_differ_and_end_with_their_last_call(
 
 
 def test_without_an_invocation_the_last_change_of_state_decides() -> None:
-    status = units.Status(load="loaded", active="active", started=5.0, changed=6.0)
+    status = systemd.Status(load="loaded", active="active", started=5.0, changed=6.0)
     record = {"hash": "h", "invocation": "", "changed": 6.0}
     assert units.is_fresh(started(), status, record, "h", newest=9.0)
     assert not units.is_fresh(started(), status, {**record, "changed": 7.0}, "h", newest=9.0)
@@ -228,7 +231,7 @@ def test_stopped(host: Host) -> None:
 def test_a_unit_in_its_start_is_stopped_too(host: Host) -> None:
     host.systemd.add(WEB, active="activating", sub="auto-restart")
     assert host.call(A, started(state="stopped")).units == {WEB: "stopped"}
-    assert units.decide(started(state="stopped"), units.Status(active="activating"), {}, "h", 0.0) == "stop"
+    assert units.decide(started(state="stopped"), systemd.Status(active="activating"), {}, "h", 0.0) == "stop"
 
 
 def test_unchanged_restarts_what_runs_and_starts_nothing(host: Host) -> None:
@@ -249,7 +252,7 @@ def test_a_failed_unit_is_reset_before_its_start(host: Host) -> None:
 
 def test_a_unit_in_its_start_is_waited_for_or_begun_again_when_stale(host: Host) -> None:
     record = {"hash": "h", "invocation": "i"}
-    status = units.Status(load="loaded", active="activating", sub="start", invocation="i", started=5.0)
+    status = systemd.Status(load="loaded", active="activating", sub="start", invocation="i", started=5.0)
     assert units.decide(started(), status, record, "h", 9.0) == "start"
     assert units.decide(started(), status, record, "new", 9.0) == "restart"
     assert units.decide(started(state="unchanged"), status, record, "new", 9.0) is None
@@ -340,26 +343,26 @@ def test_a_complaint_without_a_culprit_blames_the_first() -> None:
             code, out, err = super().run(command)
             return (code, out, err) if command[1] == "show" else (1, "", "no bus")
 
-    systemd = Grumpy()
-    systemd.add(WEB, active="active")
-    manager = units.Manager([], units.Systemd(systemd.run), units.Records("t", "/nonexistent"), tree.Tree("t", []))
+    grumpy = Grumpy()
+    grumpy.add(WEB, active="active")
+    manager = units.Manager([], systemd.Systemd(grumpy.run), units.Records("t", "/nonexistent"), tree.Tree("t", []))
     with pytest.raises(units.UnitError, match=WEB):
         manager._act("stop", [WEB])
-    with pytest.raises(tree.TreeError, match="daemon-reload failed: no bus"):
-        units.Systemd(systemd.run).daemon_reload()
-    with pytest.raises(tree.TreeError, match="systemctl enable web failed: no bus"):
-        units.Systemd(systemd.run).enable(["web"], enabled=True)
-    with pytest.raises(tree.TreeError, match="systemctl disable web failed: no bus"):
-        units.Systemd(systemd.run).enable(["web"], enabled=False)
+    with pytest.raises(tree_files.TreeError, match="daemon-reload failed: no bus"):
+        systemd.Systemd(grumpy.run).daemon_reload()
+    with pytest.raises(tree_files.TreeError, match="systemctl enable web failed: no bus"):
+        systemd.Systemd(grumpy.run).enable(["web"], enabled=True)
+    with pytest.raises(tree_files.TreeError, match="systemctl disable web failed: no bus"):
+        systemd.Systemd(grumpy.run).enable(["web"], enabled=False)
 
 
 def test_what_systemctl_cannot_show_is_an_error() -> None:
-    with pytest.raises(tree.TreeError, match=r"can't show a@\.service: neither a valid"):
-        units.Systemd(lambda command: (1, "", "neither a valid unit name")).show(["a@.service"])
+    with pytest.raises(tree_files.TreeError, match=r"can't show a@\.service: neither a valid"):
+        systemd.Systemd(lambda command: (1, "", "neither a valid unit name")).show(["a@.service"])
 
 
 def test_a_command_that_fails_silently_still_complains() -> None:
-    assert units.Systemd(lambda command: (4, "", "")).act("start", ["a"]) == "exit code 4"
+    assert systemd.Systemd(lambda command: (4, "", "")).act("start", ["a"]) == "exit code 4"
 
 
 # --- definitions ---
@@ -367,8 +370,8 @@ def test_a_command_that_fails_silently_still_complains() -> None:
 
 @pytest.fixture
 def etc(host: Host, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(units, "UNIT_DIRECTORIES", (host.path("system") + "/",))
-    monkeypatch.setattr(units, "QUADLET_DIRECTORIES", (host.path("quadlet") + "/",))
+    monkeypatch.setattr(systemd, "UNIT_DIRECTORIES", (host.path("system") + "/",))
+    monkeypatch.setattr(systemd, "QUADLET_DIRECTORIES", (host.path("quadlet") + "/",))
     return host
 
 
@@ -411,10 +414,10 @@ def test_a_unit_that_loses_its_definition_is_stopped_first(etc: Host) -> None:
 
 def test_a_refused_quadlet_file_says_why(etc: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = units.Unit("new.service")
-    monkeypatch.setattr(units, "QUADLET_GENERATOR", "/nonexistent")
+    monkeypatch.setattr(systemd, "QUADLET_GENERATOR", "/nonexistent")
     with pytest.raises(units.UnitError, match=r"does not exist on this host: Podman's generator is not installed"):
         etc.call({"quadlet/new.container": "x"}, wanted)
-    monkeypatch.setattr(units, "QUADLET_GENERATOR", "/bin/sh")
+    monkeypatch.setattr(systemd, "QUADLET_GENERATOR", "/bin/sh")
     with pytest.raises(units.UnitError, match=r"does not exist on this host: new.container: unsupported key"):
         etc.call({"quadlet/new.container": "x"}, wanted)
 
@@ -437,8 +440,8 @@ def test_a_refused_quadlet_file_says_why(etc: Host, monkeypatch: pytest.MonkeyPa
     ],
 )
 def test_units_that_files_define(path: str, name: str | None) -> None:
-    assert units.defined_by(path) == name
-    assert units.is_definition(path) == (path != "/etc/a.service")
+    assert systemd.defined_by(path) == name
+    assert systemd.is_definition(path) == (path != "/etc/a.service")
 
 
 # --- drift ---
@@ -581,12 +584,12 @@ def test_parameters_become_units() -> None:
 
 @pytest.mark.parametrize("name", ["--now", "a b", "", "a;b", "x/y"])
 def test_names_that_are_none_are_refused(name: str) -> None:
-    with pytest.raises(tree.TreeError, match="is not the name of a unit"):
+    with pytest.raises(tree_files.TreeError, match="is not the name of a unit"):
         units.parse([{"name": name}])
 
 
 def test_a_unit_named_twice_is_refused() -> None:
-    with pytest.raises(tree.TreeError, match=r"a.service is named twice"):
+    with pytest.raises(tree_files.TreeError, match=r"a.service is named twice"):
         units.parse([{"name": "a"}, {"name": "a.service"}])
 
 

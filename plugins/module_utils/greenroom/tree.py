@@ -1,116 +1,29 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Files of one `template_tree` call: what is wanted, what is there, and the way from one to the other.
-
-Plain Python without Ansible, because it runs on the host and in tests alike. Content is bytes, modes are integers
-inside and four octal digits ("0644") in everything that is stored. Problems an operator can mend are `TreeError`.
-"""
+"""Brings the files of one `template_tree` call to a host: what is wanted, what is there, and the way between them."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import dataclasses
-import difflib
 import errno
-import fnmatch
-import functools
-import grp
-import gzip
 import hashlib
 import json
 import os
-import pwd
 import shlex
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from . import durable
+from .tree_files import Directory, File, TreeError, matches
 
 STATE_DIRECTORY = "/var/lib/greenroom"
 PARENT_MODE = 0o755
-DIFF_LIMIT = 100_000  # bytes; ansible.builtin.template shows no larger files either
 
 Run = Callable[[list[str]], tuple[int, str, str]]
 Label = Callable[[str, str], None]
-
-
-class TreeError(Exception):
-    """Something the caller must change; nothing was written when it comes from `plan` or `validate`."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Attributes:
-    """Mode and owner of a path; `owner` and `group` of None mean the user that runs the module."""
-
-    mode: int
-    owner: str | None = None
-    group: str | None = None
-
-    def record(self) -> dict[str, Any]:
-        """Return the form that is stored and hashed."""
-        stored: dict[str, Any] = {"mode": f"{self.mode:04o}"}
-        if self.owner is not None:
-            stored["owner"] = self.owner
-        if self.group is not None:
-            stored["group"] = self.group
-        return stored
-
-    def ids(self) -> tuple[int | None, int | None]:
-        """Return numeric user and group; None where the name does not exist (yet)."""
-        return _user_id(self.owner), _group_id(self.group)
-
-    def equal(self, found: os.stat_result) -> bool:
-        """Tell whether a path has this mode and these owners."""
-        return stat.S_IMODE(found.st_mode) == self.mode and (found.st_uid, found.st_gid) == self.ids()
-
-    def check(self, path: str) -> tuple[int, int]:
-        """Return numeric user and group; raises if one does not exist."""
-        user, group = self.ids()
-        if user is None:
-            raise TreeError(f"{path}: there is no user {self.owner!r} on this host")
-        if group is None:
-            raise TreeError(f"{path}: there is no group {self.group!r} on this host")
-        return user, group
-
-    def apply(self, target: int | str, path: str) -> None:
-        """Set owner, group, then mode (a change of owner clears setuid bits)."""
-        os.chown(target, *self.check(path))
-        os.chmod(target, self.mode)
-
-
-@dataclasses.dataclass(frozen=True)
-class File:
-    """One wanted file."""
-
-    dest: str
-    content: bytes = dataclasses.field(repr=False)
-    attributes: Attributes
-    validate: str | None = None
-    secret: bool = False
-
-    @functools.cached_property
-    def sha256(self) -> str:
-        """Return the checksum of the content, hexadecimal."""
-        return hashlib.sha256(self.content).hexdigest()
-
-    def record(self) -> dict[str, Any]:
-        """Return what makes this file what it is, as it is stored and hashed."""
-        return {"sha256": self.sha256, **self.attributes.record()}
-
-
-@dataclasses.dataclass(frozen=True)
-class Directory:
-    """One wanted directory with exactly these attributes."""
-
-    path: str
-    attributes: Attributes
-
-    def record(self) -> dict[str, Any]:
-        """Return what the manifest says of this directory."""
-        return self.attributes.record()
 
 
 @dataclasses.dataclass
@@ -175,56 +88,6 @@ class Plan:
     def touched(self) -> list[str]:
         """Return all files that are written, adjusted or removed."""
         return sorted([file.dest for file in (*self.write, *self.adjust)] + self.remove)
-
-
-# --- what travels -------------------------------------------------------------------------------------------------
-
-
-def parse_mode(mode: object, path: str) -> int:
-    """Return a mode given as octal text such as "0640"; numbers are refused, YAML reads 0640 and 640 differently."""
-    if isinstance(mode, str) and 3 <= len(mode) <= 4 and set(mode) <= set("01234567"):
-        return int(mode, 8)
-    raise TreeError(f"{path}: mode must be quoted octal digits such as '0640', not {mode!r}")
-
-
-def clean_path(path: str) -> str:
-    """Return an absolute path without `//` and trailing slash; refuse relative ones and those with `..`."""
-    if not path.startswith("/") or ".." in path.split("/"):
-        raise TreeError(f"{path!r} must be an absolute path without '..'")
-    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
-
-
-def pack(files: Iterable[File]) -> str:
-    """Return files as one compressed, printable string."""
-    entries = []
-    for file in files:
-        entry = {
-            "dest": file.dest,
-            "mode": file.attributes.mode,
-            "owner": file.attributes.owner,
-            "group": file.attributes.group,
-            "validate": file.validate,
-            "secret": file.secret,
-        }
-        try:
-            entry["text"] = file.content.decode()
-        except UnicodeDecodeError:
-            entry["base64"] = base64.b64encode(file.content).decode()
-        entries.append(entry)
-    return base64.b64encode(gzip.compress(json.dumps(entries).encode(), mtime=0)).decode()
-
-
-def unpack(packed: str) -> list[File]:
-    """Return the files of a packed string."""
-    files = []
-    for entry in json.loads(gzip.decompress(base64.b64decode(packed))) if packed else []:
-        content = entry["text"].encode() if "text" in entry else base64.b64decode(entry["base64"])
-        attributes = Attributes(entry["mode"], entry["owner"], entry["group"])
-        files.append(File(entry["dest"], content, attributes, entry["validate"], entry["secret"]))
-    return files
-
-
-# --- the tree -----------------------------------------------------------------------------------------------------
 
 
 class Tree:
@@ -325,7 +188,8 @@ class Tree:
             file.attributes.apply(file.dest, file.dest)
         for dest in plan.remove:
             if dest not in blocking:
-                os.unlink(dest)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(dest)
         for folder in sorted({os.path.dirname(dest) for dest in plan.touched}):
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 durable.sync_folder(folder)
@@ -338,7 +202,10 @@ class Tree:
                 os.unlink(_temporary(dest))
         if self.absent:
             durable.remove(self.path)
-        else:
+        for path in plan.prune:
+            with contextlib.suppress(OSError):
+                os.rmdir(path)
+        if not self.absent:
             after = Manifest(
                 hash=plan.hash,
                 metadata=self.metadata,
@@ -349,9 +216,6 @@ class Tree:
             )
             if after != Manifest.load(self.path):
                 after.save(self.path)
-        for path in plan.prune:
-            with contextlib.suppress(OSError):
-                os.rmdir(path)
 
     def validate(self, plan: Plan, run: Run) -> None:
         """Ask the `validate` commands of files that will be written, before anything is.
@@ -415,7 +279,7 @@ class Tree:
         for dest, record in self.before.pending.items():
             if dest not in ours and _sha256(dest) == record["sha256"]:
                 ours[dest] = None
-        gone = [dest for dest in sorted(ours) if dest not in wanted and os.path.lexists(dest)]
+        gone = [dest for dest in sorted(ours) if dest not in wanted and _is_file(dest)]
         claimed = self._claimed_elsewhere() if gone else set()
         return [dest for dest in gone if dest not in claimed]
 
@@ -484,85 +348,6 @@ class Tree:
         self.label(temporary, file.dest)
 
 
-# --- differences --------------------------------------------------------------------------------------------------
-
-
-def differences(tree: Tree, plan: Plan) -> list[dict[str, str]]:
-    """Return Ansible's diff of a plan; of secret files it says only that they differ. Call it before `apply`."""
-    shown: list[dict[str, str]] = []
-    for directory in plan.make:
-        shown.append(_attributes_diff(directory.path + "/", directory.attributes))
-    for file in plan.write:
-        shown.append(_content_diff(file.dest, file.content, tree.is_secret(file.dest)))
-        if os.path.lexists(file.dest) and not file.attributes.equal(os.lstat(file.dest)):
-            shown.append(_attributes_diff(file.dest, file.attributes))
-    for file in plan.adjust:
-        shown.append(_attributes_diff(file.dest, file.attributes))
-    for dest in plan.remove:
-        shown.append(_content_diff(dest, None, tree.is_secret(dest)))
-    for path in plan.prune:
-        shown.append({"prepared": f"- {path}/\n"})
-    return shown
-
-
-def _content_diff(dest: str, after: bytes | None, secret: bool) -> dict[str, str]:
-    before = _read(dest)
-    if secret:
-        word = "created" if before is None else "removed" if after is None else "changed"
-        return {"prepared": f"{dest}: {word} (content is secret)\n"}
-    if max(len(before or b""), len(after or b"")) > DIFF_LIMIT:
-        return {"prepared": f"{dest}: differs (too large to show)\n"}
-    try:
-        texts = [(content or b"").decode() for content in (before, after)]
-    except UnicodeDecodeError:
-        return {"prepared": f"{dest}: differs (binary)\n"}
-    return {
-        "before": texts[0],
-        "after": texts[1],
-        "before_header": dest if before is not None else f"{dest} (absent)",
-        "after_header": dest if after is not None else f"{dest} (absent)",
-    }
-
-
-def _attributes_diff(path: str, wanted: Attributes) -> dict[str, str]:
-    user, group = wanted.ids()
-    after = {
-        "mode": f"{wanted.mode:04o}",
-        "owner": wanted.owner or _user_name(user),
-        "group": wanted.group or _group_name(group),
-    }
-    before: dict[str, str] = {}
-    if os.path.lexists(path.rstrip("/")):
-        found = os.lstat(path.rstrip("/"))
-        before = {
-            "mode": f"{stat.S_IMODE(found.st_mode):04o}",
-            "owner": _user_name(found.st_uid),
-            "group": _group_name(found.st_gid),
-        }
-    lines = [
-        "".join(f"{key}: {value}\n" for key, value in side.items() if before.get(key) != after.get(key))
-        for side in (before, after)
-    ]
-    return {"before": lines[0], "after": lines[1], "before_header": path, "after_header": path}
-
-
-def unified(diff: Iterable[Mapping[str, str]]) -> str:
-    """Return a diff as text, for messages and tests."""
-    parts = []
-    for entry in diff:
-        before, after = (entry.get(side, "").splitlines(keepends=True) for side in ("before", "after"))
-        parts.append(entry.get("prepared") or "".join(difflib.unified_diff(before, after)))
-    return "".join(parts)
-
-
-# --- small things -------------------------------------------------------------------------------------------------
-
-
-def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Tell whether a path fits one of the patterns (`*` fits `/`, too)."""
-    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
-
-
 def write_json(path: str, value: object) -> None:
     """Write JSON durably, 0600, into a directory that is made 0700 if it is missing."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
@@ -575,7 +360,7 @@ def _difference(file: File) -> str | None:
         found = os.lstat(file.dest)
     except (FileNotFoundError, NotADirectoryError):
         return "content"
-    if not stat.S_ISREG(found.st_mode) or found.st_size != len(file.content) or _read(file.dest) != file.content:
+    if not stat.S_ISREG(found.st_mode) or found.st_size != len(file.content) or read(file.dest) != file.content:
         return "content"
     return None if file.attributes.equal(found) else "attributes"
 
@@ -588,7 +373,12 @@ def _directory_differs(directory: Directory) -> bool:
     return not stat.S_ISDIR(found.st_mode) or not directory.attributes.equal(found)
 
 
-def _read(path: str) -> bytes | None:
+def _is_file(path: str) -> bool:
+    """Tell whether there is something that is no directory (which somebody made in the place of our file)."""
+    return os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path))
+
+
+def read(path: str) -> bytes | None:
     """Return the content of a regular file, or None."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -601,7 +391,7 @@ def _read(path: str) -> bytes | None:
 
 
 def _sha256(path: str) -> str | None:
-    content = _read(path)
+    content = read(path)
     return None if content is None else hashlib.sha256(content).hexdigest()
 
 
@@ -630,35 +420,3 @@ def _sync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _user_id(name: str | None) -> int | None:
-    if name is None or name.isdigit():
-        return os.geteuid() if name is None else int(name)
-    try:
-        return pwd.getpwnam(name).pw_uid
-    except KeyError:
-        return None
-
-
-def _group_id(name: str | None) -> int | None:
-    if name is None or name.isdigit():
-        return os.getegid() if name is None else int(name)
-    try:
-        return grp.getgrnam(name).gr_gid
-    except KeyError:
-        return None
-
-
-def _user_name(user: int | None) -> str:
-    try:
-        return pwd.getpwuid(user).pw_name if user is not None else "?"
-    except KeyError:
-        return str(user)
-
-
-def _group_name(group: int | None) -> str:
-    try:
-        return grp.getgrgid(group).gr_name if group is not None else "?"
-    except KeyError:
-        return str(group)

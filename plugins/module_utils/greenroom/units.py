@@ -11,44 +11,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import datetime
 import json
 import math
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from . import tree
+from .systemd import Status, Systemd, defined_by, full_name, is_definition
+from .tree_files import File, TreeError, matches
 
-UNIT_SUFFIXES = (
-    ".service", ".socket", ".timer", ".target", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device",
-)  # fmt: skip
-# Files below these define units; Quadlet's are turned into services by a generator.
-UNIT_DIRECTORIES = tuple(f"{root}/systemd/system/" for root in ("/etc", "/run", "/lib", "/usr/lib", "/usr/local/lib"))
-QUADLET_DIRECTORIES = tuple(f"{root}/containers/systemd/" for root in ("/etc", "/run", "/usr/share"))
-QUADLET_GENERATOR = "/usr/lib/systemd/system-generators/podman-system-generator"
-QUADLET_NAMES = {
-    ".container": "", ".kube": "", ".network": "-network", ".volume": "-volume", ".pod": "-pod", ".image": "-image",
-    ".build": "-build",
-}  # fmt: skip
-PROPERTIES = (
-    "LoadState", "ActiveState", "SubState", "Result", "ReloadResult", "Type", "UnitFileState", "NeedDaemonReload",
-    "InvocationID", "ExecMainStartTimestamp", "ActiveEnterTimestamp", "StateChangeTimestamp",
-)  # fmt: skip
 # The kernel stamps files with a clock that runs up to a tick behind the one systemd reads.
 CLOCK_TICK = 0.02
-JOURNAL_LINES = 15
 # systemd calls a simple service started before its program has read a line of its configuration.
 SETTLE = 0.5
 ENABLED = ("enabled", "enabled-runtime")
 DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
 
-Run = Callable[[list[str]], tuple[int, str, str]]
 
-
-class UnitError(tree.TreeError):
+class UnitError(TreeError):
     """A unit that can't be brought to the wanted state; `unit` is its name."""
 
     def __init__(self, message: str, unit: str) -> None:
@@ -65,59 +48,6 @@ class Unit:
     on_change: str = "restart"  # restart, reload, none
     enabled: bool | None = None  # None: leave it
     files: tuple[str, ...] = ("*",)
-
-
-@dataclasses.dataclass(frozen=True)
-class Status:
-    """What systemd says of a unit."""
-
-    load: str = "not-found"
-    active: str = "inactive"
-    sub: str = "dead"
-    result: str = "success"
-    reload_result: str = "success"
-    type: str = ""
-    file_state: str = ""
-    need_reload: bool = False
-    invocation: str = ""
-    started: float = 0.0  # start of its main process, or of the unit where it has none
-    changed: float = 0.0  # last change of state: a reload is one, too
-
-    @property
-    def running(self) -> bool:
-        """Tell whether the unit is up."""
-        return self.active in ("active", "reloading", "refreshing")
-
-    @property
-    def starting(self) -> bool:
-        """Tell whether the unit is on its way up (or waits for its next try)."""
-        return self.active == "activating"
-
-
-def full_name(name: str) -> str:
-    """Return the name with its suffix, as systemctl completes it."""
-    return name if name.endswith(UNIT_SUFFIXES) else f"{name}.service"
-
-
-def defined_by(path: str) -> str | None:
-    """Return the unit that a file defines, or None (drop-ins, template units and ordinary files define none)."""
-    for directory in UNIT_DIRECTORIES:
-        name = path.removeprefix(directory)
-        if name != path and "/" not in name and name.endswith(UNIT_SUFFIXES) and "@." not in name:
-            return name
-    for directory in QUADLET_DIRECTORIES:
-        stem, suffix = os.path.splitext(path.removeprefix(directory))
-        if path.startswith(directory) and "/" not in stem and suffix in QUADLET_NAMES and not stem.endswith("@"):
-            return f"{stem}{QUADLET_NAMES[suffix]}.service"
-    return None
-
-
-def is_definition(path: str) -> bool:
-    """Tell whether systemd must read its files again after a change of this one."""
-    return path.startswith(UNIT_DIRECTORIES + QUADLET_DIRECTORIES)
-
-
-# --- what was loaded ----------------------------------------------------------------------------------------------
 
 
 class Records:
@@ -196,95 +126,6 @@ def may_have_loaded(status: Status, changed: float) -> bool:
     return status.running and max(status.started, status.changed) >= changed - CLOCK_TICK
 
 
-# --- systemd ------------------------------------------------------------------------------------------------------
-
-
-class Systemd:
-    """systemctl and journalctl, called through `run`, which takes a command and returns (code, stdout, stderr)."""
-
-    def __init__(self, run: Run) -> None:
-        """Take the function that runs commands; it must set a C locale."""
-        self.run = run
-
-    def show(self, names: Sequence[str]) -> dict[str, Status]:
-        """Return the status of units, in one call."""
-        if not names:
-            return {}
-        command = ["systemctl", "show", "--timestamp=us+utc", f"--property={','.join(PROPERTIES)}", *names]
-        code, out, err = self.run(command)
-        blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.strip().split("\n\n")]
-        if code or len(blocks) != len(names):
-            raise tree.TreeError(f"systemctl can't show {' '.join(names)}: {(err or out).strip()}")
-        return {name: _status(block) for name, block in zip(names, blocks, strict=True)}
-
-    def daemon_reload(self) -> None:
-        """Make systemd read unit files again and run its generators."""
-        code, out, err = self.run(["systemctl", "daemon-reload"])
-        if code:
-            raise tree.TreeError(f"systemctl daemon-reload failed: {(err or out).strip()}")
-
-    def enable(self, names: Sequence[str], *, enabled: bool) -> None:
-        """Enable or disable units."""
-        verb = "enable" if enabled else "disable"
-        code, out, err = self.run(["systemctl", verb, "--quiet", *names])
-        if code:
-            raise tree.TreeError(f"systemctl {verb} {' '.join(names)} failed: {(err or out).strip()}")
-
-    def act(self, verb: str, names: Sequence[str]) -> str:
-        """Start, stop, restart or reload units together; returns what systemctl complained of, or ""."""
-        # A unit that can't reload is restarted: it shall have what is on disk.
-        real = "reload-or-restart" if verb == "reload" else verb
-        code, out, err = self.run(["systemctl", real, *names])
-        return (err or out).strip() or f"exit code {code}" if code else ""
-
-    def reset_failed(self, names: Sequence[str]) -> None:
-        """Forget failures and the start limit; a unit that is not loaded has none."""
-        self.run(["systemctl", "reset-failed", *names])
-
-    def journal(self, name: str, invocation: str) -> list[str]:
-        """Return the last lines a unit wrote in its present (or last) life, and what systemd wrote of it."""
-        which = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
-        command = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={JOURNAL_LINES}"]
-        _code, out, _err = self.run(command + (which if invocation else [f"--unit={name}"]))
-        return out.splitlines()
-
-    def quadlet_complaint(self, path: str) -> str:
-        """Return what Podman's generator has against a Quadlet file; a unit it refuses just does not appear."""
-        if not os.path.exists(QUADLET_GENERATOR):
-            return "Podman's generator is not installed"
-        _code, _out, err = self.run([QUADLET_GENERATOR, "--dryrun"])
-        return " ".join(line for line in err.splitlines() if os.path.basename(path) in line)
-
-
-def _status(shown: dict[str, str]) -> Status:
-    started = _seconds(shown.get("ExecMainStartTimestamp", "")) or _seconds(shown.get("ActiveEnterTimestamp", ""))
-    return Status(
-        load=shown.get("LoadState", "not-found"),
-        active=shown.get("ActiveState", "inactive"),
-        sub=shown.get("SubState", "dead"),
-        result=shown.get("Result", "success"),
-        reload_result=shown.get("ReloadResult", "success"),
-        type=shown.get("Type", ""),
-        file_state=shown.get("UnitFileState", ""),
-        need_reload=shown.get("NeedDaemonReload") == "yes",
-        invocation=shown.get("InvocationID", ""),
-        started=started,
-        changed=_seconds(shown.get("StateChangeTimestamp", "")),
-    )
-
-
-def _seconds(timestamp: str) -> float:
-    """Return seconds of "Sat 2025-11-22 04:50:12.123456 UTC", 0.0 of anything else ("n/a", empty)."""
-    found = re.search(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+) UTC", timestamp)
-    if not found:
-        return 0.0
-    moment = datetime.datetime.strptime(found[1], "%Y-%m-%d %H:%M:%S.%f")
-    return moment.replace(tzinfo=datetime.UTC).timestamp()
-
-
-# --- a call's units -----------------------------------------------------------------------------------------------
-
-
 @dataclasses.dataclass
 class Outcome:
     """What was (or in check mode would be) done to units, and what was found out about them."""
@@ -348,7 +189,7 @@ class Manager:
             newest = max(map(changed_at, others), default=0.0)
             fresh = is_fresh(unit, status, record, self._hash(unit), newest)
             loaded = record.get("loaded_drift") == life or any(
-                may_have_loaded(status, time) for path, time in edited.items() if tree.matches(path, unit.files)
+                may_have_loaded(status, time) for path, time in edited.items() if matches(path, unit.files)
             )
             # Not fresh though nothing new is wanted: a file was edited, loaded, and mended by somebody else.
             loaded = loaded or not (fresh or plan.outdated)
@@ -376,9 +217,7 @@ class Manager:
             status = self.status[unit.name]
             if unit.state == "started" and status.load == "not-found" and not self.check:
                 files = [file.dest for file in self.tree.files if defined_by(file.dest) == unit.name]
-                reasons = [
-                    self.systemd.quadlet_complaint(path) for path in files if path.startswith(QUADLET_DIRECTORIES)
-                ]
+                reasons = filter(None, map(self.systemd.quadlet_complaint, files))
                 raise UnitError(": ".join([f"unit {unit.name} does not exist on this host", *reasons]), unit.name)
             newest = self._newest(unit, plan)
             action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest)
@@ -406,8 +245,8 @@ class Manager:
     def _names(self) -> list[str]:
         return [unit.name for unit in self.wanted]
 
-    def _files(self, unit: Unit) -> list[tree.File]:
-        return [file for file in self.tree.files if tree.matches(file.dest, unit.files)]
+    def _files(self, unit: Unit) -> list[File]:
+        return [file for file in self.tree.files if matches(file.dest, unit.files)]
 
     def _hash(self, unit: Unit) -> str:
         return self.tree.hash_of(unit.files)
@@ -415,7 +254,7 @@ class Manager:
     def _newest(self, unit: Unit, plan: tree.Plan) -> float:
         """Return when the last of a unit's files changed; infinity where this call removes or would write one."""
         coming = {*plan.remove, *((file.dest for file in plan.write) if self.check else ())}
-        if any(tree.matches(path, unit.files) for path in coming):
+        if any(matches(path, unit.files) for path in coming):
             return math.inf
         return max((changed_at(file.dest) for file in self._files(unit)), default=0.0)
 
@@ -498,7 +337,7 @@ def parse(wanted: Iterable[dict[str, Any]]) -> list[Unit]:
     units = []
     for item in wanted:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:_.\\@-]*", item["name"]):
-            raise tree.TreeError(f"{item['name']!r} is not the name of a unit")
+            raise TreeError(f"{item['name']!r} is not the name of a unit")
         enabled = {"true": True, "false": False}.get(item.get("enabled") or "omit")
         patterns = item.get("files")
         units.append(
@@ -513,5 +352,5 @@ def parse(wanted: Iterable[dict[str, Any]]) -> list[Unit]:
     names = [unit.name for unit in units]
     for name in names:
         if names.count(name) > 1:
-            raise tree.TreeError(f"unit {name} is named twice")
+            raise TreeError(f"unit {name} is named twice")
     return units

@@ -1,0 +1,182 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Files and directories as `template_tree` wants them, and how they travel from controller to host.
+
+Plain Python without Ansible, because it runs on the host and in tests alike. Content is bytes, modes are integers
+inside and four octal digits ("0644") in everything that is stored. Problems an operator can mend are `TreeError`.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import fnmatch
+import functools
+import grp
+import gzip
+import hashlib
+import json
+import os
+import pwd
+import stat
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+
+class TreeError(Exception):
+    """Something the caller must change; nothing was written when it comes from `plan` or `validate`."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Attributes:
+    """Mode and owner of a path; `owner` and `group` of None mean the user that runs the module."""
+
+    mode: int
+    owner: str | None = None
+    group: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """Return the form that is stored and hashed."""
+        stored: dict[str, Any] = {"mode": f"{self.mode:04o}"}
+        if self.owner is not None:
+            stored["owner"] = self.owner
+        if self.group is not None:
+            stored["group"] = self.group
+        return stored
+
+    def ids(self) -> tuple[int | None, int | None]:
+        """Return numeric user and group; None where the name does not exist (yet)."""
+        return _user_id(self.owner), _group_id(self.group)
+
+    def equal(self, found: os.stat_result) -> bool:
+        """Tell whether a path has this mode and these owners."""
+        return stat.S_IMODE(found.st_mode) == self.mode and (found.st_uid, found.st_gid) == self.ids()
+
+    def check(self, path: str) -> tuple[int, int]:
+        """Return numeric user and group; raises if one does not exist."""
+        user, group = self.ids()
+        if user is None:
+            raise TreeError(f"{path}: there is no user {self.owner!r} on this host")
+        if group is None:
+            raise TreeError(f"{path}: there is no group {self.group!r} on this host")
+        return user, group
+
+    def apply(self, target: int | str, path: str) -> None:
+        """Set owner, group, then mode (a change of owner clears setuid bits)."""
+        os.chown(target, *self.check(path))
+        os.chmod(target, self.mode)
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """One wanted file."""
+
+    dest: str
+    content: bytes = dataclasses.field(repr=False)
+    attributes: Attributes
+    validate: str | None = None
+    secret: bool = False
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """Return the checksum of the content, hexadecimal."""
+        return hashlib.sha256(self.content).hexdigest()
+
+    def record(self) -> dict[str, Any]:
+        """Return what makes this file what it is, as it is stored and hashed."""
+        return {"sha256": self.sha256, **self.attributes.record()}
+
+
+@dataclasses.dataclass(frozen=True)
+class Directory:
+    """One wanted directory with exactly these attributes."""
+
+    path: str
+    attributes: Attributes
+
+    def record(self) -> dict[str, Any]:
+        """Return what the manifest says of this directory."""
+        return self.attributes.record()
+
+
+def parse_mode(mode: object, path: str) -> int:
+    """Return a mode given as octal text such as "0640"; numbers are refused, YAML reads 0640 and 640 differently."""
+    if isinstance(mode, str) and 3 <= len(mode) <= 4 and set(mode) <= set("01234567"):
+        return int(mode, 8)
+    raise TreeError(f"{path}: mode must be quoted octal digits such as '0640', not {mode!r}")
+
+
+def clean_path(path: str) -> str:
+    """Return an absolute path without `//` and trailing slash; refuse relative ones and those with `..`."""
+    if not path.startswith("/") or ".." in path.split("/"):
+        raise TreeError(f"{path!r} must be an absolute path without '..'")
+    return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
+
+
+def pack(files: Iterable[File]) -> str:
+    """Return files as one compressed, printable string."""
+    entries = []
+    for file in files:
+        entry = {
+            "dest": file.dest,
+            "mode": file.attributes.mode,
+            "owner": file.attributes.owner,
+            "group": file.attributes.group,
+            "validate": file.validate,
+            "secret": file.secret,
+        }
+        try:
+            entry["text"] = file.content.decode()
+        except UnicodeDecodeError:
+            entry["base64"] = base64.b64encode(file.content).decode()
+        entries.append(entry)
+    return base64.b64encode(gzip.compress(json.dumps(entries).encode(), mtime=0)).decode()
+
+
+def unpack(packed: str) -> list[File]:
+    """Return the files of a packed string."""
+    files = []
+    for entry in json.loads(gzip.decompress(base64.b64decode(packed))) if packed else []:
+        content = entry["text"].encode() if "text" in entry else base64.b64decode(entry["base64"])
+        attributes = Attributes(entry["mode"], entry["owner"], entry["group"])
+        files.append(File(entry["dest"], content, attributes, entry["validate"], entry["secret"]))
+    return files
+
+
+def matches(path: str, patterns: Sequence[str]) -> bool:
+    """Tell whether a path fits one of the patterns (`*` fits `/`, too)."""
+    return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
+
+
+def _user_id(name: str | None) -> int | None:
+    if name is None or name.isdigit():
+        return os.geteuid() if name is None else int(name)
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def _group_id(name: str | None) -> int | None:
+    if name is None or name.isdigit():
+        return os.getegid() if name is None else int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        return None
+
+
+def user_name(user: int | None) -> str:
+    """Return the name of a user, the number if there is none, "?" if there is no number."""
+    try:
+        return pwd.getpwuid(user).pw_name if user is not None else "?"
+    except KeyError:
+        return str(user)
+
+
+def group_name(group: int | None) -> str:
+    """Return the name of a group, as `user_name`."""
+    try:
+        return grp.getgrgid(group).gr_name if group is not None else "?"
+    except KeyError:
+        return str(group)
