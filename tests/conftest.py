@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import ansible.module_utils
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Ansible finds the project's module_utils by its configuration; plain Python finds them on the package's path.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch between what every change has to pass and the long evidence."""
+    parser.addoption("--proof", action="store_true", help="the long evidence: more faults, more repetitions")

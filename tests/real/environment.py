@@ -7,6 +7,7 @@ import collections
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import ssl
@@ -14,6 +15,7 @@ import subprocess
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -36,6 +38,11 @@ class Run:
     ssh: collections.Counter[str] = field(default_factory=collections.Counter)
 
     @property
+    def errors(self) -> str:
+        """What the run said about its failures: whole error lines, one below the other."""
+        return "\n".join(line for line in self.output.splitlines() if "ERROR]: " in line)
+
+    @property
     def changed(self) -> dict[str, int]:
         """Changed tasks, by host."""
         return {match[1]: int(match[3]) for match in CHANGED.finditer(self.output)}
@@ -44,8 +51,10 @@ class Run:
 class Environment:
     """One environment of the inventory, seen from the machine that runs the playbooks."""
 
-    def __init__(self, name: str = "staging") -> None:
+    def __init__(self, name: str = "staging", say: Callable[[str], None] = print) -> None:
         self.name = name
+        self.say = say
+        self._passwords: dict[str, str] = {}
         self.access = ROOT / ".access" / name
         hosts = yaml.safe_load((ROOT / f"inventories/{name}/hosts.yml").read_text())
         self.groups: dict[str, dict[str, str]] = {
@@ -65,6 +74,7 @@ class Environment:
         """Run a playbook to its end and count the ssh processes that it took, by host."""
         log = ROOT / ".access" / f"ssh-{uuid.uuid4().hex}.log"
         log.touch()
+        start = time.monotonic()
         try:
             done = subprocess.run(
                 self.command(playbook, *arguments),
@@ -86,10 +96,29 @@ class Environment:
             lines = [names.get(line, line) for line in log.read_text().split()]
         finally:
             log.unlink()
-        return Run(done.returncode, done.stdout, collections.Counter(lines))
+        run = Run(done.returncode, done.stdout, collections.Counter(lines))
+        self.say(
+            f"{playbook} {' '.join(arguments)}: exit code {run.code}, changed {sum(run.changed.values())}, "
+            f"{time.monotonic() - start:.0f} s"
+        )
+        return run
+
+    def converge(self, *arguments: str, **variables: str) -> Run:
+        """Run site.yml to its end; it has to succeed."""
+        run = self.play("site.yml", *arguments, **variables)
+        assert run.code == 0, run.output
+        return run
+
+    def go_back(self, slot: str) -> Run:
+        """Let the other slot, which is up, serve again."""
+        run = self.play("playbooks/cutover.yml", "-e", f"to={slot}")
+        assert run.code == 0, run.output
+        assert self.live() == slot
+        return run
 
     def start(self, playbook: str, *arguments: str, output: Path) -> subprocess.Popen[bytes]:
         """Start a playbook in a process group of its own, to be killed as a whole."""
+        self.say(f"{playbook} {' '.join(arguments)}: started")
         with output.open("wb") as file:
             return subprocess.Popen(
                 self.command(playbook, *arguments),
@@ -102,22 +131,33 @@ class Environment:
 
     # Asking hosts
 
-    def ssh(self, host: str, script: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def ssh_command(self, host: str, command: str, through: str = "") -> list[str]:
+        """The command that runs `command` on a host, straight or through another one."""
+        options = ["-i", str(self.access / "ssh_key"), "-o", f"UserKnownHostsFile={self.access / 'known_hosts'}"]
+        options += ["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+        if through:
+            relay = f"exec 3<>/dev/tcp/{self.hosts[host]}/22; cat <&3 & cat >&3; kill %1"
+            options += ["-o", "ProxyCommand=" + shlex.join(self.ssh_command(through, f"bash -c '{relay}'"))]
+        return ["ssh", *options, f"operator@{self.hosts[host]}", command]
+
+    def ssh(
+        self, host: str, script: str, check: bool = True, timeout: float = 120, through: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a shell script on a host as root."""
-        return subprocess.run(
-            [
-                "ssh",
-                *("-i", str(self.access / "ssh_key"), "-o", f"UserKnownHostsFile={self.access / 'known_hosts'}"),
-                *("-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"),
-                f"operator@{self.hosts[host]}",
-                "sudo sh -s",
-            ],
+        done = subprocess.run(
+            self.ssh_command(host, "sudo sh -s", through),
             input=script,
-            check=check,
+            check=False,
             capture_output=True,
             text=True,
             timeout=timeout,
         )
+        assert done.returncode == 0 or not check, f"{host}: {done.stdout}{done.stderr}"
+        return done
+
+    def python(self, host: str, program: str) -> str:
+        """Run a Python program on a host as root, and return what it printed."""
+        return self.ssh(host, f"python3 - <<'END'\n{program}\nEND\n").stdout
 
     def state(self) -> dict[str, Any]:
         """The edge's state file."""
@@ -129,12 +169,28 @@ class Environment:
         """The live slot."""
         return str(self.state()["live"])
 
+    def idle(self) -> str:
+        """The slot that is not live."""
+        return other(self.live())
+
+    def bundle(self, host: str, slot: str) -> dict[str, Any]:
+        """The manifest of a slot's bundle on a host; empty when there is none."""
+        text = self.ssh(host, f"cat /etc/greenroom/slots/{slot}/bundle.json", check=False).stdout
+        result: dict[str, Any] = json.loads(text or "{}")
+        return result
+
+    def release(self) -> str:
+        """The name of the release that the live slot's bundles say."""
+        live = self.live()
+        (name,) = {self.bundle(host, live)["metadata"]["release"] for host in self.groups["app"]}
+        return str(name)
+
     def processes(self, slot: str) -> dict[tuple[str, str], str]:
         """Main process id of every service of a slot, by host and unit."""
         found = {}
         for host in self.groups["app"]:
             listing = self.ssh(
-                host, f"systemctl show -p Id -p MainPID -p ExecMainStartTimestampMonotonic *-{slot}.service"
+                host, f"systemctl show -p Id -p MainPID -p ExecMainStartTimestampMonotonic '*-{slot}.service'"
             ).stdout
             for block in listing.strip().split("\n\n"):
                 values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -161,6 +217,12 @@ class Environment:
         data: dict[str, Any] = answer["data"]["data"]
         return data
 
+    def password(self, name: str) -> str:
+        """A password of the environment, read once."""
+        if name not in self._passwords:
+            self._passwords[name] = self.secret(f"environment/value/{name}")["value"]
+        return self._passwords[name]
+
     # The public's side
 
     def connection(self) -> HTTPSConnection:
@@ -173,9 +235,20 @@ class Environment:
         )
         return connection
 
+    def get(self, path: str, slot: str = "") -> tuple[int, dict[str, str], str]:
+        """What a visitor gets: status, headers (small letters), body. `slot` goes into the request's header."""
+        headers = {"Authorization": self.authorization()} | ({"X-Greenroom-Slot": slot} if slot else {})
+        connection = self.connection()
+        try:
+            connection.request("GET", path, headers=headers)
+            answer = connection.getresponse()
+            return answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+        finally:
+            connection.close()
+
     def authorization(self) -> str:
         """What a visitor's browser sends."""
-        password = self.secret("environment/value/visitor")["value"]
+        password = self.password("visitor")
         return "Basic " + base64.b64encode(f"visitor:{password}".encode()).decode()
 
 
@@ -218,6 +291,20 @@ class Probe:
     ) -> None:
         self._end.set()
         self._thread.join()
+
+
+def other(slot: str) -> str:
+    """The other slot."""
+    return "green" if slot == "blue" else "blue"
+
+
+def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
+    """Poll until a condition holds and return what it gave; fail after so many seconds."""
+    end = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < end, f"not within {seconds} s: {what}"
+        time.sleep(0.2)
+    return result
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,52 @@
+"""One converged environment for all real tests; at the end it is converged again, with its own release."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from environment import Environment
+
+HERE = Path(__file__).resolve().parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A deploy takes its time: what hangs is noticed after 15 minutes, where a test does not say otherwise."""
+    for item in items:
+        if HERE in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(900))
+
+
+@pytest.fixture(scope="session")
+def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Print a line of progress, whatever pytest does with output."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+
+    def line(text: str) -> None:
+        with capture.global_and_fixture_disabled():
+            print(f"\n    {text}", end="", flush=True)
+
+    return line
+
+
+@pytest.fixture(scope="session")
+def staging(say: Callable[[str], None]) -> Iterator[Environment]:
+    """Staging, brought by site.yml from whatever state it was in to the one that its inventory describes."""
+    environment = Environment(say=say)
+    environment.converge()
+    yield environment
+    environment.converge()
+
+
+@pytest.fixture(scope="session")
+def both_slots(staging: Environment) -> Environment:
+    """Staging with release 1.1 in the idle slot, ready to serve; the live slot stays as it was."""
+    live = staging.live()
+    ready = "systemctl is-active portal-{0} kratos-{0}".format(staging.idle())
+    wanted = [staging.bundle(host, staging.idle()).get("metadata", {}).get("release") for host in staging.groups["app"]]
+    up = [staging.ssh(host, ready, check=False).returncode == 0 for host in staging.groups["app"]]
+    if set(wanted) != {"1.1"} or not all(up):
+        staging.converge("-e", "release_name=1.1")
+        staging.go_back(live)
+    return staging
