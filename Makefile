@@ -54,6 +54,10 @@ test-real: lab ## run the tests on lab hosts
 proof: lab ## gather the long evidence, and write its tables to bench/
 	pytest tests --proof
 
+.PHONY: docs
+docs: setup ## write docs/reference/ from options, modules, service.yml and this file
+	python docs/generate.py
+
 .PHONY: requirements
 requirements: setup ## compile requirements.txt from requirements.in
 	uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
