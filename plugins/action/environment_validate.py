@@ -19,6 +19,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom import catalogue_check, service_schema, variables
 from ansible.module_utils.greenroom.names import suggestion
 from ansible.module_utils.greenroom.release import read_release
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
@@ -96,7 +97,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         lines = variables.environment_problems(names, self.task_vars["groups"], children)
         yield from lines
         if not lines:
-            protected = bool(self._value("environment_protected"))
+            protected = boolean(self._value("environment_protected"), strict=False)
             yield from variables.confirmation_problems(str(names[hosts[0]]), protected, self._value("confirm"))
 
     def _variables(self) -> Iterator[str]:
@@ -105,17 +106,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             declared[path.parts[-3]] = variables.declared_options(self._loader.load_from_file(str(path)))
         extra = load_extra_vars(self._loader) if context.CLIARGS else {}
         types = {name: _types(spec) for options in declared.values() for name, spec in options.items()}
+        checked: dict[str, Any] = {}
         for host in self.task_vars["groups"]["all"]:
-            names = self.hostvars.raw_get(host)
-            yield from variables.name_problems(names, declared, extra)
-            yield from variables.missing_problems(names, declared)
-            for name in sorted(types.keys() & set(names)):
-                yield from self._type_problems(host, name, types[name])
+            raw, rendered = self.hostvars.raw_get(host), self.hostvars[host]
+            yield from variables.name_problems(raw, declared, extra)
+            yield from variables.missing_problems(raw, declared)
+            for name in sorted(types.keys() & set(raw)):
+                # What hosts have in common is checked once.
+                if checked.get(name) is not raw[name]:
+                    checked[name] = raw[name]
+                    yield from self._type_problems(rendered, name, types[name])
 
-    def _type_problems(self, host: str, name: str, spec: dict[str, Any]) -> Iterator[str]:
+    def _type_problems(self, rendered: Mapping[str, Any], name: str, spec: dict[str, Any]) -> Iterator[str]:
         try:
-            value = self.hostvars[host].get(name)
-        except AnsibleError:  # refers to what only a later task knows; that task's role checks it
+            value = rendered.get(name)
+        except AnsibleError:  # refers to what only a later task knows
             return
         if value is None:
             return
