@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from . import lock_holder, lock_remote
 
@@ -93,12 +93,10 @@ def start(
         start_new_session=True,
         cwd="/",
     )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(json.dumps(order).encode() + b"\n")
-    child.stdin.close()
-    with child.stdout:
-        for line in child.stdout:
+    with cast(IO[bytes], child.stdin) as orders:
+        orders.write(json.dumps(order).encode() + b"\n")
+    with cast(IO[bytes], child.stdout) as events:
+        for line in events:
             event: Event = json.loads(line)
             yield event
             if event["event"] != "waiting":

@@ -22,7 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 Event = dict[str, Any]
 MARK = b"GREENROOM "
@@ -84,10 +84,9 @@ class Link:
     def __init__(self, command: list[str], order: Event, password: str | None) -> None:
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True)
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        assert self.process.stderr is not None
-        self.commands, self.answers, self.complaints = self.process.stdin, self.process.stdout, self.process.stderr
+        self.commands = cast(IO[bytes], self.process.stdin)
+        self.answers = cast(IO[bytes], self.process.stdout)
+        self.complaints = cast(IO[bytes], self.process.stderr)
         os.set_blocking(self.answers.fileno(), False)
         os.set_blocking(self.complaints.fileno(), False)
         self.pending = b""
