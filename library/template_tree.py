@@ -9,7 +9,7 @@ DOCUMENTATION = r"""
 module: template_tree
 short_description: Applies many templates, their directories and their units to a host in one call
 version_added: "1.0.0"
-author: Greenroom developers
+author: Greenroom developers (!UNKNOWN)
 description:
   - Renders any number of templates on the controller, with the variables, search paths and settings that
     M(ansible.builtin.template) has, and brings them to a host in one remote call, together with the directories
@@ -232,13 +232,21 @@ options:
       - An empty text switches it off.
     type: str
     default: Managed by Greenroom; change it there, not here.
+  _files:
+    description: Rendered files, between the controller and the module. Not for playbooks.
+    type: str
+    default: ""
+  _secret_files:
+    description: Rendered secret files, between the controller and the module. Not for playbooks.
+    type: str
+    default: ""
 attributes:
   check_mode:
+    description: Writes nothing and asks no validation command. Predicts what happens to units.
     support: full
-    details: Writes nothing and asks no validation command. Predicts what happens to units.
   diff_mode:
+    description: Shows what changes in files. Of secret ones it says only that they differ.
     support: full
-    details: Of secret files it says only that they differ.
 notes:
   - Parameters and results hold no content of secret files. The task needs no C(no_log).
   - Symbolic modes are refused, because what they mean depends on what is there.
