@@ -1,0 +1,123 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What the measuring programs share: running commands, counting ssh processes, writing tables."""
+
+from __future__ import annotations
+
+import collections
+import os
+import platform
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+ENVIRONMENT = "staging"
+RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+COUNTER = """\
+#!/bin/sh
+# Notes the address that this ssh or sftp goes to, then becomes it.
+for word in "$@"; do
+  case $word in
+    198.18.* | *@198.18.* | \\[198.18.* | *@\\[198.18.*) echo "$word" >> "$GREENROOM_SSH_LOG"; break ;;
+  esac
+done
+exec /usr/bin/${0##*/} "$@"
+"""
+
+
+@dataclass
+class Run:
+    """One finished command: its wall-clock seconds, its output, and the ssh and sftp processes it took, by address."""
+
+    seconds: float
+    output: str
+    ssh: collections.Counter[str] = field(default_factory=collections.Counter)
+
+    @property
+    def changed(self) -> int:
+        """Changed tasks of all plays and hosts, as Ansible counts them; fails when there is no recap to count in."""
+        found = [int(match[3]) for match in RECAP.finditer(self.output)]
+        if not found:
+            sys.exit(f"No recap in the output:\n{self.output}")
+        return sum(found)
+
+
+def run(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path = ROOT, timeout: float = 1800
+) -> Run:
+    """Run a command to its end, with fresh ssh connections that are counted; end the program if it fails."""
+    with tempfile.TemporaryDirectory(prefix="gr-") as name:
+        folder = Path(name)
+        log = folder / "log"
+        log.touch()
+        for program in ("ssh", "sftp"):
+            (folder / program).write_text(COUNTER)
+            (folder / program).chmod(0o755)
+        started = time.monotonic()
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            env={
+                **os.environ,
+                "ANSIBLE_SSH_EXECUTABLE": str(folder / "ssh"),
+                "ANSIBLE_SFTP_EXECUTABLE": str(folder / "sftp"),
+                "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
+                "GREENROOM_SSH_LOG": str(log),
+                **(environment or {}),
+            },
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=timeout,
+        )
+        seconds = time.monotonic() - started
+        addresses = [line.rpartition("@")[2].strip("[]") for line in log.read_text().split()]
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
+    return Run(seconds, done.stdout, collections.Counter(addresses))
+
+
+def playbook(path: str | Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
+    """Run a playbook on the environment with the project's own settings."""
+    command = ["ansible-playbook", "-i", f"inventories/{ENVIRONMENT}", str(path), *arguments]
+    return run(command, {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **(environment or {})})
+
+
+def say(text: str) -> None:
+    """Print one line of progress."""
+    print(f"  {text}", flush=True)
+
+
+def machine() -> str:
+    """Say what the numbers were measured on."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    system = f"{platform.machine()}, Linux {platform.release().split('-')[0]}"
+    return f"{os.cpu_count()} cores and {memory:.0f} GB of memory ({system})"
+
+
+def seconds_list(values: Iterable[float]) -> str:
+    """Join seconds for a cell of a table."""
+    return ", ".join(f"{value:.1f}" for value in values)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table."""
+    return "\n".join(_lines(head, rows))
+
+
+def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for row in (head, ["---"] * len(head), *rows):
+        yield f"| {' | '.join(row)} |"
+
+
+def verdict(met: bool) -> str:
+    """Say in a table whether an aim was met."""
+    return "met" if met else "**missed**"

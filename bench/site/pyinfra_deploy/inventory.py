@@ -1,0 +1,11 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The hosts, for pyinfra: read from the folder that run.py prepared."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+hosts = [(address, data) for address, data in json.loads(Path(os.environ["BENCH_PYINFRA"]).read_text()).items()]
