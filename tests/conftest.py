@@ -15,4 +15,5 @@ ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch between what every change has to pass and the long evidence."""
+    parser.addoption("--as-is", action="store_true", help="take staging as it is: no site.yml before the real tests")
     parser.addoption("--proof", action="store_true", help="the long evidence: more faults, more repetitions")

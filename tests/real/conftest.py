@@ -31,12 +31,14 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 
 @pytest.fixture(scope="session")
-def staging(say: Callable[[str], None]) -> Iterator[Environment]:
+def staging(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterator[Environment]:
     """Staging, brought by site.yml from whatever state it was in to the one that its inventory describes."""
     environment = Environment(say=say)
-    environment.converge()
+    if not request.config.getoption("--as-is"):
+        environment.converge()
     yield environment
-    environment.converge()
+    if not request.config.getoption("--as-is"):
+        environment.converge()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import collections
+import contextlib
 import json
 import os
 import re
@@ -27,6 +28,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 
 
 @dataclass
@@ -39,8 +41,8 @@ class Run:
 
     @property
     def errors(self) -> str:
-        """What the run said about its failures: whole error lines, one below the other."""
-        return "\n".join(line for line in self.output.splitlines() if "ERROR]: " in line)
+        """What the run said about its failures, without where in the playbooks they were."""
+        return "\n".join(ERROR.findall(self.output))
 
     @property
     def changed(self) -> dict[str, int]:
@@ -103,9 +105,9 @@ class Environment:
         )
         return run
 
-    def converge(self, *arguments: str, **variables: str) -> Run:
+    def converge(self, *arguments: str) -> Run:
         """Run site.yml to its end; it has to succeed."""
-        run = self.play("site.yml", *arguments, **variables)
+        run = self.play("site.yml", *arguments)
         assert run.code == 0, run.output
         return run
 
@@ -308,6 +310,26 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a run and all its children, as a crash of the machine that runs it would."""
-    os.killpg(process.pid, signal.SIGKILL)
+    """Kill a run and all its children at once, as a crash of the machine that runs it would.
+
+    Ansible's workers have sessions of their own, so that the process group does not reach them.
+    """
+    os.kill(process.pid, signal.SIGSTOP)
+    for child in [process.pid, *descendants(process.pid)]:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(child, signal.SIGKILL)
     process.wait()
+
+
+def descendants(process: int) -> list[int]:
+    """Process ids of children, their children and so on."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.parent.name))
+    found, todo = [], [process]
+    while todo:
+        found += (new := children.get(todo.pop(), []))
+        todo += new
+    return found

@@ -1,9 +1,9 @@
-"""Open-loop load on an edge: requests leave at their time, whether or not earlier ones were answered. Standard library only.
+"""Open-loop load on an edge: requests leave at their time, whether or not earlier ones were answered.
 
-Runs on a host of the environment. The first line of its input is a JSON object: address, name, ca, authorization, rate
-(requests a second), run (start of every request's id), longest (s). It ends when its input does, or after `longest`, and
-prints {sent, answered: {id: slot}, lost: {id: why}}. Every second request takes a connection that is kept alive, the
-others open a new one. Nothing is asked twice: an answer that did not come is lost.
+Standard library only: it runs on a host of the environment. The first line of its input is a JSON object: address,
+name, ca, authorization, rate (requests a second), run (start of every request's id), longest (s). It ends when its
+input does, or after `longest`, and prints {sent, answered: {id: slot}, lost: {id: why}}. Every second request takes a
+connection that is kept alive, the others open a new one. Nothing is asked twice: an answer that did not come is lost.
 """
 
 from __future__ import annotations

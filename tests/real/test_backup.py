@@ -1,0 +1,67 @@
+"""A dump is worth what can be restored from it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from environment import Environment
+
+TABLES = (
+    "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables "
+    "WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+)
+SCRATCH = "restored_by_a_test"
+
+
+def sql(environment: Environment, database: str, statement: str) -> list[str]:
+    """Lines of an answer, as the database's administrator."""
+    command = f"su postgres -c 'psql -XAtq -v ON_ERROR_STOP=1 -d {database}' <<'END'\n{statement}\nEND\n"
+    return environment.ssh("data1", f"cd /\n{command}").stdout.splitlines()
+
+
+def content(environment: Environment, database: str) -> dict[str, str]:
+    """Count and checksum of every table's rows, whatever their order."""
+    tables = sorted(sql(environment, database, TABLES))
+    sums = ";\n".join(
+        f"SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, chr(10) ORDER BY t::text)), '') FROM {table} t"
+        for table in tables
+    )
+    return dict(zip(tables, sql(environment, database, f"{sums};"), strict=True))
+
+
+@pytest.fixture(scope="module")
+def dumped(staging: Environment) -> dict[str, dict[str, str]]:
+    """What the databases held when playbooks/backup.yml dumped them."""
+    run = staging.play("playbooks/backup.yml")
+    assert run.code == 0, run.output
+    return {database: content(staging, database) for database in ("kratos", "portal")}
+
+
+@pytest.mark.parametrize("database", ["kratos", "portal"])
+def test_a_restored_dump_has_the_same_rows(
+    staging: Environment, dumped: dict[str, dict[str, str]], database: str
+) -> None:
+    arguments = ("-e", f"database={database}", "-e", f"into={SCRATCH}")
+    try:
+        run = staging.play("playbooks/restore.yml", *arguments)
+        assert run.code == 0, run.output
+        restored = content(staging, SCRATCH)
+        assert restored == dumped[database], json.dumps([restored, dumped[database]], indent=1)
+        assert sum(int(line.split()[0]) for line in restored.values()) > 1
+        assert len(restored) > 1
+        if database == "portal":
+            again = staging.play("playbooks/restore.yml", *arguments)
+            assert again.code != 0
+            assert f"{SCRATCH} has" in again.errors
+            assert "restored into an empty one only" in again.errors
+            assert content(staging, SCRATCH) == restored
+    finally:
+        sql(staging, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH} WITH (FORCE);")
+
+
+def test_a_restore_over_the_database_itself_is_refused(staging: Environment, dumped: dict[str, dict[str, str]]) -> None:
+    run = staging.play("playbooks/restore.yml", "-e", "database=portal", "-e", "into=portal")
+    assert run.code != 0
+    assert "into which empty database" in run.errors
+    assert content(staging, "portal") == dumped["portal"]

@@ -1,0 +1,52 @@
+"""A candidate that never gets ready ends the run by a deadline, and nobody outside notices."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from environment import Environment, Probe
+
+TIMEOUT = 15
+
+
+@pytest.mark.parametrize(
+    ("fault", "hosts"),
+    [
+        ("never_ready", ["app1", "app2"]),
+        ("never_ready", ["app2"]),
+        ("crash", ["app1", "app2"]),
+        ("hang", ["app1", "app2"]),
+    ],
+    ids=["never ready", "never ready on one host of two", "crash loop", "hangs"],
+)
+def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
+    staging: Environment, fault: str, hosts: list[str]
+) -> None:
+    live = staging.live()
+    processes = staging.processes(live)
+    wanted: dict[str, Any] = {"portal_fault": fault, "portal_fault_hosts": hosts, "services_ready_timeout": TIMEOUT}
+    with Probe(staging) as probe:
+        run = staging.play("site.yml", "-e", json.dumps(wanted), timeout=300)
+    assert run.code not in (0, None)
+    assert "PLAY [Tell the edge the slot's backends and routes]" not in run.output
+    for host in hosts:
+        assert f"fatal: [{host}]" in run.output, run.output
+    # The line names the service and what was asked of it.
+    assert "portal" in run.errors, run.output
+    if len(hosts) == 1:
+        assert "fatal: [app1]" not in run.output
+    assert probe.failures == []
+    assert set(probe.slots) == {live}
+    assert probe.asked > 20
+    assert staging.live() == live
+    assert staging.processes(live) == processes
+
+
+def test_a_run_with_good_values_goes_on_after_that(staging: Environment) -> None:
+    live = staging.live()
+    run = staging.converge()
+    assert staging.live() == live
+    assert staging.release() == "1.0"
+    assert "failed=1" not in run.output

@@ -1,0 +1,297 @@
+"""A converged environment, from all sides: a second run, the public's side, the network, the hosts."""
+
+from __future__ import annotations
+
+import json
+import socket
+import uuid
+from typing import Any
+
+import pytest
+from environment import Environment, Run, other, until
+
+# What a stranger sends from a host of the environment: the address, the public name and the CA are filled in.
+CLIENT = """
+import http.client, json, socket, ssl
+def connect():
+    context = ssl.create_default_context(cafile="/etc/greenroom/ca.crt")
+    connection = http.client.HTTPSConnection({name!r}, timeout=10)
+    plain = socket.create_connection(({address!r}, 443), timeout=10)
+    connection.sock = context.wrap_socket(plain, server_hostname={name!r})
+    return connection
+"""
+REACH = """
+import json, socket
+found = {{}}
+for host, port in {targets!r}:
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+        found[f"{{host}}:{{port}}"] = "connected"
+    except OSError as error:
+        found[f"{{host}}:{{port}}"] = type(error).__name__
+print(json.dumps(found))
+"""
+# The first words of PostgreSQL's protocol, by hand: what does it say to a login without TLS, and with?
+POSTGRES = """
+import json, socket, ssl, struct
+def startup(connection):
+    words = b"user\\0portal_blue\\0database\\0portal\\0\\0"
+    connection.sendall(struct.pack("!ii", 8 + len(words), 196608) + words)
+    return connection.recv(4096)
+plain = socket.create_connection(({address!r}, 5432), timeout=5)
+without = startup(plain).decode("latin-1")
+secure = socket.create_connection(({address!r}, 5432), timeout=5)
+secure.sendall(struct.pack("!ii", 8, 80877103))
+assert secure.recv(1) == b"S"
+context = ssl.create_default_context(cafile="/etc/greenroom/ca.crt")
+within = startup(context.wrap_socket(secure, server_hostname={name!r})).decode("latin-1")
+print(json.dumps([without, within]))
+"""
+# Looks for secret values where others than root could read them. The values come on standard input only.
+SEARCH = """
+import json, os, stat, subprocess
+values = {{name: value.encode() for name, value in {values!r}.items()}}
+places = {{}}
+def look(place, content):
+    for name, value in values.items():
+        if value in content:
+            places.setdefault(place, []).append(name)
+for process in os.listdir("/proc"):
+    if process.isdigit():
+        try:
+            look("ps", open(f"/proc/{{process}}/cmdline", "rb").read())
+        except OSError:
+            pass
+log = subprocess.Popen(["journalctl", "-o", "cat", "--all", "--no-pager"], stdout=subprocess.PIPE)
+for line in log.stdout:
+    look("journal", line)
+def walk(folder):
+    for entry in os.scandir(folder):
+        mode = entry.stat(follow_symlinks=False).st_mode
+        if stat.S_ISDIR(mode) and mode & 0o001:
+            walk(entry.path)
+        elif stat.S_ISREG(mode) and mode & 0o004:
+            look(entry.path, open(entry.path, "rb").read())
+for folder in ("/etc", "/run", "/var/lib/greenroom", "/var/log", "/tmp", "/home", "/usr/local"):
+    try:
+        walk(folder)
+    except FileNotFoundError:
+        pass
+print(json.dumps(places))
+"""
+CONTAINERS = """
+import json, subprocess
+names = subprocess.run(["podman", "ps", "-q"], capture_output=True, text=True, check=True).stdout.split()
+print(subprocess.run(["podman", "inspect", *names], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def second(staging: Environment) -> Run:
+    """A run that has nothing to do."""
+    return staging.play("site.yml")
+
+
+def test_a_second_run_changes_nothing(staging: Environment, second: Run) -> None:
+    assert second.code == 0, second.output
+    assert second.changed == dict.fromkeys(staging.hosts, 0), second.output
+
+
+def test_a_second_run_needs_few_ssh_processes(staging: Environment, second: Run) -> None:
+    counts = {host: second.ssh[host] for host in staging.hosts}
+    staging.say(f"ssh processes of a run without a change: {counts}")
+    assert min(counts.values()) > 0
+    assert sum(counts.values()) / len(counts) <= 12
+    assert max(counts.values()) <= 20
+
+
+def test_a_run_ends_with_where_to_look(staging: Environment, second: Run) -> None:
+    report = second.output[second.output.index("Say what was done and where to look") :]
+    assert f"https://{staging.public_name}" in report
+    assert f"slot: {staging.live()}" in report
+    assert "release: '1.0'" in report
+
+
+def test_check_mode_finds_nothing_to_change(staging: Environment) -> None:
+    run = staging.play("site.yml", "--check", "--diff")
+    assert run.code == 0, run.output
+    assert run.changed == dict.fromkeys(staging.hosts, 0), run.output
+    assert "\n+++ " not in run.output
+
+
+# The public's side
+
+
+def test_the_public_gets_tls_and_everything_that_a_browser_should_know(staging: Environment) -> None:
+    status, headers, body = staging.get("/")
+    assert status == 200
+    assert "staging" in body
+    assert "max-age=" in headers["strict-transport-security"]
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "noindex" in headers["x-robots-tag"]
+    assert headers["x-frame-options"] == "DENY"
+
+
+def test_plain_http_is_sent_to_https(staging: Environment) -> None:
+    request = f"GET /a?b=c HTTP/1.1\r\nHost: {staging.public_name}\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((staging.hosts["edge1"], 80), timeout=5) as connection:
+        connection.sendall(request.encode())
+        answer = connection.makefile("rb").read().decode()
+    assert answer.startswith("HTTP/1.1 301")
+    assert f"location: https://{staging.public_name}/a?b=c\r\n" in answer
+
+
+@pytest.mark.parametrize("authorization", ["", "Basic dmlzaXRvcjpndWVzcw=="], ids=["no password", "a wrong password"])
+def test_nobody_sees_anything_without_the_password(staging: Environment, authorization: str) -> None:
+    connection = staging.connection()
+    connection.request("GET", "/", headers={"Authorization": authorization} if authorization else {})
+    answer = connection.getresponse()
+    assert answer.status == 401
+    assert "noindex" in answer.headers["X-Robots-Tag"]
+    assert b"portal" not in answer.read().lower()
+
+
+def test_too_many_logins_from_one_address_are_put_off(staging: Environment) -> None:
+    # From a host that no other test asks from, for its address has to wait a minute then.
+    program = CLIENT.format(name=staging.public_name, address=staging.hosts["edge1"]) + (
+        "connection, seen = connect(), []\n"
+        "for path in ['/self-service/login/browser'] * 110 + ['/version']:\n"
+        "    connection.request('GET', path)\n"
+        "    answer = connection.getresponse()\n"
+        "    answer.read()\n"
+        "    seen.append(answer.status)\n"
+        "    if answer.will_close:\n"
+        "        connection = connect()\n"
+        "print(json.dumps(seen))\n"
+    )
+    seen = json.loads(staging.python("data1", program))
+    assert seen[109] == 429, seen
+    assert 429 not in seen[:60] or seen[0] == 429
+    # Other classes of requests are not put off with it.
+    assert seen[110] == 401
+
+
+def test_a_request_carries_one_id_through_all_logs(staging: Environment) -> None:
+    _status, headers, _body = staging.get("/version")
+    request_id, slot = headers["x-request-id"], headers["x-greenroom-slot"]
+    logs = {"edge1": "haproxy", **dict.fromkeys(staging.groups["app"], f"portal-{slot}")}
+
+    def found() -> list[str]:
+        search = "journalctl -u {} --since -5min -o cat --no-pager | grep -F {} || true"
+        return [host for host, unit in logs.items() if staging.ssh(host, search.format(unit, request_id)).stdout]
+
+    hosts = until(lambda: found() if len(found()) > 1 else [], 20, f"{request_id} in the logs")
+    assert len(hosts) == 2
+    assert hosts[0] == "edge1"
+
+
+def test_a_visitor_cannot_choose_the_slot(staging: Environment) -> None:
+    live = staging.live()
+    for slot in (live, other(live)):
+        status, headers, body = staging.get("/version", slot=slot)
+        assert (status, headers["x-greenroom-slot"], json.loads(body)["slot"]) == (200, live, live)
+
+
+# The network
+
+
+def reach(environment: Environment, source: str, *targets: tuple[str, int]) -> list[str]:
+    """What became of connections from a host."""
+    answer = json.loads(environment.python(source, REACH.format(targets=targets)))
+    return list(answer.values())
+
+
+def test_the_database_is_open_to_those_who_need_it_only(staging: Environment) -> None:
+    database = (staging.hosts["data1"], 5432)
+    assert reach(staging, "app1", database) == ["connected"]
+    assert reach(staging, "app2", database) == ["connected"]
+    assert reach(staging, "ops1", database) == ["connected"]
+    assert reach(staging, "edge1", database) != ["connected"]
+
+
+def test_the_database_wants_tls_and_scram(staging: Environment) -> None:
+    name = "database.staging.greenroom.test"
+    without, within = json.loads(staging.python("app1", POSTGRES.format(address=staging.hosts["data1"], name=name)))
+    assert "no pg_hba.conf entry" in without
+    assert within.startswith("R")
+    assert "SCRAM-SHA-256" in within
+
+
+def test_staging_cannot_open_a_connection_to_production(staging: Environment) -> None:
+    production = Environment("production")
+    targets = [(address, port) for address in production.hosts.values() for port in (22, 443)]
+    count = "nft list chain inet greenroom {} | sed -n 's/.*daddr 198.18.20.0.24 counter packets \\([0-9]*\\).*/\\1/p'"
+    for host in staging.hosts:
+        before = int(staging.ssh(host, count.format("output")).stdout)
+        assert "connected" not in reach(staging, host, *targets)
+        # It was this host's rule that said no, not an absent peer.
+        assert int(staging.ssh(host, count.format("output")).stdout) > before
+    before = int(staging.ssh("app1", count.format("forward")).stdout)
+    program = REACH.format(targets=targets[:1])
+    inside = f"podman exec -i portal-{staging.live()} python3 - <<'END'\n{program}\nEND\n"
+    assert "connected" not in staging.ssh("app1", inside).stdout
+    assert int(staging.ssh("app1", count.format("forward")).stdout) > before
+
+
+def test_idle_ports_and_admin_ports_are_closed_to_the_machine(staging: Environment) -> None:
+    closed = [
+        (host, port)
+        for host in ("app1", "app2")
+        for port in (14433, 14434, 18080, 18081, 24433, 24434, 28080, 28081, 9100)
+    ] + [("data1", 5432), ("ops1", 1025)]
+    for host, port in closed:
+        with pytest.raises(OSError, match=r"timed out|refused|prohibited|No route"):
+            socket.create_connection((staging.hosts[host], port), timeout=0.3).close()
+
+
+# The hosts
+
+
+def secrets(environment: Environment) -> dict[str, str]:
+    """Every secret of the environment that is longer than a word, by its path; of keys one line in the middle."""
+    vault = environment.vault()
+
+    def paths(folder: str) -> list[str]:
+        keys = vault.secrets.kv.v2.list_secrets(path=folder, mount_point="greenroom")["data"]["keys"]
+        return [path for key in keys for path in (paths(folder + key) if key.endswith("/") else [folder + key])]
+
+    found: dict[str, str] = {}
+    for path in paths(f"{environment.name}/"):
+        data: dict[str, Any] = environment.secret(path.removeprefix(f"{environment.name}/"))
+        for key in ("password", "value", "values", "private_key"):
+            for number, value in enumerate(str(data.get(key, "")).split(",")):
+                line = value.strip().splitlines()[1] if key == "private_key" and value else value
+                if len(line) >= 8:
+                    found[f"{path} {key} {number}"] = line
+    return found
+
+
+def test_no_secret_can_be_read_on_a_host(staging: Environment) -> None:
+    values = secrets(staging)
+    assert len(values) >= 10
+    # A value that everybody may read, so that the search is known to find something.
+    canary, place = uuid.uuid4().hex, "/run/greenroom-canary"
+    program = SEARCH.format(values=values | {"canary": canary})
+    staging.ssh("app1", f"umask 022; echo {canary} > {place}")
+    try:
+        for host in staging.hosts:
+            expected = {place: ["canary"]} if host == "app1" else {}
+            assert json.loads(staging.python(host, program)) == expected, host
+    finally:
+        staging.ssh("app1", f"rm -f {place}")
+
+
+def test_containers_have_no_more_rights_than_they_need(staging: Environment) -> None:
+    seen = 0
+    for host in (*staging.groups["app"], *staging.groups["ops"]):
+        for container in json.loads(staging.python(host, CONTAINERS)):
+            name = f"{host} {container['Name']}"
+            assert int(container["Config"]["User"].split(":")[0]) >= 1000, name
+            assert container["HostConfig"]["ReadonlyRootfs"] is True, name
+            assert not container["EffectiveCaps"], name
+            assert not container["BoundingCaps"], name
+            assert "no-new-privileges" in str(container["HostConfig"]["SecurityOpt"]), name
+            assert "@sha256:" in container["ImageName"], name
+            seen += 1
+    assert seen >= 5

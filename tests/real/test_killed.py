@@ -1,0 +1,152 @@
+"""A run that dies at any task leaves the public alone, and the next one ends where an undisturbed one would have."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environment import Environment, Probe, kill, until
+
+WANTED = ("-e", "release_name=1.1")
+TASK = re.compile(r"^(PLAY|TASK) \[(.*)\] \*", re.M)
+
+# All that a run leaves on a host: files with mode and content, containers, units; but no times, epochs, process ids.
+SNAPSHOT = """
+import hashlib, json, os, pathlib, subprocess
+folders = ["/etc/greenroom", "/etc/containers", "/etc/haproxy", "/etc/systemd/system", "/etc/postgresql",
+           "/etc/prometheus", "/etc/default", "/etc/nftables.conf", "/usr/local/lib/greenroom", "/var/lib/greenroom/trees"]
+def content(path):
+    if path.name == "bundle.json" or path.parent.name == "trees":
+        manifest = json.loads(path.read_text())
+        return [manifest["hash"], manifest["files"]]
+    if path.name == "live.map":
+        return path.read_text().partition(":")[2]
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+found = {}
+for folder in map(pathlib.Path, folders):
+    for path in [folder, *folder.rglob("*")] if folder.exists() else []:
+        if path.is_file() and not path.is_symlink():
+            status = path.stat()
+            found[str(path)] = [oct(status.st_mode), status.st_uid, status.st_gid, content(path)]
+def lines(*command):
+    try:
+        return sorted(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
+    except FileNotFoundError:
+        return []
+found["containers"] = lines("podman", "ps", "-a", "--format", "{{.Names}} {{.Image}} {{.State}}")
+found["units"] = [" ".join(line.split()[:4]) for pattern in ("*-blue.service", "*-green.service")
+                  for line in lines("systemctl", "list-units", "--plain", "--no-legend", pattern)]
+found["failed"] = lines("systemctl", "list-units", "--plain", "--no-legend", "--state=failed")
+found["roles"] = lines("su", "postgres", "-c", "cd / && psql -XAtc 'SELECT rolname, rolcanlogin FROM pg_roles'") \
+    if os.path.exists("/etc/postgresql") else []
+print(json.dumps(found))
+"""
+# Takes a slot back to where it is before its first deploy.
+EMPTY = """
+for unit in $(cd /etc/containers/systemd && ls *-{slot}.container 2>/dev/null); do
+    systemctl stop "${{unit%.container}}.service"
+    rm -f "/etc/containers/systemd/$unit" "/var/lib/greenroom/units/${{unit%.container}}.service.json"
+done
+rm -rf "/etc/greenroom/slots/{slot}"
+systemctl daemon-reload
+"""
+
+
+def snapshot(environment: Environment) -> dict[str, Any]:
+    """What a run left, by host."""
+    return {host: json.loads(environment.python(host, SNAPSHOT)) for host in environment.hosts}
+
+
+def differences(left: Any, right: Any, path: str = "") -> list[str]:
+    """Where two snapshots differ."""
+    if isinstance(left, dict) and isinstance(right, dict):
+        keys = sorted(left.keys() | right.keys())
+        return [line for key in keys for line in differences(left.get(key), right.get(key), f"{path} {key}")]
+    return [] if left == right else [f"{path}: {left} / {right}"]
+
+
+@dataclass
+class Start:
+    """Where each killed run begins: the old slot live, the new one empty; and what an undisturbed run makes of that."""
+
+    environment: Environment
+    old: str
+    new: str
+    tasks: list[tuple[str, str]]
+    end: dict[str, Any]
+
+    def again(self) -> None:
+        """Go back to it."""
+        if self.environment.live() != self.old:
+            self.environment.go_back(self.old)
+        for host in self.environment.groups["app"]:
+            self.environment.ssh(host, EMPTY.format(slot=self.new))
+
+
+@pytest.fixture(scope="module")
+def start(staging: Environment) -> Start:
+    """The tasks and the end state of an undisturbed release change."""
+    point = Start(staging, staging.live(), staging.idle(), [], {})
+    point.again()
+    run = staging.converge(*WANTED)
+    play = ""
+    for kind, name in TASK.findall(run.output):
+        if kind == "PLAY":
+            play = name
+        else:
+            point.tasks.append((play, name))
+    point.end = snapshot(staging)
+    assert staging.live() == point.new
+    return point
+
+
+def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[int]:
+    """Numbers of the tasks at which to kill: three from start, middle and end, or one from each play."""
+    chance = random.Random(seed)
+    if not every_phase:
+        third = len(tasks) / 3
+        return [chance.randrange(round(part * third), round((part + 1) * third)) for part in range(3)]
+    plays = sorted({play: number for number, (play, _) in reversed(list(enumerate(tasks)))}.values())
+    return [chance.randrange(first, last) for first, last in zip(plays, [*plays[1:], len(tasks)], strict=True)]
+
+
+@pytest.mark.timeout(7200)
+def test_runs_that_are_killed_are_made_good_by_the_next(
+    start: Start, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    environment = start.environment
+    seed = random.SystemRandom().randrange(10**6)
+    chosen = moments(start.tasks, request.config.getoption("--proof"), seed)
+    environment.say(f"seed {seed}: a run of {len(start.tasks)} tasks is killed at {[number + 1 for number in chosen]}")
+    chance = random.Random(seed)
+    for number in chosen:
+        start.again()
+        moment = f"seed {seed}, task {number + 1}, {' / '.join(start.tasks[number])}"
+        output = tmp_path / f"killed-{number}"
+        with Probe(environment) as probe:
+            process = environment.start("site.yml", *WANTED, output=output)
+            until(
+                lambda output=output, process=process, number=number: (  # type: ignore[misc]
+                    output.read_text().count("\nTASK [") > number or process.poll() is not None
+                ),
+                300,
+                moment,
+            )
+            # Anywhere within the task.
+            time.sleep(chance.uniform(0, 0.6))
+            assert process.poll() is None, output.read_text()
+            kill(process)
+            environment.say(f"killed at task {number + 1}: {' / '.join(start.tasks[number])}")
+            environment.converge(*WANTED)
+        assert probe.failures == [], moment
+        assert environment.live() == start.new, moment
+        assert differences(start.end, snapshot(environment)) == [], moment
+    last = environment.converge(*WANTED)
+    assert sum(last.changed.values()) == 0, last.output
+    environment.go_back(start.old)

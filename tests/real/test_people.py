@@ -1,0 +1,108 @@
+"""A hundred synthetic people live in the environment, and can log in to either slot."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from environment import Environment
+
+# Logs a persona in through the edge as a browser does, and prints what the session says, with the slot of every answer.
+LOGIN = """
+import html, http.client, json, re, socket, ssl, sys, urllib.parse
+settings = {settings!r}
+cookies, slots = {{}}, []
+def ask(method, url, form=None):
+    parts = urllib.parse.urlsplit(url)
+    context = ssl.create_default_context(cafile=settings["ca"])
+    plain = socket.create_connection((settings["address"], 443), timeout=10)
+    connection = http.client.HTTPSConnection(settings["name"], timeout=10)
+    connection.sock = context.wrap_socket(plain, server_hostname=settings["name"])
+    headers = {{"Authorization": settings["authorization"]}}
+    headers["Cookie"] = "; ".join(f"{{name}}={{value}}" for name, value in cookies.items())
+    headers["Accept"] = "application/json" if parts.path == "/session" else "text/html"
+    if settings["slot"]:
+        headers["X-Greenroom-Slot"] = settings["slot"]
+    body = urllib.parse.urlencode(form) if form else None
+    if form:
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    connection.request(method, parts.path + ("?" + parts.query if parts.query else ""), body, headers)
+    answer = connection.getresponse()
+    slots.append(answer.headers["X-Greenroom-Slot"])
+    for cookie in answer.headers.get_all("Set-Cookie") or []:
+        name, _, value = cookie.split(";")[0].partition("=")
+        cookies[name] = value
+    return answer.status, answer.headers.get("Location", ""), answer.read().decode()
+status, location, page = ask("GET", "/self-service/login/browser")
+while status in (302, 303):
+    status, location, page = ask("GET", location)
+action = html.unescape(re.search(r'<form[^>]*action="([^"]*self-service/login[^"]*)"', page)[1])
+token = html.unescape(re.search(r'name="csrf_token"[^>]*value="([^"]*)"', page)[1])
+form = dict(method="password", identifier=settings["persona"], password=settings["password"], csrf_token=token)
+status, location, page = ask("POST", action, form)
+print(json.dumps([status, json.loads(ask("GET", "/session")[2]), slots]))
+"""
+
+
+def admin(environment: Environment, path: str) -> list[dict[str, object]]:
+    """Ask Kratos' admin port, on a host where the live slot runs."""
+    port = {"blue": 14434, "green": 24434}[environment.live()]
+    program = f"import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:{port}{path}').read().decode())"
+    answer: list[dict[str, object]] = json.loads(environment.python("app1", program))
+    return answer
+
+
+def people(environment: Environment) -> dict[str, str]:
+    """The synthetic people: address and identity."""
+    found = admin(environment, "/admin/identities?page_size=500")
+    traits = [(identity["traits"], identity["id"]) for identity in found]
+    return {
+        trait["email"]: str(name)
+        for trait, name in traits
+        if isinstance(trait, dict) and trait["email"].endswith("@people.staging.invalid")
+    }
+
+
+def test_a_hundred_people_exist_and_another_seed_creates_none(staging: Environment) -> None:
+    before = people(staging)
+    assert len(before) == 100
+    run = staging.play("playbooks/seed.yml")
+    assert run.code == 0, run.output
+    assert sum(run.changed.values()) == 0
+    assert people(staging) == before
+
+
+@pytest.mark.parametrize("which", ["the public's", "live, by name", "idle, by name"])
+def test_a_persona_logs_in_and_the_session_is_read_from_the_slot_that_was_named(
+    both_slots: Environment, which: str
+) -> None:
+    live = both_slots.live()
+    wanted = both_slots.idle() if which.startswith("idle") else live
+    persona = sorted(people(both_slots))[0]
+    settings = {
+        "address": both_slots.hosts["edge1"],
+        "name": both_slots.public_name,
+        "ca": "/etc/greenroom/ca.crt",
+        "slot": "" if which == "the public's" else wanted,
+        "authorization": both_slots.authorization(),
+        "persona": persona,
+        "password": both_slots.password("persona"),
+    }
+    status, session, slots = json.loads(both_slots.python("ops1", LOGIN.format(settings=settings)))
+    assert status in (302, 303)
+    assert (session["authenticated"], session["email"], session["slot"]) == (True, persona, wanted)
+    assert set(slots) == {wanted}
+
+
+def test_a_wrong_password_opens_nothing(staging: Environment) -> None:
+    settings = {
+        "address": staging.hosts["edge1"],
+        "name": staging.public_name,
+        "ca": "/etc/greenroom/ca.crt",
+        "slot": "",
+        "authorization": staging.authorization(),
+        "persona": sorted(people(staging))[0],
+        "password": "not the password",
+    }
+    _status, session, _slots = json.loads(staging.python("ops1", LOGIN.format(settings=settings)))
+    assert session["authenticated"] is False
