@@ -38,7 +38,7 @@ from ansible.plugins.lookup import LookupBase
 ROLES = Path(__file__).resolve().parents[2] / "roles"
 
 
-class LookupModule(LookupBase):
+class LookupModule(LookupBase):  # type: ignore[misc]
     """See DOCUMENTATION."""
 
     def run(self, terms: list[Any], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:

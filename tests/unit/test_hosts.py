@@ -28,13 +28,21 @@ def port(number: int, sources: list[str]) -> dict[str, Any]:
 
 
 def service(**given: Any) -> dict[str, Any]:
-    defaults = {"group": "app", "activation": "always", "ports": {}, "database": None, "secrets": {}, "metrics": None}
+    defaults: dict[str, Any] = {
+        "group": "app",
+        "activation": "always",
+        "ports": {},
+        "database": None,
+        "secrets": {},
+        "metrics": None,
+    }
     return defaults | given
 
 
 def rule(name: str, groups: list[str], sources: list[str], own: list[str], networks: list[str]) -> list[dict[str, Any]]:
     ports = [{"name": name, "ports": [1], "groups": groups, "from": sources}]
-    return hosts.firewall_rules(ports, own, ADDRESSES, networks)
+    found: list[dict[str, Any]] = hosts.firewall_rules(ports, own, ADDRESSES, networks)
+    return found
 
 
 def test_each_account_has_a_file_with_its_keys() -> None:
@@ -87,6 +95,14 @@ def test_a_port_without_sources_stays_closed() -> None:
 def test_an_unknown_source_is_named_with_the_groups_there_are() -> None:
     with pytest.raises(ValueError, match=r"portal http: 'egde' is neither an address nor a group \(groups: all, app"):
         rule("portal http", ["app"], ["egde"], ["app"], [])
+
+
+def test_a_host_known_by_name_only_wants_an_address() -> None:
+    ports = [{"name": "ssh", "ports": [22], "groups": ["all"], "from": ["ops"]}]
+    with pytest.raises(
+        ValueError, match=r"ssh: 'ops1.example.org' in group ops is not an address; set environment_addr"
+    ):
+        hosts.firewall_rules(ports, ["edge"], {"ops": ["ops1.example.org"]})
 
 
 def test_targets_are_all_hosts_and_slots_and_one_host_for_a_singleton() -> None:

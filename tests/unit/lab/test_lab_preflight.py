@@ -32,7 +32,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("greenroom_lab.preflight.os.geteuid", lambda: 1000)
     with pytest.raises(LabError) as caught:
         preflight.machine()
     assert "run this as root" in one_line(caught)
@@ -41,7 +41,7 @@ def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_nothing_is_built_when_the_machine_will_not_do(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(preflight.os, "geteuid", lambda: 1000)
+    monkeypatch.setattr("greenroom_lab.preflight.os.geteuid", lambda: 1000)
     assert outside.main(["up", "staging"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("lab: The lab needs root")
@@ -50,15 +50,15 @@ def test_nothing_is_built_when_the_machine_will_not_do(
 
 
 def test_too_little_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
-    monkeypatch.setattr(preflight.shutil, "disk_usage", lambda _: Usage(20, 19, 1_500_000_000))
+    monkeypatch.setattr("greenroom_lab.preflight.os.geteuid", lambda: 0)
+    monkeypatch.setattr("greenroom_lab.preflight.shutil.disk_usage", lambda _: Usage(20, 19, 1_500_000_000))
     with pytest.raises(LabError) as caught:
         preflight.machine()
     assert "has 1.5 GB free; the lab needs 10" in one_line(caught)
 
 
 def test_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(preflight.os, "geteuid", lambda: 0)
+    monkeypatch.setattr("greenroom_lab.preflight.os.geteuid", lambda: 0)
     monkeypatch.setattr(preflight, "MEMORY", 100_000)
     with pytest.raises(LabError) as caught:
         preflight.machine()
@@ -103,7 +103,9 @@ def test_python_of_pyenv(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     python(tmp_path / "versions" / "3.12.1" / "bin", "3 12")
     newest = python(tmp_path / "versions" / "3.13.0" / "bin", "3 13")
     monkeypatch.setenv("PATH", f"{on_path.parent}:/usr/bin:/bin")
-    monkeypatch.setattr(venv.shutil, "which", lambda name: str(on_path.parent / name) if "python" in name else None)
+    monkeypatch.setattr(
+        "greenroom_lab.venv.shutil.which", lambda name: str(on_path.parent / name) if "python" in name else None
+    )
     monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
     assert venv.find_python() == str(newest)
 

@@ -1,0 +1,174 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Render every template of an environment as a run does, without its hosts.
+
+Ansible runs with the project's own configuration, inventory, variables, catalogue and action plugin; of the roles' tasks
+only the calls of `template_tree` are left, and secrets and release are made up.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.greenroom import catalogue, service_secrets
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+ROOT = Path(__file__).resolve().parents[2]
+SLOTS = ("blue", "green")
+ENVIRONMENTS = sorted(path.name for path in (ROOT / "inventories").iterdir() if path.is_dir())
+# One person of each role, so that no branch of a template stays unseen.
+ACCOUNTS = [
+    {"name": f"a-{role}", "full_name": f"A {role}", "role": role, "ssh_keys": ["ssh-ed25519 AAAA"]}
+    for role in ("viewer", "tester", "developer", "operator")
+]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """The files of one environment: a folder for each host, and which template each file came from."""
+
+    folder: Path
+    records: list[dict[str, str | None]]
+
+    def files(self, pattern: str = "**/*") -> list[Path]:
+        """Return the files of all hosts whose path on the host fits `pattern`."""
+        hosts = [path for path in self.folder.iterdir() if path.is_dir()]
+        return sorted(path for host in hosts for path in host.glob(pattern) if path.is_file())
+
+
+def render(environment: str, folder: Path) -> Rendered:
+    """Render `environment` into `folder`; fails with what Ansible says about a template."""
+    project, output, access = folder / "project", folder / "rendered", folder / "access"
+    for path in (project / "playbooks", project / "roles", output, access):
+        path.mkdir(parents=True)
+    for name in ("inventories", "plugins", "library", "services", "releases"):
+        (project / name).symlink_to(ROOT / name)
+    (project / "playbooks/group_vars").symlink_to(ROOT / "playbooks/group_vars")
+    shutil.copy(ROOT / "ansible.cfg", project)
+    for role in sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir()):
+        _role(role, project / "roles" / role.name)
+    (project / "playbooks/render.yml").write_text(yaml.safe_dump(list(_plays()), sort_keys=False))
+    certificate = _certificate()
+    (access / "ca.crt").write_text(certificate["certificate"])
+    variables = folder / "variables.json"
+    variables.write_text(json.dumps(_variables(certificate)))
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            *("-i", f"inventories/{environment}", "-c", "local", "-e", f"@{variables}", "playbooks/render.yml"),
+        ],
+        cwd=project,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
+            "ANSIBLE_ACTION_PLUGINS": str(Path(__file__).parent / "action_plugins"),
+            "GREENROOM_ACCESS": str(access),
+            "GREENROOM_RENDERED": str(output),
+        },
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    records = [json.loads(line) for log in output.glob("*.jsonl") for line in log.read_text().splitlines()]
+    return Rendered(output, records)
+
+
+def _role(source: Path, role: Path) -> None:
+    """Make a role of `source`'s variables and templates whose tasks are the calls of template_tree, for each slot."""
+    (role / "tasks").mkdir(parents=True)
+    for part in ("defaults", "vars", "templates"):
+        if (source / part).exists():
+            (role / part).symlink_to(source / part)
+    calls = [
+        {
+            "name": f"{task['name']} ({slot})",
+            "template_tree": task["template_tree"],
+            "vars": {
+                **task.get("vars", {}),
+                **{"slot_target": slot, "__bundle_slot": slot, "__bundle_apply": "all", "__bundle_units": []},
+            },
+        }
+        for file in sorted(source.glob("tasks/*.yml"))
+        for task in _tasks(yaml.safe_load(file.read_text()))
+        if "template_tree" in task
+        # The others are the same in both slots.
+        for slot in (SLOTS if "slot" in json.dumps(task) else SLOTS[:1])
+    ]
+    (role / "tasks/main.yml").write_text(yaml.safe_dump(calls, sort_keys=False))
+
+
+def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for task in tasks:
+        yield task
+        for section in ("block", "rescue", "always"):
+            yield from _tasks(task.get(section, []))
+
+
+def _plays() -> Iterator[dict[str, Any]]:
+    """Yield the plays of all playbooks, each role once for the hosts that get it."""
+    seen = set()
+    for path in sorted((ROOT / "playbooks").glob("*.yml")):
+        for play in yaml.safe_load(path.read_text()):
+            for role in play.get("roles", []):
+                if (play["hosts"], role["role"]) not in seen:
+                    seen.add((play["hosts"], role["role"]))
+                    yield {"name": play["name"], "hosts": play["hosts"], "gather_facts": False, "roles": [role]}
+
+
+def _variables(certificate: dict[str, str]) -> dict[str, Any]:
+    """Return what a run reads from Vault, the registry and the edge, made up."""
+    services = catalogue.load(str(ROOT / "services"), lambda file: yaml.safe_load(Path(file).read_text()))
+    secret = "0123456789abcdefghijklmnopqrstuv"
+    kinds = {"login": {"password": secret}, "ring": {"values": f"{secret},{secret[::-1]}"}, "value": {"value": secret}}
+    paths = service_secrets.secret_paths(services)
+    images = {image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev"]}
+    return {
+        "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
+        | {f"environment/value/{name}": {"value": secret} for name in ("backup", "persona", "smoke", "visitor")}
+        | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres")}
+        | {"environment/registry": {"username": "reader", "password": secret}},
+        "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},
+        "edge_status": {"live": "blue", "map_present": True},
+        "base_accounts": ACCOUNTS,
+    }
+
+
+def _images(services: dict[str, dict[str, Any]]) -> list[str]:
+    return sorted({service["image"] for service in services.values()})
+
+
+def _certificate() -> dict[str, str]:
+    """Return a certificate that signs itself, as Vault's PKI answers."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "portal.test")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem = certificate.public_bytes(serialization.Encoding.PEM).decode()
+    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private = key.private_bytes(serialization.Encoding.PEM, *form).decode()
+    return {"certificate": pem, "ca_chain": pem, "private_key": private}

@@ -1,0 +1,74 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Every template renders in every environment, and what comes out is what its reader understands."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+
+import pytest
+import yaml
+from rendering import ENVIRONMENTS, ROOT, Rendered
+
+SOURCES = sorted(
+    path
+    for pattern in ("roles/*/templates/**/*", "services/*/config/**/*")
+    for path in ROOT.glob(pattern)
+    if path.is_file() and "__pycache__" not in path.parts
+)
+
+
+def test_there_are_templates() -> None:
+    assert len(SOURCES) > 30
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_template_is_rendered(environment: str, rendered: dict[str, Rendered]) -> None:
+    used = {record["source"] for record in rendered[environment].records}
+    assert [str(path) for path in SOURCES if str(path) not in used] == []
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_every_file_says_who_manages_it_where_its_format_allows(
+    environment: str, rendered: dict[str, Rendered]
+) -> None:
+    made = {record["dest"] for record in rendered[environment].records if str(record["source"]).endswith(".j2")}
+    silent = {
+        str(dest)
+        for file in rendered[environment].files()
+        for dest in ["/" + "/".join(file.relative_to(rendered[environment].folder).parts[1:])]
+        if dest in made and "Managed by Greenroom" not in file.read_text()
+    }
+    # Formats without comments, or without a suffix that tells whether they have any.
+    assert {dest for dest in silent if not dest.endswith((".json", ".pem", ".lst", ".map"))} == set()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_no_file_has_the_rest_of_an_expression_in_it(environment: str, rendered: dict[str, Rendered]) -> None:
+    leftovers = {
+        (str(file), word)
+        for file in rendered[environment].files()
+        for word in ("{{", "{%", "AnsibleUndefined", "<class ", "Undefined")
+        if word in file.read_text()
+    }
+    assert leftovers == set()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_json_yaml_and_toml_can_be_read(environment: str, rendered: dict[str, Rendered]) -> None:
+    files = rendered[environment].files
+    for file in files("**/*.json"):
+        json.loads(file.read_text())
+    for file in [*files("**/*.yml"), *files("**/*.yaml")]:
+        assert yaml.safe_load(file.read_text()), file
+    for file in [*files("etc/containers/*.d/*.conf")]:
+        tomllib.loads(file.read_text())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_both_slots_have_files_of_their_own(environment: str, rendered: dict[str, Rendered]) -> None:
+    for slot in ("blue", "green"):
+        units = rendered[environment].files(f"etc/containers/systemd/*-{slot}.container")
+        assert units
+        assert all(f"greenroom-{slot}" in unit.read_text() for unit in units)
