@@ -7,7 +7,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.greenroom import hosts
+from ansible.module_utils.greenroom import hosts as functions
+
+# An environment may do without some of them.
+USUAL_GROUPS = ("edge", "app", "data", "ops")
 
 Groups = Mapping[str, Sequence[str]]
 HostVars = Mapping[str, Mapping[str, Any]]
@@ -16,7 +19,8 @@ HostVars = Mapping[str, Mapping[str, Any]]
 def group_hosts(groups: Groups, hostvars: HostVars) -> dict[str, dict[str, str]]:
     """Return {group: {host: address}} from Ansible's `groups` and `hostvars`."""
     address = {host: hostvars[host]["environment_address"] for host in groups["all"]}
-    return {group: {host: address[host] for host in members} for group, members in groups.items()}
+    members = dict.fromkeys(USUAL_GROUPS, ()) | dict(groups)
+    return {group: {host: address[host] for host in hosts} for group, hosts in members.items()}
 
 
 def group_addresses(groups: Groups, hostvars: HostVars) -> dict[str, list[str]]:
@@ -32,10 +36,10 @@ class FilterModule:
         return {
             "group_hosts": group_hosts,
             "group_addresses": group_addresses,
-            "key_files": hosts.key_files,
-            "service_ports": hosts.service_ports,
-            "firewall_rules": hosts.firewall_rules,
-            "scrape_targets": hosts.scrape_targets,
-            "databases": hosts.databases,
-            "database_clients": hosts.database_clients,
+            "key_files": functions.key_files,
+            "service_ports": functions.service_ports,
+            "firewall_rules": functions.firewall_rules,
+            "scrape_targets": functions.scrape_targets,
+            "databases": functions.databases,
+            "database_clients": functions.database_clients,
         }

@@ -31,13 +31,18 @@ def _networks(source: str, addresses: Mapping[str, Sequence[str]], rule: str) ->
 
     Raises ValueError, naming `rule`, for anything else.
     """
-    if source in addresses:
-        return [network for address in addresses[source] for network in _networks(address, {}, rule)]
+    if source not in addresses:
+        known = ", ".join(sorted(addresses))
+        return [_network(source, f"{rule}: {source!r} is neither an address nor a group (groups: {known})")]
+    help_line = "is not an address; set environment_address for its host"
+    return [_network(address, f"{rule}: {address!r} in group {source} {help_line}") for address in addresses[source]]
+
+
+def _network(address: str, complaint: str) -> Network:
     try:
-        return [ipaddress.ip_network(source, strict=False)]
+        return ipaddress.ip_network(address, strict=False)
     except ValueError:
-        known = ", ".join(sorted(addresses)) or "none"
-        raise ValueError(f"{rule}: {source!r} is neither an address nor a group (groups: {known})") from None
+        raise ValueError(complaint) from None
 
 
 def _collapsed(networks: Iterable[Network], version: int) -> list[str]:
