@@ -18,26 +18,22 @@ CA_FILE = "/etc/greenroom/ca.crt"
 
 
 def unit_name(service: str, slot: str) -> str:
-    """Name of the systemd unit that runs `service` in `slot`."""
+    """Return the name of the systemd unit that runs `service` in `slot`."""
     return f"{service}-{slot}.service"
 
 
 def _for_templates(service: Service) -> dict[str, Any]:
-    """The service without its checks: those are templates that mean something during a smoke check only."""
+    """Return the service without its checks: those are templates that mean something during a smoke check only."""
     return {key: value for key, value in service.items() if key != "checks"}
 
 
-def trees(services: Iterable[Service], folder: str, slot: str, catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
-    """The template trees of a bundle: one for each service that has configuration files.
+def trees(
+    services: Iterable[Service], folder: str, slot: str, catalogue: Mapping[str, Service]
+) -> list[dict[str, Any]]:
+    """Return the template trees of a bundle: one for each service that has configuration files.
 
-    Args:
-        services: the services that run on the host.
-        folder: the slot's folder on the host.
-        slot: `blue` or `green`.
-        catalogue: all services, to find the one whose configuration is mounted (`config_of`).
-
-    Returns:
-        `template_tree`'s `trees`: the configuration is readable by the container's user only.
+    `services` are those that run on the host, `folder` is the slot's folder there. The configuration is that of the
+    service's `config_of` in `catalogue`, and readable by the container's user only.
     """
     return [
         {
@@ -54,7 +50,7 @@ def trees(services: Iterable[Service], folder: str, slot: str, catalogue: Mappin
 
 
 def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str, Any]]:
-    """The single files of a bundle: for each service its unit, its plain and its secret environment."""
+    """Return the single files of a bundle: for each service its unit, its plain and its secret environment."""
     items: list[dict[str, Any]] = []
     for service in services:
         variables = {"service": _for_templates(service), "slot": slot, "folder": folder}
@@ -82,7 +78,7 @@ def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str,
 
 
 def volumes(service: Service, folder: str) -> list[str]:
-    """What is mounted into a service's container, as `source:destination:options`."""
+    """Return what is mounted into a service's container, as `source:destination:options`."""
     mounts = [f"{CA_FILE}:{CA_FILE}:ro"]
     if service["config_path"]:
         mounts.append(f"{folder}/{service['name']}/config:{service['config_path']}:ro")
@@ -90,7 +86,7 @@ def volumes(service: Service, folder: str) -> list[str]:
 
 
 def units(services: Iterable[Service], folder: str, slot: str) -> list[dict[str, Any]]:
-    """The units of a bundle. What runs beside the live slot only is left to the activation."""
+    """Return the units of a bundle. What runs beside the live slot only is left to the activation."""
     return [
         {
             "name": unit_name(service["name"], slot),
@@ -103,7 +99,7 @@ def units(services: Iterable[Service], folder: str, slot: str) -> list[dict[str,
 
 
 def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]:
-    """A check of each service's health page on the host itself, for `smoke_check`."""
+    """Return a check of each service's health page on the host itself, for `smoke_check`."""
     return [
         {
             "name": f"{service['name']} is ready",
@@ -117,12 +113,9 @@ def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]
 
 
 def live_only(catalogue: Mapping[str, Service], host: str, groups: Mapping[str, list[str]]) -> list[str]:
-    """Names of the services of a host that run beside the live slot only.
+    """Return the names of the services of a host that run beside the live slot only.
 
-    Args:
-        catalogue: all services.
-        host: the host's name.
-        groups: hosts by group; a singleton runs on the first host of its service's group.
+    `groups` are hosts by group: a singleton runs on the first host of its service's group.
     """
 
     def runs_here(service: Service) -> bool:
@@ -144,7 +137,7 @@ def live_only_units(names: Iterable[str], live: str, other: str) -> list[dict[st
 
 
 def edge_backends(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
-    """The backends that the edge needs for one slot: one for each port that a route names."""
+    """Return the backends that the edge needs for one slot: one for each port that a route names."""
     wanted = {(name, route["port"]) for name, service in catalogue.items() for route in service["routes"]}
     return [
         {
@@ -161,7 +154,7 @@ def edge_backends(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
 
 
 def edge_routes(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
-    """The routes of one slot, by path."""
+    """Return the routes of one slot, by path."""
     return sorted(
         (
             {
@@ -178,7 +171,7 @@ def edge_routes(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
 
 
 def smoke_checks(catalogue: Mapping[str, Service], host: str, groups: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    """The services' smoke checks that run on `host`: each on the first host of the group that it names (`on`, default `ops`)."""
+    """Return the smoke checks that run on `host`: each on the first host of the group it names (`on`, default `ops`)."""
     return [
         {key: value for key, value in check.items() if key != "on"}
         for _, service in sorted(catalogue.items())
