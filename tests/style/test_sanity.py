@@ -20,8 +20,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
 VALIDATOR = Path(ansible_test.__file__).parent / "_util/controller/sanity/validate-modules/validate.py"
-# The checks that need no package index. `validate-modules` is run below, by itself; pep8, pylint and yamllint have their
-# stricter like in the other file. Not `action-plugin-docs`: the actions environment_* have no module, they are the roles'.
+# The checks that need no package index. `validate-modules` is run below, by itself; pep8, pylint and yamllint have
+# their stricter like in the other file. Not `action-plugin-docs`: the actions environment_* are the roles' own.
 CHECKS = (
     *("compile", "empty-init", "ignores", "line-endings", "no-assert", "no-get-exception", "no-illegal-filenames"),
     *("no-smart-quotes", "replace-urlopen", "shebang", "symlinks", "use-argspec-type-path", "use-compat-six"),

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Render every template of an environment as a run does, without its hosts.
 
-Ansible runs with the project's own configuration, inventory, variables, catalogue and action plugin; of the roles' tasks
-only the calls of `template_tree` are left, and secrets and release are made up.
+Ansible runs with the project's own configuration, inventory, variables, catalogue and action plugin; of the roles'
+tasks only the calls of `template_tree` are left, and secrets and release are made up.
 """
 
 from __future__ import annotations
