@@ -23,8 +23,8 @@ def load(path: Path) -> Any:
 def options_of(role: Path) -> dict[str, dict[str, Any]]:
     """The options that a role declares.
 
-    They stand under `options`, not under `main`: the run checks all of them at once before it touches a host, and Ansible
-    would otherwise check them again in each play.
+    They stand under `options`, not under `main`: the run checks all of them at once before it touches a host, and
+    Ansible would otherwise check them again in each play.
     """
     specs = load(role / "meta/argument_specs.yml")["argument_specs"]
     assert list(specs) == ["options"], role.name

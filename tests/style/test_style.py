@@ -23,7 +23,10 @@ TYPED = {
     "demo": (["demo/portal"], ["demo/portal"]),
     "unit tests": (["tests/unit"], ["tests/unit", "lab", "demo/portal"]),
     "real tests": (["tests/real"], ["tests/real", "lab"]),
-    "other tests": (["tests/conftest.py", "tests/contract", "tests/style", "tests/templates"], ["lab", "tests/templates"]),
+    "other tests": (
+        ["tests/conftest.py", "tests/contract", "tests/style", "tests/templates"],
+        ["lab", "tests/templates"],
+    ),
 }
 
 

@@ -171,7 +171,7 @@ def edge_routes(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
 
 
 def smoke_checks(catalogue: Mapping[str, Service], host: str, groups: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    """Return the smoke checks that run on `host`: each on the first host of the group it names (`on`, default `ops`)."""
+    """Return the smoke checks that run on `host`: each on the first host of the group in its `on` (default `ops`)."""
     return [
         {key: value for key, value in check.items() if key != "on"}
         for _, service in sorted(catalogue.items())

@@ -1,0 +1,51 @@
+#!/bin/sh
+# Check what was rendered with the programs that read it, in a container of the hosts' image: programs.sh RENDERED
+# Prints a line "== <environment>/<host> <file>: <program's exit code>" after what the program said.
+set -u
+export DEBIAN_FRONTEND=noninteractive
+{
+    echo "deb [trusted=yes] file:/srv/packages ./" >/etc/apt/sources.list.d/tests.list
+    apt-get -q update && apt-get -q -y -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends \
+        haproxy prometheus nftables sudo openssh-server chrony
+} >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
+ssh-keygen -q -A
+mkdir -p /run/sshd /etc/haproxy/slots /etc/haproxy/maps
+touch /etc/haproxy/maps/live.map
+
+check() {
+    file=$1
+    shift
+    "$@" 2>&1
+    echo "== $host $file: $?"
+}
+
+for folder in "$1"/*/*/; do
+    host=$(basename "$(dirname "$folder")")/$(basename "$folder")
+    cp -a "$folder/." /
+    (cd "$folder" && find . -type f | sed 's/^\.//' | sort) >/tmp/files
+    while read -r file; do
+        case $file in
+        /etc/haproxy/haproxy.cfg) check "$file" haproxy -c -C /etc/haproxy -f haproxy.cfg -f slots ;;
+        /etc/prometheus/prometheus.yml) check "$file" promtool check config "$file" ;;
+        /etc/nftables.conf) check "$file" nft -c -f "$file" ;;
+        /etc/sudoers.d/*) check "$file" visudo -cf "$file" ;;
+        /etc/ssh/sshd_config.d/*) check "$file" sshd -t ;;
+        /etc/chrony/chrony.conf) check "$file" chronyd -p -f "$file" ;;
+        /etc/sysusers.d/*) check "$file" systemd-sysusers "$file" ;;
+        /etc/tmpfiles.d/*) check "$file" systemd-tmpfiles --create --dry-run "$file" ;;
+        /etc/default/*) check "$file" sh -n "$file" ;;
+        /etc/systemd/system/*.d/*.conf) check "$file" systemd-analyze verify --man=no "$(basename "$(dirname "$file")" .d)" ;;
+        /etc/systemd/system/*.target) ;; # names the slots' services, which Quadlet makes on the host
+        /etc/systemd/system/*) check "$file" systemd-analyze verify --man=no "$file" ;;
+        /etc/containers/systemd/*) check "$file" env QUADLET_UNIT_DIRS=/etc/containers/systemd /usr/libexec/podman/quadlet -dryrun ;;
+        /usr/local/lib/greenroom/*)
+            case $(head -n 1 "$file") in
+            *python3) check "$file" python3 -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$file" ;;
+            *) check "$file" sh -n "$file" ;;
+            esac
+            ;;
+        esac
+    done </tmp/files
+    # The next host may not have what this one has.
+    rm -f /etc/containers/systemd/*.*
+done

@@ -1,0 +1,126 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What is rendered, given to the programs that read it: those of the hosts, in a container of the hosts' image."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from greenroom_lab import cache, images, packages, paths, podman
+from referencing import Registry
+from referencing.jsonschema import DRAFT7
+from rendering import ENVIRONMENTS, Rendered
+
+# What Kratos reads from its environment, not from its file.
+FROM_ENVIRONMENT = {"dsn": "postgres://", "secrets": {"cookie": ["x" * 32], "cipher": ["x" * 32]}}
+VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
+# Programs that have to have looked at something in every environment.
+CHECKED = (
+    *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
+    *("/etc/ssh/sshd_config.d/10-greenroom.conf", "/etc/chrony/chrony.conf", "/etc/sysusers.d/greenroom.conf"),
+    *("/etc/systemd/system/greenroom-backup.timer", "/etc/containers/systemd/portal-blue.container"),
+)
+
+
+def said(rendered: dict[str, Rendered], folder: Path) -> dict[tuple[str, str], tuple[int, str]]:
+    """What the programs said: {(environment/host, file): (exit code, output)}."""
+    for name, result in rendered.items():
+        (folder / name).symlink_to(result.folder)
+    podman.setup()
+    with cache.only_one():
+        image, repository = images.host(), packages.repository()
+    mounts = [
+        f"{Path(__file__).parent / 'programs.sh'}:/programs.sh:ro",
+        f"{packages.FOLDER}/{repository}:/srv/packages:ro",
+    ]
+    mounts += [f"{result.folder}:/rendered/{name}:ro" for name, result in rendered.items()]
+    volumes = [f"--volume={mount}" for mount in mounts]
+    call = ["run", "--rm", "--privileged", "--network=none", *volumes, image, "sh", "/programs.sh", "/rendered"]
+    output = podman.call(*call)
+    found = {}
+    last = 0
+    for match in VERDICT.finditer(output):
+        found[match[1], match[2]] = (int(match[3]), output[last : match.start()].strip())
+        last = match.end()
+    return found
+
+
+@pytest.fixture(scope="module")
+def verdicts(
+    rendered: dict[str, Rendered], tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[str, str], tuple[int, str]]:
+    return said(rendered, tmp_path_factory.mktemp("programs"))
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_hosts_programs_accept_their_files(
+    environment: str, verdicts: dict[tuple[str, str], tuple[int, str]]
+) -> None:
+    own = {key: verdict for key, verdict in verdicts.items() if key[0].startswith(f"{environment}/")}
+    assert set(CHECKED) <= {file for _host, file in own}
+    refused = [f"{host} {file}:\n{text}" for (host, file), (code, text) in own.items() if code != 0]
+    if refused:
+        pytest.fail("\n\n".join(refused), pytrace=False)
+
+
+def test_the_programs_refuse_what_is_wrong(
+    rendered: dict[str, Rendered], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The control: a word too much in each file, and each program notices."""
+    folder = tmp_path_factory.mktemp("wrong")
+    hosts = folder / "hosts"
+    for source in CHECKED:
+        original = next(iter(rendered.values())).files(source.lstrip("/"))[0]
+        broken = hosts / "host" / source.lstrip("/")
+        broken.parent.mkdir(parents=True, exist_ok=True)
+        broken.write_text(original.read_text() + "\n[Nonsense\nnonsense = {\n")
+        broken.chmod(original.stat().st_mode)
+    answers = said({"wrong": Rendered(hosts, [])}, tmp_path_factory.mktemp("answers"))
+    assert {file for (_host, file), (code, _text) in answers.items() if code == 0} == set()
+    assert {file for _host, file in answers} == set(CHECKED)
+
+
+# Kratos carries the schema of its configuration, and those that it refers to, as text in its program.
+
+
+def schema(program: bytes, name: str) -> Any:
+    """The JSON document with the identifier `name`."""
+    start = program.index(f'"$id": "{name}"'.encode())
+    text = program[program.rindex(b"{", 0, start) : start + 500_000].decode(errors="replace")
+    document, _end = json.JSONDecoder().raw_decode(text)
+    return document
+
+
+@pytest.fixture(scope="module")
+def kratos_schema() -> jsonschema.Draft7Validator:
+    program = next(iter(sorted((paths.CACHE / "kratos").glob("*/kratos"))), None)
+    if program is None:
+        pytest.skip("Kratos was not built yet: make lab")
+    content = program.read_bytes()
+    names = ("ory://logging-config", "ory://tracing-config")
+    registry: Registry[Any] = Registry().with_resources(
+        (name, DRAFT7.create_resource(schema(content, name))) for name in names
+    )
+    main = schema(content, "https://github.com/ory/kratos/embedx/config.schema.json")
+    return jsonschema.Draft7Validator(main, registry=registry)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_kratos_knows_all_of_its_configuration(
+    environment: str, rendered: dict[str, Rendered], kratos_schema: jsonschema.Draft7Validator
+) -> None:
+    files = rendered[environment].files("**/kratos.yml")
+    assert files
+    for file in files:
+        configuration = {**FROM_ENVIRONMENT, **yaml.safe_load(file.read_text())}
+        assert [error.message for error in kratos_schema.iter_errors(configuration)] == []
+
+
+def test_kratos_would_refuse_a_misspelt_key(kratos_schema: jsonschema.Draft7Validator) -> None:
+    assert not kratos_schema.is_valid({**FROM_ENVIRONMENT, "identity": {"schemas": []}, "selfservise": {}})
