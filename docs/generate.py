@@ -62,7 +62,6 @@ SERVICE_KEYS = {
     "routes[].limit": "The class of rate limits: a key of `edge_limits`. Without it: `default`.",
     "routes[].auth": "`false` lets visitors in without the environment's password: for APIs with a login of their own. "
     "Without it: `true`.",
-    "sends_mail": "Says that the service sends mail. Nothing follows from it yet.",
 }
 """What each key of service.yml means. A key of the schema that is missing here is an error, and so is the reverse."""
 

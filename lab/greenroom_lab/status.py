@@ -32,7 +32,7 @@ def _show_environment(environment: str, members: list[Host], found: dict[str, An
         say(f"  {host.name:<10} {host.address:<15} {found[host.container]['State']:<8} {groups}")
     edge = next((host for host in members if "edge" in host.groups), None)
     if edge is not None:
-        _show_slots(edge)
+        _show_slots(edge, next((host for host in members if "app" in host.groups), None))
         domain = edge.domain
         access = paths.ACCESS / environment
         say(f"  hosts file   {edge.address} portal.{domain}")
@@ -40,11 +40,16 @@ def _show_environment(environment: str, members: list[Host], found: dict[str, An
         say(f"  password     user visitor: lab/lab secret {environment}/environment/value/visitor")
 
 
-def _show_slots(edge: Host) -> None:
-    """Ask the edge which slot is live; before the first cut-over it does not know."""
+def _show_slots(edge: Host, app: Host | None) -> None:
+    """Ask the edge which slot is live (before the first cut-over it does not know), and an app host what each slot runs."""
     answer = run(hosts.ssh(edge, "sudo", "cat", STATE_FILE), check=False)
     if answer.returncode != 0:
         say("  live slot    none yet: `make stage` deploys the first release")
         return
     state = json.loads(answer.stdout)
     say(f"  live slot    {state.get('live')} (epoch {state.get('epoch')})")
+    for slot in ("blue", "green") if app is not None else ():
+        bundle = run(hosts.ssh(app, "sudo", "cat", f"/etc/greenroom/slots/{slot}/bundle.json"), check=False)
+        if bundle.returncode == 0:
+            release = json.loads(bundle.stdout)["metadata"].get("release", "unknown")
+            say(f"  {slot:<12} release {release}")

@@ -35,7 +35,6 @@ DEFAULTS: dict[str, Any] = {
     "health": None,
     "metrics": None,
     "routes": [],
-    "sends_mail": False,
 }
 
 

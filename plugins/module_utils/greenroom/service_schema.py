@@ -70,7 +70,6 @@ SCHEMA = _object(
         "health": _PAGE,
         "metrics": _PAGE,
         "routes": {"type": "array", "items": _ROUTE},
-        "sends_mail": {"type": "boolean"},
     },
     ["image"],
 )
