@@ -10,18 +10,9 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
-import ansible.module_utils
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
-from ansible.plugins.action import ActionBase
-from ansible.template import generate_ansible_template_vars, trust_as_template
-
-# Ansible ships module_utils to hosts, but its own process does not look for them beside the playbooks.
-_UTILS = str(pathlib.Path(__file__).resolve().parents[1] / "module_utils")
-if _UTILS not in ansible.module_utils.__path__:
-    ansible.module_utils.__path__.append(_UTILS)
-
-from ansible.module_utils.greenroom import tree_options  # noqa: E402
-from ansible.module_utils.greenroom.tree_files import (  # noqa: E402
+from ansible.module_utils.greenroom import tree_options
+from ansible.module_utils.greenroom.tree_files import (
     Attributes,
     File,
     TreeError,
@@ -30,6 +21,8 @@ from ansible.module_utils.greenroom.tree_files import (  # noqa: E402
     pack,
     parse_mode,
 )
+from ansible.plugins.action import ActionBase
+from ansible.template import generate_ansible_template_vars, trust_as_template
 
 TEMPLATE_SUFFIX = ".j2"
 NEWLINES = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}

@@ -139,6 +139,8 @@ class Run:
             "ANSIBLE_LIBRARY": str(ROOT / "library"),
             "ANSIBLE_ACTION_PLUGINS": str(ROOT / "plugins" / "action"),
             "ANSIBLE_MODULE_UTILS": str(ROOT / "plugins" / "module_utils"),
+            "ANSIBLE_VARS_PLUGINS": str(ROOT / "plugins" / "vars"),
+            "ANSIBLE_VARS_ENABLED": "host_group_vars,catalogue",
             "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_INJECT_INVOCATION": "true",
             "ANSIBLE_LOCAL_TEMP": str(root / "tmp"),
