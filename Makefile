@@ -54,6 +54,13 @@ test-real: lab ## run the tests on lab hosts
 proof: lab ## gather the long evidence, and write its tables to bench/
 	pytest tests --proof
 
+.PHONY: bench
+bench: lab ## measure what bench/ claims, and write its tables (only one: make bench-site)
+	@failed=0; for name in template_tree site release stage; do $(MAKE) --no-print-directory bench-$$name || failed=1; done; exit $$failed
+
+bench-%: lab
+	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS))
+
 .PHONY: docs
 docs: setup ## write docs/reference/ from options, modules, service.yml and this file
 	python docs/generate.py
