@@ -71,7 +71,10 @@ def walk(folder):
         if stat.S_ISDIR(mode) and mode & 0o001:
             walk(entry.path)
         elif stat.S_ISREG(mode) and mode & 0o004:
-            look(entry.path, open(entry.path, "rb").read())
+            try:
+                look(entry.path, open(entry.path, "rb").read())
+            except OSError:
+                pass
 for folder in ("/etc", "/run", "/var/lib/greenroom", "/var/log", "/tmp", "/home", "/usr/local"):
     try:
         walk(folder)

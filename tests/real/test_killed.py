@@ -20,7 +20,8 @@ TASK = re.compile(r"^(PLAY|TASK) \[(.*)\] \*", re.M)
 SNAPSHOT = """
 import hashlib, json, os, pathlib, subprocess
 folders = ["/etc/greenroom", "/etc/containers", "/etc/haproxy", "/etc/systemd/system", "/etc/postgresql",
-           "/etc/prometheus", "/etc/default", "/etc/nftables.conf", "/usr/local/lib/greenroom", "/var/lib/greenroom/trees"]
+           "/etc/prometheus", "/etc/default", "/etc/nftables.conf", "/usr/local/lib/greenroom",
+           "/var/lib/greenroom/trees"]
 def content(path):
     if path.name == "bundle.json" or path.parent.name == "trees":
         manifest = json.loads(path.read_text())

@@ -34,7 +34,8 @@ def test_a_protected_environment_is_not_touched_unless_it_is_named(
 ) -> None:
     run = staging.play("site.yml", "-e", "environment_protected=true", *confirm)
     assert run.code != 0
-    assert "confirm=staging" in run.errors, run.output
+    assert "confirm" in run.errors, run.output
+    assert "staging" in run.errors, run.output
     assert sum(run.ssh.values()) == 0
 
 

@@ -62,7 +62,10 @@ def twin(services: Path) -> None:
     ("edit", "parts"),
     [
         (rewrite("portal", "stop_timeout:", "stop_timout:"), ["portal/service.yml", "stop_timout", "stop_timeout"]),
-        (rewrite("portal", "stop_timeout: 15", "stop_timeout: soon"), ["portal/service.yml", "stop_timeout", "int"]),
+        (
+            rewrite("portal", "stop_timeout: 15", "stop_timeout: soon"),
+            ["portal/service.yml", "stop_timeout", "whole number", "soon"],
+        ),
         (twin, ["twin/service.yml|portal/service.yml", "18080|8080"]),
         (rewrite("portal", "- {path: /}", "- {path: /, port: nowhere}"), ["portal/service.yml", "nowhere"]),
         (rewrite("portal", "- {path: /}", "- {path: /, limit: lodin}"), ["portal/service.yml", "lodin", "login"]),
