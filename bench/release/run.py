@@ -77,7 +77,7 @@ def forget_image(staging: Environment, live_image: str) -> None:
 systemctl stop portal-{idle}.service
 podman images --digests --format '{{{{.Repository}}}}@{{{{.Digest}}}}' |
   grep /greenroom/portal@ | grep -vF '{live_image}' |
-  while read -r name; do podman rmi "$name" || exit 1; done
+  while read -r name; do podman rmi --ignore "$name" || exit 1; done
 """
     for host in staging.groups["app"]:
         staging.ssh(host, script)
