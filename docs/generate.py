@@ -56,6 +56,8 @@ SERVICE_KEYS = {
     "metrics": "The page with metrics for Prometheus.",
     "metrics.port": "The port's name. Hosts of the group `ops` may reach it, unless it is on 127.0.0.1 only.",
     "metrics.path": "The page's path.",
+    "identities": "The port with Ory Kratos' admin API, in the one service that keeps identities: synthetic people are "
+    "created there. Without such a service there are none.",
     "routes": "What of the public address leads here. The longest path that fits wins.",
     "routes[].path": "Requests whose path begins like this.",
     "routes[].port": "The port's name. Without it: the first port with `edge` in `from`.",

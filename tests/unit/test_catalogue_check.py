@@ -56,6 +56,10 @@ def test_a_plain_service_is_right() -> None:
             {"ports": HTTP, "health": HEALTH, "metrics": {"port": "x", "path": "/"}},
             'metrics.port: unknown port "x"; known: http',
         ),
+        (
+            {"ports": HTTP, "health": HEALTH, "identities": "htp"},
+            'identities: unknown port "htp"; did you mean "http"?',
+        ),
         ({"routes": [{"path": "/"}]}, "routes[0]: leads nowhere; no port of the service has `edge` in `from`"),
         (
             {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "port": "htpp"}]},
@@ -156,3 +160,14 @@ def test_one_database_and_one_path_have_one_owner() -> None:
         'two: database: "shop" belongs to one',
         'two: routes[0].path: "/" is taken by one routes[0]',
     ]
+
+
+def test_one_service_keeps_identities() -> None:
+    ports = {"http": {"container": 8000, "from": ["edge"]}}, {"http": {"container": 8001, "from": ["edge"]}}
+    found = lines(
+        *(
+            service(f"kratos-{port['http']['container']}", ports=port, health=HEALTH, identities="http")
+            for port in ports
+        )
+    )
+    assert found == ["kratos-8001: identities: kratos-8000 keeps them; one service does"]

@@ -34,6 +34,7 @@ DEFAULTS: dict[str, Any] = {
     "config_of": None,
     "health": None,
     "metrics": None,
+    "identities": None,
     "routes": [],
 }
 

@@ -34,6 +34,9 @@ def _pages(service: Service) -> Iterator[str]:
         if service[page] and service[page]["port"] not in service["ports"]:
             port = service[page]["port"]
             yield f'{page}.port: unknown port "{port}"{suggestion(port, service["ports"])}'
+    port = service["identities"]
+    if port and port not in service["ports"]:
+        yield f'identities: unknown port "{port}"{suggestion(port, service["ports"])}'
     if service["ports"] and not service["health"]:
         yield "health: missing; a service with ports says how to see that it is ready"
 
@@ -110,13 +113,16 @@ def service_problems(
 
 
 def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield (service, line) for what two services both claim: a port of a host, a database, a public path.
+    """Yield (service, line) for what two services both claim: a host's port, a database, a public path, all identities.
 
     `groups` = {group: [host]}; groups that share a host share its ports.
     """
     ports: dict[tuple[str, int], str] = {}
     databases: dict[str, str] = {}
     paths: dict[str, str] = {}
+    keepers = [name for name, service in catalogue.items() if service["identities"]]
+    for name in keepers[1:]:
+        yield name, f"identities: {keepers[0]} keeps them; one service does"
     for name, service in catalogue.items():
         hosts = groups.get(service["group"], ())
         for port, value in service["ports"].items():

@@ -69,6 +69,7 @@ SCHEMA = _object(
         "config_of": NAME,
         "health": _PAGE,
         "metrics": _PAGE,
+        "identities": NAME,
         "routes": {"type": "array", "items": _ROUTE},
     },
     ["image"],
