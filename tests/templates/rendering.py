@@ -49,8 +49,8 @@ class Rendered:
         return sorted(path for host in hosts for path in host.glob(pattern) if path.is_file())
 
 
-def render(environment: str, folder: Path) -> Rendered:
-    """Render `environment` into `folder`; fails with what Ansible says about a template."""
+def render(environment: str, folder: Path, services: Path = ROOT / "services") -> Rendered:
+    """Render `environment` with the catalogue in `services` into `folder`; fails with what Ansible says."""
     project, output, access = folder / "project", folder / "rendered", folder / "access"
     for path in (project / "playbooks", project / "roles", output, access):
         path.mkdir(parents=True)
@@ -64,7 +64,7 @@ def render(environment: str, folder: Path) -> Rendered:
     certificate = _certificate()
     (access / "ca.crt").write_text(certificate["certificate"])
     variables = folder / "variables.json"
-    variables.write_text(json.dumps(_variables(certificate)))
+    variables.write_text(json.dumps(_variables(certificate, services)))
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
@@ -77,6 +77,7 @@ def render(environment: str, folder: Path) -> Rendered:
             "ANSIBLE_ACTION_PLUGINS": str(Path(__file__).parent / "action_plugins"),
             "GREENROOM_ACCESS": str(access),
             "GREENROOM_RENDERED": str(output),
+            "GREENROOM_SERVICES": str(services),
         },
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -131,9 +132,9 @@ def _plays() -> Iterator[dict[str, Any]]:
                     yield {"name": play["name"], "hosts": play["hosts"], "gather_facts": False, "roles": [role]}
 
 
-def _variables(certificate: dict[str, str]) -> dict[str, Any]:
+def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     """Return what a run reads from Vault, the registry and the edge, made up."""
-    services = catalogue.load(str(ROOT / "services"), lambda file: yaml.safe_load(Path(file).read_text()))
+    services = catalogue.load(str(folder), lambda file: yaml.safe_load(Path(file).read_text()))
     secret = "0123456789abcdefghijklmnopqrstuv"
     kinds = {"login": {"password": secret}, "ring": {"values": f"{secret},{secret[::-1]}"}, "value": {"value": secret}}
     paths = service_secrets.secret_paths(services)

@@ -1,0 +1,59 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""A service is one folder: with it, and nothing else, everything that concerns it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from rendering import Rendered, render
+
+SERVICE = """
+image: shop
+ports:
+  http: {container: 7000, from: [edge]}
+  metrics: {container: 7001, from: [ops]}
+database: shop
+migrate: [migrate]
+secrets: {DSN: {login: shop}}
+config_path: /etc/shop
+health: {port: http, path: /ready}
+metrics: {port: metrics, path: /metrics}
+routes: [{path: /shop}]
+"""
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """Staging with this one service and no other."""
+    services = tmp_path_factory.mktemp("catalogue") / "services"
+    (services / "shop" / "config").mkdir(parents=True)
+    (services / "shop" / "service.yml").write_text(SERVICE)
+    (services / "shop" / "config" / "shop.yml.j2").write_text("slot: {{ slot }}\n")
+    return render("staging", tmp_path_factory.mktemp("alone"), services)
+
+
+@pytest.mark.parametrize(
+    ("file", "line"),
+    [
+        ("app1/etc/containers/systemd/shop-blue.container", "PublishPort=0.0.0.0:17000:7000"),
+        ("app2/etc/containers/systemd/shop-green.container", "PublishPort=0.0.0.0:27000:7000"),
+        ("app1/etc/greenroom/slots/green/shop/config/shop.yml", "slot: green"),
+        ("app1/etc/greenroom/slots/blue/shop/secrets", "DSN=postgres://shop_blue:"),
+        ("app1/etc/nftables.conf", "{ 17000, 27000 }"),
+        ("edge1/etc/haproxy/slots/blue.cfg", "backend shop_http_blue"),
+        ("edge1/etc/haproxy/maps/routes-blue.map", "/shop shop_http:default:auth"),
+        ("data1/etc/postgresql/17/main/pg_hba.conf", "hostssl shop +shop 198.18.10.21/32 scram-sha-256"),
+        ("ops1/etc/prometheus/targets/services.json", "198.18.10.22:17001"),
+        ("ops1/etc/greenroom/backup/environment", 'BACKUP_DATABASES="shop"'),
+    ],
+)
+def test_all_that_a_service_needs_comes_from_its_folder(alone: Rendered, file: str, line: str) -> None:
+    assert line in (alone.folder / file).read_text()
+
+
+def test_nothing_of_other_services_is_left(alone: Rendered) -> None:
+    files = [path for path in alone.files() if "etc/containers/systemd" in str(path) or "haproxy" in str(path)]
+    assert files
+    assert [str(path) for path in files if "kratos" in Path(path).read_text()] == []
