@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ansible import context
+from ansible import constants, context
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.greenroom import lock, lock_holder
 from ansible.plugins.action import ActionBase
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Return what there is to say once the lock is held."""
         password = self._connection.become and self._connection.become.get_option("become_pass")
         line = ""
-        for event in lock.start(self._command(), name, me, password=password, path=path):
+        for event in lock.start(self._command(), name, me, password=password, path=path, scratch=constants.DEFAULT_LOCAL_TMP):
             line = lock_holder.words(event, name)
             match event["event"]:
                 case "waiting":

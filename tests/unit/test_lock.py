@@ -229,6 +229,23 @@ class TestTheHolder:
             assert held["took_over"]["id"] == "first"
             assert status(next_pid, "release") == {"event": "released"}
 
+    def test_a_run_that_ends_in_an_orderly_way_gives_the_lock_back(self, path: str, tmp_path: Path) -> None:
+        scratch = tmp_path / "scratch"
+        scratch.mkdir()
+        with a_run() as pid:
+            start(pid, path, scratch=str(scratch))
+            scratch.rmdir()
+            os.kill(pid, signal.SIGKILL)
+            assert eventually(lambda: not os.path.exists(path), seconds=1.5)
+
+    def test_a_crash_leaves_its_scratch_folder_and_the_lock(self, path: str, tmp_path: Path) -> None:
+        with a_run() as pid, a_run() as next_pid:
+            start(pid, path, run="first", scratch=str(tmp_path))
+            os.kill(pid, signal.SIGKILL)
+            waiting, held = start(next_pid, path, run="second")
+            assert (waiting["event"], held["event"]) == ("waiting", "held")
+            status(next_pid, "release")
+
     def test_a_second_run_is_refused_with_the_holder_s_name(self, path: str) -> None:
         with a_run() as pid, a_run() as other:
             start(pid, path, run="first")

@@ -68,9 +68,11 @@ def start(
     path: str = PATH,
     expires: float = EXPIRES,
     renew: float = RENEW,
+    scratch: str | None = None,
 ) -> Iterator[Event]:
     """Start the holder for run `me` with the connection `command`; yield what it says up to a verdict.
 
+    `scratch` is a folder that the run's process removes when it ends in an orderly way: then the lock is given back.
     Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is the verdict. Seconds throughout.
     """
     code = Path(lock_remote.__file__).read_text(encoding="utf-8")
@@ -82,6 +84,7 @@ def start(
         "environment": environment,
         "renew": renew,
         "pid": me["pid"],
+        "scratch": scratch,
         "started": lock_holder.start_time(me["pid"]),
     }
     child = subprocess.Popen(

@@ -4,7 +4,8 @@
 """A run's child on the controller that keeps the environment's lock over one connection, for the whole run.
 
 A program of its own (`python lock_holder.py`, its order as one JSON line on standard input), so that nothing of Ansible
-is in it. It ends with the run's main process, however that ends: then the lock is renewed no more, and expires.
+is in it. It ends with the run's main process: after an orderly end, failed or not, the lock is given back; after a crash it
+is renewed no more, and expires.
 Other tasks of the same run reach it over an abstract socket; there is no file to be left behind.
 """
 
@@ -159,6 +160,8 @@ class Holder:
                     self.renewed = time.monotonic()
                     self.link.send(b"renew\n")
                 if main in ready:
+                    if self._ended_orderly():
+                        self._release()
                     return False
                 if self.link.answers in ready and (verdict := self._heard()) is not None:
                     return verdict
@@ -169,6 +172,18 @@ class Holder:
             words = self.link.close()
             if self.state["event"] == "starting":
                 self._tell({"event": "unreachable", "message": words, "code": self.link.process.returncode})
+
+    def _ended_orderly(self) -> bool:
+        """Tell whether the main process lived to clean up: a crash leaves its scratch folder, and maybe work going on."""
+        scratch = self.order.get("scratch")
+        return bool(scratch) and not os.path.exists(scratch)
+
+    def _release(self) -> None:
+        """Give the lock back."""
+        if self.link is not None:
+            self.link.send(b"release\n")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.link.process.wait(10)
 
     def _heard(self) -> bool | None:
         """Take in what the host said. Return None to go on, else whether to connect again."""
@@ -205,12 +220,11 @@ class Holder:
         with connection:
             connection.settimeout(10)
             released = False
-            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            with contextlib.suppress(OSError):
                 word = connection.recv(64).strip()
                 if word == b"release" and self.link is not None:
                     released = True
-                    self.link.send(b"release\n")
-                    self.link.process.wait(10)
+                    self._release()
                     self.state = {"event": "released"}
                 connection.sendall(json.dumps(self.state).encode() + b"\n")
         return released
