@@ -36,11 +36,11 @@ ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1
 
 .PHONY: test
 test: lab ## run all tests (45 minutes or less); hosts stay up for a look
-	pytest
+	pytest --cov
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no hosts
-	pytest tests/unit tests/templates tests/contract
+	pytest --cov tests/unit tests/templates tests/contract
 
 .PHONY: test-style
 test-style: setup ## run the linters and type checks
@@ -52,7 +52,7 @@ test-real: lab ## run the tests on lab hosts
 
 .PHONY: proof
 proof: lab ## gather the long evidence, and write its tables to bench/
-	pytest tests --proof
+	pytest --proof
 
 .PHONY: bench
 bench: lab ## measure what bench/ claims, and write its tables (only one: make bench-site)
