@@ -50,20 +50,21 @@ def _run(chosen: argparse.Namespace, arguments: Sequence[str]) -> None:
     elif chosen.command == "status" and not venv.ready():
         say("The lab was never started here. `make stage` brings up a whole staging environment.")
     else:
-        setup()
+        setup(hosts=chosen.command == "up")
         if chosen.command != "setup":
             venv.go_on(arguments)
 
 
-def setup() -> None:
-    """Check the machine, and install what is missing. Raises LabError."""
+def setup(hosts: bool) -> None:
+    """Check the machine, and install what is missing. `hosts`: the lab's addresses are needed, too. Raises LabError."""
     preflight.machine()
     if not machine.missing_packages() and venv.ready():
         return
     with cache.only_one():
         preflight.downloads()
         machine.ensure_packages()
-        preflight.addresses()
+        if hosts:
+            preflight.addresses()
         venv.ensure()
 
 
