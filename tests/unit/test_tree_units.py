@@ -528,6 +528,13 @@ def test_new_content_is_not_loaded_drift(host: Host) -> None:
     assert host.call(B, started(), drift=True).loaded_drift == []
 
 
+def test_new_content_that_was_only_looked_at_is_loaded_later(host: Host) -> None:
+    # The live slot is looked at with every release to come, and may get that release's files much later.
+    host.call(A, started())
+    host.call(B, started(), drift=True)
+    assert host.call(B, started()).units == {WEB: "restarted"}
+
+
 def test_units_that_do_not_care_have_no_loaded_drift(host: Host) -> None:
     host.call(A, started(on_change="none"))
     host.edit("web/a.conf")

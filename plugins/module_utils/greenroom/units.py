@@ -196,7 +196,8 @@ class Manager:
             if loaded:
                 self.outcome.loaded_drift.append(unit.name)
                 self._set(unit, {**record, "loaded_drift": life})
-            elif fresh:
+            elif fresh and not plan.outdated:
+                # What is wanted now is on disk, too; new content is not, and nobody has loaded it.
                 self._set(unit, {"hash": self._hash(unit), **life})
 
     def reload_if_needed(self, plan: tree.Plan) -> None:
