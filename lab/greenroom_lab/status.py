@@ -41,14 +41,16 @@ def _show_environment(environment: str, members: list[Host], found: dict[str, An
 
 
 def _show_slots(edge: Host, app: Host | None) -> None:
-    """Ask the edge which slot is live (before the first cut-over it does not know), and an app host what each slot runs."""
+    """Ask the edge which slot is live (it knows from the first cut-over on), and an app host what each slot runs."""
     answer = run(hosts.ssh(edge, "sudo", "cat", STATE_FILE), check=False)
     if answer.returncode != 0:
         say("  live slot    none yet: `make stage` deploys the first release")
         return
     state = json.loads(answer.stdout)
     say(f"  live slot    {state.get('live')} (epoch {state.get('epoch')})")
-    for slot in ("blue", "green") if app is not None else ():
+    if app is None:
+        return
+    for slot in ("blue", "green"):
         bundle = run(hosts.ssh(app, "sudo", "cat", f"/etc/greenroom/slots/{slot}/bundle.json"), check=False)
         if bundle.returncode == 0:
             release = json.loads(bundle.stdout)["metadata"].get("release", "unknown")

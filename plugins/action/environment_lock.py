@@ -50,7 +50,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Return what there is to say once the lock is held."""
         password = self._connection.become and self._connection.become.get_option("become_pass")
         line = ""
-        for event in lock.start(self._command(), name, me, password=password, path=path, scratch=constants.DEFAULT_LOCAL_TMP):
+        for event in lock.start(
+            self._command(), name, me, password=password, path=path, scratch=constants.DEFAULT_LOCAL_TMP
+        ):
             line = lock_holder.words(event, name)
             match event["event"]:
                 case "waiting":

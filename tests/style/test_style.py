@@ -18,7 +18,7 @@ PROGRAMS = Path(sys.executable).parent
 # Each is checked by itself: the same names mean different modules in them.
 TYPED = {
     "controller and modules": (["plugins", "library"], []),
-    "bench": (["bench"], []),
+    "bench and docs": (["bench", "docs"], []),
     "lab": (["lab"], ["lab"]),
     "demo": (["demo/portal"], ["demo/portal"]),
     "unit tests": (["tests/unit"], ["tests/unit", "lab", "demo/portal"]),

@@ -4,8 +4,8 @@
 """A run's child on the controller that keeps the environment's lock over one connection, for the whole run.
 
 A program of its own (`python lock_holder.py`, its order as one JSON line on standard input), so that nothing of Ansible
-is in it. It ends with the run's main process: after an orderly end, failed or not, the lock is given back; after a crash it
-is renewed no more, and expires.
+is in it. It ends with the run's main process: after an orderly end, failed or not, the lock is given back; after a
+crash it is renewed no more, and expires.
 Other tasks of the same run reach it over an abstract socket; there is no file to be left behind.
 """
 
@@ -174,9 +174,9 @@ class Holder:
                 self._tell({"event": "unreachable", "message": words, "code": self.link.process.returncode})
 
     def _ended_orderly(self) -> bool:
-        """Tell whether the main process lived to clean up: a crash leaves its scratch folder, and maybe work going on."""
+        """Tell whether the main process lived to clean up: a crash leaves its scratch folder, and maybe open work."""
         scratch = self.order.get("scratch")
-        return bool(scratch) and not os.path.exists(scratch)
+        return scratch is not None and not os.path.exists(scratch)
 
     def _release(self) -> None:
         """Give the lock back."""
