@@ -40,7 +40,7 @@ test: lab ## run all tests (45 minutes or less); hosts stay up for a look
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no hosts
-	pytest --cov tests/unit tests/templates tests/contract
+	pytest tests/unit tests/templates tests/contract --cov
 
 .PHONY: test-style
 test-style: setup ## run the linters and type checks
