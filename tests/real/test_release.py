@@ -38,6 +38,8 @@ class Load:
         }
 
     def __enter__(self) -> Self:
+        status, _headers, body = self.environment.get("/ping?id=first")
+        assert status == 200, f"the load's endpoint is not there (portal_test_endpoints): {status} {body}"
         content = (Path(__file__).parent / "load.py").read_text()
         self.environment.ssh("ops1", f"cat > {self.program} <<'END'\n{content}\nEND\n")
         self.began = int(self.environment.ssh("app1", "date +%s").stdout) - 1
@@ -51,7 +53,11 @@ class Load:
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(self.settings) + "\n")
         self.process.stdin.flush()
-        until(self.logged, 30, "the first request in a backend's log")
+        try:
+            until(self.logged, 30, "the first request in a backend's log")
+        except BaseException:
+            self.process.communicate()
+            raise
         return self
 
     def __exit__(
