@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -30,13 +31,16 @@ def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
     with Probe(staging) as probe:
         run = staging.play("site.yml", "-e", json.dumps(wanted), timeout=300)
     assert run.code not in (0, None)
-    assert "PLAY [Tell the edge the slot's backends and routes]" not in run.output
-    for host in hosts:
-        assert f"fatal: [{host}]" in run.output, run.output
+    assert "PLAY [Let the slot serve the public]" not in run.output
     # The line names the service and what was asked of it.
-    assert "portal" in run.errors, run.output
-    if len(hosts) == 1:
-        assert "fatal: [app1]" not in run.output
+    assert "portal" in run.errors.lower(), run.output
+    failed = set(re.findall(r"fatal: \[(\w+)", run.output))
+    if fault == "crash":
+        # One that crashes a second after its start may be caught in that second, and fails its next check then.
+        assert failed
+    else:
+        assert failed == set(hosts)
+        assert "PLAY [Tell the edge the slot's backends and routes]" not in run.output
     assert probe.failures == []
     assert set(probe.slots) == {live}
     assert probe.asked > 20
