@@ -138,7 +138,7 @@ class Environment:
         options = ["-i", str(self.access / "ssh_key"), "-o", f"UserKnownHostsFile={self.access / 'known_hosts'}"]
         options += ["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
         if through:
-            relay = f"exec 3<>/dev/tcp/{self.hosts[host]}/22; cat <&3 & cat >&3; kill %1"
+            relay = f"exec 3<>/dev/tcp/{self.hosts[host]}/22; cat <&3 & cat >&3; kill $!"
             options += ["-o", "ProxyCommand=" + shlex.join(self.ssh_command(through, f"bash -c '{relay}'"))]
         return ["ssh", *options, f"operator@{self.hosts[host]}", command]
 
