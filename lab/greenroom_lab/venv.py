@@ -50,6 +50,13 @@ def ensure() -> None:
             env=UV,
             hint=INDEX,
         )
+        # Each of Ansible's workers would compile what it imports where Python may not keep the result.
+        packages = [
+            folder
+            for name in ("ansible", "jinja2", "yaml")
+            for folder in paths.VENV.glob(f"lib/*/site-packages/{name}")
+        ]
+        run([PYTHON, "-m", "compileall", "-q", *packages], log="packages")
         paths.write(STAMP, _wanted())
 
 
