@@ -31,7 +31,7 @@ def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
     with Probe(staging) as probe:
         run = staging.play("site.yml", "-e", json.dumps(wanted), timeout=300)
     assert run.code not in (0, None)
-    assert "PLAY [Let the slot serve the public]" not in run.output
+    assert "TASK [cutover : " not in run.output
     # The line names the service and what was asked of it.
     assert "portal" in run.errors.lower(), run.output
     failed = set(re.findall(r"fatal: \[(\w+)", run.output))
@@ -40,7 +40,7 @@ def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
         assert failed
     else:
         assert failed == set(hosts)
-        assert "PLAY [Tell the edge the slot's backends and routes]" not in run.output
+        assert "TASK [edge_slot : " not in run.output
     assert probe.failures == []
     assert set(probe.slots) == {live}
     assert probe.asked > 20
