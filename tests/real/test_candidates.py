@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from environment import Environment, Probe
 
-TIMEOUT = 15
+TIMEOUT = 10
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,11 @@ def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[
     """Numbers of the tasks at which to kill: three from start, middle and end, or one from each play."""
     chance = random.Random(seed)
     if not every_phase:
-        third = len(tasks) / 3
-        return [chance.randrange(round(part * third), round((part + 1) * third)) for part in range(3)]
+        # Playbooks open the run again where they are imported, and skip what is done: nothing to kill there.
+        numbers = [
+            number for number, (play, _) in enumerate(tasks) if play != "Open the run" or number < len(tasks) / 8
+        ]
+        return [chance.choice(numbers[part * len(numbers) // 3 : (part + 1) * len(numbers) // 3]) for part in range(3)]
     plays = sorted({play: number for number, (play, _) in reversed(list(enumerate(tasks)))}.values())
     return [chance.randrange(first, last) for first, last in zip(plays, [*plays[1:], len(tasks)], strict=True)]
 
