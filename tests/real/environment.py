@@ -68,18 +68,23 @@ class Environment:
 
     # Running playbooks
 
-    def command(self, playbook: str, *arguments: str) -> list[str]:
+    def command(self, playbook: str, *arguments: str, inventory: Path | None = None) -> list[str]:
         """The command line that an operator would type."""
-        return ["ansible-playbook", "-i", f"inventories/{self.name}", playbook, *arguments]
+        return ["ansible-playbook", "-i", str(inventory or f"inventories/{self.name}"), playbook, *arguments]
 
-    def play(self, playbook: str, *arguments: str, timeout: float = 600, **variables: str) -> Run:
-        """Run a playbook to its end and count the ssh processes that it took, by host."""
+    def play(
+        self, playbook: str, *arguments: str, timeout: float = 600, inventory: Path | None = None, **variables: str
+    ) -> Run:
+        """Run a playbook to its end and count the ssh processes that it took, by host.
+
+        `inventory` stands in for the environment's own, `variables` are further ones of the process.
+        """
         log = ROOT / ".access" / f"ssh-{uuid.uuid4().hex}.log"
         log.touch()
         start = time.monotonic()
         try:
             done = subprocess.run(
-                self.command(playbook, *arguments),
+                self.command(playbook, *arguments, inventory=inventory),
                 cwd=ROOT,
                 env={
                     **os.environ,

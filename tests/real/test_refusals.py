@@ -110,6 +110,15 @@ def test_a_mistake_in_a_value_is_named_before_any_host_is_touched(
     refused(staging.play("site.yml", "-e", json.dumps(variable)), *parts)
 
 
+def test_a_misspelt_key_in_the_inventory_is_named(staging: Environment, tmp_path: Path) -> None:
+    inventory = tmp_path / "inventories/staging"
+    shutil.copytree(ROOT / "inventories/staging", inventory)
+    path = inventory / "group_vars/staging/network.yml"
+    path.write_text(path.read_text().replace("firewall_ssh_sources:", "firewall_ssh_source:"))
+    run = staging.play("site.yml", inventory=inventory, GREENROOM_ACCESS=str(staging.access))
+    refused(run, '"?firewall_ssh_source"?:', '"firewall_ssh_sources"')
+
+
 def test_two_environments_at_once_are_refused(staging: Environment) -> None:
     refused(staging.play("site.yml", "-i", "inventories/production"), "one environment", "production")
 
