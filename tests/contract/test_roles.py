@@ -91,7 +91,7 @@ def test_a_play_lists_roles_and_stops_for_all_hosts(path: Path) -> None:
         if "ansible.builtin.import_playbook" in play:
             continue
         assert play["any_errors_fatal"] is True, play["name"]
-        # Ansible counts an unreachable host twice then, takes the play for a good one and goes on with other plays' hosts.
+        # Ansible counts an unreachable host twice then, takes the play for a good one, and goes on with other plays.
         assert play["max_fail_percentage"] == 0, play["name"]
         assert play["gather_facts"] is False, play["name"]
         assert play["roles"], play["name"]
