@@ -35,6 +35,7 @@ def staging(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Itera
     """Staging, brought by site.yml from whatever state it was in to the one that its inventory describes."""
     environment = Environment(say=say)
     if not request.config.getoption("--as-is"):
+        assert environment.play("playbooks/secrets.yml", "-e", "create=missing").code == 0
         environment.converge()
     yield environment
     if not request.config.getoption("--as-is"):

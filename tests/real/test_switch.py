@@ -74,12 +74,11 @@ assert b"Success=1" in answer, answer
 
 
 @pytest.fixture
-def edge() -> Iterator[Environment]:
+def edge(staging: Environment) -> Iterator[Environment]:
     """An environment on whose edge host the test's own HAProxy has a folder; it is gone afterwards."""
-    environment = Environment()
-    environment.ssh("edge1", f"mkdir -p {FOLDER}\n" + write("haproxy.cfg", CONFIGURATION) + write("load.py", LOAD))
-    yield environment
-    environment.ssh("edge1", f"cd {FOLDER} && [ ! -f pid ] || kill $(cat pid hold.pid); rm -rf {FOLDER}", check=False)
+    staging.ssh("edge1", f"mkdir -p {FOLDER}\n" + write("haproxy.cfg", CONFIGURATION) + write("load.py", LOAD))
+    yield staging
+    staging.ssh("edge1", f"cd {FOLDER} && [ ! -f pid ] || kill $(cat pid hold.pid); rm -rf {FOLDER}", check=False)
 
 
 def write(name: str, content: str) -> str:
