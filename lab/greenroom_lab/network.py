@@ -39,9 +39,7 @@ def _network(address: str) -> Network:
 
 def name(environment: str) -> str | None:
     """Return the network's name in podman, or None when there is no network."""
-    patterns = (f"greenroom-{environment}-*.json", f"greenroom-{environment}.json")
-    files = [file for pattern in patterns for file in podman.NETWORKS.glob(pattern)]
-    return next((file.stem for file in files), None)
+    return next((file.stem for file in podman.NETWORKS.glob(f"greenroom-{environment}-*.json")), None)
 
 
 def networks() -> dict[str, Network]:
