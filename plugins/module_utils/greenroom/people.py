@@ -1,19 +1,48 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Invent people's names with Faker. Runs on the controller only, which has the package."""
+"""Synthetic people: who they are (`Recipe`), what they are like (`Inventor`), how they log in.
+
+Importing this needs the standard library only; an Inventor needs the generator, see `generator`.
+"""
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
 
-from faker import Faker
+from .derived import derived_hash, person_password
+from .generator import generator_archive, generator_version, use_generator
+from .inventor import Inventor
+from .personas import DEFAULT_PERSONAS, PeopleError, Persona, personas_of, personas_wanted
+from .recipe import MARK, NO_MAIL, Fingerprints, Recipe
+from .traits import TraitError
+
+__all__ = [
+    "DEFAULT_PERSONAS",
+    "MARK",
+    "NO_MAIL",
+    "Fingerprints",
+    "Inventor",
+    "PeopleError",
+    "Persona",
+    "Recipe",
+    "TraitError",
+    "derived_hash",
+    "generator_archive",
+    "generator_version",
+    "names",
+    "person_password",
+    "personas_of",
+    "personas_wanted",
+    "use_generator",
+]
 
 LOCALE = "en_US"
 
 
 def names(people_set: str, seed: str, indexes: Iterable[int]) -> dict[int, dict[str, str]]:
     """Return {index: {first, last}}. A name depends on set, seed and index only, not on who else is asked for."""
-    fake = Faker(LOCALE)
+    fake = importlib.import_module("faker").Faker(LOCALE)
     found = {}
     for index in indexes:
         fake.seed_instance(f"{people_set}\0{seed}\0{index}")

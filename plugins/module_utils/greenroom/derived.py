@@ -1,0 +1,37 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Passwords that follow from a key: each person has another one, and who has the key can compute it."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+
+ROUNDS = 1
+"""A password with 125 random bits is found by no search, so that more rounds would only cost time."""
+
+
+def person_password(secret: str, people_set: str, seed: str, key: str | int) -> str:
+    """Return a person's password: 25 letters and digits (125 bits) in five groups.
+
+    Raises ValueError for a secret with less than 16 bytes, from which passwords would follow that can be guessed.
+    """
+    if len(secret.encode()) < 16:
+        raise ValueError("the key that passwords follow from must have at least 16 bytes")
+    text = f"greenroom password\0{people_set}\0{seed}\0{key}"
+    digest = hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
+    letters = base64.b32encode(digest).decode().lower()
+    return "-".join(letters[start : start + 5] for start in range(0, 25, 5))
+
+
+def derived_hash(password: str) -> str:
+    """Return the hash of such a password in the form that Kratos imports, the same one each time."""
+    secret = password.encode()
+    salt = hmac.new(secret, b"greenroom salt", hashlib.sha256).digest()[:16]
+    raw = hashlib.pbkdf2_hmac("sha256", secret, salt, ROUNDS)
+    return f"$pbkdf2-sha256$i={ROUNDS},l={len(raw)}${_text(salt)}${_text(raw)}"
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).rstrip(b"=").decode()
