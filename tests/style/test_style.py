@@ -21,7 +21,8 @@ TYPED = {
     "bench and docs": (["bench", "docs"], []),
     "lab": (["lab"], ["lab"]),
     "demo": (["demo/portal"], ["demo/portal"]),
-    "unit tests": (["tests/unit"], ["tests/unit", "lab", "demo/portal"]),
+    "visitors": (["demo/visitors"], ["demo/visitors"]),
+    "unit tests": (["tests/unit"], ["tests/unit", "lab", "demo/portal", "demo/visitors"]),
     "real tests": (["tests/real"], ["tests/real", "lab"]),
     "other tests": (
         ["tests/conftest.py", "tests/contract", "tests/style", "tests/templates"],

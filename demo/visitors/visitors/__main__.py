@@ -1,0 +1,19 @@
+"""The container's first process."""
+
+from __future__ import annotations
+
+import importlib
+import signal
+import sys
+from types import FrameType
+
+
+def leave(number: int, frame: FrameType | None) -> None:
+    """End: whoever is on a visit just leaves."""
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    # The kernel gives a first process no default action for SIGTERM.
+    signal.signal(signal.SIGTERM, leave)
+    sys.exit(importlib.import_module("visitors.commands").main(sys.argv[1:]))

@@ -1,0 +1,62 @@
+"""Commands of the container: ``simulate`` and ``load``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from . import load, simulate
+from .settings import Settings, SettingsError
+
+SPAN = re.compile(r"(\d+)([hm])")
+CONFIG = Path("/etc/visitors/config.json")
+REPORTS = Path("/reports")
+
+
+def moment(text: str) -> datetime:
+    """Read a time; one without a zone is UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def span(text: str) -> timedelta:
+    """Read a length of time: 90m or 24h."""
+    match = SPAN.fullmatch(text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text}: expected something like 90m or 24h")
+    return timedelta(**{"hours" if match[2] == "h" else "minutes": int(match[1])})
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what may stand on the command line."""
+    top = argparse.ArgumentParser(prog="python -m visitors", description=__doc__)
+    commands = top.add_subparsers(dest="command", required=True)
+    few = commands.add_parser("simulate", help="make the visits of this interval, each at its minute, and end")
+    few.add_argument("--at", type=moment, help="make another time's visits, at once: 2026-01-31T09:00")
+    few.add_argument("--for", type=span, dest="length", help="the visits of so long, at once: 24h")
+    few.add_argument("--plan", action="store_true", help="say what is due, and visit nothing")
+    many = commands.add_parser("load", help="let many come at once, write a report, and say whether that went well")
+    many.add_argument("--reports", type=Path, default=REPORTS, help="folder for the report")
+    for command in (few, many):
+        command.add_argument("--config", type=Path, default=CONFIG, help="file of settings")
+    return top
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return its exit code: 2 for a wrong command or setting."""
+    given = parser().parse_args(arguments)
+    try:
+        settings = Settings.read(given.config, os.environ)
+    except SettingsError as error:
+        print(f"visitors: {error}", file=sys.stderr)
+        return 2
+    if given.command == "load":
+        return load.run(settings, given.config, given.reports)
+    start, end = simulate.span(given.at or datetime.now(UTC), settings.interval, given.length)
+    if given.plan:
+        return simulate.plan(settings, start, end)
+    return simulate.run(settings, start, end, wait=given.at is None and given.length is None)

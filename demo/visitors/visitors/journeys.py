@@ -1,0 +1,95 @@
+"""What people come for. Each journey makes exactly one session: a login, or a recovery in its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .pages import Page
+from .visitor import Check, Visitor
+
+CHANGES_MIND = 0.15
+
+
+def at(path: str, field: str = "") -> Check:
+    """Expect a page, and on it a form with a field."""
+    return lambda page: page.path == path and (not field or page.having(field) is not None)
+
+
+def known(page: Page) -> bool:
+    """Expect to be logged in."""
+    return page.known
+
+
+def log_in(visitor: Visitor, mistakes: int = 0) -> Page:
+    """Log in, after some mistakes, and end at the front page."""
+    page = visitor.open("/self-service/login/browser", at("/login", "password"))
+    for _ in range(mistakes):
+        # The last letter got lost.
+        typed = {"identifier": visitor.person, "password": visitor.password[:-1]}
+        page = visitor.submit(page.having("password"), at("/login", "password"), **typed)
+        visitor.counts["mistakes"] += 1
+    typed = {"identifier": visitor.person, "password": visitor.password}
+    page = visitor.submit(page.having("password"), known, **typed)
+    visitor.counts["logins"] += 1
+    return page
+
+
+def log_out(visitor: Visitor, page: Page) -> None:
+    """Leave."""
+    visitor.submit(page.leading("/logout"), lambda page: not page.known)
+
+
+def look_around(visitor: Visitor) -> Page:
+    """Look at one's orders and at the front page."""
+    for path in ("/orders", "/"):
+        visitor.think()
+        page = visitor.open(path, known)
+    return page
+
+
+def browse(visitor: Visitor) -> None:
+    """Log in and look around."""
+    log_in(visitor)
+    log_out(visitor, look_around(visitor))
+
+
+def order(visitor: Visitor) -> None:
+    """Log in and order something; now and then, change one's mind."""
+    log_in(visitor)
+    page = visitor.open("/orders", at("/orders", "item"))
+    form = page.having("item")
+    items = form.choices.get("item", []) if form else []
+    choice = {"item": visitor.chance.choice(items)} if items else {}
+    page = visitor.submit(form, lambda page: page.path == "/orders" and page.fragment.startswith("order-"), **choice)
+    identifier = page.fragment.removeprefix("order-")
+    visitor.orders.append(identifier)
+    cancel = page.leading(f"/orders/{identifier}/cancel")
+    if cancel and visitor.chance.random() < CHANGES_MIND:
+        page = visitor.submit(cancel, at("/orders", "item"))
+        visitor.counts["cancellations"] += 1
+    log_out(visitor, page)
+
+
+def mistype(visitor: Visitor) -> None:
+    """Need two or three attempts to log in."""
+    log_in(visitor, mistakes=visitor.chance.choice((1, 1, 2)))
+    log_out(visitor, look_around(visitor))
+
+
+def recover(visitor: Visitor) -> None:
+    """Have forgotten the password: get in by mail and set it anew, to what it was, for others have to know it."""
+    page = visitor.open("/self-service/recovery/browser", at("/recovery", "email"))
+    mailbox = visitor.mailbox()
+    page = visitor.submit(page.having("email"), at("/recovery", "code"), email=visitor.person)
+    page = visitor.submit(page.having("code"), at("/settings", "password"), code=visitor.code(mailbox))
+    page = visitor.submit(page.having("password"), at("/settings", "password"), password=visitor.password)
+    visitor.counts["recoveries"] += 1
+    log_out(visitor, visitor.open("/", known))
+
+
+JOURNEYS: dict[str, Callable[[Visitor], None]] = {
+    "browse": browse,
+    "order": order,
+    "mistype": mistype,
+    "recover": recover,
+}

@@ -1,0 +1,212 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The visitors without a site: their schedule, what they see of a page, their settings, and the verdict on a load."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from visitors.journeys import JOURNEYS
+from visitors.pages import Page, kind
+from visitors.schedule import Habits, Visit, visits
+from visitors.settings import Load, Settings, SettingsError
+from visitors.simulate import span
+from visitors.verdict import judge
+
+MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
+DAY = timedelta(days=1)
+FIRST_VISIT = ("2026-01-05T00:03:53+00:00", 8, "recover")
+HABITS = Habits("1", 50, {"browse": 8, "order": 7, "mistype": 3, "recover": 2})
+
+
+def day(habits: Habits = HABITS, start: datetime = MONDAY) -> list[Visit]:
+    return list(visits(habits, start, start + DAY))
+
+
+# The schedule
+
+
+def test_the_same_seed_and_date_are_the_same_day() -> None:
+    assert day() == day()
+    assert day() != day(Habits("2", HABITS.people, HABITS.journeys))
+    assert [visit.due.time() for visit in day()] != [visit.due.time() for visit in day(start=MONDAY + DAY)]
+
+
+def test_this_day_is_as_it_was() -> None:
+    """A visit that moves is a change that operators see: their audit trail doesn't fit the plan any more."""
+    first = day()[0]
+    assert (first.due.isoformat(), first.person, first.journey) == FIRST_VISIT
+
+
+@given(st.integers(0, 365), st.text(max_size=5))
+def test_every_hour_has_five_to_ten_visits_and_the_afternoon_more_than_the_night(offset: int, seed: str) -> None:
+    habits = Habits(seed, HABITS.people, HABITS.journeys)
+    by_hour = Counter(visit.due.hour for visit in day(habits, MONDAY + offset * DAY))
+    assert len(by_hour) == 24
+    assert all(5 <= count <= 10 for count in by_hour.values())
+    assert by_hour[15] > by_hour[3] == 5
+
+
+@given(st.lists(st.integers(1, 24 * 60 - 1), max_size=5, unique=True))
+def test_a_day_in_pieces_is_the_day(cuts: list[int]) -> None:
+    edges = [MONDAY, *(MONDAY + timedelta(minutes=cut) for cut in sorted(cuts)), MONDAY + DAY]
+    pieces = [list(visits(HABITS, start, end)) for start, end in itertools.pairwise(edges)]
+    assert [visit for piece in pieces for visit in piece] == day()
+
+
+def test_all_journeys_are_made_and_everybody_may_come() -> None:
+    month = [visit for number in range(30) for visit in day(start=MONDAY + number * DAY)]
+    made = Counter(visit.journey for visit in month)
+    assert set(made) == set(HABITS.journeys) == set(JOURNEYS)
+    assert made["browse"] > made["order"] > made["mistype"] > made["recover"]
+    people = Counter(visit.person for visit in month)
+    assert set(people) == set(range(50))
+    assert people[0] > people[49]
+    assert len({visit.seed for visit in month}) == len(month)
+
+
+def test_nobody_may_come_at_night() -> None:
+    by_hour = Counter(visit.due.hour for visit in day(Habits("1", 1, {"browse": 1}, quietest=0, busiest=4)))
+    assert by_hour[3] == 0
+    assert by_hour[15] > 2
+
+
+def test_an_interval_is_the_one_that_a_moment_is_in() -> None:
+    at = MONDAY.replace(hour=9, minute=47, second=11)
+    assert span(at, 10, None) == (MONDAY.replace(hour=9, minute=40), MONDAY.replace(hour=9, minute=50))
+    assert span(at, 60, None) == (MONDAY.replace(hour=9), MONDAY.replace(hour=10))
+    assert span(at, 10, timedelta(hours=2))[1] == MONDAY.replace(hour=11, minute=40)
+
+
+# Pages
+
+PAGE = """
+<form action="https://a.test/self-service/login?flow=1" method="POST"><input type="hidden" name="csrf_token" value="x">
+  <input name="identifier"><input type="password" name="password" value="">
+  <button type="submit" name="method" value="password">Log in</button>
+  <button name="method" value="code">By mail</button></form>
+<form action="/orders" method="post">
+  <select name="item"><option>Gaffer tape</option><option value="2">Fog fluid</option></select>
+  <button type="submit">Order</button></form>
+<form action="/logout" method="post"><input name="form_token" value="t"></form>
+"""
+
+
+def test_a_form_sends_what_a_browser_would() -> None:
+    page = Page("https://a.test/login?flow=1#there", PAGE)
+    assert (page.path, page.fragment, page.known) == ("/login", "there", True)
+    login = page.having("password")
+    assert login is not None
+    assert login.method == "post"
+    assert login.values == {"csrf_token": "x", "identifier": "", "password": "", "method": "password"}
+    order = page.having("item")
+    assert order is not None
+    assert order.choices == {"item": ["Gaffer tape", "2"]}
+    assert order.values == {"item": "Gaffer tape"}
+    assert page.having("nothing") is None
+    assert page.leading("/logout") is page.forms[2]
+    assert not Page("https://a.test/", "<p>Nothing").known
+
+
+def test_visits_share_the_names_of_their_pages() -> None:
+    url = "https://a.test/orders/0b6b0c4e-52d6-4f0e-9c1a-0c7f5b1a2d3e/cancel?flow=1"
+    assert kind(url) == "/orders/<id>/cancel"
+
+
+# Settings
+
+GIVEN = {
+    "url": "https://a.test/",
+    "ca_file": "/ca.crt",
+    "mail_url": "http://127.0.0.1:1080",
+    "people": ["a@b.invalid"],
+    "seed": 1,
+    "journeys": {"browse": 1, "recover": 1, "order": 0},
+}
+
+
+def settings(tmp_path: Path, change: dict[str, Any], **environment: str) -> Settings:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({key: value for key, value in {**GIVEN, **change}.items() if value is not None}))
+    return Settings.read(path, {"VISITORS_PASSWORD": "one for all", **environment})
+
+
+def test_settings_are_read_and_secrets_are_not_shown(tmp_path: Path) -> None:
+    found = settings(tmp_path, {"load": {"users": 3}}, VISITORS_PASSWORDS='{"a@b.invalid": "my own"}')
+    assert found.site.url == "https://a.test"
+    assert found.site.password_of("a@b.invalid") == "my own"
+    assert found.site.password_of("c@b.invalid") == "one for all"
+    assert set(found.habits.journeys) == {"browse", "recover"}
+    assert (found.load.users, found.load.duration) == (3, 60)
+    assert "one for all" not in repr(found)
+    assert "my own" not in repr(found)
+
+
+def test_without_mail_nobody_recovers_an_account(tmp_path: Path) -> None:
+    assert set(settings(tmp_path, {"mail_url": ""}).habits.journeys) == {"browse"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"url": None}, "url: missing"),
+        ({"poeple": []}, "poeple: unknown"),
+        ({"people": []}, "people and journeys: at least one of each"),
+        ({"journeys": {"recover": 1}, "mail_url": ""}, "people and journeys: at least one of each"),
+        ({"interval": 7}, "an hour is no multiple of 7 minutes"),
+        ({"logins": {"quietest": 9, "busiest": 3}}, "quietest must be 0 or more"),
+        ({"logins": {"hourly": 3}}, "hourly"),
+        ({"load": {"user": 3}}, "user"),
+        ({"journeys": {"shop": 1}}, "shop: there is no such journey"),
+    ],
+)
+def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        settings(tmp_path, change)
+
+
+def test_a_missing_secret_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="VISITORS_PASSWORD is missing"):
+        settings(tmp_path, {}, VISITORS_PASSWORD="")
+
+
+# The verdict
+
+THRESHOLDS = Load(p95_ms=800, error_percent=1)
+
+
+def test_a_load_that_is_borne_passes() -> None:
+    found = judge(THRESHOLDS, requests=1000, failed=10, p95_ms=800, failures={"status 503": 10})
+    assert found == {
+        "passed": True,
+        "problems": [],
+        "requests": 1000,
+        "failed": 10,
+        "error_percent": 1.0,
+        "p95_ms": 800,
+        "reasons": ["10 times: status 503"],
+    }
+
+
+def test_each_threshold_that_is_crossed_is_named_with_its_figures() -> None:
+    failures = {"status 500": 2, "status 503": 9, "no answer": 1, "status 429": 5}
+    found = judge(THRESHOLDS, requests=1000, failed=17, p95_ms=1234.5, failures=failures)
+    assert not found["passed"]
+    assert found["problems"] == [
+        "95 % of the requests took up to 1234 ms, 800 ms are allowed",
+        "1.70 % of the requests failed, 1 % are allowed",
+    ]
+    assert found["reasons"] == ["9 times: status 503", "5 times: status 429", "2 times: status 500"]
+
+
+def test_a_load_that_asked_for_nothing_proves_nothing() -> None:
+    found = judge(THRESHOLDS, requests=0, failed=0, p95_ms=0, failures={})
+    assert found["problems"] == ["not one request was made"]
