@@ -15,12 +15,12 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 from portal import app as portal_app
-from portal import orders as portal_orders
 from portal.app import create_app
 from portal.kratos import Kratos
 from portal.metrics import Metrics
 from portal.orders import Orders
 from portal.settings import Features, Options, Settings
+from portal.tables import metadata
 from prometheus_client import generate_latest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.pool import StaticPool
@@ -134,7 +134,7 @@ def start() -> Iterator[StartPortal]:
         engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
         if head is not None:
             with engine.begin() as connection:
-                portal_orders.table.metadata.create_all(connection)
+                metadata.create_all(connection)
                 connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
                 connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
                 if head < "0002":
@@ -481,7 +481,7 @@ def test_an_order_is_written_shown_and_cancelled(portal: Portal) -> None:
     assert order["quantity"] == 1  # quantities come with the new checkout
     assert "&lt;i&gt;left&lt;/i&gt;" in portal.get("/orders", COOKIE).text
     listed = portal.client.get("/orders", headers={"Cookie": COOKIE}).json()
-    assert listed == {"orders": [{"id": identifier, "item": "Headset"}]}
+    assert listed == {"orders": [{"id": identifier, "item": "Headset", "state": "placed", "total": "149.00"}]}
     assert "portal_orders_total 1.0" in generate_latest(portal.metrics.registry).decode()
 
     bob = "ory_kratos_session=bob"
@@ -491,13 +491,27 @@ def test_an_order_is_written_shown_and_cancelled(portal: Portal) -> None:
     assert portal.orders() == []
 
 
+def test_what_is_on_its_way_can_be_cancelled_no_more(portal: Portal) -> None:
+    token = portal.token()
+    portal.post("/orders", form_token=token, item="Headset")
+    with portal.engine.begin() as connection:
+        connection.execute(text("UPDATE orders SET state = 'shipped'"))
+    (order,) = portal.orders()
+    page = portal.get("/orders", COOKIE).text
+    assert "€ 149.00</td>" in page
+    assert '<span class="state shipped">shipped</span>' in page
+    assert "/cancel" not in page
+    assert portal.post(f"/orders/{uuid.UUID(order['id'])}/cancel", form_token=token).status_code == 404
+    assert len(portal.orders()) == 1
+
+
 def test_the_new_checkout_has_quantities(start: StartPortal) -> None:
     portal = start(features={"new_checkout": True})
     token = portal.token()
     assert 'name="quantity"' in portal.get("/orders", COOKIE).text
     assert portal.post("/orders", form_token=token, item="Headset", quantity="7").status_code == 303
     assert portal.post("/orders", form_token=token, item="Headset", quantity="100").status_code == 422
-    assert [order["quantity"] for order in portal.orders()] == [7]
+    assert [(order["quantity"], order["total_cents"]) for order in portal.orders()] == [(7, 104300)]
 
 
 def test_the_first_version_knows_no_notes(start: StartPortal) -> None:

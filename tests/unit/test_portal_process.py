@@ -123,7 +123,7 @@ def test_addresses_that_the_client_asks_are_not_logged(capsys: pytest.CaptureFix
 @pytest.mark.parametrize("arguments", [["dance"], ["serve", "now"]])
 def test_an_unknown_command_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(arguments) == 2
-    assert "usage: python -m portal [serve|migrate]" in capsys.readouterr().err
+    assert "usage: python -m portal [serve|migrate|seed]" in capsys.readouterr().err
 
 
 def run_portal(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,13 @@
-"""Commands of the container: ``serve`` (default) and ``migrate``."""
+"""Commands of the container: ``serve`` (default), ``migrate`` and ``seed``."""
 
 from __future__ import annotations
 
 import sys
 
-from . import logs, migrate, server
+from . import logs, migrate, seed, server
 from .settings import Settings, SettingsError
 
-COMMANDS = {"serve": server.run, "migrate": migrate.run}
+COMMANDS = {"serve": server.run, "migrate": migrate.run, "seed": seed.run}
 
 
 def main(arguments: list[str]) -> int:

@@ -6,39 +6,19 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import (
-    Column,
-    DateTime,
-    Engine,
-    Integer,
-    MetaData,
-    Row,
-    String,
-    Table,
-    Uuid,
-    create_engine,
-    delete,
-    insert,
-    select,
-    text,
-)
+from sqlalchemy import Engine, Row, create_engine, delete, insert, select, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from .settings import Settings
+from .tables import addresses
+from .tables import orders as table
 
-ITEMS = ("Gaffer tape", "Work light", "Headset", "Fog fluid")
+PRICES = {"Gaffer tape": 1290, "Work light": 3900, "Headset": 14900, "Fog fluid": 2450}
+"""What there is, and what one costs, in cents."""
+ITEMS = tuple(PRICES)
 SHOWN = 20
-
-table = Table(
-    "orders",
-    MetaData(),
-    Column("id", Uuid, primary_key=True),
-    Column("owner", String, nullable=False),
-    Column("item", String, nullable=False),
-    Column("quantity", Integer, nullable=False),
-    Column("created_at", DateTime(timezone=True), nullable=False),
-    Column("note", String),
-)
+OPEN = "placed"
+"""The state of an order that nobody has begun to work on."""
 
 
 class NotReadyError(Exception):
@@ -99,6 +79,8 @@ class Orders:
             "owner": owner,
             "item": item,
             "quantity": quantity,
+            "total_cents": PRICES[item] * quantity,
+            "state": OPEN,
             "created_at": datetime.now(UTC),
         }
         if self.notes:
@@ -108,12 +90,14 @@ class Orders:
         return identifier
 
     def cancel(self, owner: str, identifier: uuid.UUID) -> bool:
-        """Remove an owner's order; False when there is no such."""
+        """Remove an owner's order that nobody has begun to work on; False when there is no such."""
+        mine = (table.c.id == identifier) & (table.c.owner == owner) & (table.c.state == OPEN)
         with self.engine.begin() as connection:
-            result = connection.execute(delete(table).where(table.c.id == identifier, table.c.owner == owner))
+            result = connection.execute(delete(table).where(mine))
         return result.rowcount > 0
 
     def forget(self, owner: str) -> None:
-        """Remove all orders of an owner."""
+        """Remove all orders of an owner, with their payments, and the addresses."""
         with self.engine.begin() as connection:
             connection.execute(delete(table).where(table.c.owner == owner))
+            connection.execute(delete(addresses).where(addresses.c.owner == owner))

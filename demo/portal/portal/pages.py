@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from .kratos import FlowGoneError, Kratos, KratosDownError, Session
-from .orders import ITEMS, Orders
+from .orders import ITEMS, PRICES, Orders
 from .settings import Settings
 
 router = APIRouter()
@@ -80,6 +80,11 @@ OwnForm = Depends(need_own_form)
 def wants_page(request: Request) -> bool:
     """Tell a browser from a program."""
     return "text/html" in request.headers.get("accept", "")
+
+
+def euros(cents: int) -> str:
+    """Return an amount as people read it."""
+    return f"{cents / 100:.2f}"
 
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
@@ -165,8 +170,12 @@ def list_orders(request: Request, session: Person) -> Response:
     orders: Orders = request.app.state.orders
     found = orders.of(session.identity)
     if not wants_page(request):
-        return JSONResponse({"orders": [{"id": str(order.id), "item": order.item} for order in found]})
-    return page(request, "orders.html", session=session, orders=found, items=ITEMS, notes=orders.notes)
+        listed = [
+            {"id": str(order.id), "item": order.item, "state": order.state, "total": euros(order.total_cents)}
+            for order in found
+        ]
+        return JSONResponse({"orders": listed})
+    return page(request, "orders.html", session=session, orders=found, prices=PRICES, notes=orders.notes)
 
 
 @router.post("/orders", dependencies=[OwnForm])
@@ -192,10 +201,10 @@ def create_order(
 
 @router.post("/orders/{identifier}/cancel", dependencies=[OwnForm])
 def cancel_order(request: Request, session: Person, identifier: uuid.UUID) -> Response:
-    """Remove an order."""
+    """Remove an order that nobody has begun to work on."""
     orders: Orders = request.app.state.orders
     if not orders.cancel(session.identity, identifier):
-        raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such order.")
+        raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such order, or it is on its way already.")
     return RedirectResponse("/orders", HTTPStatus.SEE_OTHER)
 
 

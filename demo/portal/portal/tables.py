@@ -1,0 +1,50 @@
+"""The portal's tables, as the newest version knows them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Date, DateTime, ForeignKey, Integer, MetaData, String, Table, Uuid
+
+metadata = MetaData()
+
+SEED_SET = "seed_set"
+"""Set by seeding, in rows that it made; only those are ever changed or removed by it."""
+
+addresses = Table(
+    "addresses",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("street", String, nullable=False),
+    Column("postal_code", String, nullable=False),
+    Column("city", String, nullable=False),
+    Column("country", String(2), nullable=False),
+    Column("since", Date, nullable=False),
+    Column(SEED_SET, String),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("address_id", Uuid, ForeignKey("addresses.id", ondelete="SET NULL")),
+    Column("item", String, nullable=False),
+    Column("quantity", Integer, nullable=False),
+    Column("total_cents", Integer, nullable=False),
+    Column("state", String, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("note", String),
+    Column(SEED_SET, String),
+)
+
+payments = Table(
+    "payments",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("order_id", Uuid, ForeignKey("orders.id", ondelete="CASCADE"), nullable=False),
+    Column("method", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("amount_cents", Integer, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column(SEED_SET, String),
+)
