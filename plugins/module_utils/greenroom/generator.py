@@ -1,27 +1,136 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The pinned generator: Faker and a validator, as one archive that hosts get from the controller."""
+"""The pinned generator: Faker and a validator, as one archive that hosts get from the controller.
+
+A host's own Faker is never used: another version makes other people from the same seed.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
+import os
+import re
+import shutil
 import sys
+import tempfile
+import zipfile
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from .personas import PeopleError
 
 PACKAGES = ("faker", "fastjsonschema")
+_PROVIDERS = ("faker", "providers")
+_IMPORTED = re.compile(r"^from (?:\.\.|faker\.providers\.\w+\.)(\w+)\b", re.MULTILINE)
+_LOCALE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?\Z")
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_DEFAULT = re.compile(r"^default_locale\s*=\s*\"(\w+)\"", re.MULTILINE)
 
 
 def generator_version() -> str:
-    """Return what invents people here, by name and version; loads none of it. Controller only."""
-    return " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    """Return what invents people here, by name and version; loads none of it. Controller only; raises PeopleError."""
+    try:
+        return " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    except importlib.metadata.PackageNotFoundError as error:
+        raise PeopleError(f"{error.name} is missing where Ansible runs; install what requirements.txt says") from None
 
 
 def generator_archive(folder: str | Path, locales: Iterable[str] = ()) -> Path:
-    """Write the archive for `locales` into `folder`, unless it is there, and return its path. Controller only."""
-    raise NotImplementedError
+    """Write the archive for `locales` into `folder`, unless it is there, and return its path.
+
+    The same packages and locales give the same bytes, and the name says which. Controller only; raises PeopleError,
+    and OSError when the folder can't be written.
+    """
+    sources = _sources()
+    wanted = _with_imported(sources, {*_fallbacks(sources), *locales})
+    kept = {name: content for name, content in sources.items() if _locale_of(name) in (None, *wanted)}
+    digest = hashlib.sha256()
+    for name, content in sorted(kept.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    path = Path(folder) / f"generator-{digest.hexdigest()[:16]}.zip"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with (
+            tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file,
+            zipfile.ZipFile(file, "w") as archive,
+        ):
+            for name, content in sorted(kept.items()):
+                archive.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+        os.replace(file.name, path)
+    return path
 
 
 def use_generator(path: str | Path) -> None:
-    """Let this process import the generator from the archive at `path`."""
-    sys.path.insert(0, str(path))
+    """Let this process import the generator from the archive at `path`, and from nowhere else; raises PeopleError.
+
+    It is unpacked beside the archive once: Python keeps what it compiled only for files.
+    """
+    archive = Path(path)
+    folder = archive.with_suffix("")
+    try:
+        if not folder.is_dir():
+            _unpack(archive, folder)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise PeopleError(f"{archive}: the generator can't be read: {error}") from None
+    sys.path.insert(0, str(folder))
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    """Unpack as a whole or not at all; another process may do the same meanwhile."""
+    temporary = tempfile.mkdtemp(dir=archive.parent)
+    try:
+        with zipfile.ZipFile(archive) as file:
+            file.extractall(temporary)
+        os.chmod(temporary, 0o755)
+        os.rename(temporary, folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sources() -> dict[str, bytes]:
+    """Return the Python files of the packages by name."""
+    generator_version()
+    found: dict[str, bytes] = {}
+    for package in PACKAGES:
+        for file in importlib.metadata.files(package) or ():
+            if file.parts[0] == package and file.suffix == ".py":
+                found[file.as_posix()] = Path(str(file.locate())).read_bytes()
+    return found
+
+
+def _locale_of(name: str) -> str | None:
+    """Return the locale that a file of Faker is for, None for one that is for all."""
+    parts = PurePosixPath(name).parts
+    if parts[:2] == _PROVIDERS and len(parts) == 5 and _LOCALE.match(parts[3]):
+        return parts[3]
+    return None
+
+
+def _fallbacks(sources: dict[str, bytes]) -> set[str]:
+    """Return the locales that Faker takes where another one lacks something."""
+    return {"en_US"} | {
+        locale
+        for name, content in sources.items()
+        if PurePosixPath(name).parts[:2] == _PROVIDERS and name.count("/") == 3
+        for locale in _DEFAULT.findall(content.decode())
+    }
+
+
+def _with_imported(sources: dict[str, bytes], wanted: set[str]) -> set[str]:
+    """Return the locales and those that their files build upon; raises PeopleError for one that Faker lacks."""
+    files: dict[str, list[str]] = {}
+    for name, content in sources.items():
+        if locale := _locale_of(name):
+            files.setdefault(locale, []).append(content.decode())
+    found: set[str] = set()
+    while wanted:
+        locale = wanted.pop()
+        if locale not in files:
+            raise PeopleError(f"'{locale}' is no locale that the generator knows")
+        found.add(locale)
+        wanted |= {each for text in files[locale] for each in _IMPORTED.findall(text) if each in files} - found
+    return found

@@ -15,7 +15,7 @@ from .generator import generator_archive, generator_version, use_generator
 from .inventor import Inventor
 from .personas import DEFAULT_PERSONAS, PeopleError, Persona, personas_of, personas_wanted
 from .recipe import MARK, NO_MAIL, Fingerprints, Recipe
-from .traits import TraitError
+from .schema import TraitError
 
 __all__ = [
     "DEFAULT_PERSONAS",

@@ -41,8 +41,8 @@ def _all() -> Iterator[tuple[str, int]]:
 
 
 _STARTS = tuple(_all())
-_ENDS = tuple(accumulate(10**digits for _, digits in _STARTS))
-CAPACITY = _ENDS[-1]
+_ENDS: tuple[int, ...] = tuple(accumulate(10**digits for _, digits in _STARTS))
+CAPACITY: int = _ENDS[-1]
 """How many such numbers there are."""
 
 

@@ -1,0 +1,82 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Which fact of a person a trait is likely to hold, by its name and its format."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_NAMES = {
+    "address": "email email_address mail e_mail",
+    "first": "first first_name firstname given given_name forename",
+    "middle": "middle middle_name",
+    "last": "last last_name lastname surname family family_name",
+    "full": "name full_name fullname display_name real_name legal_name",
+    "nickname": "nick nickname nick_name",
+    "initials": "initials",
+    "salutation": "salutation honorific prefix name_prefix",
+    "gender": "gender sex",
+    "birth_date": "birth_date birthdate birthday date_of_birth dob",
+    "phone": "phone phone_number mobile mobile_phone mobile_number telephone tel cell cell_phone fax",
+    "street_address": "street_address address address_line1 address_line_1 line1 line_1",
+    "street": "street street_name",
+    "house_number": "house_number building_number",
+    "city": "city town locality",
+    "postal_code": "postal_code postcode post_code zip zip_code",
+    "region": "region state province county",
+    "country": "country country_name",
+    "country_code": "country_code",
+    "locale": "locale",
+    "language": "language lang preferred_language",
+    "timezone": "timezone time_zone zoneinfo tz",
+    "username": "username user_name login preferred_username handle account account_name",
+    "company": "company company_name organization organisation organization_name employer",
+    "job": "job job_title occupation profession position",
+    "website": "website web homepage home_page url site blog",
+    "picture": "picture avatar photo image",
+    "text": "bio about description comment note notes message motto",
+    "currency": "currency currency_code",
+    "color": "color colour",
+}
+_BY_NAME = {name: fact for fact, names in _NAMES.items() for name in names.split()}
+
+_ACCEPTED = re.compile(r"(^|_)(tos|terms|accept|accepts|accepted|agreed|consent)(_|$)")
+
+BY_FORMAT = {
+    "email": "address",
+    "idn-email": "address",
+    "tel": "phone",
+    "date": "date",
+    "time": "time",
+    "date-time": "date_time",
+    **dict.fromkeys(("uri", "iri", "uri-reference", "uriref", "iri-reference", "uri-template"), "website"),
+    **dict.fromkeys(("hostname", "idn-hostname"), "host"),
+    **dict.fromkeys(("ipv4", "ip-address"), "ipv4"),
+    "ipv6": "ipv6",
+    "uuid": "uuid",
+}
+"""The fact that a format asks for."""
+
+# Facts that have a format although their name says more than it.
+_OF_FORMAT = {"birth_date": ("date",), "picture": ("uri", "iri"), "website": ("uri", "iri")}
+
+
+def _words(name: str) -> str:
+    """Return givenName, given-name and Given Name as given_name."""
+    return re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()).strip("_")
+
+
+def fact_of(path: Sequence[str], form: str = "") -> str:
+    """Return the fact that a trait holds, by the last names of its path and its format; empty when nothing is known."""
+    words = [_words(name) for name in path]
+    named = _BY_NAME.get("_".join(words[-2:])) or _BY_NAME.get(words[-1] if words else "", "")
+    wanted = BY_FORMAT.get(form)
+    if wanted is None or form in _OF_FORMAT.get(named, ()):
+        return named
+    return wanted
+
+
+def is_consent(path: Sequence[str]) -> bool:
+    """Return whether a trait is a question that everybody who got an account said yes to."""
+    return bool(path) and _ACCEPTED.search(_words(path[-1])) is not None
