@@ -14,7 +14,7 @@ from .derived import derived_hash, person_password
 from .generator import generator_archive, generator_version, use_generator
 from .inventor import Inventor
 from .personas import DEFAULT_PERSONAS, PeopleError, Persona, personas_of, personas_wanted
-from .recipe import MARK, NO_MAIL, Fingerprints, Recipe
+from .recipe import MARK, NO_MAIL, Fingerprints, Recipe, is_key
 from .schema import TraitError
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "derived_hash",
     "generator_archive",
     "generator_version",
+    "is_key",
     "names",
     "person_password",
     "personas_of",

@@ -32,6 +32,11 @@ class PeopleError(ValueError):
     """People that can't be made as asked for; the text says why, on one line."""
 
 
+def is_persona_name(name: object) -> bool:
+    """Return whether a persona may be called so."""
+    return _NAME.match(str(name)) is not None
+
+
 @dataclass(frozen=True)
 class Persona:
     """One named person.
@@ -54,7 +59,7 @@ class Persona:
 
     def __post_init__(self) -> None:
         """Refuse what can't be an address, or what Kratos would refuse."""
-        if not _NAME.match(str(self.name)):
+        if not is_persona_name(self.name):
             raise PeopleError(
                 f"'{self.name}' is no name for a persona: at most 24 small letters, digits and dashes, a letter first"
             )

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from .names import suggestion
-from .personas import PeopleError, Persona, personas_of
+from .personas import PeopleError, Persona, is_persona_name, personas_of
 
 MARK = "greenroom"
 """Key in `metadata_admin` below which stands what Greenroom made."""
@@ -23,8 +23,15 @@ DRAFT = 1
 
 _SET = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
+_NUMBER = re.compile(r"[1-9][0-9]{0,11}\Z", re.ASCII)
 _LOCALE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?\Z")
 _OVERRIDE = ("provider", "args", "value", "share")
+
+
+def is_key(key: object) -> bool:
+    """Return whether somebody could have this key: a number from 1, or a persona's name."""
+    text = str(key)
+    return _NUMBER.match(text) is not None or is_persona_name(text)
 
 
 @dataclass(frozen=True)
@@ -110,9 +117,7 @@ class Recipe:
     def __contains__(self, key: object) -> bool:
         """Return whether somebody with this key is one of them."""
         text = str(key)
-        if text.isascii() and text.isdecimal():
-            return text[0] != "0" and int(text) <= self.count
-        return self.persona(text) is not None
+        return int(text) <= self.count if _NUMBER.match(text) else self.persona(text) is not None
 
     def persona(self, key: str | int) -> Persona | None:
         """Return the persona of that name, None for a numbered person."""
