@@ -14,7 +14,7 @@ import hvac
 import hvac.exceptions
 import requests
 
-from . import hosts, images, inventory, keys, network, paths, podman
+from . import hosts, images, inventory, keys, network, paths, podman, sign_in
 from .console import LabError, run, step
 
 REGISTRY_STORAGE = paths.CACHE / "registry"
@@ -58,6 +58,7 @@ def plan() -> dict[inventory.Host, hosts.Container]:
             stale.unlink(missing_ok=True)
     keys.server(host)
     accounts()
+    sign_in.plan()
     REGISTRY_STORAGE.mkdir(parents=True, exist_ok=True)
     return {host: hosts.Container(images.control(), {"/var/lib/docker-registry": REGISTRY_STORAGE})}
 
@@ -66,6 +67,7 @@ def configure() -> None:
     """Open and configure Vault, push the images that the registry lacks, and write the access folders."""
     # The registry reads its accounts again when they changed, as they do when an environment was added.
     run(hosts.ssh(inventory.control(), RENEW_ACCOUNTS))
+    sign_in.renew()
     with step("opening Vault"):
         configure_vault()
     push()
@@ -161,9 +163,14 @@ def _configure_environment(vault: Any, environment: str) -> None:
         environment, token_policies=[environment], token_ttl="1h", token_max_ttl="4h", bind_secret_id=True
     )
     account = {"username": environment, "password": accounts()[environment]}
-    path = f"{environment}/environment/registry"
-    if patiently(lambda: _read(vault, path)) != account:
-        patiently(lambda: vault.secrets.kv.v2.create_or_update_secret(path, account, mount_point=MOUNT))
+    _keep(vault, f"{environment}/environment/registry", account)
+    _keep(vault, f"{environment}/environment/oidc/{sign_in.NAME}", sign_in.client(environment))
+
+
+def _keep(vault: Any, path: str, content: dict[str, str]) -> None:
+    """Write a secret unless it is what Vault has."""
+    if patiently(lambda: _read(vault, path)) != content:
+        patiently(lambda: vault.secrets.kv.v2.create_or_update_secret(path, content, mount_point=MOUNT))
 
 
 def _read(vault: Any, path: str) -> dict[str, str] | None:

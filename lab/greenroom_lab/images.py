@@ -19,6 +19,7 @@ SUITE = "trixie"
 FOLDER = paths.LAB / "images"
 PORTAL = paths.ROOT / "demo" / "portal"
 PORTAL_VERSIONS = ("1.0.0", "1.1.0")
+VISITORS = paths.ROOT / "demo" / "visitors"
 
 BASE_OPTIONS = [
     "--variant=minbase",
@@ -56,8 +57,8 @@ def host() -> str:
 
 
 def control() -> str:
-    """Make the host with Vault and registry."""
-    return build("control", FOLDER / "control", host(), {"bao": _openbao()})
+    """Make the host with Vault, registry and sign-in provider."""
+    return build("control", FOLDER / "control", host(), {"bao": _openbao()}, {"DEBIAN": base()})
 
 
 def services() -> dict[str, str]:
@@ -70,6 +71,8 @@ def services() -> dict[str, str]:
         for version in PORTAL_VERSIONS:
             image = build("portal", PORTAL, python(), arguments={"PORTAL_VERSION": version})
             found[f"greenroom/portal:{version}"] = image
+    if (VISITORS / "Containerfile").exists():
+        found["greenroom/visitors:1.0.0"] = build("visitors", VISITORS, python())
     return found
 
 
@@ -94,7 +97,7 @@ def build(
     image = _name(name, cache.content_hash(folder, base_image, *words, *files))
     if exists(image):
         return image
-    title = " ".join([name, *(arguments or {}).values()])
+    title = " ".join([name, *(value for key, value in (arguments or {}).items() if key.endswith("VERSION"))])
     with step(f"building the image {title}"), scratch() as context:
         shutil.copytree(folder, context, dirs_exist_ok=True, ignore=shutil.ignore_patterns(*cache.IGNORED))
         for key, path in (extra or {}).items():

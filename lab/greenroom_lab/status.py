@@ -28,7 +28,7 @@ def show() -> None:
 def _show_environment(environment: str, members: list[Host], found: dict[str, Any]) -> None:
     say(f"{environment}:")
     for host in members:
-        groups = ", ".join(host.groups) or "Vault, registry"
+        groups = ", ".join(host.groups) or "Vault, registry, sign-in provider"
         say(f"  {host.name:<10} {host.address:<15} {found[host.container]['State']:<8} {groups}")
     edge = next((host for host in members if "edge" in host.groups), None)
     if edge is not None:
