@@ -40,6 +40,7 @@ class FilterModule:
             "service_ports": functions.service_ports,
             "firewall_rules": functions.firewall_rules,
             "scrape_targets": functions.scrape_targets,
+            "source_networks": functions.source_networks,
             "databases": functions.databases,
             "database_clients": functions.database_clients,
         }

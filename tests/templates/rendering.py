@@ -99,7 +99,8 @@ def _role(source: Path, role: Path) -> None:
     calls = [
         {
             "name": f"{task['name']} ({slot})",
-            "template_tree": task["template_tree"],
+            # What an environment does without is rendered, too.
+            "template_tree": {**task["template_tree"], "state": "present"},
             "vars": {
                 **task.get("vars", {}),
                 **{"slot_target": slot, "__bundle_slot": slot, "__bundle_apply": "all", "__bundle_units": []},
@@ -138,12 +139,13 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     secret = "0123456789abcdefghijklmnopqrstuv"
     kinds = {"login": {"password": secret}, "ring": {"values": f"{secret},{secret[::-1]}"}, "value": {"value": secret}}
     paths = service_secrets.secret_paths(services)
-    images = {image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev"]}
+    images = {image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]}
     return {
         "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
         | {f"environment/value/{name}": {"value": secret} for name in ("backup", "persona", "smoke", "visitor")}
         | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres")}
-        | {"environment/registry": {"username": "reader", "password": secret}},
+        | {"environment/registry": {"username": "reader", "password": secret}}
+        | {"environment/oidc/lab": {"client_id": "a-client", "client_secret": secret}},
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},
         "environment_edge": {"live": "blue", "map_present": True},
         "base_accounts": ACCOUNTS,

@@ -146,3 +146,10 @@ def test_database_clients_are_the_hosts_of_services_with_a_login() -> None:
     ]  # fmt: skip
     single = hosts.database_clients({"kratos": catalogue["kratos"]}, {"app": ["198.18.10.9"]}, ["app", "data"], SLOTS)
     assert [client["address"] for client in single] == [*SLOTS, "198.18.10.9/32"]
+
+
+def test_sources_are_groups_addresses_and_networks() -> None:
+    found = hosts.source_networks(["ops", "192.168.1.0/24", "2001:db8::1"], ADDRESSES, "edge_limit_exempt")
+    assert found == ["198.18.10.41/32", "192.168.1.0/24", "2001:db8::1/128"]
+    with pytest.raises(ValueError, match="edge_limit_exempt: 'opps' is neither an address nor a group"):
+        hosts.source_networks(["opps"], ADDRESSES, "edge_limit_exempt")

@@ -102,6 +102,14 @@ def firewall_rules(
     return rules
 
 
+def source_networks(sources: Iterable[str], addresses: Mapping[str, Sequence[str]], purpose: str) -> list[str]:
+    """Return the networks of `sources` (groups, addresses, networks), `addresses` = {group: [address]}.
+
+    Raises ValueError, naming `purpose`, for a source that is neither.
+    """
+    return [str(network) for source in sources for network in _networks(str(source), addresses, purpose)]
+
+
 def scrape_targets(catalogue: Mapping[str, Any], hosts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
     """Return Prometheus' file-based targets of all services that offer metrics: one for each host and slot.
 
