@@ -6,28 +6,39 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: identity_seed
-short_description: Create synthetic people in Ory Kratos, or remove them
+short_description: Create synthetic people in Ory Kratos, keep them exactly so, or remove them
 version_added: "1.0.0"
 description:
-  - Creates the people of a set who are missing, in batches, with a verified address and a password that they share.
-  - The same O(set), O(seed) and O(domain) are the same people on any host and in any run. The person with number C(n)
-    has the address C(<set>-<n>-<hash>@<domain>), which the filter C(person_address) computes.
+  - Creates the people of a set who are missing, in batches. They look like people of this environment, for their
+    traits are generated from Kratos' own identity schema, and they can log in.
+  - The same recipe (O(set), O(seed), O(domain), O(locales), O(traits), O(personas) and the schema) makes the same
+    people on any host and in any run. The person with number C(n) has the address C(<set>-<n>-<hash>@<domain>), which
+    the filter C(person_address) computes.
   - Whom it creates carries a mark in C(metadata_admin). An identity without it is never changed or removed; one that
-    holds the address of a person is a conflict, and the module fails.
-  - A run that changes nothing asks Kratos once for every 500 people, and hashes no password.
+    holds the address of a person is a conflict that is reported, and the module fails.
+  - A run that is killed at any moment, and a Kratos that is restarted meanwhile, leave nothing behind that the next
+    run does not put right. A request whose answer was lost is looked up before it is sent again.
+  - What invents people is brought to the host by the controller, and only when somebody is to be created.
 author: Greenroom developers (!UNKNOWN)
 options:
   url:
     description: Address of Kratos' admin interface, as the host on which the module runs reaches it.
     type: str
     required: true
+  public_url:
+    description:
+      - Address of Kratos' public interface on that host; the identity schema is read there.
+      - Without it the admin interface is asked, which redirects to the address that Kratos thinks it has.
+    type: str
   state:
     description:
-      - V(present) creates the people who are missing. Further ones of the same set, from another seed or a higher
-        count, stay, and so do the passwords of those who are there.
-      - V(absent) removes everybody of the set, whatever the seed.
+      - V(present) creates the people who are missing. Those who were made from another recipe stay as they are, and so
+        do further ones of the set, from another seed or a higher count.
+      - V(exact) also updates those who were made from another recipe, without changing their ids, and removes those
+        that nobody wants.
+      - V(absent) removes everybody of the set, whatever the recipe.
     type: str
-    choices: [present, absent]
+    choices: [present, exact, absent]
     default: present
   set:
     description: Name of the set; several sets can live in one Kratos.
@@ -38,7 +49,7 @@ options:
     type: str
     default: "1"
   count:
-    description: How many people.
+    description: How many people, besides the personas.
     type: int
     default: 100
   domain:
@@ -46,36 +57,81 @@ options:
     type: str
     required: true
   schema_id:
-    description: The identity schema; its traits must be C(email) and C(name) with C(first) and C(last).
+    description: The identity schema.
     type: str
     default: default
+  locales:
+    description: Where people come from, as locales of Faker.
+    type: list
+    elements: str
+    default: [en_US]
+  traits:
+    description:
+      - What traits are made of, where the schema does not say enough. A trait's dotted path to the name of a provider
+        of Faker, to C({provider, args}) or to C({value}).
+    type: dict
+    default: {}
+  personas:
+    description:
+      - Named people with a purpose, besides the numbered ones. Each is the name of a known persona (V(admin),
+        V(unverified), V(inactive), V(recovery-only), V(long-name), V(right-to-left)) or a mapping with C(name), C(like)
+        (the one it starts from) and what is different.
+    type: list
+    elements: raw
+    default: []
+  verified:
+    description: The share of people whose address counts as verified, from 0 to 1.
+    type: float
+    default: 1
+  metadata_public:
+    description: Public metadata of all.
+    type: dict
+    default: {}
+  metadata_admin:
+    description: Further admin metadata of all, beside the mark.
+    type: dict
+    default: {}
   password:
-    description: The password of all, at most 72 bytes. Needed with O(state=present). It does not leave the controller.
+    description:
+      - One password for all, at most 72 bytes. It is hashed once, on the controller, and does not leave it.
+      - One of O(password) and O(password_key) is needed unless O(state=absent).
+    type: str
+  password_key:
+    description:
+      - A key of at least 16 bytes from which each person's own password follows. Who has the key computes it with the
+        filter C(person_password).
     type: str
   cost:
-    description: Cost of the bcrypt hash. Kratos never raises a lower one, so it should be the server's own.
+    description: Cost of the bcrypt hash of O(password). Kratos never raises a lower one, so take the server's own.
     type: int
     default: 12
   allowed:
-    description: Whether synthetic people may live in this environment. The module refuses otherwise, in both states.
+    description: Whether synthetic people may live in this environment. The module refuses otherwise, in any state.
     type: bool
     required: true
   ledger:
-    description: Where the ids of the people are kept. C(/var/lib/greenroom/seed/<set>.json) without it.
+    description: Where it is noted who is who. C(/var/lib/greenroom/seed/<set>.db) without it.
     type: path
+  people_file:
+    description:
+      - Where key, id and address of each person stand for others to read, one line of JSON each.
+        C(/var/lib/greenroom/seed/<set>.jsonl) without it.
+    type: path
+  connections:
+    description: How many requests are under way at once.
+    type: int
+    default: 2
   timeout:
     description: Seconds that one request may take.
     type: float
     default: 60
-  _names:
-    description: Names by number, between the controller and the module. Not for playbooks.
-    type: dict
-  _password_hash:
-    description: The hash, between the controller and the module. Not for playbooks.
-    type: str
+  deadline:
+    description: Seconds after which the task gives up; what is done stays, and the next run goes on.
+    type: float
+    default: 14400
 attributes:
   check_mode:
-    description: Reads and counts, makes no writing call.
+    description: Makes no writing call, and counts exactly what a run would do.
     support: full
   diff_mode:
     description: Shows the number of people before and after.
@@ -86,9 +142,25 @@ EXAMPLES = r"""
 - name: Create a hundred people
   identity_seed:
     url: http://127.0.0.1:14434
+    public_url: http://127.0.0.1:14433
     set: people
     domain: people.staging.invalid
     password: "{{ secrets_values['environment/value/persona'].value }}"
+    allowed: "{{ environment_seeding_allowed }}"
+
+- name: Keep exactly these people, each with a password of their own
+  identity_seed:
+    url: http://127.0.0.1:14434
+    public_url: http://127.0.0.1:14433
+    state: exact
+    set: people
+    seed: "2"
+    count: 20000
+    domain: people.staging.invalid
+    locales: [en_US, de_DE]
+    personas: [admin, unverified, {name: vip, traits: {tier: {value: gold}}}]
+    verified: 0.9
+    password_key: "{{ secrets_values['environment/value/persona'].value }}"
     allowed: "{{ environment_seeding_allowed }}"
 
 - name: Remove them
@@ -105,6 +177,10 @@ created:
   description: How many people were created, in check mode would be.
   returned: always
   type: int
+updated:
+  description: How many people were given what the recipe says, in check mode would be.
+  returned: always
+  type: int
 removed:
   description: How many people were removed, in check mode would be.
   returned: always
@@ -113,12 +189,21 @@ present:
   description: How many of the wanted people are there now.
   returned: always
   type: int
+outdated:
+  description: How many of them were made from another recipe; O(state=exact) updates them.
+  returned: always
+  type: int
 extra:
-  description: How many people carry the set's mark and are not wanted, from another seed or a higher count.
+  description: How many people carry the set's mark and are not wanted; O(state=exact) removes them.
   returned: always
   type: int
 conflicts:
-  description: Addresses of people that belong to an identity which this module did not make.
+  description: Addresses of people that belong to an identity which this module did not make, 20 at most.
+  returned: always
+  type: list
+  elements: str
+problems:
+  description: People who could not be dealt with, each with the reason, 20 at most.
   returned: always
   type: list
   elements: str
@@ -131,93 +216,137 @@ requests:
   description: How many requests were sent to Kratos in the last call.
   returned: always
   type: int
+server:
+  description: The server, its version and address.
+  returned: always
+  type: str
+rate:
+  description: People a second, while there was something to do.
+  returned: always
+  type: float
+seconds:
+  description: How long that was.
+  returned: always
+  type: float
+memory:
+  description: How much memory the module took on the host at most, in MiB.
+  returned: always
+  type: float
+people_file:
+  description: Where the people's ids stand.
+  returned: always
+  type: str
+people_hash:
+  description: The SHA-256 of that file, empty when nobody is there.
+  returned: always
+  type: str
 """
 
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import identities
+from ansible.module_utils.greenroom import people, population
 
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "public_url": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "exact", "absent"], "default": "present"},
     "set": {"type": "str", "required": True},
     "seed": {"type": "str", "default": "1"},
     "count": {"type": "int", "default": 100},
     "domain": {"type": "str", "required": True},
     "schema_id": {"type": "str", "default": "default"},
+    "locales": {"type": "list", "elements": "str", "default": ["en_US"]},
+    "traits": {"type": "dict", "default": {}},
+    "personas": {"type": "list", "elements": "raw", "default": []},
+    "verified": {"type": "float", "default": 1},
+    "metadata_public": {"type": "dict", "default": {}},
+    "metadata_admin": {"type": "dict", "default": {}},
     "password": {"type": "str", "no_log": True},
+    "password_key": {"type": "str", "no_log": True},
     "cost": {"type": "int", "default": 12},
     "allowed": {"type": "bool", "required": True},
     "ledger": {"type": "path"},
+    "people_file": {"type": "path"},
+    "connections": {"type": "int", "default": 2},
     "timeout": {"type": "float", "default": 60},
-    "_names": {"type": "dict"},
-    "_password_hash": {"type": "str", "no_log": True},
+    "deadline": {"type": "float", "default": 14400},
+    # Between the controller and the module: `operation` is {token, holder, seconds}, `generator` {version, name, path}.
+    "_operation": {"type": "dict", "default": {}},
+    "_generator": {"type": "dict", "default": {}},
+    "_password_mark": {"type": "str", "no_log": True, "default": ""},
+    "_password_hash": {"type": "str", "no_log": True, "default": ""},
 }
+RECIPE = (
+    *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
+    *("metadata_public", "metadata_admin"),
+)
 
 
-def seed(given: dict[str, Any], check: bool) -> dict[str, Any]:
-    """Do what the arguments ask for; returns the result, with `failed` and `msg` when not all of it could be done."""
-    people = identities.People(given["set"], given["seed"], given["count"], given["domain"], given["schema_id"])
-    kratos = identities.Kratos(given["url"], given["timeout"])
-    path = given["ledger"] or f"/var/lib/greenroom/seed/{people.set}.json"
-    ledger = identities.read_ledger(path)
-    if given["state"] == "absent":
-        outcome = identities.absent(kratos, people, ledger, write=not check)
-    else:
-        names = None if given["_names"] is None or check else {int(key): name for key, name in given["_names"].items()}
-        outcome = identities.present(kratos, people, ledger, names, given["_password_hash"] or "")
-    created = len(outcome.missing) if check else outcome.created
-    wanted = identities.ledger_of(people, outcome.found)
-    outdated = ledger != wanted
-    if outdated and not check:
-        identities.write_ledger(path, wanted)
-    now = len(outcome.found.ours) + (created if check else 0)
-    result = {
-        "changed": bool(created or outcome.removed or (outdated and not outcome.missing)),
-        "created": created,
-        "removed": outcome.removed,
-        "present": now,
-        "extra": len(outcome.found.extra),
-        "conflicts": [people.address(index) for index in sorted(outcome.found.taken)],
-        "first": people.address(1),
-        "requests": kratos.requests,
-        "missing_people": outcome.missing,
-        "people": {"set": people.set, "seed": people.seed, "cost": given["cost"]},
-        "diff": {
-            "before": f"{now - created + outcome.removed} people of the set {people.set}\n",
-            "after": f"{now} people of the set {people.set}\n",
-        },
+def order_of(given: dict[str, Any]) -> population.Order:
+    """Return what the arguments ask for; raises people.PeopleError."""
+    generator, operation = given["_generator"], given["_operation"]
+    recipe = people.Recipe.of(
+        {
+            **{key: given[key] for key in RECIPE},
+            "password": given["_password_mark"],
+            "generator": generator.get("version", ""),
+        }
+    )
+    if not 1 <= given["connections"] <= 32:
+        raise people.PeopleError(f"connections must be 1 to 32, not {given['connections']}")
+    path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
+    shared, key = given["_password_hash"], given["password_key"]
+
+    def hash_of(person: str) -> str:
+        if shared or not key:
+            return str(shared)
+        return str(people.derived_hash(people.person_password(key, recipe.set, recipe.seed, person)))
+
+    return population.Order(
+        recipe=recipe,
+        state=given["state"],
+        url=given["url"],
+        public_url=given["public_url"],
+        timeout=given["timeout"],
+        deadline=given["deadline"],
+        connections=given["connections"],
+        ledger=path,
+        people_file=given["people_file"] or f"{path.removesuffix('.db')}.jsonl",
+        token=operation.get("token", "none"),
+        holder=operation.get("holder", ""),
+        seconds=float(operation.get("seconds", 15)),
+        archive=generator.get("name", ""),
+        hash_of=hash_of,
+    )
+
+
+def diff_of(result: dict[str, Any], people_set: str) -> dict[str, str]:
+    """Return the numbers before and after."""
+    after = result["present"] + result["extra"]
+    before = after - result["created"] + result["removed"]
+    updated = f", {result['updated']} of them updated" if result["updated"] else ""
+    return {
+        "before": f"{before} people of the set {people_set}\n",
+        "after": f"{after} people of the set {people_set}{updated}\n",
     }
-    if problems := problems_of(people, outcome, final=check or given["_names"] is not None):
-        result.update(failed=True, msg=problems)
-    return result
-
-
-def problems_of(people: identities.People, outcome: identities.Outcome, final: bool) -> str:
-    """Say what could not be done, empty when there is nothing, or when this is not yet the `final` call."""
-    problems = []
-    if outcome.found.taken and (final or not outcome.missing):
-        taken = sorted(outcome.found.taken)
-        problems.append(
-            "these addresses belong to identities that are not synthetic, and were left alone: "
-            + ", ".join(people.address(index) for index in taken[:3])
-            + (f" and {len(taken) - 3} more" if taken[3:] else "")
-        )
-    if outcome.failed:
-        problems.append(f"{len(outcome.missing)} people were not created: " + "; ".join(outcome.failed[:3]))
-    return "; ".join(problems)
 
 
 def main() -> None:
     """Seed, or remove what was seeded."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    if not module.params["allowed"]:
+    given = module.params
+    if not given["allowed"]:
         module.fail_json(msg="refused: synthetic people are not allowed in this environment")
     try:
-        result = seed(module.params, module.check_mode)
-    except identities.SeedError as error:
+        order = order_of(given)
+        if given["_generator"].get("path"):
+            population.install(order.archive, given["_generator"]["path"])
+        result = population.run(order, module.check_mode)
+    except population.ERRORS as error:
         module.fail_json(msg=str(error))
+    if "created" in result:
+        result["diff"] = diff_of(result, order.recipe.set)
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)

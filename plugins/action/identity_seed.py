@@ -1,51 +1,152 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The controller's part of identity_seed: invents people and hashes the password, and only when somebody is missing."""
+"""The controller's part of identity_seed: hashes the password, brings what invents people, and tells of progress."""
 
 from __future__ import annotations
 
-import importlib
+import getpass
+import hashlib
+import os
+import secrets
+import socket
+import time
+from pathlib import Path
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom import hashing
+from ansible.module_utils.greenroom import hashing, people
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+SLICES = (10.0, 20.0, 30.0)
+"""Seconds for which the module works before it tells how far it is; the last one again and again."""
+RECIPE = (
+    *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
+    *("metadata_public", "metadata_admin"),
+)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Asks the host who is missing, and calls it again with them; a run that changes nothing is one call."""
+    """Asks the host what is to be done, and calls it until it is; a run that changes nothing is one call."""
 
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module once, or twice when people are to be created."""
+        """Run the module once, or until it has nothing left to do."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         password = str(arguments.pop("password", None) or "")
-        if arguments.get("state", "present") == "present":
+        key = str(arguments.pop("password_key", None) or "")
+        cost = int(arguments.get("cost", 12))
+        given: dict[str, Any] = {}
+        if arguments.get("state", "present") != "absent":
+            _validate(password, key, cost)
+            given["_password_mark"] = _mark(password, key, str(arguments.get("set")))
+            given["_generator"] = {"version": people.generator_version()}
+        found = self._call(task_vars, arguments, given)
+        if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
-                hashing.validate(password, int(arguments.get("cost", 12)))
-            except ValueError as error:
-                raise AnsibleActionFail(str(error)) from error
-        found = self._execute_module(module_args=arguments, task_vars=task_vars)
-        missing = found.pop("missing_people", None) or []
-        if missing and not found.get("failed") and not self._task.check_mode:
-            found = self._execute_module(
-                module_args={**arguments, **self._invent(found["people"], missing, password)}, task_vars=task_vars
-            )
-            found.pop("missing_people", None)
-            # All people's names would otherwise be shown and stored with each result.
-            found.get("invocation", {}).get("module_args", {}).pop("_names", None)
-        found.pop("people", None)
+                recipe = _recipe(arguments)
+                # Tried out here first: what nobody can be made of is refused before anything is brought or changed.
+                people.Inventor(recipe, found["todo"]["schema"])
+                if not self._task.check_mode:
+                    given["_generator"].update(self._bring(recipe, found["todo"]["archives"]))
+            except people.PeopleError as error:
+                return {**result, "failed": True, "msg": str(error)}
+            if not self._task.check_mode:
+                if key:
+                    given["password_key"] = key
+                else:
+                    given["_password_hash"] = hashing.hash_password(password, cost, str(arguments.get("set")))
+                found = self._call(task_vars, arguments, given)
+        found.pop("todo", None)
         result.update(found)
         return result
 
-    def _invent(self, people: dict[str, Any], missing: list[int], password: str) -> dict[str, Any]:
-        """Return names and password hash for the missing people, as arguments of the module."""
-        # Loading Faker costs a third of a second, which a run that changes nothing does not pay.
-        names = importlib.import_module("ansible.module_utils.greenroom.people").names
-        invented = names(people["set"], people["seed"], missing)
-        return {
-            "_names": {str(index): name for index, name in invented.items()},
-            "_password_hash": hashing.hash_password(password, people["cost"], people["set"]),
-        }
+    def _call(self, task_vars: Any, arguments: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        """Call the module until it is done, or wants something that it was not given."""
+        operation = given.setdefault(
+            "_operation", {"token": secrets.token_hex(8), "holder": _myself(), "started": time.monotonic(), "calls": 0}
+        )
+        limit = float(arguments.get("deadline", 14400))
+        while True:
+            seconds = SLICES[min(operation["calls"], len(SLICES) - 1)]
+            left = limit - (time.monotonic() - operation["started"])
+            found: dict[str, Any] = self._execute_module(
+                module_args={
+                    **arguments,
+                    **given,
+                    "deadline": max(left, 1.0),
+                    "_operation": {"token": operation["token"], "holder": operation["holder"], "seconds": seconds},
+                },
+                task_vars=task_vars,
+            )
+            given.get("_generator", {}).pop("path", None)
+            progress = found.get("todo", {}).get("progress")
+            if found.get("failed") or progress is None:
+                return found
+            operation["calls"] += 1
+            text = _told(progress, str(arguments.get("set")))
+            Display().display(text)
+            if time.monotonic() - operation["started"] >= limit:
+                return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to go on"}
+
+    def _bring(self, recipe: people.Recipe, there: list[str]) -> dict[str, str]:
+        """Bring the generator to the host unless it is there; returns its name, and where it lies when it is new."""
+        locales = [*recipe.locales, *(persona.locale for persona in recipe.personas if persona.locale)]
+        archive = Path(people.generator_archive(constants.DEFAULT_LOCAL_TMP, locales))
+        if archive.name in there:
+            return {"name": archive.name}
+        shell = self._connection._shell
+        if shell.tmpdir is None:
+            self._make_tmp_path()
+        remote = shell.join_path(shell.tmpdir, archive.name)
+        self._transfer_file(str(archive), remote)
+        self._fixup_perms2((shell.tmpdir, remote))
+        return {"name": archive.name, "path": remote}
+
+
+def _validate(password: str, key: str, cost: int) -> None:
+    """Refuse passwords that can't be used, before anything is asked."""
+    if password and key:
+        raise AnsibleActionFail("give either a password or a password_key, not both")
+    try:
+        if key:
+            people.person_password(key, "", "", "")
+        else:
+            hashing.validate(password, cost)
+    except ValueError as error:
+        raise AnsibleActionFail(str(error)) from error
+
+
+def _recipe(arguments: dict[str, Any]) -> people.Recipe:
+    """Return the recipe in the arguments, which the module has found to be right; raises people.PeopleError."""
+    given = {key: arguments[key] for key in RECIPE if arguments.get(key) is not None}
+    given["count"], given["seed"] = int(given.get("count", 100)), str(given.get("seed", "1"))
+    given["verified"] = float(given.get("verified", 1))
+    return people.Recipe.of(given)
+
+
+def _mark(password: str, key: str, people_set: str) -> str:
+    """Return what differs when passwords do: part of the recipe. Slow to compute, so that it helps nobody to guess."""
+    raw = hashlib.scrypt((key or password).encode(), salt=f"greenroom {people_set}".encode(), n=2**14, r=8, p=1)
+    return f"{'derived' if key else 'shared'} {raw.hex()[:16]}"
+
+
+def _myself() -> str:
+    return f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}"
+
+
+def _told(progress: dict[str, Any], people_set: str) -> str:
+    """Return one line about how far it is."""
+    done, todo, rate = progress["done"], progress["todo"], progress["rate"]
+    text = f"{people_set}: {done} of {todo}, {rate:.0f}/s"
+    return f"{text}, {_duration((todo - done) / rate)} left" if rate else text
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join(f"{number} {unit}" for number, unit in parts if number) or "0 s"

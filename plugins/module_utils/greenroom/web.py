@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import io
+import select
 import socket
 import ssl
 import threading
@@ -26,6 +27,10 @@ BODY_LIMIT = 8 * 1024 * 1024
 
 class WebError(Exception):
     """A request without an answer; the text is one short line that says why."""
+
+
+class UnreachedError(WebError):
+    """A request that was never sent: nobody was there to take it."""
 
 
 class Deadline:
@@ -197,39 +202,86 @@ def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline
         raise
 
 
+class Connection:
+    """A connection that is kept from one request to the next, as long as they go to the same server.
+
+    For one thread at a time.
+    """
+
+    def __init__(self, network: Network) -> None:
+        """Nothing is opened before the first request."""
+        self._network = network
+        self._sock: socket.socket | None = None
+        self._peer: tuple[str, str, int] | None = None
+
+    def close(self) -> None:
+        """Close it; the next request opens another one."""
+        if self._sock is not None:
+            self._sock.close()
+            self._sock = None
+
+    def ask(self, wanted: Request, deadline: Deadline, limit: int | None = None) -> Answer:
+        """Send one request and read the whole answer, BODY_LIMIT bytes or `limit` at most; redirects are answers.
+
+        Raises WebError when there is none by the deadline, or none at all; UnreachedError when nothing was sent.
+        """
+        parts = urlsplit(wanted.url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UnreachedError(f"not an http address: {wanted.url}")
+        if parts.username is not None:
+            raise UnreachedError("an address must not carry credentials")
+        limit = BODY_LIMIT if limit is None else limit
+        target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        client = http.client.HTTPConnection(parts.hostname)
+        keep, reached, started = False, False, time.monotonic()
+        try:
+            client.sock = _TimedSocket(self._open(parts.scheme, parts.hostname, parts.port, deadline), deadline)
+            reached = True
+            client.request(wanted.method, target, wanted.body, {"Host": parts.netloc, **wanted.headers})
+            response = client.getresponse()
+            content = response.read(limit + 1)
+            keep = response.isclosed() and not response.will_close
+        except TimeoutError as error:
+            kind = WebError if reached else UnreachedError
+            raise kind(f"no full answer within {time.monotonic() - started:.1f} s") from error
+        except (http.client.HTTPException, OSError, ValueError) as error:
+            kind = WebError if reached else UnreachedError
+            raise kind(f"{type(error).__name__}: {error}") from error
+        finally:
+            if not keep:
+                self.close()
+        if len(content) > limit:
+            raise WebError(f"answer longer than {limit} bytes")
+        return Answer(response.status, response.headers, content, wanted.url)
+
+    def _open(self, scheme: str, host: str, port: int | None, deadline: Deadline) -> socket.socket:
+        """Return the open socket, or a new one where there is none or the server has closed it."""
+        peer = (scheme, host, port or (443 if scheme == "https" else 80))
+        # A server says nothing unasked: what can be read is the end.
+        if self._sock is not None and (peer != self._peer or select.select([self._sock], [], [], 0)[0]):
+            self.close()
+        if self._sock is None:
+            try:
+                self._sock = connect(host, peer[2], self._network, deadline)
+                if scheme == "https":
+                    self._sock = encrypt(self._sock, host, self._network, deadline)
+            except WebError as error:
+                raise UnreachedError(str(error)) from error
+            self._peer = peer
+        return self._sock
+
+
 def request(wanted: Request, network: Network, deadline: Deadline) -> Answer:
     """Send one request on a connection of its own and read the whole answer; redirects are answers.
 
     Raises WebError when there is none by the deadline, or none at all.
     """
-    started = time.monotonic()
-    parts = urlsplit(wanted.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise WebError(f"not an http address: {wanted.url}")
-    if parts.username is not None:
-        raise WebError("an address must not carry credentials")
-    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = http.client.HTTPConnection(parts.hostname)
-    sock: socket.socket | None = None
+    connection = Connection(network)
     try:
-        sock = connect(parts.hostname, parts.port or (443 if parts.scheme == "https" else 80), network, deadline)
-        if parts.scheme == "https":
-            sock = encrypt(sock, parts.hostname, network, deadline)
-        connection.sock = _TimedSocket(sock, deadline)
-        headers = {"Host": parts.netloc, "Connection": "close", **wanted.headers}
-        connection.request(wanted.method, target, wanted.body, headers)
-        response = connection.getresponse()
-        content = response.read(BODY_LIMIT + 1)
-    except TimeoutError as error:
-        raise WebError(f"no full answer within {time.monotonic() - started:.1f} s") from error
-    except (http.client.HTTPException, OSError, ValueError) as error:
-        raise WebError(f"{type(error).__name__}: {error}") from error
+        alone = Request(wanted.method, wanted.url, {"Connection": "close", **wanted.headers}, wanted.body)
+        return connection.ask(alone, deadline)
     finally:
-        if sock is not None:
-            sock.close()
-    if len(content) > BODY_LIMIT:
-        raise WebError(f"answer longer than {BODY_LIMIT} bytes")
-    return Answer(response.status, response.headers, content, wanted.url)
+        connection.close()
 
 
 def days_left(sock: ssl.SSLSocket) -> float:
