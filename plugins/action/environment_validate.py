@@ -8,7 +8,7 @@ import getpass
 import os
 import secrets
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom import catalogue_check, service_schema, variables
+from ansible.module_utils.greenroom import catalogue_check, providers, service_schema, variables
 from ansible.module_utils.greenroom.names import suggestion
 from ansible.module_utils.greenroom.release import read_release
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -53,6 +53,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._services()
         yield from self._release()
         yield from self._variables()
+        yield from self._providers()
 
     def _value(self, name: str) -> Any:
         """Return a variable of this host, rendered, or None."""
@@ -116,6 +117,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 if checked.get(name) is not raw[name]:
                     checked[name] = raw[name]
                     yield from self._type_problems(rendered, name, types[name])
+
+    def _providers(self) -> Iterator[str]:
+        given = self._value("identity_providers")
+        if isinstance(given, Sequence) and all(isinstance(provider, Mapping) for provider in given):
+            yield from providers.setting_problems(given)
 
     def _type_problems(self, rendered: Mapping[str, Any], name: str, spec: dict[str, Any]) -> Iterator[str]:
         try:

@@ -145,7 +145,7 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
         | {f"environment/value/{name}": {"value": secret} for name in ("backup", "persona", "smoke", "visitor")}
         | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres")}
         | {"environment/registry": {"username": "reader", "password": secret}}
-        | {"environment/oidc/lab": {"client_id": "a-client", "client_secret": secret}},
+        | {"environment/oidc/company": {"client_id": "a-client", "client_secret": secret}},
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},
         "environment_edge": {"live": "blue", "map_present": True},
         "base_accounts": ACCOUNTS,

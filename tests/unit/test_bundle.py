@@ -115,3 +115,25 @@ def test_smoke_checks_run_on_the_first_host_of_the_group_they_name(catalogue: di
     assert bundle.smoke_checks(catalogue, "ops1", groups) == [{"name": "page", "url": "x"}]
     assert bundle.smoke_checks(catalogue, "app1", groups) == [{"name": "clean", "url": "y"}]
     assert bundle.smoke_checks(catalogue, "app2", groups) == []
+
+
+def test_a_check_with_each_is_there_once_for_each(catalogue: dict[str, Any]) -> None:
+    check = {
+        "name": "By ${label}",
+        "each": [{"name": "a", "label": "An A", "port": 1}, {"name": "b", "label": "A B", "port": 2}],
+        "mutates": True,
+        "steps": [{"url": "/${name}:${port}", "form": {"${name}": "${run}"}, "expect": {"status": [200, 303]}}],
+    }
+    catalogue["shop"]["checks"] = [check, {"name": "none", "url": "x", "each": []}]
+    assert bundle.smoke_checks(catalogue, "ops1", {"ops": ["ops1"]}) == [
+        {
+            "name": "By An A",
+            "mutates": True,
+            "steps": [{"url": "/a:1", "form": {"a": "${run}"}, "expect": {"status": [200, 303]}}],
+        },
+        {
+            "name": "By A B",
+            "mutates": True,
+            "steps": [{"url": "/b:2", "form": {"b": "${run}"}, "expect": {"status": [200, 303]}}],
+        },
+    ]

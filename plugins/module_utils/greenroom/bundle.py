@@ -171,10 +171,27 @@ def edge_routes(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
 
 
 def smoke_checks(catalogue: Mapping[str, Service], host: str, groups: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    """Return the smoke checks that run on `host`: each on the first host of the group in its `on` (default `ops`)."""
+    """Return the smoke checks that run on `host`: each on the first host of the group in its `on` (default `ops`).
+
+    One with `each`, a list of mappings, is there once for each of them, with their values in the place of `${key}`.
+    """
     return [
-        {key: value for key, value in check.items() if key != "on"}
+        {key: _filled(value, values) for key, value in check.items() if key not in ("on", "each")}
         for _, service in sorted(catalogue.items())
         for check in service["checks"]
         if groups.get(check.get("on", "ops"), [])[:1] == [host]
+        for values in check.get("each", [{}])
     ]
+
+
+def _filled(value: Any, values: Mapping[str, Any]) -> Any:
+    """Return `value` with `${key}` replaced by the values of that name, in all texts within it; other ones stay."""
+    if isinstance(value, str):
+        for key, item in values.items():
+            value = value.replace(f"${{{key}}}", str(item))
+        return value
+    if isinstance(value, Mapping):
+        return {_filled(key, values): _filled(item, values) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_filled(item, values) for item in value]
+    return value
