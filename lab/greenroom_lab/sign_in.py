@@ -9,7 +9,7 @@ from . import inventory, keys, network, paths
 from .console import run
 from .hosts import ssh
 
-NAME = "lab"
+NAME = "company"
 """What the inventories call the provider."""
 
 PORT = 9443

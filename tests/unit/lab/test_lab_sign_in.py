@@ -21,7 +21,7 @@ def test_each_environment_has_a_client_of_its_own(seed: Path) -> None:
     sign_in.plan()
     staging, production = sign_in.client("staging"), sign_in.client("production")
     assert staging["client_id"] == "greenroom-staging"
-    assert staging["redirect_uri"] == "https://portal.staging.greenroom.test/self-service/methods/oidc/callback/lab"
+    assert staging["redirect_uri"] == "https://portal.staging.greenroom.test/self-service/methods/oidc/callback/company"
     assert all(staging[key] != production[key] for key in staging)
     assert (seed / "clients.json").stat().st_mode & 0o777 == 0o600
     assert "9443" in (seed / "provider").read_text()
