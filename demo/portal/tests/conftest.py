@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import ssl
 import subprocess
 import sys
@@ -22,6 +24,7 @@ from .real import (
     PORTAL,
     PUBLIC_NAME,
     PUBLIC_URL,
+    ROOT,
     SERVICES,
     Browse,
     Edge,
@@ -29,6 +32,7 @@ from .real import (
     KratosServer,
     Mailbox,
     Program,
+    Provider,
     ServeEdge,
     Slot,
     StartPortal,
@@ -94,18 +98,71 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
 
 
 @pytest.fixture(scope="session")
-def kratos(tmp_path_factory: pytest.TempPathFactory, postgres: str, mailbox: Mailbox) -> Iterator[KratosServer]:
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the certificate of edge and provider, alone in its folder; the key lies in the folder above."""
+    folder = tmp_path_factory.mktemp("certificate")
+    found, key = folder / "trusted/server.crt", folder / "server.key"
+    found.parent.mkdir()
+    name = ["-subj", f"/CN={PUBLIC_NAME}", "-addext", f"subjectAltName=DNS:{PUBLIC_NAME},IP:127.0.0.1"]
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", str(key), "-out", str(found)]
+    command = ["openssl", "req", "-x509", "-days", "30", *curve, *name, *files]
+    subprocess.run(command, check=True, capture_output=True)
+    return found
+
+
+@pytest.fixture(scope="session")
+def provider(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Provider]:
+    """Run the lab's sign-in provider with one client, that of this environment."""
+    folder = tmp_path_factory.mktemp("provider")
+    shutil.copytree(ROOT / "lab/images/control/provider", folder, dirs_exist_ok=True)
+    (folder / "node_modules").symlink_to(Path(os.environ["GREENROOM_PROVIDER"]) / "node_modules")
+    shutil.copy(certificate, folder / "server.crt")
+    shutil.copy(certificate.parents[1] / "server.key", folder / "server.key")
+    client = {
+        "client_id": "greenroom-staging",
+        "client_secret": "a secret of the client, long enough",
+        "redirect_uri": f"{PUBLIC_URL}/self-service/methods/oidc/callback/company",
+        "password": "a pass phrase at the provider",
+        "domain": "people.staging.invalid",
+    }
+    (folder / "clients.json").write_text(json.dumps([client]))
+    issuer = f"https://127.0.0.1:{free_port()}"
+    command = ["node", str(folder / "server.js"), issuer, str(folder), "127.0.0.1"]
+    program = Program.start(command, folder / "provider.log")
+    trust = ssl.create_default_context(cafile=str(certificate))
+    wait_for("the provider", answers(f"{issuer}/.well-known/openid-configuration", verify=trust))
+    yield Provider(issuer, client, program, trust)
+    program.stop()
+
+
+@pytest.fixture(scope="session")
+def kratos(
+    tmp_path_factory: pytest.TempPathFactory, postgres: str, mailbox: Mailbox, provider: Provider, certificate: Path
+) -> Iterator[KratosServer]:
     """Run Kratos and its courier with the deployed configuration and the commands of their service files."""
     folder = tmp_path_factory.mktemp("kratos")
     source = SERVICES / "kratos/config"
-    template = jinja2.Template((source / "kratos.yml.j2").read_text(), undefined=jinja2.StrictUndefined)
-    rendered = template.render(
-        environment_public_url=PUBLIC_URL, environment_public_name=PUBLIC_NAME, environment_domain=DOMAIN
-    )
-    (folder / "kratos.yml").write_text(rendered.replace("/etc/kratos", str(folder)))
-    (folder / "identity.schema.json").write_text((source / "identity.schema.json").read_text())
+    company = {
+        "name": "company",
+        "label": "the company account",
+        "issuer": provider.issuer,
+        "client_id": provider.client["client_id"],
+    }
+    templates = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
+    templates.filters |= {"to_json": json.dumps, "provider_secret_path": "environment/oidc/{}".format}
+    for file in source.iterdir():
+        text = templates.from_string(file.read_text()).render(
+            environment_public_url=PUBLIC_URL,
+            environment_public_name=PUBLIC_NAME,
+            environment_domain=DOMAIN,
+            identity_providers=[company],
+            secrets_values={"environment/oidc/company": provider.client},
+        )
+        (folder / file.name.removesuffix(".j2")).write_text(text.replace("/etc/kratos", str(folder)))
     public, admin = free_port(), free_port()
     environment = {
+        "SSL_CERT_DIR": str(certificate.parent),
         "DSN": f"postgres://kratos_blue:blue-password@{postgres}/kratos?sslmode=disable",
         "SECRETS_COOKIE": f"{'n' * 32},{'o' * 32}",
         "SECRETS_CIPHER": f"{'n' * 32},{'o' * 32}",
@@ -169,21 +226,15 @@ def start_portal(
 
 
 @pytest.fixture
-def serve_edge(tmp_path: Path, kratos: KratosServer) -> Iterator[ServeEdge]:
+def serve_edge(certificate: Path, kratos: KratosServer) -> Iterator[ServeEdge]:
     """Yield a function that serves a slot at the public address over TLS and returns the certificate to trust."""
     servers: list[ThreadingHTTPServer] = []
 
     def serve(slot: Slot) -> Path:
-        certificate, key = tmp_path / "edge.crt", tmp_path / "edge.key"
-        name = ["-subj", f"/CN={PUBLIC_NAME}", "-addext", f"subjectAltName=DNS:{PUBLIC_NAME}"]
-        curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-        files = ["-keyout", str(key), "-out", str(certificate)]
-        command = ["openssl", "req", "-x509", "-days", "30", *curve, *name, *files]
-        subprocess.run(command, check=True, capture_output=True)
         handler = type("Handler", (EdgeHandler,), {"transport": Edge(slot, kratos)})
         server = ThreadingHTTPServer(("127.0.0.1", EDGE_PORT), handler)
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(certificate, key)
+        context.load_cert_chain(certificate, certificate.parents[1] / "server.key")
         server.socket = context.wrap_socket(server.socket, server_side=True)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
@@ -196,13 +247,17 @@ def serve_edge(tmp_path: Path, kratos: KratosServer) -> Iterator[ServeEdge]:
 
 
 @pytest.fixture
-def browse(kratos: KratosServer) -> Iterator[Browse]:
+def browse(kratos: KratosServer, provider: Provider) -> Iterator[Browse]:
     """Yield a function that opens a browser on a slot."""
     opened: list[httpx.Client] = []
 
     def open_browser(slot: Slot) -> httpx.Client:
         browser = httpx.Client(
-            base_url=PUBLIC_URL, transport=Edge(slot, kratos), headers={"Accept": "text/html"}, follow_redirects=True
+            base_url=PUBLIC_URL,
+            transport=Edge(slot, kratos),
+            mounts={provider.issuer: httpx.HTTPTransport(verify=provider.trust)},
+            headers={"Accept": "text/html"},
+            follow_redirects=True,
         )
         opened.append(browser)
         return browser

@@ -1,6 +1,7 @@
-"""The real things on loopback: PostgreSQL, Kratos with the deployed configuration, its courier, MailDev, the portal.
+"""The real things on loopback, as deployed: PostgreSQL, Kratos, its courier, MailDev, a sign-in provider, the portal.
 
-GREENROOM_KRATOS and GREENROOM_MAILDEV name those programs; PostgreSQL is taken from Debian's place.
+GREENROOM_KRATOS and GREENROOM_MAILDEV name those programs, GREENROOM_PROVIDER the folder with the provider's
+node_modules; PostgreSQL is taken from Debian's place.
 What is missing fails, nothing is skipped.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
@@ -50,12 +52,12 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
         time.sleep(0.1)
 
 
-def answers(url: str, status: int = 200) -> Callable[[], bool]:
+def answers(url: str, status: int = 200, verify: ssl.SSLContext | bool = True) -> Callable[[], bool]:
     """Return a question whether a URL answers with a status."""
 
     def ask() -> bool:
         try:
-            return httpx.get(url, timeout=5).status_code == status
+            return httpx.get(url, timeout=5, verify=verify).status_code == status
         except httpx.HTTPError:
             return False
 
@@ -98,6 +100,16 @@ class Mailbox:
         answer = httpx.get(f"http://127.0.0.1:{self.web}/email", params={"headers.to": address})
         messages: list[dict[str, Any]] = answer.json()
         return messages
+
+
+@dataclass
+class Provider:
+    """The sign-in provider: its issuer, this environment's client there, and the password of all of its accounts."""
+
+    issuer: str
+    client: dict[str, str]
+    program: Program
+    trust: ssl.SSLContext
 
 
 @dataclass

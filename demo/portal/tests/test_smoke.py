@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import jinja2
 import pytest
 import yaml
-from ansible.module_utils.greenroom import smoke
+from ansible.module_utils.greenroom import bundle, smoke
 from ansible.module_utils.greenroom.smoke_attempt import Settings
+from jinja2.nativetypes import NativeEnvironment
 
 from .real import (
     DOMAIN,
@@ -20,12 +21,14 @@ from .real import (
     SERVICES,
     KratosServer,
     Mailbox,
+    Provider,
     ServeEdge,
     Slot,
     StartPortal,
 )
 
 PASSWORD = "a pass phrase of personas"
+Run = Callable[[Slot], list[smoke.Verdict]]
 
 
 def render(value: Any, variables: dict[str, Any]) -> Any:
@@ -55,56 +58,73 @@ def persona(kratos: KratosServer) -> str:
     return email
 
 
-def run(slot: Slot, kratos: KratosServer, mailbox: Mailbox, persona: str, certificate: Path) -> list[smoke.Verdict]:
-    """Run the checks of both services."""
+@pytest.fixture
+def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[dict[str, Any]]:
+    """Return the checks of both services, as an environment with this one provider has them."""
+    company = {
+        "name": "company",
+        "label": "the company account",
+        "client_id": provider.client["client_id"],
+        "smoke_login": True,
+    }
     variables = {
         "catalogue": {"kratos": {"ports": {"admin": {"host": {"green": int(kratos.admin.rsplit(":")[-1])}}}}},
         "environment_domain": DOMAIN,
         "environment_name": "staging",
         "environment_public_name": PUBLIC_NAME,
         "environment_public_url": PUBLIC_URL,
+        "identity_providers": [company],
         "mail_sandbox_web_port": mailbox.web,
-        "release": {"name": slot.environment["GREENROOM_RELEASE"]},
+        "seed_domain": provider.client["domain"],
         "smoke_slot": "green",
     }
-    checks = []
+    catalogue: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for service in ("portal", "kratos"):
-        text = (SERVICES / service / "checks.yml").read_text(encoding="utf-8")
-        for check in yaml.safe_load(text):
-            check.pop("on", None)
+        found = yaml.safe_load((SERVICES / service / "checks.yml").read_text(encoding="utf-8"))
+        for check in found:
             if check.get("type") == "tls":
                 check["port"] = EDGE_PORT
-            checks.append(render(check, variables))
-    assert smoke.validate(checks) == []
-    settings = Settings(
-        url=PUBLIC_URL,
-        ca_file=str(certificate),
-        resolve={PUBLIC_NAME: "127.0.0.1"},
-        expect_slot="green",
-        variables={"persona": persona},
-        secret_variables={"persona_password": PASSWORD},
-    )
-    verdicts: list[smoke.Verdict] = smoke.run(checks, settings)
-    return verdicts
+            if "each" in check:
+                check["each"] = NativeEnvironment().from_string(check["each"]).render(variables)
+        catalogue[service] = {"checks": [render(check, variables) for check in found]}
+    wanted: list[dict[str, Any]] = bundle.smoke_checks(catalogue, "here", {"app": ["here"], "ops": ["here"]})
+    assert smoke.validate(wanted) == []
+    return wanted
 
 
-def test_checks_pass_and_leave_nothing(
-    green: Slot, kratos: KratosServer, mailbox: Mailbox, persona: str, serve_edge: ServeEdge
-) -> None:
+@pytest.fixture
+def run(checks: list[dict[str, Any]], provider: Provider, persona: str, serve_edge: ServeEdge) -> Run:
+    """Return a function that runs the checks against a slot."""
+
+    def run_checks(slot: Slot) -> list[smoke.Verdict]:
+        settings = Settings(
+            url=PUBLIC_URL,
+            ca_file=str(serve_edge(slot)),
+            resolve={PUBLIC_NAME: "127.0.0.1"},
+            expect_slot="green",
+            variables={"persona": persona, "release": slot.environment["GREENROOM_RELEASE"]},
+            secret_variables={"persona_password": PASSWORD, "provider_company_password": provider.client["password"]},
+        )
+        verdicts: list[smoke.Verdict] = smoke.run(checks, settings)
+        return verdicts
+
+    return run_checks
+
+
+def test_checks_pass_and_leave_nothing(green: Slot, kratos: KratosServer, mailbox: Mailbox, run: Run) -> None:
     """All pass; no mail, no account but the persona's, no order stays."""
-    verdicts = run(green, kratos, mailbox, persona, serve_edge(green))
+    verdicts = run(green)
+    assert len([verdict for verdict in verdicts if "company" in verdict.name]) == 2
     assert [f"{verdict.name}: {verdict.got}" for verdict in verdicts if not verdict.ok] == []
     mail = httpx.get(f"http://127.0.0.1:{mailbox.web}/email").json()
     assert [message for message in mail if "smoke-" in message["headers"]["to"]] == []
-    accounts = httpx.get(f"{kratos.admin}/admin/identities?preview_credentials_identifier_similar=smoke-").json()
-    assert accounts == []
+    accounts = httpx.get(f"{kratos.admin}/admin/identities?page_size=500").json()
+    assert [account for account in accounts if account["traits"]["email"].startswith("smoke-")] == []
 
 
-def test_a_broken_candidate_is_caught(
-    start_portal: StartPortal, kratos: KratosServer, mailbox: Mailbox, persona: str, serve_edge: ServeEdge
-) -> None:
+def test_a_broken_candidate_is_caught(start_portal: StartPortal, run: Run) -> None:
     """A portal that is ready and gives errors fails its checks."""
     broken = start_portal("green", "1.1.0", "fault: error_rate")
     assert httpx.get(f"{broken.url}/readyz").status_code == 200
-    verdicts = run(broken, kratos, mailbox, persona, serve_edge(broken))
+    verdicts = run(broken)
     assert any(not verdict.ok for verdict in verdicts)
