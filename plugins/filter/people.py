@@ -25,7 +25,7 @@ def person_address(key: int | str, people_set: str, seed: str | int, domain: str
 
 
 def person_password(key: int | str, secret: str, people_set: str, seed: str | int) -> str:
-    """Return the password of a person whose password follows from the key `secret`, for whoever tests as that person."""
+    """Return the password of a person whose password follows from the key `secret`, for whoever tests as them."""
     try:
         return str(people.person_password(secret, people_set, str(seed), key))
     except ValueError as error:

@@ -119,7 +119,7 @@ class Inventor:
     def _voice(self, base: int, persona: Persona | None) -> Voice:
         if persona and persona.locale:
             return self._voices[persona.locale]
-        if len(self._locales) == 1:
+        if persona or len(self._locales) == 1:
             return self._voices[self._locales[0]]
         self._stream.start(base ^ _VOICE)
         return self._voices[self._stream.choice(self._locales)]
@@ -133,7 +133,7 @@ class Inventor:
     def _place(self, key: str, persona: Persona | None) -> int:
         """Return which telephone number is a person's own."""
         if persona:
-            return _NUMBERED + salt(key) % _PERSONAS
+            return _NUMBERED + salt(f"{self._recipe.set}\0{key}") % _PERSONAS
         return (self._offset + int(key)) % _NUMBERED
 
     def _check_phones(self) -> None:

@@ -42,7 +42,8 @@ class Persona:
     """One named person.
 
     `verified` None leaves it to the set's share; `first` and `last` replace the invented name; `traits` stand above the
-    set's own; `needs` says in which environments the persona has a purpose: {feature: x}, {release: ">=1.1"} or both.
+    set's own; without a `locale` the set's first counts. `needs` says in which environments the persona has a purpose:
+    {feature: x}, {release: ">=1.1"} or both.
     """
 
     name: str
