@@ -53,3 +53,11 @@ def both_slots(staging: Environment) -> Environment:
         staging.converge("-e", "release_name=1.1")
         staging.go_back(live)
     return staging
+
+
+@pytest.fixture(scope="module")
+def nobody_comes(staging: Environment) -> Iterator[None]:
+    """Keep the simulated people away while a test counts."""
+    staging.ssh("ops1", "systemctl stop greenroom-simulation.timer greenroom-simulation.service")
+    yield
+    staging.ssh("ops1", "systemctl start greenroom-simulation.timer")

@@ -31,7 +31,7 @@ def content(environment: Environment, database: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def dumped(staging: Environment) -> dict[str, dict[str, str]]:
+def dumped(staging: Environment, nobody_comes: None) -> dict[str, dict[str, str]]:
     """What the databases held when playbooks/backup.yml dumped them."""
     run = staging.play("playbooks/backup.yml")
     assert run.code == 0, run.output

@@ -1,0 +1,129 @@
+"""Synthetic people use the environment: what the audit trail says is what arrived, and load is judged."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environment import Environment
+from test_people import people
+
+UNIT = "greenroom-simulation"
+# An afternoon's hour, all of it at once, by the unit itself.
+HOUR = "--at 2026-01-05T15:00 --for 1h"
+DROP_IN = f"/run/containers/systemd/{UNIT}.container.d"
+
+# Counts the sessions of identities, ended ones included.
+SESSIONS = """
+import json, urllib.request
+count = 0
+for identity in {identities!r}:
+    url = f"http://127.0.0.1:{port}/admin/identities/{{identity}}/sessions?page_size=1000"
+    count += len(json.load(urllib.request.urlopen(url, timeout=10)))
+print(count)
+"""
+
+
+def sessions(environment: Environment, identities: list[str]) -> int:
+    """How often these people got in, ever."""
+    port = {"blue": 14434, "green": 24434}[environment.live()]
+    return int(environment.python("app1", SESSIONS.format(identities=identities, port=port)))
+
+
+def orders(environment: Environment, since: str) -> list[str]:
+    """The orders that the portal took since then, by its logs."""
+    lines = [
+        json.loads(line)
+        for host in environment.groups["app"]
+        for line in environment.ssh(host, f"journalctl -o cat -u 'portal-*' --since @{since}").stdout.splitlines()
+        if line.startswith("{") and '"order"' in line
+    ]
+    return sorted(line["order"] for line in lines if line["method"] == "POST" and line["path"] == "/orders")
+
+
+def test_the_simulation_goes_when_it_is_not_wanted(staging: Environment) -> None:
+    run = staging.play("playbooks/simulate.yml", "-e", "simulation_enabled=false")
+    assert run.code == 0, run.output
+    left = f"ls -d /etc/greenroom/simulation/* /etc/containers/systemd/{UNIT}* /etc/systemd/system/{UNIT}*"
+    assert staging.ssh("ops1", left, check=False).stdout == ""
+    assert staging.ssh("ops1", f"systemctl is-active {UNIT}.timer", check=False).stdout.strip() == "inactive"
+    run = staging.play("playbooks/simulate.yml")
+    assert run.code == 0, run.output
+    assert staging.ssh("ops1", f"systemctl is-active {UNIT}.timer").stdout.strip() == "active"
+
+
+def test_the_audit_trail_of_an_hour_is_what_arrived(staging: Environment, nobody_comes: None) -> None:
+    known = people(staging)
+    before, since = sessions(staging, list(known.values())), staging.ssh("ops1", "date +%s").stdout.strip()
+    try:
+        staging.ssh(
+            "ops1",
+            f"mkdir -p {DROP_IN} && printf '[Container]\\nExec=simulate {HOUR}\\n' >{DROP_IN}/hour.conf && "
+            f"systemctl daemon-reload && systemctl start {UNIT}.service",
+            timeout=300,
+        )
+    finally:
+        staging.ssh("ops1", f"rm -rf {DROP_IN} && systemctl daemon-reload")
+    journal = staging.ssh("ops1", f"journalctl -o cat -u {UNIT}.service --since @{since}").stdout
+    lines: list[dict[str, Any]] = [json.loads(line) for line in journal.splitlines() if line.startswith("{")]
+    trail = [line for line in lines if "journey" in line]
+    assert 8 <= len(trail) <= 10
+    assert lines[-1] == {
+        "from": "2026-01-05T15:00:00Z", "to": "2026-01-05T16:00:00Z", "visits": len(trail), "well": len(trail)
+    }  # fmt: skip
+    assert [line["problem"] for line in trail if not line["ok"]] == []
+    assert {line["person"] for line in trail} <= set(known)
+    assert {slot for line in trail for slot in line["slots"]} == {staging.live()}
+    assert sessions(staging, list(known.values())) - before == len(trail)
+    said = sorted(order for line in trail for order in line["orders"])
+    assert said
+    assert said == orders(staging, since)
+
+
+def test_no_secret_is_in_the_unit(staging: Environment) -> None:
+    generated = staging.ssh("ops1", f"systemctl cat {UNIT}.service {UNIT}.timer").stdout
+    assert "OnCalendar=*:0/10" in generated
+    for name in ("persona", "visitor"):
+        assert staging.password(name) not in generated
+    modes = staging.ssh("ops1", "stat -c %a /etc/greenroom/simulation/secrets /etc/greenroom/simulation/config.json")
+    assert modes.stdout.split() == ["600", "644"]
+
+
+@pytest.fixture
+def load(staging: Environment, tmp_path: Path, nobody_comes: None) -> Any:
+    """A function that makes a small load: returns the run, and the report's folder."""
+
+    def make(*more: str) -> tuple[Any, Path]:
+        options = ["load_users=3", "load_ramp=3", f"load_reports={tmp_path}", *more]
+        run = staging.play("playbooks/load.yml", *(word for option in options for word in ("-e", option)))
+        return run, max(tmp_path.glob("load-*"), default=tmp_path)
+
+    return make
+
+
+def test_a_small_load_is_borne_and_leaves_its_report(load: Any) -> None:
+    run, report = load("load_duration=15", "load_p95_ms=20000")
+    assert run.code == 0, run.output
+    verdict = json.loads((report / "verdict.json").read_text())
+    assert verdict["passed"]
+    assert verdict["requests"] > 10
+    assert verdict["failed"] == 0, verdict
+    assert "<html" in (report / "report.html").read_text()
+    assert "/self-service/login/browser" in (report / "report_stats.csv").read_text()
+
+
+def test_a_threshold_that_is_crossed_fails_the_play_with_figures(load: Any) -> None:
+    run, report = load("load_duration=8", "load_p95_ms=1")
+    assert run.code != 0
+    assert re.search(r"95 % of the requests took up to \d+ ms, 1 ms are allowed\. \d+ requests by 3 people", run.errors)
+    assert (report / "report.html").exists()
+
+
+def test_too_much_load_is_refused(load: Any) -> None:
+    run, report = load("load_users=100000", "load_duration=86400")
+    assert run.code != 0
+    assert "load_users must be from 1 to 200; load_duration must be from 1 to 600 s" in run.errors
+    assert not (report / "verdict.json").exists()
