@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import random
+import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -62,24 +64,29 @@ class Override:
         if self._provider is None:
             return maker(someone)
         someone.stream.start(someone.base ^ self._salt)
+        # A few of Faker's providers ask Python's own generator.
+        random.seed(someone.base ^ self._salt)
         try:
             value = getattr(someone.voice.faker, self._provider)(*self._positional, **self._named)
         except Exception as error:  # whatever a provider raises, these are the arguments that it does not take
             raise TraitError(f"{self._path}: the provider {self._provider} refuses: {error}") from error
-        found = _plain(value)
+        found = self._plain(value)
         return str(found) if kind == "string" and isinstance(found, (int, float)) else found
 
-
-def _plain(value: Any) -> Any:
-    """Return a provider's value as JSON has it."""
-    if isinstance(value, (set, frozenset)):
-        value = sorted(value)
-    if isinstance(value, (list, tuple)):
-        return [_plain(each) for each in value]
-    if isinstance(value, Mapping):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, datetime.datetime):
-        return value.isoformat() + ("" if value.tzinfo else "Z")
-    if isinstance(value, decimal.Decimal):
-        return int(value) if value == value.to_integral_value() else float(value)
-    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+    def _plain(self, value: Any) -> Any:
+        """Return a provider's value as JSON has it."""
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, (list, tuple, set, frozenset)):
+            # The order of a set is another one in each run.
+            listed = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+            return [self._plain(each) for each in listed]
+        if isinstance(value, Mapping):
+            return {str(key): self._plain(each) for key, each in value.items()}
+        if isinstance(value, datetime.datetime):
+            return value.isoformat() + ("" if value.tzinfo else "Z")
+        if isinstance(value, decimal.Decimal):
+            return int(value) if value == value.to_integral_value() else float(value)
+        if isinstance(value, (datetime.date, datetime.time, uuid.UUID)):
+            return str(value)
+        raise TraitError(f"{self._path}: the provider {self._provider} gives what is no JSON: {type(value).__name__}")
