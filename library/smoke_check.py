@@ -179,7 +179,8 @@ options:
         type: dict
         default: {}
       ca_file:
-        description: CA certificates to trust, in place of the system's.
+        description:
+          - CA certificates to trust, in place of the system's; for other hosts than the front door, beside them.
         type: path
       resolve:
         description:

@@ -282,6 +282,22 @@ def test_a_secure_cookie_travels_by_https_and_a_deleted_one_does_not(tmp_path: P
     assert verdict.ok, verdict
 
 
+@pytest.mark.parametrize(("front", "ok"), [("portal.greenroom.test", True), ("accounts.test", False)])
+def test_another_host_than_the_front_door_may_have_a_certificate_that_the_system_trusts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, front: str, ok: bool
+) -> None:
+    for name in ("own", "public"):
+        (tmp_path / name).mkdir()
+    own, public = Authority(tmp_path / "own"), Authority(tmp_path / "public")
+    monkeypatch.setenv("SSL_CERT_FILE", public.ca_file)
+    with serve(lambda asked: Reply(200, "who are you"), public.context("accounts.test")) as site:
+        settings = Settings(
+            url=f"https://{front}:{site.port}", resolve={"accounts.test": "127.0.0.1"}, ca_file=own.ca_file
+        )
+        verdict = check(settings, url=f"https://accounts.test:{site.port}/")
+    assert verdict.ok is ok, verdict
+
+
 # --- steps and variables ---
 
 LOGIN_PAGE = """<form id="login" action="/submit?flow=1&amp;x=2" method="post">

@@ -222,8 +222,10 @@ class Attempt:
         self.cookies.add_cookie_header(with_cookies)
         if cookie := with_cookies.get_header("Cookie"):
             headers["Cookie"] = cookie
+        # A redirect may lead to somebody else's server, such as a sign-in provider, with a certificate of a public CA.
+        network = self.network if front else replace(self.network, public=True)
         try:
-            answer = web.request(replace(wanted, headers=headers), self.network, limit)
+            answer = web.request(replace(wanted, headers=headers), network, limit)
         except web.WebError as error:
             raise UnmetError(WANTED["http"], str(error)) from error
         self.cookies.extract_cookies(cast(http.client.HTTPResponse, _CookieAnswer(answer)), with_cookies)

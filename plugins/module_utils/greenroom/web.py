@@ -97,10 +97,14 @@ class Answer:
 
 @dataclass(frozen=True)
 class Network:
-    """How servers are reached: `resolve` maps names to addresses, `ca_file` holds the CAs to trust (None: system's)."""
+    """How servers are reached: `resolve` maps names to addresses, `ca_file` holds the CAs to trust (None: system's).
+
+    With `public`, the system's are trusted beside those of `ca_file`.
+    """
 
     resolve: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
+    public: bool = False
 
 
 class _TimedReader(io.RawIOBase):
@@ -179,18 +183,21 @@ def connect(host: str, port: int, network: Network, deadline: Deadline) -> socke
 
 
 @lru_cache(maxsize=8)
-def _context(ca_file: str | None) -> ssl.SSLContext:
+def _context(ca_file: str | None, public: bool) -> ssl.SSLContext:
     try:
-        return ssl.create_default_context(cafile=ca_file)
+        context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise WebError(f"CA file {ca_file}: {error.strerror or error}") from error
+    if public:
+        context.load_default_certs()
+    return context
 
 
 def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline) -> ssl.SSLSocket:
     """Shake hands as `host` (SNI and verification). Raises WebError, TimeoutError; the socket is closed then."""
     try:
         sock.settimeout(deadline.wait())
-        return _context(network.ca_file).wrap_socket(sock, server_hostname=host)
+        return _context(network.ca_file, network.public).wrap_socket(sock, server_hostname=host)
     except ssl.SSLCertVerificationError as error:
         sock.close()
         raise WebError(f"certificate of {host} not accepted: {error.verify_message}") from error
