@@ -40,6 +40,10 @@ SERVICE_KEYS = {
     "ports.<name>.from": "Groups whose hosts may reach the port. Empty: the port is offered on 127.0.0.1 only.",
     "database": "A PostgreSQL database of this name is made, with an owner role and one login for each slot.",
     "migrate": "Arguments that migrate the database. Runs once, from one host, before the candidate starts.",
+    "seed": "Arguments that make the service's invented data what it should be, or remove it. Runs once, from one "
+    "host, when people, volume, seed or schema are others than the last time. How: "
+    "[bring your own service](../bring-your-own-service.md#invented-data).",
+    "heads": "A query that names the state of the database's schema. Another answer than at the last time: seed again.",
     "secrets": "Secrets, as environment variables of the container. Each has exactly one of `login`, `ring`, `value`.",
     "secrets.<name>.login": "The address of this database, with the slot's login and a checked certificate: "
     "`postgres://…?sslmode=verify-full`.",

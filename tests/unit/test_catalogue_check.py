@@ -47,6 +47,8 @@ def test_a_plain_service_is_right() -> None:
             {"ports": {"http": {"container": 45536, "from": []}}, "health": HEALTH},
             "ports.http: 65536, its port in green, is above 65535; name a smaller `host`",
         ),
+        ({"heads": "SELECT 1", "database": "shop"}, "heads: says when to seed again, and there is no `seed`"),
+        ({"heads": "SELECT 1", "seed": ["seed"]}, "heads: says when to seed again, and there is no `database`"),
         ({"ports": HTTP}, "health: missing; a service with ports says how to see that it is ready"),
         (
             {"ports": HTTP, "health": {"port": "htp", "path": "/"}},

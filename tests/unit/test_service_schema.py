@@ -56,6 +56,8 @@ def test_schema_and_defaults_know_the_same_keys() -> None:
         ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of capital letters, digits and _'),
         ({"secrets": {"DSN": {"login": "shop", "ring": "x"}}}, "secrets.DSN: needs exactly one of login, ring, value"),
         ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, ring, value"),
+        ({"seed": "seed"}, 'seed: expected a list, got "seed"'),
+        ({"heads": ""}, 'heads: "" is not a query'),
         ({"command": "serve"}, 'command: expected a list, got "serve"'),
         ({"health": {"port": "http"}}, "health.path: missing"),
     ],

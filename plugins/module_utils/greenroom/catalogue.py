@@ -28,6 +28,8 @@ DEFAULTS: dict[str, Any] = {
     "ports": {},
     "database": None,
     "migrate": [],
+    "seed": [],
+    "heads": None,
     "secrets": {},
     "environment": {},
     "config_path": None,

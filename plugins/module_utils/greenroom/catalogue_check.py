@@ -79,6 +79,12 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
             yield f"secrets.{variable}: stands in `environment`, too"
 
 
+def _seed(service: Service) -> Iterator[str]:
+    for needed in ("seed", "database"):
+        if service["heads"] and not service[needed]:
+            yield f"heads: says when to seed again, and there is no `{needed}`"
+
+
 def _config(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
     source = service["config_of"]
     if source in wrong:
@@ -109,6 +115,7 @@ def service_problems(
     yield from _pages(service)
     yield from _routes(service, limits)
     yield from _secrets(service, catalogue, wrong)
+    yield from _seed(service)
     yield from _config(service, catalogue, wrong)
 
 

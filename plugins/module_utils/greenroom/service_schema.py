@@ -63,6 +63,8 @@ SCHEMA = _object(
         ),
         "database": DATABASE,
         "migrate": WORDS,
+        "seed": WORDS,
+        "heads": _text(r"\S", "a query"),
         "secrets": _named(_object({"login": DATABASE, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE),
         "environment": _named({"type": ["string", "integer"]}, *_VARIABLE),
         "config_path": PATH,

@@ -1,0 +1,22 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Filters about services' invented data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.module_utils.greenroom import seeding
+
+
+class FilterModule:
+    """The filters of this file; each is a function of `module_utils/greenroom/seeding.py`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Names as templates use them."""
+        return {
+            "data_records": seeding.records,
+            "data_environment": seeding.environment,
+            "data_volumes": seeding.volumes,
+        }

@@ -1,0 +1,50 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""When services' invented data has to be made anew: what a record of the last time says, and what a command is told."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+FOLDER = "/var/lib/greenroom/seed"
+PEOPLE_IN_CONTAINER = "/run/people.jsonl"
+
+
+def records(
+    services: Iterable[Mapping[str, Any]], wanted: Mapping[str, Any], heads: Iterable[Mapping[str, Any]]
+) -> list[dict[str, str]]:
+    """Return one file {dest, content} for each service: all that its data depends on.
+
+    `services` are those of the catalogue that can seed, `wanted` is what they share ({people, set, seed, volume,
+    until}), `heads` are results {item: service, query_result: [rows]} of their queries; one without an answer has none.
+    """
+    answers = {answer["item"]: answer.get("query_result") for answer in heads if "item" in answer}
+    return [
+        {
+            "dest": f"{FOLDER}/data-{service['name']}.json",
+            "content": _json({**_texts(wanted), "heads": answers.get(service["name"])}),
+        }
+        for service in services
+    ]
+
+
+def environment(wanted: Mapping[str, Any], state: str) -> dict[str, str]:
+    """Return the environment variables that tell a service's command what to do; `state` is present or absent."""
+    told = {key: value for key, value in _texts(wanted).items() if key != "people"}
+    return {f"GREENROOM_SEED_{key.upper()}": value for key, value in {**told, "state": state}.items()}
+
+
+def _texts(wanted: Mapping[str, Any]) -> dict[str, str]:
+    """Return the values as texts that are the same however they were written (1, "1" and 1.0 are one volume)."""
+    return {key: f"{float(value):g}" if key == "volume" else str(value) for key, value in wanted.items()}
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, sort_keys=True, default=str) + "\n"
+
+
+def volumes(people_file: str | None) -> list[str]:
+    """Return what is mounted for a service's command: the list of people, where there is one."""
+    return [f"{people_file}:{PEOPLE_IN_CONTAINER}:ro"] if people_file else []
