@@ -441,6 +441,35 @@ def test_a_flow_becomes_forms(portal: Portal) -> None:
     assert (asked.url.path, asked.headers["cookie"]) == ("/self-service/settings/flows", COOKIE)
 
 
+def login_node(group: str, name: str, kind: str) -> dict[str, Any]:
+    """A field of Kratos' login flow."""
+    return {
+        "type": "input",
+        "group": group,
+        "attributes": {"name": name, "type": kind, "value": f"{name}-value", "required": kind == "text"},
+        "messages": [],
+        "meta": {"label": {"text": f"Label of {name}"}},
+    }
+
+
+def test_a_sign_in_provider_is_a_form_of_its_own_below_the_password(portal: Portal) -> None:
+    nodes = [
+        login_node("oidc", "provider", "submit"),
+        login_node("default", "csrf_token", "hidden"),
+        login_node("default", "identifier", "text"),
+        login_node("password", "password", "password"),
+    ]
+    action = "https://portal.test/self-service/login?flow=f1"
+    portal.kratos.flows["f1"] = {"ui": {"action": action, "method": "POST", "messages": [], "nodes": nodes}}
+    forms = re.findall(r"<form (.*?)</form>", portal.get("/login?flow=f1").text, re.S)
+    assert [re.findall(r' name="(\w+)"', form) for form in forms] == [
+        ["csrf_token", "identifier", "password"],
+        ["provider", "csrf_token"],
+    ]
+    assert forms[0].startswith('id="login" ')
+    assert re.search(r'name="provider" value="provider-value" formnovalidate>Label of provider</button>', forms[1])
+
+
 @pytest.mark.parametrize("kind", ["login", "registration", "verification", "recovery", "settings"])
 def test_a_flow_that_is_gone_begins_anew(portal: Portal, kind: str) -> None:
     for path in (f"/{kind}", f"/{kind}?flow=lost"):

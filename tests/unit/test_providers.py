@@ -33,7 +33,8 @@ FOREIGN = {
 def problems(provider: dict[str, Any], client: dict[str, Any] | None) -> list[str]:
     """What a run of staging says with one provider, and with its client in Vault."""
     secrets = {} if client is None else {"environment/oidc/company": client}
-    return providers.client_problems([provider], secrets, "staging", URL)
+    lines: list[str] = providers.client_problems([provider], secrets, "staging", URL)
+    return lines
 
 
 def test_the_environments_own_client_is_right() -> None:

@@ -102,10 +102,10 @@ def test_an_account_is_not_taken_over(
     submit(browser, page, "password", password=PASSWORD)
     assert browser.get("/session").json()["identity"] == owner
 
-    for come in (lambda visitor: sign_in(visitor, provider, address), lambda visitor: log_in(visitor, address)):
-        browser = browse(green)
-        come(browser)
-        assert browser.get("/session").json()["identity"] == owner
+    by_provider, by_password = browse(green), browse(green)
+    sign_in(by_provider, provider, address)
+    log_in(by_password, address)
+    assert [way.get("/session").json()["identity"] for way in (by_provider, by_password)] == [owner, owner]
 
 
 def test_the_provider_sends_nobody_to_another_environment(provider: Provider) -> None:
