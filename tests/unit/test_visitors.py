@@ -6,20 +6,24 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from visitors import simulate
 from visitors.journeys import JOURNEYS
 from visitors.pages import Page, kind
 from visitors.schedule import Habits, Visit, visits
 from visitors.settings import Load, Settings, SettingsError
-from visitors.simulate import span
 from visitors.verdict import judge
+from visitors.visitor import VisitError, Visitor
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -81,9 +85,81 @@ def test_nobody_may_come_at_night() -> None:
 
 def test_an_interval_is_the_one_that_a_moment_is_in() -> None:
     at = MONDAY.replace(hour=9, minute=47, second=11)
-    assert span(at, 10, None) == (MONDAY.replace(hour=9, minute=40), MONDAY.replace(hour=9, minute=50))
-    assert span(at, 60, None) == (MONDAY.replace(hour=9), MONDAY.replace(hour=10))
-    assert span(at, 10, timedelta(hours=2))[1] == MONDAY.replace(hour=11, minute=40)
+    assert simulate.span(at, 10, None) == (MONDAY.replace(hour=9, minute=40), MONDAY.replace(hour=9, minute=50))
+    assert simulate.span(at, 60, None) == (MONDAY.replace(hour=9), MONDAY.replace(hour=10))
+    assert simulate.span(at, 10, timedelta(hours=2))[1] == MONDAY.replace(hour=11, minute=40)
+
+
+class Clock(datetime):
+    """A time that passes only when somebody sleeps."""
+
+    at = MONDAY
+
+    @classmethod
+    def now(cls, zone: Any = None) -> datetime:  # type: ignore[override]
+        return Clock.at
+
+
+def test_everybody_comes_at_their_minute_and_the_last_one_before_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    came: list[tuple[datetime, Visit]] = []
+
+    def sleep(seconds: float) -> None:
+        Clock.at += timedelta(seconds=seconds)
+
+    def make(_settings: Settings, visit: Visit, _pause: object) -> dict[str, object]:
+        came.append((Clock.at, visit))
+        return {"ok": visit.journey != "order"}
+
+    monkeypatch.setattr(simulate, "datetime", Clock)
+    monkeypatch.setattr("visitors.simulate.time.sleep", sleep)
+    monkeypatch.setattr(simulate, "make", make)
+    given = settings(tmp_path, {"people": [f"{number}@b.invalid" for number in range(50)], "journeys": HABITS.journeys})
+    # The start is late, as a first one is that has to fetch the image.
+    start = MONDAY.replace(hour=15)
+    Clock.at = start + timedelta(minutes=20)
+    assert simulate.run(given, start, start + timedelta(hours=1), wait=True) == 0
+    assert [visit for _, visit in came] == list(visits(given.habits, start, start + timedelta(hours=1)))
+    for at, visit in came:
+        assert at == max(start + timedelta(minutes=20), min(visit.due, start + timedelta(minutes=59)))
+    last = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert last["visits"] == len(came)
+    assert last["well"] == sum(visit.journey != "order" for _, visit in came)
+
+
+# What a visitor makes of an answer
+
+
+def answer(status: int, url: str = "https://a.test/login?flow=1", **headers: str) -> SimpleNamespace:
+    sent = {name.replace("_", "-"): value for name, value in headers.items()}
+    return SimpleNamespace(status_code=status, url=url, text=PAGE, headers=sent, history=[])
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (429, "GET /login: status 429: too many requests from this address for the edge"),
+        (503, "GET /login: status 503 at /login"),
+        (0, "GET /login: status 0 at /login"),
+        (200, "GET /login: ended at /login, which is not what was to come"),
+    ],
+)
+def test_what_is_wrong_is_said_with_the_step(tmp_path: Path, status: int, said: str) -> None:
+    site = settings(tmp_path, {}).site
+    visitor = Visitor(requests.Session(), site, site.people[0], random.Random(1), (0, 0))
+    with pytest.raises(VisitError, match=f"^{said}$"):
+        visitor.judge("GET", "https://a.test/login?flow=secret", answer(status), lambda page: page.path == "/")
+
+
+def test_requests_slots_and_ids_are_noted(tmp_path: Path) -> None:
+    site = settings(tmp_path, {}).site
+    visitor = Visitor(requests.Session(), site, site.people[0], random.Random(1), (0, 0))
+    page = visitor.judge(
+        "GET", site.url, answer(200, X_Greenroom_Slot="blue", X_Request_Id="7"), lambda page: page.known
+    )
+    assert page.path == "/login"
+    assert (visitor.counts["requests"], visitor.slots, visitor.request) == (1, {"blue"}, "7")
 
 
 # Pages
