@@ -72,3 +72,22 @@ def test_both_slots_have_files_of_their_own(environment: str, rendered: dict[str
         units = rendered[environment].files(f"etc/containers/systemd/*-{slot}.container")
         assert units
         assert all(f"greenroom-{slot}" in unit.read_text() for unit in units)
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_who_may_see_admin_pages_enters_only_where_they_are_and_sees_nothing_else(
+    environment: str, rendered: dict[str, Rendered]
+) -> None:
+    keys: dict[str, set[str]] = {}
+    forwarding: dict[str, set[str]] = {}
+    for file in rendered[environment].files("etc/ssh/sshd_config.d/10-greenroom.conf"):
+        host = file.relative_to(rendered[environment].folder).parts[0]
+        keys[host] = {path.name for path in (file.parents[1] / "authorized_keys.d").iterdir()}
+        people = {block.split()[0]: block for block in file.read_text().split("Match User ")[1:]}
+        assert {name for name, block in people.items() if ".ssh/authorized_keys" in block} == {"operator"}
+        forwarding[host] = {line.strip() for line in people["a-viewer"].splitlines() if "PermitOpen" in line}
+    pages = "PermitOpen localhost:9090 127.0.0.1:9090 localhost:1080 127.0.0.1:1080"
+    assert {host for host, lines in forwarding.items() if lines == {pages}} == {"ops1"}
+    assert {host for host, lines in forwarding.items() if lines == {"PermitOpen none"}} == set(keys) - {"ops1"}
+    assert {host for host, names in keys.items() if names & {"a-viewer", "a-tester"}} == {"ops1"}
+    assert all({"a-developer", "a-operator"} <= names for names in keys.values())

@@ -46,9 +46,13 @@ def rule(name: str, groups: list[str], sources: list[str], own: list[str], netwo
 
 
 def test_each_account_has_a_file_with_its_keys() -> None:
-    assert hosts.key_files([{"name": "alice", "ssh_keys": ["ssh-ed25519 A", "ssh-ed25519 B"]}]) == [
-        {"dest": "/etc/ssh/authorized_keys.d/alice", "content": "ssh-ed25519 A\nssh-ed25519 B\n"}
-    ]
+    alice = {"name": "alice", "role": "developer", "ssh_keys": ["ssh-ed25519 A", "ssh-ed25519 B"]}
+    victor = {"name": "victor", "role": "viewer", "ssh_keys": ["ssh-ed25519 V"]}
+    own = {"dest": "/etc/ssh/authorized_keys.d/alice", "content": "ssh-ed25519 A\nssh-ed25519 B\n"}
+    assert hosts.key_files([alice, victor], has_pages=False) == [own]
+    assert [file["dest"] for file in hosts.key_files([alice, victor], has_pages=True)] == [
+        own["dest"], "/etc/ssh/authorized_keys.d/victor",
+    ]  # fmt: skip
 
 
 def test_published_ports_are_open_in_both_slots_for_the_groups_they_name() -> None:

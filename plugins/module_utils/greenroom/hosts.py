@@ -13,16 +13,22 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 # The group whose hosts scrape metrics.
 SCRAPERS = "ops"
+# Roles of people who may do nothing but forward the ports of admin pages.
+FORWARDERS = ("viewer", "tester")
 
 
-def key_files(accounts: Iterable[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return one `template_tree` file for each account: its SSH keys, where sshd looks for them."""
+def key_files(accounts: Iterable[Mapping[str, Any]], has_pages: bool) -> list[dict[str, str]]:
+    """Return one `template_tree` file for each account: its SSH keys, where sshd looks for them.
+
+    Who may see admin pages only has keys where there are some (`has_pages`).
+    """
     return [
         {
             "dest": f"/etc/ssh/authorized_keys.d/{account['name']}",
             "content": "".join(f"{key}\n" for key in account["ssh_keys"]),
         }
         for account in accounts
+        if has_pages or account["role"] not in FORWARDERS
     ]
 
 
