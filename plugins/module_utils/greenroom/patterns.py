@@ -41,7 +41,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     """Return a schema's pattern as Python reads it; raises PatternError."""
     try:
         return re.compile(python_pattern(pattern))
-    except (re.error, OverflowError) as error:
+    except (re.error, OverflowError, ValueError) as error:
         raise PatternError(f"the pattern {pattern} is not understood: {error}") from None
 
 
@@ -49,7 +49,7 @@ def python_pattern(pattern: str) -> str:
     r"""Translate what Go and ECMAScript write otherwise: `$` at the very end only, `\z`, `\p{L}`, `[[:alpha:]]`."""
     translated = []
     in_class = False
-    for token in re.findall(r"\\p\{\w+\}|\\p[A-Z]|\\.|\[:\w+:\]|.", pattern, re.DOTALL):
+    for token in re.findall(r"\\[px]\{\w+\}|\\p[A-Z]|\\.|\[:\w+:\]|\(\?<(?=\w)|.", pattern, re.DOTALL):
         translated.append(_python_token(token, in_class))
         if token == "[" or (token == "]" and in_class):
             in_class = token == "["
@@ -60,8 +60,10 @@ def _python_token(token: str, in_class: bool) -> str:
     if found := _PROPERTY.fullmatch(token):
         ranges = _property(found[1] or found[2])
         return ranges if in_class else f"[{ranges}]"
+    if token.startswith(r"\x{"):
+        return re.escape(chr(int(token[3:-1], 16)))
     if not in_class:
-        return r"\Z" if token in ("$", r"\z") else token
+        return {"$": r"\Z", r"\z": r"\Z", "(?<": "(?P<"}.get(token, token)
     if token.startswith("[:") and token[2:-2] in _POSIX:
         return re.escape(_POSIX[token[2:-2]])
     return r"\[" if token == "[" else token
@@ -78,7 +80,7 @@ def _property(name: str) -> str:
             else:
                 ranges.append([code, code])
     if not ranges:
-        raise PatternError(f"there is no class of characters \\p{{{name}}}")
+        raise ValueError(f"there is no class of characters \\p{{{name}}}")
     return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges)
 
 
@@ -104,10 +106,15 @@ class Pattern:
     def make(self, stream: Stream) -> str:
         """Return such a text; raises PatternError when chance brings none."""
         for _ in range(_TRIES * 10):
-            text = self._piece(stream, self._extra)
+            text = self._try(stream, self._extra)
             if self.fits(text):
                 return text
         raise PatternError(f"no text for the pattern {self._pattern} was found")
+
+    def _try(self, stream: Stream, extra: int) -> str:
+        """Return what may fit; a pattern without anchors leaves room for more."""
+        text = self._piece(stream, extra)
+        return text + "".join(stream.choice(_LETTERS) for _ in range(self._shortest - len(text)))
 
     def _best(self) -> int:
         """Return the repetition with which every third try fits, or else the best."""
@@ -115,7 +122,7 @@ class Pattern:
         stream.start(0)
         hits = {}
         for extra in _EXTRAS:
-            hits[extra] = sum(self.fits(self._piece(stream, extra)) for _ in range(_TRIES))
+            hits[extra] = sum(self.fits(self._try(stream, extra)) for _ in range(_TRIES))
             if hits[extra] * 3 >= _TRIES:
                 return extra
         best = max(hits, key=lambda extra: hits[extra])
