@@ -140,8 +140,8 @@ def _first_nothing(real: Any) -> Any:
 
 
 class TestServing:
-    def serve(self, path: str, text: bytes, capsys: pytest.CaptureFixture[str]) -> list[str]:
-        order = {"path": path, "me": ME, "expires": 20}
+    def serve(self, path: str, text: bytes, capsys: pytest.CaptureFixture[str], again: bool = False) -> list[str]:
+        order = {"path": path, "me": ME, "expires": 20, "again": again}
         reading, writing = os.pipe()
         with os.fdopen(writing, "wb") as commands:
             commands.write(text)
@@ -160,11 +160,26 @@ class TestServing:
     def test_a_holder_that_went_silent_too_long_has_lost_it(
         self, path: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lock_remote.Lock, "alive", lambda _self, other: other["id"] == "other")
-        real = lock_remote.Lock.take
         monkeypatch.setattr(lock_remote, "acquire", lambda _lock, say, _wait: say("held") or True)
-        real(lock_remote.Lock(path, OTHER, 20))
+        lock_remote.Lock(path, OTHER, 20).take()
         assert self.serve(path, b"renew\n", capsys) == ["held", "lost"]
+
+    def test_who_comes_again_goes_on_with_its_own_lock(
+        self, path: str, clock: list[float], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        lock_remote.Lock(path, ME, 20).take()
+        clock[0] += 100
+        assert self.serve(path, b"renew\n", capsys, again=True) == ["held"]
+        assert written(path)["renewed"] == 1100
+
+    @pytest.mark.parametrize("age", [1, 100, None])
+    def test_who_comes_again_has_lost_what_was_another_s(
+        self, path: str, clock: list[float], capsys: pytest.CaptureFixture[str], age: float | None
+    ) -> None:
+        if age:
+            lock_remote.Lock(path, OTHER, 20).take()
+            clock[0] += age
+        assert self.serve(path, b"renew\n", capsys, again=True) == ["lost"]
 
     def test_a_host_that_can_t_keep_it_says_why(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (tmp_path / "run").touch()
@@ -267,6 +282,33 @@ class TestTheHolder:
             assert len(pids.read_text(encoding="ascii").split()) == 2
             assert status(pid) == {"event": "held", "took_over": None}
             status(pid, "release")
+
+    @pytest.mark.parametrize("second", ["works", "ends", "dies"])
+    def test_after_an_outage_in_which_a_second_run_had_the_lock_the_first_is_stopped(
+        self, path: str, tmp_path: Path, second: str
+    ) -> None:
+        pids, outage, errors, scratch = (tmp_path / name for name in ("pids", "outage", "errors", "scratch"))
+        scratch.mkdir()
+        command = ["/bin/sh", "-c", f"test ! -e {outage} || exit 255; echo $$ >> {pids}; exec {LOCAL[2]}"]
+        with errors.open("wb") as file, subprocess.Popen(["sleep", "60"], stderr=file) as run, a_run() as other:
+            assert start(run.pid, path, run="first", command=command, expires=1.0)[-1]["event"] == "held"
+            outage.touch()
+            os.kill(int(pids.read_text(encoding="ascii")), signal.SIGKILL)
+            events = start(other, path, run="second", expires=1.0, renew=0.2, scratch=str(scratch))
+            assert events[-1]["event"] == "held"
+            if second != "works":
+                if second == "ends":
+                    scratch.rmdir()
+                address = lock.address("test", other)
+                os.kill(other, signal.SIGKILL)
+                assert eventually(lambda: lock_holder.ask(address, "status") is None)
+                time.sleep(1)
+            outage.unlink()
+            assert run.wait(10) == -signal.SIGTERM
+            assert (written(path)["id"] if os.path.exists(path) else None) == (None if second == "ends" else "second")
+            if second == "works":
+                status(other, "release")
+        assert "this run stops" in errors.read_text(encoding="utf-8")
 
     def test_a_run_that_lost_its_lock_is_stopped(self, path: str, tmp_path: Path) -> None:
         errors = tmp_path / "errors"
@@ -422,6 +464,10 @@ s.recv(100)
             {"event": "lost", "holder": ME},
             "test is locked by root@here (process 1, site.yml, since 2026-01-01T00:00:00Z) now, "
             "because this run did not renew its lock in time",
+        ),
+        (
+            {"event": "lost", "holder": None},
+            "test is not locked by this run any more: its lock was not renewed in time, and others may have had it",
         ),
         ({"event": "failed", "message": "no space"}, "test can't be locked: no space"),
         (

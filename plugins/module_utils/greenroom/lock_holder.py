@@ -61,8 +61,10 @@ def words(event: Event, environment: str) -> str:
             line = f"is locked by {who}; if that run is dead, the lock expires in {event['seconds']:.0f} s"
         case "refused":
             line = f"is locked by {who}, and that run is alive; wait until it ends"
-        case "lost":
+        case "lost" if holder:
             line = f"is locked by {who} now, because this run did not renew its lock in time"
+        case "lost":
+            line = "is not locked by this run any more: its lock was not renewed in time, and others may have had it"
         case "held" if holder:
             line = f"is locked by this run, after {who}, which ended without giving the lock back"
         case "held":
@@ -149,7 +151,8 @@ class Holder:
 
     def _connected(self, main: int, server: socket.socket) -> bool:
         """Serve one connection. Return whether another one is worth trying."""
-        self.link = Link(self.order["command"], self.order["remote"], self.order.get("password"))
+        remote = {**self.order["remote"], "again": self.state["event"] == "held"}
+        self.link = Link(self.order["command"], remote, self.order.get("password"))
         selector = selectors.DefaultSelector()
         for source in (main, server, self.link.answers):
             selector.register(source, selectors.EVENT_READ)
@@ -199,14 +202,15 @@ class Holder:
     def _tell(self, event: Event) -> None:
         if event["event"] == "held" and self.state["event"] == "held":
             return
+        without = event["event"] == "lost" or (event["event"] == "failed" and self.state["event"] == "held")
         if event["event"] != "waiting":
             self.state = event
         self.report(event)
-        if event["event"] == "lost":
+        if without:
             self._stop_the_run(words(event, self.order["environment"]))
 
     def _stop_the_run(self, line: str) -> None:
-        """End the run that lost its lock: it was silent for long (a notebook that slept), and another is at work."""
+        """End the run that lost its lock: it was silent for long (a notebook that slept), and another was at work."""
         pid = self.order["pid"]
         with contextlib.suppress(OSError):
             error_output = os.open(f"/proc/{pid}/fd/2", os.O_WRONLY | os.O_APPEND)

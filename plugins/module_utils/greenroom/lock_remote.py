@@ -56,16 +56,28 @@ class Lock:
         return holder is not None and 0 <= clock() - float(holder["renewed"]) < self.expires
 
     def take(self) -> Holder | None:
-        """Take or renew the lock. Return None, or the living holder that has it instead."""
+        """Take the lock. Return None, or the living holder that has it instead."""
         with self._alone():
             other = self.holder()
             if other is not None and other["id"] != self.me["id"] and self.alive(other):
                 return other
-            temporary = f"{self.path}.new"
-            with open(temporary, "w", encoding="utf-8") as file:
-                json.dump({**self.me, "renewed": clock()}, file)
-            os.rename(temporary, self.path)
+            self._write()
         return None
+
+    def renew(self) -> bool:
+        """Renew the lock. Return whether it is still ours: who finds another's, or none, was not alone in between."""
+        with self._alone():
+            holder = self.holder()
+            if holder is None or holder["id"] != self.me["id"]:
+                return False
+            self._write()
+        return True
+
+    def _write(self) -> None:
+        temporary = f"{self.path}.new"
+        with open(temporary, "w", encoding="utf-8") as file:
+            json.dump({**self.me, "renewed": clock()}, file)
+        os.rename(temporary, self.path)
 
     def release(self) -> None:
         """Give the lock up, if it is ours."""
@@ -96,38 +108,47 @@ def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool])
     return True
 
 
-def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None]) -> None:
+def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], again: bool = False) -> None:
     """Acquire, then obey: each line renews, `release` gives the lock up, the end leaves it to expire.
 
     Renewal is asked for, rather than done until the connection ends, because the connection of a controller that lost
-    its power ends hours later.
+    its power ends hours later. `again`: this run had the lock before its connection broke; it may go on with that one,
+    and never takes a new one, because others may have been at work meanwhile.
     """
+
+    def keep() -> bool:
+        if not lock.renew():
+            say("lost", holder=lock.holder())
+            return False
+        return True
 
     def wait(seconds: float) -> bool:
         readable = select.select([commands], [], [], seconds)[0]
         return not readable or commands.readline().strip() == b"renew"
 
-    if not acquire(lock, say, wait):
+    if again:
+        if not keep():
+            return
+        say("held", took_over=None)
+    elif not acquire(lock, say, wait):
         return
     for line in iter(commands.readline, b""):
         if line.strip() == b"release":
             lock.release()
             say("released")
             return
-        other = lock.take()
-        if other is not None:
-            say("lost", holder=other)
+        if not keep():
             return
 
 
 def main(commands: BinaryIO, order: dict[str, Any]) -> None:
-    """Serve one order {path, me, expires} that came over `commands` (unbuffered)."""
+    """Serve one order {path, me, expires, again} that came over `commands` (unbuffered)."""
 
     def say(event: str, **details: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **details}) + "\n")
         sys.stdout.flush()
 
     try:
-        serve(Lock(order["path"], order["me"], order["expires"]), commands, say)
+        serve(Lock(order["path"], order["me"], order["expires"]), commands, say, order["again"])
     except OSError as error:
         say("failed", message=str(error))
