@@ -106,6 +106,21 @@ def test_a_variable_that_the_inventory_lacks_is_named(tmp_path: Path, inventory:
     assert validate(tmp_path, inventory=inventory) == ["environment_domain: missing; role environment needs it"]
 
 
+def test_mistakes_in_sign_in_providers_are_named(tmp_path: Path, inventory: Path) -> None:
+    right = {"name": "a", "label": "A", "issuer": "https://a.test", "client_id": "x"}
+    file = inventory / "group_vars" / "staging" / "sign-in.yml"
+    write(file, {"identity_providers": [right, {**right, "issuer": "http://a.test"}]})
+    assert validate(tmp_path, inventory=inventory)[1:] == [
+        'identity_providers[1].name: "a" is there twice',
+        'identity_providers[1].issuer: "http://a.test" is not an https address',
+    ]
+    write(file, {"identity_providers": [{**right, "isuer": "https://a.test"}]})
+    (line,) = validate(tmp_path, inventory=inventory)
+    assert "isuer" in line
+    write(file, {"identity_providers": []})
+    assert validate(tmp_path, inventory=inventory) == []
+
+
 def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:
     both = validate(tmp_path, "-i", str(ROOT / "inventories" / "production"))
     assert "more than one environment at once: production, staging; give one environment's inventory, once" in both
