@@ -65,9 +65,10 @@ def plan() -> dict[inventory.Host, hosts.Container]:
 
 def configure() -> None:
     """Open and configure Vault, push the images that the registry lacks, and write the access folders."""
-    # The registry reads its accounts again when they changed, as they do when an environment was added.
-    run(hosts.ssh(inventory.control(), RENEW_ACCOUNTS))
+    # First the one that restarts its server. The registry reads its accounts again by itself when they changed, as they
+    # do when an environment was added.
     sign_in.renew()
+    run(hosts.ssh(inventory.control(), RENEW_ACCOUNTS))
     with step("opening Vault"):
         configure_vault()
     push()
