@@ -1,0 +1,183 @@
+"""Services' data about synthetic people: there, consistent, made anew when it has to be, torn down without a trace."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environment import ROOT, Environment
+
+# What the set's rows say, but for whose they are.
+CONTENT = """
+SELECT md5(string_agg(line::text, '|' ORDER BY line)) FROM (
+  SELECT (o.id, o.item, o.quantity, o.total_cents, o.state, o.created_at,
+          p.id, p.state, p.amount_cents, a.id, a.city) AS line
+  FROM orders o JOIN addresses a ON a.id = address_id LEFT JOIN payments p ON p.order_id = o.id
+  WHERE o.seed_set = 'people') AS rows
+"""
+COUNT = "SELECT count(*) FROM orders WHERE seed_set = 'people'"
+# What must not be: paid too little, on its way unpaid, delivered to nowhere, seeded for nobody.
+WRONG = """
+SELECT (SELECT count(*) FROM payments JOIN orders o ON o.id = order_id WHERE amount_cents <> total_cents)
+     + (SELECT count(*) FROM orders o WHERE seed_set = 'people' AND state IN ('paid', 'packed', 'shipped', 'delivered')
+        AND 1 <> (SELECT count(*) FROM payments p WHERE p.order_id = o.id AND p.state = 'captured'))
+     + (SELECT count(*) FROM orders o WHERE seed_set = 'people' AND NOT EXISTS (
+        SELECT FROM addresses a WHERE a.id = o.address_id AND a.owner = o.owner))
+"""
+# An order with all that belongs to it, as the portal writes them.
+OWN = """
+WITH a AS (INSERT INTO addresses VALUES (gen_random_uuid(), '{0}', 's', '1', 'c', 'DE') RETURNING id),
+o AS (INSERT INTO orders (id, owner, address_id, item, total_cents)
+      SELECT gen_random_uuid(), '{0}', id, 'Headset', 14900 FROM a RETURNING id)
+INSERT INTO payments SELECT gen_random_uuid(), id, 'card', 'captured', 14900 FROM o
+"""
+OWN_COUNT = (
+    "SELECT count(*) FROM orders JOIN addresses a ON a.id = address_id JOIN payments p ON p.order_id = orders.id \
+WHERE orders.owner = '{0}'"
+)
+KRATOS = """
+import json, urllib.request
+request = urllib.request.Request("http://127.0.0.1:{port}/admin/identities{path}", {body!r}, method={method!r},
+                                 headers={{"Content-Type": "application/json"}})
+print(urllib.request.urlopen(request).read().decode() or "null")
+"""
+
+
+def sql(environment: Environment, query: str) -> str:
+    """Ask the portal's database, as PostgreSQL's own user."""
+    return environment.ssh(
+        "data1", f"cd / && sudo -u postgres psql -XqAt portal <<'END'\n{query};\nEND\n"
+    ).stdout.strip()
+
+
+def people(environment: Environment) -> dict[str, str]:
+    """The set's people as services are told: identity by key."""
+    lines = environment.ssh("app1", "cat /var/lib/greenroom/seed/people.jsonl").stdout.splitlines()
+    return {person["key"]: person["id"] for person in map(json.loads, lines)}
+
+
+def kratos(environment: Environment, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Ask Kratos' admin port, on a host where the live slot runs."""
+    port = {"blue": 14434, "green": 24434}[environment.live()]
+    given = None if body is None else json.dumps(body).encode()
+    return json.loads(environment.python("app1", KRATOS.format(port=port, method=method, path=path, body=given)))
+
+
+@pytest.fixture
+def real_person(staging: Environment) -> Iterator[str]:
+    """Somebody who is not synthetic, with an order; returns the identity."""
+    traits = {"email": f"real-{uuid.uuid4().hex}@example.test"}
+    identity = kratos(staging, "POST", "", {"schema_id": "default", "traits": traits})["id"]
+    sql(staging, OWN.format(identity))
+    yield identity
+    sql(staging, f"DELETE FROM orders WHERE owner = '{identity}'; DELETE FROM addresses WHERE owner = '{identity}'")
+    kratos(staging, "DELETE", f"/{identity}")
+
+
+@pytest.fixture
+def nobody_else(staging: Environment) -> Iterator[None]:
+    """The simulation's people stay away for the time of a test."""
+    units = "greenroom-simulation.timer greenroom-simulation.service"
+    staging.ssh("ops1", f"systemctl stop {units} || true")
+    yield
+    with contextlib.suppress(AssertionError):
+        staging.ssh("ops1", "systemctl start greenroom-simulation.timer")
+
+
+def test_seeded_people_have_data_that_fits_together(staging: Environment) -> None:
+    owners = set(sql(staging, "SELECT DISTINCT owner FROM orders WHERE seed_set = 'people'").split())
+    known = people(staging)
+    assert 40 < len(owners) < len(known)
+    assert owners <= set(known.values())
+    assert sql(staging, WRONG) == "0"
+    record = json.loads(staging.ssh("app1", "cat /var/lib/greenroom/seed/data-portal.json").stdout)
+    assert record["heads"] == [{"version_num": sql(staging, "SELECT version_num FROM alembic_version")}]
+    assert (record["set"], record["volume"]) == ("people", "1")
+
+
+def test_another_volume_seeds_again_and_check_mode_knows(staging: Environment) -> None:
+    before, count = sql(staging, CONTENT), int(sql(staging, COUNT))
+    predicted = staging.play("playbooks/seed.yml", "--check", "-e", "seed_volume=3")
+    assert predicted.code == 0, predicted.output
+    assert sql(staging, CONTENT) == before
+    run = staging.play("playbooks/seed.yml", "-e", "seed_volume=3")
+    assert run.code == 0, run.output
+    assert run.changed == predicted.changed
+    assert sum(run.changed.values()) > 0
+    assert int(sql(staging, COUNT)) > 2 * count
+    assert sql(staging, WRONG) == "0"
+    back = staging.play("playbooks/seed.yml")
+    assert back.code == 0, back.output
+    assert sql(staging, CONTENT) == before
+
+
+def test_a_migrated_schema_seeds_again_and_nothing_else_does(staging: Environment, tmp_path: Path) -> None:
+    before = sql(staging, CONTENT)
+    sql(staging, "DELETE FROM orders WHERE seed_set = 'people' AND state = 'returned'")
+    assert sql(staging, CONTENT) != before
+    idle = staging.play("playbooks/seed.yml")
+    assert (idle.code, sum(idle.changed.values())) == (0, 0), idle.output
+    assert sql(staging, CONTENT) != before
+    # The same services, but that the portal's schema seems to be another one.
+    shutil.copytree(ROOT / "services", tmp_path / "services")
+    service = tmp_path / "services/portal/service.yml"
+    text = service.read_text()
+    assert "heads: SELECT version_num" in text
+    service.write_text(text.replace("heads: SELECT version_num", "heads: SELECT '9' || version_num AS version_num"))
+    run = staging.play("playbooks/seed.yml", GREENROOM_SERVICES=str(tmp_path / "services"))
+    assert run.code == 0, run.output
+    assert sql(staging, CONTENT) == before
+
+
+def test_a_reset_makes_the_same_again_and_leaves_others_alone(
+    staging: Environment, real_person: str, nobody_else: None
+) -> None:
+    before, known = sql(staging, CONTENT), people(staging)
+    refused = staging.play("playbooks/reset.yml", "-e", '{"environment_seeding_allowed": false}')
+    assert refused.code != 0
+    assert "synthetic people are not allowed in staging" in refused.errors
+    assert people(staging) == known
+
+    run = staging.play("playbooks/reset.yml")
+    assert run.code == 0, run.output
+    now = people(staging)
+    assert set(now) == set(known)
+    assert not set(now.values()) & set(known.values()), "these people were not made anew"
+    assert sql(staging, CONTENT) == before
+    assert sql(staging, WRONG) == "0"
+    owners = set(sql(staging, "SELECT DISTINCT owner FROM orders WHERE seed_set = 'people'").split())
+    assert owners <= set(now.values())
+
+    assert kratos(staging, "GET", f"/{real_person}")["id"] == real_person
+    assert sql(staging, OWN_COUNT.format(real_person)) == "1"
+    again = staging.play("playbooks/seed.yml")
+    assert (again.code, sum(again.changed.values())) == (0, 0), again.output
+
+
+def test_the_timer_is_off_until_it_is_wanted(staging: Environment) -> None:
+    options = ("-e", "reset_timer_host=ops1")
+    unit = "greenroom-reset-staging"
+    try:
+        run = staging.play("playbooks/schedule.yml", *options, "-e", "reset_timer_enabled=true")
+        assert run.code == 0, run.output
+        assert staging.ssh(
+            "ops1", f"systemctl is-active {unit}.timer; systemctl is-enabled {unit}.timer"
+        ).stdout.split() == [
+            "active",
+            "enabled",
+        ]
+        assert "playbooks/reset.yml" in staging.ssh("ops1", f"systemctl cat {unit}.service").stdout
+        off = staging.play("playbooks/schedule.yml", *options)
+        assert off.code == 0, off.output
+        found = staging.ssh("ops1", f"systemctl is-active {unit}.timer; systemctl is-enabled {unit}.timer", check=False)
+        assert found.stdout.split() == ["inactive", "disabled"]
+        assert sum(staging.play("playbooks/schedule.yml", *options).changed.values()) == 0
+    finally:
+        remove = f"rm -f /etc/systemd/system/{unit}.* /var/lib/greenroom/trees/reset-staging.json"
+        staging.ssh("ops1", f"systemctl disable --now {unit}.timer; {remove}; systemctl daemon-reload", check=False)
