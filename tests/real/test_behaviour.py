@@ -77,7 +77,9 @@ def test_the_audit_trail_of_an_hour_is_what_arrived(staging: Environment, nobody
     assert [line["problem"] for line in trail if not line["ok"]] == []
     assert {line["person"] for line in trail} <= set(known)
     assert {slot for line in trail for slot in line["slots"]} == {staging.live()}
-    assert sessions(staging, list(known.values())) - before == len(trail)
+    assert [line["logins"] for line in trail] == [1] * len(trail)
+    got_in = sum(line["logins"] + line["recoveries"] for line in trail)
+    assert sessions(staging, list(known.values())) - before == got_in
     said = sorted(order for line in trail for order in line["orders"])
     assert said
     assert said == orders(staging, since)

@@ -1,4 +1,4 @@
-"""What people come for. Each journey makes exactly one session: a login, or a recovery in its place."""
+"""What people come for. Each journey has exactly one login; a recovery makes a session beside."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def mistype(visitor: Visitor) -> None:
 
 
 def recover(visitor: Visitor) -> None:
-    """Have forgotten the password: get in by mail and set it anew, to what it was, for others have to know it."""
+    """Have forgotten the password: get in by mail, set it anew (others know it, so to what it was), log in with it."""
     page = visitor.open("/self-service/recovery/browser", at("/recovery", "email"))
     mailbox = visitor.mailbox()
     page = visitor.submit(page.having("email"), at("/recovery", "code"), email=visitor.person)
@@ -85,6 +85,7 @@ def recover(visitor: Visitor) -> None:
     page = visitor.submit(page.having("password"), at("/settings", "password"), password=visitor.password)
     visitor.counts["recoveries"] += 1
     log_out(visitor, visitor.open("/", known))
+    log_out(visitor, log_in(visitor))
 
 
 JOURNEYS: dict[str, Callable[[Visitor], None]] = {
