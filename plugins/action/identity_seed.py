@@ -38,10 +38,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         password = str(arguments.pop("password", None) or "")
         key = str(arguments.pop("password_key", None) or "")
-        cost = int(arguments.get("cost", 12))
         given: dict[str, Any] = {}
+        cost = 0
         if arguments.get("state", "present") != "absent":
-            _validate(password, key, cost)
+            cost = _cost(password, key, arguments.get("cost", 12))
             given["_password_mark"] = _mark(password, key, str(arguments.get("set")))
             given["_generator"] = {"version": people.generator_version()}
         found = self._call(task_vars, arguments, given)
@@ -107,15 +107,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {"name": archive.name, "path": remote}
 
 
-def _validate(password: str, key: str, cost: int) -> None:
-    """Refuse passwords that can't be used, before anything is asked."""
+def _cost(password: str, key: str, cost: Any) -> int:
+    """Return the cost of a hash; refuses passwords that can't be used, before anything is asked."""
     if password and key:
         raise AnsibleActionFail("give either a password or a password_key, not both")
     try:
         if key:
             people.person_password(key, "", "", "")
         else:
-            hashing.validate(password, cost)
+            hashing.validate(password, int(cost))
+        return int(cost)
     except ValueError as error:
         raise AnsibleActionFail(str(error)) from error
 

@@ -1,97 +1,175 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The part of Ory Kratos' admin interface that seeding uses, in memory, for tests."""
+"""The part of Ory Kratos that seeding uses, in memory, for tests."""
 
 from __future__ import annotations
 
 import itertools
 import json
+import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any
 
 from webserver import Asked, Reply
 
-CREATE_KEYS = {"schema_id", "state", "traits", "verifiable_addresses", "credentials", "metadata_admin"}
+SCHEMA_FILE = Path(__file__).resolve().parents[2] / "services" / "kratos" / "config" / "identity.schema.json"
+SCHEMA: dict[str, Any] = json.loads(SCHEMA_FILE.read_text())
+FIELDS = {
+    *("schema_id", "state", "traits", "verifiable_addresses", "recovery_addresses", "credentials"),
+    *("metadata_admin", "metadata_public"),
+}
 
 
-def error(status: int, reason: str) -> Reply:
-    return Reply(status, json.dumps({"error": {"code": status, "message": "wrong", "reason": reason}}))
+def error(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Reply:
+    return Reply(status, json.dumps({"error": {"code": status, "message": "wrong", "reason": reason}}), [*headers])
 
 
 class FakeKratos:
-    """Identities by id; `trouble`, when it is set, may answer a request in the server's place."""
+    """Identities by id; `trouble`, when it is set, may answer a request in the server's place.
 
-    def __init__(self) -> None:
+    With `external_ids` it is a newer one, that knows the field `external_id`, and marks pages in its own way.
+    """
+
+    def __init__(self, external_ids: bool = False) -> None:
         self.identities: dict[str, dict[str, Any]] = {}
+        self.schemas: dict[str, Any] = {"default": SCHEMA}
         self.trouble: Callable[[Asked], Reply | None] = lambda asked: None
+        self.external_ids = external_ids
         self.writes = 0
         self._numbers = itertools.count(1)
+        self._lock = threading.Lock()
 
-    def add(self, address: str, metadata: Any = None, login: bool = True) -> str:
+    def add(self, address: str, metadata: Any = None, login: bool = True, verifiable: bool = True) -> str:
         """Put somebody in; without `login` the address is one for verification only."""
-        identity = str(uuid.UUID(int=next(self._numbers)))
+        # Spread over the range of ids, as true ones are.
+        identity = str(uuid.UUID(int=next(self._numbers) * 0x9E3779B97F4A7C15F39CC0605CEDC834 % 2**128))
         self.identities[identity] = {
             "id": identity,
-            "traits": {"email": address},
+            "state": "active",
+            "traits": {"email": address} if login else {},
             "metadata_admin": metadata,
-            "verifiable_addresses": [{"value": address}],
+            "verifiable_addresses": [{"value": address, "verified": True}] if verifiable else None,
             "recovery_addresses": None,
-            "credentials": {"password": {"identifiers": [address if login else f"people-{identity}"]}},
+            "credentials": {"password": {"identifiers": [address]}} if login else {},
         }
         return identity
 
     def addresses(self) -> set[str]:
-        return {each["traits"]["email"] for each in self.identities.values()}
+        return {each["traits"].get("email") for each in self.identities.values()}
+
+    def by_address(self, address: str) -> dict[str, Any]:
+        return next(each for each in self.identities.values() if each["traits"].get("email") == address)
 
     def respond(self, asked: Asked) -> Reply:
         """Answer a request."""
         if (trouble := self.trouble(asked)) is not None:
             return trouble
-        if asked.method == "GET" and asked.path == "/admin/identities":
-            return self._list(asked)
-        self.writes += 1
-        if asked.method == "PATCH" and asked.path == "/admin/identities":
-            return self._create(json.loads(asked.body)["identities"])
-        if asked.method == "DELETE":
-            gone = self.identities.pop(asked.path.rpartition("/")[2], None)
-            return Reply(204) if gone else error(404, "Unable to locate the resource")
-        return error(404, "not found")
+        with self._lock:
+            return self._respond(asked, json.loads(asked.body) if asked.body else None)
 
-    def _list(self, asked: Asked) -> Reply:
-        prefix = asked.query.get("preview_credentials_identifier_similar", [""])[0]
-        ids = asked.query.get("ids")
-        size, after = int(asked.query["page_size"][0]), asked.query.get("page_token", [""])[0]
-        found = [
-            each
-            for key, each in sorted(self.identities.items())
-            if key > after
-            and (ids is None or key in ids)
-            and any(name.startswith(prefix) for name in each["credentials"]["password"]["identifiers"])
-        ]
+    def _respond(self, asked: Asked, body: Any) -> Reply:
+        route = f"{asked.method} {asked.path}"
+        if asked.method == "GET":
+            return self._get(asked)
+        if route == "PATCH /admin/identities":
+            return self._create_many([patch["create"] for patch in body["identities"]])
+        self.writes += 1
+        if route == "POST /admin/identities":
+            answer = self._create(body)
+            if answer["action"] == "error":
+                return error(answer["error"]["code"], answer["error"].get("reason", "conflict"))
+            return Reply(201, json.dumps(self.identities[answer["identity"]]))
+        return self._one(asked.method, asked.path.rpartition("/")[2], body)
+
+    def _get(self, asked: Asked) -> Reply:
+        if asked.path == "/admin/version":
+            return Reply(200, json.dumps({"version": "v1.3.1"}))
+        if asked.path == "/schemas":
+            return Reply(200, json.dumps([{"id": each, "schema": schema} for each, schema in self.schemas.items()]))
+        if asked.path == "/admin/identities":
+            return self._list(asked.query)
+        wanted = asked.path.removeprefix("/admin/identities/by/external/")
+        found = [each for each in self.identities.values() if each.get("external_id") == wanted]
+        return Reply(200, json.dumps(found[0])) if found else error(404, "not found")
+
+    def _one(self, method: str, name: str, body: Any) -> Reply:
+        if name not in self.identities:
+            return error(404, "Unable to locate the resource")
+        there = self.identities[name]
+        if method == "DELETE":
+            del self.identities[name]
+            return Reply(204)
+        if method == "PUT":
+            self._put(there, body)
+        else:
+            for change in body:
+                *path, last = change["path"].strip("/").split("/")
+                place: Any = there
+                for step in path:
+                    place = place[int(step) if isinstance(place, list) else step]
+                place[last] = change["value"]
+        return Reply(200, json.dumps(there))
+
+    def _put(self, there: dict[str, Any], body: dict[str, Any]) -> None:
+        """Change somebody; addresses that are new are not verified, whatever the request says."""
+        old = {each["value"]: each["verified"] for each in there["verifiable_addresses"] or []}
+        there.update(
+            {key: body[key] for key in ("state", "traits", "metadata_admin", "metadata_public") if key in body}
+        )
+        address = body["traits"]["email"]
+        there["verifiable_addresses"] = [{"value": address, "verified": old.get(address, False)}]
+        if "credentials" in body:
+            there["credentials"] = {"password": {"identifiers": [address], **body["credentials"]["password"]}}
+
+    def _list(self, query: dict[str, list[str]]) -> Reply:
+        if "page" in query:
+            return Reply(200, "[]", [("X-Total-Count", str(len(self.identities)))])
+        prefix = query.get("preview_credentials_identifier_similar", [""])[0]
+        name = query.get("credentials_identifier", [""])[0]
+        ids = query.get("ids")
+        size, after = int(query["page_size"][0]), query.get("page_token", [""])[0].removeprefix("~")
+        found = []
+        for key, each in sorted(self.identities.items()):
+            logins = [text for kind in each["credentials"].values() for text in kind["identifiers"]]
+            fits = (name in logins) if name else not prefix or any(text.startswith(prefix) for text in logins)
+            if key > after and fits and (ids is None or key in ids):
+                found.append(each if name or prefix else {**each, "credentials": None})
         # The server's own address in a link is not one that its clients can reach.
         link = '<http://kratos:4434/admin/identities?page_size=1&page_token={}>; rel="{}"'
         links = link.format("000", "first")
         if len(found) > size:
-            links += "," + link.format(found[size - 1]["id"], "next")
+            mark = "~" if self.external_ids else ""
+            links += "," + link.format(mark + found[size - 1]["id"], "next")
         return Reply(200, json.dumps(found[:size]), [("Link", links)])
 
-    def _create(self, patches: list[dict[str, Any]]) -> Reply:
-        answers: list[dict[str, Any]] = []
-        for patch in patches:
-            wanted = patch["create"]
-            assert set(wanted) == CREATE_KEYS
-            if not wanted["credentials"]["password"]["config"]["hashed_password"].startswith("$2b$"):
+    def _create_many(self, bodies: list[dict[str, Any]]) -> Reply:
+        for body in bodies:
+            for field in body.keys() - FIELDS - ({"external_id"} if self.external_ids else set()):
+                return Reply(400, json.dumps({"error": {"code": 500, "message": f'json: unknown field "{field}"'}}))
+            if body.get("state", "active") not in ("active", "inactive"):
+                return error(400, "identity state is not valid")
+            hashed = body.get("credentials", {}).get("password", {}).get("config", {}).get("hashed_password", "$")
+            if not hashed.startswith("$"):
                 return error(400, "The imported password does not match any known hash format.")
-            address = wanted["traits"]["email"]
-            if wanted["schema_id"] != "default":
-                answers.append({"action": "error", "error": {"code": 400, "reason": "unknown schema"}})
-            elif address in self.addresses():
-                answers.append({"action": "error", "error": {"code": 409, "message": "conflict"}})
-            else:
-                identity = self.add(address, wanted["metadata_admin"])
-                self.identities[identity]["traits"] = wanted["traits"]
-                answers.append({"action": "create", "identity": identity})
-        if len(answers) == 1 and answers[0]["action"] == "error" and answers[0]["error"]["code"] == 409:
+        self.writes += 1
+        answers = [self._create(body) for body in bodies]
+        if len(answers) == 1 and answers[0].get("error", {}).get("code") == 409:
             return error(409, "This identity conflicts with another identity that already exists.")
         return Reply(200, json.dumps({"identities": answers}))
+
+    def _create(self, body: dict[str, Any]) -> dict[str, Any]:
+        address = body["traits"].get("email", "")
+        if body["traits"].get("refuse_me"):
+            return {"action": "error", "error": {"code": 400, "reason": "refuse_me is set"}}
+        taken = {each["value"] for there in self.identities.values() for each in there["verifiable_addresses"] or []}
+        if address in taken | self.addresses():
+            return {"action": "error", "error": {"code": 409, "message": "conflict"}}
+        identity = self.add(address, body["metadata_admin"])
+        there = self.identities[identity]
+        there.update({key: body[key] for key in ("traits", "state", "metadata_public", "external_id") if key in body})
+        there["verifiable_addresses"] = body["verifiable_addresses"]
+        password = body.get("credentials", {}).get("password")
+        there["credentials"] = {"password": {"identifiers": [address], **password}} if password else {}
+        return {"action": "create", "identity": identity}

@@ -4,8 +4,12 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import json
+import shutil
+import threading
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,13 +18,16 @@ from typing import Any
 import bcrypt
 import pytest
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom import hashing, identities
-from fake_kratos import FakeKratos, error
+from ansible.module_utils.greenroom import hashing, identities, kratos, ledger, people, population
+from fake_kratos import SCHEMA, FakeKratos, error
 from modules import run_module
-from webserver import Site, serve
+from webserver import Asked, Reply, Site, hang, misbehave, serve, unused_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "correct horse 7"
+KEY = "a key of at least sixteen bytes"
+DOMAIN = "people.staging.invalid"
+COUNTS = ("created", "updated", "removed", "present", "outdated", "extra", "changed")
 
 
 def plugin(kind: str, name: str) -> Any:
@@ -38,132 +45,842 @@ class Task:
 
     def __init__(self, kratos: FakeKratos, site: Site, folder: Path) -> None:
         self.kratos, self.site = kratos, site
-        self.ledger = folder / "ledger.json"
+        self.folder = folder
+        self.ledger, self.people = folder / "people.db", folder / "people.jsonl"
         self.calls: list[dict[str, Any]] = []
+        self.slices: tuple[float, ...] = (60.0,)
+        self.told: list[str] = []
+        self.brought: list[str] = []
         self.printed = ""
 
     def run(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        given = {
+        """Run the task; an argument that is None is not given."""
+        defaults = {
             "url": self.site.url,
             "set": "people",
             "count": 5,
-            "domain": "people.staging.invalid",
+            "domain": DOMAIN,
             "allowed": True,
             "password": PASSWORD,
             "cost": 10,
             "ledger": str(self.ledger),
-            **arguments,
         }
+        given = {key: value for key, value in {**defaults, **arguments}.items() if value is not None}
         self.calls.clear()
+        self.site.asked.clear()
         task: Any = SimpleNamespace(args=given, check_mode=check, async_val=0, diff=True)
-        connection: Any = SimpleNamespace(_shell=SimpleNamespace(tmpdir=None))
-        action = plugin("action", "identity_seed").ActionModule(task, connection, None, None, None, None)
+        shell: Any = SimpleNamespace(tmpdir=str(self.folder), join_path=lambda *parts: "/".join(parts))
+        source = plugin("action", "identity_seed")
+        source.SLICES = self.slices
+        source.Display = lambda: SimpleNamespace(display=self.told.append)
+        action = source.ActionModule(task, SimpleNamespace(_shell=shell), None, None, None, None)
 
         def execute(module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
-            self.calls.append(module_args)
+            self.calls.append(copy.deepcopy(module_args))
             result = run_module("identity_seed", check=check, diff=True, **module_args)
-            self.printed = str(result.pop("text"))
+            self.printed += str(result.pop("text"))
             return result
 
+        def bring(source: str, target: str) -> None:
+            self.brought.append(Path(target).name)
+            shutil.copyfile(source, target)
+
         action._execute_module = execute
+        action._transfer_file = bring
+        action._fixup_perms2 = lambda paths: None
         result: dict[str, Any] = action.run(task_vars={})
         return result
+
+    def methods(self) -> list[str]:
+        return [asked.method for asked in self.site.asked]
+
+    def created(self) -> list[dict[str, Any]]:
+        """What was asked to be created in batches."""
+        bodies = [json.loads(asked.body) for asked in self.site.asked if asked.method == "PATCH"]
+        asked = [each["create"] for body in bodies if "identities" in body for each in body["identities"]]
+        # Without the one by which a server is asked whether it knows external ids.
+        return [each for each in asked if "traits" in each]
 
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
-    monkeypatch.setattr(identities, "PAUSES", (0.0, 0.0))
-    kratos = FakeKratos()
-    with serve(kratos.respond) as site:
-        yield Task(kratos, site, tmp_path)
+    monkeypatch.setattr(kratos, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(kratos, "PATIENCE", 2.0)
+    monkeypatch.setattr(kratos, "FIRST_PATIENCE", 0.3)
+    monkeypatch.setattr(ledger, "PATIENCE", 0.3)
+    monkeypatch.setattr(ledger, "LEASE", 0.2)
+    monkeypatch.setattr(population, "ARCHIVES", str(tmp_path / "python"))
+    archive = tmp_path / "local" / "generator-0123456789abcdef.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("nothing.py", "")
+    # The true one is what this Python imports anyway.
+    monkeypatch.setattr(people, "generator_archive", lambda folder, locales=(): archive)
+    server = FakeKratos()
+    with serve(server.respond) as site:
+        yield Task(server, site, tmp_path)
+
+
+def recipe(**keys: Any) -> people.Recipe:
+    return people.Recipe.of({"set": "people", "seed": "1", "count": 5, "domain": DOMAIN, **keys})
+
+
+# --- present ---
 
 
 def test_people_are_created_once_with_a_password_that_opens(task: Task) -> None:
     first = task.run()
     assert (first["changed"], first["created"], first["present"], first["removed"]) == (True, 5, 5, 0)
     assert first["first"] == "people-1-993dd09b@people.staging.invalid"
+    assert first["server"] == f"Ory Kratos v1.3.1 at {task.site.url}"
+    assert first["rate"] > 0
     assert len(task.calls) == 2
-    sent = json.loads(task.site.asked[-1].body)["identities"]
-    made = {each["create"]["credentials"]["password"]["config"]["hashed_password"] for each in sent}
+    made = {each["credentials"]["password"]["config"]["hashed_password"] for each in task.created()}
     assert len(made) == 1
     assert bcrypt.checkpw(PASSWORD.encode(), made.pop().encode())
+    assert task.kratos.addresses() == {recipe().address(key) for key in range(1, 6)}
 
-    task.site.asked.clear()
     again = task.run()
     assert (again["changed"], again["created"], again["present"]) == (False, 0, 5)
 
 
-def test_a_run_that_changes_nothing_is_one_call_and_one_request_and_no_hash(
+def test_traits_fit_the_schema_and_are_the_same_anywhere(task: Task) -> None:
+    task.run()
+    before = [
+        each["traits"] for each in sorted(task.kratos.identities.values(), key=lambda each: each["traits"]["email"])
+    ]
+    task.run(state="absent")
+    assert task.kratos.identities == {}
+    task.run(count=9)
+    after = {each["traits"]["email"]: each["traits"] for each in task.kratos.identities.values()}
+    assert [after[each["email"]] for each in before] == before
+    assert all(set(each["name"]) <= {"first", "last"} for each in before)
+
+
+def test_a_run_that_changes_nothing_is_one_call_and_few_requests_and_no_hash(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task.run()
-    task.site.asked.clear()
     monkeypatch.setattr(hashing, "hash_password", None)
+    monkeypatch.setattr(people, "Inventor", None)
+    task.brought.clear()
     result = task.run()
-    assert (len(task.calls), len(task.site.asked), result["requests"]) == (1, 1, 1)
-    assert "missing_people" not in result
-    assert "people" not in result
+    # Version, schema, how many there are, and the list.
+    assert (len(task.calls), task.methods(), result["requests"]) == (1, ["GET"] * 4, 4)
+    assert task.brought == []
+    assert "todo" not in result
+    assert "hash" not in json.dumps(task.calls).replace("people_hash", "")
+
+
+def test_a_run_that_changes_nothing_has_no_request_for_each_person(task: Task) -> None:
+    task.run(count=2500)
+    assert len(task.created()) == 2500
+    assert len([each for each in task.site.asked if each.method == "PATCH"]) == 6
+    result = task.run(count=2500)
+    assert (result["changed"], result["present"]) == (False, 2500)
+    assert result["requests"] == len(task.site.asked) <= 3 + 4
+
+
+def test_the_generator_is_brought_once_to_a_host(task: Task) -> None:
+    task.run()
+    assert task.brought == ["generator-0123456789abcdef.zip"]
+    assert (Path(population.ARCHIVES) / task.brought[0]).stat().st_mode & 0o777 == 0o644
+    task.run(count=6)
+    assert len(task.brought) == 1
+
+
+@pytest.mark.parametrize("state", ["present", "exact"])
+def test_nobody_is_wanted(task: Task, state: str) -> None:
+    result = task.run(count=0, state=state)
+    assert (result["changed"], result["present"], task.kratos.writes) == (False, 0, 0)
+    assert not task.ledger.exists()
+    assert not task.people.exists()
+
+
+def test_exact_with_a_count_of_zero_removes_all(task: Task) -> None:
+    task.run()
+    result = task.run(count=0, state="exact")
+    assert (result["removed"], task.kratos.identities, task.people.exists()) == (5, {}, False)
+
+
+def test_a_larger_count_adds_and_a_smaller_one_leaves_people_be(task: Task) -> None:
+    task.run()
+    assert task.run(count=7)["created"] == 2
+    fewer = task.run(count=3)
+    assert (fewer["created"], fewer["present"], fewer["extra"]) == (0, 3, 4)
+    assert len(task.kratos.identities) == 7
+
+
+def test_another_seed_is_other_people(task: Task) -> None:
+    task.run()
+    result = task.run(seed="2")
+    assert (result["created"], result["extra"], len(task.kratos.identities)) == (5, 5, 10)
+
+
+def test_sets_do_not_mix_even_when_one_name_begins_with_the_other(task: Task) -> None:
+    task.run(set="people-1", count=3, ledger=str(task.folder / "other.db"))
+    assert task.run()["created"] == 5
+    assert task.run(state="absent")["removed"] == 5
+    assert len(task.kratos.identities) == 3
+
+
+def test_people_from_before_there_were_recipes_are_known(task: Task) -> None:
+    task.kratos.add(recipe().address(1), {"greenroom": {"set": "people", "seed": "1", "index": 1}})
+    result = task.run()
+    assert (result["created"], result["outdated"], result["present"]) == (4, 1, 5)
+    assert task.run(state="exact")["updated"] == 1
+    assert task.run(state="exact")["changed"] is False
+
+
+# --- exact ---
+
+
+def test_exact_removes_who_is_not_wanted_and_keeps_the_others(task: Task) -> None:
+    task.run()
+    kept = {task.kratos.by_address(recipe().address(key))["id"] for key in (1, 2)}
+    task.run(seed="2")
+    result = task.run(state="exact", count=2)
+    assert (result["created"], result["removed"], result["present"], result["extra"]) == (0, 8, 2, 0)
+    assert set(task.kratos.identities) == kept
+    assert task.run(state="exact", count=2)["changed"] is False
+
+
+def test_exact_updates_who_was_made_from_another_recipe_and_keeps_the_ids(task: Task) -> None:
+    task.run()
+    ids = set(task.kratos.identities)
+    changed: dict[str, Any] = {"traits": {"name.first": {"value": "Ada"}}, "verified": 0, "metadata_public": {"tier": "gold"}}
+    left = task.run(**changed)
+    assert (left["changed"], left["outdated"]) == (False, 5)
+    result = task.run(state="exact", **changed)
+    assert (result["updated"], result["created"], result["outdated"]) == (5, 0, 0)
+    assert set(task.kratos.identities) == ids
+    for each in task.kratos.identities.values():
+        assert each["traits"]["name"]["first"] == "Ada"
+        assert each["metadata_public"] == {"tier": "gold"}
+        assert [address["verified"] for address in each["verifiable_addresses"]] == [False]
+        assert bcrypt.checkpw(PASSWORD.encode(), each["credentials"]["password"]["config"]["hashed_password"].encode())
+    assert task.run(state="exact", **changed)["changed"] is False
+
+
+def test_another_domain_moves_people(task: Task) -> None:
+    task.run()
+    ids = set(task.kratos.identities)
+    result = task.run(state="exact", domain="b.test")
+    assert (result["updated"], set(task.kratos.identities)) == (5, ids)
+    assert all(each.endswith("@b.test") for each in task.kratos.addresses())
+    assert all(each["verifiable_addresses"][0]["verified"] for each in task.kratos.identities.values())
+
+
+def test_another_password_is_set_by_exact_only(task: Task) -> None:
+    task.run()
+    assert task.run(password="another horse 8")["outdated"] == 5
+    assert task.run(password="another horse 8", state="exact")["updated"] == 5
+    hashed = task.kratos.by_address(recipe().address(1))["credentials"]["password"]["config"]["hashed_password"]
+    assert bcrypt.checkpw(b"another horse 8", hashed.encode())
+
+
+def test_an_update_that_was_killed_half_way_is_done_again(task: Task) -> None:
+    task.run()
+
+    def fail_to_verify(asked: Asked) -> Reply | None:
+        return error(400, "no") if asked.method == "PATCH" and asked.path != "/admin/identities" else None
+
+    task.kratos.trouble = fail_to_verify
+    assert task.run(state="exact", domain="b.test")["failed"]
+    task.kratos.trouble = lambda asked: None
+    assert task.run(state="exact", domain="b.test")["updated"] == 5
+    assert all(each["verifiable_addresses"][0]["verified"] for each in task.kratos.identities.values())
+
+
+def test_somebody_who_goes_while_being_updated_is_created(task: Task) -> None:
+    task.run()
+    gone = task.kratos.by_address(recipe().address(3))["id"]
+
+    def lose(asked: Asked) -> Reply | None:
+        if asked.method == "PUT" and asked.path.endswith(gone):
+            task.kratos.identities.pop(gone, None)
+        return None
+
+    task.kratos.trouble = lose
+    result = task.run(state="exact", verified=0)
+    assert (result["updated"], result["created"], result["present"]) == (4, 1, 5)
+    assert task.run(state="exact", verified=0)["changed"] is False
+
+
+# --- personas ---
+
+
+def test_personas_are_there_with_their_purpose(task: Task) -> None:
+    result = task.run(personas=["unverified", "inactive", "recovery-only", {"name": "vip", "first": "Véra"}])
+    assert (result["created"], result["present"]) == (9, 9)
+    wanted = recipe(personas=["unverified", "inactive", "recovery-only", "admin"])
+    by_name = {
+        name: task.kratos.by_address(wanted.address(name)) for name in ("unverified", "inactive", "recovery-only")
+    }
+    assert by_name["unverified"]["verifiable_addresses"][0]["verified"] is False
+    assert by_name["inactive"]["state"] == "inactive"
+    assert by_name["recovery-only"]["credentials"] == {}
+    assert task.kratos.by_address(f"people-vip@{DOMAIN}")["traits"]["name"]["first"] == "Véra"
+    keys = [json.loads(line)["key"] for line in task.people.read_text().splitlines()]
+    assert keys == ["inactive", "recovery-only", "unverified", "vip", "1", "2", "3", "4", "5"]
+
+
+def test_a_persona_stays_the_same_one_under_another_seed(task: Task) -> None:
+    task.run(count=1, personas=["admin"])
+    before = task.kratos.by_address(f"people-admin@{DOMAIN}")["id"]
+    result = task.run(count=1, personas=["admin"], seed="2", state="exact")
+    assert (result["created"], result["updated"], result["removed"]) == (1, 1, 1)
+    assert task.kratos.by_address(f"people-admin@{DOMAIN}")["id"] == before
+
+
+def test_a_persona_that_nobody_wants_any_more_goes(task: Task) -> None:
+    task.run(count=1, personas=["admin", "recovery-only"])
+    assert task.run(count=1)["extra"] == 2
+    assert task.run(count=1, state="exact")["removed"] == 2
+
+
+def test_a_persona_that_no_login_shows_is_found_without_a_ledger(task: Task) -> None:
+    task.run(count=1, personas=["recovery-only"])
+    task.ledger.unlink()
+    result = task.run(count=1, personas=["recovery-only"])
+    assert (result["created"], result["present"], len(task.kratos.identities)) == (0, 2, 2)
+
+
+# --- absent ---
+
+
+def test_the_set_is_removed_and_its_ledger_too(task: Task) -> None:
+    real = task.kratos.add("real@person.invalid")
+    task.run(personas=["recovery-only"])
+    assert task.ledger.exists()
+    result = task.run(state="absent", password=None)
+    assert (result["changed"], result["removed"], result["present"]) == (True, 6, 0)
+    assert list(task.kratos.identities) == [real]
+    assert not task.ledger.exists()
+    assert not task.people.exists()
+    assert task.run(state="absent")["changed"] is False
+
+
+def test_removing_removes_the_whole_set_whatever_the_seed(task: Task) -> None:
+    task.run()
+    task.run(seed="2", count=2)
+    assert task.run(state="absent", seed="9", password=None)["removed"] == 7
+
+
+def test_somebody_who_is_gone_meanwhile_is_removed(task: Task) -> None:
+    task.run()
+    task.kratos.trouble = lambda asked: error(404, "gone") if asked.method == "DELETE" else None
+    assert task.run(state="absent")["removed"] == 5
+
+
+def test_a_removal_that_is_refused_is_reported_for_each(task: Task) -> None:
+    task.run()
+    task.kratos.trouble = lambda asked: error(409, "in use") if asked.method == "DELETE" else None
+    result = task.run(state="absent")
+    assert (result["failed"], result["removed"], len(result["problems"])) == (True, 0, 5)
+    assert "not removed: in use and 2 more" in result["msg"]
+    task.kratos.trouble = lambda asked: error(403, "not you") if asked.method == "DELETE" else None
+    assert task.run(state="absent")["msg"] == f"{task.site.url}: status 403: not you"
+
+
+# --- check mode ---
+
+
+def predict_and_do(task: Task, **arguments: Any) -> dict[str, Any]:
+    """Run in check mode, which must write nothing, then in earnest: the same counts."""
+    before = json.dumps(task.kratos.identities)
+    files = {path: path.read_bytes() for path in task.folder.glob("people*")}
+    task.kratos.writes = 0
+    predicted = task.run(check=True, **arguments)
+    assert task.kratos.writes == 0
+    assert {asked.method for asked in task.site.asked} == {"GET"}
+    assert (json.dumps(task.kratos.identities), len(task.calls)) == (before, 1)
+    assert {path: path.read_bytes() for path in task.folder.glob("people*")} == files
+    done = task.run(**arguments)
+    assert {key: predicted[key] for key in COUNTS} == {key: done[key] for key in COUNTS}
+    assert predicted["diff"] == done["diff"]
+    assert predicted.get("failed") == done.get("failed")
+    return done
 
 
 def test_check_mode_writes_nothing_and_predicts_the_counts(task: Task) -> None:
     task.kratos.add("people-real@person.invalid")
-    predicted = task.run(check=True)
-    assert (len(task.calls), task.kratos.writes) == (1, 0)
-    assert not task.ledger.exists()
-    done = task.run()
-    for key in ("changed", "created", "removed", "present", "extra", "diff"):
-        assert predicted[key] == done[key]
-    predicted = task.run(check=True, state="absent")
-    assert len(task.kratos.identities) == 6
-    done = task.run(state="absent")
-    for key in ("changed", "created", "removed", "present", "extra", "diff"):
-        assert predicted[key] == done[key]
-    assert done["removed"] == 5
-    assert task.run(check=True, state="absent")["changed"] is False
-
-
-def test_the_set_is_removed_and_its_ledger_too(task: Task) -> None:
-    task.run()
-    assert task.ledger.exists()
-    result = task.run(state="absent", password=None)
-    assert (result["changed"], result["removed"], result["present"]) == (True, 5, 0)
-    assert not task.ledger.exists()
-    assert task.run(state="absent")["changed"] is False
-
-
-def test_a_lost_ledger_is_written_again(task: Task) -> None:
-    task.run()
-    content = task.ledger.read_text()
+    assert predict_and_do(task)["created"] == 5
+    assert predict_and_do(task)["changed"] is False
+    assert predict_and_do(task, seed="2", personas=["admin"])["created"] == 6
+    assert predict_and_do(task, count=3)["extra"] == 8
+    done = predict_and_do(task, count=3, state="exact", verified=0.5)
+    assert (done["updated"], done["removed"]) == (3, 8)
+    task.kratos.identities.pop(task.kratos.by_address(recipe().address(2))["id"])
+    task.kratos.add(recipe().address(2))
+    assert predict_and_do(task, count=4, verified=0.5)["conflicts"] == [recipe().address(2)]
     task.ledger.unlink()
-    assert task.run(check=True)["changed"]
-    assert task.run()["changed"]
-    assert task.ledger.read_text() == content
+    assert predict_and_do(task, count=4, verified=0.5)["changed"] is True
+    assert predict_and_do(task, count=4, state="absent")["removed"] == 3
+    assert predict_and_do(task, count=4, state="absent")["changed"] is False
 
 
-def test_a_conflict_fails_and_the_others_are_there(task: Task) -> None:
-    address = identities.People("people", "1", 5, "people.staging.invalid").address(3)
-    task.kratos.add(address)
+def test_a_million_is_planned_in_little_memory(task: Task) -> None:
+    small = task.run(check=True, count=10)
+    large = task.run(check=True, count=1_000_000)
+    assert (large["created"], large["present"], task.kratos.writes) == (1_000_000, 1_000_000, 0)
+    assert large["memory"] - small["memory"] < 16
+    assert not task.ledger.exists()
+
+
+# --- ownership ---
+
+
+@pytest.mark.parametrize("login", [True, False])
+@pytest.mark.parametrize(
+    "metadata", [None, {}, "text", {"greenroom": None}, {"greenroom": []}, {"other": {"set": "people"}}]
+)
+def test_somebody_without_the_mark_is_a_conflict_and_left_alone(task: Task, metadata: Any, login: bool) -> None:
+    address = recipe().address(3)
+    real = task.kratos.add(address.upper() if login else address, metadata, login)
+    before = json.dumps(task.kratos.identities[real])
     assert task.run(check=True)["failed"]
-    result = task.run()
-    assert result["failed"]
-    assert (result["created"], result["present"], result["conflicts"]) == (4, 4, [address])
+    result = task.run(state="exact")
+    assert (result["failed"], result["created"], result["present"]) == (True, 4, 4)
+    assert result["conflicts"] == [address]
     assert result["msg"] == (
         f"these addresses belong to identities that are not synthetic, and were left alone: {address}"
     )
     assert task.run()["msg"] == result["msg"]
+    task.run(state="absent")
+    assert json.dumps(task.kratos.identities[real]) == before
+    assert list(task.kratos.identities) == [real]
 
 
-def test_what_the_server_refuses_fails_with_its_reason(task: Task) -> None:
-    result = task.run(schema_id="nobody")
-    assert result["failed"]
-    assert result["msg"].startswith("5 people were not created: person 1: unknown schema; person 2")
-    task.kratos.trouble = lambda asked: error(503, "overloaded")
+def test_a_conflict_that_no_listing_shows_is_reported(task: Task) -> None:
+    task.run(count=1)
+    real = task.kratos.add("x@person.invalid")
+    task.kratos.identities[real]["verifiable_addresses"] = [{"value": recipe().address(3), "verified": True}]
+    # A listing that shows names only: the conflict comes to light when the person is created.
+    shown = task.kratos._list
+
+    def hide(query: dict[str, list[str]]) -> Reply:
+        reply = shown(query)
+        if "page" not in query and not created:
+            people_there = [each for each in json.loads(reply.body) if each["id"] != real]
+            return Reply(200, json.dumps(people_there), reply.headers)
+        return reply
+
+    created: list[bool] = []
+    task.kratos._list = hide  # type: ignore[method-assign]
+    task.kratos.trouble = lambda asked: created.append(True) if asked.method == "PATCH" else None
     result = task.run()
-    assert result["msg"] == f"{task.site.url}: status 503: overloaded"
+    assert (result["created"], result["conflicts"]) == (3, [recipe().address(3)])
+
+
+def test_two_with_the_same_mark_are_one_and_an_extra(task: Task) -> None:
+    task.run(count=2)
+    copied = task.kratos.by_address(recipe().address(1))["metadata_admin"]
+    task.kratos.add("people-moved@a.invalid", copied)
+    result = task.run(count=2)
+    assert (result["created"], result["present"], result["extra"]) == (0, 2, 1)
+    assert task.run(count=2, state="exact")["removed"] == 1
+
+
+def test_a_mark_with_another_key_is_extra(task: Task) -> None:
+    for key in (None, 99, 0, "01", "nobody", ""):
+        mark = {"greenroom": {"set": "people", "seed": "1", "key": key}}
+        task.kratos.add(f"people-x{key}@a.invalid", mark)
+    result = task.run()
+    assert (result["created"], result["extra"]) == (5, 6)
+
+
+# --- the ledger ---
+
+
+def test_a_lost_ledger_is_made_again(task: Task) -> None:
+    task.run()
+    moved = task.kratos.by_address(recipe().address(3))
+    moved["traits"]["email"] = "new@name.invalid"
+    moved["credentials"]["password"]["identifiers"] = ["new@name.invalid"]
+    content = task.people.read_text()
+    task.ledger.unlink()
+    assert predict_and_do(task)["changed"] is True
+    assert task.people.read_text() == content
+    assert task.run()["changed"] is False
+    assert (task.ledger.stat().st_mode & 0o777, task.people.stat().st_mode & 0o777) == (0o600, 0o644)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"SQLite format 3\0" + b"x" * 5000])
+def test_a_damaged_ledger_is_made_again(task: Task, content: bytes) -> None:
+    task.run()
+    task.ledger.write_bytes(content)
+    assert predict_and_do(task)["created"] == 0
+    assert task.run(state="absent")["removed"] == 5
+
+
+def test_somebody_who_changed_the_address_is_known_by_the_ledger(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identities, "SMALL", -100)
+    task.kratos.add("a@person.invalid")
+    task.kratos.add("b@person.invalid")
+    for number in range(20):
+        task.kratos.add(f"c{number}@person.invalid")
+    task.run()
+    moved = task.kratos.by_address(recipe().address(3))
+    moved["credentials"]["password"]["identifiers"] = ["new@name.invalid"]
+    result = task.run()
+    assert (result["created"], result["present"], result["changed"]) == (0, 5, False)
+    assert any("preview_credentials_identifier_similar" in asked.query for asked in task.site.asked)
+    assert any("ids" in asked.query for asked in task.site.asked)
+    assert task.run(state="absent")["removed"] == 5
+
+
+def test_the_people_file_says_who_is_who(task: Task) -> None:
+    result = task.run()
+    lines = [json.loads(line) for line in task.people.read_text().splitlines()]
+    assert [line["key"] for line in lines] == ["1", "2", "3", "4", "5"]
+    assert {line["id"]: line["email"] for line in lines} == {
+        each["id"]: each["traits"]["email"] for each in task.kratos.identities.values()
+    }
+    assert (result["people_file"], len(result["people_hash"])) == (str(task.people), 64)
+    task.people.write_text("else\n")
+    assert task.run()["changed"]
+    assert len(task.people.read_text().splitlines()) == 5
+
+
+# --- faults ---
+
+
+def test_a_batch_whose_answer_was_lost_is_looked_up_not_repeated_blindly(task: Task) -> None:
+    lost: list[bool] = []
+
+    def lose_the_first_answer(asked: Asked) -> Reply | None:
+        if asked.method != "PATCH" or "none of" in asked.body or lost:
+            return None
+        lost.append(True)
+        task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]][:3])
+        return Reply(502, "<html>Bad gateway</html>")
+
+    task.kratos.trouble = lose_the_first_answer
+    result = task.run()
+    assert (result["created"], result["conflicts"], result["problems"]) == (5, [], [])
+    assert len(task.kratos.identities) == 5
+    sent = [len(json.loads(each.body)["identities"]) for each in task.site.asked if each.method == "PATCH"]
+    assert sent == [1, 5, 2]
+    assert task.run()["changed"] is False
+
+
+def test_people_whom_another_made_meanwhile_are_ours(task: Task) -> None:
+    raced: list[bool] = []
+
+    def race(asked: Asked) -> Reply | None:
+        if asked.method == "PATCH" and "none of" not in asked.body and not raced:
+            raced.append(True)
+            task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]][:2])
+        return None
+
+    task.kratos.trouble = race
+    result = task.run()
+    assert (result["present"], result["problems"], len(task.kratos.identities)) == (5, [], 5)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_server_that_is_busy_for_a_moment_is_waited_for(task: Task, status: int) -> None:
+    refused: list[str] = []
+
+    def busy(asked: Asked) -> Reply | None:
+        kind = f"{asked.method} {asked.path[:8]}"
+        if refused.count(kind) >= 2:
+            return None
+        refused.append(kind)
+        return error(status, "busy")
+
+    task.kratos.trouble = busy
+    assert task.run()["created"] == 5
+    assert task.run(state="absent")["removed"] == 5
+    assert len(refused) == 2 * 5
+
+
+def test_a_server_that_says_when_to_come_back_is_given_the_time(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(kratos.time, "sleep", slept.append)
+    refused: list[bool] = []
+
+    def busy(asked: Asked) -> Reply | None:
+        if asked.method == "PATCH" and not refused:
+            refused.append(True)
+            return error(429, "later", [("Retry-After", "1")])
+        return None
+
+    task.kratos.trouble = busy
+    assert task.run()["created"] == 5
+    assert slept == [1.0]
+
+
+def test_a_server_that_stays_away_ends_the_run_which_the_next_one_finishes(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(identities, "BATCH", 2)
+    monkeypatch.setattr(kratos, "PATIENCE", 0.3)
+    batches: list[bool] = []
+
+    def overload(asked: Asked) -> Reply | None:
+        if asked.method == "PATCH" and "none of" not in asked.body:
+            batches.append(True)
+            return error(503, "overloaded") if len(batches) > 1 else None
+        return None
+
+    task.kratos.trouble = overload
+    result = task.run(connections=1)
+    assert result["msg"] == (f"{task.site.url}: status 503: overloaded (2 of 5 people are done; run it again to go on)")
+    assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 2, 2)
+    task.kratos.trouble = lambda asked: None
+    result = task.run()
+    assert (result["created"], result["present"]) == (3, 5)
+
+
+def test_half_a_batch_that_is_refused_is_told_one_by_one(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = people.Inventor.identity
+
+    def spoilt(self: Any, key: Any, password_hash: str = "") -> dict[str, Any]:
+        body: dict[str, Any] = make(self, key, password_hash)
+        if str(key) in ("2", "4"):
+            body["traits"]["refuse_me"] = True
+        return body
+
+    monkeypatch.setattr(people.Inventor, "identity", spoilt)
+    result = task.run()
+    assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 3, 3)
+    assert sorted(result["problems"]) == ["person 2: refuse_me is set", "person 4: refuse_me is set"]
+    assert result["msg"] == ("2 people could not be dealt with: person 2: refuse_me is set; person 4: refuse_me is set")
+
+
+def test_one_who_spoils_a_batch_is_found_and_the_others_are_created(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = people.Inventor.identity
+
+    def spoilt(self: Any, key: Any, password_hash: str = "") -> dict[str, Any]:
+        body: dict[str, Any] = make(self, key, password_hash)
+        return {**body, "state": "asleep"} if str(key) == "7" else body
+
+    monkeypatch.setattr(people.Inventor, "identity", spoilt)
+    result = task.run(count=9)
+    assert (result["created"], result["problems"]) == (8, ["person 7: identity state is not valid"])
+
+
+def test_a_server_that_takes_nobody_is_not_asked_for_ever(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "hash_password", lambda *given: "plain")
+    result = task.run(count=400)
+    assert result["msg"].startswith(
+        f"{task.site.url} takes none of the people: person 1: The imported password does not match any known hash"
+    )
+    assert len(task.site.asked) < 100
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [
+        (Reply(404, "404 page not found"), "does not answer as Ory Kratos' admin interface does: status 404: 404 page"),
+        (Reply(200, "<html>hello</html>"), "does not answer as Ory Kratos' admin interface does: status 200"),
+        (Reply(200, '{"version": 3}'), "does not answer as Ory Kratos' admin interface does: status 200"),
+        (error(401, "who are you?"), "status 401: who are you?"),
+    ],
+)
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_a_server_that_is_not_kratos_is_said_to_be_none(task: Task, reply: Reply, message: str, state: str) -> None:
+    task.kratos.trouble = lambda asked: reply
+    result = task.run(state=state)
+    assert result["failed"]
+    assert message in result["msg"]
+    assert "\n" not in result["msg"]
     assert len(task.calls) == 1
 
 
-@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize("body", ["{}", "[1]", '{"identities": []}', '{"identities": null}', "<html>"])
+def test_a_batch_with_a_strange_answer_is_looked_up_and_then_an_error(
+    task: Task, monkeypatch: pytest.MonkeyPatch, body: str
+) -> None:
+    monkeypatch.setattr(kratos, "PATIENCE", 0.1)
+    task.kratos.trouble = lambda asked: Reply(200, body) if asked.method == "PATCH" else None
+    assert "not what Ory Kratos answers" in task.run()["msg"]
+
+
+def test_nobody_answers(task: Task) -> None:
+    port = unused_port()
+    result = task.run(url=f"http://127.0.0.1:{port}")
+    assert result["msg"] == f"http://127.0.0.1:{port}: 127.0.0.1 port {port}: Connection refused"
+    assert "does not resolve" in task.run(url="http://nobody.invalid:4434")["msg"]
+    assert "not an http address" in task.run(url="kratos:4434")["msg"]
+    with misbehave(hang) as port:
+        result = task.run(url=f"http://127.0.0.1:{port}", timeout=0.2)
+    assert "no full answer within 0.2 s" in result["msg"]
+
+
+def test_a_schema_that_the_server_does_not_have(task: Task) -> None:
+    task.kratos.schemas["customer"] = SCHEMA
+    result = task.run(schema_id="nobody")
+    assert result["msg"] == "Kratos knows no identity schema 'nobody'; it has default, customer"
+
+
+def test_the_schema_is_read_where_it_is_said_to_be(task: Task) -> None:
+    away = f"http://127.0.0.1:{unused_port()}/schemas"
+    admin_only = FakeKratos()
+    admin_only.trouble = lambda asked: Reply(307, "", [("Location", away)]) if asked.path == "/schemas" else None
+    with serve(admin_only.respond) as admin:
+        result = task.run(url=admin.url)
+        assert "Connection refused; say where Kratos' public interface is: public_url" in result["msg"]
+        assert task.run(url=admin.url, public_url=task.site.url)["created"] == 5
+    assert len(admin_only.identities) == 5
+
+
+def test_a_trait_that_nothing_can_generate_is_refused_before_anything_is_created(task: Task) -> None:
+    schema = copy.deepcopy(SCHEMA)
+    traits = schema["properties"]["traits"]
+    traits["properties"]["code"] = {"type": "string", "pattern": "^(?=a)b$"}
+    traits["required"] = ["email", "code"]
+    task.kratos.schemas["default"] = schema
+    for check in (True, False):
+        result = task.run(check=check)
+        assert result["failed"]
+        assert "code: " in result["msg"]
+        assert "traits" in result["msg"]
+    assert (task.kratos.writes, task.brought) == (0, [])
+    assert task.run(traits={"code": {"value": "b"}})["failed"]
+
+
+# --- two at once ---
+
+
+def test_two_runs_at_once_are_one_and_a_refusal(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    there, go_on = threading.Event(), threading.Event()
+
+    def wait(asked: Asked) -> Reply | None:
+        if asked.method == "PATCH" and not there.is_set():
+            there.set()
+            go_on.wait(20)
+        return None
+
+    task.kratos.trouble = wait
+    options = people.Recipe.of({"set": "people", "seed": "1", "count": 5, "domain": DOMAIN})
+    order = population.Order(
+        options,
+        "present",
+        task.site.url,
+        None,
+        10,
+        60,
+        2,
+        str(task.ledger),
+        str(task.people),
+        token="a",
+        holder="Ann",
+        archive="generator-0.zip",
+        hash_of=lambda key: "$2b$10$x",
+    )
+    monkeypatch.setattr(people, "use_generator", lambda path: None)
+    done: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: done.append(population.run(order, check=False)))
+    thread.start()
+    assert there.wait(20)
+    second = task.run()
+    go_on.set()
+    thread.join(20)
+    assert second["msg"].startswith("another run is at work on these people: Ann, here as process ")
+    assert done[0]["created"] == 5
+    assert task.run()["created"] == 0
+
+
+def test_a_run_keeps_its_place_between_two_slices(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    monkeypatch.setattr(ledger, "LEASE", 5)
+    path = str(task.folder / "a.lock")
+    with ledger.alone(path, "one", "Ann", 1):
+        pass
+    with pytest.raises(ledger.BusyError, match="Ann"), ledger.alone(path, "two", "Bob", 0) as end:
+        end()
+    with ledger.alone(path, "one", "Ann", 0) as end:
+        end()
+    with ledger.alone(path, "two", "Bob", 0) as end:
+        end()
+
+
+# --- slices and progress ---
+
+
+def test_long_work_is_done_in_slices_that_are_told(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identities, "BATCH", 10)
+    task.slices = (0.0,)
+    result = task.run(count=95, connections=1)
+    assert (result["created"], len(task.kratos.identities)) == (95, 95)
+    assert len(task.calls) > 3
+    assert len({call["_operation"]["token"] for call in task.calls}) == 1
+    assert task.told[0].startswith("people: 10 of 95, ")
+    assert task.told[0].endswith(" left")
+    told = len(task.told)
+    assert task.run(state="absent")["removed"] == 95
+    assert len(task.told) > told
+
+
+def test_a_deadline_ends_a_run_which_the_next_one_finishes(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(identities, "BATCH", 10)
+    task.slices = (0.0,)
+    result = task.run(count=95, connections=1, deadline=0.05)
+    assert result["failed"]
+    assert "not done within 0 s: people: 10 of 95" in result["msg"]
+    made = len(task.kratos.identities)
+    assert made < 95
+    assert task.run(count=95)["created"] == 95 - made
+
+
+# --- newer servers ---
+
+
+def test_a_server_that_knows_external_ids_is_given_them(task: Task) -> None:
+    task.kratos.external_ids = True
+    assert task.run(personas=["admin"])["created"] == 6
+    wanted = {f"greenroom-{recipe().local_part(key)}" for key in ("admin", 1, 2, 3, 4, 5)}
+    assert {each["external_id"] for each in task.kratos.identities.values()} == wanted
+    assert task.run(personas=["admin"])["changed"] is False
+
+
+def test_a_lost_batch_is_looked_up_by_external_id(task: Task) -> None:
+    task.kratos.external_ids = True
+    lost: list[bool] = []
+
+    def lose(asked: Asked) -> Reply | None:
+        if asked.method == "PATCH" and "none of" not in asked.body and not lost:
+            lost.append(True)
+            task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]])
+            return error(504, "slow")
+        return None
+
+    task.kratos.trouble = lose
+    assert task.run(personas=["recovery-only"])["created"] == 6
+    assert len([each for each in task.site.asked if "/by/external/" in each.path]) == 6
+
+
+def test_a_server_that_does_not_know_external_ids_is_asked_once(task: Task) -> None:
+    task.run(count=1200)
+    assert len([each for each in task.site.asked if "none of Kratos" in each.body]) == 1
+    assert all("external_id" not in each for each in task.kratos.identities.values())
+
+
+# --- passwords ---
+
+
+def test_each_person_has_a_password_that_follows_from_the_key(task: Task) -> None:
+    result = task.run(password=None, password_key=KEY, personas=["recovery-only"])
+    assert result["created"] == 6
+    hashes = {
+        each["metadata_admin"]["greenroom"]["key"]: each["credentials"]["password"]["config"]["hashed_password"]
+        for each in task.kratos.identities.values()
+        if each["credentials"]
+    }
+    assert hashes == {
+        str(key): people.derived_hash(people.person_password(KEY, "people", "1", key)) for key in range(1, 6)
+    }
+    assert task.run(password=None, password_key=KEY, personas=["recovery-only"])["changed"] is False
+    assert KEY not in task.printed
+    assert "password_key" not in task.calls[0]
+
+
+@pytest.mark.parametrize("state", ["present", "exact", "absent"])
 def test_an_environment_that_wants_no_synthetic_people_gets_none(task: Task, state: str) -> None:
     result = task.run(allowed=False, state=state)
     assert result["failed"]
@@ -177,11 +894,14 @@ def test_an_environment_that_wants_no_synthetic_people_gets_none(task: Task, sta
         ({"password": ""}, "the password is empty"),
         ({"password": None}, "the password is empty"),
         ({"password": "x" * 73}, "has 73 bytes"),
+        ({"password": "ä" * 37}, "has 74 bytes, and bcrypt takes 72"),
         ({"cost": 4}, "cost must be 10 to 16"),
         ({"cost": "much"}, "invalid literal"),
+        ({"password_key": KEY}, "not both"),
+        ({"password": None, "password_key": "short"}, "at least 16 bytes"),
     ],
 )
-def test_a_password_that_cannot_be_hashed_is_refused_before_anything_is_asked(
+def test_a_password_that_cannot_be_used_is_refused_before_anything_is_asked(
     task: Task, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(AnsibleActionFail, match=message):
@@ -197,26 +917,31 @@ def test_a_password_that_cannot_be_hashed_is_refused_before_anything_is_asked(
         ({"set": "A"}, "no name for a set"),
         ({"state": "gone"}, "gone"),
         ({"ledger": "/dev/null/x"}, "/dev/null/x"),
+        ({"connections": 0}, "connections must be 1 to 32, not 0"),
+        ({"verified": 2}, "verified is a share"),
+        ({"personas": ["admn"]}, "admn"),
+        ({"traits": {"name.first": 3}}, "name.first"),
+        ({"locales": ["english"]}, "no locale"),
     ],
 )
 def test_wrong_arguments_are_refused(task: Task, arguments: dict[str, Any], message: str) -> None:
     result = task.run(**arguments)
     assert result["failed"]
     assert message in result["msg"]
+    assert task.site.asked == []
+
+
+def test_a_provider_that_does_not_exist_is_refused(task: Task) -> None:
+    result = task.run(traits={"name.first": "frist_name"})
+    assert result["failed"]
+    assert "frist_name" in result["msg"]
+    assert task.kratos.writes == 0
 
 
 def test_the_password_does_not_leave_the_controller_nor_the_hash_the_module(task: Task) -> None:
     result = task.run()
     assert all("password" not in call for call in task.calls)
     assert PASSWORD not in task.printed + str(result)
-    assert "_names" not in result["invocation"]["module_args"]
     assert task.calls[1]["_password_hash"].startswith("$2b$10$")
     assert task.calls[1]["_password_hash"] not in task.printed + str(result)
-
-
-def test_the_filter_knows_the_address() -> None:
-    filters = plugin("filter", "people").FilterModule().filters()
-    address = filters["person_address"](1, "people", 1, "people.staging.invalid")
-    assert address == "people-1-993dd09b@people.staging.invalid"
-    with pytest.raises(Exception, match="could receive mail"):
-        filters["person_address"](1, "people", 1, "gmail.com")
+    assert task.calls[0]["_password_mark"] not in task.printed + str(result)

@@ -253,12 +253,14 @@ class Work:
 
         def run(number: int) -> None:
             try:
-                while self._failure is None and time.monotonic() < stop:
+                while self._failure is None:
                     job = self._next(statuses, create)
                     if job is None:
                         finished[number] = True
                         return
                     job()
+                    if time.monotonic() >= stop:
+                        return
             except Exception as error:
                 self._failure = error
 

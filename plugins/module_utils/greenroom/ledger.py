@@ -17,7 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import durable
@@ -130,18 +130,14 @@ class Ledger:
             return int(self._database.execute(f"SELECT count(*) FROM people {where}", given).fetchone()[0])
 
     def saw(self, rows: Sequence[Row]) -> bool:
-        """Note that these are there; returns whether that was news."""
+        """Note that these are there; returns whether somebody was not known, or as somebody else."""
         with self.together():
             marks = ",".join("?" * len(rows))
-            known = set(
-                self._database.execute(
-                    f"SELECT id, seed, key, status FROM people WHERE id IN ({marks})", [row.id for row in rows]
-                )
-            )
-            news = [row for row in rows if (row.id, row.seed, row.key, row.status) not in known]
+            query = f"SELECT id, seed, key, status FROM people WHERE id IN ({marks})"
+            known = {each[0]: Row(*each) for each in self._database.execute(query, [row.id for row in rows])}
             self._database.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", ((row.id,) for row in rows))
-            self.put(news)
-        return bool(news)
+            self.put(row for row in rows if known.get(row.id) != row)
+        return any(replace(known.get(row.id, _NOBODY), status=row.status) != row for row in rows)
 
     def put(self, rows: Iterable[Row]) -> None:
         """Write people down."""
@@ -228,6 +224,7 @@ class Ledger:
                 yield json.dumps({"key": key, "id": identity, "email": address(key)}).encode() + b"\n"
 
 
+_NOBODY = Row("", "", "", "")
 _UNSEEN = "id NOT IN (SELECT id FROM temp.seen)"
 
 
