@@ -163,7 +163,7 @@ def test_a_release_is_compared_by_number(needs: str, kept: bool) -> None:
 
 
 def test_a_fingerprint_changes_with_what_makes_a_person_another() -> None:
-    schema = {"properties": {}}
+    schema: dict[str, Any] = {"properties": {}}
     before = recipe(personas=["admin", "inactive"])
     first = before.fingerprint(schema)
     for other in (

@@ -5,7 +5,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from . import phones
@@ -40,9 +41,8 @@ class Inventor:
     def __init__(self, recipe: Recipe, schema: Mapping[str, Any]) -> None:
         self._recipe = recipe
         self._personas = {persona.name: persona for persona in recipe.personas}
-        document = Schema(schema)
-        self._traits = Traits(document)
-        self._validate = document.validator()
+        self._schema = Schema(schema)
+        self._traits = Traits(self._schema)
         self._fingerprints = recipe.fingerprints(schema)
         self._stream = Stream()
         wanted = (*(recipe.locales or ("en_US",)), *(persona.locale for persona in recipe.personas if persona.locale))
@@ -56,6 +56,11 @@ class Inventor:
         self._check_phones()
         for key in (*self._personas, *range(1, min(recipe.count, _SAMPLES) + 1)):
             self.identity(key)
+
+    @cached_property
+    def _validate(self) -> Callable[[Mapping[str, Any]], None]:
+        # Made when there are traits: what the schema lacks for making them says more than that it can't be used.
+        return self._schema.validator()
 
     def login(self, key: str | int) -> str:
         """Return what a person logs in with: an address, or a user name or number where the schema wants that."""

@@ -42,7 +42,11 @@ def _names(path: Path) -> Path:
 
 
 class Traits:
-    """Makes traits; `types` are all paths with their types, `own` the traits that no two people share."""
+    """Makes traits.
+
+    `types` holds the paths of all traits with their types ("" where the schema names none), `own` those that no two
+    people share, `login` the one of these that people log in with. Raises TraitError.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
@@ -71,12 +75,13 @@ class Traits:
                 return self._one_of(node, key, path, refs)
         names = _names(path)
         fact = fact_of(names, str(node.get("format", "")))
-        kind = self.types[dotted(path)] = type_of(node)
+        kind = type_of(node)
+        self.types[dotted(path)] = kind if "type" in node else ""
         if "const" in node:
             return lambda someone: node["const"]
         if own := own_trait(node, dotted(path), fact if kind == "string" else ""):
             if kind != "string" or "enum" in node:
-                raise TraitError(f"{own.path}: nothing can generate a {kind} of which everybody has another one")
+                raise TraitError(f"{own.path}: nothing can generate a {kind} that is everybody's own")
             self.own.append(own)
             return own.value
         if "enum" in node:
@@ -111,7 +116,13 @@ class Traits:
 
         def make(someone: Someone) -> Any:
             someone.stream.start(someone.base ^ seed)
-            return someone.stream.choice(makers)(someone)
+            first = someone.stream.randrange(len(makers))
+            for maker in (*makers[first:], *makers[: first - 1]):
+                try:
+                    return maker(someone)
+                except TraitError as error:
+                    problem = error
+            raise problem
 
         return make
 
@@ -128,10 +139,12 @@ class Traits:
                 continue
             try:
                 maker = self._value(part, here, refs)
-            except EndlessError:
-                if name in required:
-                    raise
-                continue
+            except TraitError as error:
+                if isinstance(error, EndlessError) and name not in required:
+                    continue
+                # Somebody who is given this trait does not need it made.
+                self.types.setdefault(dotted(here), "")
+                maker = _refusing(error)
             members.append((name, dotted(here), self.types.get(dotted(here), ""), maker))
 
         def make(someone: Someone) -> dict[str, Any]:
@@ -184,6 +197,15 @@ class Traits:
             return found
 
         return make
+
+
+def _refusing(error: TraitError) -> Maker:
+    """Return what says for everybody why a trait can't be made."""
+
+    def make(someone: Someone) -> Any:
+        raise error
+
+    return make
 
 
 def _enum(values: list[Any], path: str, fact: str) -> Maker:

@@ -1,0 +1,115 @@
+"""The generator's archive: made where Ansible runs, used on hosts that have Python and nothing else."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.greenroom import generator
+from ansible.module_utils.greenroom.people import Inventor, PeopleError, Recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "services/kratos/config/identity.schema.json"
+
+ON_A_HOST = """
+import json, sys, types
+sys.path.insert(0, {library!r})
+from greenroom import people
+people.use_generator({archive!r})
+recipe = people.Recipe.of({{"set": "people", "seed": "1", "count": 9, "domain": "x.test", "locales": ["de_AT"]}})
+inventor = people.Inventor(recipe, json.load(open({schema!r})))
+import faker, fastjsonschema
+print(json.dumps([[inventor.identity(key) for key in range(1, 9)], faker.__file__, fastjsonschema.__file__]))
+"""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made: Path = generator.generator_archive(tmp_path_factory.mktemp("generator"), ["de_AT"])
+    return made
+
+
+def test_a_host_needs_python_and_the_archive_only(archive: Path) -> None:
+    code = ON_A_HOST.format(library=str(ROOT / "plugins/module_utils"), archive=str(archive), schema=str(SCHEMA))
+    # -I and -S: no site-packages, no environment.
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    made, *files = json.loads(answer.stdout)
+    assert all(file.startswith(str(archive.with_suffix(""))) for file in files)
+    recipe = Recipe.of({"set": "people", "seed": "1", "count": 9, "domain": "x.test", "locales": ["de_AT"]})
+    here = Inventor(recipe, json.loads(SCHEMA.read_text()))
+    assert made == [here.identity(key) for key in range(1, 9)]
+
+
+def test_the_archive_holds_the_locales_asked_for_and_what_they_build_upon(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as file:
+        names = file.namelist()
+    locales = {name.split("/")[3] for name in names if name.startswith("faker/providers/") and name.count("/") == 4}
+    assert locales >= {"de_AT", "de", "en_US", "en", "la"}
+    assert not locales & {"fr_FR", "ja_JP"}
+    assert all(name.endswith(".py") for name in names)
+    assert archive.stat().st_size < 1_000_000
+
+
+def test_the_same_content_has_the_same_name_and_is_written_once(archive: Path, tmp_path: Path) -> None:
+    before = archive.stat().st_mtime_ns
+    assert generator.generator_archive(archive.parent, ["de_AT", "en_US"]) == archive
+    assert archive.stat().st_mtime_ns == before
+    other = generator.generator_archive(tmp_path / "new", ["de_AT"])
+    assert (other.name, other.read_bytes()) == (archive.name, archive.read_bytes())
+    assert generator.generator_archive(tmp_path, ["fr_FR"]).name != archive.name
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [archive.name]
+
+
+def test_an_unknown_locale_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PeopleError, match="'xx_XX' is no locale that the generator knows"):
+        generator.generator_archive(tmp_path, ["xx_XX"])
+
+
+def test_the_version_names_what_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    pinned = (ROOT / "requirements.txt").read_text()
+    for name, version in zip(*[iter(generator.generator_version().split())] * 2, strict=True):
+        assert f"\n{name}=={version} " in pinned
+
+    def missing(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", missing)
+    with pytest.raises(PeopleError, match="faker is missing where Ansible runs"):
+        generator.generator_version()
+
+
+def test_what_is_no_archive_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = list(sys.path)
+    (tmp_path / "generator.zip").write_text("half of it")
+    for name in ("generator.zip", "missing.zip"):
+        with pytest.raises(PeopleError, match="the generator can't be read"):
+            generator.use_generator(tmp_path / name)
+    assert [path.name for path in tmp_path.iterdir()] == ["generator.zip"]
+    assert sys.path == before
+
+
+def test_another_process_may_unpack_meanwhile(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    copy = tmp_path / archive.name
+    copy.write_bytes(archive.read_bytes())
+    folder = copy.with_suffix("")
+    real = zipfile.ZipFile.extractall
+
+    def beaten(self: zipfile.ZipFile, path: str) -> None:
+        real(self, path)
+        folder.mkdir()
+        (folder / "first").touch()
+
+    monkeypatch.setattr(zipfile.ZipFile, "extractall", beaten)
+    generator.use_generator(copy)
+    assert sys.path[0] == str(folder)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [folder.name, copy.name]
+    assert [path.name for path in folder.iterdir()] == ["first"]

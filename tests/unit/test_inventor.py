@@ -1,0 +1,565 @@
+"""Identities from identity schemas."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from ansible.module_utils.greenroom import people, phones
+from ansible.module_utils.greenroom.own import tell_apart
+from ansible.module_utils.greenroom.people import DEFAULT_PERSONAS, Inventor, PeopleError, Recipe, TraitError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+ROOT = Path(__file__).resolve().parents[2]
+DEPLOYED = json.loads((ROOT / "services/kratos/config/identity.schema.json").read_text())
+LOGIN = {"credentials": {"password": {"identifier": True}}}
+EMAIL = {"type": "string", "format": "email", "ory.sh/kratos": {**LOGIN, "verification": {"via": "email"}}}
+
+
+def schema(traits: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
+    """An identity schema with an address and these traits."""
+    return {
+        "$id": "https://environment.test/person.json",
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "type": "object",
+        "properties": {
+            "traits": {
+                "type": "object",
+                "properties": {"email": EMAIL, **traits},
+                "required": ["email", *required],
+                "additionalProperties": False,
+            }
+        },
+        **more,
+    }
+
+
+def recipe(**values: Any) -> Recipe:
+    found: Recipe = Recipe.of({"set": "people", "seed": "1", "count": 30, "domain": "people.test", **values})
+    return found
+
+
+def traits(document: dict[str, Any], key: str | int = 1, **values: Any) -> dict[str, Any]:
+    found: dict[str, Any] = Inventor(recipe(**values), document).identity(key)["traits"]
+    return found
+
+
+def one(node: Any, name: str = "thing", **values: Any) -> list[Any]:
+    """The values that thirty people get for one trait."""
+    inventor = Inventor(recipe(**values), schema({name: node}))
+    return [inventor.identity(key)["traits"].get(name) for key in range(1, 31)]
+
+
+def refusal(document: dict[str, Any], **values: Any) -> str:
+    with pytest.raises(PeopleError) as caught:
+        Inventor(recipe(**values), document)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+# --- whole identities ---
+
+
+def test_a_person_is_complete() -> None:
+    inventor = Inventor(recipe(metadata_public={"plan": "free"}, metadata_admin={"team": "qa"}), DEPLOYED)
+    found = inventor.identity(1, "$2b$12$hash")
+    address = recipe().address(1)
+    mark = found["metadata_admin"].pop("greenroom")
+    assert mark == {
+        "set": "people",
+        "seed": "1",
+        "key": "1",
+        "recipe": recipe(metadata_public={"plan": "free"}, metadata_admin={"team": "qa"}).fingerprint(DEPLOYED),
+    }
+    assert found == {
+        "schema_id": "default",
+        "state": "active",
+        "traits": {"email": address, "name": {"first": "Robert", "last": "Quinn"}},
+        "verifiable_addresses": [{"value": address, "via": "email", "verified": True, "status": "completed"}],
+        "credentials": {"password": {"config": {"hashed_password": "$2b$12$hash"}}},
+        "metadata_admin": {"team": "qa"},
+        "metadata_public": {"plan": "free"},
+    }
+    assert inventor.login(1) == address
+
+
+def test_personas_are_what_their_names_say() -> None:
+    inventor = Inventor(recipe(personas=list(DEFAULT_PERSONAS), verified=0), DEPLOYED)
+    found = {name: inventor.identity(name, "hash") for name in DEFAULT_PERSONAS}
+    verified = {name: each["verifiable_addresses"][0]["verified"] for name, each in found.items()}
+    assert verified == {name: name != "unverified" for name in DEFAULT_PERSONAS}
+    assert {name: each["state"] for name, each in found.items() if each["state"] != "active"} == {
+        "inactive": "inactive"
+    }
+    assert [name for name, each in found.items() if "credentials" not in each] == ["recovery-only"]
+    assert found["admin"]["metadata_public"] == {"roles": ["admin"]}
+    longest = found["long-name"]["traits"]["name"]
+    assert [len(longest["first"]), len(longest["last"])] == [100, 100]
+    assert found["right-to-left"]["traits"]["name"]["last"] == "الخوارزمي"
+    assert found["admin"]["traits"]["email"] == "people-admin@people.test"
+
+
+def test_a_persona_has_traits_and_a_locale_of_its_own() -> None:
+    vip = {"name": "vip", "locale": "ja_JP", "traits": {"tier": {"value": "gold"}}, "metadata_admin": {"why": "orders"}}
+    document = schema({"tier": {"enum": ["free", "gold"]}, "locale": {"type": "string"}})
+    inventor = Inventor(recipe(personas=[vip, "admin"], traits={"tier": {"value": "free"}}), document)
+    found = inventor.identity("vip")
+    assert (found["traits"]["tier"], found["traits"]["locale"]) == ("gold", "ja-JP")
+    assert found["metadata_admin"]["why"] == "orders"
+    assert inventor.identity("admin")["traits"]["locale"] == "en-US"
+    assert inventor.identity(1)["traits"]["tier"] == "free"
+
+
+def test_a_share_of_the_people_is_verified() -> None:
+    inventor = Inventor(recipe(verified=0.5), DEPLOYED)
+    verified = [inventor.identity(key)["verifiable_addresses"][0] for key in range(1, 401)]
+    assert 160 < sum(each["verified"] for each in verified) < 240
+    assert {each["status"] for each in verified if not each["verified"]} == {"pending"}
+
+
+def test_people_speak_the_locales_of_the_set() -> None:
+    document = schema({"locale": {"type": "string"}, "country": {"type": "string", "maxLength": 2}})
+    inventor = Inventor(recipe(locales=["de_DE", "fr_FR"]), document)
+    found = [inventor.identity(key)["traits"] for key in range(1, 41)]
+    assert {(each["locale"], each["country"]) for each in found} == {("de-DE", "DE"), ("fr-FR", "FR")}
+    assert "'xx_XX' is no locale that the generator knows" in refusal(document, locales=["xx_XX"])
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=6), st.lists(st.integers(1, 10_000), max_size=6))
+def test_a_person_does_not_depend_on_who_else_is_asked_for(keys: list[int], others: list[int]) -> None:
+    alone, among = Inventor(recipe(count=1), WIDE), Inventor(recipe(count=20_000), WIDE)
+    for other in others:
+        among.identity(other)
+    assert [among.identity(key) for key in keys] == [alone.identity(key) for key in reversed(keys)][::-1]
+
+
+def test_people_are_the_same_in_any_process() -> None:
+    """The order of sets, the time zone and the locale of a host must not matter."""
+    code = (
+        "import sys, json, hashlib\nsys.path[:0] = ['tests/unit', '.']\nimport ansible.module_utils\n"
+        "ansible.module_utils.__path__.append('plugins/module_utils')\n"
+        "from test_inventor import *\n"
+        "made = Inventor(recipe(locales=['en_US', 'de_DE', 'ja_JP'], personas=list(DEFAULT_PERSONAS)), WIDE)\n"
+        "print(hashlib.sha256(json.dumps([made.identity(k) for k in range(1, 99)]).encode()).hexdigest())"
+    )
+    environments = ({"PYTHONHASHSEED": "1", "TZ": "UTC"}, {"PYTHONHASHSEED": "2", "TZ": "Asia/Tokyo", "LC_ALL": "C"})
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        ).stdout
+        for environment in environments
+    }
+    assert len(answers) == 1
+
+
+def test_a_further_trait_leaves_the_others_as_they_are() -> None:
+    before = {"first_name": {"type": "string"}, "plan": {"enum": list("abcdef")}, "age": {"type": "integer"}}
+    added = {"score": {"type": "number"}, **before, "city": {"type": "string"}}
+    for key in (1, 2, 3):
+        found = traits(schema(added), key)
+        assert {name: found[name] for name in ("email", *before)} == traits(schema(before), key)
+
+
+# --- a schema with everything ---
+
+WIDE = schema(
+    {
+        "username": {"type": "string", "minLength": 3, "maxLength": 60, "ory.sh/kratos": LOGIN},
+        "phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}},
+        "work_email": {"type": "string", "format": "email", "ory.sh/kratos": {"recovery": {"via": "email"}}},
+        "emails": {"type": "array", "minItems": 2, "items": EMAIL},
+        "givenName": {"type": "string", "pattern": "^[\\p{L} '.-]+$", "maxLength": 40},
+        "family_name": {"type": "string", "minLength": 1, "maxLength": 12},
+        "full_name": {"type": "string"},
+        "address": {"$ref": "#/definitions/address"},
+        "addresses": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"$ref": "#/definitions/address"}},
+        "birthdate": {"type": "string", "format": "date"},
+        "created": {"type": "string", "format": "date-time"},
+        "alarm": {"type": "string", "format": "time"},
+        "site": {"type": "string", "format": "uri"},
+        "host": {"type": "string", "format": "hostname"},
+        "ip": {"type": "string", "format": "ipv4"},
+        "ip6": {"type": "string", "format": "ipv6"},
+        "expression": {"type": "string", "format": "regex"},
+        "pointer": {"type": "string", "format": "json-pointer"},
+        "oid": {"type": "string", "format": "uuid"},
+        "locale": {"type": "string", "enum": ["en", "de-DE", "fr"]},
+        "plan": {"enum": ["free", None, 3]},
+        "tier": {"const": "a"},
+        "tags": {"type": "array", "uniqueItems": True, "minItems": 2, "items": {"enum": ["a", "b", "c"]}},
+        "pair": {"type": "array", "items": [{"type": "string", "pattern": "^[A-Z]{2}$"}, {"type": "integer"}]},
+        "customer": {"type": "string", "pattern": "^C-\\d{4}-[A-F0-9]{6}$"},
+        "strong": {"type": "string", "pattern": "^[a-zA-Z0-9]{8,}$", "minLength": 20},
+        "nullable": {"type": ["null", "string"], "maxLength": 5},
+        "nothing": {"type": "null"},
+        "contact": {
+            "oneOf": [
+                {"properties": {"kind": {"const": "fax"}, "number": {"format": "tel"}}, "required": ["kind", "number"]},
+                {"properties": {"kind": {"const": "post"}, "city": {"type": "string"}}, "required": ["kind", "city"]},
+            ]
+        },
+        "mood": {"oneOf": [{"const": "good"}, {"const": "bad"}]},
+        "both": {"allOf": [{"type": "string", "minLength": 5}, {"maxLength": 8}]},
+        "free": {},
+        "any": True,
+        "never": False,
+        "node": {"$ref": "#/definitions/node"},
+    },
+    required=("contact",),
+    definitions={
+        "address": {
+            "type": "object",
+            "properties": {
+                "line1": {"type": "string"},
+                "zip": {},
+                "city": {"maxLength": 9},
+                "state": {},
+                "country": {},
+            },
+            "required": ["city", "floor"],
+        },
+        "node": {
+            "type": "object",
+            "properties": {
+                "label": {"type": "string"},
+                "child": {"$ref": "#/definitions/node"},
+                "more": {"type": "array", "items": {"$ref": "#/definitions/node"}},
+            },
+        },
+    },
+)
+
+
+@pytest.mark.parametrize("locale", ["en_US", "de_DE", "ja_JP", "ar_AA", "pt_BR"])
+def test_everything_is_generated_and_fits(locale: str) -> None:
+    # Another library than the one that the product checks with; it has no \p and no zone in a time.
+    document = json.loads(json.dumps(WIDE).replace("\\\\p{L}", "\\\\w").replace('"format": "time"', '"format": ""'))
+    oracle = jsonschema.Draft7Validator(document, format_checker=jsonschema.FormatChecker())
+    inventor = Inventor(recipe(locales=[locale]), WIDE)
+    for key in range(1, 31):
+        found = inventor.identity(key)["traits"]
+        oracle.validate({"traits": found})
+        assert set(found) == set(document["properties"]["traits"]["properties"]) - {"never"}
+        assert found["node"] == {"label": found["node"]["label"], "more": []}
+        assert len({found["email"], found["work_email"], *found["emails"]}) == 4
+
+
+def test_what_kratos_verifies_is_listed_as_such() -> None:
+    found = Inventor(recipe(), WIDE).identity(1)
+    listed = {(each["value"], each["via"]) for each in found["verifiable_addresses"]}
+    made = found["traits"]
+    assert listed == {(made["phone"], "sms"), *((each, "email") for each in (made["email"], *made["emails"]))}
+
+
+# --- names and formats ---
+
+
+def test_traits_of_one_person_agree() -> None:
+    names = {name: {"type": "string"} for name in ("first_name", "lastName", "name", "nickname", "initials")}
+    found = traits(schema({**names, "given": {"type": "string"}}))
+    first, last = found["first_name"], found["lastName"]
+    assert found["name"] == f"{first} {last}"
+    assert found["given"] == found["nickname"] == first
+    assert found["initials"] == first[0] + last[0]
+    assert traits(schema(names), locales=["zh_CN"])["name"].endswith(
+        traits(schema(names), locales=["zh_CN"])["first_name"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "node", "pattern"),
+    [
+        ("phone", {"type": "string"}, r"\+1\d{3}55501\d\d"),
+        ("mobile", {"type": "string", "pattern": r"^\d{11}$"}, r"1\d{3}55501\d\d"),
+        ("postal_code", {"type": "string"}, r"\d{5}"),
+        ("country", {"type": "string", "pattern": "^[A-Z]{2}$"}, "US"),
+        ("country", {"type": "string"}, "United States"),
+        ("country_code", {"enum": ["us", "de"]}, "us"),
+        ("language", {"type": "string"}, "en"),
+        ("lang", {"enum": ["en_US", "de_DE"]}, "en_US"),
+        ("gender", {"enum": ["Female", "Male"]}, "Female|Male"),
+        ("birthDate", {"type": "string", "format": "date"}, r"(19[4-9]\d|200[0-7])-\d\d-\d\d"),
+        ("dob", {"type": "string"}, r"(19[4-9]\d|200[0-7])-\d\d-\d\d"),
+        ("joined", {"type": "string", "format": "date"}, r"20[012]\d-\d\d-\d\d"),
+        ("avatar", {"type": "string", "format": "uri"}, r"https://people\.test/people-\d+-\w{8}\.png"),
+        ("web-site", {"type": "string", "format": "uri"}, r"https://people\.test/people-\d+-\w{8}"),
+        ("login", {"type": "string"}, r"people-\d+-\w{8}"),
+        ("contact", {"type": "string", "format": "email"}, r"people-\d+-\w{8}\.contact@people\.test"),
+        ("accepted_tos", {"type": "boolean"}, "True"),
+        ("iban", {"type": "string", "pattern": "^XX[0-9]{4}$"}, r"XX\d{4}"),
+        ("city", {"type": "string", "maxLength": 3}, r".{1,3}"),
+        ("bio", {"type": "string", "minLength": 300, "maxLength": 310}, r".{300,310}"),
+        ("x", {"type": "string", "maxLength": 0}, ""),
+        ("wish", {"type": "string", "format": "no-validate"}, r"\w.*"),
+    ],
+)
+def test_names_and_formats_are_known(name: str, node: dict[str, Any], pattern: str) -> None:
+    for value in one(node, name):
+        assert re.fullmatch(pattern, str(value)), value
+
+
+def test_telephone_numbers_belong_to_nobody() -> None:
+    assert {value[:3] for value in one({"type": "string"}, "phone", locales=["fr_FR"])} == {"+33"}
+    assert len({phones.number(position) for position in range(phones.CAPACITY)}) == phones.CAPACITY
+
+
+# --- what is somebody's own ---
+
+
+def test_people_may_log_in_with_a_name_or_a_number() -> None:
+    for node, pattern in (
+        ({"type": "string", "pattern": "^[a-z0-9-]+$", "ory.sh/kratos": LOGIN}, r"people-1-\w{8}"),
+        ({"type": "string", "format": "tel", "ory.sh/kratos": LOGIN}, r"\+\d+"),
+        ({"type": "string", "ory.sh/kratos": {"credentials": {"code": {"identifier": True, "via": "sms"}}}}, r"\+\d+"),
+    ):
+        document = schema({})
+        document["properties"]["traits"].update(properties={"login": node}, required=["login"])
+        inventor = Inventor(recipe(count=2000, personas=list(DEFAULT_PERSONAS)), document)
+        assert re.fullmatch(pattern, inventor.login(1))
+        assert inventor.identity(1)["traits"] == {"login": inventor.login(1)}
+        everybody = recipe(count=2000, personas=list(DEFAULT_PERSONAS)).keys()
+        assert len(set(map(inventor.login, everybody))) == 2006
+
+
+def test_there_are_only_so_many_telephone_numbers() -> None:
+    own = {"phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}}}
+    assert "phone: there are 95300 telephone numbers that belong to nobody" in refusal(schema(own), count=95_301)
+    crowd = [{"name": f"p{number}"} for number in range(100)]
+    assert "get one number; call one otherwise" in refusal(schema(own), personas=crowd)
+
+
+def test_several_addresses_of_one_name_are_told_apart() -> None:
+    found = traits(schema({part: {"properties": {"email": EMAIL}} for part in ("work", "home", "other")}))
+    addresses = [found["email"], *(found[part]["email"] for part in ("work", "home", "other"))]
+    assert [each.split("@")[0].split(".")[1:] for each in addresses] == [[], ["email"], ["email2"], ["email3"]]
+    assert tell_apart([]) is None
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        ({"type": "integer", "ory.sh/kratos": LOGIN}, "thing: nothing can generate a integer that is everybody's own"),
+        ({"type": "string", "enum": ["a"], "ory.sh/kratos": LOGIN}, "thing: nothing can generate a string that is"),
+        ({"type": "string", "maxLength": 5, "ory.sh/kratos": LOGIN}, "thing: nothing can generate this"),
+        ({"type": "string", "format": "email", "pattern": "@company[.]com$"}, "thing: nothing can generate this"),
+    ],
+)
+def test_what_can_not_be_everybodys_own_is_refused(node: dict[str, Any], text: str) -> None:
+    assert text in refusal(schema({"thing": node}))
+
+
+def test_a_schema_without_logins_is_refused() -> None:
+    document = schema({})
+    document["properties"]["traits"]["properties"] = {"email": {"type": "string", "format": "email"}}
+    assert "names no trait that people log in with" in refusal(document)
+
+
+# --- what playbooks say ---
+
+
+def test_traits_may_come_from_any_provider() -> None:
+    document = schema({"a": {"type": "string"}, "b": {}, "c": {"type": "array", "items": {"type": "string"}}, "d": {}})
+    asked = {
+        "a": {"provider": "random_int", "args": {"min": 5, "max": 5}},
+        "b": {"provider": "pydecimal", "args": [2, 1]},
+        "c": {"provider": "words", "args": {"nb": 2}},
+        "d": {"provider": "random_element", "args": [["x"]]},
+    }
+    found = traits(document, traits=asked)
+    assert (found["a"], found["d"], len(found["c"])) == ("5", "x", 2)
+    assert isinstance(found["b"], float)
+
+
+@pytest.mark.parametrize(
+    ("given", "pattern"),
+    [
+        ({"provider": "date_time"}, r"\d{4}-\d\d-\d\dT.*Z"),
+        ({"provider": "date_object"}, r"\d{4}-\d\d-\d\d"),
+        ({"provider": "past_date", "args": {"start_date": "-1d"}}, "2025-12-31"),
+        ({"provider": "date_this_year", "args": {"before_today": False, "after_today": True}}, r"2026-\d\d-\d\d"),
+        ({"provider": "uuid4", "args": {"cast_to": None}}, "[0-9a-f-]{36}"),
+        ({"provider": "pydecimal", "args": {"right_digits": 0}}, r"-?\d+"),
+        ({"provider": "pyset", "args": [2]}, r"\[.*\]"),
+        ({"provider": "simple_profile"}, r"\{.*\}"),
+        ("passport_gender", "[FMX]"),
+        ("first_name", r"\w+"),
+        ({"value": {"a": [1]}}, re.escape("{'a': [1]}")),
+    ],
+)
+def test_what_providers_give_becomes_json_and_is_the_same_each_time(given: Any, pattern: str) -> None:
+    found = one({}, traits={"thing": given})
+    assert all(re.fullmatch(pattern, str(value)) for value in found)
+    assert found == one({}, traits={"thing": given})
+    json.dumps(found)
+
+
+def test_a_share_of_the_people_has_a_trait() -> None:
+    some = one({"type": "string"}, "city", traits={"city": {"share": 0.5}})
+    everybody = one({"type": "string"}, "city")
+    assert 5 < some.count(None) < 25
+    assert all(value in (None, other) for value, other in zip(some, everybody, strict=True))
+    assert set(one({"type": "string"}, traits={"thing": {"share": 0}})) == {None}
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"thng": "first_name"}, 'thng: the identity schema has no such trait; did you mean "thing"?'),
+        ({"thing": "frist_name"}, "thing: Faker has no provider 'frist_name' for en_US; did you mean \"first_name\"?"),
+        ({"thing": "__class__"}, "thing: Faker has no provider '__class__' for en_US"),
+        ({"thing": {"provider": "random_int", "args": {"mni": 1}}}, "thing: the provider random_int refuses: "),
+        ({"thing": "time_delta"}, "thing: the provider time_delta gives what is no JSON: timedelta"),
+        ({"thing": {"value": "x" * 99}}, "thing: nothing can generate this: it must be shorter than or equal to 50"),
+        ({"email": "email"}, "email: it is everybody's own, and made from set, seed and number"),
+        ({"email": {"share": 0}}, "traits: nothing can generate this: it must contain ['email'] properties"),
+    ],
+)
+def test_what_playbooks_say_wrongly_is_refused(given: dict[str, Any], text: str) -> None:
+    assert text in refusal(schema({"thing": {"type": "string", "maxLength": 50}}), traits=given)
+
+
+# --- what nothing generates ---
+
+
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        (False, "thing: nothing can generate what the schema does not allow; give it in traits"),
+        ({"type": "colour"}, "thing: nothing can generate the type colour; give it in traits"),
+        ({"type": "string", "pattern": "^(a)\\1$"}, "thing: nothing can generate this, the pattern ^(a)\\1$"),
+        (
+            {"type": "string", "pattern": "^a{9}$", "maxLength": 3},
+            "thing: nothing can generate this, no text of 0 to 3",
+        ),
+        ({"type": "string", "minLength": 3, "maxLength": 2}, "thing: nothing can generate a text of 3 to 2 characters"),
+        (
+            {"type": "string", "format": "uuid", "maxLength": 3},
+            "thing: nothing can generate a uuid within these bounds",
+        ),
+        ({"type": "integer", "minimum": 3, "maximum": 2}, "thing: nothing can generate a number from 3 to 2"),
+        (
+            {"type": "integer", "exclusiveMinimum": 3, "exclusiveMaximum": 4},
+            "nothing can generate a number from 3 to 4",
+        ),
+        ({"enum": []}, "thing: nothing can generate one of no values"),
+        ({"enum": ["abc"], "minLength": 9}, "thing: nothing can generate this: it must be longer than or equal to 9"),
+        ({"type": "array", "minItems": 3, "maxItems": 2}, "thing: nothing can generate 3 to 2 items"),
+        ({"type": "array", "minItems": 3, "uniqueItems": True, "items": {"enum": [1, 2]}}, "3 different items"),
+        ({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/loop"}}, "what contains itself"),
+        ({"$ref": "#/definitions/loop"}, "thing.next: nothing can generate what contains itself"),
+        ({"$ref": "#/definitions/lost"}, "thing: the schema has no #/definitions/lost"),
+        ({"$ref": "#/properties/traits/required/0"}, "thing: the schema has no #/properties/traits/required/0"),
+        ({"$ref": "https://other.test/a.json"}, "another document describes (https://other.test/a.json)"),
+        ({"oneOf": [{"type": "colour"}]}, "thing: nothing can generate the type colour"),
+        ({"required": ["x"], "additionalProperties": False}, "thing.x: nothing can generate what the schema does not"),
+        ({"type": "string", "not": {"minLength": 0}}, "thing: nothing can generate this: it must NOT match"),
+    ],
+)
+def test_what_nothing_generates_is_refused_by_name(node: Any, text: str) -> None:
+    loop = {"properties": {"next": {"$ref": "#/definitions/loop"}}, "required": ["next"]}
+    assert text in refusal(schema({"thing": node}, required=("thing",), definitions={"loop": loop}))
+
+
+def test_what_no_pattern_makes_may_be_known_or_given() -> None:
+    unknown = {"type": "string", "pattern": "^([A-Z])\\w*(?<!\\1x)$"}
+    assert "thing: nothing can generate" in refusal(schema({"thing": unknown}))
+    assert set(one(unknown, traits={"thing": {"value": "Abc"}})) == {"Abc"}
+    assert set(one({"$ref": "https://other.test/a.json"}, traits={"thing": {"value": 1}})) == {1}
+    assert one({"type": "string", "pattern": "^(US|(DE))(?:\\2)?$"}, "country_code")[0] == "US"
+
+
+@pytest.mark.parametrize("document", [{}, {"properties": {"name": {}}}, {"properties": {"traits": True}}])
+def test_what_is_no_identity_schema_is_refused(document: dict[str, Any]) -> None:
+    assert refusal(document) == "traits: the identity schema does not describe any"
+
+
+def test_a_condition_is_left_to_chance() -> None:
+    document = schema({"a": {"type": "boolean"}, "b": {"type": "integer", "minimum": 0, "maximum": 3}})
+    document["properties"]["traits"].update(
+        {"if": {"properties": {"a": {"const": True}}}, "then": {"properties": {"b": {"maximum": 1}}}}
+    )
+    inventor = Inventor(recipe(), document)
+    found = [inventor.identity(key)["traits"] for key in range(1, 61)]
+    assert {each["b"] for each in found if each["a"]} == {0, 1}
+    assert {each["b"] for each in found if not each["a"]} == {0, 1, 2, 3}
+
+
+def test_a_pattern_that_runs_dry_is_an_error_of_the_trait(monkeypatch: pytest.MonkeyPatch) -> None:
+    inventor = Inventor(recipe(count=0), schema({"thing": {"type": "string", "pattern": "^[a-z]$"}}))
+    monkeypatch.setattr("ansible.module_utils.greenroom.patterns.Pattern.fits", lambda self, text: False)
+    with pytest.raises(TraitError, match="thing: nothing can generate this, no text for the pattern"):
+        inventor.identity(1)
+
+
+def test_without_the_generator_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "faker.factory", None)
+    with pytest.raises(PeopleError, match="the generator is not there"):
+        people.Inventor(recipe(), DEPLOYED)
+
+
+# --- any schema ---
+
+NUMBERS = st.builds(
+    lambda kind, low, width, more: {"type": kind, "minimum": low, "maximum": low + width, **more},
+    st.sampled_from(["integer", "number"]),
+    st.integers(-1000, 1000),
+    st.integers(30, 5000),
+    st.sampled_from(
+        [{}, {"multipleOf": 3}, {"multipleOf": 0.5}, {"exclusiveMinimum": -2000}, {"exclusiveMaximum": 9000}]
+    ),
+)
+STRINGS = st.builds(
+    lambda low, width, more: {"type": "string", "minLength": low, "maxLength": low + width, **more},
+    st.integers(0, 30),
+    st.integers(0, 30),
+    st.sampled_from([{}, {"pattern": "^[a-z]*$"}, {"pattern": "[0-9a-z]?"}]),
+)
+PLAIN = st.one_of(
+    NUMBERS,
+    STRINGS,
+    st.just({"type": "boolean"}),
+    st.builds(lambda values: {"enum": values}, st.lists(st.integers() | st.text(max_size=5), min_size=1, max_size=4)),
+    st.sampled_from([{"type": "string", "format": each} for each in ("date", "date-time", "uri", "ipv4", "email")]),
+)
+NAMES = st.sampled_from(["first", "city", "thing", "tags", "country", "value", "phone", "x"])
+NODES = st.recursive(
+    PLAIN,
+    lambda inner: st.one_of(
+        st.builds(
+            lambda named: {"type": "object", "properties": named, "required": sorted(named)},
+            st.dictionaries(NAMES, inner, max_size=3),
+        ),
+        st.builds(
+            lambda item, low: {"type": "array", "items": item, "minItems": low, "maxItems": low + 2},
+            inner,
+            st.integers(0, 2),
+        ),
+        st.builds(lambda several: {"anyOf": several}, st.lists(inner, min_size=1, max_size=3)),
+        st.builds(lambda one: {"allOf": [one, {"title": "x"}]}, inner),
+    ),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(st.dictionaries(NAMES, NODES, max_size=4), st.integers(1, 10**6))
+def test_whatever_the_schema_the_traits_fit(properties: dict[str, Any], key: int) -> None:
+    document = schema(properties, required=tuple(sorted(properties)))
+    found = Inventor(recipe(), document).identity(key)
+    jsonschema.Draft7Validator(document).validate({"traits": found["traits"]})
+    assert found == Inventor(recipe(), document).identity(key)
