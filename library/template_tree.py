@@ -133,6 +133,12 @@ options:
         description: Where the file belongs, with its name.
         type: path
         required: true
+      force:
+        description:
+          - With V(false) the file is written only where nothing is yet, and left alone from then on. It is neither
+            mended nor removed, and no unit is stale because of it.
+        type: bool
+        default: true
       <<: *item
   attributes:
     description:

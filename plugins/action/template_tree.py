@@ -124,7 +124,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             real = self._loader.get_real_file(source)  # decrypted, if it is a vault
             content = pathlib.Path(real).read_bytes()
             self._loader.cleanup_tmp_file(real)
-        return File(dest, content, attributes, chosen["validate"], secret)
+        return File(dest, content, attributes, chosen["validate"], secret, item.get("force", True))
 
     def _find(self, path: str) -> str:
         """Return where a source lies: in the role's templates, beside the playbook, or where an absolute path says."""

@@ -439,6 +439,34 @@ def test_after_a_kill_the_next_call_converges_and_still_knows_its_files(
     assert "pending" not in json.loads(site.manifest.read_text())
 
 
+def test_a_beginning_is_written_once_and_left_alone(site: Site) -> None:
+    beginning = site.file("live.map", "", force=False)
+    plan = site.apply(site.file("a"), beginning)
+    assert site.path("live.map") in plan.touched
+    assert site.read("live.map") == ""
+    Path(site.path("live.map")).write_text("blue\n")
+    again = site.apply(site.file("a"), beginning)
+    assert not again.changed
+    assert not again.outdated
+    assert (again.hash, site.read("live.map")) == (plan.hash, "blue\n")
+    assert not site.apply(site.file("a"), beginning, drift=True).changed
+    site.apply(site.file("b"))
+    assert site.read("live.map") == "blue\n"
+
+
+def test_each_beginning_that_is_missing_is_written(site: Site) -> None:
+    beginnings = [site.file(name, "", force=False) for name in ("live.map", "routes.map")]
+    site.apply(*beginnings)
+    os.unlink(site.path("routes.map"))
+    assert site.apply(*beginnings).touched == [site.path("routes.map")]
+
+
+def test_a_file_of_ours_that_becomes_a_beginning_stays(site: Site) -> None:
+    site.apply(site.file("live.map", "blue\n"))
+    assert not site.apply(site.file("live.map", "", force=False)).changed
+    assert site.read("live.map") == "blue\n"
+
+
 def test_a_foreign_file_at_a_pending_destination_stays(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     os.makedirs(site.path(""))
     Path(site.path("new")).write_text("foreign")

@@ -110,7 +110,9 @@ class Tree:
         """
         self.name = name
         self.absent = absent
-        self.files = sorted(files, key=lambda file: file.dest)
+        ordered = sorted(files, key=lambda file: file.dest)
+        self.files = [file for file in ordered if file.force]
+        self.beginnings = [file for file in ordered if not file.force]
         self.directories = sorted(directories, key=lambda directory: directory.path)
         self.path = manifest or os.path.join(STATE_DIRECTORY, "trees", f"{name}.json")
         self.metadata = metadata or {}
@@ -134,7 +136,9 @@ class Tree:
 
     def is_secret(self, dest: str) -> bool:
         """Tell whether content at this path must not be shown, by this call's word or by an earlier one's."""
-        return dest in self.before.secret or any(file.secret for file in self.files if file.dest == dest)
+        return dest in self.before.secret or any(
+            file.secret for file in (*self.files, *self.beginnings) if file.dest == dest
+        )
 
     def plan(self, drift: bool = False) -> Plan:
         """Compare host and wish, writing nothing. With `drift`, only mend what the manifest already promised."""
@@ -151,6 +155,7 @@ class Tree:
             if _directory_differs(directory) and (promised or not drift):
                 plan.make.append(directory)
         if not drift:
+            plan.write += [file for file in self.beginnings if not os.path.lexists(file.dest)]
             plan.remove = self._removable()
             plan.prune = self._prunable(plan.remove)
         self._check_possible(plan)
@@ -251,7 +256,7 @@ class Tree:
 
     def _check_wanted(self) -> None:
         seen: set[str] = set()
-        for file in self.files:
+        for file in (*self.files, *self.beginnings):
             if file.dest in seen:
                 raise TreeError(f"{file.dest} is wanted twice by {self.name}")
             seen.add(file.dest)
@@ -273,7 +278,7 @@ class Tree:
                     raise TreeError(f"{parent} is not a directory, {path.rstrip('/')} can't be put below it")
 
     def _removable(self) -> list[str]:
-        wanted = {file.dest for file in self.files}
+        wanted = {file.dest for file in (*self.files, *self.beginnings)}
         ours = dict.fromkeys(self.before.files)
         # Of a call that was interrupted, only what it really wrote is ours.
         for dest, record in self.before.pending.items():
@@ -296,7 +301,7 @@ class Tree:
     def _prunable(self, removed: Sequence[str]) -> list[str]:
         """Return directories that calls of this name made and that nothing needs any more, deepest first."""
         needed = {directory.path for directory in self.directories}
-        for path in [*(file.dest for file in self.files), *needed]:
+        for path in [*(file.dest for file in (*self.files, *self.beginnings)), *needed]:
             needed.update(_parents(path))
         gone = {*removed, self.path} if self.absent else {*removed}
         prunable = []

@@ -76,6 +76,8 @@ class File:
     attributes: Attributes
     validate: str | None = None
     secret: bool = False
+    force: bool = True
+    """False: only a beginning, written where nothing is yet; what becomes of it is another's business."""
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -124,6 +126,7 @@ def pack(files: Iterable[File]) -> str:
             "group": file.attributes.group,
             "validate": file.validate,
             "secret": file.secret,
+            "force": file.force,
         }
         try:
             entry["text"] = file.content.decode()
@@ -139,7 +142,7 @@ def unpack(packed: str) -> list[File]:
     for entry in json.loads(gzip.decompress(base64.b64decode(packed))) if packed else []:
         content = entry["text"].encode() if "text" in entry else base64.b64decode(entry["base64"])
         attributes = Attributes(entry["mode"], entry["owner"], entry["group"])
-        files.append(File(entry["dest"], content, attributes, entry["validate"], entry["secret"]))
+        files.append(File(entry["dest"], content, attributes, entry["validate"], entry["secret"], entry["force"]))
     return files
 
 

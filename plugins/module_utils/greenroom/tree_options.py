@@ -53,6 +53,7 @@ OPTIONS: dict[str, Any] = {
             "src": {"type": "path"},
             "content": {"type": "raw"},
             "dest": {"type": "path", "required": True},
+            "force": {"type": "bool", "default": True},
             **_ATTRIBUTES,
             **_TEMPLATE,
         },

@@ -27,10 +27,17 @@ class ActionModule(_real.ActionModule):  # type: ignore[misc, name-defined]
         file = super()._file(item, layers, source, options, variables)
         host = OUTPUT / variables["inventory_hostname"]
         place = host / file.dest.lstrip("/")
+        if not file.force and place.exists():
+            return file
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(file.content)
         place.chmod(file.attributes.mode | 0o600)
-        record = {"source": os.path.realpath(source) if source else None, "dest": file.dest, "host": host.name}
+        record = {
+            "source": os.path.realpath(source) if source else None,
+            "dest": file.dest,
+            "host": host.name,
+            "secret": file.secret,
+        }
         with (OUTPUT / f"{host.name}.jsonl").open("a") as log:
             log.write(json.dumps(record) + "\n")
         return file
