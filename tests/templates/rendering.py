@@ -28,6 +28,8 @@ from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOTS = ("blue", "green")
+# Every password, key and value of a rendered environment.
+SECRET = "0123456789abcdefghijklmnopqrstuv"
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "inventories").iterdir() if path.is_dir())
 # One person of each role, so that no branch of a template stays unseen.
 ACCOUNTS = [
@@ -41,7 +43,7 @@ class Rendered:
     """The files of one environment: a folder for each host, and which template each file came from."""
 
     folder: Path
-    records: list[dict[str, str | None]]
+    records: list[dict[str, Any]]
 
     def files(self, pattern: str = "**/*") -> list[Path]:
         """Return the files of all hosts whose path on the host fits `pattern`."""
@@ -136,16 +138,17 @@ def _plays() -> Iterator[dict[str, Any]]:
 def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     """Return what a run reads from Vault, the registry and the edge, made up."""
     services = catalogue.load(str(folder), lambda file: yaml.safe_load(Path(file).read_text()))
-    secret = "0123456789abcdefghijklmnopqrstuv"
-    kinds = {"login": {"password": secret}, "ring": {"values": f"{secret},{secret[::-1]}"}, "value": {"value": secret}}
+    kinds = {"login": {"password": SECRET}, "ring": {"values": f"{SECRET},{SECRET[::-1]}"}, "value": {"value": SECRET}}
     paths = service_secrets.secret_paths(services)
-    images = {image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]}
+    images = {
+        image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]
+    }
     return {
         "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
-        | {f"environment/value/{name}": {"value": secret} for name in ("backup", "persona", "smoke", "visitor")}
+        | {f"environment/value/{name}": {"value": SECRET} for name in ("backup", "persona", "smoke", "visitor")}
         | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres")}
-        | {"environment/registry": {"username": "reader", "password": secret}}
-        | {"environment/oidc/company": {"client_id": "a-client", "client_secret": secret}},
+        | {"environment/registry": {"username": "reader", "password": SECRET}}
+        | {"environment/oidc/company": {"client_id": "a-client", "client_secret": SECRET}},
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},
         "environment_edge": {"live": "blue", "map_present": True},
         "base_accounts": ACCOUNTS,

@@ -9,7 +9,7 @@ import tomllib
 
 import pytest
 import yaml
-from rendering import ENVIRONMENTS, ROOT, Rendered
+from rendering import ENVIRONMENTS, ROOT, SECRET, Rendered
 
 SOURCES = sorted(
     path
@@ -91,3 +91,20 @@ def test_who_may_see_admin_pages_enters_only_where_they_are_and_sees_nothing_els
     assert {host for host, lines in forwarding.items() if lines == {"PermitOpen none"}} == set(keys) - {"ops1"}
     assert {host for host, names in keys.items() if names & {"a-viewer", "a-tester"}} == {"ops1"}
     assert all({"a-developer", "a-operator"} <= names for names in keys.values())
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_holds_a_secret_is_hidden_in_runs_and_closed_on_hosts(
+    environment: str, rendered: dict[str, Rendered]
+) -> None:
+    hidden = {(record["host"], record["dest"]) for record in rendered[environment].records if record["secret"]}
+    shown, holding = set(), 0
+    for file in rendered[environment].files():
+        host, *path = file.relative_to(rendered[environment].folder).parts
+        dest = "/" + "/".join(path)
+        if SECRET in file.read_text():
+            holding += 1
+            if (host, dest) not in hidden or file.stat().st_mode & 0o007:
+                shown.add((host, dest))
+    assert holding > 5
+    assert shown == set()
