@@ -14,9 +14,9 @@ from .schedule import Visit, visits
 from .settings import Settings
 from .visitor import VisitError, Visitor, prepare
 
-PAUSE_SECONDS = (1.0, 5.0)
-MARGIN = timedelta(minutes=1)
-"""The last visit of an interval begins this long before its end, so that the next start finds nobody here."""
+PAUSE_SECONDS = (1.0, 4.0)
+MARGIN = timedelta(minutes=2)
+"""The last visits of an interval begin this long before its end, so that the next start finds nobody here."""
 
 
 def span(at: datetime, interval: int, length: timedelta | None) -> tuple[datetime, datetime]:

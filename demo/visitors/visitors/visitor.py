@@ -96,7 +96,9 @@ class Visitor:
                 self.slots.add(each.headers["X-Greenroom-Slot"])
         if answer.status_code == 429:
             raise VisitError(f"{step}: status 429: too many requests from this address for the edge")
-        if answer.status_code >= 400 or answer.status_code == 0:
+        if answer.status_code == 0:  # Locust's way to say that there was no answer
+            raise VisitError(f"{step}: no answer ({type(answer.error).__name__})")
+        if answer.status_code >= 400:
             raise VisitError(f"{step}: status {answer.status_code} at {kind(answer.url or url)}")
         page = Page(answer.url, answer.text)
         if not expected(page):
