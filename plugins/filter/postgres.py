@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters that compute what to do to a database server."""
+"""The filter that says what there should be on a database server."""
 
 from __future__ import annotations
 
@@ -11,12 +11,8 @@ from ansible.module_utils.greenroom import postgres
 
 
 class FilterModule:
-    """Each is a function of `module_utils/greenroom/postgres.py`, where its arguments are described."""
+    """A function of `module_utils/greenroom/postgres.py`, where its arguments are described."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
-        return {
-            "postgres_desired": postgres.desired,
-            "postgres_plan": postgres.plan,
-            "postgres_state_query": postgres.state_query,
-        }
+        return {"postgres_desired": postgres.desired}

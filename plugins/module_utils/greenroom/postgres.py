@@ -9,6 +9,7 @@ slot creates the other may change.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -61,7 +62,7 @@ def state_query(wanted: Mapping[str, Any]) -> str:
     """Return one query (for a superuser) that answers with the current state of what is `wanted`, as one JSON value.
 
     The answer: {roles: {name: {login, password, role}}, members: [[group, member]],
-    databases: {name: {owner, public: bool, connect: [role]}}}.
+    databases: {name: {owner, public: bool, connect: [role]}}, waiting: [setting that waits for a restart]}.
     """
     names = ", ".join(literal(name) for name in _roles(wanted)) or "NULL"
     databases = ", ".join(literal(name) for name in wanted["databases"]) or "NULL"
@@ -81,8 +82,9 @@ SELECT json_build_object(
       'connect', (SELECT coalesce(json_agg(DISTINCT pg_get_userbyid(grantee)), '[]')
         FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba)))
         WHERE grantee <> 0 AND privilege_type = 'CONNECT'))), '{{}}')
-    FROM pg_database d WHERE d.datname IN ({databases}))
-) AS state"""
+    FROM pg_database d WHERE d.datname IN ({databases})),
+  'waiting', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart)
+)"""
 
 
 def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
@@ -92,6 +94,11 @@ def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     What is there and not wanted stays. Passwords are compared with the stored verifiers and sent as verifiers only.
     """
     return list(_statements(wanted, current))
+
+
+def without_verifiers(text: str) -> str:
+    """Return a statement, or a server's words about it, as it may be shown."""
+    return re.sub(r"SCRAM-SHA-256\$[^'\s]*", "…", text)
 
 
 def _roles(wanted: Mapping[str, Any]) -> list[str]:
