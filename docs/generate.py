@@ -63,7 +63,7 @@ SERVICE_KEYS = {
     "identities": "The port with Ory Kratos' admin API, in the one service that keeps identities: synthetic people are "
     "created there. Without such a service there are none.",
     "routes": "What of the public address leads here. The longest path that fits wins.",
-    "routes[].path": "Requests whose path begins like this.",
+    "routes[].path": "Requests for this path and all below it: `/order` takes `/order/1`, not `/orders`.",
     "routes[].port": "The port's name. Without it: the first port with `edge` in `from`.",
     "routes[].limit": "The class of rate limits: a key of `edge_limits`. Without it: `default`.",
     "routes[].auth": "`false` lets visitors in without the environment's password: for APIs with a login of their own. "

@@ -43,7 +43,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         ("app1/etc/greenroom/slots/blue/shop/secrets", "DSN=postgres://shop_blue:"),
         ("app1/etc/nftables.conf", "{ 17000, 27000 }"),
         ("edge1/etc/haproxy/slots/blue.cfg", "backend shop_http_blue"),
-        ("edge1/etc/haproxy/maps/routes-blue.map", "/shop shop_http:default:auth"),
+        ("edge1/etc/haproxy/maps/routes-blue.map", "/shop/ shop_http:default:auth"),
         ("data1/etc/postgresql/17/main/pg_hba.conf", "hostssl shop +shop 198.18.10.21/32 scram-sha-256"),
         ("ops1/etc/prometheus/targets/services.json", "198.18.10.22:17001"),
         ("ops1/etc/greenroom/backup/environment", 'BACKUP_DATABASES="shop"'),

@@ -46,7 +46,7 @@ def test_a_route_leads_to_the_first_port_that_the_edge_may_reach() -> None:
     service = catalogue.normalise("shop", {"ports": ports, "routes": routes}, "/srv/shop")
     assert service["routes"] == [
         {"path": "/", "port": "http", "limit": "default", "auth": True},
-        {"path": "/x", "port": "admin", "limit": "login", "auth": False},
+        {"path": "/x/", "port": "admin", "limit": "login", "auth": False},
     ]
 
 

@@ -164,6 +164,14 @@ def test_one_database_and_one_path_have_one_owner() -> None:
     ]
 
 
+def test_a_slash_at_the_end_makes_no_other_route() -> None:
+    one = service("one", ports=HTTP, health=HEALTH, routes=[{"path": "/order/"}, {"path": "/orders"}])
+    two = service(
+        "two", ports={"http": {"container": 9000, "from": ["edge"]}}, health=HEALTH, routes=[{"path": "/order"}]
+    )
+    assert lines(one, two) == ['two: routes[0].path: "/order/" is taken by one routes[0]']
+
+
 def test_one_service_keeps_identities() -> None:
     ports = {"http": {"container": 8000, "from": ["edge"]}}, {"http": {"container": 8001, "from": ["edge"]}}
     found = lines(

@@ -80,8 +80,10 @@ def _secret(raw: object, service: str) -> dict[str, Any]:
 def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     route = _mapping(raw)
     offered = next((name for name, port in ports.items() if "edge" in port["from"]), None)
+    path = route.get("path")
     return {
-        "path": route.get("path"),
+        # `/order` is all of /order, /order/ and /order/1, but not /orders; the edge compares paths with a slash at their end.
+        "path": f"{path.rstrip('/')}/" if isinstance(path, str) else path,
         "port": route.get("port", offered),
         "limit": route.get("limit", "default"),
         "auth": route.get("auth", True),
@@ -93,7 +95,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
     `raw` is the content of service.yml (anything; wrong parts are left out), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
-    `routes[]` = {path, port, limit, auth}.
+    `routes[]` = {path (ends with a slash), port, limit, auth}.
     """
     given = _mapping(raw)
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}

@@ -1,0 +1,106 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Run HAProxy with what was rendered for one edge host, in a container of the hosts' image, and ask it.
+
+`edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers}, and prints a JSON list of
+{status, headers, got, log}: `got` is what the backend saw ({port, path, headers}, null when no backend was asked) and
+`log` the edge's own line. The servers that the blue slot's file names are here, below 127.0.0.0/8.
+"""
+
+from __future__ import annotations
+
+import http.client
+import http.server
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+PACKAGES = "deb [trusted=yes] file:/srv/packages ./\n"
+seen: list[dict[str, Any]] = []
+
+
+class Backend(http.server.BaseHTTPRequestHandler):
+    """Answers everything, and remembers what it was asked but for health checks."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        """Answer with nothing."""
+        if "x-request-id" in self.headers:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            seen.append({"port": self.server.server_port, "path": self.path, "headers": headers})  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_words: Any) -> None:
+        """Say nothing."""
+
+
+def prepare(rendered: Path) -> None:
+    """Install HAProxy, put its files into place, start the backends."""
+    if not shutil.which("haproxy"):
+        Path("/etc/apt/sources.list.d/tests.list").write_text(PACKAGES)
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        for words in (["update"], ["install", "-y", "--no-install-recommends", "haproxy"]):
+            subprocess.run(["apt-get", "-qq", *words], env=environment, stdout=sys.stderr, check=True)
+    shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
+    Path("/etc/haproxy/maps/live.map").write_text("staging 1:blue:-:0\n")
+    Path("/run/haproxy").mkdir(exist_ok=True)
+    slot = Path("/etc/haproxy/slots/blue.cfg")
+    slot.write_text(re.sub(r"(server \S+ )\d+", r"\g<1>127", slot.read_text()))
+    for address, port in set(re.findall(r"server \S+ (\S+):(\d+)", slot.read_text())):
+        server = http.server.ThreadingHTTPServer((address, int(port)), Backend)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
+    """Return what one request got."""
+    seen.clear()
+    context = ssl._create_unverified_context()
+    connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=10)
+    connection.request("GET", request["path"], headers=request["headers"])
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    line = ""
+    while '"path"' not in line:
+        line = journal.recv(8192).decode()
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    log = json.loads(line[line.index("{") :])
+    return {"status": answer.status, "headers": headers, "got": seen[0] if seen else None, "log": log}
+
+
+def main() -> None:
+    """See above."""
+    requests = json.load(sys.stdin)
+    prepare(Path(sys.argv[1]))
+    Path("/dev/log").unlink(missing_ok=True)
+    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    journal.bind("/dev/log")
+    journal.settimeout(10)
+    os.chmod("/dev/log", 0o666)
+    words = ["haproxy", "-db", "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]
+    proxy = subprocess.Popen(words, stdout=sys.stderr)
+    try:
+        for _attempt in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", 443)) == 0:
+                    break
+            time.sleep(0.1)
+        print(json.dumps([ask(request, journal) for request in requests]))
+    finally:
+        proxy.kill()
+
+
+if __name__ == "__main__":
+    main()

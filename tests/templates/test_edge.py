@@ -1,0 +1,83 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The edge as it is rendered, asked: which service gets a path, what of a request reaches it, what is logged."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from greenroom_lab import cache, images, packages, podman
+from rendering import render
+
+SERVICE = """
+image: {name}
+ports:
+  http: {{container: {port}, from: [edge]}}
+health: {{port: http, path: /ready}}
+routes: [{routes}]
+"""
+SERVICES = {
+    "home": (7000, "{path: /}"),
+    "order": (7001, "{path: /order}"),
+    "special": (7002, "{path: /order/special/}"),
+    "sessions": (7003, "{path: /sessions}"),
+}
+PASSWORD = "0123456789abcdefghijklmnopqrstuv"
+VISITOR = {"Authorization": "Basic " + base64.b64encode(f"visitor:{PASSWORD}".encode()).decode()}
+TAKEN = {
+    **dict.fromkeys(("/", "/orders", "/orders/1", "/order-form", "/sessions-report", "/Order"), "home"),
+    **dict.fromkeys(("/order", "/order/", "/order/1?x=/sessions", "/order/specials"), "order"),
+    **dict.fromkeys(("/order/special", "/order/special/1"), "special"),
+    **dict.fromkeys(("/sessions", "/sessions?x", "/sessions/whoami"), "sessions"),
+}
+CLAIMING = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "True-Client-IP", "X-Client-IP")
+CLAIMS = dict.fromkeys(CLAIMING, "203.0.113.7")
+WITH_A_CODE = "/self-service/recovery?flow=1&code=424242"
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What came of each request, by its path; the last one claims to come from elsewhere."""
+    services = tmp_path_factory.mktemp("catalogue") / "services"
+    for name, (port, routes) in SERVICES.items():
+        (services / name).mkdir(parents=True)
+        (services / name / "service.yml").write_text(SERVICE.format(name=name, port=port, routes=routes))
+    edge = render("staging", tmp_path_factory.mktemp("edge"), services).folder / "edge1"
+    requests = [{"path": path, "headers": VISITOR} for path in TAKEN]
+    requests += [{"path": WITH_A_CODE, "headers": VISITOR | CLAIMS}, {"path": "/nobody?code=1", "headers": CLAIMS}]
+    podman.setup()
+    with cache.only_one():
+        image, repository = images.host(), packages.repository()
+    mounts = [f"{Path(__file__).with_name('edge.py')}:/edge.py:ro", f"{edge}:/rendered:ro"]
+    mounts += [f"{packages.FOLDER}/{repository}:/srv/packages:ro"]
+    words = ["run", "--rm", "-i", "--privileged", "--network=none", *(f"--volume={mount}" for mount in mounts)]
+    output = podman.call(*words, image, "python3", "/edge.py", "/rendered", stdin=json.dumps(requests))
+    found = json.loads(output.splitlines()[-1])
+    return {request["path"]: answer for request, answer in zip(requests, found, strict=True)}
+
+
+@pytest.mark.parametrize(("path", "service"), TAKEN.items())
+def test_a_route_takes_its_path_and_all_below_it(path: str, service: str, answers: dict[str, dict[str, Any]]) -> None:
+    got = answers[path]["got"]
+    assert (got["port"], got["path"]) == (10000 + SERVICES[service][0], path)
+
+
+def test_who_asks_is_what_the_edge_says_not_what_the_client_claims(answers: dict[str, dict[str, Any]]) -> None:
+    headers = answers[WITH_A_CODE]["got"]["headers"]
+    assert headers["x-forwarded-for"] == "127.0.0.1"
+    assert headers["x-forwarded-proto"] == "https"
+    assert "203.0.113.7" not in headers.values()
+
+
+def test_what_follows_the_path_is_not_logged(answers: dict[str, dict[str, Any]]) -> None:
+    assert answers[WITH_A_CODE]["log"]["path"] == "/self-service/recovery"
+    assert "424242" not in json.dumps(answers[WITH_A_CODE]["log"])
+    assert answers["/nobody?code=1"]["log"] | {"path": "/nobody", "status": 401} == answers["/nobody?code=1"]["log"]
+
+
+def test_nobody_without_the_password_reaches_a_service(answers: dict[str, dict[str, Any]]) -> None:
+    assert (answers["/nobody?code=1"]["status"], answers["/nobody?code=1"]["got"]) == (401, None)
