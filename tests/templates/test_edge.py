@@ -47,17 +47,17 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         (services / name).mkdir(parents=True)
         (services / name / "service.yml").write_text(SERVICE.format(name=name, port=port, routes=routes))
     edge = render("staging", tmp_path_factory.mktemp("edge"), services).folder / "edge1"
-    requests = [{"path": path, "headers": VISITOR} for path in TAKEN]
-    requests += [{"path": WITH_A_CODE, "headers": VISITOR | CLAIMS}, {"path": "/nobody?code=1", "headers": CLAIMS}]
+    requests = dict.fromkeys(TAKEN, VISITOR)
+    requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS}
+    asked = json.dumps([{"path": path, "headers": headers} for path, headers in requests.items()])
     podman.setup()
     with cache.only_one():
         image, repository = images.host(), packages.repository()
     mounts = [f"{Path(__file__).with_name('edge.py')}:/edge.py:ro", f"{edge}:/rendered:ro"]
     mounts += [f"{packages.FOLDER}/{repository}:/srv/packages:ro"]
     words = ["run", "--rm", "-i", "--privileged", "--network=none", *(f"--volume={mount}" for mount in mounts)]
-    output = podman.call(*words, image, "python3", "/edge.py", "/rendered", stdin=json.dumps(requests))
-    found = json.loads(output.splitlines()[-1])
-    return {request["path"]: answer for request, answer in zip(requests, found, strict=True)}
+    output = podman.call(*words, image, "python3", "/edge.py", "/rendered", stdin=asked)
+    return dict(zip(requests, json.loads(output.splitlines()[-1]), strict=True))
 
 
 @pytest.mark.parametrize(("path", "service"), TAKEN.items())

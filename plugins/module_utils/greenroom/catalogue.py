@@ -82,7 +82,7 @@ def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
     offered = next((name for name, port in ports.items() if "edge" in port["from"]), None)
     path = route.get("path")
     return {
-        # `/order` is all of /order, /order/ and /order/1, but not /orders; the edge compares paths with a slash at their end.
+        # `/order` is /order, /order/ and /order/1, but not /orders: the edge compares paths with a slash at their end.
         "path": f"{path.rstrip('/')}/" if isinstance(path, str) else path,
         "port": route.get("port", offered),
         "limit": route.get("limit", "default"),
