@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,13 @@ def test_people_are_the_same_in_any_process() -> None:
         for environment in environments
     }
     assert len(answers) == 1
+
+
+def test_threads_may_ask_at_once() -> None:
+    inventor = Inventor(recipe(locales=["en_US", "de_DE"]), WIDE)
+    alone = [inventor.identity(key) for key in range(1, 201)]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(inventor.identity, range(1, 201))) == alone
 
 
 def test_a_further_trait_leaves_the_others_as_they_are() -> None:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -44,7 +45,9 @@ class Inventor:
         self._schema = Schema(schema)
         self._traits = Traits(self._schema)
         self._fingerprints = recipe.fingerprints(schema)
+        # All people are drawn from one stream, one after the other, whatever thread asks.
         self._stream = Stream()
+        self._lock = threading.Lock()
         wanted = (*(recipe.locales or ("en_US",)), *(persona.locale for persona in recipe.personas if persona.locale))
         self._voices = {locale: Voice(locale, self._stream) for locale in wanted}
         self._locales = list(dict.fromkeys(recipe.locales))
@@ -64,14 +67,18 @@ class Inventor:
 
     def login(self, key: str | int) -> str:
         """Return what a person logs in with: an address, or a user name or number where the schema wants that."""
-        return self._traits.login.value(self._someone(str(key), 0))
+        with self._lock:
+            return self._traits.login.value(self._someone(str(key), 0))
 
     def identity(self, key: str | int, password_hash: str = "") -> dict[str, Any]:
         """Return what Kratos takes for one person, checked against the schema; raises TraitError.
 
         There are no credentials without a hash, and none for a persona without a password.
         """
-        key = str(key)
+        with self._lock:
+            return self._identity(str(key), password_hash)
+
+    def _identity(self, key: str, password_hash: str) -> dict[str, Any]:
         someone, traits = self._fitting(key)
         recipe, persona = self._recipe, someone.persona
         verified = self._verified(someone)

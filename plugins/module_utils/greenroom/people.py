@@ -7,9 +7,6 @@ Importing this needs the standard library only; an Inventor needs the generator,
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Iterable
-
 from .derived import derived_hash, person_password
 from .generator import generator_archive, generator_version, use_generator
 from .inventor import Inventor
@@ -31,21 +28,8 @@ __all__ = [
     "generator_archive",
     "generator_version",
     "is_key",
-    "names",
     "person_password",
     "personas_of",
     "personas_wanted",
     "use_generator",
 ]
-
-LOCALE = "en_US"
-
-
-def names(people_set: str, seed: str, indexes: Iterable[int]) -> dict[int, dict[str, str]]:
-    """Return {index: {first, last}}. A name depends on set, seed and index only, not on who else is asked for."""
-    fake = importlib.import_module("faker").Faker(LOCALE)
-    found = {}
-    for index in indexes:
-        fake.seed_instance(f"{people_set}\0{seed}\0{index}")
-        found[index] = {"first": fake.first_name(), "last": fake.last_name()}
-    return found

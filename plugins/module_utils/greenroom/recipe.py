@@ -24,7 +24,7 @@ DRAFT = 1
 _SET = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
 _NUMBER = re.compile(r"[1-9][0-9]{0,11}\Z", re.ASCII)
-_LOCALE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?\Z")
+_LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}\Z")
 _OVERRIDE = ("provider", "args", "value", "share")
 
 

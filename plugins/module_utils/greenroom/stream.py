@@ -35,6 +35,10 @@ class Stream(random.Random):
         state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & _MASK
         return state ^ (state >> 31)
 
+    def _randbelow(self, n: int) -> int:
+        """Return a whole number below `n`: what choices and ranges of `random.Random` come from."""
+        return (self._next() * n) >> 64
+
     def random(self) -> float:
         """Return a number from 0 to below 1."""
         return (self._next() >> 11) * 2.0**-53
