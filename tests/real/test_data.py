@@ -69,6 +69,13 @@ def kratos(environment: Environment, method: str, path: str, body: dict[str, Any
     return json.loads(environment.python("app1", KRATOS.format(port=port, method=method, path=path, body=given)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def settled(staging: Environment) -> None:
+    """People and data are those of the inventory's release, whatever an earlier test deployed."""
+    run = staging.play("playbooks/seed.yml")
+    assert run.code == 0, run.output
+
+
 @pytest.fixture
 def real_person(staging: Environment) -> Iterator[str]:
     """Somebody who is not synthetic, with an order; returns the identity."""
