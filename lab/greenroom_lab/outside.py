@@ -72,7 +72,8 @@ def down() -> None:
     """Remove hosts, networks and keys, from whatever checkout they were started. Caches stay."""
     preflight.root()
     with cache.only_one():
-        if podman.CONFIGURATION.exists():
+        # Hosts outlive a reboot of the machine, which takes /run with it: the storage tells whether there may be any.
+        if podman.STORAGE.exists() and shutil.which("podman"):
             podman.setup()
             podman.remove_all()
             network.remove()

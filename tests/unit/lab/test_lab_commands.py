@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from greenroom_lab import console, paths
+from greenroom_lab import cache, console, machine, namespace, network, outside, paths, podman, preflight
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -46,6 +49,32 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert console.guarded(stop) == 1
     assert console.guarded(interrupt) == 130
     assert capsys.readouterr().err.splitlines()[0] == "lab: one line"
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_hosts_go_with_their_keys_also_after_a_reboot(
+    stored: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done: list[str] = []
+    places = {podman: ("setup", "remove_all"), network: ("remove",), namespace: ("remove",), preflight: ("root",)}
+    for module, names in {**places, machine: ("restore_limits",)}.items():
+        for name in names:
+            monkeypatch.setattr(module, name, functools.partial(done.append, f"{module.__name__}.{name}"))
+    monkeypatch.setattr(cache, "only_one", contextlib.nullcontext)
+    monkeypatch.setattr(shutil, "which", lambda _program: "/usr/bin/podman")
+    for name in ("STATE", "ACCESS", "RUN"):
+        monkeypatch.setattr(paths, name, tmp_path / name)
+    paths.STATE.mkdir()
+    monkeypatch.setattr(podman, "STORAGE", tmp_path if stored else tmp_path / "storage")
+    outside.down()
+    assert not paths.STATE.exists()
+    assert ("greenroom_lab.podman.remove_all" in done) == stored
+    if stored:
+        assert (
+            done.index("greenroom_lab.podman.setup")
+            < done.index("greenroom_lab.podman.remove_all")
+            < done.index("greenroom_lab.namespace.remove")
+        )
 
 
 def test_writing_replaces_at_once(tmp_path: Path) -> None:
