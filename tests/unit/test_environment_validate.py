@@ -65,6 +65,7 @@ def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path)
         services / "three" / "service.yml", {"image": "portal", "routes": [{"path": "/", "prt": "http"}], "user": "me"}
     )
     (services / "four").mkdir()
+    write(services / "one" / "checks.yml", [{"name": "It opens", "url": "/"}])
     assert validate(tmp_path, services=services) == [
         "7 mistakes; nothing was touched.",
         "services/four: has no service.yml",
@@ -75,6 +76,40 @@ def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path)
         "services/two/service.yml: ports.http: 18000, its port in blue, is taken by one.http; name another `host`",
         "services/two/service.yml: ports.http: 28000, its port in green, is taken by one.http; name another `host`",
     ]
+
+
+def test_mistakes_in_checks_are_told_before_any_host_is_touched(tmp_path: Path, inventory: Path) -> None:
+    services = tmp_path / "services"
+    port = {"container": 8000, "from": ["edge"]}
+    page = {"image": "portal", "ports": {"http": port}, "health": {"port": "http", "path": "/"}}
+    write(services / "one" / "service.yml", page | {"routes": [{"path": "/"}]})
+    checks = services / "one" / "checks.yml"
+
+    def told(content: Any, *arguments: str) -> list[str]:
+        write(checks, content)
+        return validate(tmp_path, *arguments, services=services, inventory=inventory)
+
+    right = {"name": "It opens in {{ smoke_slot }} at {{ bundle_slot }}", "url": "{{ environment_public_url }}/"}
+    assert told([right]) == []
+    start = "services/one/checks.yml: "
+    assert told({"It opens": {"url": "/"}}) == [f"{start}expected a list of checks"]
+    unlikely = {"name": "b", "url": "/", "on": "opps", "expect": {"statsu": 200}, "each": "{{ environment_domain }}"}
+    assert told([right, unlikely]) == [
+        "3 mistakes; nothing was touched.",
+        f'{start}[1].each[0]: expected a mapping, got "staging.greenroom.test"',
+        f'{start}[1].expect.statsu: unknown key; did you mean "status"?',
+        f'{start}[1].on: unknown value "opps"; did you mean "ops"?',
+    ]
+    assert told([{"name": "c"}]) == [f"{start}check 'c': url is missing"]
+    nothing = "no service has a smoke check{}, so any release would be cut over; write at least one into one/checks.yml"
+    assert told([]) == [nothing.format("")]
+    assert told([right | {"mutates": True}], "-e", "environment_protected=true", "-e", "confirm=staging") == [
+        nothing.format(" that leaves nothing behind")
+    ]
+    hosts = yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8"))
+    del hosts["staging"]["children"]["ops"]
+    write(inventory / "hosts.yml", hosts)
+    assert '1 smoke checks run from the group "ops", which has no host' in told([right])
 
 
 def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path: Path, inventory: Path) -> None:
@@ -110,10 +145,10 @@ def test_mistakes_in_sign_in_providers_are_named(tmp_path: Path, inventory: Path
     right = {"name": "a", "label": "A", "issuer": "https://a.test", "client_id": "x"}
     file = inventory / "group_vars" / "staging" / "sign-in.yml"
     write(file, {"identity_providers": [right, {**right, "issuer": "http://a.test"}]})
-    assert validate(tmp_path, inventory=inventory)[1:] == [
+    assert set(validate(tmp_path, inventory=inventory)) >= {
         'identity_providers[1].name: "a" is there twice',
         'identity_providers[1].issuer: "http://a.test" is not an https address',
-    ]
+    }
     write(file, {"identity_providers": [{**right, "isuer": "https://a.test"}]})
     (line,) = validate(tmp_path, inventory=inventory)
     assert "isuer" in line
