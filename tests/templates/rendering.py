@@ -51,8 +51,11 @@ class Rendered:
         return sorted(path for host in hosts for path in host.glob(pattern) if path.is_file())
 
 
-def render(environment: str, folder: Path, services: Path = ROOT / "services") -> Rendered:
-    """Render `environment` with the catalogue in `services` into `folder`; fails with what Ansible says."""
+def render(environment: str, folder: Path, services: Path = ROOT / "services", **given: Any) -> Rendered:
+    """Render `environment` with the catalogue in `services` into `folder`; fails with what Ansible says.
+
+    `given` are variables as from `-e`.
+    """
     project, output, access = folder / "project", folder / "rendered", folder / "access"
     for path in (project / "playbooks", project / "roles", output, access):
         path.mkdir(parents=True)
@@ -66,7 +69,7 @@ def render(environment: str, folder: Path, services: Path = ROOT / "services") -
     certificate = _certificate()
     (access / "ca.crt").write_text(certificate["certificate"])
     variables = folder / "variables.json"
-    variables.write_text(json.dumps(_variables(certificate, services)))
+    variables.write_text(json.dumps(_variables(certificate, services) | given))
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("ansible-playbook")),

@@ -57,3 +57,20 @@ def test_nothing_of_other_services_is_left(alone: Rendered) -> None:
     files = [path for path in alone.files() if "etc/containers/systemd" in str(path) or "haproxy" in str(path)]
     assert files
     assert [str(path) for path in files if "kratos" in Path(path).read_text()] == []
+
+
+def test_who_has_no_database_and_no_mail_gets_no_names_for_them(
+    alone: Rendered, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    services = tmp_path_factory.mktemp("catalogue") / "services"
+    (services / "plain").mkdir(parents=True)
+    (services / "plain" / "service.yml").write_text("image: plain\n")
+    plain = render("staging", tmp_path_factory.mktemp("plain"), services, database_address="", mail_address="")
+    names = [line for file in plain.files("**/plain-*.container") for line in file.read_text().splitlines()]
+    assert "ContainerName=plain-blue" in names
+    assert [line for line in names if line.startswith("AddHost=")] == []
+    shop = (alone.folder / "app1/etc/containers/systemd/shop-blue.container").read_text()
+    assert (
+        "AddHost=database.staging.greenroom.test:198.18.10.31\nAddHost=mail.staging.greenroom.test:198.18.10.41\n"
+        in shop
+    )
