@@ -31,6 +31,11 @@ SLOTS = ("blue", "green")
 # Every password, key and value of a rendered environment.
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "inventories").iterdir() if path.is_dir())
+# What each slot's bundle says, as if this run had made both.
+DESCRIPTIONS = {
+    slot: f"{{{{ catalogue | bundle_description('{slot}', release, groups | group_hosts(hostvars)) }}}}"
+    for slot in SLOTS
+}
 # One person of each role, so that no branch of a template stays unseen.
 ACCOUNTS = [
     {"name": f"a-{role}", "full_name": f"A {role}", "role": role, "ssh_keys": ["ssh-ed25519 AAAA"]}
@@ -109,6 +114,7 @@ def _role(source: Path, role: Path) -> None:
             "vars": {
                 **task.get("vars", {}),
                 **{"slot_target": slot, "__bundle_slot": slot, "__bundle_apply": "all", "__bundle_units": []},
+                **{"slot_bundles": DESCRIPTIONS, "smoke_slot": slot, "__edge_slot": slot},
             },
         }
         for file in sorted(source.glob("tasks/*.yml"))
@@ -135,7 +141,9 @@ def _plays() -> Iterator[dict[str, Any]]:
             for role in play.get("roles", []):
                 if (play["hosts"], role["role"]) not in seen:
                     seen.add((play["hosts"], role["role"]))
-                    yield {"name": play["name"], "hosts": play["hosts"], "gather_facts": False, "roles": [role]}
+                    # What some runs have no need of is rendered, too.
+                    always = {key: value for key, value in role.items() if key != "when"}
+                    yield {"name": play["name"], "hosts": play["hosts"], "gather_facts": False, "roles": [always]}
 
 
 def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -14,7 +15,11 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
         "folder": f"/srv/services/{name}",
         "group": "app",
         "activation": "always",
+        "image": name,
         "user": 1000,
+        "database": None,
+        "secrets": {},
+        "metrics": None,
         "config_path": None,
         "config_of": name,
         "has_config": False,
@@ -83,38 +88,137 @@ def test_ready_checks_ask_the_slots_own_port(catalogue: dict[str, Any]) -> None:
     assert [check["url"] for check in checks] == ["http://127.0.0.1:28000/readyz"]
 
 
+# What a slot is
+
+
+RELEASE = {
+    "name": "1.0",
+    "images": {name: f"registry/{name}@sha256:0" for name in ("shop", "mailer", "consumer", "other")},
+}
+MEMBERS = {"app": {"app1": "198.18.10.21", "app2": "198.18.10.22"}, "edge": {"edge1": "198.18.10.11"}}
+GROUPS = {group: list(hosts) for group, hosts in MEMBERS.items()} | {"ops": ["ops1"]}
+
+
+def described(catalogue: dict[str, Any], slot: str = "blue") -> dict[str, Any]:
+    """A slot's description as it comes back from a host."""
+    content = bundle.description_file(bundle.describe(catalogue, slot, RELEASE, MEMBERS), "/slots/x")["content"]
+    result: dict[str, Any] = json.loads(content)
+    return result
+
+
+def test_a_description_has_what_others_must_know_and_the_slots_own_ports(catalogue: dict[str, Any]) -> None:
+    found = described(catalogue, "green")
+    assert (found["slot"], found["release"]) == ("green", "1.0")
+    assert found["images"] == {name: f"registry/{name}@sha256:0" for name in ("shop", "mailer", "consumer")}
+    assert found["hosts"] == {
+        "app": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}]
+    }
+    assert found["services"]["shop"]["ports"]["http"]["host"] == {"green": 28000}
+    assert found["services"]["shop"]["routes"] == catalogue["shop"]["routes"]
+    assert not {"folder", "checks", "environment", "config_path"} & set(found["services"]["shop"])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"routes": []},
+        {"routes": [{"path": "/", "port": "http", "limit": "login", "auth": True}]},
+        {"routes": [{"path": "/", "port": "http", "limit": "default", "auth": False}]},
+        {"health": {"port": "http", "path": "/other"}},
+        {"checks": []},
+        {"ports": {"http": {"container": 9000, "host": {"blue": 19000, "green": 29000}, "bind": "0.0.0.0"}}},
+    ],
+)
+def test_what_the_edge_and_the_checks_go_by_is_part_of_the_bundle(
+    catalogue: dict[str, Any], change: dict[str, Any]
+) -> None:
+    before = bundle.description_file(bundle.describe(catalogue, "blue", RELEASE, MEMBERS), "/slots/blue")
+    catalogue["shop"].update(change)
+    after = bundle.description_file(bundle.describe(catalogue, "blue", RELEASE, MEMBERS), "/slots/blue")
+    assert (before["dest"], before["mode"]) == ("/slots/blue.fact", "0600")
+    assert before["dest"] == after["dest"]
+    assert before["content"] != after["content"]
+
+
+def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any]) -> None:
+    other = {**RELEASE, "images": {**RELEASE["images"], "other": "registry/other@sha256:1"}}
+    assert bundle.describe(catalogue, "blue", other, MEMBERS) == bundle.describe(catalogue, "blue", RELEASE, MEMBERS)
+
+
+def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: dict[str, Any]) -> None:
+    blue, green = described(catalogue), described(catalogue, "green")
+    damaged = "error loading facts as JSON or ini - please check content: /etc/greenroom/slots/blue.fact"
+    assert bundle.descriptions([{"blue": damaged}, {}, {"blue": blue, "green": green}]) == {
+        "blue": blue,
+        "green": green,
+    }
+    assert bundle.descriptions([{"blue": blue, "other": green}]) == {"blue": blue}
+    assert bundle.descriptions([{"blue": green}, {"blue": {"section": {"key": "value"}}}]) == {}
+    assert bundle.descriptions([]) == {}
+
+
+def test_a_slot_without_description_is_what_the_catalogue_says(catalogue: dict[str, Any]) -> None:
+    blue = described(catalogue)
+    assert bundle.description_of({"blue": blue}, "blue", {}) == blue
+    stand_in = bundle.description_of({"blue": blue}, "green", catalogue)
+    assert bundle.live_only(stand_in, "app1", GROUPS) == ["consumer", "mailer"]
+
+
 @pytest.mark.parametrize(("host", "names"), [("app1", ["consumer", "mailer"]), ("app2", ["consumer"]), ("edge1", [])])
 def test_a_singleton_runs_on_the_first_host_only(catalogue: dict[str, Any], host: str, names: list[str]) -> None:
-    groups = {"app": ["app1", "app2"], "edge": ["edge1"]}
-    assert bundle.live_only(catalogue, host, groups) == names
+    assert bundle.live_only(described(catalogue), host, GROUPS) == names
 
 
-def test_the_other_slots_workers_stop_before_the_live_ones_start() -> None:
-    units = bundle.live_only_units(["mailer"], "green", "blue")
+def test_a_singleton_runs_on_a_host_that_the_slot_has(catalogue: dict[str, Any]) -> None:
+    grown = {"app": ["app0", "app1", "app2"]}
+    assert [host for host in grown["app"] if "mailer" in bundle.live_only(described(catalogue), host, grown)] == [
+        "app1"
+    ]
+
+
+def test_the_other_slots_workers_stop_before_the_live_ones_start(catalogue: dict[str, Any]) -> None:
+    units = bundle.live_only_units(described(catalogue, "green"), described(catalogue), "app2", GROUPS)
     assert [(unit["name"], unit["state"]) for unit in units] == [
+        ("consumer-blue.service", "stopped"),
         ("mailer-blue.service", "stopped"),
-        ("mailer-green.service", "started"),
+        ("consumer-green.service", "started"),
         ("greenroom-live.target", "started"),
     ]
 
 
+def test_a_worker_that_came_or_went_with_a_release_is_looked_for_in_its_own_slot_only(
+    catalogue: dict[str, Any],
+) -> None:
+    newer = {**catalogue, "indexer": service("indexer", image="shop", activation="live_only", ports={}, health=None)}
+    del newer["consumer"]
+    old, new = described(catalogue, "blue"), described(newer, "green")
+
+    def units(live: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, str]]:
+        found = bundle.live_only_units(live, other, "app2", GROUPS)
+        return [(unit["name"].removesuffix(".service"), unit["state"]) for unit in found[:-1]]
+
+    assert units(new, old) == [("consumer-blue", "stopped"), ("mailer-blue", "stopped"), ("indexer-green", "started")]
+    assert units(old, new) == [("indexer-green", "stopped"), ("mailer-green", "stopped"), ("consumer-blue", "started")]
+
+
 def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]) -> None:
-    assert bundle.edge_backends(catalogue) == [
+    found = described(catalogue, "green")
+    assert bundle.edge_backends(found) == [
         {
             "name": "shop_http",
-            "group": "app",
-            "host": {"blue": 18000, "green": 28000},
-            "health": {"path": "/readyz", "host": {"blue": 18000, "green": 28000}},
+            "port": 28000,
+            "health": {"path": "/readyz", "port": 28000},
+            "hosts": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}],
         }
     ]
-    assert bundle.edge_routes(catalogue) == [{"path": "/", "backend": "shop_http", "limit": "default", "auth": True}]
+    assert bundle.edge_routes(found) == [{"path": "/", "backend": "shop_http", "limit": "default", "auth": True}]
 
 
 def test_smoke_checks_run_on_the_first_host_of_the_group_they_name(catalogue: dict[str, Any]) -> None:
     groups = {"app": ["app1", "app2"], "ops": ["ops1"]}
-    assert bundle.smoke_checks(catalogue, "ops1", groups) == [{"name": "page", "url": "x"}]
-    assert bundle.smoke_checks(catalogue, "app1", groups) == [{"name": "clean", "url": "y"}]
-    assert bundle.smoke_checks(catalogue, "app2", groups) == []
+    assert bundle.smoke_checks(bundle.checks(catalogue), "ops1", groups) == [{"name": "page", "url": "x"}]
+    assert bundle.smoke_checks(bundle.checks(catalogue), "app1", groups) == [{"name": "clean", "url": "y"}]
+    assert bundle.smoke_checks(bundle.checks(catalogue), "app2", groups) == []
 
 
 def test_a_check_with_each_is_there_once_for_each(catalogue: dict[str, Any]) -> None:
@@ -125,7 +229,7 @@ def test_a_check_with_each_is_there_once_for_each(catalogue: dict[str, Any]) -> 
         "steps": [{"url": "/${name}:${port}", "form": {"${name}": "${run}"}, "expect": {"status": [200, 303]}}],
     }
     catalogue["shop"]["checks"] = [check, {"name": "none", "url": "x", "each": []}]
-    assert bundle.smoke_checks(catalogue, "ops1", {"ops": ["ops1"]}) == [
+    assert bundle.smoke_checks(bundle.checks(catalogue), "ops1", {"ops": ["ops1"]}) == [
         {
             "name": "By An A",
             "mutates": True,

@@ -135,13 +135,23 @@ def test_two_services_on_one_port() -> None:
         "two: ports.http: 18000, its port in blue, is taken by one.http; name another `host`",
         "two: ports.http: 28000, its port in green, is taken by one.http; name another `host`",
     ]
-    assert lines(service("one", **keys), service("two", **keys, group="data")) == []
+    apart = {"app": ["app1", "app2"], "first": ["app1"], "second": ["app2"], "edge": ["edge1"]}
+    catalogue = {"one": service("one", **keys, group="first"), "two": service("two", **keys, group="second")}
+    assert problems(catalogue, apart) == []
 
 
 def test_one_service_s_blue_port_is_another_s_green_one() -> None:
     other = {"http": {"container": 8000, "host": 28000, "from": ["edge"]}}
     found = lines(service("one", ports=HTTP, health=HEALTH), service("two", ports=other, health=HEALTH))
     assert found == ["two: ports.http: 28000, its port in blue, is taken by one.http; name another `host`"]
+
+
+def test_a_service_is_on_hosts_that_have_slots_or_nowhere() -> None:
+    groups = {"app": ["app1", "app2"], "edge": ["edge1"], "ops": ["ops1", "app1"], "part": ["app2"]}
+    keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
+    assert problems({"one": service("one", **keys), "two": service("two", group="part")}, groups) == []
+    line = 'group: ops1 of "ops" is not in "app", whose hosts have slots'
+    assert problems({"one": service("one", **keys, group="ops")}, groups) == [("one", line)]
 
 
 def test_groups_on_one_host_share_its_ports() -> None:

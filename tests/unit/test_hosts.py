@@ -62,6 +62,27 @@ def test_published_ports_are_open_in_both_slots_for_the_groups_they_name() -> No
     ]
 
 
+def test_ports_that_a_slot_still_has_stay_open_until_no_slot_has_them() -> None:
+    def bundle(slot: str, number: int, sources: list[str]) -> dict[str, Any]:
+        ports = {"http": port(number, sources)}
+        ports["http"]["host"] = {slot: ports["http"]["host"][slot]}
+        return {"services": {"portal": service(ports=ports)}}
+
+    catalogue = {"portal": service(ports={"http": port(9090, ["edge"])})}
+    old = {"blue": bundle("blue", 8080, ["edge"]), "green": bundle("green", 9090, ["edge"])}
+    assert [(found["ports"], found["from"]) for found in hosts.service_ports(catalogue, old)] == [
+        ([18080, 19090, 29090], ["edge"])
+    ]
+    # From elsewhere, or of a service that is gone: rules of their own.
+    other = {"blue": bundle("blue", 8080, ["ops"])}
+    assert [(found["ports"], found["from"]) for found in hosts.service_ports(catalogue, other)] == [
+        ([19090, 29090], ["edge"]), ([18080], ["ops"]),
+    ]  # fmt: skip
+    assert [found["ports"] for found in hosts.service_ports({}, old)] == [[18080, 29090]]
+    both = {slot: bundle(slot, 9090, ["edge"]) for slot in ("blue", "green")}
+    assert hosts.service_ports(catalogue, both) == hosts.service_ports(catalogue)
+
+
 def test_a_port_that_never_leaves_the_host_is_not_in_the_firewall() -> None:
     catalogue = {"kratos": service(ports={"admin": port(4434, [])}, metrics={"port": "admin", "path": "/metrics"})}
     assert hosts.service_ports(catalogue) == []
@@ -150,6 +171,16 @@ def test_database_clients_are_the_hosts_of_services_with_a_login() -> None:
     ]  # fmt: skip
     single = hosts.database_clients({"kratos": catalogue["kratos"]}, {"app": ["198.18.10.9"]}, ["app", "data"], SLOTS)
     assert [client["address"] for client in single] == [*SLOTS, "198.18.10.9/32"]
+
+
+def test_a_slot_keeps_its_way_to_the_database_when_its_service_left_the_catalogue() -> None:
+    login = {"DSN": {"kind": "login", "name": "shop", "owner": "shop"}}
+    bundles = {"blue": {"services": {"shop": service(secrets=login)}}, "green": {"services": {}}}
+    found = hosts.database_clients({}, ADDRESSES, bundles=bundles)
+    assert found == [
+        {"database": "shop", "address": "198.18.10.21/32"}, {"database": "shop", "address": "198.18.10.22/32"},
+    ]  # fmt: skip
+    assert hosts.database_clients({}, ADDRESSES, bundles={"green": bundles["green"]}) == []
 
 
 def test_sources_are_groups_addresses_and_networks() -> None:

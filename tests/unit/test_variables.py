@@ -97,3 +97,9 @@ def test_what_is_not_exactly_one_environment(names: Any, children: Any, start: s
 )
 def test_a_protected_environment_wants_its_name(protected: bool, confirm: Any, line: str | None) -> None:
     assert variables.confirmation_problems("staging", protected, confirm) == ([line] if line else [])
+
+
+def test_what_a_run_finds_out_is_not_an_option() -> None:
+    assert variables.found_problems(["release_name", "smoke_slot", "to"]) == []
+    (line,) = variables.found_problems(["release_name", "slot_target"])
+    assert line.startswith("slot_target: a run finds this out by itself; -e to=<slot> cuts over")

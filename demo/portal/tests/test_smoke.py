@@ -87,7 +87,9 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
             if "each" in check:
                 check["each"] = NativeEnvironment().from_string(check["each"]).render(variables)
         catalogue[service] = {"checks": [render(check, variables) for check in found]}
-    wanted: list[dict[str, Any]] = bundle.smoke_checks(catalogue, "here", {"app": ["here"], "ops": ["here"]})
+    wanted: list[dict[str, Any]] = bundle.smoke_checks(
+        bundle.checks(catalogue), "here", {"app": ["here"], "ops": ["here"]}
+    )
     assert smoke.validate(wanted) == []
     return wanted
 

@@ -2,19 +2,26 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """What a slot's bundle consists of: files, mounts, units and health checks, computed from the catalogue.
 
-A service here is one value of the variable ``catalogue``: a mapping with every default filled in. Nothing in this
-module reads a file or reaches a host.
+A service here is one value of the variable ``catalogue``: a mapping with every default filled in. A description is
+what a bundle says about its slot as a whole, for those who have to do with both slots (the edge, the firewall, the
+database, smoke checks, the activation); it lies on each of the slot's hosts. Nothing here reads a file or asks a host.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Service = Mapping[str, Any]
+Description = Mapping[str, Any]
+Groups = Mapping[str, Sequence[str]]
 
 QUADLET_FOLDER = "/etc/containers/systemd"
 CA_FILE = "/etc/greenroom/ca.crt"
+SLOTS = ("blue", "green")
+# What others must know of a service; its `ports` come in addition.
+DESCRIBED = ("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes")
 
 
 def unit_name(service: str, slot: str) -> str:
@@ -112,49 +119,117 @@ def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]
     ]
 
 
-def live_only(catalogue: Mapping[str, Service], host: str, groups: Mapping[str, list[str]]) -> list[str]:
-    """Return the names of the services of a host that run beside the live slot only.
+def describe(
+    catalogue: Mapping[str, Service],
+    slot: str,
+    release: Mapping[str, Any],
+    members: Mapping[str, Mapping[str, str]],
+) -> dict[str, Any]:
+    """Return what a bundle says about its slot; the same on all of its hosts.
 
-    `groups` are hosts by group: a singleton runs on the first host of its service's group.
+    `release` = {name, images: {image: reference}}, `members` = {group: {host: address}}. The answer: {slot, release,
+    images, hosts: {group: [{name, address}]}, services: {name: as in the catalogue, but with what others must know
+    only, and with the slot's own ports}, checks: [smoke checks, see `checks`]}.
+    """
+    services = {
+        name: {key: _filled(service[key], {}) for key in DESCRIBED}
+        | {
+            "ports": {
+                port: _filled(value, {}) | {"host": {slot: value["host"][slot]}}
+                for port, value in service["ports"].items()
+            }
+        }
+        for name, service in sorted(catalogue.items())
+    }
+    groups = sorted({service["group"] for service in services.values()})
+    return {
+        "slot": slot,
+        "release": release["name"],
+        "images": {service["image"]: release["images"][service["image"]] for service in services.values()},
+        "hosts": {
+            group: [{"name": host, "address": address} for host, address in members.get(group, {}).items()]
+            for group in groups
+        },
+        "services": services,
+        "checks": checks(catalogue),
+    }
+
+
+def description_file(description: Description, folder: str) -> dict[str, str]:
+    """Return the file that holds a slot's description: a local fact of the host, as Ansible reads it."""
+    content = json.dumps(description, indent=1, default=str)
+    return {"dest": f"{folder}.fact", "content": f"{content}\n", "mode": "0600"}
+
+
+def descriptions(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return {slot: description} from the local facts of hosts: of each slot the first that can be read."""
+    hosts = list(facts)
+    found = {
+        slot: [host[slot] for host in hosts if isinstance(host.get(slot), Mapping) and host[slot].get("slot") == slot]
+        for slot in SLOTS
+    }
+    return {slot: readable[0] for slot, readable in found.items() if readable}
+
+
+def description_of(bundles: Mapping[str, Description], slot: str, catalogue: Mapping[str, Service]) -> Description:
+    """Return a slot's description; where its bundle has none, the catalogue stands in for it."""
+    return bundles.get(slot) or {"slot": slot, "services": catalogue, "hosts": {}}
+
+
+def live_only(description: Description, host: str, groups: Groups) -> list[str]:
+    """Return the names of the slot's services that run on `host` when, and only when, the slot is live.
+
+    `groups` are hosts by group: a singleton runs on the first host of its group that the slot has.
     """
 
     def runs_here(service: Service) -> bool:
         hosts = groups.get(service["group"], [])
         if service["activation"] == "singleton":
-            return hosts[:1] == [host]
+            own = [member["name"] for member in description["hosts"].get(service["group"], [])]
+            return [name for name in hosts if name in own or not own][:1] == [host]
         return service["activation"] == "live_only" and host in hosts
 
-    return sorted(name for name, service in catalogue.items() if runs_here(service))
+    return sorted(name for name, service in description["services"].items() if runs_here(service))
 
 
-def live_only_units(names: Iterable[str], live: str, other: str) -> list[dict[str, Any]]:
-    """Units of the activation: the other slot's stop before the live slot's start, so that no job runs twice."""
-    names = list(names)
+def live_only_units(live: Description, other: Description, host: str, groups: Groups) -> list[dict[str, Any]]:
+    """Units of the activation: the other slot's stop before the live slot's start, so that no job runs twice.
+
+    Each side's are those that its own bundle has.
+    """
+    idle = sorted(name for name, service in other["services"].items() if service["activation"] != "always")
     target = [{"name": "greenroom-live.target", "state": "started", "enabled": True, "on_change": "none"}]
-    stopped = [{"name": unit_name(name, other), "state": "stopped", "files": []} for name in names]
-    started = [{"name": unit_name(name, live), "state": "started", "on_change": "none", "files": []} for name in names]
+    stopped = [{"name": unit_name(name, other["slot"]), "state": "stopped", "files": []} for name in idle]
+    started = [
+        {"name": unit_name(name, live["slot"]), "state": "started", "on_change": "none", "files": []}
+        for name in live_only(live, host, groups)
+    ]
     return [*stopped, *started, *target]
 
 
-def edge_backends(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
-    """Return the backends that the edge needs for one slot: one for each port that a route names."""
-    wanted = {(name, route["port"]) for name, service in catalogue.items() for route in service["routes"]}
+def edge_backends(description: Description) -> list[dict[str, Any]]:
+    """Return the backends that the edge needs for a slot, {name, port, health: {path, port}, hosts: [{name, address}]}.
+
+    There is one for each port that a route names.
+    """
+    slot, services = description["slot"], description["services"]
+    wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
     return [
         {
             "name": f"{name}_{port}",
-            "group": catalogue[name]["group"],
-            "host": catalogue[name]["ports"][port]["host"],
+            "port": services[name]["ports"][port]["host"][slot],
             "health": {
-                "path": catalogue[name]["health"]["path"],
-                "host": catalogue[name]["ports"][catalogue[name]["health"]["port"]]["host"],
+                "path": services[name]["health"]["path"],
+                "port": services[name]["ports"][services[name]["health"]["port"]]["host"][slot],
             },
+            "hosts": description["hosts"][services[name]["group"]],
         }
         for name, port in sorted(wanted)
     ]
 
 
-def edge_routes(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
-    """Return the routes of one slot, by path."""
+def edge_routes(description: Description) -> list[dict[str, Any]]:
+    """Return the routes of a slot, by path."""
     return sorted(
         (
             {
@@ -163,24 +238,33 @@ def edge_routes(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
                 "limit": route["limit"],
                 "auth": route["auth"],
             }
-            for name, service in catalogue.items()
+            for name, service in description["services"].items()
             for route in service["routes"]
         ),
         key=lambda route: str(route["path"]),
     )
 
 
-def smoke_checks(catalogue: Mapping[str, Service], host: str, groups: Mapping[str, list[str]]) -> list[dict[str, Any]]:
-    """Return the smoke checks that run on `host`: each on the first host of the group in its `on` (default `ops`).
+def checks(catalogue: Mapping[str, Service]) -> list[dict[str, Any]]:
+    """Return all smoke checks, each with the group that it runs from in `on` (default `ops`).
 
     One with `each`, a list of mappings, is there once for each of them, with their values in the place of `${key}`.
     """
     return [
-        {key: _filled(value, values) for key, value in check.items() if key not in ("on", "each")}
+        {"on": check.get("on", "ops")}
+        | {key: _filled(value, values) for key, value in check.items() if key not in ("on", "each")}
         for _, service in sorted(catalogue.items())
         for check in service["checks"]
-        if groups.get(check.get("on", "ops"), [])[:1] == [host]
         for values in check.get("each", [{}])
+    ]
+
+
+def smoke_checks(checks_of_slot: Iterable[Mapping[str, Any]], host: str, groups: Groups) -> list[dict[str, Any]]:
+    """Return the checks of a slot that run on `host`: each on the first host of the group in its `on`."""
+    return [
+        {key: value for key, value in check.items() if key != "on"}
+        for check in checks_of_slot
+        if groups.get(check["on"], [])[:1] == [host]
     ]
 
 

@@ -17,6 +17,8 @@ Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
 Problem = tuple[str, str]
 LARGEST_PORT = 65535
+# The group whose hosts have slots.
+SLOT_HOSTS = "app"
 
 
 def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
@@ -147,6 +149,18 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
                 yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
 
 
+def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Yield (service, line) for services that would be deployed to some of their hosts only, or to none.
+
+    `groups` = {group: [host]}. A service's group is `app`, whose hosts have slots, or some of those hosts.
+    """
+    slots = set(groups.get(SLOT_HOSTS, ()))
+    for name, service in catalogue.items():
+        outside = ", ".join(sorted(set(groups.get(service["group"], ())) - slots))
+        if outside:
+            yield name, f'group: {outside} of "{service["group"]}" is not in "{SLOT_HOSTS}", whose hosts have slots'
+
+
 def problems(
     catalogue: Catalogue,
     groups: Mapping[str, Collection[str]],
@@ -159,4 +173,4 @@ def problems(
         for name, service in catalogue.items()
         for line in service_problems(service, catalogue, groups, limits, wrong)
     ]
-    return single + list(dict.fromkeys(collisions(catalogue, groups)))
+    return [*single, *homeless(catalogue, groups), *dict.fromkeys(collisions(catalogue, groups))]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -57,28 +57,35 @@ def _collapsed(networks: Iterable[Network], version: int) -> list[str]:
     return [str(network) for network in ipaddress.collapse_addresses(own)]  # type: ignore[type-var]
 
 
-def service_ports(catalogue: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the catalogue's published ports as {name, ports, groups, from}, both slots' in one entry.
+def _everywhere(
+    catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield (name, service) of the catalogue and of each slot's bundle: what is to be, and what there still is."""
+    for services in [catalogue, *(bundle["services"] for bundle in (bundles or {}).values())]:
+        yield from services.items()
 
-    Metrics are for the hosts that scrape, too, unless their port never leaves the host.
+
+def service_ports(
+    catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """Return the published ports as {name, ports, groups, from}: the catalogue's, and those that a slot still has.
+
+    `bundles` = {slot: description of its bundle}. Of the catalogue's ports both slots' are in one entry. Metrics are
+    for the hosts that scrape, too, unless their port never leaves the host.
     """
-    found = []
-    for name, service in sorted(catalogue.items()):
+    found: dict[tuple[str, str, tuple[str, ...]], set[int]] = {}
+    for name, service in _everywhere(catalogue, bundles):
         for port, value in service["ports"].items():
             if value["bind"] == "127.0.0.1":
                 continue
-            sources = list(value["from"])
+            sources = [str(source) for source in value["from"]]
             if service["metrics"] and service["metrics"]["port"] == port and SCRAPERS not in sources:
                 sources.append(SCRAPERS)
-            found.append(
-                {
-                    "name": f"{name} {port}",
-                    "ports": sorted(value["host"].values()),
-                    "groups": [service["group"]],
-                    "from": sources,
-                }
-            )
-    return found
+            found.setdefault((f"{name} {port}", service["group"], tuple(sources)), set()).update(value["host"].values())
+    return [
+        {"name": name, "ports": sorted(ports), "groups": [group], "from": list(sources)}
+        for (name, group, sources), ports in sorted(found.items())
+    ]
 
 
 def firewall_rules(
@@ -144,14 +151,16 @@ def database_clients(
     addresses: Mapping[str, Sequence[str]],
     own_groups: Iterable[str] = (),
     container_networks: Sequence[str] = (),
+    bundles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, str]]:
     """Return who may connect to which database, as {database, address}: the hosts of services that have a login for it.
 
     `addresses` = {group: [address]}. Where the database's own host is among them, its containers' networks are, too.
+    Services are those of the catalogue and those that a slot still has; `bundles` = {slot: description of its bundle}.
     """
     own = set(own_groups)
     clients: set[tuple[str, str]] = set()
-    for service in catalogue.values():
+    for _name, service in _everywhere(catalogue, bundles):
         sources = list(addresses.get(service["group"], []))
         if service["group"] in own:
             sources += container_networks

@@ -19,6 +19,8 @@ FOREIGN = frozenset(
     | {"inventory_file", "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir"}
     | {"role_name", "role_names", "role_path", "vars"}
 )
+# What a run finds out. Told otherwise, it would deploy into the slot that serves.
+FOUND_PREFIX = "slot_"
 # How alike a name must be to a declared one to count as its misspelling: operators' options are few and typed by hand.
 ALIKE = 0.85
 ALIKE_OPTION = 0.7
@@ -55,6 +57,15 @@ def name_problems(names: Iterable[str], declared: Declared, options: Iterable[st
         elif nearest(name, known, ALIKE_OPTION if name in given else ALIKE):
             lines.append(f"{name}: unknown variable{suggestion(name, known)}")
     return lines
+
+
+def found_problems(options: Iterable[str]) -> list[str]:
+    """Return one line for each of the `options` given by `-e` that is not the operator's to say."""
+    return [
+        f"{name}: a run finds this out by itself; -e to=<slot> cuts over, -e smoke_slot=<slot> checks a slot"
+        for name in sorted(options)
+        if name.startswith(FOUND_PREFIX)
+    ]
 
 
 def missing_problems(names: Iterable[str], declared: Declared) -> list[str]:
