@@ -117,6 +117,10 @@ options:
       - Where key, id and address of each person stand for others to read, one line of JSON each.
         C(/var/lib/greenroom/seed/<set>.jsonl) without it.
     type: path
+  generators:
+    description: Folder on the host for what invents people.
+    type: path
+    default: /var/lib/greenroom/python
   connections:
     description: How many requests are under way at once.
     type: int
@@ -268,6 +272,7 @@ ARGUMENTS: dict[str, Any] = {
     "allowed": {"type": "bool", "required": True},
     "ledger": {"type": "path"},
     "people_file": {"type": "path"},
+    "generators": {"type": "path", "default": "/var/lib/greenroom/python"},
     "connections": {"type": "int", "default": 2},
     "timeout": {"type": "float", "default": 60},
     "deadline": {"type": "float", "default": 14400},
@@ -313,6 +318,7 @@ def order_of(given: dict[str, Any]) -> population.Order:
         connections=given["connections"],
         ledger=path,
         people_file=given["people_file"] or f"{path.removesuffix('.db')}.jsonl",
+        generators=given["generators"],
         token=operation.get("token", "none"),
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),
@@ -341,7 +347,7 @@ def main() -> None:
     try:
         order = order_of(given)
         if given["_generator"].get("path"):
-            population.install(order.archive, given["_generator"]["path"])
+            population.install(given["_generator"]["path"], order.generators, order.archive)
         result = population.run(order, module.check_mode)
     except population.ERRORS as error:
         module.fail_json(msg=str(error))

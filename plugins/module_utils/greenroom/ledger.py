@@ -279,10 +279,10 @@ def write_lines(path: str, lines: Iterable[bytes]) -> None:
 
 
 @contextlib.contextmanager
-def alone(path: str, token: str, holder: str, seconds: float) -> Iterator[Callable[[], None]]:
-    """Keep other runs out: while the block lasts (`seconds`, about), and for a while after it if the run goes on.
+def alone(path: str, token: str, holder: str) -> Iterator[Callable[[], None]]:
+    """Keep other runs out while the block lasts, and for a while after it unless the run is over then.
 
-    Yields what is called when the run is over. Raises BusyError when another one is at work, and goes on with it.
+    Yields what is called when it is. Raises BusyError when another one is at work and stays so.
     """
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -291,7 +291,8 @@ def alone(path: str, token: str, holder: str, seconds: float) -> Iterator[Callab
         raise LedgerError(f"{path}: {error.strerror}") from error
     with os.fdopen(handle, "r+") as file:
         _enter(file, token)
-        note = {"token": token, "holder": holder, "pid": os.getpid(), "until": time.time() + seconds + LEASE}
+        # As long as this process lives, the lock on the file is enough.
+        note = {"token": token, "holder": holder, "pid": os.getpid(), "until": 0.0}
         _write(file, note)
         over = False
 

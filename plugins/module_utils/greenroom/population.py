@@ -19,8 +19,6 @@ from .ledger import Ledger
 
 FOLDER = "/var/lib/greenroom/seed"
 """Where ledgers and people files lie, unless the operator says otherwise."""
-ARCHIVES = "/var/lib/greenroom/python"
-"""Where generators lie, by the hash of their content."""
 ERRORS = (KratosError, ledger.LedgerError, people.PeopleError)
 """What is told to the operator in one line."""
 
@@ -31,7 +29,7 @@ class Order:
 
     `token` names the operation that a call begins or goes on with, `holder` who is behind it. `seconds` is how long
     the call may work, `deadline` when everything must be over (seconds from now). `archive` is the generator's name
-    below ARCHIVES; without it the call only looks when somebody is to be invented.
+    in the folder `generators`; without it the call only looks when somebody is to be invented.
     """
 
     recipe: people.Recipe
@@ -43,6 +41,7 @@ class Order:
     connections: int
     ledger: str
     people_file: str
+    generators: str
     token: str = ""
     holder: str = ""
     seconds: float = 15
@@ -64,7 +63,7 @@ def run(order: Order, check: bool) -> dict[str, Any]:
             return _Call(order, kratos, book).predict()
         finally:
             book.close()
-    with ledger.alone(f"{order.ledger}.lock", order.token, order.holder, order.seconds) as end:
+    with ledger.alone(f"{order.ledger}.lock", order.token, order.holder) as end:
         book = Ledger(order.ledger)
         try:
             result = _Call(order, kratos, book).go_on()
@@ -148,7 +147,7 @@ class _Call:
             self.server = kept["server"]
         if kept["invents"] and not order.archive:
             self._keep(kept, progress)
-            return {"todo": {"schema": self._schema(), "archives": _archives()}}
+            return {"todo": {"schema": self._schema(), "archives": _archives(order.generators)}}
         if progress.todo:
             try:
                 over = self._work(progress, bool(kept["invents"]))
@@ -163,7 +162,7 @@ class _Call:
     def _work(self, progress: Progress, invents: bool) -> bool:
         order, inventor = self.order, None
         if invents:
-            people.use_generator(Path(ARCHIVES, order.archive))
+            people.use_generator(Path(order.generators, order.archive))
             inventor = people.Inventor(self.recipe, self._schema())
         work = identities.Work(
             self.kratos,
@@ -235,17 +234,17 @@ def _problems(progress: Progress) -> str:
     return "; ".join(problems)
 
 
-def _archives() -> list[str]:
+def _archives(folder: str) -> list[str]:
     """Return the generators that are here."""
     try:
-        return sorted(os.listdir(ARCHIVES))
+        return sorted(os.listdir(folder))
     except FileNotFoundError:
         return []
 
 
-def install(name: str, path: str) -> None:
+def install(path: str, folder: str, name: str) -> None:
     """Put a generator that was brought to this host in its place; raises LedgerError."""
-    target = Path(ARCHIVES, os.path.basename(name))
+    target = Path(folder, os.path.basename(name))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

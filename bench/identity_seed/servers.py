@@ -1,0 +1,200 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Ory Kratos and its PostgreSQL on loopback, for measuring and for tests of what happens when they fail.
+
+GREENROOM_KRATOS names the program, without it the one that the lab has built is taken; PostgreSQL is taken from
+Debian's place. What is missing fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = ROOT / "services" / "kratos" / "config" / "identity.schema.json"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom" / "kratos"
+CONFIG = """\
+version: v1.3.1
+serve:
+  public: {{host: 127.0.0.1, port: {public}, base_url: "http://kratos.invalid/"}}
+  admin: {{host: 127.0.0.1, port: {admin}}}
+dsn: postgres://postgres@127.0.0.1:{database}/kratos?sslmode=disable
+secrets: {{cookie: [nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn], cipher: [nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn]}}
+hashers: {{algorithm: bcrypt, bcrypt: {{cost: 12}}}}
+identity:
+  default_schema_id: default
+  schemas: [{{id: default, url: "file://{schema}"}}]
+selfservice:
+  default_browser_return_url: http://kratos.invalid/
+  methods:
+    password: {{enabled: true, config: {{haveibeenpwned_enabled: false}}}}
+    code: {{enabled: true}}
+courier: {{smtp: {{connection_uri: "smtp://127.0.0.1:9/?disable_starttls=true"}}}}
+log: {{level: error}}
+"""
+
+
+def program() -> str:
+    """Return the Kratos that is to be tried."""
+    built = sorted(CACHE.glob("*/kratos"), key=lambda path: path.stat().st_mtime)
+    found = os.environ.get("GREENROOM_KRATOS") or (str(built[-1]) if built else "")
+    assert found, "no Kratos: build it with make lab, or name one in GREENROOM_KRATOS"
+    return found
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait until something is so."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
+        time.sleep(0.05)
+
+
+@dataclass
+class Server:
+    """Kratos; it can be killed and started again."""
+
+    folder: Path
+    database: int
+    public_port: int = field(default_factory=free_port)
+    admin_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def admin(self) -> str:
+        """The address of the admin interface."""
+        return f"http://127.0.0.1:{self.admin_port}"
+
+    @property
+    def public(self) -> str:
+        """The address of the public interface."""
+        return f"http://127.0.0.1:{self.public_port}"
+
+    def prepare(self) -> None:
+        """Write the configuration and migrate the database."""
+        config = CONFIG.format(
+            public=self.public_port, admin=self.admin_port, database=self.database, schema=self.folder / "schema.json"
+        )
+        (self.folder / "kratos.yml").write_text(config)
+        (self.folder / "schema.json").write_bytes(SCHEMA.read_bytes())
+        migrate = [program(), "migrate", "sql", "-e", "--yes", "--config", str(self.folder / "kratos.yml")]
+        done = subprocess.run(
+            migrate,
+            env={**os.environ, "DSN": f"postgres://postgres@127.0.0.1:{self.database}/kratos?sslmode=disable"},
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=180,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    def start(self) -> None:
+        """Start it and wait until it is ready."""
+        command = [program(), "serve", "--dev", "--sqa-opt-out", "--config", str(self.folder / "kratos.yml")]
+        with (self.folder / "kratos.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_for("Kratos", lambda: self.ask("GET", f"{self.public}/health/ready")[0] == 200)
+
+    def kill(self) -> None:
+        """Kill it, as kill -9 does."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait(30)
+            self.process = None
+
+    def ask(self, method: str, url: str, data: Any = None) -> tuple[int, Any]:
+        """Send one request; returns status and JSON, 0 when there is no answer. A path goes to the admin interface."""
+        address = url if url.startswith("http") else f"{self.admin}{url}"
+        body = None if data is None else json.dumps(data).encode()
+        request = urllib.request.Request(address, body, {"Content-Type": "application/json"}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                text = answer.read()
+                return answer.status, json.loads(text) if text else None
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            with contextlib.suppress(ValueError):
+                return error.code, json.loads(text)
+            return error.code, None
+        except OSError:
+            return 0, None
+
+    def logs_in(self, address: str, password: str) -> bool:
+        """Log in as somebody does who is no browser."""
+        _status, flow = self.ask("GET", f"{self.public}/self-service/login/api")
+        url = f"{self.public}/self-service/login?flow={flow['id']}"
+        form = {"method": "password", "identifier": address, "password": password}
+        return self.ask("POST", url, form)[0] == 200
+
+    def identities(self, prefix: str = "") -> list[dict[str, Any]]:
+        """Return everybody, or those who log in with an address that begins with `prefix`."""
+        query = f"&preview_credentials_identifier_similar={prefix}" if prefix else ""
+        found = self.ask("GET", f"/admin/identities?page_size=200000{query}")[1]
+        assert isinstance(found, list)
+        return found
+
+
+@contextlib.contextmanager
+def postgres(folder: Path, settings: Mapping[str, str]) -> Iterator[int]:
+    """Run an empty PostgreSQL with a database `kratos`; yields its port."""
+    programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), default=None)
+    assert programs is not None, "no PostgreSQL: install Debian's package postgresql"
+    as_postgres: list[str] = []
+    folder.mkdir(parents=True)
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        as_postgres = ["runuser", "-u", "postgres", "--"]
+        subprocess.run(["chown", "postgres", folder], check=True)
+        for parent in folder.parents[:3]:
+            if parent.stat().st_uid == 0 and parent != Path("/"):
+                parent.chmod(parent.stat().st_mode | 0o055)
+    data, port = folder / "data", free_port()
+    make = [*as_postgres, str(programs), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"]
+    subprocess.run(make, check=True, capture_output=True, cwd="/", timeout=60)
+    given = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder), **settings}
+    options = [f"-c{name}={value}" for name, value in given.items()]
+    with (folder / "log").open("wb") as log:
+        command = [*as_postgres, str(programs.with_name("postgres")), "-D", str(data), *options]
+        process = subprocess.Popen(command, cwd="/", stderr=log)
+    psql = ["psql", "-qX", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-c"]
+
+    def ready() -> bool:
+        return subprocess.run([*psql, "SELECT 1"], capture_output=True, check=False).returncode == 0
+
+    try:
+        wait_for("PostgreSQL", ready)
+        subprocess.run([*psql, "CREATE DATABASE kratos"], check=True)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@contextlib.contextmanager
+def kratos(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
+    """Run Kratos with a PostgreSQL of its own, which takes `settings`."""
+    with postgres(folder / "postgres", settings or {}) as port:
+        server = Server(folder, port)
+        server.prepare()
+        server.start()
+        try:
+            yield server
+        finally:
+            server.kill()
