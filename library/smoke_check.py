@@ -310,45 +310,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom import durable, smoke
 from ansible.module_utils.greenroom.smoke_attempt import Settings
+from ansible.module_utils.greenroom.smoke_spec import CHECK
 
-REQUEST: dict[str, Any] = {
-    "url": {"type": "str"},
-    "method": {"type": "str"},
-    "headers": {"type": "dict"},
-    "form": {"type": "dict"},
-    "json": {"type": "raw"},
-    "body": {"type": "str"},
-    "expect": {
-        "type": "dict",
-        "options": {
-            "status": {"type": "list", "elements": "int"},
-            "headers": {"type": "dict"},
-            "contains": {"type": "raw"},
-            "not_contains": {"type": "raw"},
-            "matches": {"type": "raw"},
-            "json": {"type": "dict"},
-        },
-    },
-    "follow": {"type": "bool", "default": False},
-    "capture": {"type": "dict"},
-    "timeout": {"type": "float"},
-    "retry": {"type": "float", "default": 0},
-    "auth": {"type": "bool", "default": True},
-    "username": {"type": "str"},
-    "password": {"type": "str", "no_log": True},
-    "expect_slot": {"type": "str"},
-}
-STEP: dict[str, Any] = {**REQUEST, "name": {"type": "str"}, "always": {"type": "bool", "default": False}}
-CHECK: dict[str, Any] = {
-    **REQUEST,
-    "name": {"type": "str", "required": True},
-    "type": {"type": "str", "choices": list(smoke.TYPES), "default": "http"},
-    "mutates": {"type": "bool", "default": False},
-    "host": {"type": "str"},
-    "port": {"type": "int"},
-    "tls": {"type": "dict", "options": {"min_days": {"type": "int", "default": 0}}},
-    "steps": {"type": "list", "elements": "dict", "options": STEP},
-}
 ARGUMENTS: dict[str, Any] = {
     "checks": {"type": "list", "elements": "dict", "required": True, "options": CHECK},
     "defaults": {

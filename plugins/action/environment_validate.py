@@ -16,7 +16,7 @@ from typing import Any
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom import catalogue_check, providers, service_schema, variables
+from ansible.module_utils.greenroom import catalogue_check, providers, service_schema, smoke_schema, variables
 from ansible.module_utils.greenroom.names import suggestion
 from ansible.module_utils.greenroom.release import read_release
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -41,7 +41,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.validate_argument_spec({})
         self.task_vars = task_vars or {}
         self.hostvars = self.task_vars["hostvars"]
-        lines = list(dict.fromkeys(self._problems()))
+        # What checks amount to can be said of right ones only.
+        lines = list(dict.fromkeys(self._problems())) or list(self._all_checks())
         if len(lines) > 1:
             lines.insert(0, f"{len(lines)} mistakes; nothing was touched.")
         if lines:
@@ -51,6 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _problems(self) -> Iterator[str]:
         yield from self._one_environment()
         yield from self._services()
+        yield from self._checks()
         yield from self._release()
         yield from self._variables()
         yield from self._providers()
@@ -77,6 +79,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         wrong = catalogue.keys() - right.keys()
         for name, line in catalogue_check.problems(right, self.task_vars["groups"], limits, wrong):
             yield f"{folder.name}/{name}/service.yml: {line}"
+
+    def _checks(self) -> Iterator[str]:
+        # What is known only when a slot is checked.
+        slot = {"slot": "blue", "smoke_slot": "blue"}
+        templar = self._templar.copy_with_new_env(available_variables={**self.task_vars, **slot})
+        self.checks: dict[str, Any] = {}
+        for name, service in self.task_vars["catalogue"].items():
+            path = Path(service["folder"], "checks.yml")
+            raw = self._loader.load_from_file(str(path), trusted_as_template=True) if path.is_file() else None
+            self.checks[name] = _rendered(raw, templar)
+            lines = smoke_schema.file_problems(self.checks[name])
+            yield from (f"{path.parent.parent.name}/{name}/{path.name}: {line}" for line in lines)
+
+    def _all_checks(self) -> Iterator[str]:
+        expanded = {name: smoke_schema.expanded(content) for name, content in self.checks.items()}
+        routed = [name for name, service in self.task_vars["catalogue"].items() if service["routes"]]
+        mutating = not boolean(self._value("environment_protected"), strict=False)
+        yield from smoke_schema.run_problems(expanded, routed, self.task_vars["groups"], mutating)
 
     def _release(self) -> Iterator[str]:
         name = self._value("release_name")
@@ -106,6 +126,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         for path in sorted((PROJECT / "roles").glob("*/meta/argument_specs.yml")):
             declared[path.parts[-3]] = variables.declared_options(self._loader.load_from_file(str(path)))
         extra = load_extra_vars(self._loader) if context.CLIARGS else {}
+        yield from variables.found_problems(extra)
         types = {name: _types(spec) for options in declared.values() for name, spec in options.items()}
         checked: dict[str, Any] = {}
         for host in self.task_vars["groups"]["all"]:
@@ -135,6 +156,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return
         checked = ArgumentSpecValidator({name: spec}).validate({name: value})
         yield from (f"{name}: {line}" for line in checked.error_messages)
+
+
+def _rendered(value: Any, templar: Any) -> Any:
+    """Return `value` with each template in it rendered, or LATER where that can't be done yet."""
+    if isinstance(value, Mapping):
+        return {key: _rendered(item, templar) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_rendered(item, templar) for item in value]
+    try:
+        return templar.template(value)
+    except AnsibleError:
+        return smoke_schema.LATER
 
 
 def _run() -> dict[str, str]:

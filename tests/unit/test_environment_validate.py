@@ -65,7 +65,6 @@ def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path)
         services / "three" / "service.yml", {"image": "portal", "routes": [{"path": "/", "prt": "http"}], "user": "me"}
     )
     (services / "four").mkdir()
-    write(services / "one" / "checks.yml", [{"name": "It opens", "url": "/"}])
     assert validate(tmp_path, services=services) == [
         "7 mistakes; nothing was touched.",
         "services/four: has no service.yml",
