@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -18,29 +17,7 @@ from ansible.module_utils.greenroom.own import tell_apart
 from ansible.module_utils.greenroom.people import DEFAULT_PERSONAS, Inventor, PeopleError, Recipe, TraitError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-ROOT = Path(__file__).resolve().parents[2]
-DEPLOYED = json.loads((ROOT / "services/kratos/config/identity.schema.json").read_text())
-LOGIN = {"credentials": {"password": {"identifier": True}}}
-EMAIL = {"type": "string", "format": "email", "ory.sh/kratos": {**LOGIN, "verification": {"via": "email"}}}
-
-
-def schema(traits: dict[str, Any], required: tuple[str, ...] = (), **more: Any) -> dict[str, Any]:
-    """An identity schema with an address and these traits."""
-    return {
-        "$id": "https://environment.test/person.json",
-        "$schema": "http://json-schema.org/draft-07/schema#",
-        "type": "object",
-        "properties": {
-            "traits": {
-                "type": "object",
-                "properties": {"email": EMAIL, **traits},
-                "required": ["email", *required],
-                "additionalProperties": False,
-            }
-        },
-        **more,
-    }
+from identity_schemas import DEPLOYED, EMAIL, LOGIN, ROOT, WIDE, schema
 
 
 def recipe(**values: Any) -> Recipe:
@@ -185,73 +162,6 @@ def test_a_further_trait_leaves_the_others_as_they_are() -> None:
 
 # --- a schema with everything ---
 
-WIDE = schema(
-    {
-        "username": {"type": "string", "minLength": 3, "maxLength": 60, "ory.sh/kratos": LOGIN},
-        "phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}},
-        "work_email": {"type": "string", "format": "email", "ory.sh/kratos": {"recovery": {"via": "email"}}},
-        "emails": {"type": "array", "minItems": 2, "items": EMAIL},
-        "givenName": {"type": "string", "pattern": "^[\\p{L} '.-]+$", "maxLength": 40},
-        "family_name": {"type": "string", "minLength": 1, "maxLength": 12},
-        "full_name": {"type": "string"},
-        "address": {"$ref": "#/definitions/address"},
-        "addresses": {"type": "array", "minItems": 1, "maxItems": 3, "items": {"$ref": "#/definitions/address"}},
-        "birthdate": {"type": "string", "format": "date"},
-        "created": {"type": "string", "format": "date-time"},
-        "alarm": {"type": "string", "format": "time"},
-        "site": {"type": "string", "format": "uri"},
-        "host": {"type": "string", "format": "hostname"},
-        "ip": {"type": "string", "format": "ipv4"},
-        "ip6": {"type": "string", "format": "ipv6"},
-        "expression": {"type": "string", "format": "regex"},
-        "pointer": {"type": "string", "format": "json-pointer"},
-        "oid": {"type": "string", "format": "uuid"},
-        "locale": {"type": "string", "enum": ["en", "de-DE", "fr"]},
-        "plan": {"enum": ["free", None, 3]},
-        "tier": {"const": "a"},
-        "tags": {"type": "array", "uniqueItems": True, "minItems": 2, "items": {"enum": ["a", "b", "c"]}},
-        "pair": {"type": "array", "items": [{"type": "string", "pattern": "^[A-Z]{2}$"}, {"type": "integer"}]},
-        "customer": {"type": "string", "pattern": "^C-\\d{4}-[A-F0-9]{6}$"},
-        "strong": {"type": "string", "pattern": "^[a-zA-Z0-9]{8,}$", "minLength": 20},
-        "nullable": {"type": ["null", "string"], "maxLength": 5},
-        "nothing": {"type": "null"},
-        "contact": {
-            "oneOf": [
-                {"properties": {"kind": {"const": "fax"}, "number": {"format": "tel"}}, "required": ["kind", "number"]},
-                {"properties": {"kind": {"const": "post"}, "city": {"type": "string"}}, "required": ["kind", "city"]},
-            ]
-        },
-        "mood": {"oneOf": [{"const": "good"}, {"const": "bad"}]},
-        "both": {"allOf": [{"type": "string", "minLength": 5}, {"maxLength": 8}]},
-        "free": {},
-        "any": True,
-        "never": False,
-        "node": {"$ref": "#/definitions/node"},
-    },
-    required=("contact",),
-    definitions={
-        "address": {
-            "type": "object",
-            "properties": {
-                "line1": {"type": "string"},
-                "zip": {},
-                "city": {"maxLength": 9},
-                "state": {},
-                "country": {},
-            },
-            "required": ["city", "floor"],
-        },
-        "node": {
-            "type": "object",
-            "properties": {
-                "label": {"type": "string"},
-                "child": {"$ref": "#/definitions/node"},
-                "more": {"type": "array", "items": {"$ref": "#/definitions/node"}},
-            },
-        },
-    },
-)
-
 
 @pytest.mark.parametrize("locale", ["en_US", "de_DE", "ja_JP", "ar_AA", "pt_BR"])
 def test_everything_is_generated_and_fits(locale: str) -> None:
@@ -262,7 +172,7 @@ def test_everything_is_generated_and_fits(locale: str) -> None:
     for key in range(1, 31):
         found = inventor.identity(key)["traits"]
         oracle.validate({"traits": found})
-        assert set(found) == set(document["properties"]["traits"]["properties"]) - {"never"}
+        assert set(found) == set(document["properties"]["traits"]["properties"])
         assert found["node"] == {"label": found["node"]["label"], "more": []}
         assert len({found["email"], found["work_email"], *found["emails"]}) == 4
 
@@ -481,6 +391,12 @@ def test_what_playbooks_say_wrongly_is_refused(given: dict[str, Any], text: str)
 def test_what_nothing_generates_is_refused_by_name(node: Any, text: str) -> None:
     loop = {"properties": {"next": {"$ref": "#/definitions/loop"}}, "required": ["next"]}
     assert text in refusal(schema({"thing": node}, required=("thing",), definitions={"loop": loop}))
+
+
+def test_what_is_free_is_a_word_and_what_is_never_there_is_left_out() -> None:
+    found = one({"properties": {"any": True, "never": False}})[0]
+    assert list(found) == ["any"]
+    assert isinstance(found["any"], str)
 
 
 def test_what_no_pattern_makes_may_be_known_or_given() -> None:

@@ -41,16 +41,17 @@ def _all() -> Iterator[tuple[str, int]]:
 
 
 _STARTS = tuple(_all())
-_ENDS: tuple[int, ...] = tuple(accumulate(10**digits for _, digits in _STARTS))
-CAPACITY: int = _ENDS[-1]
+ENDS: tuple[int, ...] = tuple(accumulate(10**digits for _, digits in _STARTS))
+"""Positions at which one range ends and the next begins."""
+CAPACITY: int = ENDS[-1]
 """How many such numbers there are."""
 
 
 def number(position: int) -> str:
     """Return the number at a position from 0 to below CAPACITY; each has another one."""
-    place = bisect_right(_ENDS, position)
+    place = bisect_right(ENDS, position)
     start, digits = _STARTS[place]
-    return f"{start}{_ENDS[place] - position - 1:0{digits}}"
+    return f"{start}{ENDS[place] - position - 1:0{digits}}"
 
 
 def any_number(country: str, stream: Stream) -> str:

@@ -1,0 +1,122 @@
+"""The real Ory Kratos takes the people that are invented for its schema, whatever that is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import hashing, people, phones
+from identity_schemas import DEPLOYED, LOGIN, WIDE, schema
+
+from bench.identity_seed import servers
+from bench.identity_seed.servers import Server
+
+KEY = "a key of at least sixteen bytes"
+PASSWORD = "correct horse 7"
+LOCALES = ["en_US", "de_DE", "ja_JP", "ar_AA"]
+
+Take = Callable[[dict[str, Any]], None]
+
+
+def alone(name: str, node: dict[str, Any]) -> dict[str, Any]:
+    """An identity schema with one trait, by which people log in."""
+    document = schema({})
+    document["properties"]["traits"].update(properties={name: node}, required=[name])
+    return document
+
+
+PHONE = {"type": "string", "format": "tel", "ory.sh/kratos": {**LOGIN, "verification": {"via": "sms"}}}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A Kratos of its own."""
+    with servers.kratos(tmp_path_factory.mktemp("kratos"), {"fsync": "off"}) as running:
+        yield running
+
+
+@pytest.fixture
+def take(server: Server) -> Take:
+    """Make Kratos work with another schema, without anybody."""
+
+    def change(document: dict[str, Any]) -> None:
+        for identity in server.identities():
+            server.ask("DELETE", f"/admin/identities/{identity['id']}")
+        server.kill()
+        (server.folder / "schema.json").write_text(json.dumps(document))
+        server.start()
+        servers.wait_for("the admin interface", lambda: server.ask("GET", "/health/ready")[0] == 200)
+
+    return change
+
+
+def create(server: Server, bodies: list[dict[str, Any]]) -> None:
+    """Create them in one batch; whoever is refused fails the test."""
+    status, answer = server.ask("PATCH", "/admin/identities", {"identities": [{"create": body} for body in bodies]})
+    assert status == 200, answer
+    assert [each for each in answer["identities"] if each["action"] != "create"] == []
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        pytest.param(DEPLOYED, id="deployed"),
+        pytest.param(WIDE, id="wide"),
+        pytest.param(
+            alone("username", {"type": "string", "pattern": "^[a-z0-9-]+$", "ory.sh/kratos": LOGIN}), id="names"
+        ),
+        pytest.param(alone("phone", PHONE), id="numbers"),
+    ],
+)
+def test_kratos_takes_everybody_and_their_passwords(server: Server, take: Take, document: dict[str, Any]) -> None:
+    take(document)
+    status, read = server.ask("GET", f"{server.public}/schemas/default")
+    assert (status, read) == (200, document)
+    personas = list(people.DEFAULT_PERSONAS)
+    recipe = people.Recipe.of(
+        {
+            "set": "people",
+            "seed": "1",
+            "count": 60,
+            "domain": "x.test",
+            "personas": personas,
+            "locales": LOCALES,
+            "verified": 0.5,
+        }
+    )
+    inventor = people.Inventor(recipe, read)
+    shared = hashing.hash_password(PASSWORD, 10, "people")
+
+    def hash_of(key: str) -> str:
+        return shared if key == "2" else str(people.derived_hash(people.person_password(KEY, "people", "1", key)))
+
+    bodies = {key: inventor.identity(key, hash_of(key)) for key in (*personas, *map(str, range(1, 61)))}
+    create(server, list(bodies.values()))
+
+    # Derived, the same again after Kratos has hashed it in its own way, shared, wrong.
+    own = people.person_password(KEY, "people", "1", 1)
+    assert [server.logs_in(inventor.login(1), own) for _ in range(2)] == [True, True]
+    assert server.logs_in(inventor.login(2), PASSWORD)
+    assert not server.logs_in(inventor.login(2), own)
+    for persona, enters in (("admin", True), ("unverified", True), ("inactive", False), ("recovery-only", False)):
+        password = people.person_password(KEY, "people", "1", persona)
+        assert server.logs_in(inventor.login(persona), password) == enters, persona
+
+    # Kratos has kept what was sent.
+    found = {each["metadata_admin"]["greenroom"]["key"]: each for each in server.identities()}
+    assert found.keys() == bodies.keys()
+    for key, body in bodies.items():
+        kept = [(each["value"], each["verified"]) for each in found[key].get("verifiable_addresses") or []]
+        assert sorted(kept) == sorted((each["value"], each["verified"]) for each in body["verifiable_addresses"])
+        assert (found[key]["traits"], found[key]["state"]) == (body["traits"], body["state"])
+
+
+def test_kratos_holds_every_kind_of_these_telephone_numbers_for_valid(server: Server, take: Take) -> None:
+    take(alone("phone", PHONE))
+    ends = [*phones.ENDS, 0]
+    numbers = {phones.number(position - 1) for position in phones.ENDS} | {
+        phones.number(end) for end in ends if end < phones.CAPACITY
+    }
+    create(server, [{"schema_id": "default", "traits": {"phone": number}} for number in sorted(numbers)])
