@@ -34,6 +34,8 @@ MOUNT, PKI = "greenroom", "pki"
 
 POLICY = """
 path "{mount}/data/{environment}/*" {{ capabilities = ["create", "read", "update"] }}
+path "{mount}/data/{environment}/environment/registry" {{ capabilities = ["read"] }}
+path "{mount}/data/{environment}/environment/oidc/*" {{ capabilities = ["read"] }}
 path "{mount}/metadata/{environment}/*" {{ capabilities = ["read", "list"] }}
 path "{pki}/issue/{environment}" {{ capabilities = ["update"] }}
 path "{pki}/cert/ca" {{ capabilities = ["read"] }}
@@ -153,7 +155,8 @@ def _configure_environment(vault: Any, environment: str) -> None:
             "allowed_domains": [f"{environment}.{network.DOMAIN}"],
             "allow_bare_domains": True,
             "allow_subdomains": True,
-            "allow_ip_sans": True,
+            "allow_ip_sans": False,
+            "client_flag": False,
             "key_type": "ec",
             "key_bits": 256,
             "ttl": "2160h",

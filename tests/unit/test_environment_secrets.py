@@ -163,7 +163,15 @@ def test_a_secret_that_others_write_is_not_made_up(tmp_path: Path, vault: Vault)
     kv = vault.client.secrets.kv.v2
     kv.delete_metadata_and_all_versions("test/environment/registry", mount_point="greenroom")
     answer = present(tmp_path, vault)
-    assert answer["msg"].startswith("secrets of test are missing: environment/registry; they are somebody else's")
+    assert answer["msg"].startswith(
+        "secrets of test are missing: environment/registry; somebody else writes environment/"
+    )
+    answer, _ = run(
+        tmp_path, vault.url, vault.token(), paths=["environment/registry"], read_only=["environment/registry"]
+    )
+    assert answer["msg"] == (
+        "secrets of test are missing: environment/registry; somebody else writes environment/registry (docs/secrets.md)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -194,6 +202,45 @@ def test_what_the_policy_forbids_is_named(tmp_path: Path, vault: Vault) -> None:
         f"Vault at {vault.url} refuses reading greenroom/test/shop/ring/csrf (permission denied); "
         "check the login (secrets_auth) and its policy"
     )
+
+
+def test_the_documented_policy_lets_an_environment_read_what_others_write_and_nothing_of_another_one(
+    vault: Vault,
+) -> None:
+    lines = (ROOT / "docs/secrets.md").read_text().splitlines()
+    policy = "\n".join(line for line in lines if line.startswith('    path "')).replace("staging", "test")
+    vault.client.sys.create_or_update_policy("documented", policy)
+    kv = hvac.Client(vault.url, token=vault.token("documented")).secrets.kv.v2
+    foreign = ["test/environment/registry", "test/environment/oidc/company"]
+    for path in (*foreign, "other/shop/login/blue"):
+        vault.client.secrets.kv.v2.create_or_update_secret(path, {"value": "theirs"}, mount_point="greenroom")
+    reading: dict[str, Any] = {"mount_point": "greenroom", "raise_on_deleted_version": True}
+    for path in foreign:
+        assert kv.read_secret_version(path, **reading)["data"]["data"] == {"value": "theirs"}
+        with pytest.raises(hvac.exceptions.Forbidden):
+            kv.create_or_update_secret(path, {"value": "ours"}, mount_point="greenroom")
+    kv.create_or_update_secret("test/shop/ring/csrf", {"values": "ours"}, mount_point="greenroom")
+    with pytest.raises(hvac.exceptions.Forbidden):
+        kv.read_secret_version("other/shop/login/blue", **reading)
+
+
+def test_a_login_is_given_back_and_an_operators_own_token_is_not(tmp_path: Path, vault: Vault) -> None:
+    approle = vault.client.auth.approle
+    if "approle/" not in vault.client.sys.list_auth_methods()["data"]:
+        vault.client.sys.enable_auth_method("approle")
+    approle.create_or_update_approle("test", token_policies=["test"], token_ttl="1h")
+    auth = {
+        "auth_method": "approle",
+        "role_id": approle.read_role_id("test")["data"]["role_id"],
+        "secret_id": approle.generate_secret_id("test")["data"]["secret_id"],
+    }
+    own = vault.token()
+    before = set(vault.client.list("auth/token/accessors")["data"]["keys"])
+    answer, _ = run(tmp_path, vault.url, "", auth=auth, paths=["environment/registry"])
+    assert not answer.get("failed"), answer["msg"]
+    assert set(vault.client.list("auth/token/accessors")["data"]["keys"]) == before
+    run(tmp_path, vault.url, own, paths=["environment/registry"])
+    assert hvac.Client(vault.url, token=own).is_authenticated()
 
 
 def test_a_server_that_is_down_or_sealed(tmp_path: Path, server: Vault) -> None:

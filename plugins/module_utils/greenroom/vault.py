@@ -8,12 +8,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def missing_line(environment: str, paths: Iterable[str]) -> str:
-    """Return the line that names all missing secrets and the command that makes them."""
-    return (
-        f"secrets of {environment} are missing: {', '.join(sorted(paths))}; "
-        f"run: ansible-playbook -i inventories/{environment} playbooks/secrets.yml -e create=missing"
-    )
+def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = ()) -> str:
+    """Return the line that names all missing secrets and what to do; `foreign` are those that somebody else writes."""
+    paths = set(paths)
+    others = sorted(paths.intersection(foreign))
+    advice = []
+    if paths.difference(others):
+        advice.append(f"run: ansible-playbook -i inventories/{environment} playbooks/secrets.yml -e create=missing")
+    if others:
+        advice.append(f"somebody else writes {', '.join(others)} (docs/secrets.md)")
+    return f"secrets of {environment} are missing: {', '.join(sorted(paths))}; {'; '.join(advice)}"
 
 
 def innermost(error: BaseException) -> str:

@@ -8,6 +8,7 @@ Runs on the controller only (needs the cryptography package).
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -52,6 +53,11 @@ class Secrets:
         """Have a certificate for `names` issued by the PKI's `role` and keep it at `path`. Raises VaultError."""
         issued = self._try(f"issuing {names[0]} at {mount}/issue/{role}", self._issue, names, mount, role)
         self._try(f"creating {self._where(path)}", self._write, path, issued)
+
+    def leave(self) -> None:
+        """Give the login's token back, as far as Vault lets us: it ends by itself soon."""
+        with contextlib.suppress(Exception):
+            self.client.auth.token.revoke_self()
 
     def _where(self, path: str) -> str:
         return f"{self.mount}/{self.environment}/{path}"
