@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from greenroom_lab import control
+from greenroom_lab import control, sign_in
 
 DOCS = (Path(__file__).resolve().parents[3] / "docs/secrets.md").read_text()
 
@@ -32,7 +32,7 @@ def test_certificates_are_for_servers_and_names_only_as_in_the_docs(monkeypatch:
     )
     monkeypatch.setattr(control, "accounts", lambda: {"staging": "secret"})
     monkeypatch.setattr(control, "_keep", lambda *_words: None)
-    monkeypatch.setattr(control.sign_in, "client", lambda _environment: {})
+    monkeypatch.setattr(sign_in, "client", lambda _environment: {})
     control._configure_environment(vault, "staging")
     command = DOCS[DOCS.index("bao write pki/roles/staging") :].split("bao write auth")[0]
     documented = dict(re.findall(r"(\w+)=(\S+)", command))
