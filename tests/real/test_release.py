@@ -104,9 +104,13 @@ def test_a_broken_candidate_behind_a_healthy_live_slot_is_caught(staging: Enviro
     live, idle = staging.live(), staging.idle()
     processes = staging.processes(live)
     faults = ("-e", "release_name=1.1", "-e", "portal_fault=error_rate", "-e", "portal_error_percent=100")
+    # As a run leaves it that was killed when it had made the migration's container, and had not started it yet.
+    image = f"$(podman inspect --format '{{{{.ImageName}}}}' portal-{live})"
+    staging.ssh("app1", f"podman create --rm --name portal-migrate {image} sleep 600")
     with Probe(staging) as probe:
         run = staging.play("site.yml", *faults)
     assert run.code != 0
+    assert "portal-migrate" not in staging.ssh("app1", "podman ps --all --format '{{.Names}}'").stdout.split()
     # It was ready, so only the smoke checks can have known; they say which check, what they expected and what they got.
     assert "PLAY [Check the slot before anybody sees it]" in run.output or "smoke : Run the checks" in run.output
     assert re.search(r"expected.*got.*500|got.*500", run.errors), run.errors
