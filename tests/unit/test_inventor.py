@@ -271,8 +271,11 @@ def test_several_addresses_of_one_name_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("node", "text"),
     [
-        ({"type": "integer", "ory.sh/kratos": LOGIN}, "thing: nothing can generate a integer that is everybody's own"),
-        ({"type": "string", "enum": ["a"], "ory.sh/kratos": LOGIN}, "thing: nothing can generate a string that is"),
+        ({"type": "integer", "ory.sh/kratos": LOGIN}, "thing: nothing can generate the type integer so that"),
+        (
+            {"type": "string", "enum": ["a"], "ory.sh/kratos": LOGIN},
+            "thing: nothing can generate the type string so that",
+        ),
         ({"type": "string", "maxLength": 5, "ory.sh/kratos": LOGIN}, "thing: nothing can generate this"),
         ({"type": "string", "format": "email", "pattern": "@company[.]com$"}, "thing: nothing can generate this"),
     ],

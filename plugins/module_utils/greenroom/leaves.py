@@ -25,7 +25,9 @@ def text(node: Mapping[str, Any], path: str, fact: str) -> Maker:
     """Return what makes a text: the `fact` as long as it fits, or else from pattern and lengths. Raises TraitError."""
     shortest, longest = int(node.get("minLength", 0)), node.get("maxLength")
     if longest is not None and shortest > longest:
-        raise TraitError(f"{path}: nothing can generate a text of {shortest} to {longest} characters")
+        raise TraitError(
+            f"{path}: nothing can generate a text of {shortest} to {longest} characters; give it in traits"
+        )
     form = str(node.get("format", ""))
     try:
         expression = compiled(node["pattern"]) if "pattern" in node else None

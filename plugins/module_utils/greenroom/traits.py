@@ -81,7 +81,7 @@ class Traits:
             return lambda someone: node["const"]
         if own := own_trait(node, dotted(path), fact if kind == "string" else ""):
             if kind != "string" or "enum" in node:
-                raise TraitError(f"{own.path}: nothing can generate a {kind} that is everybody's own")
+                raise TraitError(f"{own.path}: nothing can generate the type {kind} so that it is everybody's own")
             self.own.append(own)
             return own.value
         if "enum" in node:
