@@ -410,6 +410,29 @@ def test_what_no_pattern_makes_may_be_known_or_given() -> None:
     assert one({"type": "string", "pattern": "^(US|(DE))(?:\\2)?$"}, "country_code")[0] == "US"
 
 
+def test_an_alternative_that_can_not_be_made_is_passed_over() -> None:
+    hopeless = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^(a)\\1$"}}, "required": ["x"]}
+    fine = [{"type": "object", "properties": {name: {"type": "integer"}}, "required": [name]} for name in "abc"]
+    for several in ([hopeless, *fine], [*fine, hopeless], [fine[0], hopeless, *fine[1:]]):
+        found = one({"oneOf": several})
+        assert {name for value in found for name in value} == {"a", "b", "c"}
+    assert "thing.x: nothing can generate" in refusal(schema({"thing": {"oneOf": [hopeless]}}))
+
+
+def test_alternatives_may_speak_of_the_same_address() -> None:
+    document = schema({})
+    node = document["properties"]["traits"]
+    named = {
+        name: {"properties": {"email": EMAIL, name: {"type": "string"}}, "required": [name]} for name in ("a", "b")
+    }
+    node.update(properties={}, anyOf=list(named.values()))
+    del node["additionalProperties"]
+    inventor = Inventor(recipe(), document)
+    assert [inventor.identity(key)["traits"]["email"] for key in (1, 2, 3)] == [
+        recipe().address(key) for key in (1, 2, 3)
+    ]
+
+
 @pytest.mark.parametrize("document", [{}, {"properties": {"name": {}}}, {"properties": {"traits": True}}])
 def test_what_is_no_identity_schema_is_refused(document: dict[str, Any]) -> None:
     assert refusal(document) == "traits: the identity schema does not describe any"

@@ -82,8 +82,11 @@ class Traits:
         if own := own_trait(node, dotted(path), fact if kind == "string" else ""):
             if kind != "string" or "enum" in node:
                 raise TraitError(f"{own.path}: nothing can generate the type {kind} so that it is everybody's own")
-            self.own.append(own)
-            return own.value
+            # Two alternatives may speak of the same trait.
+            same = next((each for each in self.own if (each.path, each.kind) == (own.path, own.kind)), own)
+            if same is own:
+                self.own.append(own)
+            return same.value
         if "enum" in node:
             return _enum(list(node["enum"]), dotted(path), fact)
         simple: dict[str, Callable[[], Maker]] = {
@@ -117,7 +120,7 @@ class Traits:
         def make(someone: Someone) -> Any:
             someone.stream.start(someone.base ^ seed)
             first = someone.stream.randrange(len(makers))
-            for maker in (*makers[first:], *makers[: first - 1]):
+            for maker in (*makers[first:], *makers[:first]):
                 try:
                     return maker(someone)
                 except TraitError as error:
