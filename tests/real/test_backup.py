@@ -65,3 +65,34 @@ def test_a_restore_over_the_database_itself_is_refused(staging: Environment, dum
     assert run.code != 0
     assert "into which empty database" in run.errors
     assert content(staging, "portal") == dumped["portal"]
+
+
+def databases(environment: Environment) -> set[str]:
+    return set(sql(environment, "postgres", "SELECT datname FROM pg_database;"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "line"),
+    [
+        (("database=portl",), "There is no dump of portl in /var/backups/greenroom/portl on ops1"),
+        (("database=portal", "restore_time=2001"), "There is no dump of portal of 2001 in"),
+    ],
+    ids=["database", "time"],
+)
+def test_without_a_dump_nothing_is_made(
+    staging: Environment, dumped: dict[str, dict[str, str]], wanted: tuple[str, ...], line: str
+) -> None:
+    before = databases(staging)
+    run = staging.play(
+        "playbooks/restore.yml", *(part for word in (*wanted, f"into={SCRATCH}") for part in ("-e", word))
+    )
+    assert run.code != 0
+    assert line in run.errors
+    assert databases(staging) == before
+
+
+def test_check_mode_says_which_dump_it_would_be(staging: Environment, dumped: dict[str, dict[str, str]]) -> None:
+    run = staging.play("playbooks/restore.yml", "--check", "-e", "database=portal", "-e", f"into={SCRATCH}")
+    assert run.code == 0, run.output
+    assert f"would be restored into {SCRATCH}" in run.output
+    assert SCRATCH not in databases(staging)
