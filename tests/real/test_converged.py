@@ -20,6 +20,13 @@ def connect():
     connection.sock = context.wrap_socket(plain, server_hostname={name!r})
     return connection
 """
+FORGET_LOGINS = """
+import socket
+runtime = socket.socket(socket.AF_UNIX)
+runtime.connect("/run/haproxy/admin.sock")
+runtime.sendall(b"clear table limit_login\\n")
+assert not runtime.recv(999).strip()
+"""
 REACH = """
 import json, socket
 found = {{}}
@@ -156,7 +163,8 @@ def test_nobody_sees_anything_without_the_password(staging: Environment, authori
 
 
 def test_too_many_logins_from_one_address_are_put_off(staging: Environment) -> None:
-    # From a host that no other test asks from, for its address has to wait a minute then.
+    # From a host that no other test asks from, for its address has to wait a minute then. An earlier run is forgotten.
+    staging.python("edge1", FORGET_LOGINS)
     program = CLIENT.format(name=staging.public_name, address=staging.hosts["edge1"]) + (
         "connection, seen = connect(), []\n"
         "for path in ['/self-service/login/browser'] * 110 + ['/version']:\n"
@@ -169,10 +177,8 @@ def test_too_many_logins_from_one_address_are_put_off(staging: Environment) -> N
         "print(json.dumps(seen))\n"
     )
     seen = json.loads(staging.python("data1", program))
-    assert seen[109] == 429, seen
-    assert 429 not in seen[:60] or seen[0] == 429
-    # Other classes of requests are not put off with it.
-    assert seen[110] == 401
+    # Staging allows a hundred a minute. Other classes of requests are not put off with them.
+    assert seen == [401] * 100 + [429] * 10 + [401]
 
 
 def test_a_request_carries_one_id_through_all_logs(staging: Environment) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from environment import Environment, Probe
@@ -10,29 +11,48 @@ from environment import Environment, Probe
 MANIFESTS = """
 import json, pathlib
 folder = pathlib.Path("/var/lib/greenroom/trees")
-print(json.dumps({path.stem: json.loads(path.read_text())["files"] for path in folder.glob("*.json")}))
+found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json")}
+print(json.dumps({tree: {dest: dest in made["secret"] for dest in made["files"]} for tree, made in found.items()}))
 """
 EDIT = "# edited by hand"
+# A host's line below what the task shows of it.
+RESULT = re.compile(r"^(?:ok|changed|skipping|failed|fatal): \[([^] ]+)", re.M)
 # Formats in which the edit would be no comment, so that a service could not start any more.
 NO_COMMENTS = (".json", ".pem", ".key", ".crt", ".lst", "pgpass")
 
 
-def files(environment: Environment, every: bool) -> list[tuple[str, str]]:
-    """Host and path of one file of each tree that a role owns on any host; or of each file."""
-    found: dict[str, list[tuple[str, str]]] = {}
+def files(environment: Environment, every: bool) -> dict[tuple[str, str], bool]:
+    """One file of each tree that a role owns on any host, or each file, as {(host, path): is it secret?}."""
+    found: dict[str, list[tuple[tuple[str, str], bool]]] = {}
+    idle = environment.idle()
     for host in environment.hosts:
         for tree, paths in json.loads(environment.python(host, MANIFESTS)).items():
-            if tree != f"edge-{environment.idle()}":
-                found.setdefault(tree, []).extend((host, path) for path in paths if not path.endswith(NO_COMMENTS))
+            if tree != f"edge-{idle}":
+                own = [((host, path), secret) for path, secret in paths.items() if not path.endswith(NO_COMMENTS)]
+                found.setdefault(tree, []).extend(own)
     assert {"base", "firewall", "container_runtime", "node_exporter", "postgres", "edge", "edge-unit"} <= set(found)
     assert {"backup", "monitoring", "mail_sandbox", "activation", f"edge-{environment.live()}"} <= set(found)
-    return [place for places in found.values() for place in (places if every else places[:1])]
+    return dict(place for places in found.values() for place in (places if every else places[:1]))
+
+
+def shown_edits(output: str) -> dict[tuple[str, str], bool]:
+    """What a run with --diff says of edits: {(host, path): is it said without the lines?}."""
+    found: dict[tuple[str, str], bool] = {}
+    start = 0
+    for result in RESULT.finditer(output):
+        text, start = output[start : result.start()], result.end()
+        for part in re.split(r"^--- before: ", text, flags=re.M)[1:]:
+            if f"\n-{EDIT}\n" in part:
+                found[result[1], part.split()[0]] = False
+        for path in re.findall(r"^(/\S+): changed \(content is secret\)$", text, re.M):
+            found[result[1], path] = True
+    return found
 
 
 def test_edits_by_hand_are_shown_and_mended(staging: Environment, request: pytest.FixtureRequest) -> None:
     live = staging.live()
     edited = files(staging, request.config.getoption("--proof"))
-    edited.append(("app1", f"/etc/greenroom/slots/{live}/portal/config/portal.yml"))
+    edited["app1", f"/etc/greenroom/slots/{live}/portal/config/portal.yml"] = False
     staging.say("edited by hand: " + ", ".join(f"{host}:{path}" for host, path in edited))
     sums = {place: staging.ssh(place[0], f"sha256sum {place[1]}").stdout for place in edited}
     for host, path in edited:
@@ -41,10 +61,10 @@ def test_edits_by_hand_are_shown_and_mended(staging: Environment, request: pytes
 
     shown = staging.play("site.yml", "--check", "--diff")
     assert shown.code == 0, shown.output
+    # Each on its host, with the line that somebody added; of secret files only that they differ.
+    assert shown_edits(shown.output) == edited
     for host, path in edited:
-        assert path in shown.output, f"{host}:{path} is not shown"
-    assert shown.output.count(f"\n-{EDIT}") >= len(edited) - 3  # Less secret files, whose lines nobody sees.
-    assert EDIT in staging.ssh(edited[0][0], f"cat {edited[0][1]}").stdout
+        assert EDIT in staging.ssh(host, f"tail -n 1 {path}").stdout, f"{host}:{path} was mended by a check"
 
     with Probe(staging) as probe:
         staging.converge()

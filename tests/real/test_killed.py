@@ -11,10 +11,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environment import Environment, Probe, kill, until
+from environment import ROOT, Environment, Probe, kill, until
+
+from bench.common import machine, table
 
 WANTED = ("-e", "release_name=1.1")
 TASK = re.compile(r"^(PLAY|TASK) \[(.*)\] \*", re.M)
+TABLE = ROOT / "bench/killed/README.md"
+README = """\
+# Runs that are killed
+
+A release change ({tasks} tasks) is killed, with all of its processes, within one task of each of its plays. The next
+run has to leave on every host what an undisturbed one leaves (files, modes, containers, units), in the same slot. The
+public is asked several times a second meanwhile and may get no other answer than 200.
+
+{table}
+
+{count} runs were killed, at tasks chosen by the seed {seed}. Measured on {machine}. Again, with a new seed:
+
+    make proof
+"""
 
 # All that a run leaves on a host: files with mode and content, containers, units; but no times, epochs, process ids.
 SNAPSHOT = """
@@ -120,37 +136,55 @@ def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[
     return [chance.randrange(first, last) for first, last in zip(plays, [*plays[1:], len(tasks)], strict=True)]
 
 
+def killed(start: Start, number: int, chance: random.Random, output: Path) -> str:
+    """Kill a run within its task with this number and let the next one make it good; say what that took."""
+    environment = start.environment
+    with Probe(environment) as probe:
+        process = environment.start("site.yml", *WANTED, output=output)
+        until(
+            lambda: output.read_text().count("\nTASK [") > number or process.poll() is not None,
+            300,
+            f"task {number + 1} begins",
+        )
+        # Anywhere within the task.
+        time.sleep(chance.uniform(0, 0.6))
+        assert process.poll() is None, output.read_text()
+        kill(process)
+        environment.say(f"killed at task {number + 1}: {' / '.join(start.tasks[number])}")
+        run = environment.converge(*WANTED)
+    assert probe.failures == []
+    assert environment.live() == start.new
+    assert differences(start.end, snapshot(environment)) == []
+    return f"made good: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, all answered"
+
+
+def write_table(start: Start, seed: int, outcomes: dict[int, str]) -> None:
+    """Write what came of all killed runs to bench/killed/README.md."""
+    rows = [(str(number + 1), *start.tasks[number], outcome) for number, outcome in outcomes.items()]
+    TABLE.parent.mkdir(exist_ok=True)
+    text = table(("task", "play", "name", "what the next run made of it"), rows)
+    TABLE.write_text(README.format(seed=seed, tasks=len(start.tasks), count=len(rows), table=text, machine=machine()))
+
+
 @pytest.mark.timeout(7200)
 def test_runs_that_are_killed_are_made_good_by_the_next(
     start: Start, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     environment = start.environment
+    proof = request.config.getoption("--proof")
     seed = random.SystemRandom().randrange(10**6)
-    chosen = moments(start.tasks, request.config.getoption("--proof"), seed)
+    chosen = moments(start.tasks, proof, seed)
     environment.say(f"seed {seed}: a run of {len(start.tasks)} tasks is killed at {[number + 1 for number in chosen]}")
     chance = random.Random(seed)
-    for number in chosen:
-        start.again()
-        moment = f"seed {seed}, task {number + 1}, {' / '.join(start.tasks[number])}"
-        output = tmp_path / f"killed-{number}"
-        with Probe(environment) as probe:
-            process = environment.start("site.yml", *WANTED, output=output)
-            until(
-                lambda output=output, process=process, number=number: (  # type: ignore[misc]
-                    output.read_text().count("\nTASK [") > number or process.poll() is not None
-                ),
-                300,
-                moment,
-            )
-            # Anywhere within the task.
-            time.sleep(chance.uniform(0, 0.6))
-            assert process.poll() is None, output.read_text()
-            kill(process)
-            environment.say(f"killed at task {number + 1}: {' / '.join(start.tasks[number])}")
-            environment.converge(*WANTED)
-        assert probe.failures == [], moment
-        assert environment.live() == start.new, moment
-        assert differences(start.end, snapshot(environment)) == [], moment
+    outcomes: dict[int, str] = {}
+    try:
+        for number in chosen:
+            outcomes[number] = f"failed; see the test's output (seed {seed})"
+            start.again()
+            outcomes[number] = killed(start, number, chance, tmp_path / f"killed-{number}")
+    finally:
+        if proof:
+            write_table(start, seed, outcomes)
     last = environment.converge(*WANTED)
     assert sum(last.changed.values()) == 0, last.output
     environment.go_back(start.old)
