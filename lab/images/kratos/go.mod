@@ -1,4 +1,4 @@
-module greenroom.example/kratos
+module build.greenroom.example/kratos
 
 go 1.23
 

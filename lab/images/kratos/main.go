@@ -1,5 +1,8 @@
 package main
 
-import "github.com/ory/kratos/cmd"
+import (
+	_ "build.greenroom.example/kratos/reach"
+	"github.com/ory/kratos/cmd"
+)
 
 func main() { cmd.Execute() }
