@@ -57,7 +57,7 @@ def without_password(environment: Environment) -> int:
     connection = environment.connection()
     try:
         connection.request("GET", "/static/portal.css")
-        return connection.getresponse().status
+        return int(connection.getresponse().status)
     finally:
         connection.close()
 
