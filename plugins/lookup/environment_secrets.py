@@ -9,7 +9,8 @@ name: environment_secrets
 short_description: Reads many secrets of one environment from Vault
 description:
   - Reads secrets (KV version 2) with one login and returns them as one dictionary by path.
-  - Names all secrets that are missing at once, with the command that creates them.
+  - A secret that is missing is left out.
+  - The action of the same name logs in with it.
   - Takes every option of the C(community.hashi_vault) collection for the connection and the login.
 requirements: [hvac]
 extends_documentation_fragment:
@@ -30,11 +31,6 @@ options:
     description: Where the secrets engine is mounted.
     type: str
     default: greenroom
-  missing:
-    description: Whether a missing secret is an error, or left out.
-    type: str
-    choices: [error, omit]
-    default: error
 """
 
 EXAMPLES = """
@@ -56,7 +52,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.module_utils.greenroom.vault import explain, missing_line
+from ansible.module_utils.greenroom.vault import explain
 from ansible.module_utils.greenroom.vault_secrets import Secrets, VaultError
 from ansible_collections.community.hashi_vault.plugins.module_utils._hashi_vault_common import HashiVaultValueError
 from ansible_collections.community.hashi_vault.plugins.plugin_utils._hashi_vault_lookup_base import HashiVaultLookupBase
@@ -69,13 +65,9 @@ class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
         """Return [{path: content}]. Every failure is one line that says what to do."""
         secrets = self.login(variables, **kwargs)
         try:
-            values = secrets.read(terms)
+            return [secrets.read(terms)]
         except VaultError as problem:
             raise self.error(problem) from None
-        missing = [path for path in terms if path not in values]
-        if missing and self.get_option("missing") == "error":
-            raise AnsibleError(missing_line(secrets.environment, missing))
-        return [values]
 
     def login(self, variables: Any, **kwargs: Any) -> Secrets:
         """Return the environment's secrets, reached with the options given."""
