@@ -109,6 +109,16 @@ def test_tasks_keep_the_house_rules(path: Path) -> None:
         assert not re.search(r"environment_name|production|staging", conditions), task["name"]
 
 
+def test_what_the_load_balancer_reads_is_tried_before_it_is_written() -> None:
+    described: dict[str, Any] = {}
+    for path in (ROOT / "roles").glob("edge*/tasks/*.yml"):
+        for tree in (task["template_tree"] for task in tasks_of(path) if "template_tree" in task):
+            described |= {file["dest"]: file for file in tree.get("files", [])} | tree.get("attributes", {})
+    read = {dest: str(file.get("validate")) for dest, file in described.items() if dest.endswith(".cfg")}
+    assert len(read) == 2, read
+    assert [dest for dest, command in read.items() if not command.startswith("haproxy -c ")] == []
+
+
 @pytest.mark.parametrize("path", TASK_FILES + TEMPLATES, ids=name_of)
 def test_no_task_and_no_template_names_an_environment(path: Path) -> None:
     assert not re.search(r"\b(production|staging)\b", path.read_text(errors="replace"))

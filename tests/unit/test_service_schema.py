@@ -10,6 +10,7 @@ import yaml
 from ansible.module_utils.greenroom.catalogue import DEFAULTS
 from ansible.module_utils.greenroom.service_schema import SCHEMA, structure_errors
 
+A_PATH = "a path that starts with / and has no blank, #, \\ or quotation mark"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,7 +29,13 @@ def test_schema_and_defaults_know_the_same_keys() -> None:
         ({"rutes": []}, 'rutes: unknown key; did you mean "routes"?'),
         ({"routes": [{"path": "/", "prt": "http"}]}, 'routes[0].prt: unknown key; did you mean "port"?'),
         ({"routes": [{"port": "http"}]}, "routes[0].path: missing"),
-        ({"routes": [{"path": "x"}]}, 'routes[0].path: "x" is not a path that starts with /'),
+        ({"routes": [{"path": "x"}]}, f'routes[0].path: "x" is not {A_PATH}'),
+        ({"routes": [{"path": "/a b"}]}, f'routes[0].path: "/a b" is not {A_PATH}'),
+        ({"routes": [{"path": "/a#b"}]}, f'routes[0].path: "/a#b" is not {A_PATH}'),
+        ({"routes": [{"path": "/a\n"}]}, f'routes[0].path: "/a\n" is not {A_PATH}'),
+        ({"health": {"port": "x", "path": "/'"}}, f'health.path: "/\'" is not {A_PATH}'),
+        ({"metrics": {"port": "x", "path": "/\\"}}, f'metrics.path: "/\\" is not {A_PATH}'),
+        ({"config_path": '/"'}, f'config_path: "/"" is not {A_PATH}'),
         (
             {"ports": {"http": {"container": "80", "from": []}}},
             'ports.http.container: expected a whole number, got "80"',

@@ -23,7 +23,8 @@ def _text(pattern: str, description: str) -> dict[str, Any]:
 
 NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of small letters, digits, - and _")
 DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of small letters, digits and _")
-PATH = _text("^/", "a path that starts with /")
+# It stands in files of several programs, to which these characters mean something.
+PATH = _text(r"""^/[^\s#"'\\]*\Z""", "a path that starts with / and has no blank, #, \\ or quotation mark")
 WORDS = {"type": "array", "items": {"type": "string"}}
 PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
 
