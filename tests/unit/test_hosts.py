@@ -148,6 +148,20 @@ def test_targets_are_all_hosts_and_slots_and_one_host_for_a_singleton() -> None:
     assert not [target for target in found if target["labels"]["service"] == "silent"]
 
 
+def test_targets_of_a_slot_are_those_that_its_own_bundle_has() -> None:
+    metrics = {"port": "metrics", "path": "/metrics"}
+    catalogue = {"portal": service(ports={"metrics": port(9091, ["ops"])}, metrics=metrics)}
+    old = {"portal": service(ports={"metrics": port(8081, ["ops"])}, metrics=metrics)}
+    members = {"app": {"app1": "198.18.10.21"}}
+
+    def targets(bundles: dict[str, Any]) -> list[str]:
+        return [target["targets"][0] for target in hosts.scrape_targets(catalogue, members, bundles)]
+
+    assert targets({"blue": {"services": old}}) == ["198.18.10.21:18081", "198.18.10.21:29091"]
+    assert targets({"blue": {"services": old}, "green": {"services": {}}}) == ["198.18.10.21:18081"]
+    assert targets({"blue": {"services": catalogue}}) == targets({}) == ["198.18.10.21:19091", "198.18.10.21:29091"]
+
+
 def test_targets_of_a_group_without_hosts_are_none() -> None:
     catalogue = {"portal": service(ports={"m": port(1, ["ops"])}, metrics={"port": "m", "path": "/m"})}
     assert hosts.scrape_targets(catalogue, {"app": {}}) == []

@@ -11,6 +11,7 @@ from typing import Any
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+SLOTS = ("blue", "green")
 # The group whose hosts scrape metrics.
 SCRAPERS = "ops"
 # Roles of people who may do nothing but forward the ports of admin pages.
@@ -123,22 +124,29 @@ def source_networks(sources: Iterable[str], addresses: Mapping[str, Sequence[str
     return [str(network) for source in sources for network in _networks(str(source), addresses, purpose)]
 
 
-def scrape_targets(catalogue: Mapping[str, Any], hosts: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+def scrape_targets(
+    catalogue: Mapping[str, Any],
+    hosts: Mapping[str, Mapping[str, str]],
+    bundles: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[dict[str, Any]]:
     """Return Prometheus' file-based targets of all services that offer metrics: one for each host and slot.
 
-    `hosts` = {group: {host: address}}. A singleton runs on its group's first host only.
+    `hosts` = {group: {host: address}}. A singleton runs on its group's first host only. `bundles` = {slot: description
+    of its bundle}: a slot that has one has the services and ports in it, another one the catalogue's.
     """
+    described = bundles or {}
     targets = []
-    for name, service in sorted(catalogue.items()):
-        port = service["ports"].get(service["metrics"]["port"]) if service["metrics"] else None
-        if port is None or port["bind"] == "127.0.0.1":
-            continue
-        members = list(hosts.get(service["group"], {}).items())
-        for host, address in members[:1] if service["activation"] == "singleton" else members:
-            for slot, number in port["host"].items():
-                labels = {"service": name, "slot": slot, "host": host, "__metrics_path__": service["metrics"]["path"]}
-                targets.append({"targets": [f"{address}:{number}"], "labels": labels})
-    return targets
+    for slot in SLOTS:
+        for name, service in (described[slot]["services"] if slot in described else catalogue).items():
+            port = service["ports"].get(service["metrics"]["port"]) if service["metrics"] else None
+            if port is None or port["bind"] == "127.0.0.1":
+                continue
+            members = list(hosts.get(service["group"], {}).items())
+            for host, address in members[:1] if service["activation"] == "singleton" else members:
+                path = service["metrics"]["path"]
+                labels = {"service": name, "slot": slot, "host": host, "__metrics_path__": path}
+                targets.append({"targets": [f"{address}:{port['host'][slot]}"], "labels": labels})
+    return sorted(targets, key=lambda target: [target["labels"][key] for key in ("service", "host", "slot")])
 
 
 def databases(catalogue: Mapping[str, Any]) -> list[str]:
