@@ -559,7 +559,7 @@ def test_a_batch_whose_answer_was_lost_is_looked_up_not_repeated_blindly(task: T
         return Reply(502, "<html>Bad gateway</html>")
 
     task.kratos.trouble = lose_the_first_answer
-    result = task.run()
+    result = task.run(connections=1)
     assert (result["created"], result["conflicts"], result["problems"]) == (5, [], [])
     assert len(task.kratos.identities) == 5
     sent = [len(json.loads(each.body)["identities"]) for each in task.site.asked if each.method == "PATCH"]
@@ -854,7 +854,7 @@ def test_a_lost_batch_is_looked_up_by_external_id(task: Task) -> None:
         return None
 
     task.kratos.trouble = lose
-    assert task.run(personas=["recovery-only"])["created"] == 6
+    assert task.run(personas=["recovery-only"], connections=1)["created"] == 6
     assert len([each for each in task.site.asked if "/by/external/" in each.path]) == 6
 
 

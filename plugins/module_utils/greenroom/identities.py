@@ -241,14 +241,17 @@ class Work:
         self._connections = connections
         self.progress = progress
         self._lock = threading.RLock()
-        # Invented one after the other: a generator's random numbers are one stream.
-        self._inventing = threading.Lock()
         self._failure: Exception | None = None
+        # Few people are divided among the connections.
+        self._batch = max(1, min(BATCH, -(-progress.todo // connections)))
 
     def go(self, seconds: float, statuses: Sequence[str], create: bool) -> bool:
         """Work for about so long: remove or update people of these statuses, create; returns whether all is done."""
         started = time.monotonic()
         stop = started + seconds
+        if self._inventor is not None:
+            # Asked before the threads would all ask.
+            self._kratos.knows_external_id()
         finished = [False] * self._connections
 
         def run(number: int) -> None:
@@ -285,7 +288,7 @@ class Work:
                 if rows:
                     self.progress.behind[status] = rows[-1].id
                     return partial(self._remove if status == EXTRA else self._update, rows)
-            keys = self._ledger.take_missing(BATCH) if create else []
+            keys = self._ledger.take_missing(self._batch) if create else []
             return partial(self._create, keys) if keys else None
 
     # --- what came of somebody ---
@@ -323,9 +326,7 @@ class Work:
         return f"{MARK}-{self._recipe.local_part(key)}"
 
     def _create(self, keys: Sequence[str]) -> None:
-        with self._inventing:
-            bodies = {key: self._body(key) for key in keys}
-        self._send(bodies)
+        self._send({key: self._body(key) for key in keys})
 
     def _send(self, bodies: dict[str, dict[str, Any]]) -> None:
         """Create people; what came of a request without an answer is looked up, not guessed."""
@@ -436,8 +437,7 @@ class Work:
 
     def _update(self, rows: Sequence[Row]) -> None:
         for row in rows:
-            with self._inventing:
-                body = self._body(row.key)
+            body = self._body(row.key)
             try:
                 self._kratos.patiently(lambda body=body, row=row: self._put(row.id, body))  # type: ignore[misc]
             except RefusedError as error:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -160,10 +161,11 @@ class _Call:
         return self._finish(progress)
 
     def _work(self, progress: Progress, invents: bool) -> bool:
-        order, inventor = self.order, None
+        order, inventor, started = self.order, None, time.monotonic()
         if invents:
             people.use_generator(Path(order.generators, order.archive))
             inventor = people.Inventor(self.recipe, self._schema())
+        progress.seconds += time.monotonic() - started
         work = identities.Work(
             self.kratos,
             self.recipe,

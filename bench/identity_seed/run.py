@@ -1,0 +1,447 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Measures identity_seed against the real Ory Kratos and PostgreSQL on loopback.
+
+    make bench-identity_seed        (or: python -m bench.identity_seed.run [--people 100000])
+
+100 people: against a loop of curl and one of ansible.builtin.uri, which send passwords as they are. A tenth of
+--people and --people: against a bare client that sends batches made beforehand, over as many connections. Every
+measurement has a Kratos and a PostgreSQL of its own that are empty, with PostgreSQL's default settings. Then a run over
+all of --people that changes nothing. Writes bench/identity_seed/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+
+from bench.common import ROOT, machine, run, say, table, verdict
+from bench.identity_seed.servers import Server, kratos
+
+HERE = Path(__file__).resolve().parent
+PASSWORD = "correct horse battery 7"
+BATCH = 500
+CONNECTIONS = 2
+FEW = 100
+TICKS = os.sysconf("SC_CLK_TCK")
+README = """\
+# identity_seed against what else makes people in Ory Kratos
+
+One run, on {machine}, {day}. Kratos 1.3.1, its PostgreSQL {postgres}
+and the client share these cores, and the machine had other work, too (load average at the start: {load:.1f}). Again:
+
+    make bench-identity_seed
+
+## {few} people
+
+| way | seconds | identity_seed is faster by |
+| --- | --- | --- |
+{few_table}
+
+The loops send the password as it is, so Kratos hashes it for each person at its cost of 12, its default; identity_seed
+hashes once, on the controller. "Work" is what the task itself does: hashing, looking, inventing, creating, without
+starting Ansible and Python, of which a command has {start:.1f} s.
+
+## Many people
+
+The bare client sends the same batches of {batch} over {connections} connections; its people and the hash are made
+beforehand. identity_seed's rates contain inventing people, validating each against the schema, hashing, the
+ledger; that of the whole command also starting Ansible, looking at who is there, telling of progress and writing the
+people file. Percentages are of the bare client's rate; the smaller number is the middle one of {rounds} rounds.
+
+| people | bare client | identity_seed, at work | percent | whole command | percent | module's memory |
+| --- | --- | --- | --- | --- | --- | --- |
+{many_table}
+
+## Nothing to do
+
+A run over {people} people who are there: {again:.1f} s for the whole command (aim: 15 s, {again_verdict}),
+{requests} requests to Kratos (version, schema, how many there are, and one for each 1,000 people),
+{again_memory:.0f} MiB of memory.
+
+## On paper: 10 million
+
+What {people} people cost, in processor time: {kratos_ms:.2f} ms each in Kratos, {postgres_ms:.2f} ms in PostgreSQL,
+{module_ms:.2f} ms in identity_seed. At the rate above 10 million take {hours:.1f} hours on this machine. What limits is
+processor time in Kratos and PostgreSQL; the module is {module_share:.0f} % of the work, and inventing people is the
+smaller part of that.
+
+| 10 million in | people a second | cores for Kratos | cores for PostgreSQL | hosts with 8 cores | `connections` |
+| --- | --- | --- | --- | --- | --- |
+{path_table}
+
+- Kratos keeps nothing: more of it scale, behind one address or with one set each (`set: people-1` and so on, each task
+  on its own host). PostgreSQL has one primary, so its cores are one machine; beyond it, identities have to be
+  divided among several Kratos with databases of their own, as several environments are.
+- One module process sends what one core can invent and encode, about {one_process:,.0f} people a second; several sets
+  side by side go beyond that.
+- The database grows by about {bytes_each:.1f} kB a person: {gigabytes:.0f} GB. Give PostgreSQL a `max_wal_size` of
+  16 GB or more and `synchronous_commit = off` while it is filled.
+- Memory of the module: one bit a person, 1.2 MiB for 10 million, besides what it takes anyway. The ledger and
+  the people file take about {ledger_each:.0f} bytes a person on disk: {ledger_gigabytes:.1f} GB.
+- A run that changes nothing lists them all: {list_minutes:.0f} minutes at the rate measured here. From a million on,
+  run it when the recipe changes rather than with every deploy.
+"""
+
+
+@dataclass
+class Cpu:
+    """Processor seconds that the servers have taken, with all their children."""
+
+    kratos: float
+    postgres: float
+
+
+def processor(pid: int) -> float:
+    """Return the processor seconds that a process and its ended children have taken."""
+    try:
+        parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0
+    return sum(int(each) for each in parts[11:15]) / TICKS
+
+
+def children(pid: int) -> list[int]:
+    """Return a process' children."""
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+class Place:
+    """A Kratos with an empty database, and a folder."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server, self.folder = server, folder
+        (folder / "python").mkdir()
+
+    def sql(self, query: str) -> str:
+        """Return the answer of the database."""
+        command = ["psql", "-qXAt", "-h", "127.0.0.1", "-p", str(self.server.database), "-U", "postgres", "kratos"]
+        done = subprocess.run([*command, "-c", query], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
+
+    def cpu(self) -> Cpu:
+        """Return what the servers have taken so far."""
+        assert self.server.process is not None
+        note = self.folder / "server" / "postgres" / "data" / "postmaster.pid"
+        postmaster = int(note.read_text().splitlines()[0])
+        live = sum(processor(child) for child in children(postmaster))
+        return Cpu(processor(self.server.process.pid), processor(postmaster) + live)
+
+    def ansible(self, play: str, count: int) -> tuple[float, dict[str, Any]]:
+        """Run a play; returns its seconds and the module's result."""
+        task = {
+            "url": self.server.admin,
+            "public_url": self.server.public,
+            "count": count,
+            "password": PASSWORD,
+            "folder": str(self.folder),
+        }
+        variables = {
+            "bench_task": task,
+            "ansible_connection": "local",
+            "ansible_become": False,
+            "ansible_python_interpreter": sys.executable,
+        }
+        command = ["ansible-playbook", "-i", "localhost,", str(HERE / play), "-e", json.dumps(variables)]
+        done = run(command, {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCALHOST_WARNING": "false"})
+        result = self.folder / "result.json"
+        found = json.loads(result.read_text()) if result.exists() else {}
+        result.unlink(missing_ok=True)
+        return done.seconds, found
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """Give a place, for the time of a with block."""
+    with tempfile.TemporaryDirectory(prefix="gr-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        with kratos(folder / "server") as server:
+            yield Place(server, folder)
+
+
+def body(name: str, number: int, password: dict[str, str]) -> dict[str, Any]:
+    """Return a person, as identity_seed makes them."""
+    address = f"{name}-{number}-0123abcd@people.bench.invalid"
+    return {
+        "schema_id": "default",
+        "state": "active",
+        "traits": {"email": address, "name": {"first": "Richard", "last": "Hanson"}},
+        "verifiable_addresses": [{"value": address, "via": "email", "verified": True, "status": "completed"}],
+        "metadata_admin": {"greenroom": {"set": name, "seed": "1", "key": str(number), "recipe": "0123456789abcdef"}},
+        "credentials": {"password": {"config": password}},
+    }
+
+
+def bare(server: Server, count: int) -> float:
+    """Create people with a client that does nothing else; returns its seconds."""
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(12)).decode()
+    batches = []
+    for start in range(1, count + 1, BATCH):
+        numbers = range(start, min(start + BATCH, count + 1))
+        made = [{"create": body("bare", number, {"hashed_password": hashed})} for number in numbers]
+        batches.append(json.dumps({"identities": made}).encode())
+    lock = threading.Lock()
+    failed: list[bytes] = []
+
+    def work() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", server.admin_port)
+        while True:
+            with lock:
+                if not batches or failed:
+                    return
+                batch = batches.pop(0)
+            connection.request("PATCH", "/admin/identities", batch, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            text = answer.read()
+            if answer.status != 200 or b'"error"' in text:
+                failed.append(text[:200])
+
+    threads = [threading.Thread(target=work) for _ in range(CONNECTIONS)]
+    started = time.monotonic()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds = time.monotonic() - started
+    assert not failed, failed
+    return seconds
+
+
+def curl(server: Server, folder: Path) -> float:
+    """Create people with curl, one after the other, passwords as they are; returns the seconds."""
+    script = folder / "loop.sh"
+    script.write_text(
+        "set -e\n"
+        f"for number in $(seq {FEW}); do\n"
+        "  curl --silent --show-error --fail --output /dev/null --header 'Content-Type: application/json' \\\n"
+        f"    --data @{folder}/$number.json {server.admin}/admin/identities\n"
+        "done\n"
+    )
+    for number in range(1, FEW + 1):
+        (folder / f"{number}.json").write_text(json.dumps(body("curl", number, {"password": PASSWORD})))
+    started = time.monotonic()
+    subprocess.run(["sh", str(script)], check=True, timeout=900)
+    return time.monotonic() - started
+
+
+def work_alone(server: Server, folder: Path) -> float:
+    """Do what the task does, in a process that runs already; returns the seconds."""
+    program = f"""
+import json, sys, time
+import ansible.module_utils
+ansible.module_utils.__path__.append({str(ROOT / "plugins/module_utils")!r})
+from ansible.module_utils.greenroom import hashing, people, population
+archive = people.generator_archive({str(folder / "python")!r}, ["en_US"])
+started = time.monotonic()
+hashed = hashing.hash_password({PASSWORD!r}, 12, "alone")
+recipe = people.Recipe.of({{"set": "alone", "seed": "1", "count": {FEW}, "domain": "people.bench.invalid"}})
+order = population.Order(recipe, "present", {server.admin!r}, {server.public!r}, 60, 600, {CONNECTIONS},
+    {str(folder / "alone.db")!r}, {str(folder / "alone.jsonl")!r}, {str(folder / "python")!r}, token="a",
+    archive=archive.name, hash_of=lambda key: hashed)
+result = population.run(order, False)
+print(json.dumps([time.monotonic() - started, result["created"]]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=300)
+    seconds, created = json.loads(done.stdout)
+    assert created == FEW
+    return float(seconds)
+
+
+def few_people() -> tuple[str, float, list[bool]]:
+    """Measure few people; returns the table, what a command takes to start, and whether the aims were met."""
+    with place() as here:
+        looped = curl(here.server, here.folder)
+        say(f"{FEW} people, curl: {looped:.1f} s")
+        usual, _ = here.ansible("uri.yml", FEW)
+        say(f"{FEW} people, uri: {usual:.1f} s")
+        whole, result = here.ansible("play.yml", FEW)
+        assert result["created"] == FEW
+        alone = work_alone(here.server, here.folder)
+        say(f"{FEW} people, identity_seed: {whole:.1f} s, at work {alone:.2f} s")
+    met = [looped / alone >= 50, usual / whole >= 10]
+    rows = [
+        ["curl, one after the other", f"{looped:.1f}", ""],
+        ["ansible.builtin.uri in a loop", f"{usual:.1f}", ""],
+        [
+            "identity_seed, whole command",
+            f"{whole:.1f}",
+            f"curl {looped / whole:.0f}, uri {usual / whole:.0f} (aim: 10, {verdict(met[1])})",
+        ],
+        ["identity_seed, work", f"{alone:.2f}", f"curl {looped / alone:.0f} (aim: 50, {verdict(met[0])})"],
+    ]
+    return table_rows(rows), whole - alone, met
+
+
+def table_rows(rows: list[list[str]]) -> str:
+    """Return the rows of a table without its head."""
+    return "\n".join(table([""] * len(rows[0]), rows).splitlines()[2:])
+
+
+@dataclass
+class Many:
+    """What many people cost: rates are people a second."""
+
+    count: int
+    bare: float
+    work: float
+    whole: float
+    memory: float
+    figures: dict[str, Any]
+
+    @property
+    def share(self) -> float:
+        """The rate at work, of the bare client's."""
+        return self.work / self.bare
+
+    def row(self) -> list[str]:
+        """Return it as a row of the table."""
+        return [
+            f"{self.count:,}",
+            f"{self.bare:.0f}/s",
+            f"{self.work:.0f}/s",
+            f"{self.share:.0%} (aim: 90 %, {verdict(self.share >= 0.9)})",
+            f"{self.whole:.0f}/s",
+            f"{self.whole / self.bare:.0%}",
+            f"{self.memory:.0f} MiB",
+        ]
+
+
+def many_people(count: int, again: bool) -> Many:
+    """Measure many people; with `again` also a run that has nothing to do."""
+    with place() as here:
+        plain = count / bare(here.server, count)
+    say(f"{count} people, bare client: {plain:.0f}/s")
+    with place() as here:
+        before = here.cpu()
+        seconds, result = here.ansible("play.yml", count)
+        after = here.cpu()
+        assert (result["created"], result["present"]) == (count, count)
+        say(f"{count} people, identity_seed: {result['rate']:.0f}/s at work, {count / seconds:.0f}/s in all")
+        figures = {
+            "postgres": here.sql("SHOW server_version").split()[0],
+            "kratos_ms": (after.kratos - before.kratos) / count * 1000,
+            "postgres_ms": (after.postgres - before.postgres) / count * 1000,
+            "rate": result["rate"],
+            "bytes_each": int(here.sql("SELECT pg_database_size('kratos')")) / count,
+            "ledger_each": sum(path.stat().st_size for path in here.folder.glob("people.*")) / count,
+        }
+        if again:
+            figures["again"], unchanged = here.ansible("play.yml", count)
+            assert (unchanged["changed"], unchanged["present"]) == (False, count)
+            figures["requests"], figures["again_memory"] = unchanged["requests"], unchanged["memory"]
+            say(f"{count} people, nothing to do: {figures['again']:.1f} s, {unchanged['requests']} requests")
+    return Many(count, plain, result["rate"], count / seconds, result["memory"], figures)
+
+
+def main() -> None:
+    """Measure and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument("--rounds", type=int, default=3, help="of the smaller number; the one in the middle is told")
+    options = parser.parse_args()
+    # As on hosts: Python keeps what it compiled.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    load = os.getloadavg()[0]
+    few_table, start, met = few_people()
+    rounds = [many_people(max(options.people // 10, 1), again=False) for _ in range(options.rounds)]
+    less = sorted(rounds, key=lambda each: each.share)[len(rounds) // 2]
+    most = many_people(options.people, again=True)
+    figures = most.figures
+    met += [less.share >= 0.9, most.share >= 0.9, figures["again"] <= 15]
+    text = README.format(
+        machine=machine(),
+        day=time.strftime("%Y-%m-%d"),
+        load=load,
+        rounds=options.rounds,
+        few=FEW,
+        few_table=few_table,
+        start=start,
+        batch=BATCH,
+        connections=CONNECTIONS,
+        many_table=table_rows([less.row(), most.row()]),
+        people=f"{options.people:,}",
+        again_verdict=verdict(met[-1]),
+        **paper(figures, options.people),
+    )
+    (HERE / "README.md").write_text(text)
+    print(text)
+    if not all(met):
+        sys.exit("Not all aims were met.")
+
+
+def paper(figures: dict[str, Any], people: int) -> dict[str, Any]:
+    """Return what follows for 10 million people."""
+    million = 10_000_000
+    # What the module itself takes: inventing, encoding, noting. Measured without a server.
+    module_ms = module_cost()
+    all_ms = figures["kratos_ms"] + figures["postgres_ms"] + module_ms
+    path = []
+    for hours in (4, 1, 0.25):
+        rate = million / hours / 3600
+        cores = [rate * figures[key] / 1000 / 0.7 for key in ("kratos_ms", "postgres_ms")]
+        hosts = [max(1, -(-int(each + 0.999) // 8)) for each in cores]
+        path.append(
+            [
+                f"{hours:g} h" if hours >= 1 else f"{hours * 60:.0f} min",
+                f"{rate:,.0f}",
+                f"{cores[0]:.1f}",
+                f"{cores[1]:.1f}",
+                f"{hosts[0]} for Kratos, {hosts[1]} for PostgreSQL",
+                f"{max(2, round(rate / 300))}",
+            ]
+        )
+    return {
+        **figures,
+        "module_ms": module_ms,
+        "module_share": 100 * module_ms / all_ms,
+        "hours": million / figures["rate"] / 3600,
+        "path_table": table_rows(path),
+        "one_process": 1000 / module_ms,
+        "bytes_each": figures["bytes_each"] / 1000,
+        "gigabytes": figures["bytes_each"] * million / 1e9,
+        "ledger_gigabytes": figures["ledger_each"] * million / 1e9,
+        "list_minutes": figures["again"] * million / people / 60,
+    }
+
+
+def module_cost(count: int = 5000) -> float:
+    """Return the processor milliseconds that the module takes for one person."""
+    program = f"""
+import json, time
+import ansible.module_utils
+ansible.module_utils.__path__.append({str(ROOT / "plugins/module_utils")!r})
+from ansible.module_utils.greenroom import ledger, people
+schema = json.load(open({str(ROOT / "services/kratos/config/identity.schema.json")!r}))
+recipe = people.Recipe.of({{"set": "cost", "seed": "1", "count": {count}, "domain": "people.bench.invalid"}})
+inventor = people.Inventor(recipe, schema)
+book = ledger.Ledger("", write=False)
+started = time.process_time()
+for first in range(1, {count} + 1, {BATCH}):
+    keys = [str(number) for number in range(first, first + {BATCH})]
+    text = json.dumps({{"identities": [{{"create": inventor.identity(key, "$2b$12$" + "a" * 53)}} for key in keys]}})
+    book.put(ledger.Row("0" * 28 + key.zfill(8), "1", key, "current") for key in keys)
+for line in book.lines(recipe.address):
+    pass
+print((time.process_time() - started) / {count} * 1000)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=300)
+    return float(done.stdout)
+
+
+if __name__ == "__main__":
+    main()
