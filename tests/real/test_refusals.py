@@ -38,11 +38,11 @@ def refused(run: Run, *parts: str) -> None:
     assert "Traceback" not in run.output
 
 
-def rewrite(name: str, old: str, new: str) -> Edit:
-    """An edit of one service's description."""
+def rewrite(name: str, old: str, new: str, file: str = "service.yml") -> Edit:
+    """An edit of one service's description, or of its checks."""
 
     def edit(services: Path) -> None:
-        path = services / name / "service.yml"
+        path = services / name / file
         text = path.read_text()
         assert old in text
         path.write_text(text.replace(old, new, 1))
@@ -71,8 +71,18 @@ def twin(services: Path) -> None:
         (rewrite("portal", "- {path: /}", "- {path: /, limit: lodin}"), ["portal/service.yml", "lodin", "login"]),
         (rewrite("kratos-courier", "config_of: kratos", "config_of: krats"), ["kratos-courier", "krats", "kratos"]),
         (rewrite("portal", "image: portal", "image: portl"), ["portal/service.yml|portl", "portl", "portal"]),
+        (rewrite("kratos", '"on": app', '"on": opps', "checks.yml"), ["kratos/checks.yml", "opps", "ops"]),
     ],
-    ids=["key", "type", "two on one port", "route to nowhere", "no such limit", "no such template", "no such image"],
+    ids=[
+        "key",
+        "type",
+        "two on one port",
+        "route to nowhere",
+        "no such limit",
+        "no such template",
+        "no such image",
+        "check from nowhere",
+    ],
 )
 def test_a_mistake_in_a_service_is_named_before_any_host_is_touched(
     staging: Environment, tmp_path: Path, edit: Edit, parts: list[str]
