@@ -102,6 +102,20 @@ def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, 
     assert set(probe.slots) == {old, new}
 
 
+def test_what_a_bundle_says_is_mended_when_somebody_edited_it(staging: Environment) -> None:
+    live = staging.live()
+    path = f"/etc/greenroom/slots/{live}.fact"
+    before = staging.ssh("app1", f"sha256sum {path}").stdout
+    processes = staging.processes(live)
+    staging.ssh("app1", f"echo edited >> {path}")
+    run = staging.converge()
+    # The other host's copy stood in for it: nothing else was to be done.
+    assert run.changed == dict.fromkeys(staging.hosts, 0) | {"app1": 1}, run.output
+    assert staging.ssh("app1", f"sha256sum {path}").stdout == before
+    assert staging.live() == live
+    assert staging.processes(live) == processes
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
