@@ -40,19 +40,19 @@ def services(tmp_path: Path, staging: Environment) -> Iterator[Path]:
 
 def test_a_service_comes_with_its_folder_and_goes_with_it(staging: Environment, services: Path) -> None:
     old, new = staging.live(), staging.idle()
-    ours = {"GREENROOM_SERVICES": str(services)}
+    ours = str(services)
     listed = staging.vault().secrets.kv.v2.list_secrets(path=staging.name, mount_point="greenroom")["data"]["keys"]
     if "inbox/" not in listed:
-        run = staging.play("site.yml", **ours)
+        run = staging.play("site.yml", GREENROOM_SERVICES=ours)
         command = "ansible-playbook -i inventories/staging playbooks/secrets.yml -e create=missing"
         line = f"secrets of staging are missing: {SECRET}; run: {command}"
         assert line in PAGE
         assert run.code != 0
         assert line in run.errors
-    assert staging.play("playbooks/secrets.yml", "-e", "create=missing", **ours).code == 0
+    assert staging.play("playbooks/secrets.yml", "-e", "create=missing", GREENROOM_SERVICES=ours).code == 0
 
     with Probe(staging) as probe:
-        run = staging.play("site.yml", **ours)
+        run = staging.play("site.yml", GREENROOM_SERVICES=ours)
         assert run.code == 0, run.output
         assert staging.live() == new
 

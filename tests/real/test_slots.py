@@ -70,11 +70,11 @@ def workers(environment: Environment) -> set[str]:
 
 def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, services: Path) -> None:
     old, new = staging.live(), staging.idle()
-    ours = {"GREENROOM_SERVICES": str(services)}
+    ours = str(services)
     before = {key: value for key, value in staging.processes(old).items() if "courier" not in key[1]}
     with Probe(staging) as probe:
         assert without_password(staging) == 401
-        run = staging.play("site.yml", **ours)
+        run = staging.play("site.yml", GREENROOM_SERVICES=ours)
         assert run.code == 0, run.output
         assert staging.live() == new
         assert without_password(staging) == 200
@@ -87,13 +87,13 @@ def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, 
             assert {str(PORTS[new]), str(PORTS[old] - 8)} <= set(rules.replace(",", " ").split()), rules
 
         # Nothing was left to open or to close, and nothing of the old slot's was touched.
-        again = staging.play("site.yml", **ours)
+        again = staging.play("site.yml", GREENROOM_SERVICES=ours)
         assert again.code == 0, again.output
         assert again.changed == dict.fromkeys(staging.hosts, 0), again.output
         assert {key: value for key, value in staging.processes(old).items() if key in before} == before
 
         # The way back is checked with the old slot's own checks, and brings its own workers.
-        back = staging.play("playbooks/cutover.yml", "-e", f"to={old}", **ours)
+        back = staging.play("playbooks/cutover.yml", "-e", f"to={old}", GREENROOM_SERVICES=ours)
         assert back.code == 0, back.output
         assert staging.live() == old
         assert without_password(staging) == 401
