@@ -243,6 +243,26 @@ def test_staging_cannot_open_a_connection_to_production(staging: Environment) ->
     assert int(staging.ssh("app1", count.format("forward")).stdout) > before
 
 
+def test_services_reach_the_environment_and_nothing_beyond_it(staging: Environment) -> None:
+    own = [(staging.hosts["data1"], 5432), (staging.hosts["edge1"], 443)]
+    # An address of the machine itself, where any port would answer, if only with a refusal; and a public one.
+    others = [("198.18.30.1", 9), ("203.0.113.1", 443)]
+    count = (
+        "nft list chain inet greenroom forward | sed -n 's/.*counter packets \\([0-9]*\\).*reject.*/\\1/p' | tail -n 1"
+    )
+    before = int(staging.ssh("app1", count).stdout)
+    program = REACH.format(targets=[*own, *others])
+    inside = f"podman exec -i portal-{staging.live()} python3 - <<'END'\n{program}\nEND\n"
+    answers = list(json.loads(staging.ssh("app1", inside).stdout).values())
+    assert answers[:2] == ["connected"] * 2
+    assert "connected" not in answers[2:]
+    assert int(staging.ssh("app1", count).stdout) >= before + len(others)
+
+
+def test_hosts_do_not_enter_each_other(staging: Environment) -> None:
+    assert "connected" not in reach(staging, "app1", (staging.hosts["app2"], 22), (staging.hosts["ops1"], 22))
+
+
 def test_idle_ports_and_admin_ports_are_closed_to_the_machine(staging: Environment) -> None:
     closed = [
         (host, port)

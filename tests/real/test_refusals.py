@@ -187,10 +187,11 @@ def test_a_host_that_goes_away_half_way_stops_the_run_for_all(staging: Environme
     live = staging.live()
     output = tmp_path / "output"
     process = staging.start("site.yml", "-e", "release_name=1.1", output=output)
-    rule = "inet greenroom input tcp dport 22 ip saddr 198.18.10.1 counter drop comment unreachable-for-a-test"
+    rule = "inet greenroom input tcp dport 22 ip saddr {} counter {} comment unreachable-for-a-test"
+    cut = [rule.format("198.18.10.1", "drop"), rule.format(staging.hosts["edge1"], "accept")]
     try:
         until(lambda: "PLAY [Write the candidate's bundle" in output.read_text(), 200, "the deploy")
-        staging.ssh("app2", f"nft insert rule {rule}")
+        staging.ssh("app2", "".join(f"nft insert rule {rule};" for rule in reversed(cut)))
         code = process.wait(timeout=300)
     finally:
         if process.poll() is None:
