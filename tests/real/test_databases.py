@@ -1,0 +1,49 @@
+"""A login that is not what it should be: check mode says so, a failure keeps the secret, a run mends it."""
+
+from __future__ import annotations
+
+import re
+
+from environment import Environment
+
+# What a server stores instead of a password, as it would stand in a statement.
+VERIFIER = re.compile(r"SCRAM-SHA-256\$\d")
+MEND = "ALTER ROLE \"backup\" LOGIN PASSWORD '…'"
+
+
+def sql(environment: Environment, statement: str) -> str:
+    """The answer to a statement of the database's administrator, who may write whatever the role's settings say."""
+    options = "PGOPTIONS='-c default_transaction_read_only=off'"
+    command = f"{options} psql -XAtq -v ON_ERROR_STOP=1 -d postgres"
+    return environment.ssh("data1", f"cd /\nsu postgres -c \"{command}\" <<'END'\n{statement};\nEND\n").stdout.strip()
+
+
+def stored(environment: Environment) -> str:
+    return sql(environment, "SELECT rolpassword FROM pg_authid WHERE rolname = 'backup'")
+
+
+def test_a_changed_login_is_told_and_mended_and_its_verifier_never_shown(staging: Environment) -> None:
+    log = "/var/log/postgresql/postgresql-17-main.log"
+    before = int(staging.ssh("data1", f"stat -c %s {log}").stdout)
+    sql(staging, "ALTER ROLE backup PASSWORD 'somebody-changed-it'")
+    changed = stored(staging)
+    try:
+        look = staging.play("playbooks/data.yml", "--check", "--diff")
+        assert look.code == 0, look.output
+        assert MEND in look.output
+        assert stored(staging) == changed
+
+        sql(staging, "ALTER ROLE postgres SET default_transaction_read_only = on")
+        failed = staging.play("playbooks/data.yml", "-vvv")
+        assert failed.code != 0
+        assert f"PostgreSQL can't {MEND}: ERROR:" in failed.errors
+        assert "read-only transaction" in failed.errors
+    finally:
+        sql(staging, "ALTER ROLE postgres RESET default_transaction_read_only")
+        mended = staging.play("playbooks/data.yml", "--diff")
+    assert mended.code == 0, mended.output
+    assert MEND in mended.output
+    assert stored(staging) != changed
+    for run in (look, failed, mended):
+        assert not VERIFIER.search(run.output + run.errors)
+    assert not VERIFIER.search(staging.ssh("data1", f"tail -c +{before + 1} {log}").stdout)
