@@ -21,10 +21,6 @@ from ansible.utils.display import Display
 
 SLICES = (10.0, 20.0, 30.0)
 """Seconds for which the module works before it tells how far it is; the last one again and again."""
-RECIPE = (
-    *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
-    *("metadata_public", "metadata_admin"),
-)
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -47,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         found = self._call(task_vars, arguments, given)
         if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
-                recipe = _recipe(arguments)
+                recipe = people.Recipe.of(found["todo"]["recipe"])
                 # Tried out here first: what nobody can be made of is refused before anything is brought or changed.
                 people.Inventor(recipe, found["todo"]["schema"])
                 if not self._task.check_mode:
@@ -119,14 +115,6 @@ def _cost(password: str, key: str, cost: Any) -> int:
         return int(cost)
     except ValueError as error:
         raise AnsibleActionFail(str(error)) from error
-
-
-def _recipe(arguments: dict[str, Any]) -> people.Recipe:
-    """Return the recipe in the arguments, which the module has found to be right; raises people.PeopleError."""
-    given = {key: arguments[key] for key in RECIPE if arguments.get(key) is not None}
-    given["count"], given["seed"] = int(given.get("count", 100)), str(given.get("seed", "1"))
-    given["verified"] = float(given.get("verified", 1))
-    return people.Recipe.of(given)
 
 
 def _mark(password: str, key: str, people_set: str) -> str:

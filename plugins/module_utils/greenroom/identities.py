@@ -308,10 +308,11 @@ class Work:
             self.progress.refused += 1
             if len(self.progress.problems) < FEW:
                 self.progress.problems.append(f"person {key}: {reason}")
-            if self.progress.refused >= FEW and not self.progress.created + self.progress.updated:
-                raise KratosError(
-                    f"{self._kratos.url} takes none of the people: {'; '.join(self.progress.problems[:3])}"
-                )
+            if (
+                self.progress.refused >= FEW
+                and not self.progress.created + self.progress.updated + self.progress.removed
+            ):
+                raise KratosError(f"{self._kratos.url} refuses all of it: {'; '.join(self.progress.problems[:3])}")
 
     # --- creating ---
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import resource
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -57,6 +58,13 @@ class Order:
 
 def run(order: Order, check: bool) -> dict[str, Any]:
     """Do it; returns the module's result. With `todo` in it the task is not over: call again with what it wants."""
+    try:
+        return _run(order, check)
+    except sqlite3.Error as error:
+        raise ledger.LedgerError(f"{order.ledger}: {error}") from error
+
+
+def _run(order: Order, check: bool) -> dict[str, Any]:
     kratos = Kratos(order.url, order.timeout, web.Deadline(order.deadline), order.public_url)
     if check:
         book = Ledger(order.ledger, write=False)
@@ -104,6 +112,14 @@ class _Call:
             self.schema = self.kratos.schema(self.recipe.schema_id)
         return self.schema
 
+    def _wanted(self) -> dict[str, Any]:
+        """Return what the controller needs to know to bring a generator."""
+        return {
+            "recipe": self.recipe.plain(),
+            "schema": self._schema(),
+            "archives": _archives(self.order.generators),
+        }
+
     def _invents(self, found: Found) -> int:
         """Return for how many people a generator is needed."""
         return found.missing + (found.outdated if self.order.state == "exact" else 0)
@@ -128,7 +144,7 @@ class _Call:
         if problems := _problems(progress):
             result.update(failed=True, msg=problems)
         if self._invents(found):
-            result["todo"] = {"schema": self._schema(), "archives": []}
+            result["todo"] = self._wanted()
         return result
 
     # --- working ---
@@ -148,7 +164,7 @@ class _Call:
             self.server = kept["server"]
         if kept["invents"] and not order.archive:
             self._keep(kept, progress)
-            return {"todo": {"schema": self._schema(), "archives": _archives(order.generators)}}
+            return {"todo": self._wanted()}
         if progress.todo:
             try:
                 over = self._work(progress, bool(kept["invents"]))
@@ -192,7 +208,8 @@ class _Call:
         """Return the result of an operation that the server ended."""
         self.book.end()
         result = self._result(progress, False, "")
-        told = f" ({progress.done} of {progress.todo} people are done; run it again to go on)" if progress.done else ""
+        done = progress.created + progress.updated + progress.removed
+        told = f" ({done} of {progress.todo} people are done; run it again to go on)" if done else ""
         return {**result, "failed": True, "msg": f"{reason}{told}"}
 
     # --- telling ---
