@@ -133,6 +133,18 @@ options:
     description: Seconds after which the task gives up; what is done stays, and the next run goes on.
     type: float
     default: 14400
+  _operation:
+    description: Between the controller and the module, C({token, holder, seconds}). Not for playbooks.
+    type: dict
+  _generator:
+    description: Between the controller and the module, C({version, name, path}). Not for playbooks.
+    type: dict
+  _password_mark:
+    description: What differs when passwords do, between the controller and the module. Not for playbooks.
+    type: str
+  _password_hash:
+    description: The hash, between the controller and the module. Not for playbooks.
+    type: str
 attributes:
   check_mode:
     description: Makes no writing call, and counts exactly what a run would do.
@@ -276,11 +288,10 @@ ARGUMENTS: dict[str, Any] = {
     "connections": {"type": "int", "default": 2},
     "timeout": {"type": "float", "default": 60},
     "deadline": {"type": "float", "default": 14400},
-    # Between the controller and the module: `operation` is {token, holder, seconds}, `generator` {version, name, path}.
-    "_operation": {"type": "dict", "default": {}},
-    "_generator": {"type": "dict", "default": {}},
-    "_password_mark": {"type": "str", "no_log": True, "default": ""},
-    "_password_hash": {"type": "str", "no_log": True, "default": ""},
+    "_operation": {"type": "dict"},
+    "_generator": {"type": "dict"},
+    "_password_mark": {"type": "str", "no_log": True},
+    "_password_hash": {"type": "str", "no_log": True},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
@@ -290,18 +301,18 @@ RECIPE = (
 
 def order_of(given: dict[str, Any]) -> population.Order:
     """Return what the arguments ask for; raises people.PeopleError."""
-    generator, operation = given["_generator"], given["_operation"]
+    generator, operation = given["_generator"] or {}, given["_operation"] or {}
     recipe = people.Recipe.of(
         {
             **{key: given[key] for key in RECIPE},
-            "password": given["_password_mark"],
+            "password": given["_password_mark"] or "",
             "generator": generator.get("version", ""),
         }
     )
     if not 1 <= given["connections"] <= 32:
         raise people.PeopleError(f"connections must be 1 to 32, not {given['connections']}")
     path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
-    shared, key = given["_password_hash"], given["password_key"]
+    shared, key = given["_password_hash"] or "", given["password_key"]
 
     def hash_of(person: str) -> str:
         if shared or not key:
@@ -346,8 +357,8 @@ def main() -> None:
         module.fail_json(msg="refused: synthetic people are not allowed in this environment")
     try:
         order = order_of(given)
-        if given["_generator"].get("path"):
-            population.install(given["_generator"]["path"], order.generators, order.archive)
+        if brought := (given["_generator"] or {}).get("path"):
+            population.install(brought, order.generators, order.archive)
         result = population.run(order, module.check_mode)
     except population.ERRORS as error:
         module.fail_json(msg=str(error))

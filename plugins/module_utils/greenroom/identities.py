@@ -316,9 +316,13 @@ class Work:
 
     # --- creating ---
 
+    def _generator(self) -> Inventor:
+        if self._inventor is None:
+            raise KratosError("nobody can be invented without a generator")
+        return self._inventor
+
     def _body(self, key: str) -> dict[str, Any]:
-        assert self._inventor is not None
-        body = self._inventor.identity(key, self._hash_of(key) if self._recipe.has_password(key) else "")
+        body = self._generator().identity(key, self._hash_of(key) if self._recipe.has_password(key) else "")
         if self._kratos.knows_external_id():
             body["external_id"] = self._external_id(key)
         return body
@@ -401,10 +405,9 @@ class Work:
                 self.progress.unclear.append(key)
 
     def _holders(self, key: str) -> list[Identity]:
-        assert self._inventor is not None
         if self._kratos.knows_external_id() and (found := self._kratos.by_external_id(self._external_id(key))):
             return found
-        return self._kratos.who_logs_in_as(self._inventor.login(key))
+        return self._kratos.who_logs_in_as(self._generator().login(key))
 
     def _mine(self, key: str) -> str:
         """Return the id of a person who is there already, empty when nobody is."""
