@@ -62,7 +62,7 @@ starting Ansible and Python, of which a command has {start:.1f} s; the middle on
 The bare client sends the same batches of {batch} over {connections} connections; its people and the hash are made
 beforehand. identity_seed's rates contain inventing people, validating each against the schema, hashing, the
 ledger; that of the whole command also starting Ansible, looking at who is there, telling of progress and writing the
-people file. Percentages are of the bare client's rate; the smaller number is the middle one of {rounds} rounds.
+people file. Percentages are of the bare client's rate.{rounds}
 "By processor time" compares what servers and client together took, Ansible included: other work on the machine does not
 disturb that.
 
@@ -87,8 +87,8 @@ smaller part of that.
 | --- | --- | --- | --- | --- | --- |
 {path_table}
 
-- Kratos keeps nothing: more of it scale, behind one address or with one set each (`set: people-1` and so on, each task
-  on its own host). PostgreSQL has one primary, so its cores are one machine; beyond it, identities have to be
+- Kratos keeps no state of its own: several run side by side, behind one address or with one set each (`set: people-1`
+  and so on, each task on its own host). PostgreSQL has one primary, so its cores are one machine; beyond it, identities have to be
   divided among several Kratos with databases of their own, as several environments are.
 - One module process sends what one core can invent and encode, about {one_process:,.0f} people a second; several sets
   side by side go beyond that.
@@ -385,7 +385,7 @@ def main() -> None:
         machine=machine(),
         day=time.strftime("%Y-%m-%d"),
         load=load,
-        rounds=options.rounds,
+        rounds=f" The smaller number: the middle one of {options.rounds} rounds." if options.rounds > 1 else "",
         few=FEW,
         few_table=few_table,
         start=start,
