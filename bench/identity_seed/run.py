@@ -88,8 +88,8 @@ smaller part of that.
 {path_table}
 
 - Kratos keeps no state of its own: several run side by side, behind one address or with one set each (`set: people-1`
-  and so on, each task on its own host). PostgreSQL has one primary, so its cores are one machine; beyond it, identities have to be
-  divided among several Kratos with databases of their own, as several environments are.
+  and so on, each task on its own host). PostgreSQL has one primary, so its cores are one machine; beyond it, identities
+  have to be divided among several Kratos with databases of their own, as several environments are.
 - One module process sends what one core can invent and encode, about {one_process:,.0f} people a second; several sets
   side by side go beyond that.
 - The database grows by about {bytes_each:.1f} kB a person: {gigabytes:.0f} GB. Give PostgreSQL a `max_wal_size` of
