@@ -369,13 +369,27 @@ def test_seed_and_count_change(seeder: Seeder) -> None:
 
 def test_two_runs_at_once(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "PATIENCE", 0.2)
+    asked, go_on = threading.Event(), threading.Event()
+
+    def hold(batch: int) -> str:
+        asked.set()
+        go_on.wait(60)
+        return ""
+
+    proxy = Proxy(seeder.server.admin_port, hold)
     result: list[dict[str, Any]] = []
-    thread = threading.Thread(target=lambda: result.append(seeder.run(500)), name="the first one")
+
+    def first() -> None:
+        result.append(seeder.run(500, admin=f"http://127.0.0.1:{proxy.port}"))
+
+    thread = threading.Thread(target=first, name="the first one")
     thread.start()
-    wait_for("some people", lambda: len(seeder.there()) > 0)
+    assert asked.wait(60)
     with pytest.raises(ledger.BusyError, match=f"the first one, here as process {os.getpid()}"):
         seeder.run(500)
+    go_on.set()
     thread.join(60)
+    proxy.listener.close()
     assert result[0]["created"] == 500
     seeder.assert_exact(500)
 
