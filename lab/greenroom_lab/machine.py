@@ -27,7 +27,13 @@ PROGRAMS = {
 FILES = {
     "usr/lib/podman/netavark": "netavark",
     "usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+    # Tests and measurements of seeding have Kratos beside a PostgreSQL of their own.
+    "usr/lib/postgresql/*/bin/initdb": "postgresql",
 }
+"""Files that are no programs, by pattern, and the Debian package that brings each."""
+
+NO_CLUSTER = Path("/etc/postgresql-common/createcluster.conf")
+"""Debian's package would otherwise start a server that nobody asked for."""
 
 ADMIN_PATH = os.pathsep.join(("/usr/local/sbin", "/usr/sbin", "/sbin"))
 INOTIFY = Path("/proc/sys/fs/inotify/max_user_instances")
@@ -41,7 +47,7 @@ def missing_packages() -> list[str]:
     """List the Debian packages that have to be installed before the lab can start."""
     search = os.environ.get("PATH", "") + os.pathsep + ADMIN_PATH
     wanted = {package for program, package in PROGRAMS.items() if shutil.which(program, path=search) is None}
-    wanted |= {package for file, package in FILES.items() if not (Path("/") / file).exists()}
+    wanted |= {package for file, package in FILES.items() if not any(Path("/").glob(file))}
     if Path("/usr/bin/python3").resolve().name >= "python3.12" and not _ensurepip():
         wanted.add("python3-venv")
     return sorted(wanted)
@@ -63,6 +69,10 @@ def ensure_packages() -> None:
         apt = ["apt-get", "-q", "-y", "-o", "Dpkg::Lock::Timeout=120"]
         quiet = {"DEBIAN_FRONTEND": "noninteractive"}
         run([*apt, "update"], log="apt-update", env=quiet, hint="Is the package mirror reachable?")
+        if "postgresql" in packages and not NO_CLUSTER.exists():
+            NO_CLUSTER.parent.mkdir(parents=True, exist_ok=True)
+            paths.write(NO_CLUSTER, "create_main_cluster = false\n")
+            apt += ["-o", "Dpkg::Options::=--force-confold"]
         run([*apt, "install", "--no-install-recommends", *packages], log="apt-install", env=quiet)
 
 
