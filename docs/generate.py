@@ -27,7 +27,7 @@ MARKUP = re.compile(r"\b(RV|[BCIOPV])\(((?:[^()]|\([^()]*\))*)\)")
 
 SERVICE_KEYS = {
     "image": "The image's name in the release file (`releases/<name>.yml`).",
-    "group": "The hosts that run the service: every host of this group of the inventory. All of them are in `app`, too.",
+    "group": "The hosts that run the service: every host of this group, all of which are in `app`, too.",
     "activation": "`always`: in both slots. `live_only`: beside the live slot only (consumers, schedulers). "
     "`singleton`: beside the live slot, on the group's first host only.",
     "command": "Arguments for the image's entry point.",

@@ -91,7 +91,7 @@ def test_ready_checks_ask_the_slots_own_port(catalogue: dict[str, Any]) -> None:
 # What a slot is
 
 
-RELEASE = {
+RELEASE: dict[str, Any] = {
     "name": "1.0",
     "images": {name: f"registry/{name}@sha256:0" for name in ("shop", "mailer", "consumer", "other")},
 }
