@@ -648,7 +648,7 @@ def test_half_a_batch_that_is_refused_is_told_one_by_one(task: Task, monkeypatch
     monkeypatch.setattr(people.Inventor, "identity", spoilt)
     result = task.run()
     assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 3, 3)
-    assert sorted(result["problems"]) == ["person 2: refuse_me is set", "person 4: refuse_me is set"]
+    assert result["problems"] == ["person 2: refuse_me is set", "person 4: refuse_me is set"]
     assert result["msg"] == ("2 people could not be dealt with: person 2: refuse_me is set; person 4: refuse_me is set")
 
 

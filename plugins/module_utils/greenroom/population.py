@@ -226,7 +226,7 @@ class _Call:
             "outdated": outdated,
             "extra": self.book.count(EXTRA),
             "conflicts": progress.conflicts[:FEW],
-            "problems": progress.problems,
+            "problems": sorted(progress.problems),
             "first": self.recipe.address(1),
             "requests": self.kratos.requests,
             "server": self.server,
@@ -249,7 +249,7 @@ def _problems(progress: Progress) -> str:
         )
     if progress.refused:
         more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
-        problems.append(f"{progress.refused} people could not be dealt with: {'; '.join(progress.problems[:3])}{more}")
+        problems.append(f"{progress.refused} people could not be dealt with: {'; '.join(sorted(progress.problems)[:3])}{more}")
     return "; ".join(problems)
 
 
