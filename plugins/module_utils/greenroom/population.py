@@ -249,7 +249,8 @@ def _problems(progress: Progress) -> str:
         )
     if progress.refused:
         more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
-        problems.append(f"{progress.refused} people could not be dealt with: {'; '.join(sorted(progress.problems)[:3])}{more}")
+        first = "; ".join(sorted(progress.problems)[:3])
+        problems.append(f"{progress.refused} people could not be dealt with: {first}{more}")
     return "; ".join(problems)
 
 
