@@ -22,12 +22,12 @@ NO_COMMENTS = (".json", ".pem", ".key", ".crt", ".lst", "pgpass")
 
 
 def files(environment: Environment, every: bool) -> dict[tuple[str, str], bool]:
-    """One file of each tree that a role owns on any host, or each file, as {(host, path): is it secret?}."""
+    """One file of each tree that site.yml applies on any host, or each file, as {(host, path): is it secret?}."""
     found: dict[str, list[tuple[tuple[str, str], bool]]] = {}
-    idle = environment.idle()
+    others = {f"edge-{environment.idle()}", "load"}
     for host in environment.hosts:
         for tree, paths in json.loads(environment.python(host, MANIFESTS)).items():
-            if tree != f"edge-{idle}":
+            if tree not in others:
                 own = [((host, path), secret) for path, secret in paths.items() if not path.endswith(NO_COMMENTS)]
                 found.setdefault(tree, []).extend(own)
     assert {"base", "firewall", "container_runtime", "node_exporter", "postgres", "edge", "edge-unit"} <= set(found)
