@@ -131,7 +131,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         checked: dict[str, Any] = {}
         for host in self.task_vars["groups"]["all"]:
             raw, rendered = self.hostvars.raw_get(host), self.hostvars[host]
-            yield from variables.name_problems(raw, declared, extra)
+            yield from variables.name_problems(raw, declared, extra, self.task_vars["catalogue"])
             yield from variables.missing_problems(raw, declared)
             for name in sorted(types.keys() & set(raw)):
                 # What hosts have in common is checked once.

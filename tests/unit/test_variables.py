@@ -51,6 +51,14 @@ def test_an_option_typed_by_hand_is_looked_at_more_closely() -> None:
     assert variables.name_problems([], DECLARED, ["create", "my_own"]) == []
 
 
+def test_a_services_own_variable_may_be_like_a_roles() -> None:
+    alike = "portal_edge_limits"
+    assert variables.name_problems([], DECLARED, [alike], ["kratos"]) == [
+        'portal_edge_limits: unknown variable; did you mean "edge_limits"?'
+    ]
+    assert variables.name_problems([], DECLARED, [alike], ["kratos", "portal"]) == []
+
+
 def test_what_a_role_requires_must_be_there() -> None:
     declared = {"edge": {"edge_name": {"required": True}, "edge_limits": {"required": False}}, "smoke": {}}
     assert variables.missing_problems([], declared) == ["edge_name: missing; role edge needs it"]

@@ -38,12 +38,16 @@ def role_of(variable: str, roles: Iterable[str]) -> str | None:
     return max((role for role in roles if variable.startswith(f"{role}_")), key=len, default=None)
 
 
-def name_problems(names: Iterable[str], declared: Declared, options: Iterable[str] = ()) -> list[str]:
+def name_problems(
+    names: Iterable[str], declared: Declared, options: Iterable[str] = (), services: Iterable[str] = ()
+) -> list[str]:
     """Return one line for each variable whose name is a mistake.
 
     `declared` = {role: {variable: specification}}; `options` are the names given by `-e`.
-    A variable with a role's prefix must be declared by a role; another one must not be nearly a declared one.
+    A variable with a role's prefix must be declared by a role; one with the prefix of one of the `services` is that
+    service's own; another one must not be nearly a declared one.
     """
+    prefixes = tuple(f"{service.replace('-', '_')}_" for service in services)
     known = {name for variables in declared.values() for name in variables}
     given = set(options)
     lines = []
@@ -54,7 +58,7 @@ def name_problems(names: Iterable[str], declared: Declared, options: Iterable[st
         if role is not None:
             own = declared[role] if nearest(name, declared[role]) else known
             lines.append(f"{name}: role {role} has no such variable{suggestion(name, own)}")
-        elif nearest(name, known, ALIKE_OPTION if name in given else ALIKE):
+        elif not name.startswith(prefixes) and nearest(name, known, ALIKE_OPTION if name in given else ALIKE):
             lines.append(f"{name}: unknown variable{suggestion(name, known)}")
     return lines
 
