@@ -226,7 +226,7 @@ class _Call:
             "outdated": outdated,
             "extra": self.book.count(EXTRA),
             "conflicts": progress.conflicts[:FEW],
-            "problems": sorted(progress.problems),
+            "problems": _in_order(progress.problems),
             "first": self.recipe.address(1),
             "requests": self.kratos.requests,
             "server": self.server,
@@ -236,6 +236,11 @@ class _Call:
             "people_file": self.order.people_file,
             "people_hash": digest,
         }
+
+
+def _in_order(problems: list[str]) -> list[str]:
+    """Return `person <key>: <reason>` by key, numbers as numbers: several threads note them as they come."""
+    return sorted(problems, key=lambda line: (len(line.partition(":")[0]), line))
 
 
 def _problems(progress: Progress) -> str:
@@ -249,7 +254,7 @@ def _problems(progress: Progress) -> str:
         )
     if progress.refused:
         more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
-        first = "; ".join(sorted(progress.problems)[:3])
+        first = "; ".join(_in_order(progress.problems)[:3])
         problems.append(f"{progress.refused} people could not be dealt with: {first}{more}")
     return "; ".join(problems)
 
