@@ -1,0 +1,39 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Filters for what the edge hosts say together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.greenroom import edges, status
+
+
+def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a refusal reach the operator as one line."""
+
+    def call(*given: Any, **named: Any) -> Any:
+        try:
+            return function(*given, **named)
+        except ValueError as error:
+            raise AnsibleFilterError(str(error)) from error
+
+    return call
+
+
+class FilterModule:
+    """The filters of `module_utils/greenroom/edges.py` and `status.py`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Names as templates use them."""
+        return {
+            "edges_together": plainly(edges.together),
+            "edges_epoch": plainly(edges.epoch_for),
+            "edges_is_new": edges.is_new,
+            "edges_routed": edges.routed,
+            "edges_summary": status.summary,
+            "edges_containers": status.containers,
+            "canary_weights": plainly(edges.weights),
+        }
