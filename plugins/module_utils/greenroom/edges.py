@@ -19,9 +19,10 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     """Return the answer that holds for the whole environment, from those of a task that asked each edge in a loop.
 
     That is the one with the highest epoch of those whose record is sound, and of the others only where there is no
-    sound one. Added to it: all `answers` by host; `hosts` that answered; those that are `down`; those `behind` (another epoch, a lost record,
-    not all in force); the `operation` that is under way on any of them, with its `phase`; the `highest_epoch` that any
-    of them knows; `connections`, {slot: number} of all of them. Raises ValueError when no edge host answered.
+    sound one. Added to it: all `answers` by host; `hosts` that answered; those that are `down`; those `behind` (another
+    epoch, a lost record, not all in force); the `operation` that is under way on any of them, with its `phase`; the
+    `highest_epoch` that any of them knows; `connections`, {slot: number} of all of them. Raises ValueError when no edge
+    host answered.
     """
     answers = {str(result["item"]): result for result in results if not result.get("unreachable")}
     down = [str(result["item"]) for result in results if result.get("unreachable")]
@@ -68,7 +69,7 @@ def is_new(edges: Answer, live: str, weight: int = 0) -> bool:
 
 
 def routed(results: Sequence[Answer], slot: str) -> list[str]:
-    """Return what may still send requests to `slot`, one line each: a disk or worker that says so or does not answer."""
+    """Return what may still send requests to `slot`, a line each: a disk or worker that says so or does not answer."""
     return [
         f"{answer['item']}, {where}: {value or 'does not answer'}"
         for answer in results

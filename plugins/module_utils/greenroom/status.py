@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What an operator wants to see of an environment's slots: who serves, what is under way, what each slot is and runs."""
+"""What an operator wants to see of an environment's slots: who serves, what is under way, what each one runs."""
 
 from __future__ import annotations
 
