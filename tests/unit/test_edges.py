@@ -1,0 +1,157 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What several edge hosts say together, and what an operator sees of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import edges, status
+
+
+def answer(host: str, epoch: int = 7, live: str = "blue", **more: Any) -> dict[str, Any]:
+    """What `bluegreen_switch` returns for one edge host, as an item of a loop."""
+    value = more.pop("value", f"{epoch}:{live}:-:0")
+    return {
+        "item": host,
+        "live": live,
+        "epoch": epoch,
+        "highest_epoch": epoch,
+        "candidate": None,
+        "weight": 0,
+        "changed_at": "2026-01-31T12:00:00Z",
+        "operation": None,
+        "phase": "idle",
+        "deadline": None,
+        "state_lost": False,
+        "running": True,
+        "in_force": True,
+        "disk": {"state": {"live": live, "epoch": epoch}, "damage": "", "map": value},
+        "workers": [{"name": "123", "old": False, "value": value, "agrees": True, "problem": ""}],
+        "connections": {"blue": {"current": 2}, "green": {"current": 0}},
+    } | more
+
+
+def dead(host: str) -> dict[str, Any]:
+    return {"item": host, "unreachable": True, "msg": "no route"}
+
+
+def test_the_newest_sound_record_holds() -> None:
+    found = edges.together([answer("edge1", 7), answer("edge2", 8, "green"), answer("edge3", 9, state_lost=True)])
+    assert (found["live"], found["epoch"]) == ("green", 8)
+    assert found["hosts"] == ["edge1", "edge2", "edge3"]
+    assert found["behind"] == ["edge1", "edge3"]
+    assert found["highest_epoch"] == 9
+
+
+def test_the_dead_are_named_and_the_others_go_on() -> None:
+    found = edges.together([dead("edge1"), answer("edge2")])
+    assert (found["hosts"], found["down"], found["behind"]) == (["edge2"], ["edge1"], [])
+    with pytest.raises(ValueError, match=r"no edge host answers \(edge1, edge2\)"):
+        edges.together([dead("edge1"), dead("edge2")])
+
+
+def test_one_whose_workers_lag_is_behind_and_one_without_workers_is_not() -> None:
+    found = edges.together([answer("edge1", in_force=False), answer("edge2", in_force=False, running=False)])
+    assert found["behind"] == ["edge1"]
+
+
+def test_an_operation_on_any_of_them_is_under_way() -> None:
+    found = edges.together([answer("edge1", 8), answer("edge2", 7, operation="run-1", phase="prepared")])
+    assert (found["operation"], found["phase"]) == ("run-1", "prepared")
+    assert edges.together([answer("edge1")])["operation"] is None
+
+
+def test_connections_of_all_edges_count() -> None:
+    unknown = {"blue": {"current": None}, "green": {"current": 3}}
+    found = edges.together([answer("edge1"), answer("edge2"), answer("edge3", connections=unknown)])
+    assert found["connections"] == {"blue": 4, "green": 3}
+
+
+@pytest.mark.parametrize(
+    ("live", "weight", "recorded", "epoch"),
+    [("blue", 0, 0, 7), ("blue", 0, 20, 7), ("green", 0, 0, 8), ("blue", 5, 7, 8), ("green", 0, 20, 21)],
+)
+def test_a_change_gets_a_number_that_nobody_has_seen(live: str, weight: int, recorded: int, epoch: int) -> None:
+    assert edges.epoch_for(edges.together([answer("edge1")]), live, weight, recorded) == epoch
+
+
+def test_what_is_prepared_somewhere_keeps_its_number() -> None:
+    found = edges.together([answer("edge1"), answer("edge2", highest_epoch=12, operation="run-1", phase="prepared")])
+    assert edges.epoch_for(found, "blue", 0, 0) == 13
+    assert edges.is_new(found, "blue")
+
+
+@pytest.mark.parametrize(
+    ("value", "slot", "routes"),
+    [
+        ("7:blue:-:0", "blue", True),
+        ("7:blue:-:0", "green", False),
+        ("7:blue:green:0", "green", False),
+        ("7:blue:green:5", "green", True),
+    ],
+)
+def test_who_may_still_send_requests_to_a_slot(value: str, slot: str, routes: bool) -> None:
+    expected = [f"edge1, map on disk: {value}", f"edge1, worker 123: {value}"] if routes else []
+    assert edges.routed([answer("edge1", value=value)], slot) == expected
+
+
+def test_a_worker_that_does_not_answer_may_route_anywhere() -> None:
+    mute = {"name": "77", "old": True, "value": None, "agrees": False, "problem": "no answer"}
+    empty = mute | {"name": "78", "problem": ""}
+    assert edges.routed([answer("edge1", workers=[mute, empty])], "green") == ["edge1, worker 77: does not answer"]
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"), [("5,25,50", [5, 25, 50]), ("5", [5]), (10, [10]), ([5, 50], [5, 50]), ([], []), ("", [])]
+)
+def test_shares_are_read_as_operators_write_them(given: Any, steps: list[int]) -> None:
+    assert edges.weights(given) == steps
+
+
+@pytest.mark.parametrize("given", ["0", "100", "5,x", "-5", "50,25", "5,5", "5%"])
+def test_shares_that_make_no_sense_are_refused(given: str) -> None:
+    with pytest.raises(ValueError, match=f"canary={given}"):
+        edges.weights(given)
+
+
+def test_a_summary_says_who_serves_and_what_runs() -> None:
+    answers = [
+        answer(host, weight=5, candidate="green", operation="run-1", phase="canary", deadline="2026-01-31T12:05:00Z")
+        for host in ("edge1", "edge2")
+    ]
+    answers[1]["workers"].append({"name": "9", "old": True, "value": "6:green:-:0", "agrees": False, "problem": ""})
+    answers[1]["in_force"] = False
+    found = edges.together([*answers, dead("edge3")])
+    running = {"app1": ["portal-blue running", "portal-green exited", "blueprint running"]}
+    said = status.summary(found, {"blue": {"release": "1.0"}}, running)
+    assert said["live slot"] == "blue"
+    assert said["under way"] == "run-1: canary, green gets 5 %, until 2026-01-31T12:05:00Z"
+    assert said["edge hosts"] == {
+        "edge1": {"disk": "blue at epoch 7", "load balancer": "in force"},
+        "edge2": {"disk": "blue at epoch 7", "load balancer": "not in force", "worker 9 (old)": "6:green:-:0"},
+        "edge3": "does not answer",
+    }
+    assert said["slots"] == {
+        "blue": {
+            "serves": "95 %",
+            "release": "1.0",
+            "open requests": 4,
+            "runs": {"app1": ["portal-blue running"]},
+        },
+        "green": "never deployed",
+    }
+
+
+def test_a_summary_of_an_idle_environment() -> None:
+    bundles = {"blue": {"release": "1.0"}, "green": {"release": "1.1"}}
+    said = status.summary(edges.together([answer("edge1")]), bundles, {})
+    assert said["under way"] == "nothing"
+    assert [said["slots"][slot]["serves"] for slot in ("blue", "green")] == ["everybody", "nobody"]
+
+
+def test_containers_by_host() -> None:
+    info = {"containers": [{"Name": "portal-blue", "State": {"Status": "running"}}]}
+    hostvars = {"app1": {"status_containers": info}, "app2": {}}
+    assert status.containers(hostvars, ["app1", "app2"]) == {"app1": ["portal-blue running"], "app2": []}
