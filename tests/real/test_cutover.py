@@ -1,0 +1,96 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""A cut-over in steps, stopped half-way, left alone half-way, and undone: the public gets answers all the time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environment import Environment, Probe, kill, until
+
+SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=15", "-e", "cutover_patience=20")
+
+
+def states(environment: Environment) -> list[dict[str, Any]]:
+    """What each edge host's disk says."""
+    return [environment.state(host) for host in environment.groups["edge"]]
+
+
+def agreed(environment: Environment) -> dict[str, Any]:
+    """What all edge hosts' disks say; they have to agree."""
+    first, *others = states(environment)
+    assert [state["live"] for state in others] == [first["live"]] * len(others)
+    assert [state["epoch"] for state in others] == [first["epoch"]] * len(others)
+    return first
+
+
+@pytest.fixture
+def canary(both_slots: Environment, tmp_path: Path) -> Any:
+    """A cut-over whose candidate has a share of the public just now: its process, its output, the epoch before."""
+    before = agreed(both_slots)
+    output = tmp_path / "cutover"
+    process = both_slots.start("playbooks/cutover.yml", "-e", f"to={both_slots.idle()}", *SHARES, output=output)
+    until(lambda: both_slots.state()["weight"] or process.poll() is not None, 120, "the candidate has a share")
+    assert process.poll() is None, output.read_text()
+    yield process, output, before
+    if process.poll() is None:
+        kill(process)
+
+
+def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
+    before, new = agreed(both_slots), both_slots.idle()
+    with Probe(both_slots) as probe:
+        run = both_slots.play("playbooks/cutover.yml", "-e", f"to={new}", *SHARES)
+        assert run.code == 0, run.output
+        after = agreed(both_slots)
+        assert (after["live"], after["epoch"], after["operation"]) == (new, before["epoch"] + 2, None)
+
+        back = both_slots.play("playbooks/rollback.yml")
+        assert back.code == 0, back.output
+        assert "migrations of the databases" in back.output
+        assert agreed(both_slots)["live"] == before["live"]
+    assert probe.failures == []
+    assert set(probe.slots) == {"blue", "green"}
+
+    # What served before is the other one now: going back once more goes forward again.
+    again = both_slots.play("playbooks/rollback.yml", "--check")
+    assert again.code == 0, again.output
+    assert agreed(both_slots)["live"] == before["live"]
+
+
+def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: Any) -> None:
+    process, output, before = canary
+    status = both_slots.play("playbooks/status.yml")
+    assert status.code == 0, status.output
+    assert "gets 50 %" in status.output
+    with Probe(both_slots) as probe:
+        abort = both_slots.play("playbooks/abort.yml")
+        assert abort.code == 0, abort.output
+        assert agreed(both_slots)["live"] == before["live"]
+        assert process.wait(180) != 0
+    assert probe.failures == []
+    assert "refused: epoch" in output.read_text()
+    after = agreed(both_slots)
+    assert (after["live"], after["weight"], after["operation"]) == (before["live"], 0, None)
+    nothing = both_slots.play("playbooks/abort.yml")
+    assert (nothing.code, sum(nothing.changed.values())) == (0, 0), nothing.output
+
+
+def test_a_cut_over_that_nobody_carries_on_is_taken_back_by_the_edge(both_slots: Environment, canary: Any) -> None:
+    process, _, before = canary
+    with Probe(both_slots) as probe:
+        kill(process)
+        until(lambda: not any(state["weight"] for state in states(both_slots)), 180, "the watchdog has taken it back")
+        until(lambda: len({state["epoch"] for state in states(both_slots)}) == 1, 60, "the edge hosts agree")
+    assert probe.failures == []
+    after = agreed(both_slots)
+    assert (after["live"], after["operation"]) == (before["live"], None)
+
+
+def test_nobody_is_sent_back_to_where_nobody_was(staging: Environment) -> None:
+    staging.ssh("ops1", "rm -f /var/lib/greenroom/previous.json")
+    run = staging.play("playbooks/rollback.yml")
+    assert run.code != 0
+    assert "There is nothing to go back to" in run.errors
