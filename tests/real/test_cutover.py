@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from environment import Environment, Probe, kill, until
 
-SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=15", "-e", "cutover_patience=20")
+SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=15", "-e", "cutover_patience=60")
 
 
 def states(environment: Environment) -> list[dict[str, Any]]:
