@@ -1,0 +1,128 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Measures the operator's two commands on staging: cut over to the idle slot, and roll back.
+
+    make bench-cutover [ROUNDS=5]
+
+Both slots are up and ran before. A visitor asks for /version ten times a second all the while; the moment that the
+public got the other slot is the first answer that names it. Writes bench/cutover/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from http.client import HTTPException
+from pathlib import Path
+
+from bench.common import ROOT, machine, say, table, verdict
+from tests.real.environment import Environment
+
+HERE = Path(__file__).resolve().parent
+AIM = 5
+README = """\
+# Cut over, and roll back
+
+Wanted: {aim} s or less for the command, and a way back that is no slower. Medians of {rounds} rounds each.
+
+{result}
+
+A visitor asked {asked} times meanwhile; {failures} answers were not 200.
+
+A cut-over checks the candidate from outside and inside before it moves anybody; a roll-back goes to what has served
+before and checks as the public afterwards. Without checks (`-e smoke_wanted=false`) stands below, for what Ansible, the
+run's opening (variables, secrets, images, lock, slots) and the switch itself cost.
+
+Measured on {machine}, with the lab's hosts on the same machine. Again, with staging converged:
+
+    make bench-cutover
+"""
+COMMANDS = {
+    "cutover.yml": ("playbooks/cutover.yml",),
+    "rollback.yml": ("playbooks/rollback.yml",),
+    "cutover.yml, no checks": ("playbooks/cutover.yml", "-e", "smoke_wanted=false"),
+    "rollback.yml, no checks": ("playbooks/rollback.yml", "-e", "smoke_wanted=false"),
+}
+
+
+@dataclass
+class Move:
+    """One command: seconds until the public got the other slot, and until it ended; the visitor's view."""
+
+    effect: float
+    ended: float
+    asked: int
+    failures: int
+
+
+def move(staging: Environment, *words: str) -> Move:
+    """Run a command that moves the public to the idle slot, watching as a visitor; end the program if it fails."""
+    wanted, effect, asked, failures = staging.idle(), 0.0, 0, 0
+    arguments = ("-e", f"to={wanted}") if "cutover" in words[0] else ()
+    started = time.monotonic()
+    process = subprocess.Popen(
+        staging.command(*words, *arguments),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        while process.poll() is None:
+            try:
+                status, headers, _ = staging.get("/version")
+            except (OSError, HTTPException):
+                status, headers = 0, {}
+            asked += 1
+            failures += status != 200
+            if headers.get("x-greenroom-slot") == wanted and not effect:
+                effect = time.monotonic() - started
+            time.sleep(0.1)
+    finally:
+        output, _ = process.communicate()
+    if process.returncode or staging.live() != wanted:
+        sys.exit(f"{' '.join(words)} failed:\n{output}")
+    return Move(effect, time.monotonic() - started, asked, failures)
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    rounds = parser.parse_args().rounds
+    staging = Environment(say=say)
+    live = staging.live()
+    moves: dict[str, list[Move]] = {name: [] for name in COMMANDS}
+    for number in range(rounds):
+        for name, words in COMMANDS.items():
+            moves[name].append(move(staging, *words))
+            say(f"round {number + 1}, {name}: {moves[name][-1].ended:.1f} s")
+    if staging.live() != live:
+        staging.go_back(live)
+    effect = {name: statistics.median(each.effect for each in found) for name, found in moves.items()}
+    ended = {name: statistics.median(each.ended for each in found) for name, found in moves.items()}
+    everything = [each for found in moves.values() for each in found]
+    result = table(
+        ["command", "until the public got it", "until the command ended", f"{AIM} s or less"],
+        ([f"`{name}`", f"{effect[name]:.1f} s", f"{ended[name]:.1f} s", verdict(ended[name] <= AIM)] for name in moves),
+    )
+    print(result)
+    (HERE / "README.md").write_text(
+        README.format(
+            aim=AIM,
+            rounds=rounds,
+            result=result,
+            asked=sum(each.asked for each in everything),
+            failures=sum(each.failures for each in everything),
+            machine=machine(),
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
