@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 from dataclasses import dataclass
-
-from .web import Deadline
 
 
 class SocketError(Exception):
@@ -38,18 +37,22 @@ class Worker:
 
 
 def ask(path: str, command: str, seconds: float) -> str:
-    """Send one command to a socket and return the whole answer; raises SocketError."""
-    deadline = Deadline(seconds)
+    """Send a line of commands to a socket and return the whole answer; raises SocketError."""
+    give_up = time.monotonic() + seconds
     answer = b""
     try:
         with socket.socket(socket.AF_UNIX) as channel:
-            channel.settimeout(deadline.wait())
+            channel.settimeout(seconds)
             channel.connect(path)
             channel.sendall(command.encode() + b"\n")
             # The master keeps a connection open until it hears that no other command follows.
             channel.shutdown(socket.SHUT_WR)
             while True:
-                channel.settimeout(deadline.wait())
+                # A time limit of the socket's own would start again with every byte.
+                left = give_up - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                channel.settimeout(left)
                 chunk = channel.recv(65536)
                 if not chunk:
                     return answer.decode(errors="replace").strip()
@@ -97,8 +100,15 @@ def read(worker: Worker, map_file: str, key: str, seconds: float) -> str | None:
     does not answer.
     """
     answer = ask(worker.socket, f"{worker.prefix}show map {map_file}", seconds)
+    return _entry(worker, answer, key)
+
+
+def _entry(worker: Worker, answer: str, key: str) -> str | None:
+    """Find an entry in an answer to `show map`."""
     for line in answer.splitlines():
         entry = line.split(maxsplit=2)
+        if not entry:
+            continue
         if not entry[0].startswith("0x"):
             raise _refusal(line)(f"worker {worker.name}: {line}")
         if len(entry) == 3 and entry[1] == key:
@@ -112,9 +122,46 @@ def _refusal(line: str) -> type[SocketError]:
     return UnknownMapError if "nknown map" in line else SocketError
 
 
-def put(worker: Worker, map_file: str, key: str, value: str, seconds: float) -> None:
-    """Set `key` in a worker's map, new or not, and read it back; raises SocketError when it is not there then."""
-    verb = "add" if read(worker, map_file, key, seconds) is None else "set"
-    answer = ask(worker.socket, f"{worker.prefix}{verb} map {map_file} {key} {value}", seconds)
-    if read(worker, map_file, key, seconds) != value:
-        raise SocketError(f"worker {worker.name} did not take {value}: {answer or 'it gave no reason'}")
+def put(worker: Worker, map_file: str, key: str, value: str, seconds: float) -> bool:
+    """Set `key` in a worker's map, new or not, and read it back; returns whether it had to be changed.
+
+    Raises SocketError when it is not there then, and what `read` raises.
+    """
+    found = read(worker, map_file, key, seconds)
+    if found == value:
+        return False
+    verb = "add" if found is None else "set"
+    # One connection for both: each costs as much as the command itself.
+    commands = (f"{verb} map {map_file} {key} {value}", f"show map {map_file}")
+    answer = ask(worker.socket, ";".join(worker.prefix + command for command in commands), seconds)
+    if _has(answer, key, value):
+        return True
+    raise _refusal(answer)(f"worker {worker.name} did not take {value}: {answer or 'it gave no reason'}")
+
+
+def _has(answer: str, key: str, value: str) -> bool:
+    return any(line.startswith("0x") and line.split(maxsplit=2)[1:] == [key, value] for line in answer.splitlines())
+
+
+def sessions(worker: Worker, seconds: float) -> dict[str, int]:
+    """Return how many connections each backend of a worker holds; raises SocketError."""
+    everything, backends = -1, 2
+    answer = ask(worker.socket, f"{worker.prefix}show stat {everything} {backends} {everything}", seconds)
+    head, *lines = answer.splitlines() or [""]
+    if not head.startswith("# pxname,"):
+        raise _refusal(head)(f"worker {worker.name}: {head or 'it gave no answer'}")
+    columns = head.removeprefix("# ").split(",")
+    name, current = columns.index("pxname"), columns.index("scur")
+    rows = [line.split(",") for line in lines if line]
+    return {row[name]: int(row[current]) for row in rows}
+
+
+def reload(master_socket: str, seconds: float) -> str:
+    """Let the master start a worker with what its files say now; returns what it says, raises SocketError if it fails.
+
+    The old worker goes on serving when the new one does not start.
+    """
+    answer = ask(master_socket, "reload", seconds)
+    if not answer.startswith("Success=1"):
+        raise SocketError(f"HAProxy was not reloaded: {answer or 'it gave no answer'}")
+    return answer
