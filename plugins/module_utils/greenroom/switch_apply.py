@@ -73,11 +73,11 @@ class Seen:
         return [value for value in values if value is not None]
 
 
-def look(places: Places) -> Seen:
+def look(places: Places, workers: bool = True) -> Seen:
     """Read disk and ask the workers; changes nothing. Raises SwitchError when the state file is another site's."""
     state, damage = _read_state(places)
     value, present = _read_map(places)
-    return Seen(state, damage, value, present, _ask_workers(places))
+    return Seen(state, damage, value, present, _ask_workers(places) if workers else [])
 
 
 def _read_state(places: Places) -> tuple[State | None, str]:
@@ -193,7 +193,7 @@ def apply(places: Places, seen: Seen, wanted: State) -> list[str]:
     The caller holds the lock. Killed at any point, this does the rest when it is called again.
     """
     changed = settle(places, seen, wanted)
-    for name in _tell_workers(places, wanted):
+    for name in _tell_workers(places, seen, wanted):
         if (what := f"worker {name}") not in changed:
             changed.append(what)
     return changed
@@ -225,8 +225,12 @@ def _map_with(places: Places, wanted: State) -> str:
     return "\n".join([*lines, f"{places.site} {wanted.value}"]) + "\n"
 
 
-def _tell_workers(places: Places, wanted: State) -> Iterator[str]:
-    """Set the value in each worker that has another one, until a list shows no further worker; yields their names."""
+def _tell_workers(places: Places, seen: Seen, wanted: State) -> Iterator[str]:
+    """Set the value in each worker that has another one, until a list shows no further worker; yields their names.
+
+    Under the lock nobody else tells a worker anything, so what was seen in one is what it has.
+    """
+    known = {worker["name"]: worker["value"] for worker in seen.workers if not worker["problem"]}
     obeying: set[str] = set()
     try:
         for _ in range(ROUNDS):
@@ -235,18 +239,32 @@ def _tell_workers(places: Places, wanted: State) -> Iterator[str]:
                 if worker.name in obeying:
                     continue
                 with contextlib.suppress(haproxy.NobodyThereError, haproxy.UnknownMapError):
-                    if haproxy.put(worker, places.map_file, places.site, wanted.value, places.seconds):
+                    if _tell(worker, places, wanted, known):
                         told = True
                         yield worker.name
                 if worker.prefix:
                     # A process that obeys goes on doing so; behind the runtime socket there may be another next time.
                     told = True
                     obeying.add(worker.name)
+                else:
+                    known.clear()
             if not told:
                 return
     except haproxy.SocketError as error:
         raise SwitchError(f"disk says {wanted.live} is live, HAProxy may not: {error}; repeat the call") from error
     raise SwitchError(f"disk says {wanted.live} is live, HAProxy's workers change faster than they can be told; repeat")
+
+
+def _tell(worker: haproxy.Worker, places: Places, wanted: State, known: dict[str, str | None]) -> bool:
+    """Set the value in one worker; returns whether it had another one."""
+    if worker.name in known:
+        found = known[worker.name]
+    else:
+        found = haproxy.read(worker, places.map_file, places.site, places.seconds)
+    if found == wanted.value:
+        return False
+    haproxy.put(worker, places.map_file, places.site, wanted.value, found, places.seconds)
+    return True
 
 
 class BusyError(SwitchError):

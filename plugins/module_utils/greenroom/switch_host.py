@@ -81,19 +81,19 @@ def _value(found: dict[str, Any]) -> str:
 
 
 def settle(host: Host) -> int:
-    """Make the map file say what the state file says, for HAProxy's next start."""
-    with switch_apply.locked(host.places, START_SECONDS):
+    """Put in force what the state file says; for the moment after HAProxy's start, which read the map before."""
+    with switch_apply.locked(host.places):
         seen = switch_apply.look(host.places)
         if seen.state is not None:
-            _say(switch_apply.settle(host.places, seen, seen.state), seen.state)
+            _say(switch_apply.apply(host.places, seen, seen.state), seen.state)
     return 0
 
 
 def catch_up(host: Host) -> int:
-    """Take over what peers decided while this host was away, then settle; for HAProxy's start."""
+    """Take over what peers decided while this host was away, for HAProxy's start: on disk, there is no worker yet."""
     found = _ask_peers(host)
     with switch_apply.locked(host.places, START_SECONDS):
-        seen = switch_apply.look(host.places)
+        seen = switch_apply.look(host.places, workers=False)
         wanted = caught_up(seen, found, time.time())
         if wanted is not None:
             _say(switch_apply.settle(host.places, seen, wanted), wanted)
@@ -141,7 +141,7 @@ def reload(host: Host) -> int:
         if seen.state is not None:
             _say(switch_apply.settle(places, seen, seen.state), seen.state)
         try:
-            print(haproxy.reload(places.master_socket, RELOAD_SECONDS))
+            print(haproxy.reload(places.master_socket, places.runtime_socket, RELOAD_SECONDS))
         except haproxy.SocketError as error:
             raise SwitchError(str(error)) from error
         if seen.state is not None:
