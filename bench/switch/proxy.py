@@ -77,15 +77,16 @@ class Proxy:
             self._process.wait(20)
             self._process = None
 
+    @property
+    def group(self) -> int:
+        """The process group of master and workers."""
+        if self._process is None:
+            raise RuntimeError("HAProxy does not run")
+        return self._process.pid
+
     def value(self) -> str | None:
         """Return what a new request finds in the map, None when nobody answers."""
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=5) as channel:
-            channel.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            answer = b""
-            while chunk := channel.recv(4096):
-                answer += chunk
-            return answer.partition(b"\r\n\r\n")[2].decode() if answer.startswith(b"HTTP/1.1 200") else None
-        return None
+        return ask(self.port)
 
     def hold(self) -> None:
         """Begin a request that never ends: the worker that serves it now lives on after a reload."""
@@ -98,6 +99,17 @@ class Proxy:
         self.kill()
         for channel in (*self._held, self._listener):
             channel.close()
+
+
+def ask(port: int) -> str | None:
+    """Return what a new request finds in the map, None when it is not answered as it should be."""
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as channel:
+        channel.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = b""
+        while chunk := channel.recv(4096):
+            answer += chunk
+        return answer.partition(b"\r\n\r\n")[2].decode() if answer.startswith(b"HTTP/1.1 200") else None
+    return None
 
 
 @contextlib.contextmanager
