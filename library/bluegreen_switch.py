@@ -9,35 +9,66 @@ module: bluegreen_switch
 short_description: Say which slot serves the public, or find out
 version_added: "1.0.0"
 description:
-  - Writes which slot is live to disk (state file, then the map file of HAProxy), each so that it survives a loss of
-    power, then tells all running
-    workers of HAProxy, older ones too, and reads back. No reload, no request lost.
-  - The state file is the truth. What does not agree with it, after a crash or a hand's edit, is mended by any call
-    with O(state=present).
+  - Writes which slot is live to disk (state file, then the map file of HAProxy), then tells all running workers of
+    HAProxy, older ones too, and reads back. No reload, no request lost.
+  - The state file is the truth and survives a loss of power. What does not agree with it, after a crash or a hand's
+    edit, is mended by any call that is not refused and by the host's own watchdog.
+  - An operation (idle, prepared, canary, live, draining, idle) stands in the same file, with what was before it, the
+    step that is prepared, and a deadline. Past its deadline the watchdog drops what is only prepared, undoes a canary,
+    and finishes the rest.
+  - With several edge hosts, call V(prepared) on all of them, then V(present) without O(live) on all of them, both with
+    the same O(epoch), which is above RV(highest_epoch) of each. An edge that was away takes over the highest epoch.
   - The value in the map is C(epoch:live:candidate:weight), with C(-) for no candidate.
 author: Greenroom developers (!UNKNOWN)
 options:
   state:
     description:
       - With V(status) nothing is changed.
-      - With V(present) O(live) serves afterwards. Without O(live), what disk says is put in force.
+      - With V(prepared) the next step of O(operation) is noted; nothing of it is in force.
+      - With V(present) and O(operation), what it prepared is put in force; with O(live), too, it is prepared first
+        where it was not.
+      - With V(present) and no O(operation), O(live) serves afterwards, at once. Without O(live), what disk says is put
+        in force.
+      - With V(draining) the operation waits for connections of the old slot, with V(finished) it is over.
+      - With V(aborted) the public goes back to what was live before the operation, and the operation is over.
     type: str
-    choices: [status, present]
+    choices: [status, prepared, present, draining, finished, aborted]
     default: present
   site:
     description: Key of the entry in the map.
     type: str
     required: true
   live:
-    description: The slot that shall serve.
+    description:
+      - The slot that shall serve. With V(draining) and V(finished) the slot that has to be live; with V(aborted) the
+        one that has to be live afterwards.
     type: str
     choices: [blue, green]
+  weight:
+    description: Percent of the requests that the slot beside O(live) gets.
+    type: int
+    default: 0
+  epoch:
+    description:
+      - The number of the new position, above all that the edge knows. Left out, it is the next one, which is right for
+        a single edge.
+    type: int
   expected_epoch:
     description:
       - The epoch that the caller saw when it decided, 0 for none. Refused when another change came in between. A
         call that is repeated after it
         was cut short is not refused for what it did itself.
     type: int
+  operation:
+    description:
+      - Name of the operation. While one is under way, any other is refused.
+    type: str
+  deadline:
+    description:
+      - In how many seconds the watchdog ends the operation unless it goes on. Each call that goes on with it winds
+        this up again, which alone counts as no change.
+    type: int
+    default: 120
   recover:
     description:
       - Whether O(live) is to be believed where the state file was lost or is damaged while the map or HAProxy still
@@ -86,6 +117,28 @@ EXAMPLES = r"""
     live: green
     expected_epoch: "{{ edge_status.epoch }}"
 
+- name: Prepare 5 % for the green slot
+  bluegreen_switch:
+    state: prepared
+    site: staging
+    operation: 20260131-1200
+    live: blue
+    weight: 5
+    epoch: 8
+    expected_epoch: 7
+
+- name: Let it have them
+  bluegreen_switch:
+    site: staging
+    operation: 20260131-1200
+    epoch: 8
+    deadline: 300
+
+- name: Go back
+  bluegreen_switch:
+    state: aborted
+    site: staging
+
 - name: Say which slot is live after the state was lost
   bluegreen_switch:
     site: staging
@@ -109,6 +162,10 @@ epoch:
   description: How many changes there were, 0 on a new edge.
   returned: success
   type: int
+highest_epoch:
+  description: The highest epoch that is in force or prepared. A new O(epoch) has to be above it.
+  returned: success
+  type: int
 candidate:
   description: The slot that gets RV(weight) percent of the requests, or null.
   returned: success
@@ -122,6 +179,36 @@ changed_at:
   returned: success
   type: str
   sample: "2026-01-31T12:00:00Z"
+phase:
+  description: How far the operation has come, as V(idle), V(prepared), V(canary), V(live), V(draining).
+  returned: success
+  type: str
+operation:
+  description: The operation under way, or null. V(adopted) is a canary that was taken over from a peer.
+  returned: success
+  type: str
+deadline:
+  description: When the watchdog ends the operation (UTC), or null.
+  returned: success
+  type: str
+overdue:
+  description: Whether that moment has passed.
+  returned: success
+  type: bool
+before:
+  description: The map's value when the operation began, or an empty string.
+  returned: success
+  type: str
+  sample: "7:blue:-:0"
+before_live:
+  description: The slot that was live when the operation began, or null.
+  returned: success
+  type: str
+next:
+  description: The map's value that is prepared, or an empty string.
+  returned: success
+  type: str
+  sample: "8:blue:green:5"
 state_lost:
   description: Whether there is no (sound) state file although the map file or a worker knows the site.
   returned: success
@@ -157,23 +244,38 @@ in_force:
   description: Whether state file, map file and all workers agree. In check mode, whether they do now.
   returned: success
   type: bool
+connections:
+  description:
+    - Connections of each slot, V(blue) and V(green), over all workers, as C(current); null where a running worker
+      could not be asked.
+  returned: when O(state=status)
+  type: dict
+  sample: {blue: {current: 3}, green: {current: 0}}
 mended:
   description: What had to be changed, as V(state), V(map), V(worker 123).
-  returned: when O(state=present)
+  returned: when not O(state=status)
   type: list
   elements: str
 """
 
+import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import bluegreen
+from ansible.module_utils.greenroom import switch_apply, switch_steps
+from ansible.module_utils.greenroom.bluegreen import SLOTS, State, SwitchError
+from ansible.module_utils.greenroom.switch_apply import Places, Seen
+from ansible.module_utils.greenroom.switch_steps import Wish
 
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["status", "present"], "default": "present"},
+    "state": {"type": "str", "choices": ["status", *switch_steps.STEPS], "default": "present"},
     "site": {"type": "str", "required": True},
-    "live": {"type": "str", "choices": list(bluegreen.SLOTS)},
+    "live": {"type": "str", "choices": list(SLOTS)},
+    "weight": {"type": "int", "default": 0},
+    "epoch": {"type": "int"},
     "expected_epoch": {"type": "int"},
+    "operation": {"type": "str"},
+    "deadline": {"type": "int", "default": 120},
     "recover": {"type": "bool", "default": False},
     "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
@@ -181,24 +283,29 @@ ARGUMENTS: dict[str, Any] = {
     "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
     "timeout": {"type": "float", "default": 5},
 }
+WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover")
 
 
-def described(seen: bluegreen.Seen) -> str:
+def described(seen: Seen) -> str:
     """Return what was found as lines for a diff."""
-    lines = [f"state: {seen.state.value if seen.state else 'none'}", f"map: {seen.map_value or 'none'}"]
+    state = seen.state
+    lines = [f"state: {state.value if state else 'none'}", f"map: {seen.map_value or 'none'}"]
+    if state and state.operation:
+        following = f", then {state.operation.next}" if state.operation.next else ""
+        lines.insert(1, f"operation: {state.operation.id}, {state.phase}{following}")
     return (
         "\n".join([*lines, *(f"worker {worker['name']}: {worker['value'] or 'none'}" for worker in seen.workers)])
         + "\n"
     )
 
 
-def predicted(seen: bluegreen.Seen, wanted: bluegreen.State) -> bluegreen.Seen:
+def predicted(seen: Seen, wanted: State) -> Seen:
     """Return what would be found after `wanted` was applied."""
     workers = [worker if worker["problem"] else {**worker, "value": wanted.value} for worker in seen.workers]
-    return bluegreen.Seen(wanted, "", wanted.value, True, workers)
+    return Seen(wanted, "", wanted.value, True, workers)
 
 
-def differences(before: bluegreen.Seen, after: bluegreen.Seen) -> list[str]:
+def differences(before: Seen, after: Seen) -> list[str]:
     """Name what is not the same before and after."""
     found = ["state"] if before.state != after.state else []
     if before.map_value != after.map_value:
@@ -207,18 +314,23 @@ def differences(before: bluegreen.Seen, after: bluegreen.Seen) -> list[str]:
     return found + [f"worker {old['name']}" for old, new in pairs if old["value"] != new["value"]]
 
 
-def switch(places: bluegreen.Places, given: dict[str, Any], check: bool) -> dict[str, Any]:
+def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
     """Do what the arguments ask for, or with `check` say what would be done."""
-    seen = bluegreen.look(places)
-    wanted = bluegreen.decide(seen, places.site, given["live"], given["expected_epoch"], given["recover"])
+    seen = switch_apply.look(places)
+    if seen.state is None:
+        wanted = switch_steps.first(places.site, wish, seen.traces, seen.damage, time.time())
+    else:
+        wanted = switch_steps.decide(seen.state, wish, time.time())
     after = predicted(seen, wanted)
     if check:
         mended = differences(seen, after)
-        result = {**bluegreen.report(places, after), "in_force": bluegreen.report(places, seen)["in_force"]}
+        result = {**switch_apply.report(places, after), "in_force": switch_apply.report(places, seen)["in_force"]}
     else:
-        mended = bluegreen.apply(places, seen, wanted)
-        after = bluegreen.look(places) if mended else seen
-        result = bluegreen.report(places, after)
+        mended = switch_apply.apply(places, seen, wanted)
+        after = switch_apply.look(places) if mended else seen
+        result = switch_apply.report(places, after)
+    if wanted.only_wound_since(seen.state):
+        mended.remove("state")
     diff = {"before": described(seen), "after": described(after)}
     return {**result, "changed": bool(mended), "mended": mended, "diff": diff}
 
@@ -228,22 +340,19 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     try:
-        places = bluegreen.Places(
-            given["site"],
-            given["state_file"],
-            given["map_file"],
-            given["socket"],
-            given["master_socket"],
-            given["timeout"],
-        )
+        files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
+        places = Places(given["site"], *files, given["timeout"])
         if given["state"] == "status":
-            result = {"changed": False, **bluegreen.report(places, bluegreen.look(places))}
-        elif module.check_mode:
-            result = switch(places, given, check=True)
+            found = switch_apply.report(places, switch_apply.look(places))
+            result = {"changed": False, **found, "connections": switch_apply.connections(places)}
         else:
-            with bluegreen.locked(places):
-                result = switch(places, given, check=False)
-    except bluegreen.SwitchError as error:
+            wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
+            if module.check_mode:
+                result = switch(places, wish, check=True)
+            else:
+                with switch_apply.locked(places):
+                    result = switch(places, wish, check=False)
+    except SwitchError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)
 

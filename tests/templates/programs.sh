@@ -38,9 +38,10 @@ for folder in "$1"/*/*/; do
         /etc/systemd/system/*.target) ;; # names the slots' services, which Quadlet makes on the host
         /etc/systemd/system/*) check "$file" systemd-analyze verify --man=no "$file" ;;
         /etc/containers/systemd/*) check "$file" env QUADLET_UNIT_DIRS=/etc/containers/systemd /usr/libexec/podman/quadlet -dryrun ;;
-        /usr/local/lib/greenroom/*)
+        /usr/local/lib/greenroom/*.py) check "$file" python3 -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$file" ;;
+        /usr/local/lib/greenroom/* | /usr/local/sbin/greenroom-*)
             case $(head -n 1 "$file") in
-            *python3) check "$file" python3 -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$file" ;;
+            *python3*) check "$file" python3 -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$file" ;;
             *) check "$file" sh -n "$file" ;;
             esac
             ;;

@@ -21,6 +21,7 @@ class FakeWorker:
     hangs: bool = False
     refuses: bool = False
     gone: bool = False
+    sessions: dict[str, int] = field(default_factory=dict)
 
 
 class FakeHaproxy:
@@ -59,6 +60,11 @@ class FakeHaproxy:
             head = ["#<PID> <type> <reloads> <uptime> <version>", "1 master 0 [failed: 0] 0d00h01m 3.0", "# workers"]
             older = ["# old workers", *old] if old else []
             return "\n".join([*head, *current, *older, "# programs", "", ""])
+        if ";" in line:
+            return "".join(self._master(part) for part in line.split(";"))
+        if line == "reload":
+            self.reload(str(max(map(int, self.workers), default=99) + 1))
+            return "Success=1\n--\n"
         prefix, _, command = line.partition(" ")
         pid = prefix.removeprefix("@!")
         if pid not in self.workers or self.workers[pid].gone:
@@ -68,6 +74,11 @@ class FakeHaproxy:
     def _worker(self, worker: FakeWorker, line: str) -> str:
         if worker.hangs:
             self.over.wait(10)
+        if ";" in line:
+            return "".join(self._worker(worker, part) for part in line.split(";"))
+        if line == "show stat -1 2 -1":
+            rows = [f"{name},BACKEND,{current}," for name, current in worker.sessions.items()]
+            return "\n".join(["# pxname,svname,scur,", *rows, "", ""])
         verb, _, rest = line.partition(" map ")
         if not rest:
             return "3.0.11\n\n"

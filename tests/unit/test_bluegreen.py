@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import bluegreen, durable, haproxy
-from ansible.module_utils.greenroom.bluegreen import Places, State, SwitchError
+from ansible.module_utils.greenroom import bluegreen, durable, haproxy, switch_apply, switch_steps
+from ansible.module_utils.greenroom.bluegreen import Operation, State, SwitchError
+from ansible.module_utils.greenroom.switch_apply import Places
+from ansible.module_utils.greenroom.switch_steps import Wish
 from fake_haproxy import FakeHaproxy, FakeWorker
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,13 +35,19 @@ class Edge:
         self.places = Places("staging", str(self.state_file), str(self.map_file), *sockets, 0.5)
 
     def switch(self, live: str | None, epoch: int | None = None, recover: bool = False) -> list[str]:
-        with bluegreen.locked(self.places):
-            seen = bluegreen.look(self.places)
-            wanted = bluegreen.decide(seen, "staging", live, epoch, recover)
-            return list(bluegreen.apply(self.places, seen, wanted))
+        return self.do(Wish("present", live, expected_epoch=epoch, recover=recover))
+
+    def do(self, wish: Wish) -> list[str]:
+        with switch_apply.locked(self.places):
+            seen = switch_apply.look(self.places)
+            if seen.state is None:
+                wanted = switch_steps.first("staging", wish, seen.traces, seen.damage, time.time())
+            else:
+                wanted = switch_steps.decide(seen.state, wish, time.time())
+            return switch_apply.apply(self.places, seen, wanted)
 
     def status(self) -> dict[str, Any]:
-        return dict(bluegreen.report(self.places, bluegreen.look(self.places)))
+        return switch_apply.report(self.places, switch_apply.look(self.places))
 
     def map_says(self) -> str:
         return self.map_file.read_text()
@@ -112,7 +120,10 @@ def test_a_damaged_file_is_not_taken_for_one(text: str) -> None:
 
 
 def test_keys_of_a_later_version_are_left_alone() -> None:
-    assert State.from_json('{"site": "a", "epoch": 1, "live": "blue", "operation": {}}') == State("a", 1, "blue")
+    assert State.from_json('{"site": "a", "epoch": 1, "live": "blue", "later": {}}') == State("a", 1, "blue")
+    operation = {"id": "x", "phase": "live", "before": "1:blue:-:0", "later": 1}
+    text = json.dumps({"site": "a", "epoch": 2, "live": "green", "operation": operation})
+    assert State.from_json(text).operation == Operation("x", "live", "1:blue:-:0")
 
 
 @pytest.mark.parametrize(
@@ -133,9 +144,17 @@ def test_a_new_edge_has_nothing_live(edge: Edge) -> None:
         "live": None,
         "idle": None,
         "epoch": 0,
+        "highest_epoch": 0,
         "candidate": None,
         "weight": 0,
         "changed_at": None,
+        "phase": "idle",
+        "operation": None,
+        "before": "",
+        "before_live": None,
+        "next": "",
+        "deadline": None,
+        "overdue": False,
         "state_lost": False,
         "map_present": False,
         "disk": {"state": None, "damage": "", "map": None},
@@ -178,9 +197,9 @@ def test_the_disk_is_written_before_haproxy_is_told(
     order: list[str] = []
     write, put = durable.write, haproxy.put
 
-    def noted_write(path: str, content: bytes) -> None:
+    def noted_write(path: str, content: bytes, **more: Any) -> None:
         order.append(Path(path).name)
-        write(path, content)
+        write(path, content, **more)
 
     def noted_put(worker: haproxy.Worker, *more: Any) -> None:
         order.append(worker.name)
@@ -343,7 +362,14 @@ def test_a_reload_between_disk_and_socket_is_mended_by_the_same_call(
 def test_workers_that_never_settle_are_an_error(
     edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(haproxy, "put", lambda *arguments: None)
+    put = haproxy.put
+
+    def put_and_reload(*arguments: Any) -> None:
+        Path(running.map_file).write_text("")
+        running.reload(str(len(running.workers) + 100))
+        put(*arguments)
+
+    monkeypatch.setattr(haproxy, "put", put_and_reload)
     with pytest.raises(SwitchError, match="faster than they can be told"):
         edge.switch("blue")
 
@@ -448,9 +474,9 @@ def test_a_worker_that_does_not_obey_is_an_error_that_says_what_is_true(
 
 def test_a_worker_that_refuses_silently_is_an_error(running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = haproxy.Worker("100", running.master_socket, "@!100 ")
-    monkeypatch.setattr(haproxy, "read", lambda *arguments: None)
+    monkeypatch.setattr(haproxy, "ask", lambda *arguments: "")
     with pytest.raises(haproxy.SocketError, match="worker 100 did not take 1:blue:-:0: it gave no reason"):
-        haproxy.put(worker, running.map_file, "staging", "1:blue:-:0", 1)
+        haproxy.put(worker, running.map_file, "staging", "1:blue:-:0", None, 1)
 
 
 def test_a_master_that_hangs_is_not_taken_for_a_haproxy_that_is_not_running(edge: Edge, running: FakeHaproxy) -> None:
@@ -486,10 +512,10 @@ def test_a_disk_that_refuses_changes_nothing_in_haproxy(
     edge.switch("blue")
     write = durable.write
 
-    def full(path: str, *more: Any) -> None:
+    def full(path: str, content: bytes, **more: Any) -> None:
         if path == str(getattr(edge, name)):
             raise OSError(28, "No space left on device", path)
-        write(path, *more)
+        write(path, content, **more)
 
     monkeypatch.setattr(durable, "write", full)
     with pytest.raises(SwitchError, match="No space left on device; nothing was told to HAProxy"):
@@ -529,7 +555,7 @@ def test_two_switches_at_once_follow_each_other(edge: Edge, running: FakeHaproxy
 
 def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
     started = time.monotonic()
-    with bluegreen.locked(edge.places), pytest.raises(SwitchError, match="another switch is at work on this host"):
+    with switch_apply.locked(edge.places), pytest.raises(SwitchError, match="another switch is at work on this host"):
         edge.switch("blue")
     assert 0.4 < time.monotonic() - started < 10
     edge.switch("blue")
@@ -537,7 +563,7 @@ def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
 
 def test_a_lock_that_cannot_be_made_is_an_error(edge: Edge) -> None:
     places = replace(edge.places, state_file="/dev/null/state.json")
-    with pytest.raises(SwitchError, match=r"state.json.lock: File exists"), bluegreen.locked(places):
+    with pytest.raises(SwitchError, match=r"state.json.lock: File exists"), switch_apply.locked(places):
         pass
 
 

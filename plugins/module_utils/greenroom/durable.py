@@ -7,8 +7,11 @@ from __future__ import annotations
 import os
 
 
-def write(path: str, content: bytes, mode: int = 0o644) -> None:
+def write(path: str, content: bytes, mode: int = 0o644, forced: bool = True) -> None:
     """Put `content` at `path`: temporary file, fsync, rename, fsync of the folder. Folders are made; raises OSError.
+
+    Without `forced` nothing is synced: the file is there as a whole for whoever reads it, and a loss of power may take
+    it back. That is for what is made again from something durable.
 
     The temporary file's name is always the same, so that killed writers leave one behind at most; callers that may
     run side by side hold a lock.
@@ -22,9 +25,11 @@ def write(path: str, content: bytes, mode: int = 0o644) -> None:
         os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        if forced:
+            os.fsync(file.fileno())
     os.replace(temporary, path)
-    sync_folder(folder)
+    if forced:
+        sync_folder(folder)
 
 
 def remove(path: str) -> bool:

@@ -1,0 +1,292 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Kills the module or HAProxy at every step of every change, by list, then looks once and runs once: crash.py FOLDER.
+
+Prints one JSON object: `cases`, `failures` (what was not as it has to be), `requests` asked beside it and how many of
+them were `unserved` while HAProxy was not meant to be dead.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from greenroom import haproxy, switch_apply, switch_host, switch_peers, switch_steps
+from greenroom.bluegreen import State, SwitchError
+from greenroom.switch_apply import Places
+from greenroom.switch_steps import Wish
+from switch.proxy import Proxy, ask, running
+
+WORKERS = 2
+DEADLINE = 60
+ALONE = switch_peers.Peers((), 0, "", "")
+
+PREPARE = Wish("prepared", "blue", 5, operation="x", deadline=DEADLINE)
+COMMIT = Wish("present", operation="x", deadline=DEADLINE)
+MORE = Wish("present", "blue", 50, operation="x", deadline=DEADLINE)
+GREEN = Wish("present", "green", operation="x", deadline=DEADLINE)
+DRAIN = Wish("draining", deadline=DEADLINE)
+FINISH, ABORT = Wish("finished"), Wish("aborted")
+CHANGES: dict[str, tuple[Wish, ...]] = {
+    "immediate switch": (Wish(live="green"),),
+    "prepare": (PREPARE,),
+    "commit a canary": (PREPARE, COMMIT),
+    "a larger canary": (PREPARE, COMMIT, MORE),
+    "commit live": (PREPARE, COMMIT, GREEN),
+    "drain": (GREEN, DRAIN),
+    "finish": (GREEN, DRAIN, FINISH),
+    "abort what is prepared": (PREPARE, ABORT),
+    "abort a canary": (PREPARE, COMMIT, ABORT),
+    "roll back": (GREEN, ABORT),
+    "roll back while draining": (GREEN, DRAIN, ABORT),
+}
+"""Each change: what comes before it, and itself."""
+
+MOMENTS = (
+    "before the state file is replaced",
+    "after the state file is replaced",
+    "before the map file is replaced",
+    "after the map file is replaced",
+    "before worker 1 is told",
+    "after worker 1 is told",
+    "before worker 2 is told",
+    "after worker 2 is told",
+    "at the end",
+)
+
+
+@dataclass
+class Result:
+    """What was tried, and what was not as it has to be."""
+
+    cases: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+def do(places: Places, wish: Wish) -> list[str]:
+    """Do what the module does; returns what it changed, deadlines left out."""
+    with switch_apply.locked(places):
+        seen = switch_apply.look(places)
+        if seen.state is None:
+            wanted = switch_steps.first(places.site, wish, seen.traces, seen.damage, time.time())
+        else:
+            wanted = switch_steps.decide(seen.state, wish, time.time())
+        changed = switch_apply.apply(places, seen, wanted)
+    return [what for what in changed if not (what == "state" and wanted.only_wound_since(seen.state))]
+
+
+def moments(places: Places, reached: Callable[[str], None]) -> None:
+    """Call `reached` at each moment of the list, in this process from now on."""
+    replace, put = os.replace, haproxy.put
+    told = 0
+
+    def noted_replace(source: str, target: str) -> None:
+        name = "state" if target == places.state_file else "map"
+        reached(f"before the {name} file is replaced")
+        replace(source, target)
+        reached(f"after the {name} file is replaced")
+
+    def noted_put(*arguments: Any) -> None:
+        nonlocal told
+        told += 1
+        reached(f"before worker {told} is told")
+        put(*arguments)
+        reached(f"after worker {told} is told")
+
+    os.replace = noted_replace  # type: ignore[assignment]
+    haproxy.put = noted_put
+
+
+def killed(places: Places, wish: Wish, moment: str, kill: Callable[[], None]) -> bool:
+    """Do a change in a process of its own, in which `kill` comes at the moment; returns whether the moment came."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+
+        def reached(now: str) -> None:
+            if now == moment:
+                os.write(writing, b"x")
+                kill()
+
+        moments(places, reached)
+        try:
+            do(places, wish)
+            reached("at the end")
+        except SwitchError:
+            pass
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    came = bool(os.read(reading, 1))
+    os.close(reading)
+    return came
+
+
+def suicide() -> None:
+    """Die as of `kill -9`."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def truth(proxy: Proxy, before: State, after: State) -> Iterator[str]:
+    """Yield what is not true right after the kill: one of two states on disk, nothing else anywhere, and said so."""
+    found = switch_apply.report(proxy.places, switch_apply.look(proxy.places))
+    values = {before.value, after.value}
+    on_disk = found["disk"]["state"]
+    if on_disk is None or (on_disk["epoch"], on_disk["live"]) not in {(s.epoch, s.live) for s in (before, after)}:
+        yield f"disk says {on_disk}"
+    if found["disk"]["map"] not in values:
+        yield f"the map says {found['disk']['map']}"
+    for worker in found["workers"]:
+        if worker["value"] not in values:
+            yield f"worker {worker['name']} says {worker['value']} {worker['problem']}"
+    said = {found["disk"]["map"], *(worker["value"] for worker in found["workers"])}
+    own = f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}"
+    if found["running"] and found["in_force"] != (said == {own}):
+        yield f"in force: {found['in_force']}, though disk says {own} and the rest {said}"
+
+
+def settled(proxy: Proxy, expected: State, phases: set[str]) -> Iterator[str]:
+    """Yield what is not as it has to be after the one run."""
+    found = switch_apply.report(proxy.places, switch_apply.look(proxy.places))
+    if not found["in_force"]:
+        yield f"not in force: {found['workers']}, map {found['disk']['map']}"
+    if (found["live"], found["weight"]) != (expected.live, expected.weight):
+        yield f"{found['live']} with {found['weight']} % instead of {expected.live} with {expected.weight} %"
+    if found["phase"] not in phases:
+        yield f"phase {found['phase']}, not {' or '.join(sorted(phases))}"
+    if proxy.value() != f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}":
+        yield f"a request finds {proxy.value()}"
+
+
+def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
+    """Bring an idle edge with blue live before the change; returns the state there, and the one after the change."""
+    places = proxy.places
+    with switch_apply.locked(places):
+        seen = switch_apply.look(places)
+        epoch = seen.state.highest + 1 if seen.state else 1
+        switch_apply.apply(places, seen, State(places.site, epoch, "blue", changed_at="before"))
+    for wish in wishes[:-1]:
+        do(places, wish)
+    before = switch_apply.look(places).state
+    if before is None:
+        raise RuntimeError("no state was written")
+    return before, switch_steps.decide(before, wishes[-1], time.time())
+
+
+def restart(proxy: Proxy) -> None:
+    """Start HAProxy as its unit does."""
+    proxy.kill()
+    switch_host.catch_up(switch_host.Host(proxy.places, ALONE))
+    proxy.start()
+    switch_host.settle(switch_host.Host(proxy.places, ALONE))
+
+
+def more_workers(proxy: Proxy) -> None:
+    """Have as many workers as the list of moments counts."""
+    while True:
+        there = haproxy.workers(proxy.places.runtime_socket, proxy.places.master_socket, 5)
+        if len(there) >= WORKERS:
+            return
+        proxy.hold()
+        switch_host.reload(switch_host.Host(proxy.places, ALONE))
+
+
+def module_killed(proxy: Proxy, result: Result) -> None:
+    """Kill the module; then the operator's next run, or the watchdog after the deadline."""
+    for name, wishes in CHANGES.items():
+        for moment in MOMENTS:
+            for mender in ("repeated", "watchdog"):
+                before, after = prepare(proxy, wishes)
+                if not killed(proxy.places, wishes[-1], moment, suicide):
+                    break
+                result.cases += 1
+                wrong = list(truth(proxy, before, after))
+                if mender == "repeated":
+                    do(proxy.places, wishes[-1])
+                    wrong += settled(proxy, after, {after.phase})
+                    if again := do(proxy.places, wishes[-1]):
+                        wrong.append(f"repeated once more it changed {again}")
+                else:
+                    there = switch_apply.look(proxy.places).state
+                    later = time.time() + DEADLINE + 5
+                    switch_host.tick(proxy.places, None, later)
+                    end = switch_steps.expire(there, later) if there else after
+                    wrong += settled(proxy, end, {"idle"})
+                    if again := switch_host.tick(proxy.places, None, later):
+                        wrong.append(f"the watchdog's second look changed {again}")
+                result.failures += [f"{name}, killed {moment}, {mender}: {text}" for text in wrong]
+
+
+def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) -> None:
+    """Kill HAProxy under the module; started again, its first answer has to be what disk says."""
+    for name in ("immediate switch", "commit a canary", "commit live", "roll back"):
+        for moment in ("before the state file is replaced", *MOMENTS[3:7]):
+            before, after = prepare(proxy, CHANGES[name])
+            group = proxy.group
+            began = time.time()
+            if killed(proxy.places, CHANGES[name][-1], moment, lambda group=group: os.killpg(group, signal.SIGKILL)):
+                result.cases += 1
+                wrong = list(truth(proxy, before, after))
+                restart(proxy)
+                state = switch_apply.look(proxy.places).state
+                if state is None or proxy.value() != state.value:
+                    wrong.append(f"after its start a request finds {proxy.value()}, disk says {state}")
+                do(proxy.places, CHANGES[name][-1])
+                wrong += settled(proxy, after, {after.phase})
+                result.failures += [f"{name}, proxy killed {moment}: {text}" for text in wrong]
+                down.append((began, time.time()))
+            more_workers(proxy)
+
+
+def prober(port: int) -> tuple[int, int]:
+    """Ask all the time in a process of its own, until it is told to stop; returns it and where its result can be read."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        return child, reading
+    asked, unserved = 0, []
+    stopping: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: stopping.append(number))
+    while not stopping:
+        began = time.time()
+        asked += 1
+        if ask(port) is None:
+            unserved.append((began, time.time()))
+        time.sleep(0.005)
+    os.write(writing, json.dumps([asked, unserved[:1000]]).encode())
+    os._exit(0)
+
+
+def main() -> None:
+    """See above."""
+    result = Result()
+    down: list[tuple[float, float]] = []
+    with tempfile.TemporaryDirectory(dir=sys.argv[1]) as name, running(Path(name)) as proxy:
+        do(proxy.places, Wish(live="blue"))
+        more_workers(proxy)
+        child, reading = prober(proxy.port)
+        module_killed(proxy, result)
+        proxy_killed(proxy, result, down)
+        os.kill(child, signal.SIGTERM)
+        content = b""
+        while select.select([reading], [], [], 20)[0] and (chunk := os.read(reading, 65536)):
+            content += chunk
+        os.waitpid(child, 0)
+    asked, unserved = json.loads(content)
+    lost = [one for one in unserved if not any(began <= one[1] and one[0] <= ended for began, ended in down)]
+    found = {"cases": result.cases, "failures": result.failures, "requests": asked, "unserved": len(lost)}
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Times switches against a real HAProxy: measure.py SWITCHES WORKERS FOLDER prints one JSON object of milliseconds.
+
+One switch is what the module does between its arguments and its last look: take the lock, read disk and workers,
+decide, write state and map, tell every worker and read back. Then a request must find the new value.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from greenroom import haproxy, switch_apply, switch_steps
+from greenroom.switch_steps import Wish
+from switch.proxy import Proxy, running
+
+
+def switch(proxy: Proxy, wish: Wish) -> tuple[float, float]:
+    """Do one switch; returns the milliseconds of all of it, and of those that disk took."""
+    started = time.perf_counter()
+    with switch_apply.locked(proxy.places):
+        seen = switch_apply.look(proxy.places)
+        if seen.state is None:
+            wanted = switch_steps.first(proxy.places.site, wish, seen.traces, seen.damage, time.time())
+        else:
+            wanted = switch_steps.decide(seen.state, wish, time.time())
+        before = time.perf_counter()
+        switch_apply.settle(proxy.places, seen, wanted)
+        disk = time.perf_counter() - before
+        seen = switch_apply.Seen(wanted, "", wanted.value, True, seen.workers)
+        switch_apply.apply(proxy.places, seen, wanted)
+    took = time.perf_counter() - started
+    if proxy.value() != wanted.value:
+        raise RuntimeError(f"{wanted.value} is not in force")
+    return took * 1000, disk * 1000
+
+
+def main() -> None:
+    """See above."""
+    switches, workers = int(sys.argv[1]), int(sys.argv[2])
+    with tempfile.TemporaryDirectory(dir=sys.argv[3]) as name, running(Path(name)) as proxy:
+        switch(proxy, Wish(live="blue"))
+        for _ in range(workers - 1):
+            proxy.hold()
+            haproxy.reload(proxy.places.master_socket, proxy.places.runtime_socket, 30)
+        there = len(haproxy.workers(proxy.places.runtime_socket, proxy.places.master_socket, 5))
+        if there != workers:
+            raise RuntimeError(f"{there} workers instead of {workers}")
+        times = [switch(proxy, Wish(live=("green", "blue")[turn % 2])) for turn in range(switches)]
+    print(json.dumps({"all": [time for time, _disk in times], "disk": [disk for _time, disk in times]}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What other edge hosts have in force: HAProxy itself answers there with its map's value, over TLS.
+
+A few lines of HTTP instead of a library's: this runs every few seconds, and loading one costs more than the question.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .bluegreen import State
+
+LONGEST = 4096
+"""Bytes of an answer that are read; a value with its headers has some hundred."""
+
+
+@dataclass(frozen=True)
+class Peers:
+    """The other edge hosts: their addresses and port, whom their certificate is for, and the file of who signs it."""
+
+    addresses: Sequence[str]
+    port: int
+    name: str
+    ca_file: str
+
+
+def ask(peers: Peers, address: str, seconds: float) -> str:
+    """Return what a peer's map says ("" for nothing); raises OSError or ValueError when it gives no such answer."""
+    give_up = time.monotonic() + seconds
+    context = ssl.create_default_context(cafile=peers.ca_file)
+    with (
+        socket.create_connection((address, peers.port), timeout=seconds) as plain,
+        context.wrap_socket(plain, server_hostname=peers.name) as channel,
+    ):
+        channel.sendall(f"GET / HTTP/1.0\r\nHost: {peers.name}\r\n\r\n".encode())
+        answer = b""
+        while len(answer) < LONGEST:
+            left = give_up - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"{address} did not answer within {seconds:g} s")
+            channel.settimeout(left)
+            chunk = channel.recv(LONGEST)
+            if not chunk:
+                break
+            answer += chunk
+    head, separator, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b"\r\n")[0].decode(errors="replace").split()
+    if not separator or status[1:2] != ["200"]:
+        raise ValueError(f"{address} answered {' '.join(status) or 'nothing'}")
+    return body.decode(errors="replace").strip()
+
+
+def highest(peers: Peers, site: str, seconds: float) -> tuple[State | None, dict[str, str]]:
+    """Ask all peers at once and return the state with the highest epoch, and why others gave none (by address)."""
+    found: list[State] = []
+    problems: dict[str, str] = {}
+
+    def question(address: str) -> None:
+        try:
+            if value := ask(peers, address, seconds):
+                found.append(State.from_value(site, value))
+        except (OSError, ValueError) as error:
+            problems[address] = str(error)
+
+    threads = [threading.Thread(target=question, args=(address,), daemon=True) for address in peers.addresses]
+    give_up = time.monotonic() + seconds
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, give_up - time.monotonic()))
+    for address, thread in zip(peers.addresses, threads, strict=True):
+        if thread.is_alive():
+            problems.setdefault(address, f"no answer within {seconds:g} s")
+    return max(list(found), key=lambda state: state.epoch, default=None), problems
