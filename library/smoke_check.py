@@ -247,7 +247,7 @@ EXAMPLES = r"""
     defaults:
       url: https://portal.staging.greenroom.test
       ca_file: /etc/greenroom/ca.crt
-      resolve: {portal.staging.greenroom.test: 198.18.10.11}
+      resolve: {portal.staging.greenroom.test: 198.18.10.10}
       headers: {X-Greenroom-Slot: green}
       expect_slot: green
       username: smoke

@@ -67,6 +67,17 @@ def hosts(environment: str) -> list[Host]:
     return list(found.values())
 
 
+def public_address(environment: str) -> str:
+    """Return where an environment's public name leads: the address that its edge hosts share, else the first one's.
+
+    Empty where it has no edge host.
+    """
+    for file in sorted((paths.ROOT / "inventories" / environment / "group_vars" / environment).glob("*.yml")):
+        if shared := (yaml.safe_load(file.read_text()) or {}).get("keepalived_address"):
+            return str(shared)
+    return next((host.address for host in hosts(environment) if "edge" in host.groups), "")
+
+
 def _address(file: str, host: str, variables: dict[str, Any] | None) -> str:
     try:
         return str(ipaddress.IPv4Address((variables or {})["ansible_host"]))

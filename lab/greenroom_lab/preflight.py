@@ -17,7 +17,7 @@ DISK_WARM = 2
 """Free space in GB that is needed once everything is built."""
 
 MEMORY = 4
-"""Memory in GB: an environment, control, and builds."""
+"""Memory in GB: an environment (six hosts that serve), control, and builds."""
 
 
 def root() -> None:

@@ -30,23 +30,33 @@ def _show_environment(environment: str, members: list[Host], found: dict[str, An
     for host in members:
         groups = ", ".join(host.groups) or "Vault, registry, sign-in provider"
         say(f"  {host.name:<10} {host.address:<15} {found[host.container]['State']:<8} {groups}")
-    edge = next((host for host in members if "edge" in host.groups), None)
-    if edge is not None:
-        _show_slots(edge, next((host for host in members if "app" in host.groups), None))
-        domain = edge.domain
+    edges = [host for host in members if "edge" in host.groups]
+    if edges:
+        address, domain = inventory.public_address(environment), edges[0].domain
+        running = [edge for edge in edges if found[edge.container]["State"] == "running"]
+        serving = next((edge for edge in running if _has(edge, address)), None)
+        if len(edges) > 1:
+            say(f"  serving      {serving.name if serving else 'no edge host yet'}")
+        _show_slots([serving] if serving else running, next((host for host in members if "app" in host.groups), None))
         access = paths.ACCESS / environment
-        say(f"  hosts file   {edge.address} portal.{domain}")
+        say(f"  hosts file   {address} portal.{domain}")
         say(f"  page         https://portal.{domain}/ (CA: {access}/ca.crt)")
         say(f"  password     user visitor: lab/lab secret {environment}/environment/value/visitor")
 
 
-def _show_slots(edge: Host, app: Host | None) -> None:
-    """Ask the edge which slot is live (it knows from the first cut-over on), and an app host what each slot runs."""
-    answer = run(hosts.ssh(edge, "sudo", "cat", STATE_FILE), check=False)
-    if answer.returncode != 0:
+def _has(edge: Host, address: str) -> bool:
+    """Whether an edge host has the address that the public name leads to."""
+    return f" {address}/" in run(hosts.ssh(edge, "ip", "-4", "-brief", "address"), check=False).stdout
+
+
+def _show_slots(edges: list[Host], app: Host | None) -> None:
+    """Ask an edge which slot is live (it knows from the first cut-over on), and an app host what each slot runs."""
+    answers = (run(hosts.ssh(edge, "sudo", "cat", STATE_FILE), check=False) for edge in edges)
+    known = next((answer.stdout for answer in answers if answer.returncode == 0), None)
+    if known is None:
         say("  live slot    none yet: `make stage` deploys the first release")
         return
-    state = json.loads(answer.stdout)
+    state = json.loads(known)
     say(f"  live slot    {state.get('live')} (epoch {state.get('epoch')})")
     if app is None:
         return

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import secrets
@@ -16,7 +17,7 @@ from typing import Any
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom import catalogue_check, providers, service_schema, smoke_schema, variables
+from ansible.module_utils.greenroom import catalogue_check, hosts, providers, service_schema, smoke_schema, variables
 from ansible.module_utils.greenroom.names import suggestion
 from ansible.module_utils.greenroom.release import read_release
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -56,6 +57,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._release()
         yield from self._variables()
         yield from self._providers()
+        yield from self._shared_address()
 
     def _value(self, name: str) -> Any:
         """Return a variable of this host, rendered, or None."""
@@ -143,6 +145,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         given = self._value("identity_providers")
         if isinstance(given, Sequence) and all(isinstance(provider, Mapping) for provider in given):
             yield from providers.setting_problems(given)
+
+    def _shared_address(self) -> Iterator[str]:
+        own = {}
+        for host in self.task_vars["groups"]["all"]:
+            with contextlib.suppress(AnsibleError):  # a host that is known by its name only
+                own[host] = str(self.hostvars[host].get("environment_address"))
+        address, network = self._value("keepalived_address"), self._value("environment_network")
+        if isinstance(address, str) and isinstance(network, str):
+            yield from hosts.shared_address_problems(address, network, own)
 
     def _type_problems(self, rendered: Mapping[str, Any], name: str, spec: dict[str, Any]) -> Iterator[str]:
         try:

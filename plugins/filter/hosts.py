@@ -39,6 +39,7 @@ class FilterModule:
             "key_files": functions.key_files,
             "service_ports": functions.service_ports,
             "firewall_rules": functions.firewall_rules,
+            "interface_of": functions.interface_of,
             "scrape_targets": functions.scrape_targets,
             "source_networks": functions.source_networks,
             "databases": functions.databases,

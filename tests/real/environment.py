@@ -65,6 +65,10 @@ class Environment:
         }
         self.hosts = {host: address for members in self.groups.values() for host, address in members.items()}
         self.public_name = f"portal.{name}.greenroom.test"
+        self.edges = list(self.groups["edge"])
+        edge = yaml.safe_load((ROOT / f"inventories/{name}/group_vars/{name}/edge.yml").read_text())
+        # Where the public name leads: one edge host after the other has it.
+        self.address: str = edge["keepalived_address"]
 
     # Running playbooks
 
@@ -136,6 +140,13 @@ class Environment:
                 start_new_session=True,
             )
 
+    def power(self, verb: str, host: str) -> None:
+        """`stop`, `start`, `restart`, `pause` or `unpause` a host, as a power button would."""
+        self.say(f"{verb} {host}")
+        command = ["lab/lab", verb, f"{self.name}/{host}"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
     # Asking hosts
 
     def ssh_command(self, host: str, command: str, through: str = "") -> list[str]:
@@ -162,15 +173,38 @@ class Environment:
         assert done.returncode == 0 or not check, f"{host}: {done.stdout}{done.stderr}"
         return done
 
+    def ssh_now(self, host: str, script: str) -> str | None:
+        """What a shell script on a host says, or None where the host does not answer within seconds."""
+        try:
+            done = self.ssh(host, script, check=False, timeout=15)
+        except subprocess.TimeoutExpired:
+            return None
+        return done.stdout if done.returncode != 255 else None
+
     def python(self, host: str, program: str) -> str:
         """Run a Python program on a host as root, and return what it printed."""
         return self.ssh(host, f"python3 - <<'END'\n{program}\nEND\n").stdout
 
-    def state(self) -> dict[str, Any]:
-        """The edge's state file."""
-        text = self.ssh("edge1", "cat /var/lib/greenroom/edge/state.json").stdout
-        result: dict[str, Any] = json.loads(text)
-        return result
+    def serves(self, edge: str) -> bool:
+        """Whether an edge host answers and has the shared address."""
+        return f" {self.address}/" in (self.ssh_now(edge, "ip -4 -brief address") or "")
+
+    def active_edge(self) -> str:
+        """The edge host that has the shared address; two may have it at the moment of a change, or none."""
+
+        def holders() -> list[str]:
+            found = [edge for edge in self.edges if self.serves(edge)]
+            return found if len(found) == 1 else []
+
+        return str(until(holders, 60, f"one edge host has {self.address}")[0])
+
+    def state(self, edge: str = "") -> dict[str, Any]:
+        """The state file of an edge host; of the first one that answers, unless one is named."""
+        for host in [edge] if edge else self.edges:
+            if text := self.ssh_now(host, "cat /var/lib/greenroom/edge/state.json"):
+                result: dict[str, Any] = json.loads(text)
+                return result
+        raise AssertionError("no edge host answers")
 
     def live(self) -> str:
         """The live slot."""
@@ -232,20 +266,23 @@ class Environment:
 
     # The public's side
 
-    def connection(self) -> HTTPSConnection:
-        """A TLS connection to the edge under its public name."""
+    def connection(self, edge: str = "") -> HTTPSConnection:
+        """A TLS connection under the public name: where that leads, or to the host named `edge`."""
         context = ssl.create_default_context(cafile=str(self.access / "ca.crt"))
-        address = next(iter(self.groups["edge"].values()))
+        address = self.hosts[edge] if edge else self.address
         connection = HTTPSConnection(self.public_name, timeout=5, context=context)
         connection._create_connection = lambda _, *args, **kwargs: socket.create_connection(  # type: ignore[attr-defined]
             (address, 443), *args, **kwargs
         )
         return connection
 
-    def get(self, path: str, slot: str = "") -> tuple[int, dict[str, str], str]:
-        """What a visitor gets: status, headers (small letters), body. `slot` goes into the request's header."""
+    def get(self, path: str, slot: str = "", edge: str = "") -> tuple[int, dict[str, str], str]:
+        """What a visitor gets: status, headers (small letters), body. `slot` goes into the request's header.
+
+        `edge` names the host that is asked, in the place of the one that serves.
+        """
         headers = {"Authorization": self.authorization()} | ({"X-Greenroom-Slot": slot} if slot else {})
-        connection = self.connection()
+        connection = self.connection(edge)
         try:
             connection.request("GET", path, headers=headers)
             answer = connection.getresponse()

@@ -145,7 +145,7 @@ def test_the_public_gets_tls_and_everything_that_a_browser_should_know(staging: 
 
 def test_plain_http_is_sent_to_https(staging: Environment) -> None:
     request = f"GET /a?b=c HTTP/1.1\r\nHost: {staging.public_name}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection((staging.hosts["edge1"], 80), timeout=5) as connection:
+    with socket.create_connection((staging.address, 80), timeout=5) as connection:
         connection.sendall(request.encode())
         answer = connection.makefile("rb").read().decode()
     assert answer.startswith("HTTP/1.1 301")
@@ -164,8 +164,9 @@ def test_nobody_sees_anything_without_the_password(staging: Environment, authori
 
 def test_too_many_logins_from_one_address_are_put_off(staging: Environment) -> None:
     # From a host that no other test asks from, for its address has to wait a minute then. An earlier run is forgotten.
-    staging.python("edge1", FORGET_LOGINS)
-    program = CLIENT.format(name=staging.public_name, address=staging.hosts["edge1"]) + (
+    for edge in staging.edges:
+        staging.python(edge, FORGET_LOGINS)
+    program = CLIENT.format(name=staging.public_name, address=staging.address) + (
         "connection, seen = connect(), []\n"
         "for path in ['/self-service/login/browser'] * 110 + ['/version']:\n"
         "    connection.request('GET', path)\n"
@@ -184,7 +185,8 @@ def test_too_many_logins_from_one_address_are_put_off(staging: Environment) -> N
 def test_a_request_carries_one_id_through_all_logs(staging: Environment) -> None:
     _status, headers, _body = staging.get("/version")
     request_id, slot = headers["x-request-id"], headers["x-greenroom-slot"]
-    logs = {"edge1": "haproxy", **dict.fromkeys(staging.groups["app"], f"portal-{slot}")}
+    edge = staging.active_edge()
+    logs = {edge: "haproxy", **dict.fromkeys(staging.groups["app"], f"portal-{slot}")}
 
     def found() -> list[str]:
         search = "journalctl -u {} --since -5min -o cat --no-pager | grep -F {} || true"
@@ -192,7 +194,7 @@ def test_a_request_carries_one_id_through_all_logs(staging: Environment) -> None
 
     hosts = until(lambda: found() if len(found()) > 1 else [], 20, f"{request_id} in the logs")
     assert len(hosts) == 2
-    assert hosts[0] == "edge1"
+    assert hosts[0] == edge
 
 
 def test_a_visitor_cannot_choose_the_slot(staging: Environment) -> None:
@@ -244,7 +246,7 @@ def test_staging_cannot_open_a_connection_to_production(staging: Environment) ->
 
 
 def test_services_reach_the_environment_and_nothing_beyond_it(staging: Environment) -> None:
-    own = [(staging.hosts["data1"], 5432), (staging.hosts["edge1"], 443)]
+    own = [(staging.hosts["data1"], 5432), (staging.address, 443)]
     # An address of the machine itself, where any port would answer, if only with a refusal; and a public one.
     others = [("198.18.30.1", 9), ("203.0.113.1", 443)]
     count = (

@@ -30,7 +30,16 @@ def files(environment: Environment, every: bool) -> dict[tuple[str, str], bool]:
             if tree not in others:
                 own = [((host, path), secret) for path, secret in paths.items() if not path.endswith(NO_COMMENTS)]
                 found.setdefault(tree, []).extend(own)
-    assert {"base", "firewall", "container_runtime", "node_exporter", "postgres", "edge", "edge-unit"} <= set(found)
+    assert {
+        "base",
+        "firewall",
+        "container_runtime",
+        "node_exporter",
+        "postgres",
+        "edge",
+        "edge-unit",
+        "keepalived",
+    } <= set(found)
     assert {"backup", "monitoring", "mail_sandbox", "activation", f"edge-{environment.live()}"} <= set(found)
     return dict(place for places in found.values() for place in (places if every else places[:1]))
 

@@ -86,7 +86,7 @@ def test_a_persona_logs_in_and_the_session_is_read_from_the_slot_that_was_named(
     wanted = both_slots.idle() if which.startswith("idle") else live
     persona = sorted(people(both_slots))[0]
     settings = {
-        "address": both_slots.hosts["edge1"],
+        "address": both_slots.address,
         "name": both_slots.public_name,
         "ca": "/etc/greenroom/ca.crt",
         "slot": "" if which == "the public's" else wanted,
@@ -102,7 +102,7 @@ def test_a_persona_logs_in_and_the_session_is_read_from_the_slot_that_was_named(
 
 def test_a_wrong_password_opens_nothing(staging: Environment) -> None:
     settings = {
-        "address": staging.hosts["edge1"],
+        "address": staging.address,
         "name": staging.public_name,
         "ca": "/etc/greenroom/ca.crt",
         "slot": "",

@@ -30,7 +30,7 @@ class Load:
         self.account: dict[str, Any] = {}
         self.began = 0
         self.settings = {
-            "address": environment.hosts["edge1"],
+            "address": environment.address,
             "name": environment.public_name,
             "ca": "/etc/greenroom/ca.crt",
             "authorization": environment.authorization(),

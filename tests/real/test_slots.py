@@ -121,7 +121,7 @@ def test_what_a_bundle_says_is_mended_when_somebody_edited_it(staging: Environme
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--limit", "app2"), "--limit leaves out app1, data1, edge1, ops1"),
+        (("--limit", "app2"), "--limit leaves out app1, data1, edge1, edge2, ops1"),
         (("--limit", "app:edge"), "--limit leaves out data1, ops1"),
         (("-e", "slot_target=blue"), "slot_target: a run finds this out by itself"),
     ],

@@ -6,9 +6,11 @@ export DEBIAN_FRONTEND=noninteractive
 {
     echo "deb [trusted=yes] file:/srv/packages ./" >/etc/apt/sources.list.d/tests.list
     apt-get -q update && apt-get -q -y -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends \
-        haproxy prometheus nftables sudo openssh-server chrony
+        haproxy keepalived prometheus nftables sudo openssh-server chrony
 } >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
 ssh-keygen -q -A
+# keepalived wants its interface; this container has no network.
+ip link add eth0 type bridge
 mkdir -p /run/sshd /etc/haproxy/slots /etc/haproxy/maps
 touch /etc/haproxy/maps/live.map
 
@@ -26,6 +28,7 @@ for folder in "$1"/*/*/; do
     while read -r file; do
         case $file in
         /etc/haproxy/haproxy.cfg) check "$file" haproxy -c -C /etc/haproxy -f haproxy.cfg -f slots ;;
+        /etc/keepalived/keepalived.conf) check "$file" keepalived -t -f "$file" ;;
         /etc/prometheus/prometheus.yml) check "$file" promtool check config "$file" ;;
         /etc/nftables.conf) check "$file" nft -c -f "$file" ;;
         /etc/sudoers.d/*) check "$file" visudo -cf "$file" ;;

@@ -23,6 +23,7 @@ VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
 # Programs that have to have looked at something in every environment.
 CHECKED = (
     *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
+    "/etc/keepalived/keepalived.conf",
     *("/etc/ssh/sshd_config.d/10-greenroom.conf", "/etc/chrony/chrony.conf", "/etc/sysusers.d/greenroom.conf"),
     *("/etc/systemd/system/greenroom-backup.timer", "/etc/containers/systemd/portal-blue.container"),
 )

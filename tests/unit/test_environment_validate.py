@@ -155,6 +155,16 @@ def test_mistakes_in_sign_in_providers_are_named(tmp_path: Path, inventory: Path
     assert validate(tmp_path, inventory=inventory) == []
 
 
+def test_a_shared_address_that_is_no_free_one_is_told(tmp_path: Path, inventory: Path) -> None:
+    file = inventory / "group_vars" / "staging" / "edge.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    write(file, content | {"keepalived_address": "198.18.20.10"})
+    line = "keepalived_address: 198.18.20.10 is not in the environment's network (198.18.10.0/24)"
+    assert validate(tmp_path, inventory=inventory) == [line]
+    write(file, content | {"keepalived_address": ""})
+    assert validate(tmp_path, inventory=inventory) == []
+
+
 def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:
     both = validate(tmp_path, "-i", str(ROOT / "inventories" / "production"))
     assert "more than one environment at once: production, staging; give one environment's inventory, once" in both

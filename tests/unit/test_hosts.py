@@ -97,7 +97,13 @@ def test_metrics_are_open_for_ops_once(sources: list[str]) -> None:
 
 def test_a_rule_is_for_the_groups_it_names_only() -> None:
     assert rule("postgres", ["data"], ["app"], ["data"], SLOTS) == [
-        {"name": "postgres", "ports": [1], "ipv4": ["198.18.10.21/32", "198.18.10.22/32"], "ipv6": []}
+        {
+            "name": "postgres",
+            "protocol": "tcp",
+            "ports": [1],
+            "ipv4": ["198.18.10.21/32", "198.18.10.22/32"],
+            "ipv6": [],
+        }
     ]
     assert rule("postgres", ["data"], ["app"], ["edge"], SLOTS) == []
 
@@ -105,6 +111,43 @@ def test_a_rule_is_for_the_groups_it_names_only() -> None:
 def test_a_host_in_the_source_group_lets_its_own_containers_in() -> None:
     [found] = rule("postgres", ["data"], ["app"], ["app", "data"], SLOTS)
     assert found["ipv4"] == [*SLOTS, "198.18.10.21/32", "198.18.10.22/32"]
+
+
+def test_another_protocol_than_tcp_has_no_ports_and_is_not_for_containers() -> None:
+    shared = {"name": "shared address", "protocol": "vrrp", "groups": ["edge"], "from": ["edge"]}
+    addresses = ADDRESSES | {"edge": ["198.18.10.11", "198.18.10.13"]}
+    [found] = hosts.firewall_rules([shared], ["edge"], addresses, SLOTS)
+    assert (found["protocol"], found["ports"]) == ("vrrp", [])
+    assert found["ipv4"] == ["198.18.10.11/32", "198.18.10.13/32"]
+    assert hosts.firewall_rules([shared], ["app"], addresses, SLOTS) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "line"),
+    [
+        ("", None),
+        ("198.18.10.10", None),
+        ("198.18.10.11", "keepalived_address: 198.18.10.11 is edge1's own"),
+        ("198.18.20.10", "keepalived_address: 198.18.20.10 is not in the environment's network (198.18.10.0/24)"),
+        ("edge.example.org", "keepalived_address: 'edge.example.org' is not an IPv4 address"),
+    ],
+)
+def test_a_shared_address_is_a_free_one_of_the_network(address: str, line: str | None) -> None:
+    found = hosts.shared_address_problems(address, "198.18.10.0/24", {"edge1": "198.18.10.11"})
+    assert found == ([] if line is None else [line])
+
+
+def test_the_interface_of_a_host_is_the_one_with_its_address() -> None:
+    facts = {
+        "interfaces": ["lo", "eth0", "br-lan", "wg0"],
+        "lo": {"ipv4": {"address": "127.0.0.1"}},
+        "eth0": {"ipv4": {"address": "10.0.0.5"}, "ipv4_secondaries": [{"address": "10.0.0.6"}]},
+        "br_lan": {"ipv4": {"address": "198.18.10.11"}},
+    }
+    assert hosts.interface_of(facts, "198.18.10.11") == "br-lan"
+    assert hosts.interface_of(facts, "10.0.0.6") == "eth0"
+    with pytest.raises(ValueError, match=r"no interface has the address 10\.0\.0\.7; set keepalived_interface"):
+        hosts.interface_of(facts, "10.0.0.7")
 
 
 def test_overlapping_sources_are_merged_and_families_kept_apart() -> None:

@@ -95,11 +95,12 @@ def firewall_rules(
     addresses: Mapping[str, Sequence[str]],
     container_networks: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return what one host lets in, as {name, ports, ipv4: [network], ipv6: [network]}.
+    """Return what one host lets in, as {name, protocol, ports, ipv4: [network], ipv6: [network]}.
 
-    `ports` are {name, ports: [int], groups: [where], from: [group, address or network]}, `own_groups` the host's,
-    `addresses` = {group: [address]}. A host's own containers count as the host: their packets to it carry an address
-    from `container_networks`. Raises ValueError for a source that is neither a group nor an address.
+    `ports` are {name, ports: [int], groups: [where], from: [group, address or network]}, or with `protocol` (else tcp)
+    in the place of `ports`. `own_groups` are the host's, `addresses` = {group: [address]}. A host's own containers
+    count as the host: their packets to it carry an address from `container_networks`. Raises ValueError for a source
+    that is neither a group nor an address.
     """
     own = set(own_groups) | {"all"}
     rules = []
@@ -107,12 +108,14 @@ def firewall_rules(
         if not own & set(port["groups"]):
             continue
         sources = list(port["from"])
-        if own & set(sources):
+        protocol = port.get("protocol", "tcp")
+        if own & set(sources) and protocol == "tcp":
             sources += container_networks
         networks = [network for source in sources for network in _networks(str(source), addresses, port["name"])]
+        kind = {"protocol": protocol, "ports": list(port.get("ports", []))}
         rule = {"ipv4": _collapsed(networks, 4), "ipv6": _collapsed(networks, 6)}
         if networks:
-            rules.append({"name": port["name"], "ports": list(port["ports"]), **rule})
+            rules.append({"name": port["name"], **kind, **rule})
     return rules
 
 
@@ -122,6 +125,37 @@ def source_networks(sources: Iterable[str], addresses: Mapping[str, Sequence[str
     Raises ValueError, naming `purpose`, for a source that is neither.
     """
     return [str(network) for source in sources for network in _networks(str(source), addresses, purpose)]
+
+
+def shared_address_problems(address: str, network: str, hosts: Mapping[str, str]) -> list[str]:
+    """Return one line for each reason why `address` can't be shared by hosts in `network`; none where it is empty.
+
+    `hosts` = {host: its own address}.
+    """
+    if not address:
+        return []
+    try:
+        found = ipaddress.IPv4Address(address)
+    except ValueError:
+        return [f"keepalived_address: {address!r} is not an IPv4 address"]
+    lines = [f"keepalived_address: {address} is {host}'s own" for host, own in hosts.items() if own == address]
+    if found not in _network(network, f"environment_network: {network!r} is not a network"):
+        lines.append(f"keepalived_address: {address} is not in the environment's network ({network})")
+    return lines
+
+
+def interface_of(facts: Mapping[str, Any], address: str) -> str:
+    """Return the name of the interface that has the IPv4 `address`, from Ansible's `facts` of a host's network.
+
+    Raises ValueError where none has it, as on hosts behind a translated address.
+    """
+    for name in facts.get("interfaces", []):
+        # Facts are named as variables can be: br-lan is br_lan there.
+        own = facts.get(name.replace("-", "_"), {})
+        first = [own["ipv4"]] if "ipv4" in own else []
+        if address in [found["address"] for found in [*first, *own.get("ipv4_secondaries", [])]]:
+            return str(name)
+    raise ValueError(f"no interface has the address {address}; set keepalived_interface")
 
 
 def scrape_targets(

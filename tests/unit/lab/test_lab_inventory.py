@@ -39,6 +39,16 @@ def test_hosts_and_their_groups() -> None:
     assert (two.container, two.domain) == ("greenroom-test-two", "test.greenroom.test")
 
 
+def test_the_public_name_leads_to_the_shared_address_else_to_the_first_edge_host(checkout: Path) -> None:
+    assert inventory.public_address("test") == "198.18.40.11"
+    variables = checkout / "inventories" / "test" / "group_vars" / "test" / "edge.yml"
+    variables.parent.mkdir(parents=True)
+    variables.write_text("keepalived_address: ''\n")
+    assert inventory.public_address("test") == "198.18.40.11"
+    variables.write_text("keepalived_address: 198.18.40.10\n")
+    assert inventory.public_address("test") == "198.18.40.10"
+
+
 @pytest.mark.usefixtures("checkout")
 def test_inventories_with_other_addresses_are_left_alone() -> None:
     assert inventory.environments() == ["test"]

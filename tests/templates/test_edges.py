@@ -1,0 +1,61 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Edge hosts with a shared address, and an environment that does without one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from rendering import ENVIRONMENTS, ROOT, Rendered, render
+
+SIMULATION = "ops1/etc/containers/systemd/greenroom-simulation.container"
+
+
+def edges(environment: str) -> dict[str, str]:
+    """The edge hosts' addresses."""
+    groups = yaml.safe_load((ROOT / f"inventories/{environment}/hosts.yml").read_text())[environment]["children"]
+    return {host: values["ansible_host"] for host, values in groups["edge"]["hosts"].items()}
+
+
+def shared(environment: str) -> str:
+    file = ROOT / f"inventories/{environment}/group_vars/{environment}/edge.yml"
+    return str(yaml.safe_load(file.read_text())["keepalived_address"])
+
+
+def rules(rendered: Rendered, host: str) -> str:
+    return (rendered.folder / host / "etc/nftables.conf").read_text()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_edge_hosts_agree_with_each_other_and_with_nobody_else(environment: str, rendered: dict[str, Rendered]) -> None:
+    priorities = {}
+    for host, own in edges(environment).items():
+        text = (rendered[environment].folder / host / "etc/keepalived/keepalived.conf").read_text()
+        peers = re.search(r"unicast_peer \{([^}]*)\}", text)
+        assert peers is not None
+        assert set(peers[1].split()) == {address for address in edges(environment).values() if address != own}
+        assert f"unicast_src_ip {own}\n" in text
+        assert f"{shared(environment)}/32\n" in text
+        assert "nopreempt" in text
+        priorities[host] = re.findall(r"priority (\d+)$", text, re.M)
+        [line] = [line for line in rules(rendered[environment], host).splitlines() if "meta l4proto 112" in line]
+        assert set(re.findall(r"[\d.]+(?=/32)", line)) == set(edges(environment).values())
+    assert len({*map(tuple, priorities.values())}) == len(priorities) > 1
+    assert "meta l4proto 112" not in rules(rendered[environment], "app1")
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_who_comes_from_inside_goes_where_the_public_goes(environment: str, rendered: dict[str, Rendered]) -> None:
+    unit = (rendered[environment].folder / SIMULATION).read_text()
+    assert f"AddHost=portal.{environment}.greenroom.test:{shared(environment)}\n" in unit
+
+
+def test_without_a_shared_address_the_first_edge_host_is_the_edge(tmp_path: Path) -> None:
+    alone = render("staging", tmp_path, keepalived_address="")
+    first = next(iter(edges("staging")))
+    unit = (alone.folder / SIMULATION).read_text()
+    assert f"AddHost=portal.staging.greenroom.test:{edges('staging')[first]}\n" in unit
+    assert "meta l4proto 112" not in rules(alone, first)
