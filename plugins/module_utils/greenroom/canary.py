@@ -4,11 +4,12 @@
 
 A rollout is watched in slices of some seconds. What was seen is a list of them, oldest first:
 
-    {weight, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes: [text]}
+    {weight, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, journeys}
 
 `public` and `probes` are figures (`canary_figures`), `watched` what processes said of themselves (`canary_watch`),
-`notes` what kept figures from being had. Public requests and probes are never thrown together: who comes by himself
-asks for other things than a probe does, and the sum would follow the mixture instead of the release.
+`notes` what kept figures from being had, `journeys` smoke checks of the candidate that failed. Public requests and
+probes are never thrown together: who comes by himself asks for other things than a probe does, and the sum would follow
+the mixture instead of the release.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Limits:
     nobody, however sure they are.
     """
 
-    minimum: int = 100
+    minimum: int = 50
     alpha: float = 0.001
     error_margin: float = 0.01
     refused_margin: float = 0.05
@@ -63,7 +64,7 @@ class Limits:
 def empty_slice(weight: int) -> dict[str, Any]:
     """Return a slice in which nothing was seen."""
     figures = {source: {"live": empty(), "candidate": empty()} for source in SOURCES}
-    return {"weight": weight, **figures, "watched": {"live": [], "candidate": []}, "notes": []}
+    return {"weight": weight, **figures, "watched": {"live": [], "candidate": []}, "notes": [], "journeys": []}
 
 
 def verdict(slices: Sequence[Slice], limits: Limits) -> dict[str, Any]:
@@ -195,6 +196,7 @@ def _events(each: Slice, side: str) -> float:
 def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
     """Yield what the candidate's processes say and must not, and memory that will not suffice."""
     for each in slices:
+        yield from each["journeys"]
         for process in each["watched"]["candidate"]:
             yield from process["problems"]
     memory = {side: _memory(slices, side) for side in ("candidate", "live")}

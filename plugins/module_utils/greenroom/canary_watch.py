@@ -19,7 +19,7 @@ HORIZON = 10
 """A rise is followed ten times as far into the future as it was seen."""
 
 Reading = dict[str, Any]
-_LINE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)")
+_LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?[ \t]+(\S+)", re.M)
 _LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 _SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
 
