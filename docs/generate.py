@@ -62,6 +62,14 @@ SERVICE_KEYS = {
     "metrics.path": "The page's path.",
     "identities": "The port with Ory Kratos' admin API, in the one service that keeps identities: synthetic people are "
     "created there. Without such a service there are none.",
+    "canary": "What is looked at while the service is a candidate with a share of the public "
+    "([canary](../canary.md)).",
+    "canary.probes": "Paths below the public address that both slots are asked for. They must be cheap, and change "
+    "nothing. Where no service names any: the routes' paths.",
+    "canary.metric": "A counter that rises with what the service is for, as orders.",
+    "canary.metric.name": "The counter's name on the page; with labels, the sum counts.",
+    "canary.metric.port": "The port's name. Without it: that of `metrics`.",
+    "canary.metric.path": "The page's path. Without it: that of `metrics`.",
     "routes": "What of the public address leads here. The longest path that fits wins.",
     "routes[].path": "Requests for this path and all below it: `/order` takes `/order/1`, not `/orders`.",
     "routes[].port": "The port's name. Without it: the first port with `edge` in `from`.",

@@ -46,13 +46,24 @@ class Backend(http.server.BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def prepare(rendered: Path) -> None:
-    """Install HAProxy, put its files into place, start the backends."""
+def install() -> None:
+    """Install HAProxy where it is missing."""
     if not shutil.which("haproxy"):
         Path("/etc/apt/sources.list.d/tests.list").write_text(PACKAGES)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for words in (["update"], ["install", "-y", "--no-install-recommends", "haproxy"]):
             subprocess.run(["apt-get", "-qq", *words], env=environment, stdout=sys.stderr, check=True)
+
+
+def listens(port: int) -> bool:
+    """Say whether somebody takes connections there."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def prepare(rendered: Path) -> None:
+    """Install HAProxy, put its files into place, start the backends."""
+    install()
     shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
     Path("/etc/haproxy/maps/live.map").write_text("staging 1:blue:-:0\n")
     Path("/run/haproxy").mkdir(exist_ok=True)
@@ -93,9 +104,8 @@ def main() -> None:
     proxy = subprocess.Popen(words, stdout=sys.stderr)
     try:
         for _attempt in range(100):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", 443)) == 0:
-                    break
+            if listens(443):
+                break
             time.sleep(0.1)
         print(json.dumps([ask(request, journal) for request in requests]))
     finally:

@@ -50,6 +50,18 @@ def test_a_route_leads_to_the_first_port_that_the_edge_may_reach() -> None:
     ]
 
 
+def test_a_business_metric_stands_where_metrics_do_unless_it_says_otherwise() -> None:
+    raw = {"metrics": {"port": "m", "path": "/metrics"}, "canary": {"metric": {"name": "orders", "path": "/x"}}}
+    assert catalogue.normalise("shop", raw, "/srv/shop")["canary"] == {
+        "probes": [],
+        "metric": {"name": "orders", "port": "m", "path": "/x"},
+    }
+    assert catalogue.normalise("shop", {"canary": {"probes": ["/"]}}, "/srv/shop")["canary"] == {
+        "probes": ["/"],
+        "metric": None,
+    }
+
+
 def test_secrets_name_their_kind_and_owner() -> None:
     secrets = {"DSN": {"login": "shop", "of": "shop"}, "KEYS": {"ring": "csrf"}}
     service = catalogue.normalise("worker", {"secrets": secrets}, "/srv/worker")

@@ -62,6 +62,31 @@ def test_a_plain_service_is_right() -> None:
             {"ports": HTTP, "health": HEALTH, "identities": "htp"},
             'identities: unknown port "htp"; did you mean "http"?',
         ),
+        (
+            {"ports": HTTP, "health": HEALTH, "canary": {"metric": {"name": "orders"}}},
+            "canary.metric: on which page? Name `port` and `path`, or give the service `metrics`",
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "canary": {"metric": {"name": "orders", "port": "htp", "path": "/"}}},
+            'canary.metric.port: unknown port "htp"; did you mean "http"?',
+        ),
+        (
+            {
+                "ports": HTTP | {"own": {"container": 9, "from": []}},
+                "health": HEALTH,
+                "canary": {"metric": {"name": "orders", "port": "own", "path": "/"}},
+            },
+            'canary.metric.port: "own" never leaves the host; add `ops` to its `from`',
+        ),
+        (
+            {
+                "ports": HTTP,
+                "health": HEALTH,
+                "activation": "live_only",
+                "canary": {"metric": {"name": "orders", "port": "http", "path": "/"}},
+            },
+            "canary.metric: a live_only service runs beside one slot only; nothing can be compared",
+        ),
         ({"routes": [{"path": "/"}]}, "routes[0]: leads nowhere; no port of the service has `edge` in `from`"),
         (
             {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "port": "htpp"}]},

@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "health": None,
     "metrics": None,
     "identities": None,
+    "canary": None,
     "routes": [],
 }
 
@@ -77,6 +78,14 @@ def _secret(raw: object, service: str) -> dict[str, Any]:
     return {"kind": kind, "name": secret.get(kind) if kind else None, "owner": secret.get("of") or service}
 
 
+def _canary(raw: object, metrics: object) -> dict[str, Any] | None:
+    if not isinstance(raw, Mapping):
+        return None
+    metric = raw.get("metric")
+    page = {key: _mapping(metrics).get(key) for key in ("port", "path")}
+    return {"probes": _list(raw.get("probes")), "metric": page | dict(metric) if isinstance(metric, Mapping) else None}
+
+
 def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     route = _mapping(raw)
     offered = next((name for name, port in ports.items() if "edge" in port["from"]), None)
@@ -95,7 +104,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
     `raw` is the content of service.yml (anything; wrong parts are left out), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
-    `routes[]` = {path (ends with a slash), port, limit, auth}.
+    `routes[]` = {path (ends with a slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path}}.
     """
     given = _mapping(raw)
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
@@ -108,6 +117,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
         "routes": [_route(route, ports) for route in _list(service["routes"])],
+        "canary": _canary(service["canary"], service["metrics"]),
         "config_of": config_of,
         "has_config": os.path.isdir(os.path.join(os.path.dirname(folder), str(config_of), "config")),
         "checks": [],

@@ -43,6 +43,21 @@ def _pages(service: Service) -> Iterator[str]:
         yield "health: missing; a service with ports says how to see that it is ready"
 
 
+def _canary(service: Service) -> Iterator[str]:
+    metric = (service["canary"] or {}).get("metric")
+    if not metric:
+        return
+    ports, port = service["ports"], metric["port"]
+    if port is None or metric["path"] is None:
+        yield "canary.metric: on which page? Name `port` and `path`, or give the service `metrics`"
+    elif port not in ports:
+        yield f'canary.metric.port: unknown port "{port}"{suggestion(str(port), ports)}'
+    elif not ports[port]["from"]:
+        yield f'canary.metric.port: "{port}" never leaves the host; add `ops` to its `from`'
+    elif service["activation"] != "always":
+        yield f"canary.metric: a {service['activation']} service runs beside one slot only; nothing can be compared"
+
+
 def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
     if service["routes"] and service["activation"] != "always":
         yield f"routes: a {service['activation']} service does not run in the idle slot, so nothing can lead to it"
@@ -115,6 +130,7 @@ def service_problems(
         yield f'group: unknown group "{service["group"]}"{suggestion(str(service["group"]), groups)}'
     yield from _ports(service, groups)
     yield from _pages(service)
+    yield from _canary(service)
     yield from _routes(service, limits)
     yield from _secrets(service, catalogue, wrong)
     yield from _seed(service)

@@ -43,6 +43,9 @@ def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, A
 
 _VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of capital letters, digits and _")
 _PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
+_METRIC = _object(
+    {"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", "a metric's name"), "port": NAME, "path": PATH}, ["name"]
+)
 _ROUTE = _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"])
 
 SCHEMA = _object(
@@ -73,6 +76,7 @@ SCHEMA = _object(
         "health": _PAGE,
         "metrics": _PAGE,
         "identities": NAME,
+        "canary": _object({"probes": {"type": "array", "items": PATH}, "metric": _METRIC}),
         "routes": {"type": "array", "items": _ROUTE},
     },
     ["image"],

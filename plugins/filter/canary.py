@@ -1,0 +1,40 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Filters for the watch over a candidate: what to ask, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible.errors import AnsibleFilterError
+from ansible.module_utils.greenroom import canary, canary_step, canary_watch
+
+
+def canary_verdict(
+    result: Mapping[str, Any],
+    probed: Mapping[str, Any],
+    traffic: Mapping[str, Any],
+    journeys: Mapping[str, Any],
+    limits: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the result after one more slice (`canary_step.continued`); `limits` are those of `canary.Limits`."""
+    try:
+        judged: dict[str, Any] = canary_step.continued(result, probed, traffic, journeys, canary.Limits(**limits))
+    except (ValueError, TypeError) as error:
+        raise AnsibleFilterError(f"no verdict: {error}") from error
+    return judged
+
+
+class FilterModule:
+    """The filters; logic is in `module_utils/greenroom/canary*.py`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Names as roles use them."""
+        return {
+            "canary_paths": canary_watch.probe_paths,
+            "canary_targets": canary_watch.targets,
+            "canary_begun": canary_step.begun,
+            "canary_with_baseline": canary_step.with_baseline,
+            "canary_verdict": canary_verdict,
+        }

@@ -1,0 +1,99 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Run HAProxy with what was rendered for one edge host, change its map line, and count whom it sends where.
+
+`share.py RENDERED` reads a JSON list of rounds from standard input, {value, cookies, headers, source}, and prints a
+JSON list of [[slot, chosen, cookie that was set]] with one entry for each cookie of the round. `value` is what the map
+says, a cookie of null is none, `source` the client's address. Routes and slots are made up: what is looked at is whom
+the frontend chooses.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import edge
+
+MAP = "/etc/haproxy/maps/live.map"
+ADMIN = "/run/haproxy/admin.sock"
+BATCH = 50
+
+
+def prepare(rendered: Path) -> None:
+    """Put HAProxy's files into place, with slots that answer by themselves."""
+    edge.install()
+    shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
+    Path(MAP).write_text("staging 1:blue:-:0\n")
+    Path("/run/haproxy").mkdir(exist_ok=True)
+    for slot in ("blue", "green"):
+        Path(f"/etc/haproxy/maps/routes-{slot}.map").write_text("/ page:default:open\n")
+        answer = f"http-request return status 200 hdr X-Greenroom-Slot {slot} hdr X-Chosen %[var(txn.chosen)]"
+        Path(f"/etc/haproxy/slots/{slot}.cfg").write_text(f"backend page_{slot}\n    {answer}\n")
+
+
+def tell(value: str) -> None:
+    """Change what the map says in the running worker."""
+    with socket.socket(socket.AF_UNIX) as admin:
+        admin.connect(ADMIN)
+        admin.sendall(f"set map {MAP} staging {value}\n".encode())
+        said = admin.recv(4096).strip()
+    assert not said, said
+
+
+def ask(turn: dict[str, Any]) -> Iterator[list[str | None]]:
+    """Send one request for each cookie on one connection, some at a time; yields what came of each."""
+    context = ssl._create_unverified_context()
+    with socket.create_connection(("127.0.0.1", 443), 30, (turn.get("source", "127.0.0.1"), 0)) as plain:
+        connection = context.wrap_socket(plain)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in turn.get("headers", {}).items())
+        cookies = turn["cookies"]
+        for start in range(0, len(cookies), BATCH):
+            batch = cookies[start : start + BATCH]
+            lines = ["" if cookie is None else f"Cookie: a=b; greenroom_share={cookie}\r\n" for cookie in batch]
+            connection.sendall("".join(f"GET / HTTP/1.1\r\nHost: x\r\n{headers}{line}\r\n" for line in lines).encode())
+            got = b""
+            while got.count(b"\r\n\r\n") < len(batch):
+                chunk = connection.recv(65536)
+                assert chunk, got[-500:]
+                got += chunk
+            for answer in got.decode().split("\r\n\r\n")[:-1]:
+                words = [
+                    re.search(rf"(?im)^{name}: (.*?)\r?$", answer)
+                    for name in ("x-greenroom-slot", "x-chosen", "set-cookie")
+                ]
+                yield [word and word[1] for word in words]
+
+
+def main() -> None:
+    """See above."""
+    rounds = json.load(sys.stdin)
+    prepare(Path(sys.argv[1]))
+    words = ["haproxy", "-db", "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]
+    proxy = subprocess.Popen(words, stdout=sys.stderr, env={**os.environ})
+    try:
+        for _attempt in range(100):
+            if Path(ADMIN).exists() and edge.listens(443):
+                break
+            time.sleep(0.1)
+        results = []
+        for turn in rounds:
+            tell(turn["value"])
+            results.append(list(ask(turn)))
+        print(json.dumps(results))
+    finally:
+        proxy.kill()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The candidate's share at the edge as it is rendered: how many, who, and for how long, asked of HAProxy itself."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from greenroom_lab import cache, images, packages, podman
+from rendering import render
+
+SLOT = {"X-Greenroom-Slot": "green"}
+TESTER = "127.0.0.9"
+PEOPLE = [f"person-{number}" for number in range(10_000)]
+FEW = PEOPLE[:500]
+SHARES = (5, 25, 50)
+# The values of the map, and what is asked while it has them.
+ROUNDS: dict[str, dict[str, Any]] = {
+    **{f"share {share}": {"value": f"2:blue:green:{share}", "cookies": PEOPLE} for share in SHARES},
+    "idle": {"value": "1:blue:-:0", "cookies": [*FEW, None]},
+    "no candidate": {"value": "1:blue:-:50", "cookies": FEW},
+    "candidate without a share": {"value": "1:blue:green:0", "cookies": [*FEW, None]},
+    "all": {"value": "1:blue:green:100", "cookies": FEW},
+    "strangers": {"value": "1:blue:green:25", "cookies": [None] * 1000},
+    "testers": {"value": "1:blue:green:25", "cookies": [*FEW, None], "headers": SLOT, "source": TESTER},
+    "testers in peace": {"value": "1:blue:-:0", "cookies": FEW, "headers": SLOT, "source": TESTER},
+    "not testers": {"value": "1:blue:green:25", "cookies": FEW, "headers": SLOT},
+    "testers of nothing": {
+        "value": "1:blue:-:0",
+        "cookies": FEW,
+        "headers": {"X-Greenroom-Slot": "-"},
+        "source": TESTER,
+    },
+    "nobody is live": {"value": "nonsense", "cookies": FEW[:1]},
+}
+ADDRESSES = [f"127.1.{number % 250}.{number // 250 + 1}" for number in range(300)]
+BY_ADDRESS = [
+    {"value": f"2:blue:green:{share}", "cookies": [None], "source": address}
+    for share in (25, 50)
+    for address in ADDRESSES
+]
+
+
+def counted(folder: Path, rounds: list[dict[str, Any]], **given: Any) -> list[list[list[str | None]]]:
+    """What HAProxy answered in each round."""
+    edge = render(
+        "staging",
+        folder,
+        edge_visitors_only=False,
+        edge_tester_sources=[TESTER],
+        edge_limits={"default": 10_000_000, "login": 1},
+        edge_limit_exempt=[],
+        **given,
+    ).folder
+    podman.setup()
+    with cache.only_one():
+        image, repository = images.host(), packages.repository()
+    mounts = [f"{Path(__file__).with_name(name)}:/{name}:ro" for name in ("edge.py", "share.py")]
+    mounts += [f"{edge / 'edge1'}:/rendered:ro", f"{packages.FOLDER}/{repository}:/srv/packages:ro"]
+    words = ["run", "--rm", "-i", "--privileged", "--network=none", *(f"--volume={mount}" for mount in mounts)]
+    output = podman.call(*words, image, "python3", "/share.py", "/rendered", stdin=json.dumps(rounds))
+    result: list[list[list[str | None]]] = json.loads(output.splitlines()[-1])
+    return result
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str | None]]]:
+    found = counted(tmp_path_factory.mktemp("share"), list(ROUNDS.values()))
+    return dict(zip(ROUNDS, found, strict=True))
+
+
+def taken(answer: list[list[str | None]]) -> set[int]:
+    """Which ones of a round the candidate served."""
+    return {index for index, (slot, _chosen, _cookie) in enumerate(answer) if slot == "green"}
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_candidate_gets_its_share_of_the_people(share: int, answers: dict[str, list[list[str | None]]]) -> None:
+    # Five standard deviations: by chance once in some millions.
+    expected, spread = len(PEOPLE) * share / 100, (len(PEOPLE) * share / 100 * (1 - share / 100)) ** 0.5
+    assert abs(len(taken(answers[f"share {share}"])) - expected) < 5 * spread
+
+
+def test_who_came_to_the_candidate_stays_when_its_share_grows(answers: dict[str, list[list[str | None]]]) -> None:
+    steps = [taken(answers[f"share {share}"]) for share in SHARES]
+    assert all(smaller < larger for smaller, larger in pairwise(steps))
+
+
+def test_the_log_knows_why(answers: dict[str, list[list[str | None]]]) -> None:
+    reasons = {(slot, chosen) for slot, chosen, _cookie in answers["share 25"]}
+    assert reasons == {("green", "share"), ("blue", "live")}
+    assert {chosen for _slot, chosen, _cookie in answers["testers"]} == {"tester"}
+
+
+@pytest.mark.parametrize("name", ["idle", "no candidate", "candidate without a share"])
+def test_without_a_share_of_a_candidate_everyone_gets_the_live_slot(
+    name: str, answers: dict[str, list[list[str | None]]]
+) -> None:
+    assert {slot for slot, _chosen, _cookie in answers[name]} == {"blue"}
+
+
+def test_all_of_them_are_all(answers: dict[str, list[list[str | None]]]) -> None:
+    assert {slot for slot, _chosen, _cookie in answers["all"]} == {"green"}
+
+
+def test_a_stranger_gets_a_cookie_while_there_is_a_candidate_and_only_then(
+    answers: dict[str, list[list[str | None]]],
+) -> None:
+    given = [cookie or "" for _slot, _chosen, cookie in answers["strangers"]]
+    assert len(set(given)) == len(given), "one of his own for each"
+    assert all(each.startswith("greenroom_share=") for each in given)
+    assert all("; Secure; HttpOnly; SameSite=Lax" in each for each in given)
+    assert 150 < len(taken(answers["strangers"])) < 350
+    for name in ("idle", "candidate without a share", "share 5", "testers"):
+        assert {cookie for _slot, _chosen, cookie in answers[name]} == {None}, name
+
+
+def test_testers_choose_their_slot_and_nobody_else_does(answers: dict[str, list[list[str | None]]]) -> None:
+    for name in ("testers", "testers in peace"):
+        assert {slot for slot, _chosen, _cookie in answers[name]} == {"green"}
+    assert taken(answers["not testers"]) == taken(answers["share 25"][: len(FEW)])
+    assert {slot for slot, _chosen, _cookie in answers["testers of nothing"]} == {"blue"}
+
+
+def test_a_map_that_says_nothing_leads_nowhere(answers: dict[str, list[list[str | None]]]) -> None:
+    assert answers["nobody is live"] == [[None, None, None]]
+
+
+def test_by_address_everyone_stays_where_he_is_without_a_cookie(tmp_path: Path) -> None:
+    found = [answer[0] for answer in counted(tmp_path, BY_ADDRESS, edge_share_by="source")]
+    small, large = (taken(part) for part in (found[: len(ADDRESSES)], found[len(ADDRESSES) :]))
+    assert small < large
+    assert 30 < len(small) < 120 < len(large) < 190
+    assert {cookie for _slot, _chosen, cookie in found} == {None}

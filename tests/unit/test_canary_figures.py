@@ -1,0 +1,106 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The edge's log as figures: what belongs to a slot, what to the edge, what to a client who went away."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import canary_figures as figures
+from hypothesis import given
+from hypothesis import strategies as st
+
+
+def entry(**changes: Any) -> str:
+    return json.dumps(
+        {
+            "request_id": "1",
+            "client": "198.18.10.41",
+            "method": "GET",
+            "path": "/orders/1",
+            "status": 200,
+            "slot": "green",
+            "chosen": "share",
+            "backend": "shop_http_green",
+            "server": "app1",
+            "ms": 12,
+            "bytes": 100,
+            "termination": "--",
+            **changes,
+        }
+    )
+
+
+def taken(*lines: str) -> dict[str, Any]:
+    slots = {"blue": figures.empty(), "green": figures.empty()}
+    for line in lines:
+        figures.take(line, slots)
+    assert slots["blue"] == figures.empty()
+    return slots["green"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "counts"),
+    [
+        ({}, (1, 0, 0)),
+        ({"status": 503}, (1, 1, 0)),
+        ({"status": 404}, (1, 0, 1)),
+        ({"status": 304}, (1, 0, 0)),
+        # The server refused, broke off, was too slow, was found down, answered nonsense.
+        ({"status": 503, "termination": "SC", "server": "<NOSRV>"}, (1, 1, 0)),
+        ({"status": 502, "termination": "SH"}, (1, 1, 0)),
+        ({"status": 200, "termination": "SD"}, (1, 1, 0)),
+        ({"status": 504, "termination": "sH"}, (1, 1, 0)),
+        ({"status": 200, "termination": "DD"}, (1, 1, 0)),
+        ({"status": 502, "termination": "PH"}, (1, 1, 0)),
+        # The edge answered by itself.
+        ({"status": 401, "termination": "PR", "server": "<NOSRV>"}, (0, 0, 0)),
+        ({"status": 429, "termination": "PR", "server": "<NOSRV>"}, (0, 0, 0)),
+        ({"status": 404, "termination": "LR", "server": "<NOSRV>"}, (0, 0, 0)),
+        # The client went away: while it waited, or for reasons of its own.
+        ({"status": -1, "termination": "CH", "ms": 20000}, (1, 0, 0)),
+        ({"status": 200, "termination": "CD"}, (0, 0, 0)),
+        ({"status": 408, "termination": "cR", "server": "<NOSRV>"}, (0, 0, 0)),
+        # Testers, and a request that came to no slot.
+        ({"chosen": "tester"}, (0, 0, 0)),
+        ({"slot": "-"}, (0, 0, 0)),
+        ({"slot": "", "chosen": ""}, (0, 0, 0)),
+    ],
+)
+def test_what_a_line_counts_for(changes: dict[str, Any], counts: tuple[int, int, int]) -> None:
+    found = taken(entry(**changes))
+    assert (found["requests"], found["failed"], found["refused"]) == counts
+
+
+def test_who_leaves_while_waiting_counts_with_the_time_that_was_waited() -> None:
+    assert figures.summary(taken(entry(status=-1, termination="CH", ms=20000)))["p50"] > 19000
+
+
+def test_a_web_socket_has_no_latency() -> None:
+    found = taken(entry(status=101, ms=3_600_000, termination="SD"))
+    assert (found["requests"], found["failed"], found["latency"]) == (1, 0, {})
+
+
+@given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
+def test_any_other_line_is_passed_over(line: str) -> None:
+    assert taken(line) == figures.empty()
+
+
+def test_memory_is_bounded_whatever_the_public_asks_for() -> None:
+    found = taken(*(entry(path=f"/made-up-{number}", ms=number) for number in range(2000)))
+    assert len(found["routes"]) <= figures.ROUTES + 1
+    assert sum(counts[0] for counts in found["routes"].values()) == found["requests"] == 2000
+    assert len(found["latency"]) < 250
+
+
+def test_figures_of_several_hosts_add_up() -> None:
+    lines = [entry(path=f"/{number % 40}", status=(200, 404, 500)[number % 3], ms=number) for number in range(300)]
+    both = figures.merged([taken(*lines[:100]), taken(*lines[100:])])
+    whole = taken(*lines)
+    assert {key: both[key] for key in ("requests", "failed", "refused", "latency")} == {
+        key: whole[key] for key in ("requests", "failed", "refused", "latency")
+    }
+    assert sum(counts[1] for counts in both["routes"].values()) == whole["failed"]
+    assert figures.merged([]) == figures.empty()

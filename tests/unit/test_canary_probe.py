@@ -1,0 +1,143 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The module canary_probe against a server that plays the edge with both of its slots."""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Any
+
+import pytest
+from modules import run_module
+from webserver import Asked, Reply, serve
+
+PAGE = 'orders_total {orders}\nprocess_start_time_seconds 5\nshop_build_info{{release="{release}"}} 1\n'
+
+
+class Edge:
+    """Answers as the slot that is asked for; `bad` changes what a slot answers."""
+
+    def __init__(self, **bad: Reply) -> None:
+        self.bad = bad
+        self.orders = 0
+
+    def __call__(self, asked: Asked) -> Reply:
+        if asked.path.startswith("/metrics"):
+            self.orders += 1
+            return Reply(200, PAGE.format(orders=self.orders, release=asked.path.split("-")[1]))
+        slot = asked.headers["X-Greenroom-Slot"]
+        reply = self.bad.get(slot)
+        return reply or Reply(200, "hello", [("X-Greenroom-Slot", slot)])
+
+
+def probe(edge: Edge, check: bool = False, **changes: Any) -> tuple[dict[str, Any], list[Asked]]:
+    with serve(edge) as site:
+        given = {
+            "url": site.url,
+            "live": "blue",
+            "candidate": "green",
+            "paths": ["/", "/ready"],
+            "rate": 40,
+            "seconds": 1,
+            **changes,
+        }
+        given["targets"] = [
+            {
+                "service": "shop",
+                "slot": slot,
+                "host": "app1",
+                "url": f"{site.url}/metrics-1.0",
+                "metric": "orders_total",
+                "memory": 0,
+                "release": release,
+            }
+            for slot, release in given.pop("releases", {}).items()
+        ]
+        return run_module("canary_probe", check=check, **given), site.asked
+
+
+def test_both_slots_are_asked_for_the_same_in_turn() -> None:
+    result, asked = probe(Edge(), username="smoke", password="a-secret-word")
+    assert not result.get("failed")
+    assert (result["changed"], result["stopped_early"], result["notes"]) == (False, False, [])
+    for side in ("live", "candidate"):
+        figures = result["probes"][side]
+        assert (figures["requests"], figures["failed"], figures["refused"]) == (20, 0, 0)
+        assert figures["routes"] == {"/": [10, 0, 0], "/ready": [10, 0, 0]}
+        assert sum(figures["latency"].values()) == 20
+    assert all(each.headers["Authorization"].startswith("Basic ") for each in asked)
+    assert "a-secret-word" not in result["text"]
+
+
+def test_answers_of_500_and_400_are_counted_apart() -> None:
+    green = [("X-Greenroom-Slot", "green")]
+    result, _asked = probe(Edge(green=Reply(404, "", green)))
+    assert result["probes"]["candidate"]["refused"] == 20
+    result, _asked = probe(Edge(green=Reply(503)), rate=8)
+    assert result["probes"]["candidate"]["failed"] == 4
+
+
+def test_a_broken_candidate_ends_it_early() -> None:
+    result, _asked = probe(Edge(green=Reply(500)), seconds=60)
+    assert result["stopped_early"]
+    assert result["seconds"] < 30
+    assert result["probes"]["live"]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    ("reply", "said"),
+    [
+        (
+            Reply(200, "", [("X-Greenroom-Slot", "blue")]),
+            "probes got status 200 from blue, not from the slot they named",
+        ),
+        (Reply(401), "probes got status 401 from the edge itself, not from the slot they named"),
+    ],
+)
+def test_an_answer_of_somebody_else_is_no_figure(reply: Reply, said: str) -> None:
+    result, _asked = probe(Edge(green=reply))
+    assert result["probes"]["candidate"]["requests"] == 0
+    assert result["probes"]["live"]["requests"] == 20
+    assert result["notes"] == [f"20 {said}"]
+
+
+def test_an_edge_that_is_not_there_is_nobodys_failure() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        result, _asked = probe(Edge(), url=f"http://127.0.0.1:{closed.getsockname()[1]}", rate=10)
+    assert {side: figures["requests"] for side, figures in result["probes"].items()} == {"live": 0, "candidate": 0}
+    assert result["notes"]
+
+
+def test_a_slot_that_hangs_fails_and_does_not_slow_the_pace() -> None:
+    class Hanging(Edge):
+        def __call__(self, asked: Asked) -> Reply:
+            if asked.headers["X-Greenroom-Slot"] == "green":
+                time.sleep(1)
+            return super().__call__(asked)
+
+    result, _asked = probe(Hanging(), rate=8, timeout=0.3)
+    assert result["probes"]["candidate"]["failed"] == 4
+    assert result["probes"]["live"]["failed"] == 0
+
+
+def test_processes_are_looked_at_before_and_after() -> None:
+    result, _asked = probe(Edge(), paths=[], seconds=0.1, releases={"blue": "1.0", "green": "1.1"})
+    (live,), (candidate,) = result["watched"]["live"], result["watched"]["candidate"]
+    assert live["metric"] > 0
+    assert live["problems"] == []
+    assert candidate["problems"] == ["shop on app1 runs release 1.0, not 1.1"]
+
+
+def test_check_mode_asks_nothing() -> None:
+    result, asked = probe(Edge(), check=True)
+    assert asked == []
+    assert result["probes"]["candidate"]["requests"] == 0
+
+
+@pytest.mark.parametrize("wrong", [{"rate": 1000}, {"seconds": 0}, {"paths": ["x"]}, {"candidate": "blue"}])
+def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+    result, asked = probe(Edge(), **wrong)
+    assert result["failed"]
+    assert asked == []
