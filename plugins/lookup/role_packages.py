@@ -10,6 +10,7 @@ short_description: The Debian packages of a host's roles
 description:
   - Returns the union of the lists C(<role>_packages) of the roles that a host's groups need, for one call to install.
   - A list stands in the role's defaults; a variable of that name goes before it, as everywhere.
+  - A role whose variable C(<role>_wanted) is false needs none.
 options:
   _terms:
     description: A dictionary that names the roles of each group, then the list of the host's groups.
@@ -46,7 +47,8 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         roles_of, groups = terms
         packages: set[str] = set()
         for role in {role for group in groups for role in roles_of.get(group, [])}:
-            packages.update(self._packages(role, variables or {}))
+            if self._templar.template((variables or {}).get(f"{role}_wanted", True)):
+                packages.update(self._packages(role, variables or {}))
         return sorted(packages)
 
     def _packages(self, role: str, variables: dict[str, Any]) -> list[str]:

@@ -1,13 +1,13 @@
-"""Commands of the container: ``serve`` (default), ``migrate`` and ``seed``."""
+"""Commands of the container: ``serve`` (default), ``work``, ``migrate`` and ``seed``."""
 
 from __future__ import annotations
 
 import sys
 
-from . import logs, migrate, seed, server
+from . import logs, migrate, seed, server, work
 from .settings import Settings, SettingsError
 
-COMMANDS = {"serve": server.run, "migrate": migrate.run, "seed": seed.run}
+COMMANDS = {"serve": server.run, "work": work.run, "migrate": migrate.run, "seed": seed.run}
 
 
 def main(arguments: list[str]) -> int:
@@ -18,7 +18,7 @@ def main(arguments: list[str]) -> int:
         return 2
     logs.configure()
     try:
-        settings = Settings.from_environment()
+        settings = Settings.from_environment(worker=name == "work")
     except SettingsError as error:
         print(f"portal: {error}", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""Orders in PostgreSQL."""
+"""Orders in PostgreSQL, and with each the job to send its receipt."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from sqlalchemy import Engine, Row, create_engine, delete, insert, select, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from .settings import Settings
-from .tables import addresses
+from .tables import addresses, jobs, receipts
 from .tables import orders as table
 
 PRICES = {"Gaffer tape": 1290, "Work light": 3900, "Headset": 14900, "Fog fluid": 2450}
 """What there is, and what one costs, in cents."""
 ITEMS = tuple(PRICES)
 SHOWN = 20
+RECEIPTS = "receipts"
+"""The queue of the jobs."""
 OPEN = "placed"
 """The state of an order that nobody has begun to work on."""
 
@@ -51,6 +53,7 @@ class Orders:
         self.engine = engine
         self.head = settings.schema_head
         self.notes = settings.order_notes
+        self.receipts = settings.options.features.receipts
         self.columns = [column for column in table.c if column.name != "note" or self.notes]
 
     def ready(self) -> None:
@@ -71,8 +74,8 @@ class Orders:
         with self.engine.connect() as connection:
             return connection.execute(query).all()
 
-    def create(self, owner: str, item: str, quantity: int, note: str) -> uuid.UUID:
-        """Write an order and return its id."""
+    def create(self, owner: str, email: str, item: str, quantity: int, note: str) -> uuid.UUID:
+        """Write an order and, in the same transaction, the job to send its receipt; return the order's id."""
         identifier = uuid.uuid4()
         values: dict[str, object] = {
             "id": identifier,
@@ -87,6 +90,11 @@ class Orders:
             values["note"] = note or None
         with self.engine.begin() as connection:
             connection.execute(insert(table).values(values))
+            if self.receipts:
+                body = {"order": str(identifier), "to": email, "item": item, "quantity": quantity}
+                body["total_cents"] = values["total_cents"]
+                job = {"id": identifier, "queue": RECEIPTS, "body": body, "created_at": values["created_at"]}
+                connection.execute(insert(jobs).values(job))
         return identifier
 
     def cancel(self, owner: str, identifier: uuid.UUID) -> bool:
@@ -97,7 +105,10 @@ class Orders:
         return result.rowcount > 0
 
     def forget(self, owner: str) -> None:
-        """Remove all orders of an owner, with their payments, and the addresses."""
+        """Remove all orders of an owner, with all that belongs to them, and the addresses."""
+        mine = select(table.c.id).where(table.c.owner == owner)
         with self.engine.begin() as connection:
+            connection.execute(delete(jobs).where(jobs.c.id.in_(mine)))
+            connection.execute(delete(receipts).where(receipts.c.order_id.in_(mine)))
             connection.execute(delete(table).where(table.c.owner == owner))
             connection.execute(delete(addresses).where(addresses.c.owner == owner))

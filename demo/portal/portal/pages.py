@@ -191,9 +191,9 @@ def create_order(
     settings: Settings = request.app.state.settings
     if item not in ITEMS:
         raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"There is no such item. We have: {', '.join(ITEMS)}.")
-    identifier = orders.create(
-        session.identity, item, quantity if settings.options.features.new_checkout else 1, note.strip()
-    )
+    if not settings.options.features.new_checkout:
+        quantity = 1
+    identifier = orders.create(session.identity, session.email, item, quantity, note.strip())
     request.app.state.metrics.orders.inc()
     request.state.log["order"] = str(identifier)
     return RedirectResponse(f"/orders#order-{identifier}", HTTPStatus.SEE_OTHER)

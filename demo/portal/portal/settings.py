@@ -24,6 +24,7 @@ class Features(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     new_checkout: bool = Field(default=False, description="orders have a quantity")
+    receipts: bool = Field(default=False, description="who orders gets a receipt by mail, which a worker sends")
     test_endpoints: bool = Field(default=False, description="/slow and /ping for load tests")
 
 
@@ -57,8 +58,13 @@ class Settings:
     """One portal process."""
 
     database_url: URL = field(repr=False)
-    csrf_keys: tuple[str, ...] = field(repr=False)
-    """Newest first: the first one signs, each one is accepted."""
+    csrf_keys: tuple[str, ...] = field(repr=False, default=())
+    """Newest first: the first one signs, each one is accepted. The worker has no forms and needs none."""
+    broker_url: str = field(repr=False, default="")
+    """The worker's: where jobs come from (`amqps://…?cafile=…`), and where its mail goes."""
+    smtp_host: str = ""
+    smtp_port: int = 25
+    mail_from: str = "orders@portal.invalid"
     kratos_url: str = "http://kratos:4433"
     kratos_admin_url: str = "http://kratos:4434"
     environment: str = "development"
@@ -83,8 +89,8 @@ class Settings:
         return "0002" if self.order_notes else "0001"
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read the process's environment (or a mapping); raise SettingsError with the variable's name."""
+    def from_environment(cls, environment: Mapping[str, str] | None = None, worker: bool = False) -> Settings:
+        """Read the environment (or a mapping) of a portal or a worker; raise SettingsError with the variable's name."""
         env = os.environ if environment is None else environment
 
         def required(name: str) -> str:
@@ -98,8 +104,8 @@ class Settings:
             except ValueError:
                 raise SettingsError(f"environment variable {name} is not a port") from None
 
-        keys = tuple(key for key in required("PORTAL_CSRF_KEYS").split(",") if key)
-        if not keys or any(len(key) < 16 for key in keys):
+        keys = () if worker else tuple(key for key in required("PORTAL_CSRF_KEYS").split(",") if key)
+        if not (keys or worker) or any(len(key) < 16 for key in keys):
             raise SettingsError("environment variable PORTAL_CSRF_KEYS needs keys of 16 characters or more")
         try:
             # Operators and libpq say postgres://, SQLAlchemy wants to know the driver.
@@ -109,6 +115,10 @@ class Settings:
         return cls(
             database_url=database_url,
             csrf_keys=keys,
+            broker_url=required("BROKER_URL") if worker else "",
+            smtp_host=required("SMTP_HOST") if worker else "",
+            smtp_port=port("SMTP_PORT", cls.smtp_port),
+            mail_from=env.get("MAIL_FROM", cls.mail_from),
             kratos_url=env.get("KRATOS_PUBLIC_URL", cls.kratos_url).rstrip("/"),
             kratos_admin_url=env.get("KRATOS_ADMIN_URL", cls.kratos_admin_url).rstrip("/"),
             environment=env.get("GREENROOM_ENVIRONMENT", cls.environment),

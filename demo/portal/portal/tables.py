@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Date, DateTime, ForeignKey, Integer, MetaData, String, Table, Uuid
+from sqlalchemy import JSON, Column, Date, DateTime, ForeignKey, Integer, MetaData, String, Table, Uuid
 
 metadata = MetaData()
 
@@ -48,3 +48,22 @@ payments = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column(SEED_SET, String),
 )
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("queue", String, nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+)
+"""Written with what they are about, in one transaction; gone as soon as the broker has them."""
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("slot", String, nullable=False),
+    Column("sent_at", DateTime(timezone=True), nullable=False),
+)
+"""An order's receipt was sent. The key is what makes a job done once, however often it is given out."""

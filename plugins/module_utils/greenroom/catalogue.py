@@ -16,7 +16,9 @@ SLOTS = ("blue", "green")
 # A container's port 4433 is published as 14433 in blue and 24433 in green, unless the service names blue's port.
 BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000
-SECRET_KINDS = ("login", "ring", "value")
+SECRET_KINDS = ("login", "broker", "ring", "value")
+# A job that was given out so often without being done is put aside.
+DELIVERY_LIMIT = 20
 DEFAULTS: dict[str, Any] = {
     "image": "",
     "group": "app",
@@ -30,6 +32,8 @@ DEFAULTS: dict[str, Any] = {
     "migrate": [],
     "seed": [],
     "heads": None,
+    "queues": {},
+    "publishes": [],
     "secrets": {},
     "environment": {},
     "config_path": None,
@@ -104,7 +108,8 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
     `raw` is the content of service.yml (anything; wrong parts are left out), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
-    `routes[]` = {path (ends with a slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path}}.
+    `routes[]` = {path (ends with a slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path}};
+    `queues.<q>` = {delivery_limit}.
     """
     given = _mapping(raw)
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
@@ -114,6 +119,11 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "name": name,
         "folder": folder,
         "ports": ports,
+        "queues": {
+            queue: {"delivery_limit": DELIVERY_LIMIT} | _mapping(value)
+            for queue, value in _mapping(service["queues"]).items()
+        },
+        "publishes": _list(service["publishes"]),
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
         "routes": [_route(route, ports) for route in _list(service["routes"])],

@@ -96,6 +96,22 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
             yield f"secrets.{variable}: stands in `environment`, too"
 
 
+def _queues(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
+    known = {queue for item in catalogue.values() for queue in item["queues"]}
+    for index, queue in enumerate(service["publishes"]):
+        # The service that has it may be among those with mistakes of their own.
+        if queue not in known and not wrong:
+            yield f'publishes[{index}]: no service has a queue "{queue}"{suggestion(queue, known)}'
+    if service["queues"] and service["activation"] == "always":
+        yield "queues: the idle slot would take live jobs; set `activation: live_only`"
+    uses = bool(service["queues"] or service["publishes"])
+    logins = [variable for variable, secret in service["secrets"].items() if secret["kind"] == "broker"]
+    if uses and not logins:
+        yield "secrets: no login for the broker; add one like `BROKER_URL: {broker: " + service["name"] + "}`"
+    for variable in logins if not uses else ():
+        yield f"secrets.{variable}.broker: there are neither `queues` nor `publishes`"
+
+
 def _seed(service: Service) -> Iterator[str]:
     for needed in ("seed", "database"):
         if service["heads"] and not service[needed]:
@@ -133,17 +149,21 @@ def service_problems(
     yield from _canary(service)
     yield from _routes(service, limits)
     yield from _secrets(service, catalogue, wrong)
+    yield from _queues(service, catalogue, wrong)
     yield from _seed(service)
     yield from _config(service, catalogue, wrong)
 
 
 def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield (service, line) for what two services both claim: a host's port, a database, a public path, all identities.
+    """Yield (service, line) for what two services both claim: a host's port, a database, a queue, a path, all identities.
 
     `groups` = {group: [host]}; groups that share a host share its ports.
     """
     ports: dict[tuple[str, int], str] = {}
     databases: dict[str, str] = {}
+    queues: dict[str, str] = {}
+    logins: dict[str, str] = {}
+    names: dict[str, str] = {}
     paths: dict[str, str] = {}
     keepers = [name for name, service in catalogue.items() if service["identities"]]
     for name in keepers[1:]:
@@ -159,6 +179,16 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
         database = service["database"]
         if database and databases.setdefault(database, name) != name:
             yield name, f'database: "{database}" belongs to {databases[database]}'
+        for queue in service["queues"]:
+            if queues.setdefault(queue, name) != name:
+                yield name, f'queues: "{queue}" belongs to {queues[queue]}'
+        for variable, secret in service["secrets"].items():
+            if secret["kind"] == "broker":
+                owner = secret["owner"]
+                if logins.setdefault(secret["name"], owner) != owner:
+                    yield name, f'secrets.{variable}.broker: "{secret["name"]}" belongs to {logins[secret["name"]]}'
+                if names.setdefault(owner, secret["name"]) != secret["name"]:
+                    yield name, f'secrets.{variable}.broker: {owner} has the login "{names[owner]}"; one is enough'
         for index, route in enumerate(service["routes"]):
             here = f"{name} routes[{index}]"
             if paths.setdefault(route["path"], here) != here:

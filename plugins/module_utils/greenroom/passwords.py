@@ -21,4 +21,4 @@ def generate(length: int = LENGTH) -> str:
 def new_secret(path: str) -> dict[str, str]:
     """Return a first value for the secret at `<owner>/<kind>/<name>`, in the shape of its kind."""
     kind = path.split("/")[1]
-    return {{"login": "password", "ring": "values", "value": "value"}[kind]: generate()}
+    return {{"login": "password", "broker": "password", "ring": "values", "value": "value"}[kind]: generate()}

@@ -69,7 +69,11 @@ SCHEMA = _object(
         "migrate": WORDS,
         "seed": WORDS,
         "heads": _text(r"\S", "a query"),
-        "secrets": _named(_object({"login": DATABASE, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE),
+        "queues": _named(
+            _object({"delivery_limit": {"type": "integer", "minimum": 1}}), NAME["pattern"], NAME["description"]
+        ),
+        "publishes": {"type": "array", "items": NAME},
+        "secrets": _named(_object({"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE),
         "environment": _named({"type": ["string", "integer"]}, *_VARIABLE),
         "config_path": PATH,
         "config_of": NAME,

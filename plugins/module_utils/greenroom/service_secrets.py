@@ -9,16 +9,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from .broker import broker_url
 from .catalogue import SLOTS
 
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
 CA_IN_CONTAINER = "/etc/greenroom/ca.crt"
+# These have one for each slot.
+LOGINS = ("login", "broker")
 
 
 def secret_path(secret: Mapping[str, Any], slot: str) -> str:
     """Return the path of a service's secret below `<environment>/`; a login has one for each slot."""
-    return f"{secret['owner']}/{secret['kind']}/{slot if secret['kind'] == 'login' else secret['name']}"
+    return f"{secret['owner']}/{secret['kind']}/{slot if secret['kind'] in LOGINS else secret['name']}"
 
 
 def secret_paths(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[str]:
@@ -35,17 +38,25 @@ def database_url(database: str, slot: str, password: str, host: str, port: int =
 
 
 def secret_environment(
-    service: Service, slot: str, values: Mapping[str, Any], host: str, port: int = 5432
+    service: Service,
+    slot: str,
+    values: Mapping[str, Any],
+    host: str,
+    port: int = 5432,
+    broker: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Return {variable: value} of a service's secrets in `slot`.
 
-    `values` are the run's secrets by path; `host` and `port` are the database's, as containers reach it.
+    `values` are the run's secrets by path; `host` and `port` are the database's, `broker` = {host, port, vhost} the
+    broker's, as containers reach them.
     """
     result = {}
     for variable, secret in service["secrets"].items():
         content = values[secret_path(secret, slot)]
         if secret["kind"] == "login":
             result[variable] = database_url(secret["name"], slot, content["password"], host, port)
+        elif secret["kind"] == "broker":
+            result[variable] = broker_url(secret["name"], slot, content["password"], CA_IN_CONTAINER, **(broker or {}))
         else:
             result[variable] = content["values" if secret["kind"] == "ring" else "value"]
     return result

@@ -1,0 +1,140 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The module broker_definitions; its documentation is data below."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: broker_definitions
+short_description: Bring a RabbitMQ server's vhost, queues and logins to their wanted state
+version_added: "1.0.0"
+description:
+  - Each queue is a quorum queue that the exchange of its name leads to, with a dead-letter queue C(<name>.dead) and a policy
+    that limits how often a job is given out.
+  - A login may configure nothing. It publishes to the queues in its C(write), and takes jobs from those in its C(read).
+  - Passwords are compared with the hashes that the server stores, and sent as hashes only.
+  - The user C(guest), whose password everybody knows, is removed. Whatever else is there and not wanted stays.
+  - Runs C(rabbitmqctl) on the server's host, once when there is nothing to do.
+author: Greenroom developers (!UNKNOWN)
+options:
+  vhost:
+    description: The vhost of the queues.
+    type: str
+    required: true
+  queues:
+    description: The queues, C({name} → {delivery_limit}).
+    type: dict
+    default: {}
+  logins:
+    description: The logins, C({name} → {write, read}), both lists of queues.
+    type: dict
+    default: {}
+  passwords:
+    description: The logins' passwords, C({name} → password).
+    type: dict
+    default: {}
+attributes:
+  check_mode:
+    support: full
+    description: Reads the server's state, and says what would be done.
+  diff_mode:
+    support: full
+    description: Shows what is made or changed, by kind and name.
+"""
+
+EXAMPLES = r"""
+- name: Bring queues and logins to their wanted state
+  broker_definitions:
+    vhost: staging
+    queues:
+      receipts: {delivery_limit: 20}
+    logins:
+      worker_blue: {write: [], read: [receipts]}
+    passwords:
+      worker_blue: "{{ secrets_values['worker/broker/blue'].password }}"
+"""
+
+RETURN = r"""
+definitions:
+  description: What was made, changed or removed, or in check mode would be.
+  returned: always
+  type: list
+  elements: str
+  sample: ["queues receipts", "users worker_blue"]
+"""
+
+import json
+import os
+import pwd
+import tempfile
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.greenroom import broker
+
+PROGRAM = "rabbitmqctl"
+FOLDER = "/var/lib/rabbitmq"
+SERVER = "rabbitmq"
+
+
+def call(module: AnsibleModule, doing: str, *words: str) -> str:
+    """Return what the server's tool says; fail, naming what was being done, when it can't."""
+    # It never reads standard input, not even where its manual says so, but waits for it.
+    code, answer, complaint = module.run_command([PROGRAM, "-q", *words], data="", binary_data=True)
+    if code != 0:
+        said = " ".join((complaint or answer).split())
+        module.fail_json(msg=f"RabbitMQ can't {doing}: {said}", definitions=[])
+    return str(answer)
+
+
+def export(module: AnsibleModule) -> dict[str, Any]:
+    """Return all definitions that the server has."""
+    found: dict[str, Any] = json.loads(call(module, "say what there is", "export_definitions", "-"))
+    return found
+
+
+def import_(module: AnsibleModule, definitions: broker.Definitions) -> None:
+    """Give definitions to the server, in a file that only it can read."""
+    with tempfile.NamedTemporaryFile("w", prefix=".greenroom-", dir=FOLDER) as file:
+        server = pwd.getpwnam(SERVER)
+        os.fchown(file.fileno(), server.pw_uid, server.pw_gid)
+        json.dump(definitions, file)
+        file.flush()
+        call(module, "take its definitions", "import_definitions", file.name)
+
+
+def main() -> None:
+    """Compare and mend, and look again: an import says nothing of what it left as it was."""
+    module = AnsibleModule(
+        argument_spec={
+            "vhost": {"type": "str", "required": True},
+            "queues": {"type": "dict", "default": {}},
+            "logins": {"type": "dict", "default": {}},
+            "passwords": {"type": "dict", "default": {}, "no_log": True},
+        },
+        supports_check_mode=True,
+    )
+    wanted = {key: module.params[key] for key in ("vhost", "queues", "logins", "passwords")}
+    without = sorted(set(wanted["logins"]) - set(wanted["passwords"]))
+    if without:
+        module.fail_json(msg=f"passwords: there is none for {', '.join(without)}", definitions=[])
+    current = export(module)
+    plan, strangers = broker.plan(wanted, current), broker.strangers(current)
+    said = [*broker.lines(plan), *(f"users {name} (removed)" for name in strangers)]
+    if not module.check_mode and said:
+        for name in strangers:
+            call(module, f"remove the user {name}", "delete_user", name)
+        if plan:
+            import_(module, plan)
+        left = broker.lines(broker.plan(wanted, export(module)))
+        if left:
+            module.fail_json(
+                msg=f"RabbitMQ has something else by this name and leaves it: {', '.join(left)}; remove it there",
+                definitions=said,
+            )
+    shown = {"diff": {"prepared": "".join(f"{line}\n" for line in said)}} if module._diff and said else {}
+    module.exit_json(changed=bool(said), definitions=said, **shown)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""RabbitMQ's vhost, queues and logins: from what there should be and what there is to the definitions between them.
+
+A queue is three pairs of things: an exchange of its name leads to it, and what can't be done goes through the exchange
+`<queue>.dead` into the queue of that name. What may change later (limits, where dead letters go) is a policy, because a
+queue's own arguments never change. A login may configure nothing: it publishes to exchanges and reads queues that the
+catalogue names.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+Definitions = dict[str, list[dict[str, Any]]]
+
+HASHING = "rabbit_password_hashing_sha256"
+SALT = 4
+# What tells one definition from another of its kind, in the order in which they are imported.
+KEYS: dict[str, tuple[str, ...]] = {
+    "vhosts": ("name",),
+    "users": ("name",),
+    "permissions": ("user", "vhost"),
+    "exchanges": ("name", "vhost"),
+    "queues": ("name", "vhost"),
+    "bindings": ("source", "destination", "vhost"),
+    "policies": ("name", "vhost"),
+}
+
+
+def queues(catalogue: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Return all queues of the catalogue, {queue: {delivery_limit: int}}."""
+    return {name: dict(queue) for service in catalogue.values() for name, queue in service["queues"].items()}
+
+
+def broker_url(
+    name: str, slot: str, password: str, ca_file: str, host: str = "localhost", port: int = 5671, vhost: str = "/"
+) -> str:
+    """Return the broker's address for the login `name` of `slot`; the certificate is checked with `ca_file`."""
+    login = f"{quote(f'{name}_{slot}', safe='')}:{quote(password, safe='')}"
+    return f"amqps://{login}@{host}:{port}/{quote(vhost, safe='')}?cafile={ca_file}"
+
+
+def desired(
+    catalogue: Mapping[str, Mapping[str, Any]],
+    secrets_values: Mapping[str, Mapping[str, Any]],
+    slots: Iterable[str],
+    vhost: str,
+) -> dict[str, Any]:
+    """Return what there should be: {vhost, queues: {name: {delivery_limit}}, logins: {login: {write, read}}, passwords}.
+
+    `passwords` = {login: password}. Only logins of `slots` are in it, so that those of the live slot can be left alone. `write` are the queues that the
+    login's services publish to, `read` those that they take jobs from.
+    """
+    logins: dict[str, dict[str, list[str]]] = {}
+    passwords: dict[str, str] = {}
+    for slot in slots:
+        for service in catalogue.values():
+            for secret in service["secrets"].values():
+                if secret["kind"] == "broker":
+                    login = f"{secret['name']}_{slot}"
+                    passwords[login] = secrets_values[f"{secret['owner']}/broker/{slot}"]["password"]
+                    rights = logins.setdefault(login, {"write": [], "read": []})
+                    rights["write"] = sorted({*rights["write"], *service["publishes"]})
+                    rights["read"] = sorted({*rights["read"], *service["queues"]})
+    return {"vhost": vhost, "queues": queues(catalogue), "logins": logins, "passwords": passwords}
+
+
+def password_hash(password: str, salt: bytes | None = None) -> str:
+    """Return what RabbitMQ keeps of a password: base64 of four bytes of salt and the SHA-256 of salt and password."""
+    salt = os.urandom(SALT) if salt is None else salt
+    return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
+
+
+def matches(stored: str, password: str) -> bool:
+    """Whether `stored` is a hash of `password`."""
+    try:
+        salt = base64.b64decode(stored, validate=True)[:SALT]
+    except ValueError:
+        return False
+    return hmac.compare_digest(password_hash(password, salt), stored)
+
+
+def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> Definitions:
+    """Return the definitions that are missing or different, by kind; empty when there are none.
+
+    `wanted` is as `desired` returns it, `current` what the broker exports. What is there and not wanted stays.
+    """
+    result: Definitions = {}
+    for kind, definition in _definitions(wanted):
+        found = _find(kind, definition, current)
+        if kind == "users":
+            password = definition.pop("password")
+            known = found is not None and found.get("hashing_algorithm") == HASHING
+            kept = found["password_hash"] if found and known else ""
+            definition["password_hash"] = kept if matches(kept, password) else password_hash(password)
+        if found is None or any(found.get(key) != value for key, value in definition.items()):
+            result.setdefault(kind, []).append(definition)
+    return result
+
+
+def strangers(current: Mapping[str, Any]) -> list[str]:
+    """Return the users that come with the broker and have a known password."""
+    return [user["name"] for user in current.get("users", []) if user["name"] == "guest"]
+
+
+def lines(definitions: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
+    """Return each definition as one line, `<kind> <name>`, without any secret."""
+    return [f"{kind} {_name(kind, item)}" for kind in KEYS for item in definitions.get(kind, ())]
+
+
+def _name(kind: str, item: Mapping[str, Any]) -> str:
+    return " ".join(str(item[key]) for key in KEYS[kind] if key != "vhost")
+
+
+def _find(kind: str, definition: Mapping[str, Any], current: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    keys = KEYS[kind]
+    same = (item for item in current.get(kind, ()) if all(item.get(key) == definition[key] for key in keys))
+    return next(same, None)
+
+
+def _pattern(names: Iterable[str]) -> str:
+    """Return the regular expression for exactly these names; for none, one that fits the empty name only."""
+    text = "|".join(re.escape(name) for name in names)
+    return f"^({text})$" if text else "^$"
+
+
+def _definitions(wanted: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    vhost = wanted["vhost"]
+    here = {"vhost": vhost}
+    yield "vhosts", {"name": vhost}
+    for login, rights in wanted["logins"].items():
+        yield "users", {"name": login, "password": wanted["passwords"][login], "hashing_algorithm": HASHING, "tags": []}
+        write, read = _pattern(rights["write"]), _pattern(rights["read"])
+        yield "permissions", {"user": login, "configure": "^$", "write": write, "read": read} | here
+    for queue, options in wanted["queues"].items():
+        dead = f"{queue}.dead"
+        for name in (queue, dead):
+            lasting = {"name": name, "durable": True, "auto_delete": False} | here
+            yield "exchanges", lasting | {"type": "fanout", "internal": False, "arguments": {}}
+            yield "queues", lasting | {"arguments": {"x-queue-type": "quorum"}}
+            yield (
+                "bindings",
+                {"source": name, "destination": name, "destination_type": "queue", "routing_key": "", "arguments": {}}
+                | here,
+            )
+        yield (
+            "policies",
+            {
+                "name": queue,
+                "pattern": _pattern([queue]),
+                "apply-to": "quorum_queues",
+                "priority": 0,
+                "definition": {
+                    "delivery-limit": options["delivery_limit"],
+                    "dead-letter-exchange": dead,
+                    # A dead letter is kept until its queue has it; that wants a full queue to refuse, not to drop.
+                    "dead-letter-strategy": "at-least-once",
+                    "overflow": "reject-publish",
+                },
+            }
+            | here,
+        )
