@@ -24,6 +24,7 @@ from portal.tables import metadata
 from prometheus_client import generate_latest
 from sqlalchemy import Engine, create_engine, make_url, text
 from sqlalchemy.pool import StaticPool
+from starlette.websockets import WebSocketDisconnect
 
 HTML = {"Accept": "text/html"}
 COOKIE = "ory_kratos_session=ada"
@@ -270,9 +271,14 @@ def test_kratos_that_answers_with_errors_is_not_ready(portal: Portal, monkeypatc
         assert portal.get("/readyz").json()["problems"] == {"kratos": f"status {status}"}
 
 
-def test_test_endpoints_are_off_by_default(portal: Portal) -> None:
+def test_test_endpoints_are_off_by_default(portal: Portal, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     assert portal.get("/ping?id=1").status_code == 404
     assert portal.get("/slow?ms=1").status_code == 404
+    with pytest.raises(WebSocketDisconnect), portal.client.websocket_connect("/echo"):
+        pass
+    assert portal.client.get("/version", headers={"X-Load-Id": "n-17"}).status_code == 200
+    assert "load_id" not in requests_of(caplog)[-1]
 
 
 def test_test_endpoints(start: StartPortal, caplog: pytest.LogCaptureFixture) -> None:
@@ -281,8 +287,36 @@ def test_test_endpoints(start: StartPortal, caplog: pytest.LogCaptureFixture) ->
     assert portal.get("/ping?id=n-17").json() == {"id": "n-17", "slot": "green"}
     assert requests_of(caplog)[-1]["id"] == "n-17"
     assert portal.get("/ping?id=<script>").status_code == 422
-    assert portal.get("/slow?ms=5").json() == {"ms": 5}
+    assert portal.get("/slow?ms=5").json() == {"id": "", "slot": "green", "ms": 5}
     assert portal.get("/slow?ms=10001").status_code == 422
+
+
+@pytest.mark.parametrize("path", ["/ping", "/slow?ms=1"])
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_load_tests_own_id_is_answered_and_logged(
+    method: str, path: str, start: StartPortal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    portal = start(features={"test_endpoints": True})
+    assert portal.client.request(method, path, headers={"X-Load-Id": "d1-17"}).json()["id"] == "d1-17"
+    assert requests_of(caplog)[-1]["load_id"] == "d1-17"
+    assert portal.client.request(method, path, headers={"X-Load-Id": "<script>"}).json()["id"] == ""
+    assert "load_id" not in requests_of(caplog)[-1]
+
+
+def test_a_websocket_echoes_names_its_slot_and_leaves_one_line(
+    start: StartPortal, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    portal = start(features={"test_endpoints": True})
+    with portal.client.websocket_connect("/echo", headers={"X-Load-Id": "d1-18"}) as socket:
+        assert (b"x-greenroom-slot", b"green") in list(socket.extra_headers or [])
+        for text in ("one", "two"):
+            socket.send_text(text)
+            assert socket.receive_text() == text
+    (line,) = [vars(record)["fields"] for record in caplog.records if record.message == "websocket"]
+    assert line.pop("ms") >= 0
+    assert line == {"slot": "green", "path": "/echo", "messages": 2, "close": 1000, "load_id": "d1-18"}
 
 
 # Faults for drills

@@ -22,22 +22,32 @@ HEALTH = frozenset({"/healthz", "/readyz"})
 REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
+def load_id(headers: Headers) -> str:
+    """Return the id that a load test gave its request, as its own books have it; empty without a good one."""
+    given = headers.get("x-load-id", "")
+    return given if REQUEST_ID.fullmatch(given) else ""
+
+
 class Observer:
     """Outermost: sees every answer, also of a handler that broke."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self.app = app
         self.slot = settings.slot
+        self.test_endpoints = settings.options.features.test_endpoints
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note what became of it."""
+        if scope["type"] == "websocket":
+            await self.websocket(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
         request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        noted: dict[str, Any] = {}
+        noted = self.noted(scope)
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["log"] = noted
@@ -77,6 +87,45 @@ class Observer:
                     **noted,
                 }
                 logger.info("request", extra={"fields": fields})
+
+    async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Name the slot in the answer to the upgrade, and leave one line of log when the connection ends."""
+        started, messages, code = time.perf_counter(), 0, 1006
+
+        async def hear() -> Message:
+            nonlocal messages, code
+            message = await receive()
+            messages += message["type"] == "websocket.receive"
+            if message["type"] == "websocket.disconnect":
+                code = message.get("code", code)
+            return message
+
+        async def answer(message: Message) -> None:
+            nonlocal code
+            if message["type"] == "websocket.accept":
+                headers = [*message.get("headers", []), (b"x-greenroom-slot", self.slot.encode())]
+                message = {**message, "headers": headers}
+            if message["type"] == "websocket.close":
+                code = message.get("code", code)
+            await send(message)
+
+        try:
+            await self.app(scope, hear, answer)
+        finally:
+            fields = {
+                "slot": self.slot,
+                "path": scope["path"],
+                "messages": messages,
+                "close": code,
+                "ms": round((time.perf_counter() - started) * 1000, 1),
+                **self.noted(scope),
+            }
+            logger.info("websocket", extra={"fields": fields})
+
+    def noted(self, scope: Scope) -> dict[str, Any]:
+        """Return what the line of log has beside the usual: a load test's id, where load tests are welcome."""
+        name = load_id(Headers(scope=scope)) if self.test_endpoints else ""
+        return {"load_id": name} if name else {}
 
 
 class Faults:

@@ -1,14 +1,15 @@
-"""What machines ask: is it alive, is it ready, what is it; and two endpoints for load tests behind a toggle."""
+"""What machines ask: is it alive, is it ready, what is it; and endpoints for load tests behind a toggle."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query, Request, WebSocket, WebSocketDisconnect
 from fastapi.responses import JSONResponse
 
 from .kratos import Kratos, KratosDownError
+from .middleware import load_id
 from .orders import NotReadyError, Orders
 from .settings import Settings
 
@@ -56,17 +57,31 @@ async def version(request: Request) -> dict[str, str]:
     }
 
 
-@test_router.get("/slow")
-async def slow(ms: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, int]:
+@test_router.api_route("/slow", methods=["GET", "POST"])
+async def slow(request: Request, ms: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, str | int]:
     """Answer after a while: a request that is in flight when something else happens."""
+    await request.body()
     await asyncio.sleep(ms / 1000)
-    return {"ms": ms}
+    return {"id": load_id(request.headers), "slot": request.app.state.settings.slot, "ms": ms}
 
 
-@test_router.get("/ping")
+@test_router.api_route("/ping", methods=["GET", "POST"])
 async def ping(
-    request: Request, id: Annotated[str, Query(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._-]+$")]
+    request: Request, id: Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = ""
 ) -> dict[str, str]:
     """Answer with the id and leave it in the log, so that a load test can reconcile both."""
-    request.state.log["id"] = id
-    return {"id": id, "slot": request.app.state.settings.slot}
+    await request.body()
+    if id:
+        request.state.log["id"] = id
+    return {"id": id or load_id(request.headers), "slot": request.app.state.settings.slot}
+
+
+@test_router.websocket("/echo")
+async def echo(socket: WebSocket) -> None:
+    """Send back each text until the client leaves: a connection that is open when something else happens."""
+    await socket.accept()
+    try:
+        while True:
+            await socket.send_text(await socket.receive_text())
+    except WebSocketDisconnect:
+        return

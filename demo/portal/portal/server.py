@@ -20,6 +20,7 @@ def run(settings: Settings) -> int:
         port=settings.port,
         log_config=None,
         access_log=False,
+        ws="wsproto",
         server_header=False,
         timeout_graceful_shutdown=settings.grace_seconds,
         # Longer than the edge keeps idle connections, so that it is the edge that closes them and no request

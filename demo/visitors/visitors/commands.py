@@ -1,4 +1,4 @@
-"""Commands of the container: ``simulate`` and ``load``."""
+"""Commands of the container: ``simulate``, ``load`` and ``openloop``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from . import load, simulate
+from .openloop import command as openloop
 from .settings import Settings, SettingsError
 
 SPAN = re.compile(r"(\d+)([hm])")
@@ -43,12 +44,15 @@ def parser() -> argparse.ArgumentParser:
     many.add_argument("--reports", type=Path, default=REPORTS, help="folder for the report")
     for command in (few, many):
         command.add_argument("--config", type=Path, default=CONFIG, help="file of settings")
+    openloop.add(commands)
     return top
 
 
 def main(arguments: list[str]) -> int:
     """Run one command and return its exit code: 2 for a wrong command or setting."""
     given = parser().parse_args(arguments)
+    if given.command == "openloop":
+        return openloop.run(given, os.environ)
     try:
         settings = Settings.read(given.config, os.environ)
     except SettingsError as error:

@@ -1,0 +1,116 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The asker's account against the backends' logs: what was lost, done twice, or done by another slot than said."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+ABOVE_ZERO = 3.0
+"""None lost in N: the true share is below 3/N, with 95 % confidence (the rule of three)."""
+
+
+@dataclass
+class Account:
+    """What became of the requests of one load."""
+
+    sent: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    """By outcome: refused, reset, eof, truncated, timeout, 5xx, ws_closed, wrong."""
+    unsent: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    """Sent requests by kind."""
+    kinds_lost: Counter[str] = field(default_factory=Counter)
+    unlogged: list[str] = field(default_factory=list)
+    """Answered well, and no backend knows of it: the books do not agree, so the counts prove nothing."""
+    repeated: list[str] = field(default_factory=list)
+    """Done more than once: somebody on the way repeats requests."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Done by another slot than the answer said."""
+    done_and_lost: int = 0
+    """Lost for who asked, and yet done by a backend."""
+    foreign: list[str] = field(default_factory=list)
+    """Logged and never sent."""
+
+    @property
+    def losses(self) -> int:
+        """How many were lost."""
+        return self.lost.total()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both sides' books say the same."""
+        return not (self.unlogged or self.repeated or self.elsewhere or self.foreign)
+
+    def add(self, other: Account) -> None:
+        """Take in another load's account."""
+        self.sent += other.sent
+        self.unsent += other.unsent
+        self.done_and_lost += other.done_and_lost
+        for mine, more in ((self.lost, other.lost), (self.kinds, other.kinds), (self.kinds_lost, other.kinds_lost)):
+            mine.update(more)
+        for names, more_names in (
+            (self.unlogged, other.unlogged),
+            (self.repeated, other.repeated),
+            (self.elsewhere, other.elsewhere),
+            (self.foreign, other.foreign),
+        ):
+            names.extend(more_names)
+
+    def line(self) -> str:
+        """Say it in one line."""
+        lost = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.lost.items())) or "none"
+        books = (
+            "the backends' logs agree"
+            if self.agrees
+            else f"not in the logs {len(self.unlogged)}, done twice {len(self.repeated)}, by another slot "
+            f"{len(self.elsewhere)}, never sent {len(self.foreign)}"
+        )
+        return f"{self.sent} sent, lost {lost}{bound(self.sent, self.losses)}; {books}"
+
+
+def bound(sent: int, lost: int) -> str:
+    """Say what none in so many means; empty when there were losses."""
+    return f" (fewer than {ABOVE_ZERO / sent * 1e6:,.0f} in a million, at 95 %)" if sent and not lost else ""
+
+
+def logged(lines: Iterable[str]) -> dict[str, list[str]]:
+    """Read lines `<id> <slot>`, as the app hosts' journals gave them: {id: slots that did it}."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        name, _, slot = line.strip().partition(" ")
+        if name:
+            found.setdefault(name, []).append(slot)
+    return found
+
+
+def reconcile(lines: Iterable[str], done: Mapping[str, list[str]]) -> Account:
+    """Compare openloop's lines with what backends logged: {id: slots}."""
+    account = Account()
+    known = set()
+    for text in lines:
+        line: dict[str, Any] = json.loads(text)
+        name, kind, outcome = line["id"], line["kind"], line["outcome"]
+        known.add(name)
+        if outcome == "unsent":
+            account.unsent += 1
+            continue
+        account.sent += 1
+        account.kinds[kind] += 1
+        slots = done.get(name, [])
+        if len(slots) > 1:
+            account.repeated.append(name)
+        if outcome != "ok":
+            account.lost[outcome] += 1
+            account.kinds_lost[kind] += 1
+            account.done_and_lost += bool(slots)
+        elif not slots:
+            account.unlogged.append(name)
+        elif line["slot"] not in slots:
+            account.elsewhere.append(name)
+    account.foreign = sorted(done.keys() - known)
+    return account

@@ -1,0 +1,156 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Load on a lab environment from its ops host, and the backends' books on it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from bench.zeroloss.reconcile import Account, logged, reconcile
+
+OPS = "ops1"
+UNIT = "greenroom-openloop"
+FOLDER = "/run/greenroom-openloop"
+MATRIX = [
+    f"{protocol}-{connection}-{method}-{ms}"
+    for protocol in ("h1", "h2")
+    for connection in ("keep", "new")
+    for method in ("get", "post")
+    for ms in (0, 300, 10_000)
+]
+"""All kinds of HTTP requests that are counted; beside them WebSockets that stay open for 10 s."""
+SHARES = {0: 0.85, 300: 0.12, 10_000: 0.02}
+"""Which share of all requests takes how many ms; the rest are WebSockets."""
+IMAGE = "sed -n 's/^Image=//p' /etc/containers/systemd/greenroom-simulation.container"
+
+
+class Site(Protocol):
+    """What this needs of an environment."""
+
+    groups: dict[str, dict[str, str]]
+    public_name: str
+    address: str
+    say: Callable[[str], None]
+
+    def ssh(self, host: str, script: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """Run a shell script on a host as root."""
+
+    def password(self, name: str) -> str:
+        """Return a password of the environment."""
+
+
+def mix(rate: float) -> dict[str, float]:
+    """Share a rate (requests a second) among all kinds."""
+    found = {}
+    for kind in MATRIX:
+        ms = int(kind.rpartition("-")[2])
+        found[kind] = rate * SHARES[ms] / (len(MATRIX) / len(SHARES))
+    found["ws-10000"] = rate * (1 - sum(SHARES.values()))
+    return found
+
+
+def cut(run: str) -> str:
+    """Return shell that cuts `<id> <slot>` out of a portal's log: a long load is tens of megabytes of it."""
+    slot, name = r'"slot": "\([a-z]*\)"', rf'"load_id": "\({run}-[^"]*\)"'
+    return rf"sed -n 's/.*{slot}.*{name}.*/\2 \1/p'"
+
+
+class OpenLoop:
+    """One load, from entering until it ended by itself or, on leaving early, by being asked to."""
+
+    def __init__(self, site: Site, rates: Mapping[str, float], seconds: float) -> None:
+        self.site = site
+        self.rates = rates
+        self.seconds = seconds
+        self.run = f"zeroloss-{uuid.uuid4().hex[:8]}"
+        self.summary: dict[str, Any] = {}
+        self.began: dict[str, int] = {}
+        self.lines: list[str] = []
+
+    def __enter__(self) -> Self:
+        """Start it, and wait until its first requests are answered."""
+        self.began = {host: int(self.site.ssh(host, "date +%s").stdout) - 1 for host in self.site.groups["app"]}
+        kinds = " ".join(f"--kind {name}={rate:.4f}" for name, rate in self.rates.items())
+        # The password goes by the script's text, which comes by standard input: no command line shows it.
+        self.site.ssh(
+            OPS,
+            f"""\
+set -eu
+image=$({IMAGE})
+rm -rf {FOLDER}
+install -d -m 0700 {FOLDER}
+install -d -m 0700 -o 1000 -g 1000 {FOLDER}/reports
+(umask 077; cat > {FOLDER}/environment) <<'END'
+VISITORS_EDGE_PASSWORD={self.site.password("visitor")}
+END
+systemctl reset-failed {UNIT}.service 2>/dev/null || true
+systemd-run --quiet --collect --unit={UNIT} -p RuntimeMaxSec={self.seconds + 180:.0f} \
+  -p TimeoutStopSec=60 -p KillMode=mixed -E REGISTRY_AUTH_FILE=/etc/containers/auth.json \
+  podman run --rm --replace --name {UNIT} --network host --user 1000 --cap-drop all --read-only --tmpfs /tmp \
+  --stop-timeout 45 --log-driver none --ulimit nofile=16384:16384 --env-file {FOLDER}/environment \
+  -v /etc/greenroom/ca.crt:/etc/greenroom/ca.crt:ro -v {FOLDER}/reports:/reports "$image" openloop \
+  --url https://{self.site.public_name} --connect {self.site.address} --ca-file /etc/greenroom/ca.crt --user visitor \
+  --run {self.run} --seconds {self.seconds} {kinds} --reports /reports
+for try in $(seq 200); do
+  test ! -s {FOLDER}/reports/requests.jsonl || exit 0
+  systemctl is-active --quiet {UNIT} || break
+  sleep 0.3
+done
+journalctl -u {UNIT} -n 20 -o cat
+exit 1
+""",
+        )
+        return self
+
+    def running(self) -> bool:
+        """Whether it is still sending, or waiting for its last answers."""
+        active: str = self.site.ssh(OPS, f"systemctl is-active {UNIT}.service || true").stdout
+        return active.strip() in ("active", "deactivating", "activating")
+
+    def sent(self) -> int:
+        """How many requests have ended until now."""
+        return int(self.site.ssh(OPS, f"wc -l < {FOLDER}/reports/requests.jsonl").stdout)
+
+    def end(self) -> None:
+        """Ask it to send no more."""
+        self.site.ssh(OPS, f"systemctl stop --no-block {UNIT}.service || true")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for its end and fetch its account."""
+        if error:
+            self.end()
+        limit = time.monotonic() + self.seconds + 180
+        while self.running() and time.monotonic() < limit:
+            time.sleep(0.5)
+        try:
+            self.summary = json.loads(self.site.ssh(OPS, f"cat {FOLDER}/reports/summary.json").stdout)
+            self.lines = self.site.ssh(OPS, f"cat {FOLDER}/reports/requests.jsonl").stdout.splitlines()
+        finally:
+            self.site.ssh(OPS, f"rm -rf {FOLDER}; systemctl stop {UNIT}.service 2>/dev/null || true")
+
+    def done(self) -> dict[str, list[str]]:
+        """Return what the backends logged of this load: {id: slots that did it}."""
+        return logged(line for host, since in self.began.items() for line in self._journal(host, since))
+
+    def _journal(self, host: str, since: int) -> Iterable[str]:
+        units = "-u portal-blue.service -u portal-green.service"
+        script = f"journalctl {units} --since @{since} -o cat --no-pager | {cut(self.run)}"
+        return str(self.site.ssh(host, script).stdout).splitlines()
+
+    def account(self, patience: float = 60) -> Account:
+        """Reconcile this load's lines with the backends' logs, once these have come to the journals."""
+        limit = time.monotonic() + patience
+        while True:
+            account = reconcile(self.lines, self.done())
+            if account.agrees or time.monotonic() > limit:
+                self.site.say(f"load: {account.line()}")
+                return account
+            time.sleep(1)

@@ -1,0 +1,246 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Counts the requests that are lost while the public is moved back and forth on staging.
+
+    make bench-zeroloss [ROUNDS=1]
+
+Open-loop load comes from the ops host, of all kinds at once, with retries off and an id in each request; meanwhile the
+public is moved by the module, as an operator's playbook does. Afterwards the asker's account is reconciled with the
+backends' logs. Rounds go on until there were enough requests and switches, or for as many as were asked for. Then edge
+hosts are killed, and, to know that losses are seen, a slot without drain; last come other ways to change what serves,
+on this machine's loopback. Writes bench/zeroloss/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.common import machine, playbook, say, table
+from bench.zeroloss.reconcile import Account, bound
+from bench.zeroloss.rig import MATRIX, OpenLoop, mix
+from tests.real.environment import Environment, other, until
+
+HERE = Path(__file__).resolve().parent
+RATE = 300.0
+SECONDS = 300.0
+FAILOVER_SECONDS = 40.0
+CONTROL_SECONDS = 20.0
+LAST_MOVE = 15.0
+"""No move is begun so shortly before the load ends, in seconds."""
+MOVES: dict[str, dict[str, object]] = {
+    "cut-over": {},
+    "canary steps": {"zeroloss_shares": [5, 25, 50, 100]},
+    "roll-back": {"zeroloss_roll_back": True},
+    "reload during a switch": {"zeroloss_reload": True},
+}
+FAILOVER = "edge host killed"
+CONTROL = "control: killed without drain"
+README = """\
+# Requests lost while the public is moved
+
+Wanted: none in {wanted:,} requests with at least {wanted_switches} switches.
+
+{result}
+
+Without the two last rows: **{sent:,} requests, {switches:,} switches, lost {lost}**{bound} ({verdict}).
+None lost in N means: the true share is below 3/N, at 95 %.
+
+- A switch is a step that all edge hosts took: a change of the live slot, or of the candidate's share.
+- Lost is what was refused, reset, closed instead of an answer, truncated, not answered within 30 s, answered by the
+  edge with a 5xx or by anybody with something else than the request's own id; a WebSocket, when it was closed before
+  the asker did. Nothing is asked twice.
+- The books agree when each answered request stands exactly once in a backend's log, by the slot that the answer names,
+  and nothing else does.
+- "{failover}": all of HAProxy on the active edge host is killed at once. What it had in its hands is lost, and what
+  came until the other host took the address: that is what the row counts.
+- "{control}": the old slot's processes are killed right after a cut-over. If this row lost nothing, the others would
+  prove nothing.
+
+## By kind of request
+
+Lost of sent. `h1`, `h2`: HTTP/1.1, HTTP/2. `keep`: on a connection that is kept, `new`: on one of its own. The number
+is how long the answer takes, in ms; a WebSocket stays open so long, and has an echo twice a second.
+
+{matrix}
+{rivals}
+Measured on {machine}, with the lab's hosts on the same machine, at {rate:.0f} requests a second.
+Again, with staging converged (about {minutes:.0f} minutes):
+
+    make bench-zeroloss
+"""
+
+
+@dataclass
+class Row:
+    """What one way to move the public cost."""
+
+    account: Account = field(default_factory=Account)
+    switches: int = 0
+
+
+def move(**variables: object) -> None:
+    """Move the public as moves.yml does; ends the program when that fails."""
+    playbook(HERE / "moves.yml", "-e", json.dumps({"zeroloss_moves": 3, **variables}))
+
+
+def segment(staging: Environment, row: Row, seconds: float, act: Callable[[], None], often: bool = True) -> OpenLoop:
+    """Load staging for so long while something is done, once or again and again; add it to a row."""
+    epoch = staging.state()["epoch"]
+    with OpenLoop(staging, mix(RATE), seconds) as load:
+        end = time.monotonic() + seconds - LAST_MOVE
+        act()
+        while often and time.monotonic() < end:
+            act()
+    row.account.add(load.account())
+    row.switches += staging.state()["epoch"] - epoch
+    return load
+
+
+def kill_edge(staging: Environment) -> None:
+    """Kill all of HAProxy on the active edge host; start it when the other one serves."""
+    edge = staging.active_edge()
+    folder = "/run/systemd/system/haproxy.service.d"
+    staging.ssh(
+        edge,
+        f"mkdir -p {folder}; printf '[Service]\\nRestart=no\\n' > {folder}/zeroloss.conf; systemctl daemon-reload\n"
+        "systemctl kill --signal=KILL haproxy.service",
+    )
+    try:
+        until(lambda: staging.active_edge() != edge, 60, "the other edge host serves")
+    finally:
+        staging.ssh(
+            edge,
+            f"rm -f {folder}/zeroloss.conf; systemctl daemon-reload; systemctl reset-failed haproxy.service\n"
+            "systemctl start haproxy.service",
+        )
+    until(lambda: staging.ssh(edge, "greenroom-edge check", check=False).returncode == 0, 60, f"{edge} is in force")
+
+
+def kill_old_slot(staging: Environment) -> None:
+    """Cut over, and kill what the public has just left: in-flight requests die with it."""
+    old = staging.live()
+    move(zeroloss_moves=1)
+    assert staging.live() == other(old)
+    for host in staging.groups["app"]:
+        staging.ssh(host, f"podman kill --signal KILL portal-{old}")
+
+
+def ready(staging: Environment) -> None:
+    """Bring both slots up: the live one, and beside it the one that a release change left behind."""
+    staging.converge("-e", "release_name=1.1")
+    idle = staging.idle()
+    for host in staging.groups["app"]:
+        staging.ssh(host, f"systemctl start portal-{idle}.service kratos-{idle}.service")
+    until(lambda: staging.get("/readyz", idle)[0] == 200, 60, "the idle slot is ready")
+
+
+def measure(staging: Environment, rounds: int, requests: int, switches: int) -> dict[str, Row]:
+    """Make rounds of all moves until there were enough, then kill edge hosts and a slot."""
+    rows = {name: Row() for name in (*MOVES, FAILOVER, CONTROL)}
+
+    def enough(done: int) -> bool:
+        moved = [rows[name] for name in MOVES]
+        if rounds:
+            return done >= rounds
+        return sum(row.account.sent for row in moved) >= requests and sum(row.switches for row in moved) >= switches
+
+    done = 0
+    while not enough(done):
+        for name, variables in MOVES.items():
+            segment(staging, rows[name], SECONDS, lambda variables=variables: move(**variables))  # type: ignore[misc]
+            say(f"{name}: {rows[name].switches} switches, {rows[name].account.line()}")
+        done += 1
+    for _ in range(2):
+        segment(staging, rows[FAILOVER], FAILOVER_SECONDS, lambda: kill_edge(staging), often=False)
+        say(f"{FAILOVER}: {rows[FAILOVER].account.line()}")
+    segment(staging, rows[CONTROL], CONTROL_SECONDS, lambda: kill_old_slot(staging), often=False)
+    say(f"{CONTROL}: {rows[CONTROL].account.line()}")
+    return rows
+
+
+def outcomes(account: Account) -> str:
+    """Say what was lost, and how."""
+    kinds = ", ".join(f"{count} {outcome}" for outcome, count in account.lost.most_common())
+    return f"{account.losses} ({kinds})" if kinds else "0"
+
+
+def write(rows: dict[str, Row], rivals: str, requests: int, switches: int, seconds: float) -> bool:
+    """Write README.md, print its table, and return whether the aim was met."""
+    total = Row()
+    for name in MOVES:
+        total.account.add(rows[name].account)
+        total.switches += rows[name].switches
+    account = total.account
+    met = not account.losses and account.agrees and account.sent >= requests and total.switches >= switches
+    seen = rows[CONTROL].account.losses > 0
+    result = table(
+        ["while", "requests", "switches", "lost", "the books agree"],
+        (
+            [
+                name,
+                f"{row.account.sent:,}",
+                str(row.switches) if row.switches else "-",
+                outcomes(row.account),
+                "yes" if row.account.agrees else "no",
+            ]
+            for name, row in rows.items()
+        ),
+    )
+    matrix = table(
+        ["kind", *rows],
+        (
+            [kind, *(f"{row.account.kinds_lost[kind]} of {row.account.kinds[kind]:,}" for row in rows.values())]
+            for kind in (*MATRIX, "ws-10000")
+        ),
+    )
+    print(result)
+    (HERE / "README.md").write_text(
+        README.format(
+            wanted=requests,
+            wanted_switches=switches,
+            result=result,
+            sent=account.sent,
+            switches=total.switches,
+            lost=account.losses,
+            bound=bound(account.sent, account.losses),
+            verdict="met" if met and seen else "**missed**",
+            failover=FAILOVER,
+            control=CONTROL,
+            matrix=matrix,
+            rivals=rivals,
+            machine=machine(),
+            rate=RATE,
+            minutes=seconds / 60,
+        )
+    )
+    return met and seen
+
+
+def main() -> None:
+    """Measure and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=0, help="so many rounds of all moves; 0: until there were enough")
+    parser.add_argument("--requests", type=int, default=1_000_000)
+    parser.add_argument("--switches", type=int, default=200)
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
+    began = time.monotonic()
+    staging = Environment(say=say)
+    ready(staging)
+    try:
+        rows = measure(staging, options.rounds, options.requests, options.switches)
+    finally:
+        staging.converge()
+    if not write(rows, "", options.requests, options.switches, time.monotonic() - began):
+        sys.exit("The aim was missed: see the table.")
+
+
+if __name__ == "__main__":
+    main()

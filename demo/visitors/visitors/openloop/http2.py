@@ -1,0 +1,195 @@
+"""HTTP/2, many requests at once on a connection."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+)
+from h2.exceptions import ProtocolError
+from hyperframe.frame import Frame, GoAwayFrame
+
+from .answers import Answer, LostError, lost
+from .door import CHUNK, Door
+from .http1 import IDLE_SECONDS
+from .kinds import Kind
+
+STREAMS = 20
+"""At most so many at once on one connection, so that there are several connections when there is much to do."""
+
+HEARING: set[asyncio.Task[None]] = set()
+"""The loop itself remembers tasks only weakly."""
+
+
+class Protocol(H2Connection):
+    """The protocol, with what h2 leaves out: after a GOAWAY, what is under way is still answered (RFC 9113, 6.8)."""
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        event = ConnectionTerminated()
+        event.error_code = frame.error_code
+        event.last_stream_id = frame.last_stream_id
+        return [], [event]
+
+
+@dataclass
+class Stream:
+    """A request that is under way."""
+
+    done: asyncio.Future[Answer]
+    status: int = 0
+    slot: str = ""
+    body: bytearray = field(default_factory=bytearray)
+
+    def fail(self, outcome: str, why: str) -> None:
+        """Tell who waits that there will be no complete answer."""
+        if not self.done.done():
+            self.done.set_exception(LostError(outcome, why, self.status, self.slot))
+
+
+class Connection:
+    """One connection."""
+
+    def __init__(self, door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.door = door
+        self.reader = reader
+        self.writer = writer
+        self.http = Protocol(H2Configuration(client_side=True))
+        self.streams: dict[int, Stream] = {}
+        self.leaving = False
+        """The other side said that it takes no more, or is gone."""
+        self.used = time.monotonic()
+        self.http.initiate_connection()
+        self._flush()
+        task = asyncio.create_task(self._hear())
+        HEARING.add(task)
+        task.add_done_callback(HEARING.discard)
+
+    @property
+    def usable(self) -> bool:
+        """Whether the next request may take it, as far as this side knows."""
+        limit = min(STREAMS, self.http.remote_settings.max_concurrent_streams)
+        fresh = bool(self.streams) or time.monotonic() - self.used < IDLE_SECONDS
+        return fresh and not self.leaving and not self.writer.is_closing() and len(self.streams) < limit
+
+    async def ask(self, kind: Kind, name: str, body: bytes) -> Answer:
+        """Send a request and wait for its whole answer. Raises LostError and what connections raise."""
+        headers = [
+            (":method", kind.method),
+            (":scheme", "https" if self.door.ca_file else "http"),
+            (":authority", self.door.host),
+            (":path", self.door.path or kind.path),
+            *self.door.headers,
+            ("x-load-id", name),
+        ]
+        post = kind.method == "POST"
+        if post:
+            headers += [("content-type", "text/plain"), ("content-length", str(len(body)))]
+        number = self.http.get_next_available_stream_id()
+        stream = self.streams[number] = Stream(asyncio.get_running_loop().create_future())
+        try:
+            self.http.send_headers(number, headers, end_stream=not post)
+            if post:
+                self.http.send_data(number, body, end_stream=True)
+            self._flush()
+            return await stream.done
+        finally:
+            del self.streams[number]
+            self.used = time.monotonic()
+            if self.leaving and not self.streams:
+                self.close()
+
+    def _flush(self) -> None:
+        self.writer.write(self.http.data_to_send())
+
+    async def _hear(self) -> None:
+        outcome, why = "eof", "closed instead of an answer"
+        try:
+            while data := await self.reader.read(CHUNK):
+                for event in self.http.receive_data(data):
+                    self._take(event)
+                self._flush()
+        except (OSError, ProtocolError) as error:
+            outcome, why = lost(error).outcome, repr(error)
+        self.leaving = True
+        for stream in self.streams.values():
+            stream.fail("truncated" if stream.status else outcome, why)
+        self.writer.close()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, ConnectionTerminated):
+            self.leaving = True
+            last = event.last_stream_id
+            for number, stream in self.streams.items():
+                if last is not None and number > last:
+                    stream.fail("reset", "GOAWAY: not taken any more")
+            if not self.streams:
+                self.writer.close()
+            return
+        stream_id = getattr(event, "stream_id", None)
+        found = self.streams.get(stream_id) if stream_id is not None else None
+        if isinstance(event, DataReceived) and event.flow_controlled_length:
+            self.http.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+        if found is None:
+            return
+        if isinstance(event, ResponseReceived):
+            headers = dict(event.headers)
+            found.status = int(headers[b":status"])
+            found.slot = headers.get(b"x-greenroom-slot", b"").decode()
+        elif isinstance(event, DataReceived):
+            found.body += event.data
+        elif isinstance(event, StreamEnded) and not found.done.done():
+            found.done.set_result(Answer(found.status, found.slot, bytes(found.body)))
+        elif isinstance(event, StreamReset):
+            found.fail("truncated" if found.status else "reset", f"RST_STREAM {event.error_code!r}")
+
+    def close(self) -> None:
+        """Leave."""
+        self.writer.close()
+
+
+class Http2:
+    """All of its connections."""
+
+    def __init__(self, door: Door) -> None:
+        self.door = door
+        self.context = door.context("h2")
+        self.connections: list[Connection] = []
+        self.opening = asyncio.Lock()
+
+    async def ask(self, kind: Kind, name: str, body: bytes) -> Answer:
+        """Make one request on a connection that is there, or a new one; nothing is asked twice."""
+        if not kind.keep:
+            connection = await self._open()
+            try:
+                return await connection.ask(kind, name, body)
+            finally:
+                connection.close()
+        return await (await self._take()).ask(kind, name, body)
+
+    async def _take(self) -> Connection:
+        async with self.opening:
+            self.connections = [each for each in self.connections if each.streams or each.usable]
+            for connection in self.connections:
+                if connection.usable:
+                    return connection
+            connection = await self._open()
+            self.connections.append(connection)
+            return connection
+
+    async def _open(self) -> Connection:
+        return Connection(self.door, *await self.door.open(self.context))
+
+    def close(self) -> None:
+        """Close all."""
+        for connection in self.connections:
+            connection.close()

@@ -1,0 +1,53 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Nothing is lost while the public is moved, by any kind of request; and a loss would have been seen."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from environment import Environment, other
+
+from bench.zeroloss.rig import OpenLoop, mix
+
+RATE = 60.0
+LONGEST = 150.0
+
+
+def move(staging: Environment, **variables: object) -> None:
+    """Move the public by the harness's own play, which makes no checks."""
+    run = staging.play("bench/zeroloss/moves.yml", "-e", json.dumps(variables), timeout=120)
+    assert run.code == 0, run.output
+
+
+@pytest.mark.usefixtures("nobody_comes")
+def test_no_request_is_lost_while_the_public_is_moved(both_slots: Environment) -> None:
+    live, epoch = both_slots.live(), both_slots.state()["epoch"]
+    with OpenLoop(both_slots, mix(RATE), LONGEST) as load:
+        move(both_slots, zeroloss_shares=[5, 50, 100])
+        assert both_slots.live() == other(live)
+        move(both_slots, zeroloss_roll_back=True)
+        assert both_slots.live() == other(live)
+        move(both_slots, zeroloss_reload=True)
+        assert both_slots.live() == live
+        load.end()
+    assert both_slots.state()["epoch"] == epoch + 6
+    account = load.account()
+    assert (account.losses, account.agrees) == (0, True), load.summary["first_lost"] or account
+    assert account.unsent == 0
+    assert set(account.kinds) == set(mix(RATE))
+    assert set(load.summary["slots"]) == {"blue", "green"}
+
+
+@pytest.mark.usefixtures("nobody_comes")
+def test_a_slot_that_is_killed_without_drain_loses_requests_and_they_are_counted(both_slots: Environment) -> None:
+    old = both_slots.live()
+    with OpenLoop(both_slots, {"h1-new-get-10000": 10.0, "ws-10000": 5.0}, LONGEST) as load:
+        move(both_slots)
+        for host in both_slots.groups["app"]:
+            both_slots.ssh(host, f"podman kill --signal KILL portal-{old}")
+        load.end()
+    account = load.account(patience=0)
+    assert account.losses > 0
+    both_slots.go_back(old)

@@ -1,0 +1,90 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The harness that counts lost requests: its account against the backends' logs, and its mix of requests."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+
+import pytest
+from portal.logs import JsonFormatter
+from visitors.openloop.kinds import rates
+
+from bench.zeroloss.reconcile import Account, bound, logged, reconcile
+from bench.zeroloss.rig import MATRIX, cut, mix
+
+
+def line(number: int, outcome: str = "ok", slot: str = "blue", kind: str = "h1-keep-get-0") -> str:
+    return json.dumps({"id": f"r-{number}", "kind": kind, "slot": slot, "outcome": outcome})
+
+
+def test_books_that_agree() -> None:
+    lines = [line(1), line(2, slot="green", kind="ws-10000"), line(3, "unsent")]
+    account = reconcile(lines, logged(["r-1 blue\n", "", "r-2 green\n"]))
+    assert (account.sent, account.losses, account.unsent, account.agrees) == (2, 0, 1, True)
+    assert account.kinds == {"h1-keep-get-0": 1, "ws-10000": 1}
+    assert account.line() == (
+        "2 sent, lost none (fewer than 1,500,000 in a million, at 95 %); the backends' logs agree"
+    )
+
+
+def test_books_that_do_not_agree() -> None:
+    lines = [line(1), line(2), line(3, slot="green"), line(4, "eof", ""), line(5, "refused", "")]
+    account = reconcile(lines, logged(["r-2 blue", "r-2 blue", "r-3 blue", "r-4 blue", "r-9 green"]))
+    assert not account.agrees
+    assert (account.unlogged, account.repeated, account.elsewhere) == (["r-1"], ["r-2"], ["r-3"])
+    assert account.foreign == ["r-9"]
+    assert account.lost == {"eof": 1, "refused": 1}
+    assert account.kinds_lost == {"h1-keep-get-0": 2}
+    assert account.done_and_lost == 1
+    assert account.line() == (
+        "5 sent, lost 1 eof, 1 refused; not in the logs 1, done twice 1, by another slot 1, never sent 1"
+    )
+
+
+def test_a_lost_request_that_a_backend_did_twice_is_noticed() -> None:
+    assert reconcile([line(1, "timeout")], {"r-1": ["blue", "green"]}).repeated == ["r-1"]
+
+
+def test_accounts_add_up() -> None:
+    total = Account()
+    for _ in range(2):
+        total.add(reconcile([line(1), line(2, "eof"), line(3, "unsent")], {"r-9": ["blue"]}))
+    assert (total.sent, total.losses, total.unsent) == (4, 2, 2)
+    assert total.kinds_lost == {"h1-keep-get-0": 2}
+    assert (total.unlogged, total.foreign) == (["r-1"] * 2, ["r-9"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "lost", "said"),
+    [
+        (1_000_000, 0, " (fewer than 3 in a million, at 95 %)"),
+        (3000, 0, " (fewer than 1,000 in"),
+        (9, 1, ""),
+        (0, 0, ""),
+    ],
+)
+def test_none_in_so_many_has_a_bound(sent: int, lost: int, said: str) -> None:
+    assert bound(sent, lost).startswith(said)
+    assert bool(said) == bool(bound(sent, lost))
+
+
+def test_the_mix_has_all_kinds_and_its_rate() -> None:
+    found = mix(300)
+    assert set(found) == {*MATRIX, "ws-10000"}
+    assert len(MATRIX) == 24
+    assert sum(found.values()) == pytest.approx(300)
+    assert len(rates([f"{name}={rate}" for name, rate in found.items()])) == 25
+
+
+@pytest.mark.parametrize("message", ["request", "websocket"])
+def test_ids_and_slots_are_cut_out_of_the_portals_log(message: str) -> None:
+    text = ""
+    for name, slot in (("r-1", "blue"), ("r-2", "green"), ("other-3", "blue"), ("", "blue")):
+        fields = {"request_id": "x", "slot": slot, "path": "/ping", "ms": 1.0, **({"load_id": name} if name else {})}
+        record = logging.makeLogRecord({"msg": message, "levelname": "INFO", "fields": fields})
+        text += JsonFormatter().format(record) + "\n"
+    done = subprocess.run(["sh", "-c", cut("r")], input=text, capture_output=True, text=True, check=True)
+    assert logged(done.stdout.splitlines()) == {"r-1": ["blue"], "r-2": ["green"]}
