@@ -22,7 +22,7 @@ def requests(
 ) -> list[dict[str, Any]]:
     """Requests of `seconds` s. `slot` answers at a time since the beginning; `lost` says how one is lost, or ""."""
     chance = random.Random(seed)
-    found = []
+    found: list[dict[str, Any]] = []
     for second in range(seconds):
         for kind, rate in KINDS.items():
             for number in range(rate):
@@ -124,7 +124,8 @@ def sample(fault: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             faults = [broken("edge1", "killed", 22, 22.4, "haproxy.service")]
             children = [run("cutover", 6, 48), run("rollback", 62, 80)]
             lost = _between(22.1, 24.3, "refused", "")
-            return record(fault, 90, children, *faults), requests(90, _canary(18, 45, 78), lost)
+            more = {"undone": T0 + 56}
+            return record(fault, 90, children, *faults, **more), requests(90, _canary(18, 45, 78), lost)
         case "operator-killed":
             faults = [broken("the operator's machine", "operator", 21, 21)]
             children = [run("cutover", 6, 21.1, -9), run("abort", 54, 78)]

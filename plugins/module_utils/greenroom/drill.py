@@ -28,6 +28,7 @@ Request = Mapping[str, Any]
 Record = Mapping[str, Any]
 
 FORMAT = 1
+LISTED = 5
 # Zero lost in n means, with 95 % confidence, fewer than 3/n.
 RULE_OF_THREE = 3.0
 KIND = re.compile(r"(?:(ws)|.*)-(\d+)")
@@ -155,6 +156,16 @@ def window(record: Record) -> tuple[float, float] | None:
     return began, ended + record["recovery"]
 
 
+def is_lost(request: Request) -> bool:
+    """Tell whether a request got no good answer."""
+    return request["outcome"] not in {"ok", "unsent"}
+
+
+def lost_in(request: Request, allowed: tuple[float, float]) -> bool:
+    """Tell whether a request was lost, and was under way at any moment of the `allowed` time."""
+    return is_lost(request) and request["sent_at"] <= allowed[1] and over(request) >= allowed[0]
+
+
 def judge(record: Record, requests: Sequence[Request]) -> dict[str, Any]:
     """Return the drill's result: the record without its lists of units, and what follows from it.
 
@@ -167,12 +178,14 @@ def judge(record: Record, requests: Sequence[Request]) -> dict[str, Any]:
         judgement.expect("the drill is held to its end", "yes", record["trouble"], False)
     numbers = figures(requests)
     allowed = window(record)
+    inside = [request for request in requests if allowed and lost_in(request, allowed)]
+    numbers["lost_outside"] = numbers["lost"] - len(inside)
     _load(judgement, record, numbers, requests)
     _cutover(judgement, record, practised)
-    _losses(judgement, practised, allowed, requests)
+    _losses(judgement, practised, allowed, requests, inside)
     _way_back(judgement, record)
     _end(judgement, record)
-    lost = [dict(request) for request in requests if request["outcome"] not in {"ok", "unsent"}]
+    lost = [dict(request) for request in requests if is_lost(request)]
     after = {key: value for key, value in record["after"].items() if key != "units"}
     before = {key: value for key, value in record["before"].items() if key != "units"}
     return {
@@ -186,7 +199,7 @@ def judge(record: Record, requests: Sequence[Request]) -> dict[str, Any]:
         "figures": numbers,
         "seconds": series(requests),
         "window": allowed,
-        "lost": lost[:10],
+        "lost": lost[:LISTED],
     }
 
 
@@ -224,20 +237,22 @@ def _moment(at: float, began: float, ended: float) -> str:
 
 
 def _losses(
-    judgement: Judgement, practised: Scenario, allowed: tuple[float, float] | None, requests: Sequence[Request]
+    judgement: Judgement,
+    practised: Scenario,
+    allowed: tuple[float, float] | None,
+    requests: Sequence[Request],
+    inside: Sequence[Request],
 ) -> None:
-    lost = [request for request in requests if request["outcome"] not in {"ok", "unsent"}]
+    lost = [request for request in requests if is_lost(request)]
     if allowed is None:
         judgement.expect("requests lost", "0", _counted(lost), not lost)
         return
-    began, ended = allowed
-    inside = [request for request in lost if request["sent_at"] <= ended and over(request) >= began]
     outside = len(lost) - len(inside)
     judgement.expect("requests lost before the fault, and after the time to recover", "0", str(outside), outside == 0)
     if practised.felt:
         judgement.expect("requests lost while it is broken", "some", _counted(inside), bool(inside))
     # Whoever asks when it should be good again gets an answer.
-    late = [request for request in requests if request["sent_at"] > ended and request["outcome"] == "ok"]
+    late = [request for request in requests if request["sent_at"] > allowed[1] and request["outcome"] == "ok"]
     judgement.expect("people are served again", "yes", "yes" if late else "no", bool(late))
 
 

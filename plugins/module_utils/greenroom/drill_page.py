@@ -49,6 +49,7 @@ svg .time { text-anchor: middle; fill: var(--soft); } svg .none { fill: var(--so
 svg .run { fill: #46566b; } svg .run.refused { fill: #8a6d1d; } svg .run.killed { fill: var(--bad); }
 svg .phase { stroke: #fff; stroke-opacity: .45; } svg .fault { fill: var(--bad); }
 svg .blue { fill: var(--blue); } svg .green { fill: var(--green); } svg .lost { fill: var(--bad); }
+svg .blue, svg .green, svg .lost { shape-rendering: crispEdges; }
 svg .window { fill: var(--amber); opacity: .5; } svg line.broke { stroke: var(--bad); stroke-dasharray: 3 3; }
 svg text.broke { fill: var(--bad); } svg .grid { stroke: var(--line); } svg .axis { stroke: var(--soft); }
 svg polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; } svg .p50 { stroke: #1b2430; }
@@ -105,12 +106,13 @@ def _seconds(result: Result, name: str) -> str:
 def _figures(result: Result) -> Iterator[str]:
     numbers = result["figures"]
     most = numbers["lost_at_most_per_million"]
-    lost = (
-        "counted by the sender, nothing asked twice" if most is None else f"at 95 %: fewer than {most:g} in a million"
-    )
+    if most is not None:
+        lost = f"at 95 %: fewer than {most:g} in a million"
+    else:
+        lost = f"{numbers['lost_outside']:,} of them when none may be" if result["window"] else "none may be"
     tiles = [
         ("", f"{numbers['sent']:,}", "requests sent"),
-        ("bad" if numbers["lost"] else "", f"{numbers['lost']:,}", f"lost; {lost}"),
+        ("bad" if numbers["lost_outside"] else "", f"{numbers['lost']:,}", f"lost; {lost}"),
         ("", f"{numbers['unserved_seconds']:g} s", "longest time without an answer"),
         ("", f"{numbers['p50_ms']:g} / {numbers['p99_ms']:g} ms", "latency, median / p99"),
         ("", f"{_seconds(result, 'cutover')} / {_seconds(result, 'rollback')}", "the whole run: cut-over / roll-back"),
@@ -201,7 +203,7 @@ def _events(result: Result) -> Iterator[str]:
 def _lost(result: Result) -> Iterator[str]:
     if not result["lost"]:
         return
-    yield f"<section><h2>Lost requests, the first {len(result['lost'])}</h2>"
+    yield f"<section><h2>Lost requests, the first of {result['figures']['lost']:,}</h2>"
     rows = (
         (
             "",
