@@ -127,7 +127,7 @@ def sample(fault: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
             more = {"undone": T0 + 56}
             return record(fault, 90, children, *faults, **more), requests(90, _canary(18, 45, 78), lost)
         case "operator-killed":
-            faults = [broken("the operator's machine", "operator", 21, 21)]
+            faults = [broken("the operator's machine", "killed", 21, 21)]
             children = [run("cutover", 6, 21.1, -9), run("abort", 54, 78)]
             return record(fault, 90, children, *faults), requests(90, _canary(18, 76, 76))
         case "database-restarted":

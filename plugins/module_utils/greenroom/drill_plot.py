@@ -101,10 +101,11 @@ class _Picture:
             self.parts.append(f'<text class="none" x="{LEFT + 2}" y="{y + LANE / 2 + 4}">none</text>')
             return
         began = min(fault["at"] for fault in broken)
-        short = all(fault["how"] in {"restarted", "operator"} for fault in broken)
+        short = all(fault["how"] == "restarted" or not fault["units"] for fault in broken)
         ended = max(fault["ended"] for fault in broken) if short else self.result["undone"] or self.result["ended"]
         hosts = sorted({fault["host"] for fault in broken})
-        words = f"{', '.join(sorted({unit for fault in broken for unit in fault['units']}))} {broken[0]['how']}"
+        names = sorted({unit for fault in broken for unit in fault["units"]}) or hosts
+        words = f"{', '.join(names)} {broken[0]['how']}"
         self._bar(y, (began, ended), "fault", words, f"{words} on {', '.join(hosts)}: {ended - began:.1f} s")
 
     def _answers(self, y: float) -> None:

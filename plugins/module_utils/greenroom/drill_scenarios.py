@@ -130,17 +130,14 @@ def _unsettled(seen: Mapping[str, Any]) -> Iterator[str]:
         yield f"the clocks of this machine and of the load's host differ by {abs(seen['clock']):.0f} s"
 
 
-def service(description: Mapping[str, Any]) -> dict[str, str]:
-    """Return {name, group} of the service whose absence people notice most: behind `/`, else behind another route.
+def service(description: Mapping[str, Any], name: str = "") -> dict[str, str]:
+    """Return {name, group} of a service; without a name of the one behind `/`, else behind another route.
 
-    `description` is what a slot's bundle says about it. Raises ValueError when no service has a route.
+    `description` is what a slot's bundle says about it. Raises ValueError when there is no such service.
     """
-    routed = [
-        (route["path"] != "/", name)
-        for name, found in sorted(description["services"].items())
-        for route in found["routes"]
-    ]
-    if not routed:
-        raise ValueError("no service of the slot has a route")
-    name = min(routed)[1]
-    return {"name": name, "group": str(description["services"][name]["group"])}
+    services: Mapping[str, Any] = description["services"]
+    routed = [(route["path"] != "/", other) for other, found in services.items() for route in found["routes"]]
+    chosen = name or (min(routed)[1] if routed else "")
+    if chosen not in services:
+        raise ValueError(f"drill_service: the slot has no service {name}" if name else "no service has a route")
+    return {"name": chosen, "group": str(services[chosen]["group"])}
