@@ -48,7 +48,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 def _requests(folder: Path) -> list[dict[str, Any]]:
     """Return the load's requests, in the order in which they left; none where there was no load."""
     try:
-        lines = (folder / "requests.jsonl").read_text(encoding="utf-8").splitlines()
+        text = (folder / "requests.jsonl").read_text(encoding="utf-8")
     except FileNotFoundError:
         return []
-    return sorted((json.loads(line) for line in lines if line), key=lambda request: float(request["sent_at"]))
+    # A load that was killed may have left half a line.
+    lines = text.rpartition("\n")[0].splitlines()
+    return sorted((json.loads(line) for line in lines), key=lambda request: float(request["sent_at"]))

@@ -121,7 +121,7 @@ def _unsettled(seen: Mapping[str, Any]) -> Iterator[str]:
     for host, edge in seen["edges"].items():
         if edge["phase"] != "idle":
             yield f"an operation is under way on {host} ({edge['phase']}); end it first (playbooks/abort.yml)"
-        elif edge["live"] != seen["live"] or not edge["in_force"]:
+        elif (seen["live"] and edge["live"] != seen["live"]) or not edge["in_force"]:
             yield f"{host} does not serve {seen['live']} as recorded; look at it first (playbooks/status.yml)"
     for host, units in seen["broken"].items():
         if units:
