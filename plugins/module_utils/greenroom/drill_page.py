@@ -55,7 +55,7 @@ svg text.broke { fill: var(--bad); } svg .grid { stroke: var(--line); } svg .axi
 svg polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; } svg .p50 { stroke: #1b2430; }
 svg .p99 { stroke: #9a7bd0; }
 @page { size: A4; margin: 11mm; }
-@media print { body { padding: 0; font-size: 11.5px; max-width: none; }
+@media print { body { padding: 0; max-width: none; zoom: .8; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } section, tr { break-inside: avoid; } }
 """
 
@@ -135,7 +135,8 @@ def _legend(result: Result) -> Iterator[str]:
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> Iterator[str]:
     """Yield a table; a row is its style and its cells, each a style and a text."""
-    yield f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>"
+    names = "".join(f"<th>{escape(name)}</th>" for name in head)
+    yield f"<table><tr>{names}</tr>" if names else "<table>"
     for style, cells in rows:
         inner = "".join(f'<td class="{kind}">{escape(text)}</td>' for kind, text in cells)
         yield f'<tr class="{style}">{inner}</tr>'
@@ -196,7 +197,7 @@ def _events(result: Result) -> Iterator[str]:
         ("", [("time", f"{int(at - begin) // 60}:{int(at - begin) % 60:02}"), ("", what)])
         for at, what in events(result)
     )
-    yield from _table(("", ""), rows)
+    yield from _table((), rows)
     yield "</section>"
 
 

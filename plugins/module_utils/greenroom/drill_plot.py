@@ -13,7 +13,7 @@ Result = Mapping[str, Any]
 
 WIDTH, LEFT, RIGHT = 960, 92, 14
 LANE, GAP, TOP = 20, 7, 22
-PLOT, LOST, AXIS = 170, 34, 34
+PLOT, LOST, AXIS = 150, 34, 26
 NAMES = {"cutover": "cut-over", "rollback": "roll-back", "abort": "abort"}
 
 
@@ -169,7 +169,7 @@ class _Picture:
                 x, width = self.x(second["at"]), self.x(second["at"] + 1) - self.x(second["at"])
                 self.parts.append(
                     f'<g><title>{second["lost"]} lost of {second["sent"]}</title><rect class="lost" x="{x}" '
-                    f'y="{top + LOST - high:.1f}" width="{max(1.5, width - 0.5):.1f}" height="{high:.1f}"/></g>'
+                    f'y="{top + LOST - high:.1f}" width="{width + 0.3:.1f}" height="{high:.1f}"/></g>'
                 )
 
     def _axis(self, bottom: float) -> None:
