@@ -61,6 +61,11 @@ bench: lab ## measure what bench/ claims, and write its tables (only one: make b
 bench-%: lab
 	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS))
 
+.PHONY: drill
+drill: lab ## practise a cut-over under load: make drill FAULT=edge-killed; the report goes to reports/
+	ansible-playbook $(STAGING) playbooks/deploy.yml -e release_name=$(or $(RELEASE),1.1)
+	ansible-playbook $(STAGING) playbooks/drill.yml -e fault=$(or $(FAULT),none)
+
 .PHONY: docs
 docs: setup ## write docs/reference/ from options, modules, service.yml and this file
 	python docs/generate.py

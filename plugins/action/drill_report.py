@@ -1,0 +1,56 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The verdict of a drill, and its report on the machine that ran it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.greenroom import drill, drill_child, drill_page
+from ansible.plugins.action import ActionBase
+
+RUNS = ("cutover", "abort", "rollback")
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Reads what the load and the playbooks left in a folder; writes report.html and result.json there."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the verdict with what it is about; the whole result is in the file."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validated, args = self.validate_argument_spec(
+            {"folder": {"type": "path", "required": True}, "record": {"type": "dict", "required": True}}
+        )
+        folder = Path(args["folder"])
+        runs = [found for name in RUNS if (found := drill_child.read(folder, name)) is not None]
+        try:
+            judged = drill.judge(args["record"] | {"children": runs}, _requests(folder))
+            (folder / "report.html").write_text(drill_page.page(judged), encoding="utf-8")
+            (folder / "result.json").write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise AnsibleActionFail(f"the report can't be written to {folder}: {error}") from None
+        missed = [one for one in judged["expectations"] if not one["ok"]]
+        return result | {
+            "changed": True,
+            "verdict": judged["verdict"],
+            "missed": [f"{one['what']}: {one['wanted']} expected, {one['found']} found" for one in missed],
+            "figures": judged["figures"],
+            "report": str(folder / "report.html"),
+        }
+
+
+def _requests(folder: Path) -> list[dict[str, Any]]:
+    """Return the load's requests, in the order in which they left; none where there was no load."""
+    try:
+        text = (folder / "requests.jsonl").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    # A load that was killed may have left half a line.
+    lines = text.rpartition("\n")[0].splitlines()
+    return sorted((json.loads(line) for line in lines), key=lambda request: float(request["sent_at"]))

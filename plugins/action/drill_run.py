@@ -1,0 +1,103 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""A playbook that a drill runs beside itself, so that the drill can break things meanwhile, or kill it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from ansible import constants, context
+from ansible.errors import AnsibleActionFail
+from ansible.module_utils.greenroom import drill_child
+from ansible.plugins.action import ActionBase
+
+# Options of the drill's own command line that its playbooks need, too: files only, nobody is there to be asked.
+PASSED_ON = {
+    "remote_user": "--user",
+    "private_key_file": "--private-key",
+    "become_password_file": "--become-password-file",
+    "connection_password_file": "--connection-password-file",
+}
+LISTS_PASSED_ON = {
+    "inventory": "--inventory",
+    "vault_ids": "--vault-id",
+    "vault_password_files": "--vault-password-file",
+    "extra_vars": "--extra-vars",
+}
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Starts a playbook, waits for its end, or kills it; always on the controller."""
+
+    TRANSFERS_FILES = False
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the playbook's record (see drill_child), and with `killed` when that was, as `at` and `ended`."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        _validated, args = self.validate_argument_spec(
+            {
+                "state": {"type": "str", "choices": ["started", "finished", "killed"], "required": True},
+                "name": {"type": "str", "required": True},
+                "folder": {"type": "path", "required": True},
+                "playbook": {"type": "path"},
+                "arguments": {"type": "list", "elements": "str", "default": []},
+                "limit": {"type": "int", "default": 600},
+            }
+        )
+        folder, name = Path(args["folder"]), args["name"]
+        result["changed"] = args["state"] != "finished"
+        match args["state"]:
+            case "started":
+                return result | {"record": self._start(folder, name, args)}
+            case "killed":
+                return result | self._kill(folder, name)
+        record = drill_child.wait(folder, name, args["limit"])
+        if record is None:
+            raise AnsibleActionFail(
+                f"{name} did not end within {args['limit']} s; its output is in {folder}/{name}.log"
+            )
+        return result | {"record": record}
+
+    def _start(self, folder: Path, name: str, args: dict[str, Any]) -> drill_child.Record:
+        environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_FORCE_COLOR"}
+        # Who runs the drill may have a callback of their own: what the child prints is for the log.
+        environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+        if constants.CONFIG_FILE:
+            environment["ANSIBLE_CONFIG"] = constants.CONFIG_FILE
+        try:
+            return drill_child.start(
+                folder,
+                name,
+                command(args["playbook"], args["arguments"]),
+                args["arguments"],
+                cwd=os.getcwd(),
+                env=environment,
+                limit=args["limit"],
+            )
+        except OSError as error:
+            raise AnsibleActionFail(f"{name}: {error}") from None
+
+    def _kill(self, folder: Path, name: str) -> dict[str, Any]:
+        record = drill_child.read(folder, name)
+        if record is None or record["ended"] is not None:
+            raise AnsibleActionFail(f"{name} is not running any more, so that it can't be killed")
+        at = time.time()
+        drill_child.kill(record["pid"])
+        return {"at": at, "ended": time.time()}
+
+
+def command(playbook: str, arguments: list[str]) -> list[str]:
+    """Return the command that runs a playbook as the drill itself was run: same inventory, variables and keys."""
+    words = [sys.executable, "-m", "ansible", "playbook"]
+    for key, option in LISTS_PASSED_ON.items():
+        for value in context.CLIARGS.get(key) or ():
+            words += [option, str(value)]
+    for key, option in PASSED_ON.items():
+        if value := context.CLIARGS.get(key):
+            words += [option, str(value)]
+    return [*words, playbook, *arguments]

@@ -1,0 +1,60 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Filters of drills: what is practised, what keeps one from being held, and what hosts answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible.module_utils.greenroom import drill_scenarios
+
+Answer = Mapping[str, Any]
+
+
+def by_host(answers: Iterable[Answer], key: str) -> dict[str, Any]:
+    """Return {host: answer[key]} of a task's results, which was looped over hosts."""
+    return {answer["item"]: answer[key] for answer in answers}
+
+
+def edges(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
+    """Return {host: {live, epoch, phase, in_force}} of `bluegreen_switch`'s results, looped over edge hosts."""
+    keys = ("live", "epoch", "phase", "in_force")
+    return {answer["item"]: {key: answer[key] for key in keys} for answer in answers}
+
+
+def holder(answers: Iterable[Answer], address: str) -> list[str]:
+    """Return the hosts that have an address, of the results of gathering facts, looped over hosts."""
+    return [
+        answer["item"] for answer in answers if address in answer["ansible_facts"]["ansible_all_ipv4_addresses"]
+    ]  # fmt: skip
+
+
+def faults(answers: Iterable[Answer], how: str, units: list[str]) -> list[dict[str, Any]]:
+    """Return [{host, how, units, at, ended}] of the results of breaking something, looped over hosts."""
+    return [
+        {"host": answer["item"], "how": how, "units": units, "at": answer["at"], "ended": answer["ended"]}
+        for answer in answers
+    ]
+
+
+def kinds(load: Mapping[str, float]) -> list[str]:
+    """Return the load tool's options for requests a second by kind."""
+    return [f"--kind={kind}={rate}" for kind, rate in load.items()]
+
+
+class FilterModule:
+    """The filters `drill_*`."""
+
+    def filters(self) -> dict[str, Callable[..., Any]]:
+        """Return them by name."""
+        return {
+            "drill_scenario": drill_scenarios.scenario,
+            "drill_refusals": drill_scenarios.refusals,
+            "drill_service": drill_scenarios.service,
+            "drill_by_host": by_host,
+            "drill_edges": edges,
+            "drill_holder": holder,
+            "drill_faults": faults,
+            "drill_kinds": kinds,
+        }

@@ -1,0 +1,43 @@
+"""Drills on real hosts: what breaks is undone, and everything ends as it began."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from environment import Environment
+
+FAULTS = ("candidate-unhealthy", "fails-after-cutover")
+MORE_FAULTS = ("none", "edge-killed", "operator-killed", "database-restarted")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Take all faults for the long evidence."""
+    if "fault" in metafunc.fixturenames:
+        metafunc.parametrize("fault", FAULTS + (MORE_FAULTS if metafunc.config.getoption("--proof") else ()))
+
+
+def drill(environment: Environment, fault: str, *options: str) -> dict[str, Any]:
+    """Hold a drill that has to pass; return its result."""
+    run = environment.play("playbooks/drill.yml", "-e", f"fault={fault}", *options)
+    assert run.code == 0, run.output
+    found = re.search(r"report: (\S+)/report\.html", run.output)
+    assert found, run.output
+    result: dict[str, Any] = json.loads(Path(found[1], "result.json").read_text())
+    return result
+
+
+@pytest.mark.usefixtures("nobody_comes")
+def test_a_drill_passes_and_ends_as_it_began(both_slots: Environment, fault: str) -> None:
+    live = both_slots.live()
+    before = both_slots.processes(live)
+    result = drill(both_slots, fault)
+    assert result["verdict"] == "pass"
+    assert result["figures"]["lost_outside"] == 0
+    assert both_slots.live() == live
+    # The slot that people had at first was not touched.
+    assert both_slots.processes(live) == before
+    both_slots.say(f"{fault}: {result['figures']['lost']} of {result['figures']['sent']} requests lost")
