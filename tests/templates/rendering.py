@@ -163,8 +163,6 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},
         "environment_edge": {"live": "blue", "map_present": True},
         "base_accounts": ACCOUNTS,
-        # Otherwise read from the host.
-        "keepalived_interface": "eth0",
     }
 
 
