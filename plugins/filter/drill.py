@@ -9,6 +9,8 @@ from typing import Any
 
 from ansible.module_utils.greenroom import drill_scenarios
 
+ORDINARY = {"h1-keep-get-0": 20, "h1-new-get-0": 5, "h2-keep-get-0": 20}
+
 Answer = Mapping[str, Any]
 
 
@@ -38,9 +40,11 @@ def faults(answers: Iterable[Answer], how: str, units: list[str]) -> list[dict[s
     ]
 
 
-def kinds(load: Mapping[str, float]) -> list[str]:
-    """Return the load tool's options for requests a second by kind."""
-    return [f"--kind={kind}={rate}" for kind, rate in load.items()]
+def load_options(load: Mapping[str, float], path: str) -> list[str]:
+    """Return the load tool's options for requests a second by kind, and for a path to ask instead of its endpoints."""
+    # Its own mix has requests that an ordinary path does not understand.
+    kinds = load or (ORDINARY if path else {})
+    return [*(f"--kind={kind}={rate}" for kind, rate in kinds.items()), *([f"--path={path}"] if path else [])]
 
 
 class FilterModule:
@@ -56,5 +60,5 @@ class FilterModule:
             "drill_edges": edges,
             "drill_holder": holder,
             "drill_faults": faults,
-            "drill_kinds": kinds,
+            "drill_load_options": load_options,
         }

@@ -1,0 +1,43 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What the drill's tasks make of hosts' answers."""
+
+from __future__ import annotations
+
+from plugins.filter import drill
+
+EDGE = {"live": "blue", "epoch": 3, "phase": "idle", "in_force": True, "workers": ["much more"]}
+
+
+def test_answers_are_kept_by_host() -> None:
+    assert drill.by_host([{"item": "app1", "running": ["a.service"]}], "running") == {"app1": ["a.service"]}
+    wanted = {key: value for key, value in EDGE.items() if key != "workers"}
+    assert drill.edges([{"item": "edge1", **EDGE}]) == {"edge1": wanted}
+
+
+def test_the_edge_that_has_the_address_is_found() -> None:
+    answers = [
+        {"item": "edge1", "ansible_facts": {"ansible_all_ipv4_addresses": ["192.0.2.11"]}},
+        {"item": "edge2", "ansible_facts": {"ansible_all_ipv4_addresses": ["192.0.2.12", "192.0.2.10"]}},
+    ]
+    assert drill.holder(answers, "192.0.2.10") == ["edge2"]
+    assert drill.holder(answers, "192.0.2.99") == []
+
+
+def test_what_was_broken_says_where_and_when() -> None:
+    (fault,) = drill.faults([{"item": "app1", "at": 1.0, "ended": 2.0, "changed": True}], "stopped", ["a.service"])
+    assert fault == {"host": "app1", "how": "stopped", "units": ["a.service"], "at": 1.0, "ended": 2.0}
+
+
+def test_a_path_gets_requests_that_it_understands() -> None:
+    assert drill.load_options({}, "") == []
+    assert drill.load_options({"ws-10000": 0.5}, "") == ["--kind=ws-10000=0.5"]
+    *kinds, path = drill.load_options({}, "/about")
+    assert path == "--path=/about"
+    assert kinds
+    assert all("-get-0=" in kind for kind in kinds)
+    assert drill.load_options({"h1-new-get-0": 1}, "/about") == ["--kind=h1-new-get-0=1", "--path=/about"]
+
+
+def test_all_filters_have_their_names() -> None:
+    assert all(name.startswith("drill_") for name in drill.FilterModule().filters())
