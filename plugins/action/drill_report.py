@@ -30,6 +30,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         folder = Path(args["folder"])
         runs = [found for name in RUNS if (found := drill_child.read(folder, name)) is not None]
         try:
+            folder.mkdir(parents=True, exist_ok=True)
             judged = drill.judge(args["record"] | {"children": runs}, _requests(folder))
             (folder / "report.html").write_text(drill_page.page(judged), encoding="utf-8")
             (folder / "result.json").write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")

@@ -15,14 +15,17 @@ Answer = Mapping[str, Any]
 
 
 def by_host(answers: Iterable[Answer], key: str) -> dict[str, Any]:
-    """Return {host: answer[key]} of a task's results, which was looped over hosts."""
-    return {answer["item"]: answer[key] for answer in answers}
+    """Return {host: answer[key]} of a task's results, which was looped over hosts; without hosts that said nothing."""
+    return {answer["item"]: answer[key] for answer in answers if key in answer}
 
 
 def edges(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
-    """Return {host: {live, epoch, phase, in_force}} of `bluegreen_switch`'s results, looped over edge hosts."""
+    """Return {host: {live, epoch, phase, in_force}} of `bluegreen_switch`'s results, looped over edge hosts.
+
+    A host that said nothing has nulls.
+    """
     keys = ("live", "epoch", "phase", "in_force")
-    return {answer["item"]: {key: answer[key] for key in keys} for answer in answers}
+    return {answer["item"]: {key: answer.get(key) for key in keys} for answer in answers}
 
 
 def holder(answers: Iterable[Answer], address: str) -> list[str]:
@@ -38,6 +41,13 @@ def faults(answers: Iterable[Answer], how: str, units: list[str]) -> list[dict[s
         {"host": answer["item"], "how": how, "units": units, "at": answer["at"], "ended": answer["ended"]}
         for answer in answers
     ]
+
+
+def trouble(result: Answer, task: str) -> str:
+    """Return what made a task fail, on one line; of one that was looped over hosts, on which ones."""
+    items = [answer for answer in result.get("results", []) if answer.get("failed") or answer.get("unreachable")]
+    words = "; ".join(f"{answer['item']}: {answer.get('msg', 'failed')}" for answer in items)
+    return " ".join(f"{task}: {words or result.get('msg', 'failed')}".split())
 
 
 def load_options(load: Mapping[str, float], path: str) -> list[str]:
@@ -60,5 +70,6 @@ class FilterModule:
             "drill_edges": edges,
             "drill_holder": holder,
             "drill_faults": faults,
+            "drill_trouble": trouble,
             "drill_load_options": load_options,
         }

@@ -52,6 +52,8 @@ def state() -> Iterator[dict[str, Any]]:
 
 def bluegreen_switch(_given: dict[str, Any]) -> dict[str, Any]:
     with state() as now:
+        if now["live"] == now.get("silent"):
+            return {"failed": True, "msg": "HAProxy does not answer"}
         return {"live": now["live"], "epoch": now["epoch"], "phase": now["phase"], "in_force": True}
 
 

@@ -15,6 +15,12 @@ def test_answers_are_kept_by_host() -> None:
     assert drill.edges([{"item": "edge1", **EDGE}]) == {"edge1": wanted}
 
 
+def test_a_host_that_said_nothing_is_told_as_that() -> None:
+    silent = {"item": "edge1", "unreachable": True}
+    assert drill.by_host([silent], "running") == {}
+    assert set(drill.edges([silent])["edge1"].values()) == {None}
+
+
 def test_the_edge_that_has_the_address_is_found() -> None:
     answers = [
         {"item": "edge1", "ansible_facts": {"ansible_all_ipv4_addresses": ["192.0.2.11"]}},
@@ -37,6 +43,14 @@ def test_a_path_gets_requests_that_it_understands() -> None:
     assert kinds
     assert all("-get-0=" in kind for kind in kinds)
     assert drill.load_options({"h1-new-get-0": 1}, "/about") == ["--kind=h1-new-get-0=1", "--path=/about"]
+
+
+def test_what_made_a_task_fail_is_told_with_its_hosts() -> None:
+    assert drill.trouble({"msg": "no such\nimage"}, "Send requests") == "Send requests: no such image"
+    answers = [{"item": "edge1", "msg": "fine"}, {"item": "edge2", "failed": True, "msg": "HAProxy is silent"}]
+    told = drill.trouble({"msg": "One or more items failed", "results": answers}, "Look")
+    assert told == "Look: edge2: HAProxy is silent"
+    assert drill.trouble({}, "Look") == "Look: failed"
 
 
 def test_all_filters_have_their_names() -> None:

@@ -164,6 +164,18 @@ def test_a_drill_that_does_not_end_as_it_should_fails_and_says_why(imagined: Ima
     assert "live slot at the end, on all edge hosts: blue expected, one: green, idle found" in done.stdout
 
 
+def test_a_drill_that_can_not_go_on_undoes_what_it_broke_and_tells(imagined: Imagined) -> None:
+    """As soon as green is live nobody can say what the edge serves: neither on the way nor at the end."""
+    imagined.state_file.write_text(json.dumps(imagined.state() | {"silent": "green"}))
+    done = imagined.drill("fails-after-cutover")
+    assert done.returncode != 0
+    result = imagined.result()
+    assert result["verdict"] == "fail"
+    assert "HAProxy does not answer" in result["trouble"]
+    assert "the drill is held to its end: yes expected, Let the edge end an operation" in done.stdout
+    assert (imagined.state()["broken"], "load" in imagined.state()) == ([], False)
+
+
 def test_a_drill_of_nothing_known_is_refused(imagined: Imagined) -> None:
     done = imagined.drill("power-cut")
     assert done.returncode != 0

@@ -170,7 +170,7 @@ def events(result: Result) -> list[tuple[float, str]]:
     for fault in result["faults"]:
         units = f"{', '.join(fault['units'])} " if fault["units"] else ""
         found.append((fault["at"], f"{units}{fault['how']} on {fault['host']}"))
-    if result["undone"] and any(fault["units"] for fault in result["faults"]):
+    if result["undone"] and any(fault["units"] and fault["how"] != "restarted" for fault in result["faults"]):
         found.append((result["undone"], "the fault is undone"))
     if result["lost"]:
         found.append((result["lost"][0]["sent_at"], "the first lost request leaves"))
