@@ -145,7 +145,7 @@ def _definitions(wanted: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any
         dead = f"{queue}.dead"
         for name in (queue, dead):
             lasting = {"name": name, "durable": True, "auto_delete": False} | here
-            yield "exchanges", lasting | {"type": "fanout", "internal": False, "arguments": {}}
+            yield "exchanges", lasting | {"type": "fanout", "arguments": {}}
             yield "queues", lasting | {"arguments": {"x-queue-type": "quorum"}}
             yield (
                 "bindings",
