@@ -84,6 +84,10 @@ class Shop:
         rows: list[tuple[Any, ...]] = self.database.execute("SELECT order_id, slot FROM receipts").fetchall()
         return dict(rows)
 
+    def wait_connected(self, worker: Program) -> None:
+        """Wait until a worker takes jobs."""
+        wait_for("a worker", lambda: any(line["message"] == "connected" for line in worker.lines()), 60)
+
     def wait(self, orders: list[uuid.UUID]) -> None:
         """Wait until all of these have a receipt."""
         wait_for("the receipts", lambda: set(orders) <= set(self.receipts()), 120)
@@ -264,16 +268,17 @@ def test_workers_killed_stopped_and_moved_under_load_do_each_job_once(shop: Shop
     chance, orders, slot = random.Random(seed), [], "blue"
     running = [shop.start(slot), shop.start(slot)]
     shop.mail.seconds = 0.02
-    for round in range(8):
-        orders += shop.order(25)
-        if round % 4 == 3:
+    for turn in range(6):
+        orders += shop.order(12)
+        if turn % 3 == 2:
             # A cut-over: the other slot's begin before the last of these has ended.
             slot = "green" if slot == "blue" else "blue"
             leaving, running = running, [shop.start(slot), shop.start(slot)]
             assert [worker.stop() for worker in leaving] == [0, 0]
         else:
-            wait_for("work", lambda: len(orders) - len(shop.receipts()) < chance.randrange(5, 20))
             victim = running.pop(chance.randrange(2))
+            shop.wait_connected(victim)
+            wait_for("work", lambda: len(orders) - len(shop.receipts()) < 10, 60)
             victim.process.send_signal(signal.SIGKILL)
             victim.process.wait(10)
             running.append(shop.start(slot))
