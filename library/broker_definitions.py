@@ -79,8 +79,7 @@ SERVER = "rabbitmq"
 
 def call(module: AnsibleModule, doing: str, *words: str) -> str:
     """Return what the server's tool says; fail, naming what was being done, when it can't."""
-    # It never reads standard input, not even where its manual says so, but waits for it.
-    code, answer, complaint = module.run_command([PROGRAM, "-q", *words], data="", binary_data=True)
+    code, answer, complaint = module.run_command([PROGRAM, "-q", *words])
     if code != 0:
         said = " ".join((complaint or answer).split())
         module.fail_json(msg=f"RabbitMQ can't {doing}: {said}", definitions=[])
@@ -94,7 +93,7 @@ def export(module: AnsibleModule) -> dict[str, Any]:
 
 
 def import_(module: AnsibleModule, definitions: broker.Definitions) -> None:
-    """Give definitions to the server, in a file that only it can read."""
+    """Give definitions to the server, in a file that only it can read: Debian's rabbitmqctl takes none from its input."""
     with tempfile.NamedTemporaryFile("w", prefix=".greenroom-", dir=FOLDER) as file:
         server = pwd.getpwnam(SERVER)
         os.fchown(file.fileno(), server.pw_uid, server.pw_gid)

@@ -49,14 +49,19 @@ def test_every_role_with_packages_is_listed_for_the_groups_that_get_it() -> None
 
 
 def test_a_host_gets_the_packages_of_all_its_groups_once() -> None:
-    assert packages(ROLES_OF, ["all", "data"]) == sorted(
-        {*packages_of("base"), *packages_of("firewall"), *packages_of("node_exporter"), *packages_of("postgres")}  # type: ignore[misc]
-    )
+    roles = ("base", "firewall", "node_exporter", "postgres", "broker")
+    assert packages(ROLES_OF, ["all", "data"]) == sorted({name for role in roles for name in packages_of(role) or []})
     assert packages(ROLES_OF, ["all", *ROLES_OF]) == sorted(set(packages(ROLES_OF, ["all", *ROLES_OF])))
 
 
 def test_a_variable_goes_before_the_roles_default() -> None:
     assert packages({"all": ["firewall"]}, ["all"], firewall_packages=["nftables", "ulogd2"]) == ["nftables", "ulogd2"]
+
+
+def test_a_role_that_is_not_wanted_needs_none() -> None:
+    roles = {"data": ["postgres", "broker"]}
+    assert packages(roles, ["data"], broker_wanted=False) == sorted(packages_of("postgres") or [])
+    assert "rabbitmq-server" in packages(roles, ["data"], broker_wanted=True)
 
 
 def test_a_group_without_roles_needs_nothing() -> None:

@@ -149,7 +149,9 @@ def _plays() -> Iterator[dict[str, Any]]:
 def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     """Return what a run reads from Vault, the registry and the edge, made up."""
     services = catalogue.load(str(folder), lambda file: yaml.safe_load(Path(file).read_text()))
-    kinds = {"login": {"password": SECRET}, "ring": {"values": f"{SECRET},{SECRET[::-1]}"}, "value": {"value": SECRET}}
+    login = {"password": SECRET}
+    ring = {"values": f"{SECRET},{SECRET[::-1]}"}
+    kinds = {"login": login, "broker": login, "ring": ring, "value": {"value": SECRET}}
     paths = service_secrets.secret_paths(services)
     images = {
         image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]
@@ -157,7 +159,7 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     return {
         "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
         | {f"environment/value/{name}": {"value": SECRET} for name in ("backup", "persona", "smoke", "visitor")}
-        | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres")}
+        | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker")}
         | {"environment/registry": {"username": "reader", "password": SECRET}}
         | {"environment/oidc/company": {"client_id": "a-client", "client_secret": SECRET}},
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},

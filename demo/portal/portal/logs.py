@@ -31,3 +31,5 @@ def configure() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # httpx logs each URL, and Kratos' URLs carry flow ids and tokens.
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    # pika tells each step of a connection that fails; the worker says it in one line.
+    logging.getLogger("pika").setLevel(logging.CRITICAL)

@@ -1,0 +1,311 @@
+"""The worker with the real broker and database: each job is done once, whatever happens in between."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pika
+import pika.exceptions
+import psycopg
+import pytest
+import yaml
+from ansible.module_utils.greenroom import broker as definitions
+from ansible.module_utils.greenroom.catalogue import load
+from portal.orders import Orders, connect
+from portal.settings import Features, Options, Settings
+from portal.work import parameters
+
+from .broker import VHOST, Broker, MailServer
+from .real import PORTAL, SERVICES, Program, wait_for
+
+PASSWORDS = {slot: f"{slot}-password-of-the-worker" for slot in ("blue", "green")}
+CATALOGUE = load(str(SERVICES), lambda path: yaml.safe_load(Path(path).read_text()))
+SECRETS = {f"portal-worker/broker/{slot}": {"password": password} for slot, password in PASSWORDS.items()}
+
+
+@pytest.fixture(scope="module")
+def broker(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Broker]:
+    """Run RabbitMQ with what the catalogue wants of it."""
+    root = Path(os.environ["GREENROOM_RABBITMQ"])
+    key = certificate.parents[1] / "server.key"
+    found = Broker.start(root, certificate, key, tmp_path_factory.mktemp("rabbitmq") / "rabbitmq.log")
+    found.bring(definitions.desired(CATALOGUE, SECRETS, PASSWORDS, VHOST))
+    yield found
+    found.stop()
+
+
+class Shop:
+    """A portal's database of its own, with workers."""
+
+    def __init__(self, postgres: str, broker: Broker, folder: Path) -> None:
+        name = f"work_{uuid.uuid4().hex}"
+        with psycopg.connect(f"postgres://postgres@{postgres}/postgres", autocommit=True) as server:
+            server.execute(f'CREATE DATABASE "{name}" OWNER portal'.encode())
+        self.database = psycopg.connect(f"postgres://postgres@{postgres}/{name}", autocommit=True)
+        self.mail = MailServer()
+        self.folder = folder
+        self.broker = broker
+        self.workers: list[Program] = []
+        self.environment = {
+            "PYTHONPATH": str(PORTAL),
+            "DATABASE_URL": f"postgres://portal_blue:blue-password@{postgres}/{name}?sslmode=disable",
+            "PORTAL_CSRF_KEYS": "newest0csrf0key0",
+            "SMTP_HOST": "127.0.0.1",
+            "SMTP_PORT": str(self.mail.port),
+        }
+        migration = Program.start([sys.executable, "-m", "portal", "migrate"], folder / "migrate.log", self.environment)
+        assert migration.process.wait(60) == 0, migration.output.read_text()
+        settings = Settings.from_environment(self.environment)
+        options = Options(features=Features(receipts=True))
+        self.orders = Orders(connect(settings), Settings(**{**vars(settings), "options": options}))
+
+    def order(self, count: int = 1) -> list[uuid.UUID]:
+        """Write orders."""
+        return [self.orders.create("ada", "ada@people.test", "Headset", 1, "") for _ in range(count)]
+
+    def start(self, slot: str = "blue") -> Program:
+        """Start a worker of a slot."""
+        told = {"BROKER_URL": self.broker.url("portal-worker", slot, PASSWORDS[slot]), "GREENROOM_SLOT": slot}
+        environment = {key: value for key, value in self.environment.items() if key != "PORTAL_CSRF_KEYS"} | told
+        command = [sys.executable, "-m", "portal", "work"]
+        worker = Program.start(command, self.folder / f"worker-{len(self.workers)}.log", environment)
+        self.workers.append(worker)
+        return worker
+
+    def receipts(self) -> dict[uuid.UUID, str]:
+        """Return which slot sent the receipt of which order."""
+        rows: list[tuple[Any, ...]] = self.database.execute("SELECT order_id, slot FROM receipts").fetchall()
+        return dict(rows)
+
+    def wait_connected(self, worker: Program) -> None:
+        """Wait until a worker takes jobs."""
+        wait_for("a worker", lambda: any(line["message"] == "connected" for line in worker.lines()), 60)
+
+    def wait(self, orders: list[uuid.UUID]) -> None:
+        """Wait until all of these have a receipt."""
+        wait_for("the receipts", lambda: set(orders) <= set(self.receipts()), 120)
+
+    def wait_empty(self, dead: int = 0) -> None:
+        """Wait until the broker has no job but dead ones."""
+        left = {"receipts": 0, "receipts.dead": dead}
+        wait_for(f"{left} in the broker", lambda: self.broker.messages() == left, 60)
+
+    def close(self) -> None:
+        """End all."""
+        for worker in self.workers:
+            if worker.process.poll() is None:
+                worker.process.kill()
+                worker.process.wait(10)
+        self.mail.stop()
+        self.orders.engine.dispose()
+        self.database.close()
+
+
+@pytest.fixture
+def shop(postgres: str, broker: Broker, tmp_path: Path) -> Iterator[Shop]:
+    """Return a shop; what it leaves in the broker is thrown away."""
+    found = Shop(postgres, broker, tmp_path)
+    yield found
+    found.close()
+    for queue in ("receipts", "receipts.dead"):
+        broker.ctl("purge_queue", "-p", VHOST, queue)
+
+
+@pytest.fixture
+def channel(broker: Broker) -> Iterator[Callable[[], pika.adapters.blocking_connection.BlockingChannel]]:
+    """Yield a function that opens a channel as the worker of blue."""
+    settings = Settings.from_environment(
+        {
+            "DATABASE_URL": "postgres://x",
+            "BROKER_URL": broker.url("portal-worker", "blue", PASSWORDS["blue"]),
+            "SMTP_HOST": "x",
+        },
+        worker=True,
+    )
+    connection = pika.BlockingConnection(parameters(settings))
+    yield connection.channel
+    connection.close()
+
+
+def test_a_second_look_finds_nothing_to_do(broker: Broker) -> None:
+    wanted = definitions.desired(CATALOGUE, SECRETS, PASSWORDS, VHOST)
+    assert broker.bring(wanted) == []
+    other = SECRETS | {"portal-worker/broker/green": {"password": "another one"}}
+    assert broker.bring(definitions.desired(CATALOGUE, other, ["green"], VHOST)) == ["users portal-worker_green"]
+    assert broker.bring(wanted) == ["users portal-worker_green"]
+    limited = wanted | {"queues": {"receipts": {"delivery_limit": 7}}}
+    assert broker.bring(limited) == ["policies receipts"]
+    assert broker.bring(wanted) == ["policies receipts"]
+
+
+def test_a_login_may_do_its_own_and_nothing_else(
+    channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel],
+) -> None:
+    forbidden: list[Callable[[pika.adapters.blocking_connection.BlockingChannel], object]] = [
+        lambda it: it.queue_declare("mine"),
+        lambda it: it.queue_delete("receipts"),
+        lambda it: it.queue_purge("receipts.dead"),
+        lambda it: it.basic_get("receipts.dead"),
+        lambda it: it.exchange_declare("mine"),
+        lambda it: (it.confirm_delivery(), it.basic_publish("", "receipts", b"past the exchange")),
+    ]
+    for act in forbidden:
+        with pytest.raises(pika.exceptions.ChannelClosedByBroker, match="ACCESS_REFUSED"):
+            act(channel())
+
+
+def test_only_tls_and_the_right_password(broker: Broker) -> None:
+    listening = broker.ctl("status")
+    assert "amqp/ssl" in listening
+    assert "purpose: amqp\n" not in listening
+    wrong = broker.url("portal-worker", "blue", "wrong")
+    settings = Settings.from_environment(
+        {"DATABASE_URL": "postgres://x", "BROKER_URL": wrong, "SMTP_HOST": "x"}, worker=True
+    )
+    with pytest.raises(pika.exceptions.ProbableAuthenticationError):
+        pika.BlockingConnection(parameters(settings))
+
+
+def test_each_order_has_its_receipt(shop: Shop) -> None:
+    worker, orders = shop.start(), shop.order(20)
+    shop.wait(orders)
+    shop.wait_empty()
+    assert shop.mail.ids == {str(order): 1 for order in orders}
+    assert shop.database.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+    assert worker.stop() == 0
+
+
+def test_an_order_that_is_gone_has_none(shop: Shop) -> None:
+    kept, gone = shop.order(2)
+    assert shop.orders.cancel("ada", gone)
+    shop.start()
+    shop.wait([kept])
+    shop.wait_empty()
+    assert set(shop.receipts()) == {kept}
+
+
+def test_a_person_who_is_forgotten_leaves_nothing(shop: Shop) -> None:
+    (order,) = shop.order()
+    shop.start()
+    shop.wait([order])
+    shop.orders.forget("ada")
+    assert shop.receipts() == {}
+
+
+def test_the_same_job_again_is_known(
+    shop: Shop, channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel]
+) -> None:
+    (order,) = shop.order()
+    (body,) = shop.database.execute("SELECT body::text FROM jobs").fetchone() or ()
+    worker = shop.start()
+    shop.wait([order])
+    outlet = channel()
+    for _ in range(3):
+        outlet.basic_publish("receipts", "", body.encode())
+    wait_for("three known jobs", lambda: [line.get("outcome") for line in worker.lines()].count("known") == 3)
+    shop.wait_empty()
+    assert shop.mail.ids == {str(order): 1}
+
+
+def test_what_can_never_be_done_is_put_aside(
+    shop: Shop, channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel]
+) -> None:
+    shop.start()
+    for body in (b"nonsense", b"{}", b'{"order": "1"}', b"[]"):
+        channel().basic_publish("receipts", "", body)
+    shop.wait_empty(dead=4)
+    shop.mail.answer = "550 nobody of this name"
+    shop.order()
+    shop.wait_empty(dead=5)
+    shop.mail.answer = "250 yes"
+    shop.wait(shop.order())
+
+
+def test_mail_that_is_not_taken_for_the_moment_waits(shop: Shop) -> None:
+    shop.mail.answer = "451 come back"
+    worker, orders = shop.start(), shop.order(3)
+    wait_for("a try", lambda: any(line["message"].startswith("job has to wait") for line in worker.lines()))
+    assert shop.receipts() == {}
+    shop.mail.answer = "250 yes"
+    shop.wait(orders)
+    shop.wait_empty()
+
+
+def test_a_worker_that_waits_can_be_stopped(shop: Shop) -> None:
+    shop.mail.answer = "451 come back"
+    worker, orders = shop.start(), shop.order()
+    wait_for("a try", lambda: any("has to wait" in line["message"] for line in worker.lines()))
+    assert worker.stop() == 0
+    shop.mail.answer = "250 yes"
+    shop.start("green")
+    shop.wait(orders)
+    assert set(shop.receipts().values()) == {"green"}
+
+
+def test_orders_are_taken_without_a_broker_and_sent_when_it_is_back(shop: Shop) -> None:
+    shop.start()
+    shop.wait(shop.order())
+    shop.broker.ctl("stop_app")
+    try:
+        orders = shop.order(5)
+    finally:
+        shop.broker.ctl("start_app")
+    shop.wait(orders)
+    shop.wait_empty()
+
+
+def test_workers_killed_stopped_and_moved_under_load_do_each_job_once(shop: Shop) -> None:
+    """Cut-overs, roll-backs and kills: what was handed over is there once, and nothing was put aside."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    chance, orders, slot = random.Random(seed), [], "blue"
+    running = [shop.start(slot), shop.start(slot)]
+    shop.mail.seconds = 0.02
+    for turn in range(6):
+        orders += shop.order(12)
+        if turn % 3 == 2:
+            # A cut-over: the other slot's begin before the last of these has ended.
+            slot = "green" if slot == "blue" else "blue"
+            leaving, running = running, [shop.start(slot), shop.start(slot)]
+            assert [worker.stop() for worker in leaving] == [0, 0]
+        else:
+            victim = running.pop(chance.randrange(2))
+            shop.wait_connected(victim)
+            wait_for("work", lambda: len(orders) - len(shop.receipts()) < 10, 60)
+            victim.process.send_signal(signal.SIGKILL)
+            victim.process.wait(10)
+            running.append(shop.start(slot))
+    shop.wait(orders)
+    shop.wait_empty()
+    found = shop.receipts()
+    assert set(found) == set(orders)
+    assert set(found.values()) == {"blue", "green"}
+    # A mail goes out at least once, and twice only where a worker was killed at the very moment.
+    assert set(shop.mail.ids) == {str(order) for order in orders}
+    assert sum(shop.mail.ids.values()) <= len(orders) + 6
+
+
+def test_a_job_that_ends_each_worker_is_put_aside(
+    shop: Shop, channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel]
+) -> None:
+    """The limit counts what was given out and not done."""
+    wanted = definitions.desired(CATALOGUE, SECRETS, PASSWORDS, VHOST)
+    shop.broker.bring(wanted | {"queues": {"receipts": {"delivery_limit": 3}}})
+    try:
+        channel().basic_publish("receipts", "", b"poison")
+        for _ in range(8):
+            taker = channel()
+            method, _properties, _body = taker.basic_get("receipts")
+            if method is None:
+                break
+            taker.close()
+        shop.wait_empty(dead=1)
+    finally:
+        shop.broker.bring(wanted)

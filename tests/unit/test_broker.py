@@ -1,0 +1,143 @@
+"""RabbitMQ's queues and logins: what is wanted, against what the broker has."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from ansible.module_utils.greenroom import broker
+from ansible.module_utils.greenroom.catalogue import normalise
+from ansible.module_utils.greenroom.service_secrets import secret_environment, secret_paths
+from hypothesis import given
+from hypothesis import strategies as st
+
+WORKER = {
+    "activation": "live_only",
+    "queues": {"receipts": {}, "exports": {"delivery_limit": 3}},
+    "publishes": ["receipts"],
+    "secrets": {"BROKER_URL": {"broker": "worker"}},
+}
+SHOP = {"publishes": ["exports"], "secrets": {"QUEUE": {"broker": "shop"}}}
+CATALOGUE = {name: normalise(name, raw, f"/{name}") for name, raw in {"worker": WORKER, "shop": SHOP}.items()}
+SECRETS = {
+    f"{name}/broker/{slot}": {"password": f"{name}-{slot}"} for name in CATALOGUE for slot in ("blue", "green")
+}
+
+
+def taken(plan: dict[str, list[dict[str, Any]]], current: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What a broker has after an import, as it exports it: with more than it was given."""
+    found = {kind: list((current or {}).get(kind, [])) for kind in broker.KEYS}
+    for kind, items in plan.items():
+        for item in items:
+            same = [old for old in found[kind] if all(old[key] == item[key] for key in broker.KEYS[kind])]
+            found[kind] = [old for old in found[kind] if old not in same] + [{**item, "limits": {}}]
+    return found
+
+
+def wanted(*slots: str, secrets: dict[str, Any] | None = None) -> dict[str, Any]:
+    return broker.desired(CATALOGUE, secrets or SECRETS, slots or ("blue", "green"), "staging")
+
+
+def test_each_login_may_do_what_the_catalogue_says() -> None:
+    assert wanted("green") == {
+        "vhost": "staging",
+        "queues": {"receipts": {"delivery_limit": 20}, "exports": {"delivery_limit": 3}},
+        "logins": {
+            "worker_green": {"write": ["receipts"], "read": ["exports", "receipts"]},
+            "shop_green": {"write": ["exports"], "read": []},
+        },
+        "passwords": {"worker_green": "worker-green", "shop_green": "shop-green"},
+    }
+    rights = {item["user"]: item for item in broker.plan(wanted("green"), {})["permissions"]}
+    shop = rights["shop_green"]
+    assert (shop["configure"], shop["write"], shop["read"]) == ("^$", "^(exports)$", "^$")
+    assert re.search(rights["worker_green"]["read"], "receipts.dead") is None
+
+
+def test_two_services_with_one_login_have_the_rights_of_both() -> None:
+    helper = {"publishes": ["exports"], "secrets": {"URL": {"broker": "worker", "of": "worker"}}}
+    catalogue = CATALOGUE | {"helper": normalise("helper", helper, "/helper")}
+    login = broker.desired(catalogue, SECRETS, ["blue"], "staging")["logins"]["worker_blue"]
+    assert login == {"write": ["exports", "receipts"], "read": ["exports", "receipts"]}
+
+
+def test_a_catalogue_without_queues_wants_none() -> None:
+    assert broker.queues({"plain": normalise("plain", {}, "/plain")}) == {}
+
+
+def test_everything_is_made_once() -> None:
+    plan = broker.plan(wanted(), {})
+    assert {kind: len(items) for kind, items in plan.items()} == {
+        "vhosts": 1, "users": 4, "permissions": 4, "exchanges": 4, "queues": 4, "bindings": 4, "policies": 2
+    }  # fmt: skip
+    assert all(item["arguments"] == {"x-queue-type": "quorum"} for item in plan["queues"])
+    assert broker.plan(wanted(), taken(plan)) == {}
+    assert broker.plan(wanted("blue"), taken(plan)) == {}
+
+
+def test_only_what_differs_is_changed() -> None:
+    current = taken(broker.plan(wanted(), {}))
+    other = SECRETS | {"shop/broker/blue": {"password": "new"}}
+    plan = broker.plan(wanted(secrets=other), current)
+    assert broker.lines(plan) == ["users shop_blue"]
+    assert broker.plan(wanted("green", secrets=other), current) == {}
+    limited = wanted() | {"queues": {"exports": {"delivery_limit": 4}}}
+    (policy,) = broker.plan(limited, current)["policies"]
+    assert policy["definition"]["delivery-limit"] == 4
+    for kind, key, value in (
+        ("users", "tags", ["administrator"]),
+        ("users", "hashing_algorithm", "rabbit_password_hashing_md5"),
+        ("permissions", "configure", ".*"),
+        ("queues", "arguments", {"x-queue-type": "classic"}),
+        ("exchanges", "type", "topic"),
+    ):
+        damaged = taken({kind: [{**current[kind][0], key: value}]}, current)
+        assert list(broker.plan(wanted(), damaged)) == [kind]
+
+
+def test_what_is_not_wanted_stays_but_for_the_user_that_everybody_knows() -> None:
+    current = taken(broker.plan(wanted(), {}))
+    current["users"] += [{"name": "guest"}, {"name": "somebody"}]
+    assert broker.plan(wanted(), current) == {}
+    assert broker.strangers(current) == ["guest"]
+    assert broker.strangers({}) == []
+
+
+def test_no_line_has_a_password() -> None:
+    text = "\n".join(broker.lines(broker.plan(wanted(), {})))
+    assert "worker-blue" not in text
+    assert "queues receipts.dead" in text
+    assert "bindings receipts receipts" in text
+
+
+def test_a_hash_is_one_that_the_broker_made() -> None:
+    """From RabbitMQ 4.0.5, of the user that it comes with."""
+    stored = "ZgCNn//5Yd0Uxs8oqm9OViIY57VYB/OCBgo32S5jY8rWu722"
+    assert broker.matches(stored, "guest")
+    assert not broker.matches(stored, "Guest")
+
+
+@pytest.mark.parametrize("stored", ["", "=", "not base64!", "AAAA"])
+def test_what_is_no_hash_is_of_no_password(stored: str) -> None:
+    assert not broker.matches(stored, "")
+
+
+@given(st.text(st.characters(codec="utf-8"), min_size=1))
+def test_any_password_survives_hash_and_address(password: str) -> None:
+    assert broker.matches(broker.password_hash(password), password)
+    parts = urlsplit(broker.broker_url("worker", "blue", password, "/ca.crt", "broker.test", vhost="a/b"))
+    assert (parts.scheme, parts.hostname, parts.port, parts.query) == ("amqps", "broker.test", 5671, "cafile=/ca.crt")
+    assert (unquote(parts.username or ""), unquote(parts.password or "")) == ("worker_blue", password)
+    assert unquote(parts.path) == "/a/b"
+
+
+def test_a_container_gets_the_login_of_its_slot() -> None:
+    assert secret_paths(CATALOGUE, ["blue"]) == ["shop/broker/blue", "worker/broker/blue"]
+    told = secret_environment(
+        CATALOGUE["shop"], "blue", SECRETS, "database.test", broker={"host": "broker.test", "vhost": "staging"}
+    )
+    assert told == {
+        "QUEUE": "amqps://shop_blue:shop-blue@broker.test:5671/staging?cafile=/etc/greenroom/ca.crt"
+    }

@@ -1,0 +1,129 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The module broker_definitions, with a rabbitmqctl that answers from a file and remembers what it was told."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import modules
+import pytest
+from ansible.module_utils.greenroom import broker
+
+PASSWORD = "a-password-that-nobody-sees"
+WANTED: dict[str, Any] = {
+    "vhost": "staging",
+    "queues": {"receipts": {"delivery_limit": 20}},
+    "logins": {"worker_blue": {"write": ["receipts"], "read": ["receipts"]}},
+    "passwords": {"worker_blue": PASSWORD},
+}
+GUEST = {"users": [{"name": "guest"}]}
+# An import replaces the state, unless the broker is a stubborn one.
+TOOL = """#!/bin/sh
+echo "$@" >>told
+case $2 in
+"$FAILS") echo "Error: it does not like" $FAILS >&2; exit 69 ;;
+export_definitions) cat state.json ;;
+import_definitions) [ -n "$STUBBORN" ] || cp "$3" state.json; cp "$3" imported.json ;;
+delete_user) echo '{}' >state.json ;;
+esac
+"""
+Server = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """Give the server a state; it is in the working folder."""
+    (tmp_path / "rabbitmqctl").write_text(TOOL)
+    (tmp_path / "rabbitmqctl").chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("FAILS", "nothing")
+    monkeypatch.setenv("STUBBORN", "")
+    load = modules.load
+
+    def here(name: str) -> Any:
+        module = load(name)
+        module.FOLDER, module.SERVER = str(tmp_path), pwd.getpwuid(os.getuid()).pw_name
+        return module
+
+    monkeypatch.setattr(modules, "load", here)
+
+    def put(state: dict[str, Any]) -> None:
+        Path("state.json").write_text(json.dumps(state))
+
+    return put
+
+
+def told() -> list[str]:
+    return [line.split()[1] for line in Path("told").read_text().splitlines()]
+
+
+def run(**options: Any) -> dict[str, Any]:
+    result = modules.run_module("broker_definitions", **{**WANTED, **options})
+    assert PASSWORD not in result["text"]
+    assert "password_hash" not in result["text"]
+    return result
+
+
+def test_what_is_missing_is_made_and_shown_without_secrets(server: Server) -> None:
+    server(GUEST)
+    result = run(diff=True)
+    assert result["changed"] is True
+    assert result["definitions"][0] == "vhosts staging"
+    assert result["definitions"][-1] == "users guest (removed)"
+    assert "users worker_blue\n" in result["diff"]["prepared"]
+    assert told() == ["export_definitions", "delete_user", "import_definitions", "export_definitions"]
+    (user,) = json.loads(Path("imported.json").read_text())["users"]
+    assert broker.matches(user["password_hash"], PASSWORD)
+    assert list(Path().glob(".greenroom-*")) == []
+
+
+def test_a_second_call_asks_once_and_changes_nothing(server: Server) -> None:
+    server({})
+    run()
+    Path("told").unlink()
+    result = run(diff=True)
+    assert (result["changed"], result["definitions"]) == (False, [])
+    assert "diff" not in result
+    assert told() == ["export_definitions"]
+
+
+def test_check_mode_only_asks(server: Server) -> None:
+    server(GUEST)
+    result = run(check=True)
+    assert result["changed"] is True
+    assert told() == ["export_definitions"]
+
+
+def test_what_the_broker_leaves_as_it_was_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server({"queues": [{"name": "receipts", "vhost": "staging", "arguments": {"x-queue-type": "classic"}}]})
+    monkeypatch.setenv("STUBBORN", "yes")
+    result = run()
+    assert result["failed"] is True
+    assert "something else by this name and leaves it" in result["msg"]
+    assert "queues receipts" in result["msg"]
+
+
+@pytest.mark.parametrize(
+    ("step", "words"),
+    [
+        ("export_definitions", "RabbitMQ can't say what there is: Error: it does not like export_definitions"),
+        ("delete_user", "RabbitMQ can't remove the user guest: Error: it does not like delete_user"),
+        ("import_definitions", "RabbitMQ can't take its definitions: Error: it does not like import_definitions"),
+    ],
+)
+def test_a_refusal_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch, step: str, words: str) -> None:
+    server(GUEST)
+    monkeypatch.setenv("FAILS", step)
+    assert run()["msg"] == words
+
+
+def test_a_login_without_a_password_is_named(server: Server) -> None:
+    server({})
+    assert run(passwords={})["msg"] == "passwords: there is none for worker_blue"
