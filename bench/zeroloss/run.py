@@ -25,6 +25,7 @@ from pathlib import Path
 from bench.common import machine, playbook, say, table
 from bench.zeroloss.reconcile import Account, bound
 from bench.zeroloss.rig import MATRIX, OpenLoop, mix
+from bench.zeroloss.rivals import compare
 from tests.real.environment import Environment, other, until
 
 HERE = Path(__file__).resolve().parent
@@ -238,7 +239,8 @@ def main() -> None:
         rows = measure(staging, options.rounds, options.requests, options.switches)
     finally:
         staging.converge()
-    if not write(rows, "", options.requests, options.switches, time.monotonic() - began):
+    rivals = compare()
+    if not write(rows, rivals, options.requests, options.switches, time.monotonic() - began):
         sys.exit("The aim was missed: see the table.")
 
 
