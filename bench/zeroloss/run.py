@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.common import machine, playbook, say, table
 from bench.zeroloss.reconcile import Account, bound
-from bench.zeroloss.rig import MATRIX, OpenLoop, mix
+from bench.zeroloss.rig import MATRIX, OpenLoop, mix, wait_ready
 from bench.zeroloss.rivals import compare
 from tests.real.environment import Environment, other, until
 
@@ -139,7 +139,7 @@ def ready(staging: Environment) -> None:
     idle = staging.idle()
     for host in staging.groups["app"]:
         staging.ssh(host, f"systemctl start portal-{idle}.service kratos-{idle}.service")
-    until(lambda: staging.get("/readyz", idle)[0] == 200, 60, "the idle slot is ready")
+    wait_ready(staging, idle)
 
 
 def measure(staging: Environment, rounds: int, requests: int, switches: int) -> dict[str, Row]:
