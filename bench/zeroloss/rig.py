@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self
 from bench.zeroloss.reconcile import Account, logged, reconcile
 
 OPS = "ops1"
-UNIT = "greenroom-openloop"
-FOLDER = "/run/greenroom-openloop"
+UNIT = "greenroom-zeroloss"
+FOLDER = "/run/greenroom-zeroloss"
 MATRIX = [
     f"{protocol}-{connection}-{method}-{ms}"
     for protocol in ("h1", "h2")
