@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self
 from bench.zeroloss.reconcile import Account, logged, reconcile
 
 OPS = "ops1"
-UNIT = "greenroom-openloop"
-FOLDER = "/run/greenroom-openloop"
+UNIT = "greenroom-zeroloss"
+FOLDER = "/run/greenroom-zeroloss"
 MATRIX = [
     f"{protocol}-{connection}-{method}-{ms}"
     for protocol in ("h1", "h2")
@@ -28,6 +28,24 @@ MATRIX = [
 SHARES = {0: 0.85, 300: 0.12, 10_000: 0.02}
 """Which share of all requests takes how many ms; the rest are WebSockets."""
 IMAGE = "sed -n 's/^Image=//p' /etc/containers/systemd/greenroom-simulation.container"
+
+READY = """\
+python3 - <<'END'
+import sys, time, urllib.request
+end = time.monotonic() + 90
+while True:
+    try:
+        urllib.request.urlopen("http://127.0.0.1:{port}/readyz", timeout=5).close()
+        break
+    except OSError as error:
+        if time.monotonic() > end:
+            sys.exit(str(error))
+    time.sleep(0.3)
+END
+# The edge asks once a second.
+sleep 2
+"""
+"""Waits until a host's portal is ready, and the edge knows."""
 
 
 class Site(Protocol):
@@ -53,6 +71,12 @@ def mix(rate: float) -> dict[str, float]:
         found[kind] = rate * SHARES[ms] / (len(MATRIX) / len(SHARES))
     found["ws-10000"] = rate * (1 - sum(SHARES.values()))
     return found
+
+
+def wait_ready(site: Site, slot: str) -> None:
+    """Wait until a slot's portals are ready on all hosts."""
+    for host in site.groups["app"]:
+        site.ssh(host, READY.format(port={"blue": 18080, "green": 28080}[slot]))
 
 
 def cut(run: str) -> str:

@@ -24,7 +24,8 @@ from pathlib import Path
 
 from bench.common import machine, playbook, say, table
 from bench.zeroloss.reconcile import Account, bound
-from bench.zeroloss.rig import MATRIX, OpenLoop, mix
+from bench.zeroloss.rig import MATRIX, OpenLoop, mix, wait_ready
+from bench.zeroloss.rivals import compare
 from tests.real.environment import Environment, other, until
 
 HERE = Path(__file__).resolve().parent
@@ -138,7 +139,7 @@ def ready(staging: Environment) -> None:
     idle = staging.idle()
     for host in staging.groups["app"]:
         staging.ssh(host, f"systemctl start portal-{idle}.service kratos-{idle}.service")
-    until(lambda: staging.get("/readyz", idle)[0] == 200, 60, "the idle slot is ready")
+    wait_ready(staging, idle)
 
 
 def measure(staging: Environment, rounds: int, requests: int, switches: int) -> dict[str, Row]:
@@ -238,7 +239,8 @@ def main() -> None:
         rows = measure(staging, options.rounds, options.requests, options.switches)
     finally:
         staging.converge()
-    if not write(rows, "", options.requests, options.switches, time.monotonic() - began):
+    rivals = compare()
+    if not write(rows, rivals, options.requests, options.switches, time.monotonic() - began):
         sys.exit("The aim was missed: see the table.")
 
 

@@ -9,7 +9,7 @@ import json
 import pytest
 from environment import Environment, other
 
-from bench.zeroloss.rig import OpenLoop, mix
+from bench.zeroloss.rig import OpenLoop, mix, wait_ready
 
 RATE = 60.0
 LONGEST = 150.0
@@ -50,4 +50,6 @@ def test_a_slot_that_is_killed_without_drain_loses_requests_and_they_are_counted
         load.end()
     account = load.account(patience=0)
     assert account.losses > 0
-    both_slots.go_back(old)
+    wait_ready(both_slots, old)
+    move(both_slots)
+    assert both_slots.live() == old

@@ -68,8 +68,8 @@ def test_two_that_are_alike_pass() -> None:
         ([piece(probes=(figures(100), figures(100, failed=20)))], "20 of 100 failed (probes; live: 0 of 100)"),
         ([piece(public=(figures(1000, failed=2), figures(100, failed=15)), probes=GOOD)], "15 of 100 failed (public"),
         ([piece(probes=(figures(100), figures(100, refused=40)))], "40 of 100 were refused"),
-        ([piece(probes=(figures(100), figures(100, ms=200)))] * 2, "p50 is "),
-        ([piece(probes=(figures(300), figures(300, slow=30)))] * 2, "p99 is "),
+        ([piece(probes=(figures(100), figures(100, ms=200))) for _ in range(3)], "p50 is "),
+        ([piece(probes=(figures(300), figures(300, slow=30))) for _ in range(3)], "p99 is "),
         ([piece(probes=GOOD, watched=(None, process(problems=["shop on app1 was restarted"])))], "was restarted"),
         ([piece(probes=GOOD, journeys=["A persona logs in: expected status 303, got status 500"])], "logs in"),
         # Good for long, and bad now.
@@ -93,10 +93,17 @@ def test_what_is_worse_fails(pieces: list[Any], reason: str) -> None:
         [piece(probes=(figures(100), figures(100, failed=3)))] + [piece(probes=GOOD)] * 3,
         # More than chance, and less than anybody minds.
         [piece(public=(figures(20000), figures(20000, failed=15)))],
+        # A database that is away for a moment, just when the candidate has half of the public, and little before.
+        [
+            piece(5, public=(figures(1900), figures(100)), probes=GOOD),
+            piece(50, public=(figures(1000, failed=300), figures(1000, failed=300)), probes=GOOD),
+        ],
         # One pause, in one slice.
         [piece(probes=GOOD)] * 3 + [piece(probes=(figures(100), figures(100, slow=40)))],
+        # Cold caches in the first one.
+        [piece(probes=(figures(100), figures(100, ms=200)))] + [piece(probes=GOOD) for _ in range(3)],
         # A little slower.
-        [piece(probes=(figures(100), figures(100, ms=25)))] * 4,
+        [piece(probes=(figures(100), figures(100, ms=25))) for _ in range(4)],
     ],
 )
 def test_what_is_not_worse_passes(pieces: list[Any]) -> None:
@@ -154,9 +161,13 @@ def test_orders_that_stay_away_fail_a_candidate() -> None:
 
 
 def test_memory_is_compared_with_the_live_slots() -> None:
-    def seen(own: Callable[[int], float], usual: Callable[[int], float]) -> list[Any]:
+    def seen(own: Callable[[int], float], usual: Callable[[int], float], seconds: float = 100) -> list[Any]:
         return [
-            piece(probes=GOOD, watched=(process(memory=usual(n) * 2**20), process(memory=own(n) * 2**20)))
+            piece(
+                probes=GOOD,
+                watched=(process(memory=usual(n) * 2**20), process(memory=own(n) * 2**20)),
+                seconds=seconds,
+            )
             for n in range(20)
         ]
 
@@ -164,6 +175,8 @@ def test_memory_is_compared_with_the_live_slots() -> None:
     assert leak["reasons"] == ["memory of shop on app1 goes on growing (27 MiB lately, 117 of 256 MiB)"]
     # The release before does the same.
     assert canary.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60 + 2.5 * n), LIMITS)["verdict"] == "pass"
+    # A process that has just begun fills its memory for a while.
+    assert canary.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60.0, 15), LIMITS)["verdict"] == "pass"
 
 
 def test_a_verdict_is_one_line() -> None:

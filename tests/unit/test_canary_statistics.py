@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 
 
 def histogram(values: list[float]) -> dict[str, int]:
-    return statistics.added([{statistics.bucket(value): 1} for value in values])
+    result: dict[str, int] = statistics.added([{statistics.bucket(value): 1} for value in values])
+    return result
 
 
 @given(st.lists(st.floats(0.01, 100_000), min_size=1, max_size=50), st.floats(0.01, 1))
@@ -60,27 +62,64 @@ def test_few_failures_prove_nothing_and_many_do() -> None:
     assert statistics.more_often(15, 50, 0, 50) < 1e-4
 
 
-def test_events_that_stay_away() -> None:
-    # None of ten events, where half were due: as ten coins that all fall alike.
-    assert statistics.more_seldom(0, 10, 0.5) == pytest.approx(0.5**10)
-    assert statistics.more_seldom(5, 5, 0.5) > 0.5
-    assert statistics.more_seldom(0, 3, 0.05) > 0.8
-    assert statistics.more_seldom(0, 10, 1.0) == 1
+def test_one_stratum_is_fishers_test() -> None:
+    for hits, others in ((5, 0), (3, 2), (12, 7)):
+        stratum = statistics.Stratum(hits, 60, others, 90)
+        assert statistics.by_chance([stratum]) == pytest.approx(statistics.more_often(hits, 60, others, 90))
 
 
-def test_a_slower_release_is_seen_and_a_single_pause_is_not() -> None:
-    live = histogram([10.0] * 100)
-    assert statistics.slower(histogram([30.0] * 100), live, 0.5, 1.5, 10)[0] < 1e-15
-    assert statistics.slower(histogram([10.0] * 99 + [5000.0]), live, 0.99, 1.5, 10)[0] > 0.2
-    assert statistics.slower(histogram([10.0] * 80 + [500.0] * 20), live, 0.99, 1.5, 10)[0] < 1e-4
-    # Slower, and nobody minds.
-    assert statistics.slower(histogram([19.0] * 100), live, 0.5, 1.5, 10)[0] == 1
+def test_strata_are_compared_within_themselves_only() -> None:
+    # In the second one all fail, on both sides, and the one side has most of its requests there.
+    calm, storm = statistics.Stratum(0, 10, 0, 1000), statistics.Stratum(500, 1000, 50, 100)
+    assert statistics.more_often(500, 1010, 50, 1100) < 1e-50
+    assert statistics.by_chance([calm, storm]) > 0.5
+    assert statistics.by_chance([]) == 1
+    assert statistics.by_chance([statistics.Stratum(0, 10, 5, 10)]) == 1
+    assert statistics.by_chance([statistics.Stratum(9, 10, 0, 0)]) == 1
 
 
-def test_the_slowness_test_keeps_its_promise_whatever_the_distribution() -> None:
-    """Releases that are alike, with tails of every kind: a test at 1 % is right by chance in 1 % of the cases."""
+def test_strata_add_up_to_evidence_that_none_of_them_is() -> None:
+    few = statistics.Stratum(3, 60, 0, 60)
+    assert statistics.by_chance([few]) > 0.1
+    assert statistics.by_chance([few] * 8) < 1e-6
+    assert statistics.by_chance([few] * 2) == pytest.approx(statistics.by_chance([few]) ** 2)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 30), st.integers(1, 60), st.integers(0, 30), st.integers(1, 60)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_the_bound_for_large_numbers_never_says_less_than_it_is(numbers: list[tuple[int, int, int, int]]) -> None:
+    strata = [statistics.Stratum(min(a, b), b, min(c, d), d) for a, b, c, d in numbers]
+    useful = [each for each in strata if each.marked]
+    hits = sum(each.hits for each in useful)
+    if hits and sum(each.marked for each in useful) <= statistics.EXACT:
+        assert statistics._chernoff(hits, useful) >= statistics.by_chance(strata) * 0.999
+
+
+def test_large_numbers_are_bounded_quickly_and_well() -> None:
+    alike = [statistics.Stratum(100, 5_000, 1900, 95_000)] * 20
+    assert statistics.by_chance(alike) == 1
+    worse = [statistics.Stratum(130, 5_000, 1900, 95_000)] * 20
+    assert statistics.by_chance(worse) < 1e-10
+    assert statistics.by_chance([statistics.Stratum(300, 5_000, 0, 5_000)]) < 1e-80
+
+
+def test_the_mark_of_slowness_is_lives_own_and_what_nobody_minds() -> None:
+    live = histogram([10.0] * 99 + [400.0])
+    assert statistics.mark(live, 0.5, 1.5, 0) == pytest.approx(15.4, abs=0.5)
+    assert statistics.mark(live, 0.5, 1.5, 50) == pytest.approx(60.3, abs=0.5)
+    assert statistics.mark(live, 1, 1.5, 50) == pytest.approx(610, abs=30)
+    assert statistics.mark({}, 0.5, 1.5, 50) == math.inf
+
+
+def test_slowness_is_told_from_chance_whatever_the_distribution() -> None:
+    """Releases that are alike, with tails of every kind: a test at 1 % is right by chance in about 1 % of the cases."""
     chance = random.Random(7)
-    draws = {
+    draws: dict[str, Callable[[], float]] = {
         "even": lambda: chance.uniform(5, 50),
         "heavy": lambda: 5 * chance.paretovariate(1.1),
         "two kinds": lambda: 10.0 if chance.random() < 0.97 else 900.0,
@@ -88,11 +127,12 @@ def test_the_slowness_test_keeps_its_promise_whatever_the_distribution() -> None
     for name, draw in draws.items():
         for share in (0.5, 0.99):
             false = 0
-            for _ in range(1000):
-                candidate, live = (histogram([draw() for _ in range(60)]) for _ in range(2))
-                # Any difference at all would count here.
-                false += statistics.slower(candidate, live, share, 1.0, 0.0)[0] <= 0.01
-            assert false <= 22, (name, share, false)
+            for _ in range(500):
+                candidate, live = (histogram([draw() for _ in range(120)]) for _ in range(2))
+                mark = statistics.mark(live, share, 1.2, 0.0)
+                slow, usual = (statistics.above(each, mark) for each in (candidate, live))
+                false += statistics.by_chance([statistics.Stratum(slow, 120, usual, 120)]) <= 0.01
+            assert false <= 15, (name, share, false)
 
 
 def test_the_trend_is_exact_for_few_values() -> None:

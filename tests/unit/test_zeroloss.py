@@ -14,6 +14,7 @@ from visitors.openloop.kinds import rates
 
 from bench.zeroloss.reconcile import Account, bound, logged, reconcile
 from bench.zeroloss.rig import MATRIX, cut, mix
+from bench.zeroloss.rivals import longest
 
 
 def line(number: int, outcome: str = "ok", slot: str = "blue", kind: str = "h1-keep-get-0") -> str:
@@ -88,3 +89,11 @@ def test_ids_and_slots_are_cut_out_of_the_portals_log(message: str) -> None:
         text += JsonFormatter().format(record) + "\n"
     done = subprocess.run(["sh", "-c", cut("r")], input=text, capture_output=True, text=True, check=True)
     assert logged(done.stdout.splitlines()) == {"r-1": ["blue"], "r-2": ["green"]}
+
+
+def test_how_long_the_old_slot_was_still_asked_is_counted_from_the_end_of_a_change_to_the_next() -> None:
+    lines = [
+        json.dumps({"sent_at": at, "slot": slot})
+        for at, slot in ((1, "blue"), (9, "blue"), (11, "blue"), (12.5, "blue"), (19.5, "blue"), (21, "green"))
+    ]
+    assert longest(lines, [(8, 10, "blue"), (19, 20, "green")]) == 2.5

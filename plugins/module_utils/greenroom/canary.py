@@ -4,7 +4,7 @@
 
 A rollout is watched in slices of some seconds. What was seen is a list of them, oldest first:
 
-    {weight, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, journeys}
+    {weight, seconds, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, journeys}
 
 `public` and `probes` are figures (`canary_figures`), `watched` what processes said of themselves (`canary_watch`),
 `notes` what kept figures from being had, `journeys` smoke checks of the candidate that failed. Public requests and
@@ -23,13 +23,17 @@ from . import canary_watch as watch
 from .canary_figures import Figures, empty, merged, summary
 
 Slice = Mapping[str, Any]
+Pairs = Sequence[tuple[Figures, Figures]]
+QUANTILES = {"p50": 0.5, "p99": 0.99}
 SOURCES = ("public", "probes")
 RECENT = 4
 """A candidate may become bad late: the last slice, and the last few, are looked at apart from all of them."""
-PERSISTING = 2
-"""In how many slices a latency has to be worse: one pause of one host slows many requests down, and is no release."""
 STEADY = 0.005
 """A rise of memory counts when so steady a one comes by chance no more often than that."""
+
+
+MEMORY_SECONDS = 1800
+"""A new process fills its memory for a while; before that, its growth says nothing."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,14 @@ class Limits:
 def empty_slice(weight: int) -> dict[str, Any]:
     """Return a slice in which nothing was seen."""
     figures = {source: {"live": empty(), "candidate": empty()} for source in SOURCES}
-    return {"weight": weight, **figures, "watched": {"live": [], "candidate": []}, "notes": [], "journeys": []}
+    return {
+        "weight": weight,
+        "seconds": 0.0,
+        **figures,
+        "watched": {"live": [], "candidate": []},
+        "notes": [],
+        "journeys": [],
+    }
 
 
 def verdict(slices: Sequence[Slice], limits: Limits) -> dict[str, Any]:
@@ -99,10 +110,17 @@ def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> s
     return f"{result['verdict']}: {candidate} at {weight} % (beside {live}): {said}{why}"
 
 
-def _sides(slices: Sequence[Slice], everything: Sequence[Slice], source: str) -> tuple[Figures, Figures]:
-    """Return the candidate's and the live slot's figures; where the live one serves nobody, its earlier ones."""
-    candidate, live = (merged(each[source][side] for each in slices) for side in ("candidate", "live"))
-    return candidate, live if live["requests"] else merged(each[source]["live"] for each in everything)
+def _pairs(window: Sequence[Slice], everything: Sequence[Slice], source: str) -> list[tuple[Figures, Figures]]:
+    """Return the figures of candidate and live slot, slice by slice: what happens to both is no difference.
+
+    Where the live slot serves nobody any more, what it did before stands in for it.
+    """
+    sides = [(each[source]["candidate"], each[source]["live"]) for each in window]
+    alone = [candidate for candidate, live in sides if not live["requests"]]
+    pairs = [(candidate, live) for candidate, live in sides if candidate["requests"] and live["requests"]]
+    if any(each["requests"] for each in alone):
+        pairs.append((merged(alone), merged(each[source]["live"] for each in everything)))
+    return [(candidate, live) for candidate, live in pairs if live["requests"]]
 
 
 def _windows(slices: Sequence[Slice]) -> list[Sequence[Slice]]:
@@ -110,83 +128,128 @@ def _windows(slices: Sequence[Slice]) -> list[Sequence[Slice]]:
 
 
 def _worse(slices: Sequence[Slice], limits: Limits) -> list[str]:
-    """Return what is worse with the candidate, each thing once."""
-    sides = [(window, source, *_sides(window, slices, source)) for window in _windows(slices) for source in SOURCES]
-    sides = [each for each in sides if each[2]["requests"] and each[3]["requests"]]
-    # Bonferroni: of so many comparisons, one that is right by chance is as unlikely as of a single one.
-    comparisons = 1 + sum(4 + 2 * len(candidate["routes"]) for _window, _source, candidate, _live in sides)
-    level = limits.alpha / comparisons
+    """Return what is worse with the candidate, each thing once.
+
+    Of many comparisons one is right by chance (Bonferroni): half of `alpha` is shared by those of all requests, a
+    quarter by those of single routes, of which there are many, and a quarter is the business metric's.
+    """
+    looks = [(window, source, _pairs(window, slices, source)) for window in _windows(slices) for source in SOURCES]
+    looks = [each for each in looks if each[2]]
+    # Caches are cold in the first slice.
+    cold = next((each for each in slices if each["weight"]), None)
+    whole = limits.alpha / 2 / max(1, 4 * len(looks))
+    single = limits.alpha / 4 / max(1, sum(2 * len(_routes(pairs)) for _window, _source, pairs in looks))
     found: dict[str, str] = {}
-    for window, source, candidate, live in sides:
+    for window, source, pairs in looks:
+        warm = _pairs([each for each in window if each is not cold], slices, source)
         for key, reason in (
-            *_counts(source, candidate, live, limits, level),
-            *_latencies(window, source, (candidate, live), limits, level),
+            *_counts(source, [""], pairs, limits, whole),
+            *_counts(source, _routes(pairs), pairs, limits, single),
+            *_latencies(source, warm, limits, whole),
         ):
             found.setdefault(key, reason)
-    return [*found.values(), *_metric(slices, limits, level)]
+    return [*found.values(), *_metric(slices, limits, limits.alpha / 4)]
 
 
-def _counts(source: str, candidate: Figures, live: Figures, limits: Limits, level: float) -> Iterator[tuple[str, str]]:
-    """Yield failures and refusals that the candidate has more of, over all routes and for each."""
-    whole = [candidate[name] for name in ("requests", "failed", "refused")]
-    other = [live[name] for name in ("requests", "failed", "refused")]
-    places = [(source, whole, other)]
-    places += [
-        (f"{source}, {route}", counts, live["routes"].get(route, [0, 0, 0]))
-        for route, counts in candidate["routes"].items()
-    ]
-    for place, (own_all, *own), (live_all, *lives) in places:
-        if not own_all or not live_all:
-            continue
-        for what, bad, usual, margin in zip(
-            ("failed", "were refused"), own, lives, (limits.error_margin, limits.refused_margin), strict=True
-        ):
-            if (
-                bad / own_all - usual / live_all > margin
-                and statistics.more_often(bad, own_all, usual, live_all) <= level
-            ):
-                # A route is worth a line of its own only where the whole does not say it.
-                yield f"{source} {what}", f"{bad} of {own_all} {what} ({place}; live: {usual} of {live_all})"
+def _routes(pairs: Pairs) -> list[str]:
+    return list(dict.fromkeys(route for candidate, _live in pairs for route in candidate["routes"]))
 
 
-def _latencies(
-    window: Sequence[Slice], source: str, sides: tuple[Figures, Figures], limits: Limits, level: float
+def _counts(
+    source: str, places: Iterable[str], pairs: Pairs, limits: Limits, level: float
 ) -> Iterator[tuple[str, str]]:
-    """Yield quantiles of the latency that are worse with the candidate, not only for a moment."""
-    candidate, live = sides
-    for name, share in (("p50", 0.5), ("p99", 0.99)):
-        chance, mark = statistics.slower(
-            candidate["latency"], live["latency"], share, limits.latency_factor, limits.latency_ms
-        )
-        if chance > level:
-            continue
-        times = sum(
-            _slow(each[source]["candidate"], mark) > max(1 - share, _slow(each[source]["live"], mark))
-            for each in window
-        )
-        if times >= PERSISTING:
-            own, usual = (statistics.quantile(side["latency"], share) or 0 for side in (candidate, live))
-            yield f"{source} {name}", f"{name} is {own:.0f} ms ({source}; live: {usual:.0f} ms)"
+    """Yield failures and refusals that the candidate has more of, on each of the routes in `places` ("": on all)."""
+    for place in places:
+        counts = [[_of(side, place) for side in pair] for pair in pairs]
+        for index, what, margin in ((1, "failed", limits.error_margin), (2, "were refused", limits.refused_margin)):
+            strata = [statistics.Stratum(own[index], own[0], live[index], live[0]) for own, live in counts]
+            if _more(strata, margin, level):
+                own, live = _sums(strata)
+                # A route is worth a line of its own only where the whole does not say it.
+                yield (
+                    f"{source} {what}",
+                    f"{own[0]} of {own[1]} {what} ({source}{place and ', '}{place}; live: {live[0]} of {live[1]})",
+                )
 
 
-def _slow(figures: Figures, mark: float) -> float:
-    number = statistics.total(figures["latency"])
-    return statistics.above(figures["latency"], mark) / number if number else 0.0
+def _of(figures: Figures, route: str) -> list[int]:
+    """Return [requests, failed, refused] of a route, or of all with an empty one."""
+    whole = [figures[name] for name in ("requests", "failed", "refused")]
+    return list(figures["routes"].get(route, [0, 0, 0])) if route else whole
+
+
+def _sums(strata: Iterable[statistics.Stratum]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (hits, requests) of the candidate and of the live slot."""
+    compared = [each for each in strata if each.size and each.others_size]
+    return (
+        _column_sums([(each.hits, each.size) for each in compared]),
+        _column_sums([(each.others, each.others_size) for each in compared]),
+    )
+
+
+def _excess(stratum: statistics.Stratum) -> float:
+    """Return how many more hits the candidate has than the live slot would have had at the same time."""
+    return stratum.hits - stratum.size * stratum.others / stratum.others_size
+
+
+def _more(strata: Iterable[statistics.Stratum], margin: float, level: float) -> bool:
+    """Say whether the candidate has more hits than margin and chance explain."""
+    compared = [each for each in strata if each.size and each.others_size]
+    size = sum(each.size for each in compared)
+    return bool(size) and sum(map(_excess, compared)) / size > margin and statistics.by_chance(compared) <= level
+
+
+def _latencies(source: str, pairs: Pairs, limits: Limits, level: float) -> Iterator[tuple[str, str]]:
+    """Yield quantiles of the latency that are worse with the candidate.
+
+    One pause of one host slows many requests down, and is no release: the slice that speaks most against the candidate
+    is left out.
+    """
+    own, usual = (statistics.added([pair[side]["latency"] for pair in pairs]) for side in (0, 1))
+    for name, share in QUANTILES.items():
+        mark = statistics.mark(usual, share, limits.latency_factor, limits.latency_ms)
+        strata = [each for pair in pairs if (each := _slow(*pair, mark)).size and each.others_size]
+        usual_ones = sorted(strata, key=_excess)[:-1]
+        (slow, number), _live = _sums(usual_ones)
+        # Its own quantile lies beyond the mark, and not by chance.
+        if slow > (1 - share) * number and _more(usual_ones, 0.0, level):
+            values = [statistics.quantile(side, share) or 0 for side in (own, usual)]
+            yield f"{source} {name}", f"{name} is {values[0]:.0f} ms ({source}; live: {values[1]:.0f} ms)"
+
+
+def _slow(candidate: Figures, live: Figures, mark: float) -> statistics.Stratum:
+    (own, own_all), (usual, usual_all) = (
+        (statistics.above(side["latency"], mark), statistics.total(side["latency"])) for side in (candidate, live)
+    )
+    return statistics.Stratum(own, own_all, usual, usual_all)
 
 
 def _metric(slices: Sequence[Slice], limits: Limits, level: float) -> Iterator[str]:
-    """Yield the business metric when it is seldom with the candidate, for the requests that it got."""
-    seen = [each for each in slices if each["watched"]["live"] and each["watched"]["candidate"]]
-    sides = ("live", "candidate")
-    requests = {side: sum(each["public"][side]["requests"] for each in seen) for side in sides}
-    events = {side: sum(_events(each, side) for each in seen) for side in sides}
-    if not requests["candidate"] or not requests["live"]:
-        return
-    share = requests["candidate"] / sum(requests.values())
-    few = events["candidate"] / requests["candidate"] < (1 - limits.metric_drop) * events["live"] / requests["live"]
-    if few and statistics.more_seldom(events["candidate"], events["live"], share) <= level:
-        expected = events["live"] * requests["candidate"] / requests["live"]
-        yield f"the business metric rose by {events['candidate']:g}, where live's pace is {expected:.0f}"
+    """Yield the business metric when it rises too seldom with the candidate, for the requests that it gets."""
+    read = [each for each in slices if each["watched"]["candidate"] and each["watched"]["live"]]
+    counts = {
+        side: [(int(_events(each, side)), each["public"][side]["requests"]) for each in read]
+        for side in ("candidate", "live")
+    }
+    pairs = list(zip(counts["candidate"], counts["live"], strict=True))
+    alone = [own for own, live in pairs if not live[1]]
+    pairs = [(own, live) for own, live in pairs if live[1]]
+    if alone:
+        pairs.append((_column_sums(alone), _column_sums(counts["live"])))
+    # The other way round: has the live slot more of them than chance would give it?
+    strata = [
+        statistics.Stratum(min(live[0], live[1]), live[1], min(own[0], own[1]), own[1])
+        for own, live in pairs
+        if own[1] and live[1]
+    ]
+    got = sum(each.others for each in strata)
+    due = sum(each.others_size * each.hits / each.size for each in strata)
+    if got < (1 - limits.metric_drop) * due and statistics.by_chance(strata) <= level:
+        yield f"the business metric rose by {got}, where live's pace is {due:.0f}"
+
+
+def _column_sums(rows: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
 def _events(each: Slice, side: str) -> float:
@@ -200,6 +263,8 @@ def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
         for process in each["watched"]["candidate"]:
             yield from process["problems"]
     memory = {side: _memory(slices, side) for side in ("candidate", "live")}
+    if sum(each["seconds"] for each in slices) < MEMORY_SECONDS:
+        return
     for (service, host), (samples, limit) in memory["candidate"].items():
         usual = memory["live"].get((service, host), ([], 0))[0]
         spans = watch.leaking(samples, limit, STEADY)

@@ -25,7 +25,7 @@ from .canary_figures import Figures, empty, note
 SLOT_HEADER = "X-Greenroom-Slot"
 WORKERS = 16
 """How many probes may be under way; a slot that lets so many wait is slow enough to be noticed."""
-BROKEN = 0.0001
+BROKEN = 1e-6
 """By chance so many failures come together no more often than that: what is so clearly broken is probed no longer."""
 PAGE_SECONDS = 3.0
 

@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 GROWTH = 1.05
 """How much wider each bucket of a histogram is than the one before: a quantile is known to 5 %."""
+
+EXACT = 250
+"""Up to so many hits the strata's distributions are put together as they are."""
 
 Histogram = Mapping[str, int]
 """Latencies: {bucket: how many}. Keys are texts, as JSON has them; histograms of several hosts add up."""
@@ -84,41 +88,83 @@ def more_often(candidate: int, candidate_of: int, live: int, live_of: int) -> fl
     return hypergeometric_above(candidate, candidate_of, candidate + live, candidate_of + live_of)
 
 
-def more_seldom(candidate: float, live: float, candidate_share: float) -> float:
-    """Conditional test of two Poisson rates, one-sided: so few of all events with the candidate's share of requests.
+@dataclass(frozen=True)
+class Stratum:
+    """One slice of a comparison: `hits` of `size` on the one side, `others` of `others_size` on the other."""
 
-    `candidate` and `live` count events (rounded down), `candidate_share` is between 0 and 1.
+    hits: int
+    size: int
+    others: int
+    others_size: int
+
+    @property
+    def marked(self) -> int:
+        """How many hits there are on both sides."""
+        return self.hits + self.others
+
+
+def by_chance(strata: Sequence[Stratum]) -> float:
+    """Return the probability that chance gives the one side as many hits, or more, as it has in all strata together.
+
+    As Fisher's test, but nothing is compared across strata: when in one of them everybody fails, and the one side had
+    more requests there than before, that says nothing of a release (Simpson's paradox). Exact up to `EXACT` hits: the
+    distributions of all strata are put together. For more, Chernoff's bound, which never says less than it is.
     """
-    few, n = int(candidate), int(candidate) + int(live)
-    if not 0 < candidate_share < 1:
+    useful = [each for each in strata if each.size and each.others_size and each.marked]
+    hits = sum(each.hits for each in useful)
+    if not hits:
         return 1.0
-    logs = [
-        _log_choose(n, k) + k * math.log(candidate_share) + (n - k) * math.log1p(-candidate_share)
-        for k in range(few + 1)
+    if sum(each.marked for each in useful) > EXACT:
+        return _chernoff(hits, useful)
+    together = [1.0]
+    for each in useful:
+        own = _probabilities(each)
+        sums = [0.0] * (len(together) + len(own) - 1)
+        for i, one in enumerate(together):
+            for j, other in enumerate(own):
+                sums[i + j] += one * other
+        together = sums
+    return min(1.0, math.fsum(together[hits:]))
+
+
+def _probabilities(stratum: Stratum) -> list[float]:
+    """Return how likely 0, 1, 2 … of a stratum's hits are on the one side."""
+    marked, size = stratum.marked, stratum.size + stratum.others_size
+    return [
+        0.0
+        if k > stratum.size or marked - k > stratum.others_size
+        else math.exp(
+            _log_choose(stratum.size, k) + _log_choose(stratum.others_size, marked - k) - _log_choose(size, marked)
+        )
+        for k in range(marked + 1)
     ]
-    return min(1.0, math.fsum(math.exp(each) for each in logs))
 
 
-def slower(candidate: Histogram, live: Histogram, share: float, factor: float, extra: float) -> tuple[float, float]:
-    """Precedence test for a quantile: how many of the candidate's are slower than live's slowest ones.
+def _chernoff(hits: int, strata: Sequence[Stratum]) -> float:
+    """Bound the tail of a sum of binomial variables, which are wider than those without replacement (Hoeffding)."""
+    parts = [(each.marked, each.size / (each.size + each.others_size)) for each in strata]
+    if hits <= sum(number * share for number, share in parts):
+        return 1.0
+    if hits >= sum(number for number, _share in parts):
+        return math.exp(sum(number * math.log(share) for number, share in parts))
+    low, high = 0.0, 50.0
+    for _ in range(60):
+        tilt = (low + high) / 2
+        mean = sum(number * share / (share + (1 - share) * math.exp(-tilt)) for number, share in parts)
+        low, high = (tilt, high) if mean < hits else (low, tilt)
+    exponent = sum(number * math.log1p(share * math.expm1(low)) for number, share in parts) - low * hits
+    return math.exp(min(0.0, exponent))
 
-    The live slot's r-th slowest request, r being (1 - `share`) of them, is the mark, moved up by `factor` and at least
-    by `extra` milliseconds: what nobody minds is no difference. From two releases that are alike, any order of their
-    requests is as likely as any other; so k of the candidate's above the mark mean that among the k + r - 1 slowest of
-    all no more than r - 1 were live's. Returns that probability and the mark. Holds for any distribution and for few
-    requests; one slow request proves nothing, because the other slot might have met it as well.
+
+def mark(live: Histogram, share: float, factor: float, extra: float) -> float:
+    """Return the latency above which a request counts as slow, infinity where there is nothing to compare with.
+
+    It is the live slot's own quantile, moved up by `factor` and at least by `extra` milliseconds: what nobody minds is
+    no difference. Whether the candidate is beyond it more often than the live slot itself is a question of counts, so
+    that it can be answered for any distribution.
     """
-    candidates, lives = total(candidate), total(live)
-    if not candidates or not lives:
-        return 1.0, math.inf
-    rank = max(1, math.floor((1 - share) * lives + 1e-9))
-    reference = quantile(live, 1 - (rank - 1) / lives) or math.inf
-    mark = max(reference * factor, reference + extra)
-    slow = above(candidate, mark)
-    if not slow:
-        return 1.0, mark
-    slowest = slow + rank - 1
-    return hypergeometric_above(slow, slowest, candidates, candidates + lives), mark
+    reference = quantile(live, share)
+    return math.inf if reference is None else max(reference * factor, reference + extra)
 
 
 def trend(values: Sequence[float]) -> float:

@@ -75,6 +75,7 @@ def continued(
         failed = [str(journeys["msg"])]
     seen = {
         "weight": weight,
+        "seconds": probed["seconds"],
         "public": {side: merged(host["slots"][name] for host in traffic.values()) for side, name in slots.items()},
         **{key: probed[key] for key in ("probes", "watched")},
         "notes": [*probed["notes"], *short],

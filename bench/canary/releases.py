@@ -1,0 +1,203 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Invented releases: good ones with all that good ones go through, and bad ones of twelve kinds."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from bench.canary.simulate import LOGIN, MIB, ORDER, Behaviour, Moment, Release
+
+
+class Good(Release):
+    """As good as the live one: a little faster or slower, and with what happens to good releases."""
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.factor = chance.uniform(0.8, 1.2)
+        self.memory = chance.uniform(60, 160) * MIB
+        self.event = chance.choice(["nothing", "pause here", "pause there", "database", "neighbour", "leak in both"])
+        self.event_at = chance.randrange(16)
+
+    def live(self, moment: Moment) -> Behaviour:
+        """How the live slot does."""
+        usual = replace(super().live(moment), memory=self.memory)
+        if self.event == "leak in both":
+            usual = replace(usual, memory=self.memory + moment.seconds / 60 * 3 * MIB)
+        if moment.number == self.event_at:
+            if self.event == "database":
+                # For a second or two nothing works, in both slots.
+                usual = replace(usual, failing={"": 0.1})
+            if self.event == "neighbour":
+                usual = replace(usual, factor=3.0)
+            if self.event == "pause there":
+                usual = replace(usual, slow=(0.1, 80.0))
+        return usual
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        usual = self.live(moment)
+        here = self.event == "pause here" and moment.number == self.event_at
+        there = self.event == "pause there" and moment.number == self.event_at
+        slow = (0.1, 80.0) if here else self.tail if there else usual.slow
+        # The first slice meets cold caches.
+        cold = 1.3 if moment.number == 0 else 1.0
+        return replace(usual, factor=usual.factor * self.factor * cold, slow=slow)
+
+
+class Errors(Release):
+    """Some requests fail behind a healthy health page."""
+
+    kind = "5 % of 500s behind a healthy health page"
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return replace(self.live(moment), failing={"": self.base + 0.05, "GET /static": 0.0}, journey=0.6)
+
+
+class Leak(Release):
+    """Something runs out over hours: slower and slower, then errors."""
+
+    kind = "slow leak (slower by the hour, then errors)"
+    long = True
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.hours = chance.uniform(1, 2.5)
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        done = moment.seconds / 3600 / self.hours
+        failing = {"": self.base + (0.3 if done > 1 else 0.0)}
+        return replace(self.live(moment), factor=1 + 3 * done**2, failing=failing)
+
+
+class SlowTail(Release):
+    """Some requests take very long, most don't."""
+
+    kind = "slow p99 only (4 % of requests, half a second and more)"
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.slowest = 800 / min(route.median for route in self.routes.values())
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return replace(self.live(moment), slow=(self.tail[0] + 0.04, max(30.0, self.slowest)))
+
+
+class OneRoute(Release):
+    """One route, which no probe asks for, fails for most."""
+
+    kind = "errors on one route that is not probed"
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.share = chance.uniform(0.5, 1)
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return replace(self.live(moment), failing={"": self.base, ORDER: self.share}, journey=1 - self.share)
+
+
+class AfterTheCutOver(Release):
+    """Good with a share, bad with everybody."""
+
+    kind = "fails only after the cut-over"
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.share, self.factor = chance.choice([(0.1, 1.0), (0.4, 2.0), (0.0, 6.0)])
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        if moment.share < 100:
+            return self.live(moment)
+        return replace(self.live(moment), failing={"": self.base + self.share}, factor=self.factor, slow=(0.3, 10.0))
+
+
+class Memory(Release):
+    """Memory that grows and grows."""
+
+    kind = "memory growth (0.3 to 2 MiB a minute)"
+    long = True
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.pace = chance.uniform(0.3, 2.0)
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        grown = 90 * MIB + moment.seconds / 60 * self.pace * MIB
+        return replace(self.live(moment), memory=min(grown, 256.0 * MIB))
+
+
+class WrongVersion(Release):
+    """A process that runs another release than its bundle says."""
+
+    kind = "wrong version"
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return replace(self.live(moment), release="1.0")
+
+
+class BrokenLogin(Release):
+    """Nobody gets in."""
+
+    kind = "broken login, for everybody"
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return replace(self.live(moment), refusing={"": self.lost, LOGIN: 1.0}, orders=0.0, journey=0.0)
+
+
+class SomeLogins(Release):
+    """Some don't get in, and no smoke check is among them."""
+
+    kind = "broken login, for a third of the people"
+    probed = False
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return replace(self.live(moment), refusing={"": self.lost, LOGIN: 0.33}, orders=0.67)
+
+
+class NoOrders(Release):
+    """All answers look right, and nothing is written."""
+
+    kind = "orders get lost behind good answers"
+    probed = False
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return replace(self.live(moment), orders=0.0)
+
+
+class Slow(Release):
+    """Slower for everybody."""
+
+    kind = "three times as slow, and 100 ms"
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        slowest = min(route.median for route in self.routes.values())
+        return replace(self.live(moment), factor=3.0 + 100 / slowest)
+
+
+class CrashLoop(Release):
+    """A process that dies every few minutes, and comes back."""
+
+    kind = "crashes, and is restarted, every two minutes"
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        crashed = moment.number % 8 == 7
+        return replace(self.live(moment), restarts=crashed, failing={"": self.base + (0.15 if crashed else 0.0)})
+
+
+BAD: tuple[type[Release], ...] = (
+    *(Errors, Leak, SlowTail, OneRoute, AfterTheCutOver, Memory, WrongVersion, BrokenLogin, SomeLogins),
+    *(NoOrders, Slow, CrashLoop),
+)

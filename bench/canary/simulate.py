@@ -1,0 +1,231 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Rollouts of invented releases, judged by the code that judges real ones, by a clock that does not wait.
+
+What is invented is what canary_traffic, canary_probe and the smoke checks would have brought of each slice; steps,
+slices, evidence and verdict are `canary_step` and `canary`, as roles/canary uses them.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from plugins.module_utils.greenroom import canary, canary_figures, canary_step
+from plugins.module_utils.greenroom import canary_statistics as statistics
+
+BUCKETS = 236
+MIB = 2**20
+SHARES = (5, 25, 50, 100)
+"""The last one is the time after the cut-over, in which going back is instant."""
+PROBE_RATE = 8.0
+SLICE = 15.0
+ORDER = "POST /orders"
+LOGIN = "POST /login"
+
+
+@dataclass(frozen=True)
+class Route:
+    """What the public asks for: `part` of all requests, `median` milliseconds, lognormal with `sigma`."""
+
+    part: float
+    median: float
+    sigma: float
+    probed: bool = True
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How a release does at one moment, compared with what its routes say.
+
+    `failing` and `refusing` are shares by route ("" for all others), `slow` = (share, factor) of requests that take
+    longer, `orders` a factor on what is written, `memory` in bytes, `journey` the chance that the smoke checks pass.
+    """
+
+    factor: float = 1.0
+    failing: Mapping[str, float] = field(default_factory=dict)
+    refusing: Mapping[str, float] = field(default_factory=dict)
+    slow: tuple[float, float] = (0.0, 1.0)
+    orders: float = 1.0
+    memory: float = 90.0 * MIB
+    journey: float = 1.0
+    restarts: bool = False
+    release: str = "1.1"
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When something is asked: `seconds` since the candidate began, its `share`, the slice's number in the rollout."""
+
+    seconds: float
+    share: int
+    number: int
+
+
+class Release:
+    """A candidate beside a live slot; subclasses say what is wrong.
+
+    `long`: it needs hours to be seen. `probed`: Greenroom's own requests can see it.
+    """
+
+    kind = "good"
+    long = False
+    probed = True
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        speed = chance.uniform(4, 120)
+        sigma = chance.uniform(0.3, 0.9)
+        self.routes = {
+            "GET /": Route(0.55, speed, sigma),
+            "GET /orders": Route(0.25, 1.5 * speed, sigma),
+            "GET /static": Route(0.1, 3, 0.4),
+            LOGIN: Route(0.06, 4 * speed, sigma, probed=False),
+            ORDER: Route(0.04, 2 * speed, sigma, probed=False),
+        }
+        self.base = chance.choice([0.0, 0.0, 0.0005, 0.002, 0.01])
+        self.lost = chance.choice([0.0, 0.01, 0.03])
+        self.tail = (chance.choice([0.0, 0.005, 0.02]), chance.uniform(5, 30))
+
+    def live(self, _moment: Moment) -> Behaviour:
+        """How the live slot does."""
+        return Behaviour(failing={"": self.base}, refusing={"": self.lost}, slow=self.tail)
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """How the candidate does."""
+        return self.live(moment)
+
+
+@lru_cache(4096)
+def _distribution(median: float, sigma: float, slow: tuple[float, float]) -> tuple[float, ...]:
+    """Return the shares of a histogram's buckets."""
+
+    def below(milliseconds: float) -> float:
+        parts = ((1 - slow[0], median), (slow[0], median * slow[1]))
+        return sum(
+            part * 0.5 * math.erfc(-math.log(milliseconds / middle) / sigma / math.sqrt(2)) for part, middle in parts
+        )
+
+    edges = [below(statistics.bound(number)) for number in range(BUCKETS)]
+    return tuple(after - before for before, after in zip([0.0, *edges[:-1]], edges, strict=True))
+
+
+class World:
+    """The public, the probes and the processes of one rollout."""
+
+    def __init__(self, release: Release, rate: float, chance: random.Random) -> None:
+        self.release = release
+        self.rate = rate
+        self.chance = chance
+        # People are unlike: a share of them does not make the same share of the requests.
+        self.uneven = chance.uniform(0.75, 1.3)
+
+    def figures(self, behaviour: Behaviour, wanted: Mapping[str, int]) -> dict[str, Any]:
+        """Return the figures of so many requests of each route."""
+        result = canary_figures.empty()
+        for name, number in wanted.items():
+            route = self.release.routes[name]
+            failed = self._draw(number, behaviour.failing.get(name, behaviour.failing.get("", 0.0)))
+            refused = self._draw(number - failed, behaviour.refusing.get(name, behaviour.refusing.get("", 0.0)))
+            result["routes"][name] = [number, failed, refused]
+            for key, count in zip(("requests", "failed", "refused"), (number, failed, refused), strict=True):
+                result[key] += count
+            shares = _distribution(round(route.median * behaviour.factor, 1), round(route.sigma, 2), behaviour.slow)
+            self._spread(result["latency"], number, shares)
+        return result
+
+    def _draw(self, number: int, share: float) -> int:
+        return self.chance.binomialvariate(number, min(1.0, share)) if number > 0 and share > 0 else 0
+
+    def _spread(self, histogram: dict[str, int], number: int, shares: Sequence[float]) -> None:
+        left = 1.0
+        for bucket, share in enumerate(shares):
+            if not number or left <= 1e-12:
+                break
+            count = self._draw(number, share / left)
+            if count:
+                histogram[str(bucket)] = histogram.get(str(bucket), 0) + count
+            number, left = number - count, left - share
+
+    def _poisson(self, mean: float) -> int:
+        if mean > 1000:
+            return max(0, round(self.chance.gauss(mean, math.sqrt(mean))))
+        number, product, limit = 0, self.chance.random(), math.exp(-min(mean, 700.0))
+        while product > limit:
+            number, product = number + 1, product * self.chance.random()
+        return number
+
+    def slice(self, moment: Moment, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what canary_probe and canary_traffic would have said of a slice."""
+        behaviour = {"live": self.release.live(moment), "candidate": self.release.candidate(moment)}
+        share = 1.0 if moment.share == 100 else min(1.0, moment.share / 100 * self.uneven)
+        total = self._poisson(self.rate * seconds)
+        requests = {"candidate": self._draw(total, share)}
+        requests["live"] = total - requests["candidate"]
+        public, probes, watched = {}, {}, {}
+        probed = [name for name, route in self.release.routes.items() if route.probed]
+        for side, number in requests.items():
+            wanted = {name: self._poisson(number * route.part) for name, route in self.release.routes.items()}
+            public[side] = self.figures(behaviour[side], wanted)
+            each = int(PROBE_RATE / 2 * seconds / len(probed)) if probed else 0
+            probes[side] = self.figures(behaviour[side], dict.fromkeys(probed, each))
+            done = wanted[ORDER] - public[side]["routes"][ORDER][1] - public[side]["routes"][ORDER][2]
+            watched[side] = [self._process(behaviour[side], 0.5 * done * behaviour[side].orders, side, moment)]
+        traffic = {"blue": public["live"], "green": public["candidate"]}
+        return (
+            {"probes": probes, "watched": watched, "notes": [], "seconds": seconds},
+            {"edge1": {"slots": traffic, "until": 0.0, "complete": True}},
+        )
+
+    def _process(self, behaviour: Behaviour, orders: float, side: str, moment: Moment) -> dict[str, Any]:
+        problems = ["portal on app1 was restarted"] if behaviour.restarts else []
+        if side == "candidate" and behaviour.release != "1.1":
+            problems.append(f"portal on app1 runs release {behaviour.release}, not 1.1")
+        # A new process fills its caches for some minutes.
+        warm = 1 - math.exp(-moment.seconds / 60) if side == "candidate" else 1.0
+        return {
+            "service": "portal",
+            "host": "app1",
+            "metric": float(round(orders)),
+            "memory": behaviour.memory * (0.6 + 0.4 * warm) + self.chance.uniform(0, 0.5) * MIB,
+            "limit": 256.0 * MIB,
+            "problems": problems,
+            "unread": [],
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a rollout ended: `verdict` of its last step, at which `share`, after how many `seconds`, and why."""
+
+    verdict: str
+    share: int
+    seconds: float
+    line: str
+    met: int
+    """Requests of the public that the candidate had served by then."""
+
+
+def rollout(release: Release, rate: float, step: float, chance: random.Random) -> Outcome:
+    """Roll a release out, at `rate` requests a second of the public, each step `step` seconds, as cutover.yml does."""
+    world, seconds, number, limits = World(release, rate, chance), 0.0, 0, canary.Limits()
+    result: dict[str, Any] | None = None
+    for share in SHARES:
+        plan = {"slot": "green", "weight": share, "began": 1.0, "seconds": step, "slice": SLICE}
+        result = canary_step.begun(result, plan)
+        passes = release.candidate(Moment(seconds, share, number)).journey
+        journeys = {"checks": [{"name": "login", "ok": chance.random() < passes, "expected": "303", "got": "500"}]}
+        while result["left"] > 0:
+            moment = Moment(seconds, share, number)
+            probed, traffic = world.slice(moment, result["length"])
+            result = canary_step.continued(result, probed, traffic, journeys, limits)
+            seconds, number = seconds + result["length"], number + 1
+        if result["verdict"] != "pass":
+            break
+    assert result is not None
+    met = result["figures"]["public"]["candidate"]["requests"]
+    return Outcome(result["verdict"], result["weight"], seconds, result["line"], met)

@@ -1,0 +1,46 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The score of bench/canary in short: some good releases at each rate, and one of each bad kind where enough come."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bench.canary.releases import BAD, Good
+from bench.canary.simulate import Release, rollout
+
+
+def step(kind: type[Release]) -> float:
+    """How long each share is watched, in seconds."""
+    return 3600 if kind.long else 60
+
+
+@pytest.mark.parametrize("rate", [0.1, 1, 10, 50])
+def test_good_releases_get_through(rate: float) -> None:
+    outcomes = [rollout(Good(random.Random(seed)), rate, 60, random.Random(seed + 100)) for seed in range(8)]
+    assert [outcome.line for outcome in outcomes if outcome.verdict != "pass"] == []
+
+
+@pytest.mark.parametrize("kind", BAD, ids=lambda kind: kind.__name__)
+def test_bad_releases_are_stopped_where_the_public_comes(kind: type[Release]) -> None:
+    outcome = rollout(kind(random.Random(1)), 50, step(kind), random.Random(101))
+    assert outcome.verdict == "fail", outcome.line
+
+
+# What only the public can see is not among them.
+@pytest.mark.parametrize("kind", [kind for kind in BAD if kind.probed], ids=lambda kind: kind.__name__)
+def test_most_are_stopped_where_nobody_comes(kind: type[Release]) -> None:
+    outcomes = [rollout(kind(random.Random(seed)), 0.001, step(kind), random.Random(seed + 100)) for seed in (1, 2, 3)]
+    assert [outcome.verdict for outcome in outcomes].count("fail") >= 2
+
+
+def test_without_any_request_nothing_gets_through() -> None:
+    class Silent(Good):
+        def __init__(self, chance: random.Random) -> None:
+            super().__init__(chance)
+            self.routes = {name: route for name, route in self.routes.items() if not route.probed}
+
+    outcome = rollout(Silent(random.Random(1)), 0.001, 60, random.Random(2))
+    assert (outcome.verdict, outcome.share) == ("no data", 5)
