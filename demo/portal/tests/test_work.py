@@ -300,12 +300,17 @@ def test_a_job_that_ends_each_worker_is_put_aside(
     shop.broker.bring(wanted | {"queues": {"receipts": {"delivery_limit": 3}}})
     try:
         channel().basic_publish("receipts", "", b"poison")
-        for _ in range(8):
+        taken = 0
+
+        def take() -> bool:
+            nonlocal taken
             taker = channel()
             method, _properties, _body = taker.basic_get("receipts")
-            if method is None:
-                break
+            taken += method is not None
             taker.close()
-        shop.wait_empty(dead=1)
+            return taken > 3 and shop.broker.messages()["receipts.dead"] == 1
+
+        wait_for("the job's end", take, 60)
+        assert taken == 4
     finally:
         shop.broker.bring(wanted)
