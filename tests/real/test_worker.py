@@ -54,7 +54,9 @@ def rabbit(environment: Environment, words: str) -> list[dict[str, Any]]:
 def jobs(environment: Environment) -> dict[str, int]:
     """How many jobs each queue has, those in hand included, and the outbox."""
     rows = rabbit(environment, f"list_queues -p {environment.name} --formatter json name messages")
-    return {row["name"]: row["messages"] for row in rows} | {"outbox": int(sql(environment, "SELECT count(*) FROM jobs"))}
+    return {row["name"]: row["messages"] for row in rows} | {
+        "outbox": int(sql(environment, "SELECT count(*) FROM jobs"))
+    }
 
 
 def wait_until_done(environment: Environment) -> None:

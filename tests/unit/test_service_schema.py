@@ -61,7 +61,10 @@ def test_schema_and_defaults_know_the_same_keys() -> None:
         ({"activation": "liveonly"}, 'activation: unknown value "liveonly"; did you mean "live_only"?'),
         ({"environment": {"A": True}}, "environment.A: expected a text or a whole number, got True"),
         ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of capital letters, digits and _'),
-        ({"secrets": {"DSN": {"login": "shop", "ring": "x"}}}, "secrets.DSN: needs exactly one of login, broker, ring, value"),
+        (
+            {"secrets": {"DSN": {"login": "shop", "ring": "x"}}},
+            "secrets.DSN: needs exactly one of login, broker, ring, value",
+        ),
         ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, broker, ring, value"),
         ({"queues": {"jobs": {"delivery_limit": 0}}}, "queues.jobs.delivery_limit: 0 is too small, the smallest is 1"),
         ({"publishes": ["Jobs"]}, 'publishes[0]: "Jobs" is not a name of small letters, digits, - and _'),
