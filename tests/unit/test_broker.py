@@ -35,7 +35,8 @@ def taken(plan: dict[str, list[dict[str, Any]]], current: dict[str, Any] | None 
 
 
 def wanted(*slots: str, secrets: dict[str, Any] | None = None) -> dict[str, Any]:
-    return broker.desired(CATALOGUE, secrets or SECRETS, slots or ("blue", "green"), "staging")
+    found: dict[str, Any] = broker.desired(CATALOGUE, secrets or SECRETS, slots or ("blue", "green"), "staging")
+    return found
 
 
 def test_each_login_may_do_what_the_catalogue_says() -> None:

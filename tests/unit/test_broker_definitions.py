@@ -49,7 +49,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
 
     def here(name: str) -> Any:
         module = load(name)
-        module.FOLDER, module.SERVER = str(tmp_path), pwd.getpwuid(os.getuid()).pw_name
+        monkeypatch.setattr(module, "FOLDER", str(tmp_path))
+        monkeypatch.setattr(module, "SERVER", pwd.getpwuid(os.getuid()).pw_name)
         return module
 
     monkeypatch.setattr(modules, "load", here)

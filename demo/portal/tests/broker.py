@@ -87,11 +87,13 @@ class Broker:
         if plan:
             (self.root / "tmp/definitions.json").write_text(json.dumps(plan))
             self.ctl("import_definitions", "/tmp/definitions.json")
-        return broker.lines(plan)
+        changed: list[str] = broker.lines(plan)
+        return changed
 
     def url(self, name: str, slot: str, password: str) -> str:
         """Return what a service is told."""
-        return broker.broker_url(name, slot, password, str(self.ca_file), host="127.0.0.1", port=self.port, vhost=VHOST)
+        here = {"host": "127.0.0.1", "port": self.port, "vhost": VHOST}
+        return str(broker.broker_url(name, slot, password, str(self.ca_file), **here))
 
     def messages(self) -> dict[str, int]:
         """Return how many jobs each queue has, those in hand included."""
