@@ -75,11 +75,15 @@ from ansible.module_utils.greenroom import broker
 PROGRAM = "rabbitmqctl"
 FOLDER = "/var/lib/rabbitmq"
 SERVER = "rabbitmq"
+START_SECONDS = 60
 
 
 def call(module: AnsibleModule, doing: str, *words: str) -> str:
     """Return what the server's tool says; fail, naming what was being done, when it can't."""
     code, answer, complaint = module.run_command([PROGRAM, "-q", *words])
+    # One that only just starts is waited for.
+    if code != 0 and module.run_command([PROGRAM, "-q", "await_startup", "--timeout", str(START_SECONDS)])[0] == 0:
+        code, answer, complaint = module.run_command([PROGRAM, "-q", *words])
     if code != 0:
         said = " ".join((complaint or answer).split())
         module.fail_json(msg=f"RabbitMQ can't {doing}: {said}", definitions=[])

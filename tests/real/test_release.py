@@ -97,7 +97,9 @@ class Load:
 
 def without_moving(processes: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
     """Processes but for those that move with the live slot: the mail courier's and the workers'."""
-    return {key: value for key, value in processes.items() if not key[1].startswith(("kratos-courier-", "portal-worker-"))}
+    return {
+        key: value for key, value in processes.items() if not key[1].startswith(("kratos-courier-", "portal-worker-"))
+    }
 
 
 def test_a_broken_candidate_behind_a_healthy_live_slot_is_caught(staging: Environment) -> None:
