@@ -44,16 +44,17 @@ SERVICE_KEYS = {
     "host, when people, volume, seed or schema are others than the last time. How: "
     "[bring your own service](../bring-your-own-service.md#invented-data).",
     "heads": "A query that names the state of the database's schema. Another answer than at the last time: seed again.",
-    "queues": "Queues of the broker that the service takes jobs from, by name. What can't be done goes to `<name>.dead`. "
-    "Needs `live_only` or `singleton`.",
-    "queues.<name>.delivery_limit": "How often a job is given out before it counts as one that can't be done. Without it: 20.",
+    "queues": "Queues of the broker that the service takes jobs from, by name. What can't be done goes to "
+    "`<name>.dead`. Needs `live_only` or `singleton`.",
+    "queues.<name>.delivery_limit": "How often a job is given out before it counts as one that can't be done. "
+    "Without it: 20.",
     "publishes": "Queues that the service puts jobs into: it publishes to the exchange of the queue's name.",
     "secrets": "Secrets, as environment variables of the container. Each has exactly one of `login`, `broker`, `ring`, "
     "`value`.",
     "secrets.<name>.login": "The address of this database, with the slot's login and a checked certificate: "
     "`postgres://…?sslmode=verify-full`.",
-    "secrets.<name>.broker": "The broker's address, with the slot's login of this name: `amqps://…?cafile=…`. It may take "
-    "jobs from the service's `queues`, put some into those that it `publishes`, and nothing else.",
+    "secrets.<name>.broker": "The broker's address, with the slot's login of this name: `amqps://…?cafile=…`. It may "
+    "take jobs from the service's `queues`, put some into those that it `publishes`, and nothing else.",
     "secrets.<name>.ring": "A list of keys, newest first, joined by commas. Both slots read all of them.",
     "secrets.<name>.value": "A single random value.",
     "secrets.<name>.of": "The service that owns the secret, where that is another one.",

@@ -9,8 +9,8 @@ module: broker_definitions
 short_description: Bring a RabbitMQ server's vhost, queues and logins to their wanted state
 version_added: "1.0.0"
 description:
-  - Each queue is a quorum queue that the exchange of its name leads to, with a dead-letter queue C(<name>.dead) and a policy
-    that limits how often a job is given out.
+  - Each queue is a quorum queue that the exchange of its name leads to, with a dead-letter queue C(<name>.dead) and a
+    policy that limits how often a job is given out.
   - A login may configure nothing. It publishes to the queues in its C(write), and takes jobs from those in its C(read).
   - Passwords are compared with the hashes that the server stores, and sent as hashes only.
   - The user C(guest), whose password everybody knows, is removed. Whatever else is there and not wanted stays.
@@ -75,11 +75,15 @@ from ansible.module_utils.greenroom import broker
 PROGRAM = "rabbitmqctl"
 FOLDER = "/var/lib/rabbitmq"
 SERVER = "rabbitmq"
+START_SECONDS = 60
 
 
 def call(module: AnsibleModule, doing: str, *words: str) -> str:
     """Return what the server's tool says; fail, naming what was being done, when it can't."""
     code, answer, complaint = module.run_command([PROGRAM, "-q", *words])
+    # One that only just starts is waited for.
+    if code != 0 and module.run_command([PROGRAM, "-q", "await_startup", "--timeout", str(START_SECONDS)])[0] == 0:
+        code, answer, complaint = module.run_command([PROGRAM, "-q", *words])
     if code != 0:
         said = " ".join((complaint or answer).split())
         module.fail_json(msg=f"RabbitMQ can't {doing}: {said}", definitions=[])
@@ -93,7 +97,7 @@ def export(module: AnsibleModule) -> dict[str, Any]:
 
 
 def import_(module: AnsibleModule, definitions: broker.Definitions) -> None:
-    """Give definitions to the server, in a file that only it can read: Debian's rabbitmqctl takes none from its input."""
+    """Give definitions to the server, in a file that only it can read: its tool takes none from standard input."""
     with tempfile.NamedTemporaryFile("w", prefix=".greenroom-", dir=FOLDER) as file:
         server = pwd.getpwnam(SERVER)
         os.fchown(file.fileno(), server.pw_uid, server.pw_gid)

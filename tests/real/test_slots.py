@@ -71,7 +71,8 @@ def workers(environment: Environment) -> set[str]:
 def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, services: Path) -> None:
     old, new = staging.live(), staging.idle()
     ours = str(services)
-    before = {key: value for key, value in staging.processes(old).items() if "courier" not in key[1]}
+    moving = ("kratos-courier-", "portal-worker-")
+    before = {key: value for key, value in staging.processes(old).items() if not key[1].startswith(moving)}
     with Probe(staging) as probe:
         assert without_password(staging) == 401
         run = staging.play("site.yml", GREENROOM_SERVICES=ours)

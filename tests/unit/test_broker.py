@@ -21,9 +21,7 @@ WORKER = {
 }
 SHOP = {"publishes": ["exports"], "secrets": {"QUEUE": {"broker": "shop"}}}
 CATALOGUE = {name: normalise(name, raw, f"/{name}") for name, raw in {"worker": WORKER, "shop": SHOP}.items()}
-SECRETS = {
-    f"{name}/broker/{slot}": {"password": f"{name}-{slot}"} for name in CATALOGUE for slot in ("blue", "green")
-}
+SECRETS = {f"{name}/broker/{slot}": {"password": f"{name}-{slot}"} for name in CATALOGUE for slot in ("blue", "green")}
 
 
 def taken(plan: dict[str, list[dict[str, Any]]], current: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -37,7 +35,8 @@ def taken(plan: dict[str, list[dict[str, Any]]], current: dict[str, Any] | None 
 
 
 def wanted(*slots: str, secrets: dict[str, Any] | None = None) -> dict[str, Any]:
-    return broker.desired(CATALOGUE, secrets or SECRETS, slots or ("blue", "green"), "staging")
+    found: dict[str, Any] = broker.desired(CATALOGUE, secrets or SECRETS, slots or ("blue", "green"), "staging")
+    return found
 
 
 def test_each_login_may_do_what_the_catalogue_says() -> None:
@@ -127,7 +126,7 @@ def test_what_is_no_hash_is_of_no_password(stored: str) -> None:
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
 def test_any_password_survives_hash_and_address(password: str) -> None:
     assert broker.matches(broker.password_hash(password), password)
-    parts = urlsplit(broker.broker_url("worker", "blue", password, "/ca.crt", "broker.test", vhost="a/b"))
+    parts = urlsplit(broker.broker_url("worker", "blue", password, "/ca.crt", host="broker.test", vhost="a/b"))
     assert (parts.scheme, parts.hostname, parts.port, parts.query) == ("amqps", "broker.test", 5671, "cafile=/ca.crt")
     assert (unquote(parts.username or ""), unquote(parts.password or "")) == ("worker_blue", password)
     assert unquote(parts.path) == "/a/b"
@@ -138,6 +137,4 @@ def test_a_container_gets_the_login_of_its_slot() -> None:
     told = secret_environment(
         CATALOGUE["shop"], "blue", SECRETS, "database.test", broker={"host": "broker.test", "vhost": "staging"}
     )
-    assert told == {
-        "QUEUE": "amqps://shop_blue:shop-blue@broker.test:5671/staging?cafile=/etc/greenroom/ca.crt"
-    }
+    assert told == {"QUEUE": "amqps://shop_blue:shop-blue@broker.test:5671/staging?cafile=/etc/greenroom/ca.crt"}

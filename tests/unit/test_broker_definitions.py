@@ -28,6 +28,7 @@ TOOL = """#!/bin/sh
 echo "$@" >>told
 case $2 in
 "$FAILS") echo "Error: it does not like" $FAILS >&2; exit 69 ;;
+await_startup) touch up ;;
 export_definitions) cat state.json ;;
 import_definitions) [ -n "$STUBBORN" ] || cp "$3" state.json; cp "$3" imported.json ;;
 delete_user) echo '{}' >state.json ;;
@@ -49,7 +50,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
 
     def here(name: str) -> Any:
         module = load(name)
-        module.FOLDER, module.SERVER = str(tmp_path), pwd.getpwuid(os.getuid()).pw_name
+        monkeypatch.setattr(module, "FOLDER", str(tmp_path))
+        monkeypatch.setattr(module, "SERVER", pwd.getpwuid(os.getuid()).pw_name)
         return module
 
     monkeypatch.setattr(modules, "load", here)
@@ -122,6 +124,16 @@ def test_a_refusal_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch, 
     server(GUEST)
     monkeypatch.setenv("FAILS", step)
     assert run()["msg"] == words
+
+
+def test_a_server_that_only_just_starts_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    server({})
+    Path("rabbitmqctl").write_text(
+        TOOL.replace("case $2 in", '[ -e up ] || [ "$2" = await_startup ] || exit 69\ncase $2 in')
+    )
+    result = run()
+    assert result["changed"] is True
+    assert told()[:3] == ["export_definitions", "await_startup", "export_definitions"]
 
 
 def test_a_login_without_a_password_is_named(server: Server) -> None:

@@ -47,6 +47,22 @@ def test_a_plain_service_is_right() -> None:
             {"ports": {"http": {"container": 45536, "from": []}}, "health": HEALTH},
             "ports.http: 65536, its port in green, is above 65535; name a smaller `host`",
         ),
+        (
+            {"queues": {"jobs": {}}, "secrets": {"URL": {"broker": "shop"}}},
+            "queues: the idle slot would take live jobs; set `activation: live_only`",
+        ),
+        (
+            {"queues": {"jobs": {}}, "activation": "live_only"},
+            "secrets: no login for the broker; add one like `BROKER_URL: {broker: shop}`",
+        ),
+        (
+            {"publishes": ["jobs"], "secrets": {"URL": {"broker": "shop"}}},
+            'publishes[0]: no service has a queue "jobs"',
+        ),
+        (
+            {"secrets": {"URL": {"broker": "shop"}}},
+            "secrets.URL.broker: there are neither `queues` nor `publishes`",
+        ),
         ({"heads": "SELECT 1", "database": "shop"}, "heads: says when to seed again, and there is no `seed`"),
         ({"heads": "SELECT 1", "seed": ["seed"]}, "heads: says when to seed again, and there is no `database`"),
         ({"ports": HTTP}, "health: missing; a service with ports says how to see that it is ready"),
@@ -216,3 +232,25 @@ def test_one_service_keeps_identities() -> None:
         )
     )
     assert found == ["kratos-8001: identities: kratos-8000 keeps them; one service does"]
+
+
+def test_queues_and_logins_of_the_broker_belong_to_one_service() -> None:
+    worker: dict[str, Any] = {"activation": "live_only", "queues": {"jobs": {}}}
+    first = service("first", **worker, secrets={"URL": {"broker": "both"}})
+    assert lines(first, service("other", publishes=["jobs"], secrets={"URL": {"broker": "other"}})) == []
+    assert lines(first, service("second", **worker, secrets={"URL": {"broker": "both"}})) == [
+        'second: queues: "jobs" belongs to first',
+        'second: secrets.URL.broker: "both" belongs to first',
+    ]
+    assert lines(first, service("third", publishes=["jbs"], secrets={"URL": {"broker": "both", "of": "first"}})) == [
+        'third: publishes[0]: no service has a queue "jbs"; did you mean "jobs"?'
+    ]
+    two = {"A": {"broker": "one"}, "B": {"broker": "two"}}
+    assert lines(service("twice", **worker, secrets=two)) == [
+        'twice: secrets.B.broker: twice has the login "one"; one is enough'
+    ]
+    stranger = {"URL": {"broker": "two", "of": "first"}}
+    assert lines(first, service("guest", publishes=["jobs"], secrets=stranger)) == [
+        'guest: secrets.URL.broker: first has no broker "two"; known: both',
+        'guest: secrets.URL.broker: first has the login "both"; one is enough',
+    ]

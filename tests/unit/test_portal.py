@@ -20,9 +20,9 @@ from portal.kratos import Kratos
 from portal.metrics import Metrics
 from portal.orders import Orders
 from portal.settings import Features, Options, Settings
-from portal.tables import metadata
+from portal.tables import jobs, metadata
 from prometheus_client import generate_latest
-from sqlalchemy import Engine, create_engine, make_url, text
+from sqlalchemy import Engine, create_engine, make_url, select, text
 from sqlalchemy.pool import StaticPool
 from starlette.websockets import WebSocketDisconnect
 
@@ -552,6 +552,37 @@ def test_an_order_is_written_shown_and_cancelled(portal: Portal) -> None:
     assert portal.post(f"/orders/{identifier}/cancel", bob, form_token=portal.token(bob)).status_code == 404
     assert portal.post(f"/orders/{identifier}/cancel", form_token=token).status_code == 303
     assert portal.orders() == []
+
+
+def test_an_order_leaves_a_job_in_the_same_transaction(start: StartPortal) -> None:
+    portal = start(features={"receipts": True})
+    portal.post("/orders", form_token=portal.token(), item="Headset")
+    (order,) = portal.orders()
+    with portal.engine.connect() as connection:
+        (job,) = connection.execute(select(jobs)).all()
+    assert (str(job.id), job.queue) == (str(uuid.UUID(order["id"])), "receipts")
+    assert job.body == {
+        "order": str(job.id), "to": "ada@people.test", "item": "Headset", "quantity": 1, "total_cents": 14900
+    }  # fmt: skip
+    with portal.engine.begin() as connection:
+        connection.execute(text("DROP TABLE jobs"))
+    assert portal.post("/orders", form_token=portal.token(), item="Headset").status_code == 503
+    assert len(portal.orders()) == 1
+
+
+def test_without_a_worker_there_are_no_jobs(portal: Portal) -> None:
+    portal.post("/orders", form_token=portal.token(), item="Headset")
+    with portal.engine.connect() as connection:
+        assert connection.execute(select(jobs)).all() == []
+
+
+def test_who_is_forgotten_leaves_no_job(start: StartPortal) -> None:
+    portal = start(features={"receipts": True})
+    token = portal.token()
+    portal.post("/orders", form_token=token, item="Headset")
+    portal.post("/account/delete", form_token=token)
+    with portal.engine.connect() as connection:
+        assert connection.execute(select(jobs)).all() == []
 
 
 def test_what_is_on_its_way_can_be_cancelled_no_more(portal: Portal) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from portal import commands, migrate, server
+from portal import commands, migrate, server, work
 from portal.app import create_app
 from portal.logs import JsonFormatter, configure
 from portal.metrics import Metrics
@@ -57,6 +57,43 @@ def test_settings_have_defaults_but_no_default_secret() -> None:
 def test_a_wrong_setting_is_named_and_not_shown(change: dict[str, str], named: str) -> None:
     with pytest.raises(SettingsError, match=named) as caught:
         Settings.from_environment(ENVIRONMENT | change)
+    assert "hidden" not in str(caught.value)
+
+
+WORKER = {
+    "DATABASE_URL": ENVIRONMENT["DATABASE_URL"],
+    "BROKER_URL": "amqps://worker_blue:hid%2Fden@broker.test/staging?cafile=/etc/ssl/certs/ca-certificates.crt",
+    "SMTP_HOST": "mail.test",
+    "SMTP_PORT": "1025",
+}
+
+
+def test_a_worker_has_settings_of_its_own() -> None:
+    settings = Settings.from_environment(WORKER, worker=True)
+    assert (settings.csrf_keys, settings.smtp_host, settings.smtp_port) == ((), "mail.test", 1025)
+    assert "hid" not in repr(settings)
+    address = work.parameters(settings)
+    assert (address.host, address.port, address.virtual_host) == ("broker.test", 5671, "staging")
+    assert (address.credentials.username, address.credentials.password) == ("worker_blue", "hid/den")
+    assert address.ssl_options.server_hostname == "broker.test"
+    for name in ("BROKER_URL", "SMTP_HOST"):
+        with pytest.raises(SettingsError, match=f"{name} is missing"):
+            Settings.from_environment(WORKER | {name: ""}, worker=True)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://worker:hidden@broker.test/staging?cafile=/dev/null",
+        "amqps://worker:hidden@broker.test/staging",
+        "amqps://worker:hidden@broker.test:port/staging?cafile=/dev/null",
+        "amqps://broker.test/staging?cafile=/dev/null",
+        "amqps://worker:hidden@broker.test/staging?cafile=/nonexistent",
+    ],
+)
+def test_a_wrong_broker_is_named_and_not_shown(url: str) -> None:
+    with pytest.raises(SettingsError, match="BROKER_URL") as caught:
+        work.parameters(Settings.from_environment(WORKER | {"BROKER_URL": url}, worker=True))
     assert "hidden" not in str(caught.value)
 
 
@@ -123,7 +160,7 @@ def test_addresses_that_the_client_asks_are_not_logged(capsys: pytest.CaptureFix
 @pytest.mark.parametrize("arguments", [["dance"], ["serve", "now"]])
 def test_an_unknown_command_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert commands.main(arguments) == 2
-    assert "usage: python -m portal [serve|migrate|seed]" in capsys.readouterr().err
+    assert "usage: python -m portal [serve|work|migrate|seed]" in capsys.readouterr().err
 
 
 def run_portal(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -34,9 +34,11 @@ class Receipts:
     def handle(self, body: bytes) -> str:
         """Do a job and say what it was: `sent`; `known`, done before; `gone`, its order is no more.
 
-        The row and the mail are one: the row is written first, and stays only when the mail server took the mail. Killed
-        between the two, the job is done again, and a mail goes out twice: mail can't do better. Whoever else has the same
-        job waits for the row. Raises ImpossibleError, or what the database and the mail server say for the moment.
+        The row and the mail are one: the row is written first, and stays only when the mail server took the mail.
+        Killed between the two, the job is done again, and a mail goes out twice: mail can't do better. Whoever else has
+        the same job waits for the row.
+
+        Raises ImpossibleError, or what the database and the mail server say for the moment.
         """
         job = self._read(body)
         done = {"order_id": job["order"], "slot": self.settings.slot, "sent_at": datetime.now(UTC)}

@@ -44,7 +44,9 @@ def parameters(settings: Settings) -> pika.ConnectionParameters:
         context = ssl.create_default_context(cafile=ca_file)
         port = parts.port or 5671
     except (ValueError, KeyError):
-        raise SettingsError("environment variable BROKER_URL is not amqps://login:password@host/vhost?cafile=…") from None
+        raise SettingsError(
+            "environment variable BROKER_URL is not amqps://login:password@host/vhost?cafile=…"
+        ) from None
     except OSError as error:
         raise SettingsError(f"environment variable BROKER_URL: its cafile: {error.strerror}") from None
     return pika.ConnectionParameters(

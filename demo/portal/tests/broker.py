@@ -28,7 +28,9 @@ TEMPLATES = ROOT / "roles/broker/templates/etc/rabbitmq"
 INSIDE = "/etc/rabbitmq/tls"
 VHOST = "staging"
 # A root of one's own, whose mounts go with the last process in it.
-ENTER = 'mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" su rabbitmq -s /bin/sh -c "$1"'
+ENTER = (
+    'mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" su rabbitmq -s /bin/sh -c "$1"'
+)
 
 
 @dataclass
@@ -58,7 +60,7 @@ class Broker:
             (tls / name).chmod(0o644)
         words = cls._words(root, "install -d mnesia 2>/dev/null; exec /usr/lib/rabbitmq/bin/rabbitmq-server")
         found = cls(root, port, certificate, Program.start(words, output))
-        wait_for("RabbitMQ", lambda: "Server startup complete" in output.read_text(), 120)
+        wait_for("RabbitMQ", lambda: "completed with" in output.read_text(), 120)
         return found
 
     @staticmethod
@@ -85,11 +87,13 @@ class Broker:
         if plan:
             (self.root / "tmp/definitions.json").write_text(json.dumps(plan))
             self.ctl("import_definitions", "/tmp/definitions.json")
-        return broker.lines(plan)
+        changed: list[str] = broker.lines(plan)
+        return changed
 
     def url(self, name: str, slot: str, password: str) -> str:
         """Return what a service is told."""
-        return broker.broker_url(name, slot, password, str(self.ca_file), "127.0.0.1", self.port, VHOST)
+        here = {"host": "127.0.0.1", "port": self.port, "vhost": VHOST}
+        return str(broker.broker_url(name, slot, password, str(self.ca_file), **here))
 
     def messages(self) -> dict[str, int]:
         """Return how many jobs each queue has, those in hand included."""

@@ -42,7 +42,7 @@ def queues(catalogue: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def broker_url(
-    name: str, slot: str, password: str, ca_file: str, host: str = "localhost", port: int = 5671, vhost: str = "/"
+    name: str, slot: str, password: str, ca_file: str, *, host: str = "localhost", port: int = 5671, vhost: str = "/"
 ) -> str:
     """Return the broker's address for the login `name` of `slot`; the certificate is checked with `ca_file`."""
     login = f"{quote(f'{name}_{slot}', safe='')}:{quote(password, safe='')}"
@@ -55,9 +55,10 @@ def desired(
     slots: Iterable[str],
     vhost: str,
 ) -> dict[str, Any]:
-    """Return what there should be: {vhost, queues: {name: {delivery_limit}}, logins: {login: {write, read}}, passwords}.
+    """Return what there should be: {vhost, queues, logins, passwords}.
 
-    `passwords` = {login: password}. Only logins of `slots` are in it, so that those of the live slot can be left alone. `write` are the queues that the
+    `queues` = {name: {delivery_limit}}, `logins` = {login: {write, read}}, `passwords` = {login: password}. Only
+    logins of `slots` are in it, so that those of the live slot can be left alone. `write` are the queues that the
     login's services publish to, `read` those that they take jobs from.
     """
     logins: dict[str, dict[str, list[str]]] = {}

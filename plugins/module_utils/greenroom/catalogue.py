@@ -120,7 +120,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "folder": folder,
         "ports": ports,
         "queues": {
-            queue: {"delivery_limit": DELIVERY_LIMIT} | _mapping(value)
+            queue: {"delivery_limit": DELIVERY_LIMIT, **_mapping(value)}
             for queue, value in _mapping(service["queues"]).items()
         },
         "publishes": _list(service["publishes"]),

@@ -155,15 +155,12 @@ def service_problems(
 
 
 def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield (service, line) for what two services both claim: a host's port, a database, a queue, a path, all identities.
+    """Yield (service, line) for what two services both claim: a host's port, a database, a public path, all identities.
 
     `groups` = {group: [host]}; groups that share a host share its ports.
     """
     ports: dict[tuple[str, int], str] = {}
     databases: dict[str, str] = {}
-    queues: dict[str, str] = {}
-    logins: dict[str, str] = {}
-    names: dict[str, str] = {}
     paths: dict[str, str] = {}
     keepers = [name for name, service in catalogue.items() if service["identities"]]
     for name in keepers[1:]:
@@ -179,6 +176,18 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
         database = service["database"]
         if database and databases.setdefault(database, name) != name:
             yield name, f'database: "{database}" belongs to {databases[database]}'
+        for index, route in enumerate(service["routes"]):
+            here = f"{name} routes[{index}]"
+            if paths.setdefault(route["path"], here) != here:
+                yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
+
+
+def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield (service, line) for queues and logins of the broker that two services both claim."""
+    queues: dict[str, str] = {}
+    logins: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, service in catalogue.items():
         for queue in service["queues"]:
             if queues.setdefault(queue, name) != name:
                 yield name, f'queues: "{queue}" belongs to {queues[queue]}'
@@ -189,10 +198,6 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
                     yield name, f'secrets.{variable}.broker: "{secret["name"]}" belongs to {logins[secret["name"]]}'
                 if names.setdefault(owner, secret["name"]) != secret["name"]:
                     yield name, f'secrets.{variable}.broker: {owner} has the login "{names[owner]}"; one is enough'
-        for index, route in enumerate(service["routes"]):
-            here = f"{name} routes[{index}]"
-            if paths.setdefault(route["path"], here) != here:
-                yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
 
 
 def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
@@ -219,4 +224,5 @@ def problems(
         for name, service in catalogue.items()
         for line in service_problems(service, catalogue, groups, limits, wrong)
     ]
-    return [*single, *homeless(catalogue, groups), *dict.fromkeys(collisions(catalogue, groups))]
+    both = dict.fromkeys([*collisions(catalogue, groups), *broker_collisions(catalogue)])
+    return [*single, *homeless(catalogue, groups), *both]

@@ -73,7 +73,9 @@ SCHEMA = _object(
             _object({"delivery_limit": {"type": "integer", "minimum": 1}}), NAME["pattern"], NAME["description"]
         ),
         "publishes": {"type": "array", "items": NAME},
-        "secrets": _named(_object({"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE),
+        "secrets": _named(
+            _object({"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE
+        ),
         "environment": _named({"type": ["string", "integer"]}, *_VARIABLE),
         "config_path": PATH,
         "config_of": NAME,

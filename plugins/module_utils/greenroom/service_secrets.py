@@ -43,6 +43,7 @@ def secret_environment(
     values: Mapping[str, Any],
     host: str,
     port: int = 5432,
+    *,
     broker: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
     """Return {variable: value} of a service's secrets in `slot`.

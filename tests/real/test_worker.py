@@ -1,0 +1,150 @@
+"""The worker beside the live slot: each job is done once, whichever slot serves and whatever is killed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from typing import Any
+
+import pytest
+from environment import Environment, other, until
+
+EVERY_SECONDS = 0.15
+# An order and its job in one transaction, as the portal writes them; many, one after the other.
+LOAD = """
+DO $$ BEGIN
+  FOR i IN 1..{count} LOOP
+    WITH o AS (INSERT INTO orders (id, owner, item, total_cents)
+               VALUES (gen_random_uuid(), '{owner}', 'Headset', 14900) RETURNING id)
+    INSERT INTO jobs (id, queue, body)
+    SELECT id, 'receipts', json_build_object('order', id, 'to', '{owner}@people.staging.invalid', 'item', 'Headset',
+                                             'quantity', 1, 'total_cents', 14900) FROM o;
+    COMMIT;
+    PERFORM pg_sleep({pause});
+  END LOOP;
+END $$
+"""
+DONE = """
+SELECT json_build_object(
+  'orders', (SELECT count(*) FROM orders WHERE owner = '{owner}'),
+  'slots', (SELECT coalesce(json_object_agg(slot, n), '{{}}') FROM (
+    SELECT slot, count(*) AS n FROM receipts JOIN orders ON orders.id = order_id WHERE owner = '{owner}' GROUP BY slot
+  ) AS of_slot))
+"""
+# Whoever ordered by the pages, and did not cancel, has a receipt; rows of tests and of seeding have an address.
+FORGOTTEN = """
+SELECT count(*) FROM orders WHERE seed_set IS NULL AND address_id IS NULL AND created_at < now() - interval '1 minute'
+AND NOT EXISTS (SELECT FROM receipts WHERE order_id = orders.id)
+"""
+
+
+def sql(environment: Environment, query: str) -> str:
+    """Ask the portal's database, as PostgreSQL's own user."""
+    call = f"cd / && sudo -u postgres psql -XqAt -v ON_ERROR_STOP=1 portal <<'END'\n{query};\nEND\n"
+    return environment.ssh("data1", call, timeout=300).stdout.strip()
+
+
+def rabbit(environment: Environment, words: str) -> list[dict[str, Any]]:
+    """Ask the broker; the answer is a table."""
+    answer = environment.ssh("data1", f"rabbitmqctl -q {words} </dev/null").stdout
+    return list(json.loads(answer))
+
+
+def jobs(environment: Environment) -> dict[str, int]:
+    """How many jobs each queue has, those in hand included, and the outbox."""
+    rows = rabbit(environment, f"list_queues -p {environment.name} --formatter json name messages")
+    return {row["name"]: row["messages"] for row in rows} | {
+        "outbox": int(sql(environment, "SELECT count(*) FROM jobs"))
+    }
+
+
+def wait_until_done(environment: Environment) -> None:
+    """Wait until nothing is left to do, and nothing was put aside."""
+    nothing = {"receipts": 0, "receipts.dead": 0, "outbox": 0}
+    until(lambda: jobs(environment) == nothing, 120, "all jobs done, none put aside")
+
+
+class Load:
+    """Orders, in the background."""
+
+    def __init__(self, environment: Environment, count: int) -> None:
+        self.environment = environment
+        self.count = count
+        self.owner = f"worker-{uuid.uuid4().hex[:8]}"
+        query = LOAD.format(count=count, owner=self.owner, pause=EVERY_SECONDS)
+        self.thread = threading.Thread(target=sql, args=(environment, query), daemon=True)
+        self.thread.start()
+
+    def done(self) -> dict[str, Any]:
+        """How many orders there are, and how many receipts by slot."""
+        return dict(json.loads(sql(self.environment, DONE.format(owner=self.owner))))
+
+    def wait_for(self, share: float) -> None:
+        """Wait until a share of the orders is written."""
+        until(lambda: self.done()["orders"] >= share * self.count, 300, f"{share:.0%} of the orders")
+
+    def end(self) -> dict[str, int]:
+        """Wait for the last one and its receipt; return the receipts by slot."""
+        self.thread.join(300)
+        wait_until_done(self.environment)
+        found = self.done()
+        assert found["orders"] == self.count
+        return dict(found["slots"])
+
+    def mails(self) -> int:
+        """How many mails came."""
+        address = f"http://127.0.0.1:1080/email?headers.to={self.owner}@people.staging.invalid"
+        program = f"import json, urllib.request as r; print(len(json.load(r.urlopen('{address}'))))"
+        return int(self.environment.python("ops1", program))
+
+
+def workers(environment: Environment, slot: str) -> dict[str, str]:
+    """The state of a slot's worker, by host."""
+    ask = f"systemctl is-active portal-worker-{slot}.service"
+    return {host: environment.ssh(host, ask, check=False).stdout.strip() for host in environment.groups["app"]}
+
+
+@pytest.mark.timeout(1200)
+def test_the_idle_slot_takes_no_job(both_slots: Environment, nobody_comes: None) -> None:
+    live = both_slots.live()
+    assert set(workers(both_slots, live).values()) == {"active"}
+    assert not set(workers(both_slots, other(live)).values()) & {"active", "activating"}
+    load = Load(both_slots, 20)
+    assert load.end() == {live: 20}
+    assert load.mails() >= 20
+    users = {row["user"] for row in rabbit(both_slots, "list_connections --formatter json user ssl")}
+    assert users == {f"portal-worker_{live}"}
+    assert sql(both_slots, FORGOTTEN) == "0"
+
+
+@pytest.mark.timeout(1200)
+def test_cut_over_roll_back_and_a_killed_worker_do_each_job_once(both_slots: Environment, nobody_comes: None) -> None:
+    first = both_slots.live()
+    load = Load(both_slots, 300)
+    load.wait_for(0.05)
+    # On one host it dies with a job in its hands, or between two.
+    both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{first}")
+    both_slots.go_back(other(first))
+    load.wait_for(0.4)
+    both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{other(first)}")
+    both_slots.go_back(first)
+    slots = load.end()
+    assert sum(slots.values()) == 300
+    assert set(slots) == {"blue", "green"}
+    # A mail can only be sent at least once: a worker that was killed may have sent one without noting it.
+    assert 300 <= load.mails() <= 302
+
+
+def test_the_broker_is_closed_but_for_its_clients(staging: Environment) -> None:
+    """No port without TLS, no user that everybody knows, nothing for hosts that have no job there."""
+    listening = staging.ssh("data1", "ss -Hltn").stdout
+    assert ":5671 " in listening
+    assert ":5672 " not in listening
+    users = {row["user"] for row in rabbit(staging, "list_users --formatter json")}
+    assert users == {"portal-worker_blue", "portal-worker_green"}
+    port = "import socket; socket.create_connection(('{0}', {1}), 3)"
+    address = staging.groups["data"]["data1"]
+    assert staging.ssh("app1", f'python3 -c "{port.format(address, 5671)}"', check=False).returncode == 0
+    for host, number in (("edge1", 5671), ("ops1", 5671), ("app1", 4369), ("app1", 25672)):
+        assert staging.ssh(host, f'python3 -c "{port.format(address, number)}"', check=False).returncode != 0
