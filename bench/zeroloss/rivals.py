@@ -27,7 +27,7 @@ from typing import Any
 
 from bench.common import ROOT, say, table
 from bench.zeroloss.reconcile import Account, reconcile
-from bench.zeroloss.rig import mix
+from bench.zeroloss.rig import PATIENCE_SECONDS, mix
 
 CACHE = Path.home() / ".cache/greenroom/rivals"
 SUITE = "trixie"
@@ -317,6 +317,7 @@ def measure(root: Path, rival: Rival) -> tuple[Account, float]:
         rival.prepare(found)
         words = [sys.executable, "-m", "visitors", "openloop", "--url", f"https://{NAME}:{PORT}", "--run", "rival"]
         words += ["--connect", "127.0.0.1", "--ca-file", f"{found.folder}/ca.crt", "--seconds", str(SECONDS)]
+        words += ["--timeout", str(PATIENCE_SECONDS), "--finish", str(PATIENCE_SECONDS)]
         words += ["--reports", str(found.folder)]
         words += [f"--kind={kind}={rate:.4f}" for kind, rate in mix(RATE).items()]
         path = os.pathsep.join([str(ROOT / "demo/visitors"), os.environ.get("PYTHONPATH", "")])
@@ -331,7 +332,7 @@ def measure(root: Path, rival: Rival) -> tuple[Account, float]:
                 told = time.time()
                 rival.change(found)
                 changed.append((told, time.time(), old))
-            load.wait(SECONDS + 120)
+            load.wait(SECONDS + PATIENCE_SECONDS + 60)
         finally:
             stop(load)
         lines = (found.folder / "requests.jsonl").read_text().splitlines()

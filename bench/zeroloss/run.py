@@ -29,7 +29,7 @@ from bench.zeroloss.rivals import compare
 from tests.real.environment import Environment, other, until
 
 HERE = Path(__file__).resolve().parent
-RATE = 300.0
+RATE = 200.0
 SECONDS = 300.0
 FAILOVER_SECONDS = 40.0
 CONTROL_SECONDS = 20.0
@@ -54,7 +54,7 @@ Without the two last rows: **{sent:,} requests, {switches:,} switches, lost {los
 None lost in N means: the true share is below 3/N, at 95 %.
 
 - A switch is a step that all edge hosts took: a change of the live slot, or of the candidate's share.
-- Lost is what was refused, reset, closed instead of an answer, truncated, not answered within 30 s, answered by the
+- Lost is what was refused, reset, closed instead of an answer, truncated, not answered within 60 s, answered by the
   edge with a 5xx or by anybody with something else than the request's own id; a WebSocket, when it was closed before
   the asker did. Nothing is asked twice.
 - The books agree when each answered request stands exactly once in a backend's log, by the slot that the answer names,
