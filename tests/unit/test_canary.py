@@ -148,6 +148,15 @@ def test_after_the_public_moved_the_live_slots_past_is_what_counts() -> None:
     assert bad["verdict"] == "fail"
 
 
+def test_what_fails_in_both_after_the_public_moved_is_not_held_against_the_candidate() -> None:
+    before = [piece(50, public=(figures(1000), figures(1000)), probes=GOOD)]
+    calm = piece(100, public=(None, figures(500)), probes=GOOD)
+    storm = piece(100, public=(None, figures(500, failed=50)), probes=(figures(60, failed=9), figures(60, failed=8)))
+    assert canary.verdict([*before, calm, storm], LIMITS)["verdict"] == "pass"
+    result = canary.verdict([*before, storm, storm], LIMITS)
+    assert (result["verdict"], "fails more than before, too" in result["reasons"][-1]) == ("no data", True)
+
+
 def test_orders_that_stay_away_fail_a_candidate() -> None:
     def seen(live: float, candidate: float) -> list[Any]:
         watched = (process(metric=live), process(metric=candidate))
