@@ -15,7 +15,7 @@ LIMITS = canary.Limits()
 
 def figures(requests: int, failed: int = 0, refused: int = 0, ms: float = 20, slow: int = 0) -> dict[str, Any]:
     """`slow` of them take 50 times as long; a route of its own gets what fails."""
-    result = canary_figures.empty()
+    result: dict[str, Any] = canary_figures.empty()
     for number in range(requests):
         status = 500 if number < failed else 404 if number < failed + refused else 200
         route = "GET /bad" if number < failed or number % 10 == 0 else "GET /"

@@ -34,7 +34,7 @@ def entry(**changes: Any) -> str:
 
 
 def taken(*lines: str) -> dict[str, Any]:
-    slots = {"blue": figures.empty(), "green": figures.empty()}
+    slots: dict[str, dict[str, Any]] = {"blue": figures.empty(), "green": figures.empty()}
     for line in lines:
         figures.take(line, slots)
     assert slots["blue"] == figures.empty()
