@@ -70,8 +70,7 @@ SERVICE_KEYS = {
     "metrics.path": "The page's path.",
     "identities": "The port with Ory Kratos' admin API, in the one service that keeps identities: synthetic people are "
     "created there. Without such a service there are none.",
-    "canary": "What is looked at while the service is a candidate with a share of the public "
-    "([canary](../canary.md)).",
+    "canary": "What is looked at while the service is a candidate with a share of the public ([canary](../canary.md)).",
     "canary.probes": "Paths below the public address that both slots are asked for. They must be cheap, and change "
     "nothing. Where no service names any: the routes' paths.",
     "canary.metric": "A counter that rises with what the service is for, as orders.",

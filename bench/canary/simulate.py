@@ -174,14 +174,16 @@ class World:
             each = int(PROBE_RATE / 2 * seconds / len(probed)) if probed else 0
             probes[side] = self.figures(behaviour[side], dict.fromkeys(probed, each))
             done = wanted[ORDER] - public[side]["routes"][ORDER][1] - public[side]["routes"][ORDER][2]
-            watched[side] = [self._process(behaviour[side], 0.5 * done * behaviour[side].orders, side, moment)]
+            watched[side] = [
+                self._process(behaviour[side], self._draw(done, 0.5 * behaviour[side].orders), side, moment)
+            ]
         traffic = {"blue": public["live"], "green": public["candidate"]}
         return (
             {"probes": probes, "watched": watched, "notes": [], "seconds": seconds},
             {"edge1": {"slots": traffic, "until": 0.0, "complete": True}},
         )
 
-    def _process(self, behaviour: Behaviour, orders: float, side: str, moment: Moment) -> dict[str, Any]:
+    def _process(self, behaviour: Behaviour, orders: int, side: str, moment: Moment) -> dict[str, Any]:
         problems = ["portal on app1 was restarted"] if behaviour.restarts else []
         if side == "candidate" and behaviour.release != "1.1":
             problems.append(f"portal on app1 runs release {behaviour.release}, not 1.1")
@@ -190,7 +192,7 @@ class World:
         return {
             "service": "portal",
             "host": "app1",
-            "metric": float(round(orders)),
+            "metric": float(orders),
             "memory": behaviour.memory * (0.6 + 0.4 * warm) + self.chance.uniform(0, 0.5) * MIB,
             "limit": 256.0 * MIB,
             "problems": problems,

@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Run HAProxy with what was rendered for one edge host, change its map line, and count whom it sends where.
 
-`share.py RENDERED` reads a JSON list of rounds from standard input, {value, cookies, headers, source}, and prints a
-JSON list of [[slot, chosen, cookie that was set]] with one entry for each cookie of the round. `value` is what the map
-says, a cookie of null is none, `source` the client's address. Routes and slots are made up: what is looked at is whom
-the frontend chooses.
+`share.py RENDERED` reads a JSON list of rounds from standard input, {value, cookies, headers, source, down}, and
+prints a JSON list of [[slot, chosen, cookie that was set]] with one entry for each cookie of the round. `value` is
+what the map says, a cookie of null is none, `source` the client's address, `down`: green's server is. Routes and
+slots are made up: what is looked at is whom the frontend chooses.
 """
 
 from __future__ import annotations
@@ -28,6 +28,17 @@ import edge
 MAP = "/etc/haproxy/maps/live.map"
 ADMIN = "/run/haproxy/admin.sock"
 BATCH = 50
+PORTS = {"blue": 18001, "green": 18002}
+SLOT = """\
+backend page_{slot}
+    http-response set-header X-Greenroom-Slot {slot}
+    http-response set-header X-Chosen %[var(txn.chosen)]
+    server app1 127.0.0.1:{port}
+frontend service_{slot}
+    bind 127.0.0.1:{port}
+    no log
+    http-request return status 200
+"""
 
 
 def prepare(rendered: Path) -> None:
@@ -38,15 +49,14 @@ def prepare(rendered: Path) -> None:
     Path("/run/haproxy").mkdir(exist_ok=True)
     for slot in ("blue", "green"):
         Path(f"/etc/haproxy/maps/routes-{slot}.map").write_text("/ page:default:open\n")
-        answer = f"http-request return status 200 hdr X-Greenroom-Slot {slot} hdr X-Chosen %[var(txn.chosen)]"
-        Path(f"/etc/haproxy/slots/{slot}.cfg").write_text(f"backend page_{slot}\n    {answer}\n")
+        Path(f"/etc/haproxy/slots/{slot}.cfg").write_text(SLOT.format(slot=slot, port=PORTS[slot]))
 
 
-def tell(value: str) -> None:
-    """Change what the map says in the running worker."""
+def tell(command: str) -> None:
+    """Say something to the running worker."""
     with socket.socket(socket.AF_UNIX) as admin:
         admin.connect(ADMIN)
-        admin.sendall(f"set map {MAP} staging {value}\n".encode())
+        admin.sendall(f"{command}\n".encode())
         said = admin.recv(4096).strip()
     assert not said, said
 
@@ -88,7 +98,8 @@ def main() -> None:
             time.sleep(0.1)
         results = []
         for turn in rounds:
-            tell(turn["value"])
+            tell(f"set map {MAP} staging {turn['value']}")
+            tell(f"set server page_green/app1 state {'maint' if turn.get('down') else 'ready'}")
             results.append(list(ask(turn)))
         print(json.dumps(results))
     finally:

@@ -35,6 +35,14 @@ ROUNDS: dict[str, dict[str, Any]] = {
         "headers": {"X-Greenroom-Slot": "-"},
         "source": TESTER,
     },
+    "candidate down": {"value": "1:blue:green:25", "cookies": FEW, "down": True},
+    "testers of what is down": {
+        "value": "1:blue:green:25",
+        "cookies": FEW[:1],
+        "headers": SLOT,
+        "source": TESTER,
+        "down": True,
+    },
     "nobody is live": {"value": "nonsense", "cookies": FEW[:1]},
 }
 ADDRESSES = [f"127.1.{number % 250}.{number // 250 + 1}" for number in range(300)]
@@ -124,6 +132,14 @@ def test_testers_choose_their_slot_and_nobody_else_does(answers: dict[str, list[
         assert {slot for slot, _chosen, _cookie in answers[name]} == {"green"}
     assert taken(answers["not testers"]) == taken(answers["share 25"][: len(FEW)])
     assert {slot for slot, _chosen, _cookie in answers["testers of nothing"]} == {"blue"}
+
+
+def test_who_would_get_a_candidate_that_is_down_gets_the_live_slot(answers: dict[str, list[list[str | None]]]) -> None:
+    assert {slot for slot, _chosen, _cookie in answers["candidate down"]} == {"blue"}
+    instead = {index for index, answer in enumerate(answers["candidate down"]) if answer[1] == "instead"}
+    assert instead == taken(answers["share 25"][: len(FEW)])
+    # Who names it is told the truth: a 503 by no slot.
+    assert answers["testers of what is down"] == [[None, None, None]]
 
 
 def test_a_map_that_says_nothing_leads_nowhere(answers: dict[str, list[list[str | None]]]) -> None:

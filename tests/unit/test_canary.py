@@ -15,7 +15,7 @@ LIMITS = canary.Limits()
 
 def figures(requests: int, failed: int = 0, refused: int = 0, ms: float = 20, slow: int = 0) -> dict[str, Any]:
     """`slow` of them take 50 times as long; a route of its own gets what fails."""
-    result = canary_figures.empty()
+    result: dict[str, Any] = canary_figures.empty()
     for number in range(requests):
         status = 500 if number < failed else 404 if number < failed + refused else 200
         route = "GET /bad" if number < failed or number % 10 == 0 else "GET /"
@@ -146,6 +146,15 @@ def test_after_the_public_moved_the_live_slots_past_is_what_counts() -> None:
     assert canary.verdict([*before, piece(100, public=(None, figures(500)))], LIMITS)["verdict"] == "pass"
     bad = canary.verdict([*before, piece(100, public=(None, figures(500, failed=50)))], LIMITS)
     assert bad["verdict"] == "fail"
+
+
+def test_what_fails_in_both_after_the_public_moved_is_not_held_against_the_candidate() -> None:
+    before = [piece(50, public=(figures(1000), figures(1000)), probes=GOOD)]
+    calm = piece(100, public=(None, figures(500)), probes=GOOD)
+    storm = piece(100, public=(None, figures(500, failed=50)), probes=(figures(60, failed=9), figures(60, failed=8)))
+    assert canary.verdict([*before, calm, storm], LIMITS)["verdict"] == "pass"
+    result = canary.verdict([*before, storm, storm], LIMITS)
+    assert (result["verdict"], "fails more than before, too" in result["reasons"][-1]) == ("no data", True)
 
 
 def test_orders_that_stay_away_fail_a_candidate() -> None:

@@ -34,7 +34,7 @@ def entry(**changes: Any) -> str:
 
 
 def taken(*lines: str) -> dict[str, Any]:
-    slots = {"blue": figures.empty(), "green": figures.empty()}
+    slots: dict[str, dict[str, Any]] = {"blue": figures.empty(), "green": figures.empty()}
     for line in lines:
         figures.take(line, slots)
     assert slots["blue"] == figures.empty()
@@ -76,6 +76,11 @@ def test_what_a_line_counts_for(changes: dict[str, Any], counts: tuple[int, int,
 
 def test_who_leaves_while_waiting_counts_with_the_time_that_was_waited() -> None:
     assert figures.summary(taken(entry(status=-1, termination="CH", ms=20000)))["p50"] > 19000
+
+
+def test_who_got_the_live_slot_instead_counts_as_a_failure_of_the_candidate() -> None:
+    found = taken(entry(slot="blue", chosen="instead"))
+    assert (found["requests"], found["failed"], found["latency"]) == (1, 1, {})
 
 
 def test_a_web_socket_has_no_latency() -> None:

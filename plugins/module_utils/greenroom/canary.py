@@ -28,6 +28,8 @@ QUANTILES = {"p50": 0.5, "p99": 0.99}
 SOURCES = ("public", "probes")
 RECENT = 4
 """A candidate may become bad late: the last slice, and the last few, are looked at apart from all of them."""
+DISTURBED = 0.01
+"""A live slot that fails by chance no more often than so is taken for disturbed."""
 STEADY = 0.005
 """A rise of memory counts when so steady a one comes by chance no more often than that."""
 
@@ -113,14 +115,27 @@ def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> s
 def _pairs(window: Sequence[Slice], everything: Sequence[Slice], source: str) -> list[tuple[Figures, Figures]]:
     """Return the figures of candidate and live slot, slice by slice: what happens to both is no difference.
 
-    Where the live slot serves nobody any more, what it did before stands in for it.
+    Where the live slot serves nobody any more, what it did before stands in for it, but for times at which own requests
+    to it fail, too.
     """
-    sides = [(each[source]["candidate"], each[source]["live"]) for each in window]
-    alone = [candidate for candidate, live in sides if not live["requests"]]
-    pairs = [(candidate, live) for candidate, live in sides if candidate["requests"] and live["requests"]]
-    if any(each["requests"] for each in alone):
+    pairs, alone = [], []
+    for each in window:
+        candidate, live = each[source]["candidate"], each[source]["live"]
+        if candidate["requests"] and live["requests"]:
+            pairs.append((candidate, live))
+        elif candidate["requests"] and not _disturbed(each, everything):
+            alone.append(candidate)
+    if alone:
         pairs.append((merged(alone), merged(each[source]["live"] for each in everything)))
     return [(candidate, live) for candidate, live in pairs if live["requests"]]
+
+
+def _disturbed(each: Slice, everything: Sequence[Slice]) -> bool:
+    """Say whether the live slot fails, too: more of the own requests to it than usually."""
+    others = [other["probes"]["live"] for other in everything if other is not each]
+    failed, requests = (sum(figures[name] for figures in others) for name in ("failed", "requests"))
+    now = each["probes"]["live"]
+    return requests > 0 and statistics.more_often(now["failed"], now["requests"], failed, requests) <= DISTURBED
 
 
 def _windows(slices: Sequence[Slice]) -> list[Sequence[Slice]]:
@@ -287,20 +302,22 @@ def _memory(slices: Iterable[Slice], side: str) -> dict[tuple[str, str], tuple[l
 
 def _unknown(slices: Sequence[Slice], limits: Limits) -> Iterator[str]:
     """Yield what was not seen, and has to be."""
-    step = []
+    step: list[Slice] = []
     for each in reversed(slices):
         if each["weight"] != slices[-1]["weight"]:
             break
         step.append(each)
-    numbers = {}
-    for source in SOURCES:
-        own = sum(each[source]["candidate"]["requests"] for each in step)
-        numbers[source] = min(own, sum(each[source]["live"]["requests"] for each in slices)), own
-    if max(enough for enough, _own in numbers.values()) < limits.minimum:
-        got = " and ".join(f"{own} of {source}" for source, (_enough, own) in numbers.items())
-        yield f"too few requests in this step ({got}; {limits.minimum} are wanted of each slot)"
+    compared = {source: _pairs(step, slices, source) for source in SOURCES}
+    own, live = (
+        {source: sum(pair[side]["requests"] for pair in pairs) for source, pairs in compared.items()} for side in (0, 1)
+    )
+    if not any(min(own[source], live[source]) >= limits.minimum for source in SOURCES):
+        got = " and ".join(f"{number} of {source}" for source, number in own.items())
+        yield f"too few requests to compare in this step ({got}; {limits.minimum} are wanted of each slot)"
         for each in step:
             yield from each["notes"]
+    if step and all(_disturbed(each, slices) for each in step):
+        yield "the slot beside fails more than before, too, so that there is nothing to compare with"
     for side in ("live", "candidate"):
         for process in slices[-1]["watched"][side] if slices else ():
             yield from (f"not to be had: {what}" for what in process["unread"])

@@ -20,8 +20,11 @@ ROUTES = 24
 """How many routes are told apart; later ones count as `OTHER`. Paths are the public's: there may be any number."""
 OTHER = "other"
 NO_SERVER = "<NOSRV>"
-CHOSEN = ("live", "share")
+CHOSEN = ("live", "share", "instead")
 """How the slot of a public request was chosen. Testers' requests name theirs, and are no part of the comparison."""
+INSTEAD = "instead"
+"""The candidate had no healthy server, and the live slot served: the candidate failed, though nobody noticed."""
+OTHER_SLOT = {"blue": "green", "green": "blue"}
 
 
 def empty() -> Figures:
@@ -76,6 +79,10 @@ def take(line: str, slots: Mapping[str, Figures]) -> str | None:
         return None
     if slot not in slots or entry.get("chosen") not in CHOSEN or len(end) != 2:
         return None
+    if entry["chosen"] == INSTEAD:
+        slot = OTHER_SLOT[slot]
+        note(slots[slot], route, 0, None, failed=True)
+        return str(slot)
     # S and s: the server refused, broke off or was too slow. D: it was found down meanwhile.
     broken = end[0] in "SsD" and status != 101
     if server == NO_SERVER and not broken:

@@ -1,0 +1,133 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""roles/canary as a playbook includes it, on this machine, with a server that plays the edge and both slots."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LINE = {"method": "GET", "path": "/", "status": 200, "server": "app1", "ms": 12, "termination": "--"}
+SECRET = {"value": "0123456789abcdefghijklmnopqrstuv"}
+
+
+@pytest.fixture
+def edge() -> Iterator[Callable[[str], str]]:
+    """Start a server on which the slot that is named answers with 500s; gives its address."""
+    servers = []
+
+    def start(broken: str) -> str:
+        class Slots(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                slot = self.headers["X-Greenroom-Slot"]
+                self.send_response(500 if slot == broken else 200)
+                self.send_header("X-Greenroom-Slot", slot)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_words: Any) -> None:
+                """Say nothing."""
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Slots))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://localhost:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def bundle(slot: str, checks: list[Any]) -> dict[str, Any]:
+    return {"slot": slot, "release": "1.0", "hosts": {}, "services": {}, "checks": checks}
+
+
+def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return canary_result after the steps; in each edge host's journal are 40 requests of the public, 10 at green."""
+    lines = [LINE | {"slot": "green" if number < 10 else "blue", "chosen": "live"} for number in range(40)]
+    (folder / "journal").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    program = folder / "journalctl"
+    program.write_text(f"#!/bin/sh\ncat {folder}/journal\n")
+    program.chmod(0o755)
+    check = {"name": "The front page opens", "url": "/", "on": "ops"}
+    variables = {
+        "ansible_connection": "local",
+        "ansible_python_interpreter": sys.executable,
+        "environment_public_address": "127.0.0.1",
+        "environment_public_name": "localhost",
+        "environment_public_url": url,
+        "environment_protected": False,
+        "identity_providers": [],
+        "seed_set": "people",
+        "seed_seed": "1",
+        "seed_domain": "people.invalid",
+        "secrets_values": {"environment/value/smoke": SECRET, "environment/value/persona": SECRET},
+        "slot_bundles": {"blue": bundle("blue", []), "green": bundle("green", [check])},
+        "canary_slot": "green",
+        "canary_began": 1_700_000_000,
+        "canary_slice_seconds": 2,
+        "canary_probe_rate": 20,
+        "canary_minimum": 15,
+    }
+    groups: dict[str, Any] = {"edge": {"edge1": {}, "edge2": {}}, "ops": {"ops1": {}}}
+    children = {name: {"hosts": hosts} for name, hosts in groups.items()}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children, "vars": variables}}))
+    tasks: list[dict[str, Any]] = [
+        {"name": "Watch", "ansible.builtin.include_role": {"name": "canary"}, "vars": step} for step in steps
+    ]
+    copied = {"dest": f"{folder}/result-{{{{ inventory_hostname }}}}", "content": "{{ canary_result | to_json }}"}
+    tasks.append({"name": "Keep it", "ansible.builtin.copy": copied})
+    play = {"hosts": "edge", "gather_facts": False, "any_errors_fatal": True, "tasks": tasks}
+    (folder / "play.yml").write_text(yaml.safe_dump([play], sort_keys=False))
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"],
+        cwd=folder,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PATH": f"{folder}:{os.environ['PATH']}"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    first, second = ((folder / f"result-edge{number}").read_text() for number in (1, 2))
+    assert first == second, "each host of the play knows the verdict"
+    result: dict[str, Any] = json.loads(first)
+    return result
+
+
+def test_evidence_adds_up_over_slices_and_steps(tmp_path: Path, edge: Callable[[str], str]) -> None:
+    steps = [{"canary_weight": 5, "canary_seconds": 4}, {"canary_weight": 25, "canary_seconds": 2}]
+    result = watched(tmp_path, edge(""), steps)
+    assert (result["verdict"], result["reasons"], result["weight"]) == ("pass", [], 25)
+    # Three slices, on two edge hosts each.
+    public = result["figures"]["public"]
+    assert (public["candidate"]["requests"], public["live"]["requests"]) == (60, 180)
+    assert result["figures"]["probes"]["candidate"]["requests"] > 30
+
+
+def test_a_broken_candidate_ends_the_step(tmp_path: Path, edge: Callable[[str], str]) -> None:
+    result = watched(tmp_path, edge("green"), [{"canary_weight": 5, "canary_seconds": 40}])
+    assert (result["verdict"], result["left"], result["figures"]["slices"]) == ("fail", 0, 1)
+    assert "The front page opens: expected status 200, got status 500" in result["line"]
+
+
+def test_a_slot_that_everybody_got_at_once_is_compared_with_the_past(
+    tmp_path: Path, edge: Callable[[str], str]
+) -> None:
+    steps = [{"canary_slot": "blue", "canary_weight": 100, "canary_seconds": 2}]
+    result = watched(tmp_path, edge(""), steps)
+    assert result["verdict"] == "pass"
+    # What the journal says of the time before, and of the slice.
+    assert result["figures"]["public"]["live"]["requests"] == 40
