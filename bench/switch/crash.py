@@ -248,7 +248,7 @@ def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) 
 
 
 def prober(port: int) -> tuple[int, int]:
-    """Ask all the time in a process of its own, until it is told to stop; returns it and where its result can be read."""
+    """Ask all the time in a process of its own, until told to stop; returns it and where its result can be read."""
     reading, writing = os.pipe()
     child = os.fork()
     if child:
