@@ -24,44 +24,11 @@ from greenroom import haproxy, switch_apply, switch_host, switch_peers, switch_s
 from greenroom.bluegreen import State, SwitchError
 from greenroom.switch_apply import Places
 from greenroom.switch_steps import Wish
+from switch.crash_list import CHANGES, DEADLINE, MOMENTS
 from switch.proxy import Proxy, ask, running
 
 WORKERS = 2
-DEADLINE = 60
 ALONE = switch_peers.Peers((), 0, "", "")
-
-PREPARE = Wish("prepared", "blue", 5, operation="x", deadline=DEADLINE)
-COMMIT = Wish("present", operation="x", deadline=DEADLINE)
-MORE = Wish("present", "blue", 50, operation="x", deadline=DEADLINE)
-GREEN = Wish("present", "green", operation="x", deadline=DEADLINE)
-DRAIN = Wish("draining", deadline=DEADLINE)
-FINISH, ABORT = Wish("finished"), Wish("aborted")
-CHANGES: dict[str, tuple[Wish, ...]] = {
-    "immediate switch": (Wish(live="green"),),
-    "prepare": (PREPARE,),
-    "commit a canary": (PREPARE, COMMIT),
-    "a larger canary": (PREPARE, COMMIT, MORE),
-    "commit live": (PREPARE, COMMIT, GREEN),
-    "drain": (GREEN, DRAIN),
-    "finish": (GREEN, DRAIN, FINISH),
-    "abort what is prepared": (PREPARE, ABORT),
-    "abort a canary": (PREPARE, COMMIT, ABORT),
-    "roll back": (GREEN, ABORT),
-    "roll back while draining": (GREEN, DRAIN, ABORT),
-}
-"""Each change: what comes before it, and itself."""
-
-MOMENTS = (
-    "before the state file is replaced",
-    "after the state file is replaced",
-    "before the map file is replaced",
-    "after the map file is replaced",
-    "before worker 1 is told",
-    "after worker 1 is told",
-    "before worker 2 is told",
-    "after worker 2 is told",
-    "at the end",
-)
 
 
 @dataclass
@@ -202,7 +169,8 @@ def more_workers(proxy: Proxy) -> None:
 
 def module_killed(proxy: Proxy, result: Result) -> None:
     """Kill the module; then the operator's next run, or the watchdog after the deadline."""
-    for name, wishes in CHANGES.items():
+    for name, calls in CHANGES.items():
+        wishes = tuple(Wish(**call) for call in calls)
         for moment in MOMENTS:
             for mender in ("repeated", "watchdog"):
                 before, after = prepare(proxy, wishes)
@@ -229,18 +197,19 @@ def module_killed(proxy: Proxy, result: Result) -> None:
 def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) -> None:
     """Kill HAProxy under the module; started again, its first answer has to be what disk says."""
     for name in ("immediate switch", "commit a canary", "commit live", "roll back"):
+        wishes = tuple(Wish(**call) for call in CHANGES[name])
         for moment in ("before the state file is replaced", *MOMENTS[3:7]):
-            before, after = prepare(proxy, CHANGES[name])
+            before, after = prepare(proxy, wishes)
             group = proxy.group
             began = time.time()
-            if killed(proxy.places, CHANGES[name][-1], moment, lambda group=group: os.killpg(group, signal.SIGKILL)):
+            if killed(proxy.places, wishes[-1], moment, lambda group=group: os.killpg(group, signal.SIGKILL)):
                 result.cases += 1
                 wrong = list(truth(proxy, before, after))
                 restart(proxy)
                 state = switch_apply.look(proxy.places).state
                 if state is None or proxy.value() != state.value:
                     wrong.append(f"after its start a request finds {proxy.value()}, disk says {state}")
-                do(proxy.places, CHANGES[name][-1])
+                do(proxy.places, wishes[-1])
                 wrong += settled(proxy, after, {after.phase})
                 result.failures += [f"{name}, proxy killed {moment}: {text}" for text in wrong]
                 down.append((began, time.time()))

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -38,12 +40,13 @@ def run(script: str, *arguments: str, seconds: float = 600) -> str:
                 raise RuntimeError(done.stdout + done.stderr)
             return done.stdout
         # The lab's parts are needed for this way only.
-        from greenroom_lab import cache, images, packages, podman  # noqa: PLC0415
-
+        sys.path.append(str(ROOT / "lab"))
+        parts = ("cache", "images", "packages", "podman")
+        cache, images, packages, podman = (importlib.import_module(f"greenroom_lab.{part}") for part in parts)
         podman.setup()
         with cache.only_one():
             image, repository = images.host(), packages.repository()
         mounts = (f"{stage}:/stage:ro", f"{packages.FOLDER}/{repository}:/srv/packages:ro")
         volumes = [f"--volume={mount}" for mount in mounts]
         shell = ["sh", "-c", INSTALL + 'exec "$@"', "sh", *words]
-        return podman.call("run", "--rm", "--privileged", "--network=none", *volumes, image, *shell)
+        return str(podman.call("run", "--rm", "--privileged", "--network=none", *volumes, image, *shell))
