@@ -68,14 +68,14 @@ def main() -> None:
     met = True
     for workers in (1, 3):
         say(f"{given.switches} switches with {workers} worker(s)")
-        found = json.loads(inside.run("measure.py", str(given.switches), str(workers), given.folder).splitlines()[-1])
+        found = json.loads(inside.run("measure", str(given.switches), str(workers), given.folder).splitlines()[-1])
         p99 = percentile(found["all"], 0.99)
         met = met and p99 <= LIMIT
         times = [percentile(found["all"], share) for share in (0.5, 0.9)] + [p99, max(found["all"])]
         disk = [percentile(found["disk"], share) for share in (0.5, 0.99)]
         rows.append([str(workers), *(f"{time:.2f}" for time in (*times, *disk)), f"{LIMIT:g}: {verdict(p99 <= LIMIT)}"])
     say("killing")
-    kills = json.loads(inside.run("crash.py", "/tmp").splitlines()[-1])
+    kills = json.loads(inside.run("crash", "/tmp").splitlines()[-1])
     for failure in kills["failures"]:
         say(failure)
     good = not kills["failures"] and not kills["unserved"]

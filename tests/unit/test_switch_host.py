@@ -102,7 +102,7 @@ class Edge:
         self.file.write_text(json.dumps({**self.given, **changes}))
 
     def run(self, command: str) -> int:
-        return switch_host.main([command], str(self.file))
+        return int(switch_host.main([command], str(self.file)))
 
     def write(self, state: State) -> None:
         durable.write(str(self.state_file), state.as_json().encode())

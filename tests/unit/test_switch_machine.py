@@ -53,7 +53,7 @@ class Environment(RuleBasedStateMachine):
 
     def highest(self) -> int:
         """Return the highest epoch that somebody who looks now finds."""
-        return max(self.copy, *(self.edges[edge].highest for edge in self.up()))
+        return int(max(self.copy, *(self.edges[edge].highest for edge in self.up())))
 
     def take(self, edge: str, state: State) -> None:
         """Put a state on an edge's disk, and look at what may not be."""

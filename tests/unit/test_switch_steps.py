@@ -222,7 +222,7 @@ def test_a_record_that_contradicts_itself_is_none() -> None:
         State("staging", 6, "blue", "green", 5, operation=replace(operation, phase="live"))
     for changes in ({"phase": "over"}, {"phase": "prepared"}, {"id": "a b"}, {"before": "x"}, {"deadline": 1.5}):
         with pytest.raises(ValueError, match=r"."):
-            replace(operation, **changes)  # type: ignore[arg-type]
+            replace(operation, **changes)
 
 
 @pytest.mark.parametrize("state", [IDLE, PREPARED, CANARY, LIVE, DRAINING])
