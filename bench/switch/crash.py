@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Kills the module or HAProxy at every step of every change, by list, then looks once and runs once: crash.py FOLDER.
+"""Kills the module or HAProxy at every step of every change, by list, then looks once and runs once: `crash FOLDER`.
 
 Prints one JSON object: `cases`, `failures` (what was not as it has to be), `requests` asked beside it and how many of
 them were `unserved` while HAProxy was not meant to be dead.
@@ -17,51 +17,19 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from greenroom import haproxy, switch_apply, switch_host, switch_peers, switch_steps
-from greenroom.bluegreen import State, SwitchError
-from greenroom.switch_apply import Places
-from greenroom.switch_steps import Wish
-from switch.proxy import Proxy, ask, running
+from bench.switch.crash_list import CHANGES, DEADLINE, MOMENTS
+from bench.switch.proxy import Proxy, ask, running
+from plugins.module_utils.greenroom import haproxy, switch_apply, switch_host, switch_peers, switch_steps
+from plugins.module_utils.greenroom.bluegreen import State, SwitchError
+from plugins.module_utils.greenroom.switch_apply import Places
+from plugins.module_utils.greenroom.switch_steps import Wish
 
 WORKERS = 2
-DEADLINE = 60
 ALONE = switch_peers.Peers((), 0, "", "")
-
-PREPARE = Wish("prepared", "blue", 5, operation="x", deadline=DEADLINE)
-COMMIT = Wish("present", operation="x", deadline=DEADLINE)
-MORE = Wish("present", "blue", 50, operation="x", deadline=DEADLINE)
-GREEN = Wish("present", "green", operation="x", deadline=DEADLINE)
-DRAIN = Wish("draining", deadline=DEADLINE)
-FINISH, ABORT = Wish("finished"), Wish("aborted")
-CHANGES: dict[str, tuple[Wish, ...]] = {
-    "immediate switch": (Wish(live="green"),),
-    "prepare": (PREPARE,),
-    "commit a canary": (PREPARE, COMMIT),
-    "a larger canary": (PREPARE, COMMIT, MORE),
-    "commit live": (PREPARE, COMMIT, GREEN),
-    "drain": (GREEN, DRAIN),
-    "finish": (GREEN, DRAIN, FINISH),
-    "abort what is prepared": (PREPARE, ABORT),
-    "abort a canary": (PREPARE, COMMIT, ABORT),
-    "roll back": (GREEN, ABORT),
-    "roll back while draining": (GREEN, DRAIN, ABORT),
-}
-"""Each change: what comes before it, and itself."""
-
-MOMENTS = (
-    "before the state file is replaced",
-    "after the state file is replaced",
-    "before the map file is replaced",
-    "after the map file is replaced",
-    "before worker 1 is told",
-    "after worker 1 is told",
-    "before worker 2 is told",
-    "after worker 2 is told",
-    "at the end",
-)
 
 
 @dataclass
@@ -95,11 +63,11 @@ def moments(places: Places, reached: Callable[[str], None]) -> None:
         replace(source, target)
         reached(f"after the {name} file is replaced")
 
-    def noted_put(*arguments: Any) -> None:
+    def noted_put(*arguments: Any, **named: Any) -> None:
         nonlocal told
         told += 1
         reached(f"before worker {told} is told")
-        put(*arguments)
+        put(*arguments, **named)
         reached(f"after worker {told} is told")
 
     os.replace = noted_replace  # type: ignore[assignment]
@@ -182,12 +150,13 @@ def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
     return before, switch_steps.decide(before, wishes[-1], time.time())
 
 
-def restart(proxy: Proxy) -> None:
-    """Start HAProxy as its unit does."""
+def restart(proxy: Proxy) -> str:
+    """Start HAProxy as its unit does; returns its first answer."""
     proxy.kill()
     switch_host.catch_up(switch_host.Host(proxy.places, ALONE))
-    proxy.start()
+    answer = proxy.start()
     switch_host.settle(switch_host.Host(proxy.places, ALONE))
+    return answer
 
 
 def more_workers(proxy: Proxy) -> None:
@@ -202,7 +171,8 @@ def more_workers(proxy: Proxy) -> None:
 
 def module_killed(proxy: Proxy, result: Result) -> None:
     """Kill the module; then the operator's next run, or the watchdog after the deadline."""
-    for name, wishes in CHANGES.items():
+    for name, calls in CHANGES.items():
+        wishes = tuple(Wish(**call) for call in calls)
         for moment in MOMENTS:
             for mender in ("repeated", "watchdog"):
                 before, after = prepare(proxy, wishes)
@@ -229,18 +199,18 @@ def module_killed(proxy: Proxy, result: Result) -> None:
 def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) -> None:
     """Kill HAProxy under the module; started again, its first answer has to be what disk says."""
     for name in ("immediate switch", "commit a canary", "commit live", "roll back"):
+        wishes = tuple(Wish(**call) for call in CHANGES[name])
         for moment in ("before the state file is replaced", *MOMENTS[3:7]):
-            before, after = prepare(proxy, CHANGES[name])
-            group = proxy.group
+            before, after = prepare(proxy, wishes)
             began = time.time()
-            if killed(proxy.places, CHANGES[name][-1], moment, lambda group=group: os.killpg(group, signal.SIGKILL)):
+            if killed(proxy.places, wishes[-1], moment, partial(os.killpg, proxy.group, signal.SIGKILL)):
                 result.cases += 1
                 wrong = list(truth(proxy, before, after))
-                restart(proxy)
+                answer = restart(proxy)
                 state = switch_apply.look(proxy.places).state
-                if state is None or proxy.value() != state.value:
-                    wrong.append(f"after its start a request finds {proxy.value()}, disk says {state}")
-                do(proxy.places, CHANGES[name][-1])
+                if state is None or answer != state.value:
+                    wrong.append(f"after its start the first request finds {answer}, disk says {state}")
+                do(proxy.places, wishes[-1])
                 wrong += settled(proxy, after, {after.phase})
                 result.failures += [f"{name}, proxy killed {moment}: {text}" for text in wrong]
                 down.append((began, time.time()))
@@ -248,7 +218,7 @@ def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) 
 
 
 def prober(port: int) -> tuple[int, int]:
-    """Ask all the time in a process of its own, until it is told to stop; returns it and where its result can be read."""
+    """Ask all the time in a process of its own, until told to stop; returns it and where its result can be read."""
     reading, writing = os.pipe()
     child = os.fork()
     if child:

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 INSTALL = (
     'echo "deb [trusted=yes] file:/srv/packages ./" > /etc/apt/sources.list.d/tests.list; '
     "{ apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends haproxy; } "
@@ -20,16 +21,16 @@ INSTALL = (
 
 
 def run(script: str, *arguments: str, seconds: float = 600) -> str:
-    """Run a script of this folder there, beside the project's logic; returns what it printed, raises when it fails.
+    """Run a module of this folder there, beside the project's logic; returns what it printed, raises when it fails.
 
     GREENROOM_DEBIAN names a folder with Debian 13's file system in which haproxy and python3 are installed; without it
     a container is made of the hosts' image.
     """
-    words = ["env", "PYTHONPATH=/stage", "python3", "-u", f"/stage/switch/{script}", *arguments]
+    words = ["env", "PYTHONPATH=/stage", "python3", "-m", f"bench.switch.{script}", *arguments]
     with tempfile.TemporaryDirectory() as name:
         stage = Path(name)
-        shutil.copytree(HERE, stage / "switch", ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(ROOT / "plugins" / "module_utils" / "greenroom", stage / "greenroom")
+        for part in ("bench/switch", "plugins/module_utils/greenroom"):
+            shutil.copytree(ROOT / part, stage / part, ignore=shutil.ignore_patterns("__pycache__"))
         if folder := os.environ.get("GREENROOM_DEBIAN"):
             shutil.copytree(stage, Path(folder) / "stage", dirs_exist_ok=True)
             command = ["chroot", folder, *words]
@@ -38,12 +39,13 @@ def run(script: str, *arguments: str, seconds: float = 600) -> str:
                 raise RuntimeError(done.stdout + done.stderr)
             return done.stdout
         # The lab's parts are needed for this way only.
-        from greenroom_lab import cache, images, packages, podman  # noqa: PLC0415
-
+        sys.path.append(str(ROOT / "lab"))
+        parts = ("cache", "images", "packages", "podman")
+        cache, images, packages, podman = (importlib.import_module(f"greenroom_lab.{part}") for part in parts)
         podman.setup()
         with cache.only_one():
             image, repository = images.host(), packages.repository()
         mounts = (f"{stage}:/stage:ro", f"{packages.FOLDER}/{repository}:/srv/packages:ro")
         volumes = [f"--volume={mount}" for mount in mounts]
         shell = ["sh", "-c", INSTALL + 'exec "$@"', "sh", *words]
-        return podman.call("run", "--rm", "--privileged", "--network=none", *volumes, image, *shell)
+        return str(podman.call("run", "--rm", "--privileged", "--network=none", *volumes, image, *shell))

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Times switches against a real HAProxy: measure.py SWITCHES WORKERS FOLDER prints one JSON object of milliseconds.
+"""Times switches against a real HAProxy: `measure SWITCHES WORKERS FOLDER` prints one JSON object of milliseconds.
 
 One switch is what the module does between its arguments and its last look: take the lock, read disk and workers,
 decide, write state and map, tell every worker and read back. Then a request must find the new value.
@@ -14,9 +14,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from greenroom import haproxy, switch_apply, switch_steps
-from greenroom.switch_steps import Wish
-from switch.proxy import Proxy, running
+from bench.switch.proxy import Proxy, running
+from plugins.module_utils.greenroom import haproxy, switch_apply, switch_steps
+from plugins.module_utils.greenroom.switch_steps import Wish
 
 
 def switch(proxy: Proxy, wish: Wish) -> tuple[float, float]:

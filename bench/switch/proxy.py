@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """A real HAProxy with master and workers in a folder of its own, for measuring the switch and for killing things.
 
-Standard library only: this runs where HAProxy is installed, beside the folder `greenroom` of the project's logic.
+Standard library only: this runs where HAProxy is installed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from greenroom.switch_apply import Places
+from plugins.module_utils.greenroom.switch_apply import Places
 
 SITE = "test"
 CONFIGURATION = """
@@ -57,17 +57,18 @@ class Proxy:
         self._process: subprocess.Popen[bytes] | None = None
         self._held: list[socket.socket] = []
 
-    def start(self) -> None:
-        """Start it, and wait until it answers; fails after 20 s."""
+    def start(self) -> str:
+        """Start it, and return its first answer; fails after 20 s without one."""
         words = ["haproxy", "-W", "-S", self.places.master_socket, "-f", str(self.folder / "haproxy.cfg")]
         with (self.folder / "log").open("ab") as log:
             # A group of its own, so that master and workers can die together.
             self._process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         give_up = time.monotonic() + 20
-        while self.value() is None:
+        while (answer := self.value()) is None:
             if time.monotonic() > give_up:
                 raise RuntimeError((self.folder / "log").read_text())
             time.sleep(0.01)
+        return answer
 
     def kill(self) -> None:
         """Kill master and workers, as a crash would."""

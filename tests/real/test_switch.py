@@ -109,6 +109,26 @@ def switch(**arguments: Any) -> dict[str, Any]:
     return result
 
 
+def test_the_watchdog_drops_what_nobody_goes_on_with(staging: Environment) -> None:
+    status = "greenroom-edge status"
+    before = json.loads(staging.ssh("edge1", status).stdout)
+    given = {"state": "prepared", "site": "staging", "operation": "left-alone", "live": before["idle"], "deadline": 2}
+    command = ["ansible", "-i", "inventories/staging", "edge1", "--become", "-m", "bluegreen_switch"]
+    subprocess.run([*command, "-a", json.dumps(given)], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    for _ in range(60):
+        after = json.loads(staging.ssh("edge1", status).stdout)
+        if after["phase"] == "idle":
+            break
+        time.sleep(1)
+    assert after["operation"] is None
+    assert [after[key] for key in ("epoch", "live", "in_force")] == [before["epoch"], before["live"], True]
+
+
+def test_a_reload_of_the_unit_goes_through_the_lock_and_stays_true(staging: Environment) -> None:
+    staging.ssh("edge1", "systemctl reload haproxy && greenroom-edge check")
+    staging.ssh("edge1", "systemctl is-active greenroom-edge.timer")
+
+
 def test_a_switch_reaches_workers_that_a_reload_left_behind_and_loses_nothing(edge: Environment) -> None:
     first = switch(live="blue")
     assert (first["epoch"], first["running"], first["in_force"]) == (1, False, False)

@@ -80,8 +80,9 @@ class FakeHaproxy:
             rows = [f"{name},BACKEND,{current}," for name, current in worker.sessions.items()]
             return "\n".join(["# pxname,svname,scur,", *rows, "", ""])
         verb, _, rest = line.partition(" map ")
-        if not rest:
-            return "3.0.11\n\n"
+        return self._map(worker, verb, rest) if rest else "3.0.11\n\n"
+
+    def _map(self, worker: FakeWorker, verb: str, rest: str) -> str:
         name, *arguments = rest.split(" ", 2)
         if worker.entries is None or name != self.map_file:
             return "Unknown map identifier. Please use #<id> or <file>.\n\n"

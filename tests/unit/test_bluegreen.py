@@ -44,10 +44,10 @@ class Edge:
                 wanted = switch_steps.first("staging", wish, seen.traces, seen.damage, time.time())
             else:
                 wanted = switch_steps.decide(seen.state, wish, time.time())
-            return switch_apply.apply(self.places, seen, wanted)
+            return list(switch_apply.apply(self.places, seen, wanted))
 
     def status(self) -> dict[str, Any]:
-        return switch_apply.report(self.places, switch_apply.look(self.places))
+        return dict(switch_apply.report(self.places, switch_apply.look(self.places)))
 
     def map_says(self) -> str:
         return self.map_file.read_text()
@@ -201,9 +201,9 @@ def test_the_disk_is_written_before_haproxy_is_told(
         order.append(Path(path).name)
         write(path, content, **more)
 
-    def noted_put(worker: haproxy.Worker, *more: Any) -> None:
+    def noted_put(worker: haproxy.Worker, *more: Any, **named: Any) -> None:
         order.append(worker.name)
-        put(worker, *more)
+        put(worker, *more, **named)
 
     monkeypatch.setattr(durable, "write", noted_write)
     monkeypatch.setattr(haproxy, "put", noted_put)
@@ -314,7 +314,7 @@ def test_killed_at_any_step_the_next_call_mends(
         if Path(target).name == step:
             raise Killed
 
-    def killed_put(*_arguments: object) -> None:
+    def killed_put(*_arguments: object, **_named: object) -> None:
         raise Killed
 
     with monkeypatch.context() as patch:
@@ -346,8 +346,8 @@ def test_a_reload_between_disk_and_socket_is_mended_by_the_same_call(
     put = haproxy.put
     reloaded: list[bool] = []
 
-    def put_and_reload(*arguments: Any) -> None:
-        put(*arguments)
+    def put_and_reload(*arguments: Any, **named: Any) -> None:
+        put(*arguments, **named)
         if not reloaded:
             reloaded.append(True)
             # A worker that read the map before it was written appears only now.
@@ -364,10 +364,10 @@ def test_workers_that_never_settle_are_an_error(
 ) -> None:
     put = haproxy.put
 
-    def put_and_reload(*arguments: Any) -> None:
+    def put_and_reload(*arguments: Any, **named: Any) -> None:
         Path(running.map_file).write_text("")
         running.reload(str(len(running.workers) + 100))
-        put(*arguments)
+        put(*arguments, **named)
 
     monkeypatch.setattr(haproxy, "put", put_and_reload)
     with pytest.raises(SwitchError, match="faster than they can be told"):
@@ -476,7 +476,7 @@ def test_a_worker_that_refuses_silently_is_an_error(running: FakeHaproxy, monkey
     worker = haproxy.Worker("100", running.master_socket, "@!100 ")
     monkeypatch.setattr(haproxy, "ask", lambda *arguments: "")
     with pytest.raises(haproxy.SocketError, match="worker 100 did not take 1:blue:-:0: it gave no reason"):
-        haproxy.put(worker, running.map_file, "staging", "1:blue:-:0", None, 1)
+        haproxy.put(worker, running.map_file, "staging", "1:blue:-:0", 1, found=None)
 
 
 def test_a_master_that_hangs_is_not_taken_for_a_haproxy_that_is_not_running(edge: Edge, running: FakeHaproxy) -> None:

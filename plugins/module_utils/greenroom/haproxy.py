@@ -66,7 +66,7 @@ def ask(path: str, command: str, seconds: float) -> str:
                     return answer.decode(errors="replace").strip()
                 answer += chunk
     except TimeoutError as error:
-        raise SocketError(f"{path} did not answer within {seconds:g} s") from error
+        raise SocketError(f"{path} did not answer within {seconds:.3g} s") from error
     except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError) as error:
         raise NobodyThereError(f"nobody listens at {path}") from error
     except OSError as error:
@@ -90,7 +90,7 @@ def _ask_master(master: str, runtime: str, command: str, seconds: float) -> str:
                 ask(runtime, "show version", seconds)
                 last_sign = time.monotonic()
             if time.monotonic() > give_up:
-                raise SocketError(f"HAProxy's master was away for {seconds:g} s") from error
+                raise SocketError(f"HAProxy's master was away for {seconds:.3g} s") from error
             if time.monotonic() - last_sign > DEAD_SECONDS:
                 raise
             time.sleep(0.01)
@@ -156,7 +156,7 @@ def _refusal(line: str) -> type[SocketError]:
     return UnknownMapError if "nknown map" in line else SocketError
 
 
-def put(worker: Worker, map_file: str, key: str, value: str, found: str | None, seconds: float) -> None:
+def put(worker: Worker, map_file: str, key: str, value: str, seconds: float, *, found: str | None) -> None:
     """Set `key`, of which the worker has `found`, and read it back.
 
     Raises SocketError when it is not there then, and what `read` raises.

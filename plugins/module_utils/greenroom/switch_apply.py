@@ -263,7 +263,7 @@ def _tell(worker: haproxy.Worker, places: Places, wanted: State, known: dict[str
         found = haproxy.read(worker, places.map_file, places.site, places.seconds)
     if found == wanted.value:
         return False
-    haproxy.put(worker, places.map_file, places.site, wanted.value, found, places.seconds)
+    haproxy.put(worker, places.map_file, places.site, wanted.value, places.seconds, found=found)
     return True
 
 

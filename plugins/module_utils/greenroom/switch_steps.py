@@ -102,6 +102,11 @@ def _prepare(now: State, wish: Wish, clock: float) -> State:
     _expect(now, wish)
     wanted = replace(wanted, epoch=_epoch(now, wish))
     operation = now.operation or Operation(wish.operation, PREPARED, now.value, wanted.value)
+    if wish.weight and wish.live != operation.live_before:
+        # So that whoever undoes it, knowing its history or not, comes to the same end.
+        raise SwitchError(
+            f"refused: a canary stands beside the slot that was live before ({operation.live_before}), not {wish.live}"
+        )
     return _wound(replace(now, operation=replace(operation, next=wanted.value)), wish, clock)
 
 

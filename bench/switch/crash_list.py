@@ -1,0 +1,47 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The list of kills: which changes, and at which moments of each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DEADLINE = 60
+
+Call = dict[str, Any]
+"""The options of one call of bluegreen_switch."""
+
+PREPARE: Call = {"state": "prepared", "live": "blue", "weight": 5, "operation": "x", "deadline": DEADLINE}
+COMMIT: Call = {"operation": "x", "deadline": DEADLINE}
+MORE: Call = {**COMMIT, "live": "blue", "weight": 50}
+GREEN: Call = {**COMMIT, "live": "green"}
+DRAIN: Call = {"state": "draining", "deadline": DEADLINE}
+FINISH: Call = {"state": "finished"}
+ABORT: Call = {"state": "aborted"}
+
+CHANGES: dict[str, tuple[Call, ...]] = {
+    "immediate switch": ({"live": "green"},),
+    "prepare": (PREPARE,),
+    "commit a canary": (PREPARE, COMMIT),
+    "a larger canary": (PREPARE, COMMIT, MORE),
+    "commit live": (PREPARE, COMMIT, GREEN),
+    "drain": (GREEN, DRAIN),
+    "finish": (GREEN, DRAIN, FINISH),
+    "abort what is prepared": (PREPARE, ABORT),
+    "abort a canary": (PREPARE, COMMIT, ABORT),
+    "roll back": (GREEN, ABORT),
+    "roll back while draining": (GREEN, DRAIN, ABORT),
+}
+"""Each change: what comes before it, and itself."""
+
+MOMENTS = (
+    "before the state file is replaced",
+    "after the state file is replaced",
+    "before the map file is replaced",
+    "after the map file is replaced",
+    "before worker 1 is told",
+    "after worker 1 is told",
+    "before worker 2 is told",
+    "after worker 2 is told",
+    "at the end",
+)

@@ -1,0 +1,107 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Measures the switch against a real HAProxy, and kills it and its caller at every moment of every change.
+
+    make bench-switch        (or: python -m bench.switch.run [--switches 1000])
+
+From the module's lock to the last worker's answer, with one worker and with three (old ones that still hold
+connections), then the list of kills. Writes bench/switch/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import sys
+from pathlib import Path
+
+from bench.common import machine, say, table, verdict
+from bench.switch import crash_list, inside
+
+HERE = Path(__file__).resolve().parent
+LIMIT = 5.0
+README = """\
+# The switch: how long, and what a kill leaves
+
+One run, on {machine}, {day}; the machine had other work, too (load average at
+the start: {load:.1f}). HAProxy is Debian 13's, with master and workers. Again:
+
+    make bench-switch
+
+## From the module's call to the last worker's obedience
+
+{switches} switches in each row. One is what bluegreen_switch does between its arguments and its last look: take the
+lock, read disk and workers, decide, force the state onto the disk, write the map, tell every worker and read back.
+After each of them a new request was asked for the slot, and found the new one. Milliseconds; "disk" is the part of
+state file and map file.
+
+{times}
+
+## Killed at every moment
+
+The module dies of `kill -9` at each moment of each change, then the same call is repeated, or the watchdog comes after
+the deadline; and HAProxy, master and workers, dies under the module, then starts as its unit starts it. After each
+kill disk, map and workers say either what was before or what was asked for, and status says whether they agree. After
+the one run all agree, and a second one changes nothing.
+
+{kills}
+
+The changes: {changes}. The moments: {moments}.
+"""
+
+
+def percentile(times: list[float], share: float) -> float:
+    """Return the time within which `share` of all lie."""
+    return sorted(times)[min(len(times) - 1, int(len(times) * share))]
+
+
+def main() -> None:
+    """See above."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--switches", type=int, default=1000)
+    parser.add_argument("--folder", default="/var/tmp", help="where the state lies, on a real disk")
+    given = parser.parse_args()
+    load = os.getloadavg()[0]
+    rows = []
+    met = True
+    for workers in (1, 3):
+        say(f"{given.switches} switches with {workers} worker(s)")
+        found = json.loads(inside.run("measure", str(given.switches), str(workers), given.folder).splitlines()[-1])
+        p99 = percentile(found["all"], 0.99)
+        met = met and p99 <= LIMIT
+        times = [percentile(found["all"], share) for share in (0.5, 0.9)] + [p99, max(found["all"])]
+        disk = [percentile(found["disk"], share) for share in (0.5, 0.99)]
+        rows.append([str(workers), *(f"{time:.2f}" for time in (*times, *disk)), f"{LIMIT:g}: {verdict(p99 <= LIMIT)}"])
+    say("killing")
+    kills = json.loads(inside.run("crash", "/tmp").splitlines()[-1])
+    for failure in kills["failures"]:
+        say(failure)
+    good = not kills["failures"] and not kills["unserved"]
+    head = ["workers", "median", "p90", "p99", "longest", "disk, median", "disk, p99", "aim for p99"]
+    (HERE / "README.md").write_text(
+        README.format(
+            machine=machine(),
+            day=datetime.datetime.now(datetime.UTC).date(),
+            load=load,
+            switches=given.switches,
+            times=table(head, rows),
+            kills=table(
+                ["kills", "not as it has to be", "requests beside it", "of them unserved", "aim"],
+                [
+                    [
+                        *(str(kills["cases"]), str(len(kills["failures"])), str(kills["requests"])),
+                        *(str(kills["unserved"]), f"none: {verdict(good)}"),
+                    ]
+                ],
+            ),
+            changes=", ".join(crash_list.CHANGES),
+            moments=", ".join(crash_list.MOMENTS),
+        )
+    )
+    sys.exit(0 if met and good else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,303 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""greenroom-edge: what an edge host does by itself, with peers that answer over TLS."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import durable, switch_apply, switch_host, switch_peers, switch_steps
+from ansible.module_utils.greenroom.bluegreen import Operation, State
+from ansible.module_utils.greenroom.switch_peers import Peers
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from fake_haproxy import FakeHaproxy, FakeWorker
+
+NAME = "portal.test"
+PLACES = ("state_file", "map_file", "runtime_socket", "master_socket")
+
+
+def make_certificate(name: str) -> tuple[bytes, bytes]:
+    """A certificate that signs itself, and its key, both as PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
+    builder = builder.not_valid_after(now + datetime.timedelta(days=1))
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    pem = serialization.Encoding.PEM
+    return builder.sign(key, hashes.SHA256()).public_bytes(pem), key.private_bytes(pem, *form)
+
+
+class Peer:
+    """A peer's frontend: answers over TLS with `body`, or as `behave` says."""
+
+    def __init__(self, folder: Path) -> None:
+        certificate, key = make_certificate(NAME)
+        self.ca_file = folder / "ca.crt"
+        self.ca_file.write_bytes(certificate)
+        pem = folder / "edge.pem"
+        pem.write_bytes(certificate + key)
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.context.load_cert_chain(pem)
+        self.body = ""
+        self.answer: Callable[[], bytes] = self.said
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def said(self) -> bytes:
+        return f"HTTP/1.0 200 OK\r\nA: b\r\n\r\n{self.body}".encode()
+
+    def serve(self) -> None:
+        while True:
+            try:
+                client, _address = self.listener.accept()
+            except OSError:
+                return
+            try:
+                with self.context.wrap_socket(client, server_side=True) as channel:
+                    channel.recv(4096)
+                    channel.sendall(self.answer())
+            except OSError:
+                client.close()
+
+
+class Edge:
+    """An edge host in a folder, with a configuration file of its own."""
+
+    def __init__(self, folder: Path, peer: Peer) -> None:
+        self.proxy = FakeHaproxy(folder, str(folder / "live.map"))
+        self.state_file = folder / "state.json"
+        self.map_file = folder / "live.map"
+        self.map_file.touch()
+        self.file = folder / "edge.json"
+        self.given: dict[str, Any] = {
+            "site": "staging",
+            "peers": ["127.0.0.1"],
+            "port": peer.port,
+            "public_name": NAME,
+            "ca_file": str(peer.ca_file),
+            "state_file": str(self.state_file),
+            "map_file": str(self.map_file),
+            "runtime_socket": self.proxy.runtime_socket,
+            "master_socket": self.proxy.master_socket,
+        }
+        self.configure()
+
+    def configure(self, **changes: Any) -> None:
+        self.file.write_text(json.dumps({**self.given, **changes}))
+
+    def run(self, command: str) -> int:
+        return int(switch_host.main([command], str(self.file)))
+
+    def write(self, state: State) -> None:
+        durable.write(str(self.state_file), state.as_json().encode())
+
+    def state(self) -> State:
+        return State.from_json(self.state_file.read_text())
+
+
+@pytest.fixture
+def peer(tmp_path: Path) -> Iterator[Peer]:
+    found = Peer(tmp_path)
+    yield found
+    found.listener.close()
+
+
+@pytest.fixture
+def edge(tmp_path: Path, peer: Peer) -> Edge:
+    return Edge(tmp_path, peer)
+
+
+CANARY = State("staging", 6, "blue", "green", 5, "2026", Operation("x", "canary", "5:blue:-:0", deadline=1))
+
+
+def test_an_edge_that_was_away_takes_what_its_peers_have_before_it_serves(edge: Edge, peer: Peer) -> None:
+    edge.write(State("staging", 5, "blue"))
+    peer.body = "7:green:-:0"
+    assert edge.run("catch-up") == 0
+    assert edge.state().value == "7:green:-:0"
+    assert edge.map_file.read_text() == "staging 7:green:-:0\n"
+
+
+def test_a_new_edge_takes_what_its_peers_have(edge: Edge, peer: Peer) -> None:
+    assert edge.run("catch-up") == 0
+    assert not edge.state_file.exists()
+    peer.body = "7:green:-:0"
+    assert edge.run("catch-up") == 0
+    assert edge.state().value == "7:green:-:0"
+
+
+@pytest.mark.parametrize("body", ["4:green:-:0", "", "nonsense", "9:red:-:0"])
+def test_a_peer_that_knows_nothing_newer_changes_nothing(edge: Edge, peer: Peer, body: str) -> None:
+    edge.write(State("staging", 5, "blue"))
+    peer.body = body
+    assert edge.run("catch-up") == 0
+    assert edge.map_file.read_text() == "staging 5:blue:-:0\n"
+
+
+def test_silent_peers_keep_nothing_from_starting(edge: Edge, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge.write(State("staging", 5, "blue"))
+    monkeypatch.setattr(switch_host, "PEERS_SECONDS", 0.3)
+    over = threading.Event()
+    peer.answer = lambda: str(over.wait(30)).encode()
+    started = time.monotonic()
+    assert edge.run("catch-up") == 0
+    assert time.monotonic() - started < 20
+    over.set()
+    assert edge.map_file.read_text() == "staging 5:blue:-:0\n"
+    edge.configure(port=1, peers=["127.0.0.1", "127.0.0.2"])
+    assert edge.run("catch-up") == 0
+
+
+def test_only_a_peer_with_the_right_certificate_is_believed(edge: Edge, peer: Peer, tmp_path: Path) -> None:
+    edge.write(State("staging", 5, "blue"))
+    peer.body = "7:green:-:0"
+    other = tmp_path / "other.crt"
+    other.write_bytes(make_certificate(NAME)[0])
+    for changes in ({"public_name": "elsewhere.test"}, {"ca_file": str(other)}, {"ca_file": "/nowhere"}):
+        edge.configure(**changes)
+        assert edge.run("catch-up") == 0
+        assert edge.state().epoch == 5
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.0 503 No\r\n\r\n9:green:-:0", b"9:green:-:0", b"", b"x" * 9000])
+def test_another_answer_is_a_problem_and_no_state(peer: Peer, answer: bytes) -> None:
+    peer.answer = lambda: answer
+    peers = Peers(["127.0.0.1"], peer.port, NAME, str(peer.ca_file))
+    found, problems = switch_peers.highest(peers, "staging", 5)
+    assert found is None
+    assert list(problems) == ["127.0.0.1"]
+
+
+def test_the_watchdog_undoes_a_canary_past_its_deadline(
+    edge: Edge, peer: Peer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    edge.write(CANARY)
+    with edge.proxy.running() as proxy:
+        proxy.workers["99"] = FakeWorker(old=True)
+        assert edge.run("watch") == 0
+        assert proxy.values("staging") == {"100": "7:blue:-:0", "99": "7:blue:-:0"}
+        assert "staging: 7:blue:-:0, no operation; changed: state, map, worker 100" in capsys.readouterr().out
+        assert edge.run("watch") == 0
+        assert capsys.readouterr().out == ""
+    assert edge.state().phase == "idle"
+
+
+def test_the_watchdog_leaves_an_operator_at_work_alone(edge: Edge) -> None:
+    edge.write(CANARY)
+    host = switch_host.Host.from_file(str(edge.file))
+    with switch_apply.locked(host.places):
+        assert edge.run("watch") == 0
+    assert edge.state() == CANARY
+
+
+def test_the_watchdog_mends_a_worker_and_the_map(edge: Edge) -> None:
+    edge.write(State("staging", 5, "blue"))
+    edge.map_file.write_text("staging 9:green:-:0\n")
+    with edge.proxy.running() as proxy:
+        proxy.workers["100"].entries = {"staging": "4:green:-:0"}
+        assert edge.run("check") == 1
+        assert edge.run("watch") == 0
+        assert edge.run("check") == 0
+        assert proxy.values("staging") == {"100": "5:blue:-:0"}
+    assert edge.map_file.read_text() == "staging 5:blue:-:0\n"
+
+
+def test_a_lost_state_comes_back_from_the_peers_unless_they_know_less(edge: Edge, peer: Peer) -> None:
+    with edge.proxy.running() as proxy:
+        proxy.workers["100"].entries = {"staging": "8:green:-:0"}
+        peer.body = "7:blue:-:0"
+        assert edge.run("watch") == 0
+        assert not edge.state_file.exists()
+        peer.body = "8:green:-:0"
+        assert edge.run("watch") == 0
+    assert edge.state().value == "8:green:-:0"
+
+
+def test_a_reload_brings_what_disk_says_to_every_worker(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    edge.write(State("staging", 5, "blue"))
+    with edge.proxy.running() as proxy:
+        assert edge.run("reload") == 0
+        assert proxy.values("staging") == {"101": "5:blue:-:0", "100": "5:blue:-:0"}
+        assert "Success=1" in capsys.readouterr().out
+
+
+def test_a_reload_that_fails_says_so(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    assert edge.run("reload") == 1
+    assert "nobody listens" in capsys.readouterr().err
+
+
+def test_settle_puts_in_force_what_was_decided_while_haproxy_started(edge: Edge) -> None:
+    assert edge.run("settle") == 0
+    edge.write(State("staging", 5, "blue"))
+    with edge.proxy.running() as proxy:
+        assert edge.run("settle") == 0
+        assert proxy.values("staging") == {"100": "5:blue:-:0"}
+
+
+def test_status_counts_each_slots_connections_over_all_workers(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    edge.write(CANARY)
+    with edge.proxy.running() as proxy:
+        proxy.workers["100"].sessions = {"portal_http_blue": 3, "kratos_public_blue": 1, "portal_http_green": 2, "x": 9}
+        proxy.workers["99"] = FakeWorker(old=True, sessions={"portal_http_blue": 10})
+        assert edge.run("status") == 0
+        found = json.loads(capsys.readouterr().out)
+        proxy.workers["99"].hangs = True
+        places = switch_apply.Places("staging", *(edge.given[key] for key in PLACES), 0.3)
+        assert switch_apply.connections(places) == {"blue": {"current": None}, "green": {"current": None}}
+    assert found["connections"] == {"blue": {"current": 14}, "green": {"current": 2}}
+    assert (found["phase"], found["operation"], found["overdue"], found["before_live"]) == ("canary", "x", True, "blue")
+    assert found["deadline"] == "1970-01-01T00:00:01Z"
+
+
+@pytest.mark.parametrize(
+    ("prepare", "reason"),
+    [
+        (lambda edge: None, "no slot is live yet"),
+        (lambda edge: edge.write(State("staging", 5, "blue")), "HAProxy does not run"),
+        (lambda edge: edge.state_file.write_text("{"), "the state was lost: "),
+        (lambda edge: edge.file.write_text("{}"), "edge.json: KeyError"),
+    ],
+)
+def test_check_says_what_is_wrong(
+    edge: Edge, prepare: Callable[[Edge], None], reason: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(edge)
+    assert edge.run("check") == 1
+    assert reason in capsys.readouterr().err
+
+
+def test_check_names_what_does_not_agree(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+    edge.write(State("staging", 5, "blue"))
+    with edge.proxy.running():
+        assert edge.run("check") == 1
+    assert capsys.readouterr().err == "not as the state file says: map, worker 100\n"
+
+
+def test_no_command_but_these(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["present"], ["watch", "x"]):
+        assert switch_host.main(words) == 2
+    assert "usage: greenroom-edge status|check|settle|catch-up|watch|reload" in capsys.readouterr().err
+
+
+def test_an_operator_between_two_ticks_finds_the_operation_as_it_is(edge: Edge) -> None:
+    edge.write(CANARY)
+    wish = switch_steps.Wish("present", "green", operation="x", deadline=60)
+    edge.write(switch_steps.decide(edge.state(), wish, time.time()))
+    assert edge.run("watch") == 0
+    assert (edge.state().value, edge.state().phase) == ("7:green:-:0", "live")

@@ -1,0 +1,230 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What may follow what, case by case."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom import switch_steps
+from ansible.module_utils.greenroom.bluegreen import ADOPTED, Operation, State, SwitchError
+from ansible.module_utils.greenroom.switch_steps import Wish, adopt, decide, expire
+
+NOW = 1_800_000_000.0
+IDLE = State("staging", 5, "blue", changed_at="2026")
+PREPARE = Wish("prepared", "blue", 5, operation="x", deadline=60)
+COMMIT = Wish("present", operation="x", deadline=300)
+GREEN = Wish("present", "green", operation="x", deadline=300)
+DRAIN, FINISH, ABORT = Wish("draining"), Wish("finished"), Wish("aborted")
+
+
+def after(*wishes: Wish, state: State = IDLE) -> State:
+    for wish in wishes:
+        state = decide(state, wish, NOW)
+    return state
+
+
+PREPARED = after(PREPARE)
+CANARY = after(PREPARE, COMMIT)
+LIVE = after(PREPARE, COMMIT, GREEN)
+DRAINING = after(PREPARE, COMMIT, GREEN, DRAIN)
+
+
+def summary(state: State) -> tuple[str, str, str]:
+    return state.value, state.phase, state.operation.next if state.operation else ""
+
+
+def test_a_cut_over_from_begin_to_end() -> None:
+    assert summary(PREPARED) == ("5:blue:-:0", "prepared", "6:blue:green:5")
+    assert PREPARED.operation == Operation("x", "prepared", "5:blue:-:0", "6:blue:green:5", int(NOW) + 60)
+    assert summary(CANARY) == ("6:blue:green:5", "canary", "")
+    assert CANARY.operation == Operation("x", "canary", "5:blue:-:0", "", int(NOW) + 300)
+    more = after(replace(PREPARE, weight=50), state=CANARY)
+    assert summary(more) == ("6:blue:green:5", "canary", "7:blue:green:50")
+    assert summary(after(COMMIT, state=more)) == ("7:blue:green:50", "canary", "")
+    assert summary(LIVE) == ("7:green:-:0", "live", "")
+    assert summary(DRAINING) == ("7:green:-:0", "draining", "")
+    assert after(FINISH, state=DRAINING) == replace(DRAINING, operation=None)
+    assert after(FINISH, state=LIVE) == replace(LIVE, operation=None)
+
+
+@pytest.mark.parametrize(
+    ("state", "wish"),
+    [
+        (PREPARED, PREPARE),
+        (CANARY, COMMIT),
+        (CANARY, PREPARE),
+        (CANARY, replace(COMMIT, epoch=6)),
+        (LIVE, GREEN),
+        (LIVE, replace(GREEN, expected_epoch=6)),
+        (DRAINING, DRAIN),
+        (IDLE, DRAIN),
+        (IDLE, FINISH),
+        (IDLE, ABORT),
+        (IDLE, Wish()),
+        (IDLE, Wish(live="blue")),
+        (IDLE, Wish(live="blue", expected_epoch=4)),
+        (IDLE, Wish(live="blue", epoch=5, expected_epoch=2)),
+        (IDLE, replace(COMMIT, epoch=5)),
+    ],
+)
+def test_a_repetition_changes_nothing_but_the_deadline(state: State, wish: Wish) -> None:
+    again = decide(state, wish, NOW + 10)
+    assert again == state or again.only_wound_since(state)
+
+
+@pytest.mark.parametrize(
+    ("state", "value", "phase"),
+    [
+        (PREPARED, "5:blue:-:0", "idle"),
+        (CANARY, "7:blue:-:0", "idle"),
+        (after(replace(PREPARE, weight=50), state=CANARY), "8:blue:-:0", "idle"),
+        (LIVE, "8:blue:-:0", "idle"),
+        (DRAINING, "8:blue:-:0", "idle"),
+    ],
+)
+def test_an_abort_goes_back_to_what_was_live(state: State, value: str, phase: str) -> None:
+    assert summary(after(ABORT, state=state)) == (value, phase, "")
+    assert summary(after(replace(ABORT, epoch=20, live="blue", operation="x"), state=state))[0] == "20:blue:-:0"
+    with pytest.raises(SwitchError, match="blue was live before operation x, not green"):
+        decide(state, replace(ABORT, live="green"), NOW)
+
+
+def test_an_abort_brings_an_edge_along_on_which_it_is_over() -> None:
+    assert after(Wish("aborted", "green", epoch=9), state=IDLE).value == "9:green:-:0"
+    assert after(Wish("aborted", "blue", epoch=5), state=IDLE) == IDLE
+    with pytest.raises(SwitchError, match="no operation is under way, and blue is live"):
+        decide(IDLE, Wish("aborted", "green"), NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "message"),
+    [
+        (PREPARED, Wish(live="green"), r"operation x is under way \(prepared, until 2027-.*Z\).*playbooks/abort.yml"),
+        (CANARY, replace(PREPARE, operation="y"), "operation x is under way"),
+        (CANARY, replace(GREEN, operation="y"), "operation x is under way"),
+        (LIVE, replace(DRAIN, operation="y"), "operation x is under way"),
+        (LIVE, replace(ABORT, operation="y"), "operation x is under way"),
+        (IDLE, COMMIT, "operation x has prepared nothing here"),
+        (PREPARED, replace(COMMIT, epoch=7), "has prepared nothing here, or another epoch"),
+        (IDLE, replace(PREPARE, expected_epoch=4), "epoch 4 was expected, and it is 5: blue is live since 2026"),
+        (CANARY, replace(GREEN, expected_epoch=5), "epoch 5 was expected, and it is 6"),
+        (IDLE, replace(PREPARE, epoch=5), "epoch 5 is not above 5"),
+        (PREPARED, replace(PREPARE, weight=50, epoch=6), "epoch 6 is not above 6"),
+        (IDLE, Wish(live="green", epoch=4), "epoch 4 is not above 5"),
+        (CANARY, DRAIN, "operation x is a canary: commit its next step, or end it"),
+        (PREPARED, FINISH, "operation x is a preparation: commit"),
+        (LIVE, replace(FINISH, live="blue"), "green is live, not blue: the operation was undone"),
+        (IDLE, replace(DRAIN, live="green"), "blue is live, not green: the operation was undone"),
+        (IDLE, replace(PREPARE, live="green"), r"a canary stands beside the slot that was live before \(blue\)"),
+    ],
+)
+def test_what_does_not_fit_is_refused(state: State, wish: Wish, message: str) -> None:
+    with pytest.raises(SwitchError, match=f"refused: .*{message}"):
+        decide(state, wish, NOW)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"state": "prepared", "live": "blue"}, "needs `operation`"),
+        ({"state": "prepared", "operation": "x"}, "needs `live`"),
+        ({"live": "blue", "weight": 5}, "weight needs an operation"),
+        ({"weight": 5, "operation": "x"}, "weight needs `live`"),
+        ({"live": "blue", "weight": 101, "operation": "x"}, "not a number from 0 to 100"),
+        ({"live": "blue", "operation": "a b"}, "no name for an operation"),
+        ({"live": "red"}, "not a slot"),
+        ({"live": "blue", "operation": "x", "deadline": 0}, "not a number of seconds"),
+    ],
+)
+def test_a_wish_that_makes_no_sense_is_refused_whatever_the_state(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(SwitchError, match=message):
+        Wish(**given)
+
+
+def test_an_operation_can_be_prepared_anew() -> None:
+    again = after(replace(PREPARE, weight=50), state=PREPARED)
+    assert summary(again) == ("5:blue:-:0", "prepared", "7:blue:green:50")
+    assert summary(after(replace(COMMIT, live="blue", weight=50), state=again))[0] == "7:blue:green:50"
+
+
+def test_edges_with_different_epochs_come_to_one() -> None:
+    assert after(Wish(live="blue", epoch=9), state=IDLE).value == "9:blue:-:0"
+    assert summary(after(replace(PREPARE, epoch=9), COMMIT))[0] == "9:blue:green:5"
+
+
+def test_nothing_but_a_first_switch_is_possible_without_a_state() -> None:
+    assert switch_steps.first("staging", Wish(live="blue", epoch=3), [], "", NOW).value == "3:blue:-:0"
+    for wish in (Wish(), PREPARE, GREEN, DRAIN, FINISH, ABORT):
+        with pytest.raises(SwitchError, match="there is no state yet: say which slot is live, without an operation"):
+            switch_steps.first("staging", wish, [], "", NOW)
+
+
+# --- the watchdog ---
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds", "expected"),
+    [
+        (PREPARED, 61, ("5:blue:-:0", "idle", "")),
+        (CANARY, 301, ("7:blue:-:0", "idle", "")),
+        (after(replace(PREPARE, weight=50, deadline=300), state=CANARY), 301, ("8:blue:-:0", "idle", "")),
+        (LIVE, 301, ("7:green:-:0", "idle", "")),
+        (DRAINING, 301, ("7:green:-:0", "idle", "")),
+    ],
+)
+def test_what_is_past_its_deadline_is_ended(state: State, seconds: int, expected: tuple[str, str, str]) -> None:
+    assert expire(state, NOW + 1) == state
+    assert summary(expire(state, NOW + seconds)) == expected
+    assert expire(IDLE, NOW + seconds) == IDLE
+
+
+def peer(value: str) -> State:
+    return State.from_value("staging", value)
+
+
+def test_a_peers_higher_epoch_is_taken() -> None:
+    assert summary(adopt(IDLE, peer("9:green:-:0"), NOW)) == ("9:green:-:0", "idle", "")
+    assert summary(adopt(None, peer("9:green:-:0"), NOW)) == ("9:green:-:0", "idle", "")
+    for value in ("5:blue:-:0", "4:green:-:0"):
+        assert adopt(IDLE, peer(value), NOW) == IDLE
+
+
+def test_what_was_prepared_here_and_is_in_force_there_is_committed() -> None:
+    state = adopt(PREPARED, peer("6:blue:green:5"), NOW)
+    assert PREPARED.operation is not None
+    assert state.operation == replace(PREPARED.operation, phase="canary", next="")
+    assert state.value == "6:blue:green:5"
+    assert adopt(PREPARED, peer("7:green:-:0"), NOW).operation is None
+
+
+def test_a_canary_that_was_not_prepared_here_ends_by_itself_or_is_gone_on_with() -> None:
+    state = adopt(IDLE, peer("9:blue:green:5"), NOW)
+    assert state.operation is not None
+    assert (state.operation.id, state.phase) == (ADOPTED, "canary")
+    assert expire(state, NOW + 60) == state
+    assert expire(state, NOW + switch_steps.ADOPTED_SECONDS + 2).value == "10:blue:-:0"
+    live = after(GREEN, state=state)
+    assert live.operation is not None
+    assert (live.value, live.operation.id) == ("10:green:-:0", "x")
+    taken = decide(state, replace(COMMIT, epoch=9), NOW)
+    assert taken.operation is not None
+    assert (taken.value, taken.operation.id) == (state.value, "x")
+
+
+def test_a_record_that_contradicts_itself_is_none() -> None:
+    operation = Operation("x", "canary", "5:blue:-:0")
+    with pytest.raises(ValueError, match="phase canary is not one with weight 0"):
+        State("staging", 6, "blue", operation=operation)
+    with pytest.raises(ValueError, match="phase live is not one with weight 5"):
+        State("staging", 6, "blue", "green", 5, operation=replace(operation, phase="live"))
+    for changes in ({"phase": "over"}, {"phase": "prepared"}, {"id": "a b"}, {"before": "x"}, {"deadline": 1.5}):
+        with pytest.raises(ValueError, match=r"."):
+            replace(operation, **changes)
+
+
+@pytest.mark.parametrize("state", [IDLE, PREPARED, CANARY, LIVE, DRAINING])
+def test_a_state_with_its_operation_survives_the_file(state: State) -> None:
+    assert State.from_json(state.as_json()) == state
