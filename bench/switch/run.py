@@ -25,8 +25,9 @@ LIMIT = 5.0
 README = """\
 # The switch: how long, and what a kill leaves
 
-One run, on {machine}, {day}; the machine had other work, too (load average at
-the start: {load:.1f}). HAProxy is Debian 13's, with master and workers. Again:
+One run, on {machine}, {day}.
+The machine had other work, too (load average at the start: {load:.1f}). HAProxy is Debian 13's, with master and
+workers. Again:
 
     make bench-switch
 
@@ -48,7 +49,13 @@ the one run all agree, and a second one changes nothing.
 
 {kills}
 
-The changes: {changes}. The moments: {moments}.
+The changes:
+
+{changes}
+
+The moments:
+
+{moments}
 """
 
 
@@ -96,8 +103,8 @@ def main() -> None:
                     ]
                 ],
             ),
-            changes=", ".join(crash_list.CHANGES),
-            moments=", ".join(crash_list.MOMENTS),
+            changes="\n".join(f"- {change}" for change in crash_list.CHANGES),
+            moments="\n".join(f"- {moment}" for moment in crash_list.MOMENTS),
         )
     )
     sys.exit(0 if met and good else 1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -487,6 +488,38 @@ def test_a_master_that_hangs_is_not_taken_for_a_haproxy_that_is_not_running(edge
     assert "did not answer" in status["workers"][0]["problem"]
     with pytest.raises(SwitchError, match="did not answer"):
         edge.switch("blue")
+
+
+def test_a_master_that_starts_anew_is_waited_for(edge: Edge) -> None:
+    master = Path(edge.proxy.master_socket)
+    with edge.proxy.running(master=False) as proxy:
+        # What is left of a socket at which nobody listens.
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(str(master))
+        with pytest.raises(haproxy.SocketError, match=r"master was away for 0.2 s"):
+            haproxy.workers(proxy.runtime_socket, str(master), 0.2)
+
+        def come_back() -> None:
+            time.sleep(0.3)
+            master.unlink()
+            listeners.append(proxy._listen(str(master), master=True))
+
+        listeners: list[socket.socket] = []
+        thread = threading.Thread(target=come_back)
+        thread.start()
+        edge.places = replace(edge.places, seconds=20)
+        assert edge.switch("blue") == ["state", "map", "worker 100"]
+        thread.join()
+        listeners[0].close()
+    assert not master.exists()
+
+
+def test_sockets_that_a_dead_haproxy_left_are_no_haproxy(edge: Edge) -> None:
+    for path in (edge.proxy.master_socket, edge.proxy.runtime_socket):
+        with socket.socket(socket.AF_UNIX) as left:
+            left.bind(path)
+    assert edge.switch("blue") == ["state", "map"]
+    assert edge.status()["running"] is False
 
 
 def test_a_path_that_is_no_socket_is_an_error(edge: Edge) -> None:
