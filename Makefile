@@ -56,7 +56,7 @@ proof: lab ## gather the long evidence, and write its tables to bench/
 
 .PHONY: bench
 bench: lab ## measure what bench/ claims, and write its tables (only one: make bench-site)
-	@failed=0; for name in template_tree identity_seed site release stage; do $(MAKE) --no-print-directory bench-$$name || failed=1; done; exit $$failed
+	@failed=0; for name in template_tree identity_seed site release stage switch edge cutover canary; do $(MAKE) --no-print-directory bench-$$name || failed=1; done; exit $$failed
 
 bench-%: lab
 	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS))
