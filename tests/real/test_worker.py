@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from environment import Environment, other, until
 
-EVERY_SECONDS = 0.15
+COUNT = 80
+# The mail sandbox looks each client's name up in vain, and takes 1.6 s for a mail.
+EVERY_SECONDS = 0.5
 # An order and its job in one transaction, as the portal writes them; many, one after the other.
 LOAD = """
 DO $$ BEGIN
@@ -62,7 +64,7 @@ def jobs(environment: Environment) -> dict[str, int]:
 def wait_until_done(environment: Environment) -> None:
     """Wait until nothing is left to do, and nothing was put aside."""
     nothing = {"receipts": 0, "receipts.dead": 0, "outbox": 0}
-    until(lambda: jobs(environment) == nothing, 120, "all jobs done, none put aside")
+    until(lambda: jobs(environment) == nothing, 300, "all jobs done, none put aside")
 
 
 class Load:
@@ -121,7 +123,7 @@ def test_the_idle_slot_takes_no_job(both_slots: Environment, nobody_comes: None)
 @pytest.mark.timeout(1200)
 def test_cut_over_roll_back_and_a_killed_worker_do_each_job_once(both_slots: Environment, nobody_comes: None) -> None:
     first = both_slots.live()
-    load = Load(both_slots, 300)
+    load = Load(both_slots, COUNT)
     load.wait_for(0.05)
     # On one host it dies with a job in its hands, or between two.
     both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{first}")
@@ -130,10 +132,10 @@ def test_cut_over_roll_back_and_a_killed_worker_do_each_job_once(both_slots: Env
     both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{other(first)}")
     both_slots.go_back(first)
     slots = load.end()
-    assert sum(slots.values()) == 300
+    assert sum(slots.values()) == COUNT
     assert set(slots) == {"blue", "green"}
     # A mail can only be sent at least once: a worker that was killed may have sent one without noting it.
-    assert 300 <= load.mails() <= 302
+    assert COUNT <= load.mails() <= COUNT + 2
 
 
 def test_the_broker_is_closed_but_for_its_clients(staging: Environment) -> None:
