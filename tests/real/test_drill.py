@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from environment import Environment
 
-FAULTS = ("candidate-unhealthy", "fails-after-cutover")
-MORE_FAULTS = ("none", "edge-killed", "operator-killed", "database-restarted")
+FAULTS = ("candidate-unhealthy",)
+MORE_FAULTS = ("none", "fails-after-cutover", "edge-killed", "operator-killed", "database-restarted")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -43,7 +43,9 @@ def rows(table: str, people: int = 1000, **changes: Any) -> list[dict[str, Any]]
 
 def test_columns_are_the_tables_own() -> None:
     assert {name: set(columns) for name, columns in COLUMNS.items()} == {
-        name: {column.name for column in table.columns} for name, table in metadata.tables.items()
+        name: {column.name for column in table.columns}
+        for name, table in metadata.tables.items()
+        if name not in ("jobs", "receipts")  # Jobs in hand and what came of them are never invented.
     }
 
 
