@@ -42,7 +42,7 @@ def staging(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Itera
         environment.converge()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def both_slots(staging: Environment) -> Environment:
     """Staging with release 1.1 in the idle slot, ready to serve; the live slot stays as it was."""
     live = staging.live()

@@ -67,7 +67,8 @@ def people(environment: Environment) -> dict[str, str]:
 def test_a_hundred_people_exist_and_another_seed_creates_none(staging: Environment) -> None:
     before = people(staging)
     numbered = [address for address in before if re.match(r"people-\d+-", address)]
-    personas = set(before) - set(numbered)
+    # Checks of a candidate that died in the midst of them may have left somebody, who is not of the set.
+    personas = {address for address in set(before) - set(numbered) if address.startswith("people-")}
     assert len(numbered) == 100
     # What release 1.1 and a feature that is off would need is not there.
     names = ("admin", "inactive", "long-name", "recovery-only", "right-to-left", "unverified")
