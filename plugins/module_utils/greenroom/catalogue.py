@@ -28,6 +28,7 @@ DEFAULTS: dict[str, Any] = {
     "ports": {},
     "database": None,
     "migrate": [],
+    "prepare": [],
     "seed": [],
     "heads": None,
     "secrets": {},

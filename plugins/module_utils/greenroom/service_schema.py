@@ -64,6 +64,7 @@ SCHEMA = _object(
         ),
         "database": DATABASE,
         "migrate": WORDS,
+        "prepare": WORDS,
         "seed": WORDS,
         "heads": _text(r"\S", "a query"),
         "secrets": _named(_object({"login": DATABASE, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE),
