@@ -40,6 +40,8 @@ SERVICE_KEYS = {
     "ports.<name>.from": "Groups whose hosts may reach the port. Empty: the port is offered on 127.0.0.1 only.",
     "database": "A PostgreSQL database of this name is made, with an owner role and one login for each slot.",
     "migrate": "Arguments that migrate the database. Runs once, from one host, before the candidate starts.",
+    "prepare": "Arguments of a second command that runs like `migrate` and after it: for rows that the service makes "
+    "when it first starts, of which two that start at the same moment would make two.",
     "seed": "Arguments that make the service's invented data what it should be, or remove it. Runs once, from one "
     "host, when people, volume, seed or schema are others than the last time. How: "
     "[bring your own service](../bring-your-own-service.md#invented-data).",

@@ -21,8 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 ROOT = Path(__file__).resolve().parents[2]
-SCHEMA = ROOT / "services" / "kratos" / "config" / "identity.schema.json"
+SERVICE = ROOT / "services" / "kratos"
+SCHEMA = SERVICE / "config" / "identity.schema.json"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom" / "kratos"
 CONFIG = """\
 version: v1.3.1
@@ -89,22 +92,24 @@ class Server:
         return f"http://127.0.0.1:{self.public_port}"
 
     def prepare(self) -> None:
-        """Write the configuration and migrate the database."""
+        """Write the configuration, and do with the database what the service's deployment does once."""
         config = CONFIG.format(
             public=self.public_port, admin=self.admin_port, database=self.database, schema=self.folder / "schema.json"
         )
         (self.folder / "kratos.yml").write_text(config)
         (self.folder / "schema.json").write_bytes(SCHEMA.read_bytes())
-        migrate = [program(), "migrate", "sql", "-e", "--yes", "--config", str(self.folder / "kratos.yml")]
-        done = subprocess.run(
-            migrate,
-            env={**os.environ, "DSN": f"postgres://postgres@127.0.0.1:{self.database}/kratos?sslmode=disable"},
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=180,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
+        service = yaml.safe_load((SERVICE / "service.yml").read_text())
+        for key in ("migrate", "prepare"):
+            words = [word.replace("/etc/kratos", str(self.folder)) for word in service[key]]
+            done = subprocess.run(
+                [program(), *words],
+                env={**os.environ, "DSN": f"postgres://postgres@127.0.0.1:{self.database}/kratos?sslmode=disable"},
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=180,
+            )
+            assert done.returncode == 0, done.stderr[-2000:]
 
     def start(self) -> None:
         """Start it and wait until it is ready."""

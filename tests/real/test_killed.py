@@ -159,6 +159,7 @@ def killed(start: Start, number: int, chance: random.Random, output: Path) -> st
         time.sleep(chance.uniform(0, 0.6))
         if process.poll() is not None:
             assert process.returncode == 0, output.read_text()
+            assert probe.failures == []
             return ""
         kill(process)
         environment.say(f"killed at task {number + 1}: {' / '.join(start.tasks[number])}")

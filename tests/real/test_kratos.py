@@ -148,6 +148,15 @@ def seeder(
         server.start()
 
 
+def test_one_network_is_there_before_any_kratos_starts(tmp_path: Path) -> None:
+    """Two that first start together would make one each, and people of one are unknown in the other."""
+    with servers.postgres(tmp_path / "postgres", {"fsync": "off"}) as port:
+        Server(tmp_path, port).prepare()
+        psql = ["psql", "-qAtX", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", "kratos", "-c"]
+        count = subprocess.run([*psql, "SELECT count(*) FROM networks"], check=True, capture_output=True, text=True)
+        assert count.stdout == "1\n"
+
+
 def test_people_of_a_playbook_log_in(seeder: Seeder) -> None:
     asked = ["unverified", "inactive", "recovery-only", "long-name", "right-to-left"]
     predicted = seeder.play("--check", personas=asked)

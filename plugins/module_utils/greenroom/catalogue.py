@@ -30,6 +30,7 @@ DEFAULTS: dict[str, Any] = {
     "ports": {},
     "database": None,
     "migrate": [],
+    "prepare": [],
     "seed": [],
     "heads": None,
     "queues": {},

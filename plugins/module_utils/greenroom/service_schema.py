@@ -67,6 +67,7 @@ SCHEMA = _object(
         ),
         "database": DATABASE,
         "migrate": WORDS,
+        "prepare": WORDS,
         "seed": WORDS,
         "heads": _text(r"\S", "a query"),
         "queues": _named(
