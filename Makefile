@@ -3,6 +3,8 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAGING := -i inventories/staging
+# Most of these tests wait for a program; those of one file share what they made.
+SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
 
 .PHONY: help
 help: ## show this list
@@ -36,15 +38,15 @@ ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1
 
 .PHONY: test
 test: lab ## run all tests (45 minutes or less); hosts stay up for a look
-	pytest --cov
+	@$(MAKE) --no-print-directory --keep-going test-unit test-style test-real
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no hosts
-	pytest tests/unit tests/templates tests/contract --cov
+	pytest tests/unit tests/templates tests/contract $(SIDE_BY_SIDE) --cov
 
 .PHONY: test-style
 test-style: setup ## run the linters and type checks
-	pytest tests/style
+	pytest tests/style $(SIDE_BY_SIDE)
 
 .PHONY: test-real
 test-real: lab ## run the tests on lab hosts

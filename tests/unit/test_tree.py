@@ -535,7 +535,7 @@ def test_differences_of_secret_files_say_only_that_they_differ(site: Site) -> No
     for name, word in (("a", "changed"), ("b", "removed"), ("c", "changed"), ("d", "created")):
         assert f"{site.path(name)}: {word} (content is secret)" in shown
     assert "hunter" not in shown
-    assert "open" not in shown
+    assert "open now" not in shown
 
 
 def test_differences_of_binary_and_large_files_are_not_shown(site: Site) -> None:
