@@ -3,7 +3,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAGING := -i inventories/staging
-# Most of these tests wait for a program; those of one file share what they made.
+# Most tests without hosts wait for a program; those of one file share what they made.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
 
 .PHONY: help
@@ -38,7 +38,8 @@ ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1
 
 .PHONY: test
 test: lab ## run all tests (45 minutes or less); hosts stay up for a look
-	@$(MAKE) --no-print-directory --keep-going test-unit test-style test-real
+	pytest tests/style tests/templates tests/unit tests/contract $(SIDE_BY_SIDE) --cov; hostless=$$?; \
+	  pytest tests/real && exit $$hostless
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no hosts
