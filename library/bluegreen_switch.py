@@ -248,7 +248,7 @@ connections:
   description:
     - Connections of each slot, V(blue) and V(green), over all workers, as C(current); null where a running worker
       could not be asked.
-  returned: when O(state=status)
+  returned: when O(state=status) or O(state=draining)
   type: dict
   sample: {blue: {current: 3}, green: {current: 0}}
 mended:
@@ -344,7 +344,7 @@ def main() -> None:
         places = Places(given["site"], *files, given["timeout"])
         if given["state"] == "status":
             found = switch_apply.report(places, switch_apply.look(places))
-            result = {"changed": False, **found, "connections": switch_apply.connections(places)}
+            result = {"changed": False, **found}
         else:
             wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
             if module.check_mode:
@@ -352,6 +352,8 @@ def main() -> None:
             else:
                 with switch_apply.locked(places):
                     result = switch(places, wish, check=False)
+        if given["state"] in ("status", "draining"):
+            result["connections"] = switch_apply.connections(places)
     except SwitchError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

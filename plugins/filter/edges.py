@@ -29,6 +29,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
         return {
+            "edges_answers": edges.answers,
             "edges_together": plainly(edges.together),
             "edges_epoch": plainly(edges.epoch_for),
             "edges_is_new": edges.is_new,

@@ -123,6 +123,15 @@ def test_wrong_arguments_are_refused_and_nothing_is_written(
     assert edge.disk() == ["", ""]
 
 
+def test_who_drains_a_slot_is_told_who_is_still_in_it(edge: Edge) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        edge.call(live="green", operation="x")
+        proxy.workers["100"].sessions = {"portal_http_blue": 3}
+        result = edge.call(state="draining", operation="x", live="green")
+    assert (result["phase"], result["connections"]["blue"]["current"]) == ("draining", 3)
+
+
 def test_a_canary_that_runs_is_shown(edge: Edge) -> None:
     state = bluegreen.State("staging", 4, "blue", "green", 5)
     durable.write(str(edge.state_file), state.as_json().encode())

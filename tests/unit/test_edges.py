@@ -52,6 +52,12 @@ def test_the_dead_are_named_and_the_others_go_on() -> None:
         edges.together([dead("edge1"), dead("edge2")])
 
 
+def test_hosts_of_a_play_are_put_together_like_items_of_a_loop() -> None:
+    asked = {host: {"asked": {**answer("", epoch)}, "other": 1} for host, epoch in (("edge1", 7), ("edge2", 8))}
+    found = edges.together(edges.answers(asked, "asked", ["edge2"]))
+    assert (found["hosts"], found["epoch"]) == (["edge2"], 8)
+
+
 def test_one_whose_workers_lag_is_behind_and_one_without_workers_is_not() -> None:
     found = edges.together([answer("edge1", in_force=False), answer("edge2", in_force=False, running=False)])
     assert found["behind"] == ["edge1"]

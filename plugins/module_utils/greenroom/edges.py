@@ -15,6 +15,11 @@ SLOTS = ("blue", "green")
 Answer = Mapping[str, Any]
 
 
+def answers(hostvars: Mapping[str, Answer], task: str, hosts: Sequence[str]) -> list[dict[str, Any]]:
+    """Return what a task, registered as `task` on each of `hosts`, said there, as a loop over them would return it."""
+    return [{**hostvars[host][task], "item": host} for host in hosts]
+
+
 def together(results: Sequence[Answer]) -> dict[str, Any]:
     """Return the answer that holds for the whole environment, from those of a task that asked each edge in a loop.
 
