@@ -115,6 +115,7 @@ def _role(source: Path, role: Path) -> None:
                 **task.get("vars", {}),
                 **{"slot_target": slot, "__bundle_slot": slot, "__bundle_apply": "all", "__bundle_units": []},
                 **{"slot_bundles": DESCRIPTIONS, "smoke_slot": slot, "__edge_slot": slot},
+                **{"__cutover_live": slot, "__cutover_epoch": 8},
             },
         }
         for file in sorted(source.glob("tasks/*.yml"))
