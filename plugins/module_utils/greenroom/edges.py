@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-SLOTS = ("blue", "green")
+from .bluegreen import ADOPTED, SLOTS
 
 Answer = Mapping[str, Any]
 
@@ -29,7 +29,9 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     if not answers:
         raise ValueError(f"no edge host answers ({', '.join(down)}): which slot is live is not to be found out")
     best = max(answers.values(), key=lambda answer: (not answer["state_lost"], answer["epoch"]))
-    busy = next((answer for answer in [best, *answers.values()] if answer["operation"]), best)
+    # An edge that knows its operation's name before one that only found it at its peers: those take any name.
+    named = sorted([best, *answers.values()], key=lambda answer: answer["operation"] == ADOPTED)
+    busy = next((answer for answer in named if answer["operation"]), best)
     return {
         **best,
         "answers": answers,
