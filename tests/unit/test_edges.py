@@ -116,7 +116,7 @@ def test_shares_are_read_as_operators_write_them(given: Any, steps: list[int]) -
     assert edges.weights(given) == steps
 
 
-@pytest.mark.parametrize("given", ["0", "100", "5,x", "-5", "50,25", "5,5", "5%"])
+@pytest.mark.parametrize("given", ["0", "100", "5,x", "²", "-5", "50,25", "5,5", "5%"])
 def test_shares_that_make_no_sense_are_refused(given: str) -> None:
     with pytest.raises(ValueError, match=f"canary={given}"):
         edges.weights(given)

@@ -101,7 +101,7 @@ def weights(canary: Any) -> list[int]:
     """
     given = canary if isinstance(canary, list | tuple) else str(canary).split(",")
     steps = [str(step).strip() for step in given if str(step).strip()]
-    if not all(step.isdigit() and 0 < int(step) < 100 for step in steps):
+    if not all(step.isascii() and step.isdigit() and 0 < int(step) < 100 for step in steps):
         raise ValueError(f"canary={canary}: shares are percents from 1 to 99, as in canary=5,25,50")
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):
