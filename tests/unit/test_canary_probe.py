@@ -130,6 +130,16 @@ def test_processes_are_looked_at_before_and_after() -> None:
     assert candidate["problems"] == ["shop on app1 runs release 1.0, not 1.1"]
 
 
+def test_a_metrics_page_that_fails_once_is_asked_again() -> None:
+    class Pausing(Edge):
+        def __call__(self, asked: Asked) -> Reply:
+            reply = super().__call__(asked)
+            return Reply(503) if self.orders == 1 else reply
+
+    result, _asked = probe(Pausing(), paths=[], seconds=0.1, releases={"green": "1.0"})
+    assert result["watched"]["candidate"][0]["unread"] == []
+
+
 def test_check_mode_asks_nothing() -> None:
     result, asked = probe(Edge(), check=True)
     assert asked == []
