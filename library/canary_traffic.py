@@ -94,7 +94,9 @@ def main() -> None:
     slots = {slot: canary_figures.empty() for slot in ("blue", "green")}
     lines, complete, give_up = 0, True, time.monotonic() + SECONDS
     # The module's own way to run commands keeps all that they say in memory.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as journal:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"
+    ) as journal:
         for line in journal.stdout or ():
             if lines >= given["limit"] or time.monotonic() > give_up:
                 complete = False

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import ansible.module_utils
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
 # Ansible finds the project's module_utils by its configuration; plain Python finds them on the package's path.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
+
+# An example that takes long says something of the machine, which has other work, and nothing of what is tried.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,7 +17,15 @@ from typing import Any
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom import catalogue_check, hosts, providers, service_schema, smoke_schema, variables
+from ansible.module_utils.greenroom import (
+    catalogue_check,
+    edges,
+    hosts,
+    providers,
+    service_schema,
+    smoke_schema,
+    variables,
+)
 from ansible.module_utils.greenroom.names import suggestion
 from ansible.module_utils.greenroom.release import read_release
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -58,6 +66,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._variables()
         yield from self._providers()
         yield from self._shared_address()
+        yield from self._shares()
 
     def _value(self, name: str) -> Any:
         """Return a variable of this host, rendered, or None."""
@@ -154,6 +163,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         address, network = self._value("keepalived_address"), self._value("environment_network")
         if isinstance(address, str) and isinstance(network, str):
             yield from hosts.shared_address_problems(address, network, own)
+
+    def _shares(self) -> Iterator[str]:
+        # A deploy comes before the cut-over that they are for.
+        if (given := self._value("canary")) is not None:
+            try:
+                edges.weights(given)
+            except ValueError as error:
+                yield str(error)
 
     def _type_problems(self, rendered: Mapping[str, Any], name: str, spec: dict[str, Any]) -> Iterator[str]:
         try:

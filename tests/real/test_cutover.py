@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 from environment import Environment, Probe, kill, until
 
-SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=15", "-e", "cutover_patience=60")
+# Two slices: with one, a few probes that come late would be no data.
+SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=20")
+# Long enough for others to look and to act while the candidate has its share, also on a busy machine.
+LONG_SHARE = ("-e", "canary=50", "-e", "cutover_share_seconds=45", "-e", "cutover_patience=30")
 
 
 def states(environment: Environment) -> list[dict[str, Any]]:
@@ -31,7 +34,7 @@ def canary(both_slots: Environment, tmp_path: Path) -> Any:
     """A cut-over whose candidate has a share of the public just now: its process, its output, the epoch before."""
     before = agreed(both_slots)
     output = tmp_path / "cutover"
-    process = both_slots.start("playbooks/cutover.yml", "-e", f"to={both_slots.idle()}", *SHARES, output=output)
+    process = both_slots.start("playbooks/cutover.yml", "-e", f"to={both_slots.idle()}", *LONG_SHARE, output=output)
     until(lambda: both_slots.state()["weight"] or process.poll() is not None, 120, "the candidate has a share")
     assert process.poll() is None, output.read_text()
     yield process, output, before

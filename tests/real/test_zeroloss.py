@@ -41,16 +41,23 @@ def test_no_request_is_lost_while_the_public_is_moved(both_slots: Environment) -
     assert set(load.summary["slots"]) == {"blue", "green"}
 
 
+def losses_of_a_kill(staging: Environment) -> int:
+    """How many requests of 10 s are lost when the slot that the public was just moved away from is killed."""
+    old = staging.live()
+    with OpenLoop(staging, {"h1-new-get-10000": 10.0, "ws-10000": 5.0}, LONGEST) as load:
+        move(staging)
+        for host in staging.groups["app"]:
+            staging.ssh(host, f"podman kill --signal KILL portal-{old}")
+        load.end()
+    wait_ready(staging, old)
+    return load.account(patience=0).losses
+
+
 @pytest.mark.usefixtures("nobody_comes")
 def test_a_slot_that_is_killed_without_drain_loses_requests_and_they_are_counted(both_slots: Environment) -> None:
-    old = both_slots.live()
-    with OpenLoop(both_slots, {"h1-new-get-10000": 10.0, "ws-10000": 5.0}, LONGEST) as load:
+    first = both_slots.live()
+    # A machine that took ten seconds from the switch to the kill had nothing left to lose.
+    assert any(losses_of_a_kill(both_slots) for _ in range(3))
+    if both_slots.live() != first:
         move(both_slots)
-        for host in both_slots.groups["app"]:
-            both_slots.ssh(host, f"podman kill --signal KILL portal-{old}")
-        load.end()
-    account = load.account(patience=0)
-    assert account.losses > 0
-    wait_ready(both_slots, old)
-    move(both_slots)
-    assert both_slots.live() == old
+    assert both_slots.live() == first

@@ -113,9 +113,10 @@ def imagined(given: dict[str, Any]) -> dict[str, Any]:
             now["phase"] = "idle"
             return {}
         if given.get("canary"):
-            now |= {"phase": "canary", "epoch": now["epoch"] + 1, "deadline": time.time() + 6}
+            now |= {"phase": "canary", "epoch": now["epoch"] + 1, "deadline": time.time() + 15}
     if given.get("canary"):
-        time.sleep(5)
+        # Long enough to be killed meanwhile, however busy the machine is.
+        time.sleep(60)
     with state() as now:
         now |= {"phase": "idle", "live": to, "epoch": now["epoch"] + 1}
     return {}

@@ -114,10 +114,10 @@ def test_a_slot_that_hangs_fails_and_does_not_slow_the_pace() -> None:
     class Hanging(Edge):
         def __call__(self, asked: Asked) -> Reply:
             if asked.headers["X-Greenroom-Slot"] == "green":
-                time.sleep(1)
+                time.sleep(4)
             return super().__call__(asked)
 
-    result, _asked = probe(Hanging(), rate=8, timeout=0.3)
+    result, _asked = probe(Hanging(), rate=8, timeout=2)
     assert result["probes"]["candidate"]["failed"] == 4
     assert result["probes"]["live"]["failed"] == 0
 
@@ -128,6 +128,16 @@ def test_processes_are_looked_at_before_and_after() -> None:
     assert live["metric"] > 0
     assert live["problems"] == []
     assert candidate["problems"] == ["shop on app1 runs release 1.0, not 1.1"]
+
+
+def test_a_metrics_page_that_fails_once_is_asked_again() -> None:
+    class Pausing(Edge):
+        def __call__(self, asked: Asked) -> Reply:
+            reply = super().__call__(asked)
+            return Reply(503) if self.orders == 1 else reply
+
+    result, _asked = probe(Pausing(), paths=[], seconds=0.1, releases={"green": "1.0"})
+    assert result["watched"]["candidate"][0]["unread"] == []
 
 
 def test_check_mode_asks_nothing() -> None:

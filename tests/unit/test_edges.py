@@ -69,6 +69,12 @@ def test_an_operation_on_any_of_them_is_under_way() -> None:
     assert edges.together([answer("edge1")])["operation"] is None
 
 
+def test_an_operation_has_the_name_that_its_operator_gave_it() -> None:
+    both = [answer("edge1", operation="adopted", phase="canary"), answer("edge2", operation="run-1", phase="canary")]
+    assert edges.together(both)["operation"] == "run-1"
+    assert edges.together(both[:1])["operation"] == "adopted"
+
+
 def test_connections_of_all_edges_count() -> None:
     unknown = {"blue": {"current": None}, "green": {"current": 3}}
     found = edges.together([answer("edge1"), answer("edge2"), answer("edge3", connections=unknown)])
@@ -116,7 +122,7 @@ def test_shares_are_read_as_operators_write_them(given: Any, steps: list[int]) -
     assert edges.weights(given) == steps
 
 
-@pytest.mark.parametrize("given", ["0", "100", "5,x", "-5", "50,25", "5,5", "5%"])
+@pytest.mark.parametrize("given", ["0", "100", "5,x", "²", "-5", "50,25", "5,5", "5%"])
 def test_shares_that_make_no_sense_are_refused(given: str) -> None:
     with pytest.raises(ValueError, match=f"canary={given}"):
         edges.weights(given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import smtplib
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from portal.app import create_app
 from portal.kratos import Kratos
 from portal.metrics import Metrics
 from portal.orders import Orders
+from portal.receipts import ImpossibleError, Receipts
 from portal.settings import Features, Options, Settings
 from portal.tables import jobs, metadata
 from prometheus_client import generate_latest
@@ -568,6 +570,24 @@ def test_an_order_leaves_a_job_in_the_same_transaction(start: StartPortal) -> No
         connection.execute(text("DROP TABLE jobs"))
     assert portal.post("/orders", form_token=portal.token(), item="Headset").status_code == 503
     assert len(portal.orders()) == 1
+
+
+@pytest.mark.parametrize(("address", "said"), [('"', "no mail can be made"), ("ä@people.test", "does not know such")])
+def test_a_receipt_that_no_mail_server_takes_is_put_aside(
+    portal: Portal, address: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tried for ever, it would hold up all that come after it."""
+
+    def refuse(*_words: object) -> None:
+        raise smtplib.SMTPNotSupportedError
+
+    monkeypatch.setattr(smtplib.SMTP, "__init__", lambda *_words, **_more: None)
+    monkeypatch.setattr(smtplib.SMTP, "__exit__", lambda *_words: None)
+    monkeypatch.setattr(smtplib.SMTP, "send_message", refuse)
+    receipts = Receipts(portal.engine, portal.client.app.state.settings)  # type: ignore[attr-defined]
+    job = {"order": uuid.uuid4(), "to": address, "item": "Headset", "quantity": 1, "total_cents": 14900}
+    with pytest.raises(ImpossibleError, match=said):
+        receipts._send(job)
 
 
 def test_without_a_worker_there_are_no_jobs(portal: Portal) -> None:

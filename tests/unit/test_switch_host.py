@@ -119,7 +119,9 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
 
 
 @pytest.fixture
-def edge(tmp_path: Path, peer: Peer) -> Edge:
+def edge(tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Edge:
+    # A busy machine may take longer than HAProxy's start may.
+    monkeypatch.setattr(switch_host, "PEERS_SECONDS", 20)
     return Edge(tmp_path, peer)
 
 

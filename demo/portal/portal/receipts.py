@@ -66,6 +66,24 @@ class Receipts:
         return dict(job)
 
     def _send(self, job: dict[str, Any]) -> None:
+        try:
+            message = self._mail(job)
+            # What can't be written is known before anybody is asked to take it.
+            message.as_bytes()
+        except (ValueError, LookupError, AttributeError):
+            # The library has several ways to say that an address is none.
+            raise ImpossibleError("no mail can be made of it") from None
+        with smtplib.SMTP(self.settings.smtp_host, self.settings.smtp_port, timeout=SMTP_SECONDS) as server:
+            try:
+                server.send_message(message)
+            except smtplib.SMTPNotSupportedError:
+                raise ImpossibleError("the mail server does not know such addresses") from None
+            except smtplib.SMTPRecipientsRefused as error:
+                if all(code >= REFUSED for code, _words in error.recipients.values()):
+                    raise ImpossibleError("the mail server refuses the address") from None
+                raise
+
+    def _mail(self, job: dict[str, Any]) -> EmailMessage:
         sender = self.settings.mail_from
         message = EmailMessage()
         message["Subject"] = f"Your order: {job['item']}"
@@ -74,10 +92,4 @@ class Receipts:
         message["Message-ID"] = f"<receipt-{job['order']}@{sender.rpartition('@')[2]}>"
         total = f"{job['total_cents'] / 100:.2f}"
         message.set_content(f"Thank you.\n\n{job['quantity']} x {job['item']}, {total} in all.\nOrder {job['order']}\n")
-        with smtplib.SMTP(self.settings.smtp_host, self.settings.smtp_port, timeout=SMTP_SECONDS) as server:
-            try:
-                server.send_message(message)
-            except smtplib.SMTPRecipientsRefused as error:
-                if all(code >= REFUSED for code, _words in error.recipients.values()):
-                    raise ImpossibleError("the mail server refuses the address") from None
-                raise
+        return message

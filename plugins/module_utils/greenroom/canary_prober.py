@@ -9,6 +9,7 @@ library only: this runs on hosts.
 from __future__ import annotations
 
 import base64
+import contextlib
 import queue
 import threading
 import time
@@ -28,6 +29,8 @@ WORKERS = 16
 BROKEN = 1e-6
 """By chance so many failures come together no more often than that: what is so clearly broken is probed no longer."""
 PAGE_SECONDS = 3.0
+PAGE_TRIES = 2
+"""A page that is not to be had leaves the step without a verdict: one pause of a host is not to do that."""
 
 
 @dataclass(frozen=True)
@@ -150,11 +153,12 @@ def pages(targets: Sequence[Mapping[str, Any]]) -> list[watch.Reading | None]:
     """Return what each target's metrics page says, None where it does not answer."""
 
     def page(target: Mapping[str, Any]) -> watch.Reading | None:
-        try:
-            answer = web.request(web.Request("GET", target["url"]), web.Network(), web.Deadline(PAGE_SECONDS))
-        except (web.WebError, TimeoutError):
-            return None
-        return watch.read(answer.text, target["metric"]) if answer.status == 200 else None
+        for _ in range(PAGE_TRIES):
+            with contextlib.suppress(web.WebError, TimeoutError):
+                answer = web.request(web.Request("GET", target["url"]), web.Network(), web.Deadline(PAGE_SECONDS))
+                if answer.status == 200:
+                    return watch.read(answer.text, target["metric"])
+        return None
 
     with ThreadPoolExecutor(8) as pool:
         return list(pool.map(page, targets))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-SLOTS = ("blue", "green")
+from .bluegreen import ADOPTED, SLOTS
 
 Answer = Mapping[str, Any]
 
@@ -34,7 +34,9 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     if not answers:
         raise ValueError(f"no edge host answers ({', '.join(down)}): which slot is live is not to be found out")
     best = max(answers.values(), key=lambda answer: (not answer["state_lost"], answer["epoch"]))
-    busy = next((answer for answer in [best, *answers.values()] if answer["operation"]), best)
+    # An edge that knows its operation's name before one that only found it at its peers: those take any name.
+    named = sorted([best, *answers.values()], key=lambda answer: answer["operation"] == ADOPTED)
+    busy = next((answer for answer in named if answer["operation"]), best)
     return {
         **best,
         "answers": answers,
@@ -104,7 +106,7 @@ def weights(canary: Any) -> list[int]:
     """
     given = canary if isinstance(canary, list | tuple) else str(canary).split(",")
     steps = [str(step).strip() for step in given if str(step).strip()]
-    if not all(step.isdigit() and 0 < int(step) < 100 for step in steps):
+    if not all(step.isascii() and step.isdigit() and 0 < int(step) < 100 for step in steps):
         raise ValueError(f"canary={canary}: shares are percents from 1 to 99, as in canary=5,25,50")
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):

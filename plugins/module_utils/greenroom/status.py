@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .edges import SLOTS
+from .bluegreen import SLOTS
 
 
 def summary(edges: Mapping[str, Any], bundles: Mapping[str, Any], running: Mapping[str, Any]) -> dict[str, Any]:
