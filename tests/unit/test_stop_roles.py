@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ class Roles:
         self.folder = folder
         self.plan = folder / "plan.fact"
         self.down: list[str] = []
+        self.output = ""
         (folder / "library").mkdir()
         for name, options in OPTIONS.items():
             text = NOTE.replace("OPTIONS", json.dumps(options)).replace("LOG", str(folder / "log"))
@@ -68,7 +70,7 @@ class Roles:
         (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, ""]))
 
     def run(
-        self, role: str, *options: str, cases: list[dict[str, Any]] | None = None
+        self, role: str, *options: str, cases: Sequence[dict[str, Any]] = ({},), fails: bool = False
     ) -> list[tuple[str, dict[str, Any]]]:
         """Run a role once for each of `cases`, which are variables."""
         hosts = {group: {"hosts": {"one": None}} for group in ("edge", "app")}
@@ -76,8 +78,8 @@ class Roles:
         (self.folder / "down.json").write_text(json.dumps(self.down))
         (self.folder / "log").write_text("")
         tasks: list[dict[str, Any]] = []
-        for given in cases or [{}]:
-            status = {"cutover_status": given.get("cutover_status", {})}
+        for given in cases:
+            status = {name: given.get(name, []) for name in ("cutover_status", "drain_routed")}
             tasks.append({"name": "Say what the edge says", "ansible.builtin.set_fact": status})
             tasks.append({"name": "Run it", "ansible.builtin.include_role": {"name": role}, "vars": given})
         play = {"hosts": "app", "gather_facts": False, "tasks": tasks}
@@ -95,7 +97,8 @@ class Roles:
             timeout=120,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.output = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, self.output
         return [tuple(json.loads(line)) for line in (self.folder / "log").read_text().splitlines()]
 
 
@@ -133,6 +136,14 @@ def test_no_other_stop_is_planned(roles: Roles) -> None:
     ]
     # The control: the last one is planned.
     assert len(roles.run("stop", cases=[*cases, {"cutover_status": MOVED, "stop_after": 0}])) == 1
+
+
+def test_no_stop_is_planned_while_an_old_worker_may_route_to_the_slot(roles: Roles) -> None:
+    routed = ["edge1, worker 77: does not answer"]
+    assert (
+        roles.run("stop", cases=[{"stop_after": 0, "cutover_status": MOVED, "drain_routed": routed}], fails=True) == []
+    )
+    assert "blue may still serve people, as say edge1, worker 77: does not answer" in roles.output
 
 
 def test_a_slot_that_nobody_was_to_stop_is_left_alone(roles: Roles) -> None:
