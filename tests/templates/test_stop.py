@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -39,13 +40,13 @@ def test_a_single_edge_host_can_be_asked_too(rendered: dict[str, Rendered]) -> N
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_program_finds_all_that_it_needs(environment: str, rendered: dict[str, Rendered]) -> None:
+def test_the_program_finds_all_that_it_needs(environment: str, rendered: dict[str, Rendered], tmp_path: Path) -> None:
     host = rendered[environment].folder / "app1"
     program = (host / "usr/local/sbin/greenroom-stop").read_text()
     text = program.replace("/usr/local/lib/greenroom", f"{host}/usr/local/lib/greenroom").replace("main()", "main('.')")
-    text = text.replace("/var/cache/greenroom", f"{host}/cache")
+    text = text.replace("/var/cache/greenroom", str(tmp_path))
     done = subprocess.run(
-        [sys.executable, "-I", "-"], input=text, cwd=host, capture_output=True, text=True, check=False
+        [sys.executable, "-I", "-"], input=text, cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "no stop is planned\n"), done.stderr
 
