@@ -36,5 +36,6 @@ class FilterModule:
             "edges_routed": edges.routed,
             "edges_summary": status.summary,
             "edges_containers": status.containers,
+            "edges_stops": status.stops,
             "canary_weights": plainly(edges.weights),
         }

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,18 @@ LONG_SHARE = ("-e", "canary=50", "-e", "cutover_share_seconds=45", "-e", "cutove
 def states(environment: Environment) -> list[dict[str, Any]]:
     """What each edge host's disk says."""
     return [environment.state(host) for host in environment.groups["edge"]]
+
+
+def stopped(environment: Environment, slot: str) -> bool:
+    """Whether no host runs anything of a slot any more."""
+    return not any(name.endswith(f"-{slot}.service") for _, name in environment.processes(slot))
+
+
+def plans(environment: Environment) -> set[str]:
+    """What is planned to be stopped, on all app hosts."""
+    plan = "systemctl is-active -q greenroom-stop.timer && cat /run/greenroom/stop/plan.fact || echo '{}'"
+    hosts = environment.groups["app"]
+    return {json.loads(environment.ssh(host, plan).stdout).get("slot", "") for host in hosts}
 
 
 def agreed(environment: Environment) -> dict[str, Any]:
@@ -45,13 +58,21 @@ def canary(both_slots: Environment, tmp_path: Path) -> Any:
 def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
     before, new = agreed(both_slots), both_slots.idle()
     with Probe(both_slots) as probe:
-        run = both_slots.play("playbooks/cutover.yml", "-e", f"to={new}", *SHARES)
+        run = both_slots.play("playbooks/cutover.yml", "-e", f"to={new}", *SHARES, "-e", "stop_after=0")
         assert run.code == 0, run.output
         after = agreed(both_slots)
         assert (after["live"], after["epoch"], after["operation"]) == (new, before["epoch"] + 2, None)
 
-        back = both_slots.play("playbooks/rollback.yml")
+        # The slot that was left is stopped, by the hosts themselves.
+        until(lambda: stopped(both_slots, before["live"]), 60, "the slot that was left is stopped")
+        status = both_slots.play("playbooks/status.yml")
+        assert status.output.count("stopped (planned for ") == len(both_slots.groups["app"]), status.output
+
+        # Going back starts it again first; the slot that is left then has an hour.
+        back = both_slots.play("playbooks/rollback.yml", "-e", "stop_after=3600")
         assert back.code == 0, back.output
+        assert not stopped(both_slots, before["live"])
+        assert plans(both_slots) == {new}
         assert "migrations of the databases" in back.output
         assert agreed(both_slots)["live"] == before["live"]
     assert probe.failures == []
@@ -61,6 +82,7 @@ def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
     again = both_slots.play("playbooks/rollback.yml", "--check")
     assert again.code == 0, again.output
     assert agreed(both_slots)["live"] == before["live"]
+    assert plans(both_slots) == {new}, "a check run calls nothing off"
 
 
 def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: Any) -> None:
@@ -68,6 +90,8 @@ def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: A
     status = both_slots.play("playbooks/status.yml")
     assert status.code == 0, status.output
     assert "gets 50 %" in status.output
+    # Whoever gives the slot a share of the public has called off that it is stopped.
+    assert plans(both_slots) == {""}
     with Probe(both_slots) as probe:
         abort = both_slots.play("playbooks/abort.yml")
         assert abort.code == 0, abort.output

@@ -25,7 +25,8 @@ CHECKED = (
     *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
     "/etc/keepalived/keepalived.conf",
     *("/etc/ssh/sshd_config.d/10-greenroom.conf", "/etc/chrony/chrony.conf", "/etc/sysusers.d/greenroom.conf"),
-    *("/etc/systemd/system/greenroom-backup.timer", "/etc/containers/systemd/portal-blue.container"),
+    *("/etc/systemd/system/greenroom-backup.timer", "/run/systemd/system/greenroom-stop.timer"),
+    "/etc/containers/systemd/portal-blue.container",
 )
 
 

@@ -201,6 +201,24 @@ def test_a_worker_that_came_or_went_with_a_release_is_looked_for_in_its_own_slot
     assert units(old, new) == [("indexer-green", "stopped"), ("mailer-green", "stopped"), ("consumer-blue", "started")]
 
 
+def test_what_a_slot_has_on_a_host_and_what_of_it_runs_without_being_live(catalogue: dict[str, Any]) -> None:
+    found = described({**catalogue, "gate": service("gate", image="shop", group="edge")}, "green")
+    assert bundle.slot_units(found, "app2", GROUPS) == [
+        "consumer-green.service",
+        "mailer-green.service",
+        "shop-green.service",
+    ]
+    started = [{"name": "shop-green.service", "state": "started", "on_change": "none", "files": []}]
+    assert bundle.slot_started(found, "app2", GROUPS) == started
+    assert bundle.slot_units(found, "ops1", GROUPS) == []
+
+
+def test_a_host_that_came_after_a_slot_has_nothing_of_it(catalogue: dict[str, Any]) -> None:
+    grown = {"app": ["app0", "app1", "app2"]}
+    assert bundle.slot_units(described(catalogue), "app0", grown) == []
+    assert len(bundle.slot_units(bundle.description_of({}, "blue", catalogue), "app0", grown)) == 3
+
+
 def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]) -> None:
     found = described(catalogue, "green")
     assert bundle.edge_backends(found) == [

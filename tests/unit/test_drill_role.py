@@ -70,7 +70,7 @@ class Imagined:
         hosts = {"hosts": {"one": VARIABLES}}
         groups = dict.fromkeys(("edge", "app", "data", "ops"), hosts)
         (folder / "hosts.yml").write_text(json.dumps({"staging": {"children": groups}}))
-        play = yaml.safe_load((ROOT / "playbooks/drill.yml").read_text())[1]
+        play = yaml.safe_load((ROOT / "playbooks/drill.yml").read_text())[-1]
         (folder / "playbooks/drill.yml").write_text(yaml.safe_dump([play]))
         for verb in ("cutover", "rollback", "abort"):
             task = {"name": "Do it", "imagined": {"verb": verb, "canary": "{{ canary | default('') }}"}}

@@ -137,7 +137,7 @@ def test_a_summary_says_who_serves_and_what_runs() -> None:
     answers[1]["in_force"] = False
     found = edges.together([*answers, dead("edge3")])
     running = {"app1": ["portal-blue running", "portal-green exited", "blueprint running"]}
-    said = status.summary(found, {"blue": {"release": "1.0"}}, running)
+    said = status.summary(found, {"blue": {"release": "1.0"}}, running, {})
     assert said["live slot"] == "blue"
     assert said["under way"] == "run-1: canary, green gets 5 %, until 2026-01-31T12:05:00Z"
     assert said["edge hosts"] == {
@@ -158,7 +158,7 @@ def test_a_summary_says_who_serves_and_what_runs() -> None:
 
 def test_a_summary_of_an_idle_environment() -> None:
     bundles = {"blue": {"release": "1.0"}, "green": {"release": "1.1"}}
-    said = status.summary(edges.together([answer("edge1")]), bundles, {})
+    said = status.summary(edges.together([answer("edge1")]), bundles, {}, {})
     assert said["under way"] == "nothing"
     assert [said["slots"][slot]["serves"] for slot in ("blue", "green")] == ["everybody", "nobody"]
 
@@ -167,3 +167,28 @@ def test_containers_by_host() -> None:
     info = {"containers": [{"Name": "portal-blue", "State": {"Status": "running"}}]}
     hostvars = {"app1": {"status_containers": info}, "app2": {}}
     assert status.containers(hostvars, ["app1", "app2"]) == {"app1": ["portal-blue running"], "app2": []}
+
+
+def test_a_summary_says_when_a_slot_is_to_be_stopped_and_what_came_of_it() -> None:
+    at = "2026-01-31T13:00:00Z"
+    plan = {"slot": "green", "at": at, "epoch": 7}
+    facts: dict[str, dict[str, Any]] = {
+        "app1": {"plan": plan},
+        "app2": {"plan": plan, "result": {"slot": "green", "at": at, "says": "stopped"}},
+        # What came of the plan before, and of one that was called off.
+        "app3": {"plan": plan, "result": {"slot": "green", "at": "2026-01-30T13:00:00Z", "says": "stopped"}},
+        "app4": {"result": {"slot": "green", "at": at, "says": "stopped"}},
+        # Ansible puts a text where a fact can't be read.
+        "app5": {"plan": "error loading facts as JSON"},
+    }
+    hostvars = {host: {"status_stops": {"ansible_facts": {"ansible_local": own}}} for host, own in facts.items()}
+    stops = status.stops({**hostvars, "app6": {}}, [*facts, "app6"])
+    bundles = {"blue": {"release": "1.0"}, "green": {"release": "1.1"}}
+    said = status.summary(edges.together([answer("edge1")]), bundles, {"app2": ["portal-blue running"]}, stops)["slots"]
+    assert "stop" not in said["blue"]
+    assert said["green"]["stop"] == {
+        "app1": f"planned for {at}",
+        "app2": f"stopped (planned for {at})",
+        "app3": f"planned for {at}",
+    }
+    assert said["green"]["runs"] == {"app2": []}

@@ -207,6 +207,30 @@ def live_only_units(live: Description, other: Description, host: str, groups: Gr
     return [*stopped, *started, *target]
 
 
+def slot_services(description: Description, host: str, groups: Groups) -> list[Service]:
+    """Return the services that a slot has on `host`, by name: on the hosts that its own bundle knows."""
+
+    def is_here(service: Service) -> bool:
+        own = [member["name"] for member in description["hosts"].get(service["group"], [])]
+        return host in (own or groups.get(service["group"], []))
+
+    return [service for _, service in sorted(description["services"].items()) if is_here(service)]
+
+
+def slot_units(description: Description, host: str, groups: Groups) -> list[str]:
+    """Return the names of all units that a slot has on `host`."""
+    return [unit_name(service["name"], description["slot"]) for service in slot_services(description, host, groups)]
+
+
+def slot_started(description: Description, host: str, groups: Groups) -> list[dict[str, Any]]:
+    """Return the units that run in a slot whether it is live or not, each to be started where it does not run."""
+    return [
+        {"name": unit_name(service["name"], description["slot"]), "state": "started", "on_change": "none", "files": []}
+        for service in slot_services(description, host, groups)
+        if service["activation"] == "always"
+    ]
+
+
 def edge_backends(description: Description) -> list[dict[str, Any]]:
     """Return the backends that the edge needs for a slot, {name, port, health: {path, port}, hosts: [{name, address}]}.
 

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What other edge hosts have in force: HAProxy itself answers there with its map's value, over TLS.
+"""What edge hosts have in force, for others that ask: HAProxy itself answers there with its map's value, over TLS.
 
 A few lines of HTTP instead of a library's: this runs every few seconds, and loading one costs more than the question.
 """
@@ -22,7 +22,7 @@ LONGEST = 4096
 
 @dataclass(frozen=True)
 class Peers:
-    """The other edge hosts: their addresses and port, whom their certificate is for, and the file of who signs it."""
+    """The edge hosts to ask: their addresses and port, whom their certificate is for, and the file of who signs it."""
 
     addresses: Sequence[str]
     port: int
@@ -56,15 +56,18 @@ def ask(peers: Peers, address: str, seconds: float) -> str:
     return body.decode(errors="replace").strip()
 
 
-def highest(peers: Peers, site: str, seconds: float) -> tuple[State | None, dict[str, str]]:
-    """Ask all peers at once and return the state with the highest epoch, and why others gave none (by address)."""
-    found: list[State] = []
+def states(peers: Peers, site: str, seconds: float) -> tuple[dict[str, State], dict[str, str]]:
+    """Ask all peers at once; return the states that they have in force, and why others gave none (both by address).
+
+    A peer where no slot was ever live is in neither.
+    """
+    found: dict[str, State] = {}
     problems: dict[str, str] = {}
 
     def question(address: str) -> None:
         try:
             if value := ask(peers, address, seconds):
-                found.append(State.from_value(site, value))
+                found[address] = State.from_value(site, value)
         except (OSError, ValueError) as error:
             problems[address] = str(error)
 
@@ -77,4 +80,10 @@ def highest(peers: Peers, site: str, seconds: float) -> tuple[State | None, dict
     for address, thread in zip(peers.addresses, threads, strict=True):
         if thread.is_alive():
             problems.setdefault(address, f"no answer within {seconds:g} s")
-    return max(list(found), key=lambda state: state.epoch, default=None), problems
+    return dict(found), problems
+
+
+def highest(peers: Peers, site: str, seconds: float) -> tuple[State | None, dict[str, str]]:
+    """Ask all peers at once and return the state with the highest epoch, and why others gave none (by address)."""
+    found, problems = states(peers, site, seconds)
+    return max(found.values(), key=lambda state: state.epoch, default=None), problems

@@ -1,0 +1,58 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What stops a slot that was left, as it is rendered: it can start, and may ask the edge hosts."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from rendering import ENVIRONMENTS, ROOT, Rendered, render
+
+
+def addresses(environment: str, group: str) -> set[str]:
+    groups = yaml.safe_load((ROOT / f"inventories/{environment}/hosts.yml").read_text())[environment]["children"]
+    return {values["ansible_host"] for values in groups[group]["hosts"].values()}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_app_hosts_may_ask_the_edge_hosts_and_nobody_else(environment: str, rendered: dict[str, Rendered]) -> None:
+    asking = addresses(environment, "edge") | addresses(environment, "app")
+    folder = rendered[environment].folder
+    rules = (folder / "edge1/etc/nftables.conf").read_text()
+    opened = [line for line in rules.splitlines() if "{ 8406 }" in line and "tcp dport" in line]
+    assert {address for line in opened for address in re.findall(r"[\d.]+(?=/32)", line)} == asking
+    proxy = (folder / "edge1/etc/haproxy/haproxy.cfg").read_text()
+    [line] = re.findall(r"frontend peers\n(?:.*\n)*?.*reject unless \{ src (.*) \}", proxy)
+    assert set(line.split()) == asking
+
+
+def test_a_single_edge_host_can_be_asked_too(rendered: dict[str, Rendered]) -> None:
+    plan = json.loads((rendered["staging"].folder / "app1/run/greenroom/stop/plan.fact").read_text())
+    assert set(plan["edges"]) == addresses("staging", "edge")
+    assert plan["units"]
+    assert {unit.rsplit("-", 1)[1] for unit in plan["units"]} == {f"{plan['slot']}.service"}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_the_program_finds_all_that_it_needs(environment: str, rendered: dict[str, Rendered], tmp_path: Path) -> None:
+    host = rendered[environment].folder / "app1"
+    program = (host / "usr/local/sbin/greenroom-stop").read_text()
+    text = program.replace("/usr/local/lib/greenroom", f"{host}/usr/local/lib/greenroom").replace("main()", "main('.')")
+    text = text.replace("/var/cache/greenroom", str(tmp_path))
+    done = subprocess.run(
+        [sys.executable, "-I", "-"], input=text, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "no stop is planned\n"), done.stderr
+
+
+def test_the_timer_counts_from_the_end_of_the_cut_over(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = render("staging", tmp_path_factory.mktemp("stop"), stop_after=1800).folder / "app1/run/systemd/system"
+    assert "OnActiveSec=1800s\n" in (folder / "greenroom-stop.timer").read_text()
+    service = (folder / "greenroom-stop.service").read_text()
+    assert "Restart=on-failure\nRestartPreventExitStatus=1\n" in service

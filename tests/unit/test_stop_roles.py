@@ -1,0 +1,195 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The roles stop and start, with modules that only note what they were asked for; and where playbooks use them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+NOTE = """#!/usr/bin/python
+import json
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({name: {"type": "raw"} for name in OPTIONS}, supports_check_mode=True)
+asked = {name: value for name, value in module.params.items() if value is not None}
+with open("LOG", "a") as log:
+    log.write(json.dumps(["NAME", asked]) + "\\n")
+down = json.load(open("FOLDER/down.json"))
+units = {unit["name"]: "started" for unit in asked.get("units", []) if unit["name"] in down}
+module.exit_json(changed=bool(units), units=units)
+"""
+OPTIONS = {
+    "template_tree": ["name", "state", "units", "files", "trees"],
+    "smoke_check": ["checks", "deadline", "retry"],
+}
+PORTS = {"http": {"host": {"blue": 18000}}}
+WEB = {"name": "web", "group": "app", "activation": "always", "ports": PORTS, "health": {"port": "http", "path": "/up"}}
+JOBS: dict[str, Any] = {"name": "jobs", "group": "app", "activation": "live_only", "ports": {}, "health": None}
+RUN = "20260101T120000Z-abcdef"
+MOVED = {"operation": RUN, "epoch": 9, "live": "green", "weight": 0}
+VARIABLES: dict[str, Any] = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+    "environment_name": "staging",
+    "environment_address": "192.0.2.1",
+    "environment_public_name": "portal.test",
+    "environment_run": {"id": RUN},
+    "edge_peers_port": 8406,
+    "slot_live": "green",
+    "slot_idle": "blue",
+    "slot_bundles": {"blue": {"slot": "blue", "hosts": {}, "services": {"web": WEB, "jobs": JOBS}}},
+}
+
+
+class Roles:
+    """Runs roles of the project and returns what modules were asked for, as (module, options)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.plan = folder / "plan.fact"
+        self.down: list[str] = []
+        self.output = ""
+        (folder / "library").mkdir()
+        for name, options in OPTIONS.items():
+            text = NOTE.replace("OPTIONS", json.dumps(options)).replace("LOG", str(folder / "log"))
+            (folder / f"library/{name}.py").write_text(text.replace("NAME", name).replace("FOLDER", str(folder)))
+        settings: dict[str, Any] = {"roles_path": ROOT / "roles", "library": folder / "library"}
+        settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
+        # The plugin that finds the project's own logic for all others.
+        settings |= {"vars_plugins": ROOT / "plugins/vars", "vars_plugins_enabled": "host_group_vars,catalogue"}
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, ""]))
+
+    def run(
+        self, role: str, *options: str, cases: Sequence[dict[str, Any]] = ({},), fails: bool = False
+    ) -> list[tuple[str, dict[str, Any]]]:
+        """Run a role once for each of `cases`, which are variables."""
+        hosts = {group: {"hosts": {"one": None}} for group in ("edge", "app")}
+        (self.folder / "hosts.yml").write_text(json.dumps({"all": {"children": hosts, "vars": VARIABLES}}))
+        (self.folder / "down.json").write_text(json.dumps(self.down))
+        (self.folder / "log").write_text("")
+        tasks: list[dict[str, Any]] = []
+        for given in cases:
+            status = {name: given.get(name, []) for name in ("cutover_status", "drain_routed")}
+            tasks.append({"name": "Say what the edge says", "ansible.builtin.set_fact": status})
+            tasks.append({"name": "Run it", "ansible.builtin.include_role": {"name": role}, "vars": given})
+        play = {"hosts": "app", "gather_facts": False, "tasks": tasks}
+        (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
+        done = subprocess.run(
+            [
+                *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml", *options),
+                *("-e", json.dumps({"__start_plan_file": str(self.plan)})),
+            ],
+            cwd=self.folder,
+            env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.output = done.stdout + done.stderr
+        assert (done.returncode != 0) == fails, self.output
+        return [tuple(json.loads(line)) for line in (self.folder / "log").read_text().splitlines()]
+
+
+@pytest.fixture
+def roles(tmp_path: Path) -> Roles:
+    return Roles(tmp_path)
+
+
+def test_a_stop_is_planned_for_the_slot_that_this_run_has_left(roles: Roles) -> None:
+    [(module, asked)] = roles.run("stop", cases=[{"stop_after": "600", "cutover_status": MOVED}])
+    assert (module, asked["name"]) == ("template_tree", "stop")
+    [plan] = [json.loads(file["content"]) for file in asked["files"] if file["dest"] == "/run/greenroom/stop/plan.fact"]
+    assert plan.pop("at") > "2026"
+    assert plan == {
+        "site": "staging",
+        "slot": "blue",
+        "epoch": 9,
+        "units": ["jobs-blue.service", "web-blue.service"],
+        "edges": ["192.0.2.1"],
+        "port": 8406,
+        "public_name": "portal.test",
+        "ca_file": "/etc/greenroom/ca.crt",
+    }
+    assert [unit["name"] for unit in asked["units"]] == ["greenroom-stop.service", "greenroom-stop.timer"]
+
+
+def test_no_other_stop_is_planned(roles: Roles) -> None:
+    cases: list[dict[str, Any]] = [
+        {"cutover_status": MOVED},
+        {"cutover_status": MOVED, "stop_after": -1},
+        # The run has moved nobody; its share was taken back; there is nothing in the slot.
+        {"stop_after": 0},
+        {"cutover_status": {**MOVED, "operation": None}, "stop_after": 0},
+        {"cutover_status": MOVED, "stop_after": 0, "slot_bundles": {}},
+    ]
+    # The control: the last one is planned.
+    assert len(roles.run("stop", cases=[*cases, {"cutover_status": MOVED, "stop_after": 0}])) == 1
+
+
+def test_no_stop_is_planned_while_an_old_worker_may_route_to_the_slot(roles: Roles) -> None:
+    routed = ["edge1, worker 77: does not answer"]
+    assert (
+        roles.run("stop", cases=[{"stop_after": 0, "cutover_status": MOVED, "drain_routed": routed}], fails=True) == []
+    )
+    assert "blue may still serve people, as say edge1, worker 77: does not answer" in roles.output
+
+
+def test_a_slot_that_nobody_was_to_stop_is_left_alone(roles: Roles) -> None:
+    roles.down = ["web-blue.service"]
+    assert roles.run("start") == []
+
+
+def test_a_slot_that_was_stopped_is_started_and_waited_for_before_the_plan_is_forgotten(roles: Roles) -> None:
+    roles.plan.write_text("{}")
+    roles.down = ["web-blue.service"]
+    started, ready, forgotten = roles.run("start")
+    states = [(unit["name"], unit["state"]) for unit in started[1]["units"]]
+    timer = [("greenroom-stop.timer", "stopped"), ("greenroom-stop.service", "stopped")]
+    assert states == [*timer, ("web-blue.service", "started")], "workers follow the live slot"
+    assert [check["url"] for check in ready[1]["checks"]] == ["http://127.0.0.1:18000/up"]
+    assert (forgotten[1]["name"], forgotten[1]["state"]) == ("stop", "absent")
+
+
+def test_a_slot_that_is_still_up_is_only_kept_up(roles: Roles) -> None:
+    roles.plan.write_text("{}")
+    assert [asked.get("state") for _, asked in roles.run("start")] == [None, "absent"]
+
+
+def test_a_check_run_waits_for_nothing(roles: Roles) -> None:
+    roles.plan.write_text("{}")
+    roles.down = ["web-blue.service"]
+    assert {module for module, _ in roles.run("start", "--check")} == {"template_tree"}
+
+
+def order(name: str) -> list[str]:
+    """The roles of a playbook's own plays and the names of what it imports, in their order."""
+    found = []
+    for play in yaml.safe_load((ROOT / "playbooks" / name).read_text()):
+        found += [play.get("ansible.builtin.import_playbook", "")] + [role["role"] for role in play.get("roles", [])]
+    return [item for item in found if item]
+
+
+@pytest.mark.parametrize("name", ["cutover.yml", "rollback.yml"])
+def test_a_slot_is_kept_up_before_anybody_is_sent_there_and_stopped_when_everything_is_over(name: str) -> None:
+    roles = order(name)
+    assert roles.index("start") < roles.index("smoke.yml") < roles.index("cutover")
+    assert roles.index("drain") < roles.index("stop")
+
+
+def test_a_deploy_and_a_drill_call_a_stop_off_first() -> None:
+    tasks = yaml.safe_load((ROOT / "roles/bundle/tasks/candidate.yml").read_text())
+    names = [task.get("ansible.builtin.include_role", {}).get("tasks_from", task["name"]) for task in tasks]
+    assert names.index("off") < names.index("Write the candidate's bundle")
+    assert order("drill.yml") == ["open.yml", "start", "drill"]
