@@ -171,6 +171,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 edges.weights(given)
             except ValueError as error:
                 yield str(error)
+        seconds = self._value("cutover_share_seconds")
+        if seconds is not None and not (str(seconds).isdecimal() and int(seconds) > 0):
+            yield f"cutover_share_seconds={seconds}: each share is to be watched for a whole number of seconds above 0"
 
     def _type_problems(self, rendered: Mapping[str, Any], name: str, spec: dict[str, Any]) -> Iterator[str]:
         try:

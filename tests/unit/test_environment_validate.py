@@ -166,11 +166,13 @@ def test_a_shared_address_that_is_no_free_one_is_told(tmp_path: Path, inventory:
 
 
 def test_a_cut_over_that_nobody_can_make_is_refused_before_the_deploy(tmp_path: Path) -> None:
-    first, bake, to, canary = validate(tmp_path, "-e", "canary=0,200", "-e", "to=purple", "-e", "bake=x")
-    assert first == "3 mistakes; nothing was touched."
+    wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_share_seconds=0")
+    first, bake, to, canary, seconds = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
+    assert first == "4 mistakes; nothing was touched."
     assert bake.startswith("bake: ")
     assert to == "to: value of to must be one of: blue, green, got: purple"
     assert canary == "canary=0,200: shares are percents from 1 to 99, as in canary=5,25,50"
+    assert seconds.startswith("cutover_share_seconds=0: each share is to be watched")
 
 
 def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:

@@ -167,6 +167,12 @@ def test_a_slot_that_is_still_up_is_only_kept_up(roles: Roles) -> None:
     assert [asked.get("state") for _, asked in roles.run("start")] == [None, "absent"]
 
 
+def test_a_slot_to_which_nothing_was_deployed_can_not_serve(roles: Roles) -> None:
+    assert roles.run("start", cases=[{"slot_bundles": {"green": {}}}], fails=True) == []
+    assert "blue has no release" in roles.output
+    assert "deploy.yml -e release_name=" in roles.output
+
+
 def test_a_check_run_waits_for_nothing(roles: Roles) -> None:
     roles.plan.write_text("{}")
     roles.down = ["web-blue.service"]
