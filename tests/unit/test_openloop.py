@@ -346,7 +346,8 @@ def test_a_server_that_takes_its_leave_loses_nothing(tmp_path: Path) -> None:
     server = Server(http2(goaway_after=2))
     found = load(tmp_path, server, "h2-keep-get-0=20")
     assert found.outcomes == {"ok": 6}
-    assert server.connections == 3
+    # One that is late sends what is due on the connection that it still has.
+    assert server.connections in (2, 3)
 
 
 def test_a_request_that_came_after_the_last_one_taken_is_lost(tmp_path: Path) -> None:
