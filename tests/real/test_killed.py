@@ -43,7 +43,8 @@ folders = ["/etc/greenroom", "/etc/containers", "/etc/haproxy", "/etc/systemd/sy
 def content(path):
     if path.name == "bundle.json" or path.parent.name == "trees":
         manifest = json.loads(path.read_text())
-        return [manifest["hash"], manifest["files"]]
+        # Its one file has an epoch in it.
+        return sorted(manifest["files"]) if path.name == "edge-record.json" else [manifest["hash"], manifest["files"]]
     if path.name == "live.map":
         return path.read_text().partition(":")[2]
     return hashlib.sha256(path.read_bytes()).hexdigest()

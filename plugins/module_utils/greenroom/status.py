@@ -106,6 +106,6 @@ def stops(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> di
         if isinstance(plan, Mapping):
             planned = {"slot": plan["slot"], "at": plan["at"]}
             # What came of an older plan says nothing of this one.
-            its = isinstance(result, Mapping) and planned.items() <= result.items()
+            its = isinstance(result, Mapping) and all(result.get(key) == value for key, value in planned.items())
             found[host] = planned | {"says": result["says"] if its else ""}
     return found
