@@ -55,12 +55,12 @@ test-real: lab ## run the tests on lab hosts
 
 .PHONY: proof
 proof: lab ## gather the long evidence (hours), and write its tables to bench/
-	@failed=0; pytest tests/real --proof || failed=1; \
-	for name in switch canary edge cutover zeroloss; do $(MAKE) --no-print-directory bench-$$name || failed=1; done; exit $$failed
+	pytest tests/real --proof; tests=$$?; \
+	  $(MAKE) --no-print-directory --keep-going $(addprefix bench-,switch canary edge cutover zeroloss) && exit $$tests
 
 .PHONY: bench
 bench: lab ## measure what bench/ claims, and write its tables (only one: make bench-site)
-	@failed=0; for name in template_tree identity_seed site release stage; do $(MAKE) --no-print-directory bench-$$name || failed=1; done; exit $$failed
+	@$(MAKE) --no-print-directory --keep-going $(addprefix bench-,template_tree identity_seed site release stage)
 
 bench-%: lab
 	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS))
