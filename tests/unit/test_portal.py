@@ -124,7 +124,7 @@ def start() -> Iterator[StartPortal]:
     """Yield a function that starts a portal: version, migration that its database is at, options."""
     started: list[TestClient] = []
 
-    def run(version: str = "1.1.0", head: str | None = "0002", **options: Any) -> Portal:
+    def run(version: str = "1.1.0", head: str | None = "0004", **options: Any) -> Portal:
         settings = Settings(
             database_url=make_url("sqlite://"),
             csrf_keys=("the newest key of forms", "an older key of forms"),
@@ -140,7 +140,7 @@ def start() -> Iterator[StartPortal]:
                 metadata.create_all(connection)
                 connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
                 connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
-                if head < "0002":
+                if head < "0004":
                     connection.execute(text("ALTER TABLE orders DROP COLUMN note"))
         kratos, metrics = FakeKratos(), Metrics(settings)
         client_of_kratos = Kratos("http://kratos:4433", "http://kratos:4434", httpx.MockTransport(kratos))
@@ -243,11 +243,12 @@ def test_version(portal: Portal) -> None:
 @pytest.mark.parametrize(
     ("version", "head", "problem"),
     [
-        ("1.0.0", "0001", None),
-        ("1.0.0", "0002", None),
+        ("1.0.0", "0003", None),
+        ("1.0.0", "0004", None),
         ("1.0.0", "0007", None),
-        ("1.1.0", "0002", None),
-        ("1.1.0", "0001", "migrated to 0001, needs 0002"),
+        ("1.1.0", "0004", None),
+        ("1.0.0", "0002", "migrated to 0002, needs 0003"),
+        ("1.1.0", "0003", "migrated to 0003, needs 0004"),
     ],
 )
 def test_readiness_wants_the_schema_or_a_newer_one(
@@ -629,7 +630,7 @@ def test_the_new_checkout_has_quantities(start: StartPortal) -> None:
 
 
 def test_the_first_version_knows_no_notes(start: StartPortal) -> None:
-    portal = start("1.0.0", "0001")
+    portal = start("1.0.0", "0003")
     assert portal.post("/orders", form_token=portal.token(), item="Headset", note="left").status_code == 303
     assert 'name="note"' not in portal.get("/orders", COOKIE).text
     assert "note" not in portal.orders()[0]

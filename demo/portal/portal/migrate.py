@@ -11,13 +11,15 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from .settings import Settings
 
 logger = logging.getLogger("portal.migrate")
+
+MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Any number that nobody else in this database uses: whoever holds it migrates, others wait.
 ADVISORY_LOCK = 7_265_141
@@ -28,26 +30,33 @@ def run(settings: Settings) -> int:
     engine = create_engine(
         settings.database_url, poolclass=NullPool, hide_parameters=True, connect_args={"connect_timeout": 10}
     )
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ADVISORY_LOCK})
             # From here on rather fail than queue before the live slot's statements.
             connection.execute(text("SET lock_timeout = '5s'"))
             connection.commit()
-            found = max(MigrationContext.configure(connection).get_current_heads(), default=None)
-            connection.commit()
-            if found is not None and found >= settings.schema_head:
-                logger.info("schema is at %s, version %s needs %s", found, settings.version, settings.schema_head)
-                return 0
-            config.attributes["connection"] = connection
-            command.upgrade(config, settings.schema_head)
-            connection.commit()
+            found = upgrade(connection, settings.schema_head)
     except SQLAlchemyError as error:
         logger.error("migration failed: %s", error)
         return 1
     finally:
         engine.dispose()
-    logger.info("schema migrated from %s to %s", found or "nothing", settings.schema_head)
+    if found is not None and found >= settings.schema_head:
+        logger.info("schema is at %s, version %s needs %s", found, settings.version, settings.schema_head)
+    else:
+        logger.info("schema migrated from %s to %s", found or "nothing", settings.schema_head)
     return 0
+
+
+def upgrade(connection: Connection, head: str) -> str | None:
+    """Bring the schema to `head`, unless it is there or further; return the newest migration that it had before."""
+    found = max(MigrationContext.configure(connection).get_current_heads(), default=None)
+    connection.commit()
+    if found is None or found < head:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, head)
+        connection.commit()
+    return found

@@ -85,8 +85,11 @@ class Settings:
 
     @property
     def schema_head(self) -> str:
-        """Newest migration that this version needs; migration ids sort."""
-        return "0002" if self.order_notes else "0001"
+        """Newest migration that this version needs.
+
+        A database that has it, or one of a higher id, has all that it needs.
+        """
+        return "0004" if self.order_notes else "0003"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, worker: bool = False) -> Settings:

@@ -174,7 +174,7 @@ def test_a_newer_schema_is_accepted_by_the_version_before(
     early = start_portal("green", "1.1.0", migrate=False)
     answer = httpx.get(f"{early.url}/readyz")
     assert answer.status_code == 503
-    assert answer.json()["problems"] == {"database": "migrated to 0001, needs 0002"}
+    assert answer.json()["problems"] == {"database": "migrated to 0003, needs 0004"}
     early.program.stop()
 
     green = start_portal("green", "1.1.0")
@@ -193,7 +193,7 @@ def test_a_newer_schema_is_accepted_by_the_version_before(
     back = subprocess.run(
         [sys.executable, "-m", "portal", "migrate"], env=blue.environment, capture_output=True, text=True, check=True
     )
-    assert "schema is at 0002, version 1.0.0 needs 0001" in back.stdout
+    assert "schema is at 0004, version 1.0.0 needs 0003" in back.stdout
 
 
 def test_migrations_at_once_wait_for_each_other(start_portal: StartPortal, blue: Slot) -> None:

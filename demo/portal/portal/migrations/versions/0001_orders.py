@@ -1,4 +1,4 @@
-"""Addresses, orders, payments; jobs for the worker, and receipts."""
+"""Addresses, orders, payments."""
 
 from __future__ import annotations
 
@@ -49,19 +49,6 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.Column("seed_set", sa.String()),
         sa.CheckConstraint("state IN ('failed', 'pending', 'captured', 'refunded')", name="payments_state"),
-    )
-    op.create_table(
-        "jobs",
-        sa.Column("id", sa.Uuid(), primary_key=True),
-        sa.Column("queue", sa.String(), nullable=False),
-        sa.Column("body", sa.JSON(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-    )
-    op.create_table(
-        "receipts",
-        sa.Column("order_id", sa.Uuid(), primary_key=True),
-        sa.Column("slot", sa.String(), nullable=False),
-        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
     )
     # What was invented is found by its mark; where people are real, there is none, and the index is empty.
     for table in ("addresses", "orders", "payments"):
