@@ -43,7 +43,10 @@ def test_a_single_edge_host_can_be_asked_too(rendered: dict[str, Rendered]) -> N
 def test_the_program_finds_all_that_it_needs(environment: str, rendered: dict[str, Rendered], tmp_path: Path) -> None:
     host = rendered[environment].folder / "app1"
     program = (host / "usr/local/sbin/greenroom-stop").read_text()
-    text = program.replace("/usr/local/lib/greenroom", f"{host}/usr/local/lib/greenroom").replace("main()", "main('.')")
+    text = program.replace("/usr/local/lib/greenroom", f"{host}/usr/local/lib/greenroom")
+    # Where the plan lies on a host.
+    assert 'main("/run/greenroom/stop/plan.fact")' in text
+    text = text.replace("/run/greenroom/stop", str(tmp_path / "nothing"))
     text = text.replace("/var/cache/greenroom", str(tmp_path))
     done = subprocess.run(
         [sys.executable, "-I", "-"], input=text, cwd=tmp_path, capture_output=True, text=True, check=False

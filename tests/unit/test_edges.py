@@ -33,6 +33,17 @@ def answer(host: str, epoch: int = 7, live: str = "blue", **more: Any) -> dict[s
     } | more
 
 
+def description(slot: str, release: str) -> dict[str, Any]:
+    """A slot with a service that always runs, one beside the live slot, and one that there is once."""
+    activations = {"portal": "always", "jobs": "live_only", "clock": "singleton"}
+    services = {name: {"group": "app", "activation": activation} for name, activation in activations.items()}
+    return {"slot": slot, "release": release, "hosts": {}, "services": services}
+
+
+GROUPS = {"app": ["app1", "app2"]}
+BOTH = {"blue": description("blue", "1.0"), "green": description("green", "1.1")}
+
+
 def dead(host: str) -> dict[str, Any]:
     return {"item": host, "unreachable": True, "msg": "no route"}
 
@@ -137,7 +148,7 @@ def test_a_summary_says_who_serves_and_what_runs() -> None:
     answers[1]["in_force"] = False
     found = edges.together([*answers, dead("edge3")])
     running = {"app1": ["portal-blue running", "portal-green exited", "blueprint running"]}
-    said = status.summary(found, {"blue": {"release": "1.0"}}, running, {})
+    said = status.summary(found, {"blue": description("blue", "1.0")}, running, {}, GROUPS)
     assert said["live slot"] == "blue"
     assert said["under way"] == "run-1: canary, green gets 5 %, until 2026-01-31T12:05:00Z"
     assert said["edge hosts"] == {
@@ -157,16 +168,86 @@ def test_a_summary_says_who_serves_and_what_runs() -> None:
 
 
 def test_a_summary_of_an_idle_environment() -> None:
-    bundles = {"blue": {"release": "1.0"}, "green": {"release": "1.1"}}
-    said = status.summary(edges.together([answer("edge1")]), bundles, {}, {})
+    said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS)
     assert said["under way"] == "nothing"
     assert [said["slots"][slot]["serves"] for slot in ("blue", "green")] == ["everybody", "nobody"]
 
 
 def test_containers_by_host() -> None:
-    info = {"containers": [{"Name": "portal-blue", "State": {"Status": "running"}}]}
-    hostvars = {"app1": {"status_containers": info}, "app2": {}}
-    assert status.containers(hostvars, ["app1", "app2"]) == {"app1": ["portal-blue running"], "app2": []}
+    portal = {"Name": "portal-blue", "State": {"Status": "running"}}
+    results: dict[str, dict[str, Any]] = {
+        "app1": {"containers": [portal]},
+        "app2": {"containers": []},
+        "app3": {"unreachable": True, "msg": "no route"},
+        "app4": {"failed": True, "msg": "no podman"},
+    }
+    hostvars = {host: {"status_containers": result} for host, result in results.items()}
+    # One that --limit leaves out was not asked.
+    assert status.containers({**hostvars, "app5": {}}, [*results, "app5"]) == {
+        "app1": ["portal-blue running"],
+        "app2": [],
+        "app3": "does not answer",
+        "app4": "can't tell what runs: no podman",
+    }
+
+
+def test_a_summary_names_the_dead_and_tells_the_rest() -> None:
+    found = edges.together([answer("edge1")])
+    running = {"app1": "does not answer", "app2": ["jobs-blue running", "portal-blue running"]}
+    said = status.summary(found, {"blue": BOTH["blue"]}, running, {}, GROUPS)
+    assert said["app hosts"] == {"app1": "does not answer", "app2": "in order"}
+    assert said["slots"]["blue"]["runs"] == running
+    assert said["slots"]["green"] == "never deployed"
+    # What each slot is lies on the app hosts.
+    everybody = dict.fromkeys(("app1", "app2"), "does not answer")
+    said = status.summary(found, {}, everybody, {}, GROUPS)
+    assert said["slots"] == {"blue": "not known", "green": "not known"}
+    assert "to do" not in said
+
+
+RIGHT = {"app1": ["portal-blue", "jobs-blue", "clock-blue"], "app2": ["portal-blue", "jobs-blue"]}
+
+
+@pytest.mark.parametrize(
+    ("more", "less", "wrong"),
+    [
+        ([], [], []),
+        # Both slots' own services may run; who is neither's, too.
+        (["portal-green", "jobs-blueprint"], [], []),
+        (["jobs-green"], [], ["jobs-green runs, though green is idle"]),
+        ([], ["jobs-blue"], ["jobs-blue does not run, though blue is live"]),
+        (
+            ["jobs-green"],
+            ["jobs-blue"],
+            ["jobs-green runs, though green is idle", "jobs-blue does not run, though blue is live"],
+        ),
+        # One in the environment is enough.
+        (["clock-blue"], [], ["clock-blue runs, though it belongs on another host"]),
+    ],
+)
+def test_a_summary_says_what_is_beside_the_wrong_slot(more: list[str], less: list[str], wrong: list[str]) -> None:
+    names = RIGHT | {"app2": [name for name in [*RIGHT["app2"], *more] if name not in less]}
+    running = {host: [f"{name} running" for name in own] for host, own in names.items()}
+    running["app2"] += [f"{name} exited" for name in less]
+    said = status.summary(edges.together([answer("edge1")]), BOTH, running, {}, GROUPS)
+    assert said["app hosts"] == {"app1": "in order", "app2": wrong or "in order"}
+    assert ("to do" in said) == bool(wrong)
+    assert said.get("to do", "Run playbooks/cutover.yml:").startswith("Run playbooks/cutover.yml:")
+
+
+def test_a_cut_over_that_is_not_over_may_still_put_it_right() -> None:
+    found = edges.together([answer("edge1", operation="run-1", phase="live", deadline="2026-01-31T12:05:00Z")])
+    said = status.summary(found, BOTH, {"app2": ["jobs-green running"]}, {}, GROUPS)
+    assert said["to do"].startswith("look again when run-1 is over; if nobody carries it on, run playbooks/cutover.yml")
+
+
+@pytest.mark.parametrize(("live", "bundles"), [(None, BOTH), ("blue", {"green": BOTH["green"]})])
+def test_nothing_is_beside_the_wrong_slot_where_the_right_one_is_not_known(
+    live: str | None, bundles: dict[str, Any]
+) -> None:
+    found = edges.together([answer("edge1")]) | {"live": live}
+    said = status.summary(found, bundles, {"app2": ["jobs-green running"]}, {}, GROUPS)
+    assert said["app hosts"] == {"app2": "in order"}
 
 
 class Lazy(dict[str, Any]):
@@ -190,8 +271,8 @@ def test_a_summary_says_when_a_slot_is_to_be_stopped_and_what_came_of_it() -> No
     }
     hostvars = {host: {"status_stops": {"ansible_facts": {"ansible_local": own}}} for host, own in facts.items()}
     stops = status.stops({**hostvars, "app6": {}}, [*facts, "app6"])
-    bundles = {"blue": {"release": "1.0"}, "green": {"release": "1.1"}}
-    said = status.summary(edges.together([answer("edge1")]), bundles, {"app2": ["portal-blue running"]}, stops)["slots"]
+    found = edges.together([answer("edge1")])
+    said = status.summary(found, BOTH, {"app2": ["portal-blue running"]}, stops, GROUPS)["slots"]
     assert "stop" not in said["blue"]
     assert said["green"]["stop"] == {
         "app1": f"planned for {at}",

@@ -52,7 +52,7 @@ class Host:
         return self.code
 
     def run(self) -> int:
-        return int(slot_stop.main(str(self.folder), self.call))
+        return int(slot_stop.main(str(self.folder / "plan.fact"), self.call))
 
     def result(self) -> str:
         found = json.loads((self.folder / "result.fact").read_text())

@@ -46,6 +46,7 @@ VARIABLES: dict[str, Any] = {
     "edge_peers_port": 8406,
     "slot_live": "green",
     "slot_idle": "blue",
+    "slot_started": yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())["slot_started"],
     "slot_bundles": {"blue": {"slot": "blue", "hosts": {}, "services": {"web": WEB, "jobs": JOBS}}},
 }
 
@@ -74,7 +75,8 @@ class Roles:
     ) -> list[tuple[str, dict[str, Any]]]:
         """Run a role once for each of `cases`, which are variables."""
         hosts = {group: {"hosts": {"one": None}} for group in ("edge", "app")}
-        (self.folder / "hosts.yml").write_text(json.dumps({"all": {"children": hosts, "vars": VARIABLES}}))
+        variables = VARIABLES | {"slot_stop_plan": str(self.plan)}
+        (self.folder / "hosts.yml").write_text(json.dumps({"all": {"children": hosts, "vars": variables}}))
         (self.folder / "down.json").write_text(json.dumps(self.down))
         (self.folder / "log").write_text("")
         tasks: list[dict[str, Any]] = []
@@ -85,10 +87,7 @@ class Roles:
         play = {"hosts": "app", "gather_facts": False, "tasks": tasks}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         done = subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml", *options),
-                *("-e", json.dumps({"__start_plan_file": str(self.plan)})),
-            ],
+            [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml", *options],
             cwd=self.folder,
             env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg")},
             stdin=subprocess.DEVNULL,
@@ -110,7 +109,7 @@ def roles(tmp_path: Path) -> Roles:
 def test_a_stop_is_planned_for_the_slot_that_this_run_has_left(roles: Roles) -> None:
     [(module, asked)] = roles.run("stop", cases=[{"stop_after": "600", "cutover_status": MOVED}])
     assert (module, asked["name"]) == ("template_tree", "stop")
-    [plan] = [json.loads(file["content"]) for file in asked["files"] if file["dest"] == "/run/greenroom/stop/plan.fact"]
+    [plan] = [json.loads(file["content"]) for file in asked["files"] if file["dest"] == str(roles.plan)]
     assert plan.pop("at") > "2026"
     assert plan == {
         "site": "staging",

@@ -9,6 +9,7 @@ them still has in force what the cut-over made. Whoever wants the slot before th
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,6 @@ from . import durable, switch_peers
 from .bluegreen import SLOTS, State
 from .switch_peers import Peers
 
-FOLDER = "/run/greenroom/stop"
-"""Where the plan lies, and what came of it. A reboot brings the slot back, and forgets both."""
 SECONDS = 5.0
 """How long the edge hosts may take to answer, all together."""
 AGAIN = 75
@@ -93,10 +92,10 @@ def _call(command: list[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def main(folder: str = FOLDER, call: Callable[[list[str]], int] = _call) -> int:
+def main(plan_file: str, call: Callable[[list[str]], int] = _call) -> int:
     """Do what the plan says, and keep beside it what came of it; returns the exit code."""
     try:
-        with open(f"{folder}/plan.fact", encoding="utf-8") as file:
+        with open(plan_file, encoding="utf-8") as file:
             plan = Plan.from_json(file.read())
         code, says = stop(plan, call)
     except FileNotFoundError:
@@ -107,5 +106,5 @@ def main(folder: str = FOLDER, call: Callable[[list[str]], int] = _call) -> int:
         return 1
     print(f"{plan.slot}: {says}", flush=True)
     result: dict[str, Any] = {"slot": plan.slot, "at": plan.at, "says": says}
-    durable.write(f"{folder}/result.fact", f"{json.dumps(result)}\n".encode())
+    durable.write(os.path.join(os.path.dirname(plan_file), "result.fact"), f"{json.dumps(result)}\n".encode())
     return code

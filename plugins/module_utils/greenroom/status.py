@@ -7,29 +7,66 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from . import bundle
 from .bluegreen import SLOTS
+
+SILENT = "does not answer"
+Running = Mapping[str, Sequence[str] | str]
+"""{host: [name and state of a container]}; a text says why nothing is known of a host."""
 
 
 def summary(
     edges: Mapping[str, Any],
     bundles: Mapping[str, Any],
-    running: Mapping[str, Sequence[str]],
+    running: Running,
     stops: Mapping[str, Mapping[str, Any]],
+    groups: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
-    `edges` is what `edges.together` returns of the edge hosts' status, `bundles` {slot: description}, `running`
-    {host: [name and state of a container]}, `stops` {host: plan of a slot's stop and what came of it}, see `stops`.
+    `edges` is what `edges.together` returns of the edge hosts' status, `bundles` {slot: description}, `running` see
+    `containers`, `stops` {host: plan of a slot's stop and what came of it}, see `stops`, `groups` hosts by group.
     """
+    known = {host: lines for host, lines in running.items() if not isinstance(lines, str)}
+    astray = {host: _astray(host, lines, edges["live"], bundles, groups) for host, lines in known.items()}
     return {
         "live slot": edges["live"] or "none yet",
         "epoch": edges["epoch"],
         "since": edges["changed_at"] or "never",
         "under way": _under_way(edges),
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
-        | dict.fromkeys(edges["down"], "does not answer"),
+        | dict.fromkeys(edges["down"], SILENT),
+        "app hosts": {host: astray.get(host) or ("in order" if host in known else running[host]) for host in running},
         "slots": {slot: _slot(slot, edges, bundles.get(slot), running, stops) for slot in SLOTS},
+    } | ({"to do": _put_right(edges)} if any(astray.values()) else {})
+
+
+def _astray(
+    host: str, lines: Sequence[str], live: str | None, bundles: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Say what runs on a host that belongs beside the other slot or on another host, and what should and does not."""
+    if live not in bundles:
+        return []
+    runs = [name for name, _, state in (line.partition(" ") for line in lines) if state == "running"]
+    wanted = [f"{name}-{live}" for name in bundle.live_only(bundles[live], host, groups)]
+    followers = {
+        f"{name}-{slot}": slot
+        for slot, description in bundles.items()
+        for name, service in description["services"].items()
+        if service["activation"] != "always"
     }
+    why = {slot: "though it belongs on another host" if slot == live else f"though {slot} is idle" for slot in SLOTS}
+    return [
+        *(f"{name} runs, {why[slot]}" for name, slot in followers.items() if name in runs and name not in wanted),
+        *(f"{name} does not run, though {live} is live" for name in wanted if name not in runs),
+    ]
+
+
+def _put_right(edges: Mapping[str, Any]) -> str:
+    how = "run playbooks/cutover.yml: without `to` it moves nobody, and puts what belongs beside the live slot there"
+    if edges["operation"]:
+        return f"look again when {edges['operation']} is over; if nobody carries it on, {how}"
+    return how.capitalize()
 
 
 def _under_way(edges: Mapping[str, Any]) -> str:
@@ -58,17 +95,21 @@ def _edge(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _slot(
     slot: str,
     edges: Mapping[str, Any],
-    bundle: Any,
-    running: Mapping[str, Sequence[str]],
+    description: Any,
+    running: Running,
     stops: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any] | str:
-    if not bundle:
-        return "never deployed"
-    own = {host: [line for line in lines if f"-{slot} " in f"{line} "] for host, lines in running.items()}
+    if not description:
+        # Bundles lie on the app hosts.
+        return "not known" if running and all(lines == SILENT for lines in running.values()) else "never deployed"
+    own = {
+        host: lines if isinstance(lines, str) else [line for line in lines if f"-{slot} " in f"{line} "]
+        for host, lines in running.items()
+    }
     stop = {host: _stop(found) for host, found in stops.items() if found.get("slot") == slot}
     return {
         "serves": "everybody" if slot == edges["live"] and not edges["weight"] else _share(slot, edges),
-        "release": bundle.get("release", "unknown"),
+        "release": description.get("release", "unknown"),
         "open requests": edges["connections"][slot],
         "runs": own,
     } | ({"stop": stop} if stop else {})
@@ -85,13 +126,21 @@ def _share(slot: str, edges: Mapping[str, Any]) -> str:
     return f"{100 - edges['weight']} %" if slot == edges["live"] else "nobody"
 
 
-def containers(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, list[str]]:
-    """Return {host: ["name state"]} from what `podman_container_info` found on each host."""
-    found = {host: (hostvars[host].get("status_containers") or {}).get("containers") or [] for host in hosts}
-    return {
-        host: sorted(f"{each['Name']} {each['State']['Status']}" for each in containers)
-        for host, containers in found.items()
-    }
+def containers(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, list[str] | str]:
+    """Return {host: ["name state"]} from what `podman_container_info` found on each of the hosts that were asked.
+
+    In the place of the list stands why there is none.
+    """
+    found = {host: hostvars[host]["status_containers"] for host in hosts if "status_containers" in hostvars[host]}
+    return {host: _containers(result) for host, result in found.items()}
+
+
+def _containers(result: Mapping[str, Any]) -> list[str] | str:
+    if result.get("unreachable"):
+        return SILENT
+    if result.get("failed"):
+        return f"can't tell what runs: {result['msg']}"
+    return sorted(f"{each['Name']} {each['State']['Status']}" for each in result.get("containers") or [])
 
 
 def stops(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, dict[str, Any]]:

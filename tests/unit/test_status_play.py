@@ -1,0 +1,199 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The playbook status.yml as a whole, with hosts that are imagined: some of them are dead."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+# Each module says what stands in a file.
+MODULE = """#!/usr/bin/python
+import json
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({"state": {}, "site": {}}, supports_check_mode=True)
+module.exit_json(**json.load(open("FILE")))
+"""
+# How a host is reached that can't be.
+DEAD = '''
+DOCUMENTATION = """
+name: dead
+short_description: Reaches nobody
+description: Reaches nobody.
+author: Greenroom developers
+"""
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.connection import ConnectionBase
+class Connection(ConnectionBase):
+    transport = "dead"
+    def _connect(self):
+        raise AnsibleConnectionFailure("no route to host")
+    def exec_command(self, cmd, in_data=None, sudoable=True):
+        self._connect()
+    put_file = fetch_file = exec_command
+    def close(self):
+        pass
+'''
+EDGE = {
+    "live": "blue",
+    "epoch": 7,
+    "highest_epoch": 7,
+    "candidate": None,
+    "weight": 0,
+    "changed_at": "2026-01-31T12:00:00Z",
+    "operation": None,
+    "phase": "idle",
+    "deadline": None,
+    "state_lost": False,
+    "running": True,
+    "in_force": True,
+    "disk": {"state": {"live": "blue", "epoch": 7}, "damage": "", "map": "7:blue:-:0"},
+    "workers": [],
+    "connections": {},
+}
+JOBS = {"group": "app", "activation": "live_only"}
+BUNDLES = {
+    slot: {"slot": slot, "release": release, "hosts": {}, "services": {"jobs": JOBS}}
+    for slot, release in (("blue", "1.0"), ("green", "1.1"))
+}
+
+
+class Playbooks:
+    """Runs playbooks of the project; all that hosts say are files."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        podman = folder / "collections/ansible_collections/containers/podman/plugins/modules"
+        for path in (podman, folder / "library", folder / "connection", folder / "playbooks", folder / "slots"):
+            path.mkdir(parents=True)
+        (podman / "podman_container_info.py").write_text(MODULE.replace("FILE", str(folder / "containers.json")))
+        (folder / "library/bluegreen_switch.py").write_text(MODULE.replace("FILE", str(folder / "edge.json")))
+        (folder / "connection/dead.py").write_text(DEAD)
+        (folder / "edge.json").write_text(json.dumps(EDGE))
+        self.runs("jobs-blue")
+        for slot, description in BUNDLES.items():
+            (folder / f"slots/{slot}.fact").write_text(json.dumps(description))
+        for name in ("status", "open"):
+            (folder / f"playbooks/{name}.yml").write_text((ROOT / f"playbooks/{name}.yml").read_text())
+        (folder / "playbooks/group_vars").symlink_to(ROOT / "playbooks/group_vars")
+        (folder / "roles").mkdir()
+        (folder / "roles/status").symlink_to(ROOT / "roles/status")
+        self._environment()
+        settings: dict[str, Any] = {"roles_path": folder / "roles", "library": folder / "library"}
+        settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
+        settings |= {"vars_plugins": ROOT / "plugins/vars", "vars_plugins_enabled": "host_group_vars,catalogue"}
+        settings |= {"action_plugins": ROOT / "plugins/action", "connection_plugins": folder / "connection"}
+        settings |= {"collections_path": folder / "collections", "callback_result_format": "yaml"}
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, ""]))
+
+    def _environment(self) -> None:
+        """The role that opens a run, but that bundles lie in this folder."""
+        role = self.folder / "roles/environment"
+        for path in sorted((ROOT / "roles/environment").rglob("*.yml")):
+            copy = role / path.relative_to(ROOT / "roles/environment")
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(path.read_text().replace("/etc/greenroom/slots", str(self.folder / "slots")))
+        assert str(self.folder) in (role / "tasks/bundles.yml").read_text()
+
+    def runs(self, *names: str) -> None:
+        """Say what runs on each app host."""
+        found = [{"Name": name, "State": {"Status": "running"}} for name in names]
+        (self.folder / "containers.json").write_text(json.dumps({"containers": found}))
+
+    def play(self, playbook: str, *options: str, dead: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+        """Run a playbook while some hosts are dead."""
+        members = {"edge": ["edge1"], "app": ["app1", "app2"]}
+        hosts = {
+            host: {"ansible_connection": "dead" if host in dead else "local"}
+            for names in members.values()
+            for host in names
+        }
+        variables = {
+            "ansible_python_interpreter": sys.executable,
+            "ansible_become": False,
+            "environment_name": "staging",
+            "environment_run": {"id": "20260101T120000Z-abcdef", "has": []},
+            "slot_stop_plan": str(self.folder / "stop/plan.fact"),
+        }
+        groups = {group: {"hosts": {host: hosts[host] for host in names}} for group, names in members.items()}
+        (self.folder / "hosts.yml").write_text(json.dumps({"staging": {"children": groups}}))
+        return subprocess.run(
+            [
+                *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", f"playbooks/{playbook}"),
+                *("-e", json.dumps(variables), *options),
+            ],
+            cwd=self.folder,
+            env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "NO_COLOR": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+@pytest.fixture
+def playbooks(tmp_path: Path) -> Playbooks:
+    return Playbooks(tmp_path)
+
+
+def said(run: subprocess.CompletedProcess[str]) -> list[str]:
+    """The lines of the summary, which is the last thing that is said."""
+    assert run.returncode == 0, run.stdout + run.stderr
+    _, _, summary = run.stdout.partition("TASK [status : Say which slot serves]")
+    assert summary, run.stdout
+    return [line.strip() for line in summary.splitlines()]
+
+
+def test_who_serves_and_what_runs(playbooks: Playbooks) -> None:
+    lines = said(playbooks.play("status.yml"))
+    for line in ("live slot: blue", "release: '1.0'", "release: '1.1'", "app1: in order", "app2: in order"):
+        assert line in lines
+
+
+@pytest.mark.parametrize("dead", [["app1"], ["app2"]])
+def test_a_dead_app_host_is_named_and_all_else_is_told(playbooks: Playbooks, dead: list[str]) -> None:
+    lines = said(playbooks.play("status.yml", dead=dead))
+    (alive,) = {"app1", "app2"} - set(dead)
+    # Among the hosts, and with each slot.
+    assert lines.count(f"{dead[0]}: does not answer") == 3
+    for line in ("live slot: blue", f"{alive}: in order", "- jobs-blue running", "release: '1.0'", "release: '1.1'"):
+        assert line in lines
+
+
+def test_without_any_app_host_the_edge_still_says_who_serves(playbooks: Playbooks) -> None:
+    lines = said(playbooks.play("status.yml", dead=["app1", "app2"]))
+    for line in ("live slot: blue", "app1: does not answer", "app2: does not answer", "blue: not known"):
+        assert line in lines
+
+
+def test_a_worker_beside_the_idle_slot_is_told_with_what_to_do(playbooks: Playbooks) -> None:
+    playbooks.runs("jobs-green")
+    lines = said(playbooks.play("status.yml"))
+    assert lines.count("- jobs-green runs, though green is idle") == 2
+    assert lines.count("- jobs-blue does not run, though blue is live") == 2
+    assert any("playbooks/cutover.yml" in line for line in lines)
+
+
+def test_what_podman_can_not_tell_is_said(playbooks: Playbooks) -> None:
+    (playbooks.folder / "containers.json").write_text(json.dumps({"failed": True, "msg": "no podman"}))
+    assert "app1: 'can''t tell what runs: no podman'" in said(playbooks.play("status.yml"))
+
+
+def test_no_other_run_is_opened_without_the_app_host_that_it_asks(playbooks: Playbooks) -> None:
+    needs = ("-e", '{"environment_needs": ["slots"]}')
+    opened = playbooks.play("open.yml", *needs)
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    refused = playbooks.play("open.yml", *needs, dead=["app1"])
+    assert refused.returncode != 0
+    assert "no route to host" in refused.stdout + refused.stderr
+    assert "Note what each slot is" not in refused.stdout
