@@ -23,10 +23,10 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from bench.common import CACHE, ROOT
+
 SERVICE = ROOT / "services" / "kratos"
 SCHEMA = SERVICE / "config" / "identity.schema.json"
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom" / "kratos"
 CONFIG = """\
 version: v1.3.1
 serve:
@@ -50,7 +50,7 @@ log: {{level: error}}
 
 def program() -> str:
     """Return the Kratos that is to be tried."""
-    built = sorted(CACHE.glob("*/kratos"), key=lambda path: path.stat().st_mtime)
+    built = sorted((CACHE / "kratos").glob("*/kratos"), key=lambda path: path.stat().st_mtime)
     found = os.environ.get("GREENROOM_KRATOS") or (str(built[-1]) if built else "")
     assert found, "no Kratos: build it with make lab, or name one in GREENROOM_KRATOS"
     return found

@@ -25,11 +25,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.common import ROOT, say, table
+from bench.common import CACHE, ROOT, say, table
 from bench.zeroloss.reconcile import Account, reconcile
 from bench.zeroloss.rig import PATIENCE_SECONDS, mix
 
-CACHE = Path.home() / ".cache/greenroom/rivals"
+PROGRAMS = CACHE / "rivals"
 SUITE = "trixie"
 PACKAGES = "haproxy,nginx-light"
 NAME = "portal.test"
@@ -259,11 +259,11 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 def system() -> Path:
     """Return the folder with Debian 13's programs, made if it is not there."""
-    root = CACHE / SUITE
+    root = PROGRAMS / SUITE
     if not root.exists():
         say("making a Debian with HAProxy and nginx")
-        CACHE.mkdir(parents=True, exist_ok=True)
-        draft = CACHE / "draft"
+        PROGRAMS.mkdir(parents=True, exist_ok=True)
+        draft = PROGRAMS / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(draft)]
         subprocess.run(command, check=True, timeout=900)
