@@ -56,6 +56,13 @@ def both_slots(staging: Environment) -> Environment:
 
 
 @pytest.fixture(scope="module")
+def settled(staging: Environment) -> None:
+    """People and data are those of the inventory's release, whatever an earlier test deployed."""
+    run = staging.play("playbooks/seed.yml")
+    assert run.code == 0, run.output
+
+
+@pytest.fixture(scope="module")
 def nobody_comes(staging: Environment) -> Iterator[None]:
     """Keep the simulated people away while a test counts."""
     staging.ssh("ops1", "systemctl stop greenroom-simulation.timer greenroom-simulation.service")

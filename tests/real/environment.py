@@ -28,6 +28,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+# Asks a host's own interface and prints the answer.
+ASK = """
+import urllib.request
+request = urllib.request.Request({url!r}, {body!r}, method={method!r}, headers={{"Content-Type": "application/json"}})
+print(urllib.request.urlopen(request).read().decode() or "null")
+"""
 ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 
 
@@ -184,6 +190,16 @@ class Environment:
     def python(self, host: str, program: str) -> str:
         """Run a Python program on a host as root, and return what it printed."""
         return self.ssh(host, f"python3 - <<'END'\n{program}\nEND\n").stdout
+
+    def kratos_admin(self) -> str:
+        """Where the admin interface of the live slot's Kratos answers, on an app host."""
+        port = {"blue": 14434, "green": 24434}[self.live()]
+        return f"http://127.0.0.1:{port}/admin"
+
+    def kratos(self, path: str, method: str = "GET", body: Any = None) -> Any:
+        """What the admin interface of the live slot's Kratos answers."""
+        given = None if body is None else json.dumps(body).encode()
+        return json.loads(self.python("app1", ASK.format(url=self.kratos_admin() + path, body=given, method=method)))
 
     def serves(self, edge: str) -> bool:
         """Whether an edge host answers and has the shared address."""

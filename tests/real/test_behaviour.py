@@ -21,7 +21,7 @@ SESSIONS = """
 import json, urllib.request
 count = 0
 for identity in {identities!r}:
-    url = f"http://127.0.0.1:{port}/admin/identities/{{identity}}/sessions?page_size=1000"
+    url = f"{admin}/identities/{{identity}}/sessions?page_size=1000"
     count += len(json.load(urllib.request.urlopen(url, timeout=10)))
 print(count)
 """
@@ -29,8 +29,8 @@ print(count)
 
 def sessions(environment: Environment, identities: list[str]) -> int:
     """How often these people got in, ever."""
-    port = {"blue": 14434, "green": 24434}[environment.live()]
-    return int(environment.python("app1", SESSIONS.format(identities=identities, port=port)))
+    program = SESSIONS.format(identities=identities, admin=environment.kratos_admin())
+    return int(environment.python("app1", program))
 
 
 def orders(environment: Environment, since: str) -> list[str]:

@@ -8,10 +8,11 @@ import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from environment import ROOT, Environment
+
+pytestmark = pytest.mark.usefixtures("settled")
 
 # What the set's rows say, but for whose they are.
 CONTENT = """
@@ -41,12 +42,6 @@ OWN_COUNT = (
     "SELECT count(*) FROM orders JOIN addresses a ON a.id = address_id JOIN payments p ON p.order_id = orders.id \
 WHERE orders.owner = '{0}'"
 )
-KRATOS = """
-import json, urllib.request
-request = urllib.request.Request("http://127.0.0.1:{port}/admin/identities{path}", {body!r}, method={method!r},
-                                 headers={{"Content-Type": "application/json"}})
-print(urllib.request.urlopen(request).read().decode() or "null")
-"""
 
 
 def sql(environment: Environment, query: str) -> str:
@@ -62,29 +57,15 @@ def people(environment: Environment) -> dict[str, str]:
     return {person["key"]: person["id"] for person in map(json.loads, lines)}
 
 
-def kratos(environment: Environment, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Ask Kratos' admin port, on a host where the live slot runs."""
-    port = {"blue": 14434, "green": 24434}[environment.live()]
-    given = None if body is None else json.dumps(body).encode()
-    return json.loads(environment.python("app1", KRATOS.format(port=port, method=method, path=path, body=given)))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def settled(staging: Environment) -> None:
-    """People and data are those of the inventory's release, whatever an earlier test deployed."""
-    run = staging.play("playbooks/seed.yml")
-    assert run.code == 0, run.output
-
-
 @pytest.fixture
 def real_person(staging: Environment) -> Iterator[str]:
     """Somebody who is not synthetic, with an order; returns the identity."""
     traits = {"email": f"real-{uuid.uuid4().hex}@example.test"}
-    identity = kratos(staging, "POST", "", {"schema_id": "default", "traits": traits})["id"]
+    identity = staging.kratos("/identities", "POST", {"schema_id": "default", "traits": traits})["id"]
     sql(staging, OWN.format(identity))
     yield identity
     sql(staging, f"DELETE FROM orders WHERE owner = '{identity}'; DELETE FROM addresses WHERE owner = '{identity}'")
-    kratos(staging, "DELETE", f"/{identity}")
+    staging.kratos(f"/identities/{identity}", "DELETE")
 
 
 @pytest.fixture
@@ -163,7 +144,7 @@ def test_a_reset_makes_the_same_again_and_leaves_others_alone(
     owners = set(sql(staging, "SELECT DISTINCT owner FROM orders WHERE seed_set = 'people'").split())
     assert owners <= set(now.values())
 
-    assert kratos(staging, "GET", f"/{real_person}")["id"] == real_person
+    assert staging.kratos(f"/identities/{real_person}")["id"] == real_person
     assert sql(staging, OWN_COUNT.format(real_person)) == "1"
     again = staging.play("playbooks/seed.yml")
     assert (again.code, sum(again.changed.values())) == (0, 0), again.output

@@ -45,25 +45,17 @@ print(json.dumps([status, json.loads(ask("GET", "/session")[2]), slots]))
 """
 
 
-def admin(environment: Environment, path: str) -> list[dict[str, object]]:
-    """Ask Kratos' admin port, on a host where the live slot runs."""
-    port = {"blue": 14434, "green": 24434}[environment.live()]
-    program = f"import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:{port}{path}').read().decode())"
-    answer: list[dict[str, object]] = json.loads(environment.python("app1", program))
-    return answer
-
-
 def people(environment: Environment) -> dict[str, str]:
     """The synthetic people: address and identity."""
-    found = admin(environment, "/admin/identities?page_size=500")
-    traits = [(identity["traits"], identity["id"]) for identity in found]
+    found = environment.kratos("/identities?page_size=500")
     return {
-        trait["email"]: str(name)
-        for trait, name in traits
-        if isinstance(trait, dict) and trait["email"].endswith("@people.staging.invalid")
+        identity["traits"]["email"]: identity["id"]
+        for identity in found
+        if identity["traits"]["email"].endswith("@people.staging.invalid")
     }
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_hundred_people_exist_and_another_seed_creates_none(staging: Environment) -> None:
     before = people(staging)
     numbered = [address for address in before if re.match(r"people-\d+-", address)]

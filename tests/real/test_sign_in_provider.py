@@ -42,10 +42,7 @@ def exchanged(root: hvac.Client) -> Iterator[dict[str, Any]]:
 
 def comers(environment: Environment) -> list[str]:
     """The addresses of people whom checks have made."""
-    port = {"blue": 14434, "green": 24434}[environment.live()]
-    url = f"http://127.0.0.1:{port}/admin/identities?page_size=500"
-    program = f"import urllib.request; print(urllib.request.urlopen({url!r}).read().decode())"
-    addresses = [one["traits"]["email"] for one in json.loads(environment.python("app1", program))]
+    addresses = [one["traits"]["email"] for one in environment.kratos("/identities?page_size=500")]
     return sorted(address for address in addresses if address.startswith("smoke-"))
 
 
