@@ -1,0 +1,27 @@
+"""Asked at any time, the status is told: of hosts that are dead, and of workers that are not where they belong."""
+
+from __future__ import annotations
+
+from environment import Environment
+
+
+def test_a_dead_host_is_named_and_a_worker_that_is_missing_too(staging: Environment) -> None:
+    live, (first, *_, last) = staging.live(), staging.groups["app"]
+    missing = f"portal-worker-{live} does not run, though {live} is live"
+    staging.ssh(first, f"systemctl stop portal-worker-{live}")
+    staging.power("pause", last)
+    try:
+        status = staging.play("playbooks/status.yml")
+    finally:
+        staging.power("unpause", last)
+    assert status.code == 0, status.output
+    assert f"live slot: {live}" in status.output
+    assert f"{last}: does not answer" in status.output
+    assert missing in status.output
+    assert "playbooks/cutover.yml" in status.output
+
+    # What it says is to be done puts it right.
+    run = staging.play("playbooks/cutover.yml")
+    assert run.code == 0, run.output
+    after = staging.play("playbooks/status.yml")
+    assert after.output.count(": in order") == len(staging.groups["app"]), after.output
