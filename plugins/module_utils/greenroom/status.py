@@ -45,7 +45,7 @@ def _astray(
     host: str, lines: Sequence[str], live: str | None, bundles: Mapping[str, Any], groups: Mapping[str, Sequence[str]]
 ) -> list[str]:
     """Say what runs on a host that belongs beside the other slot or on another host, and what should and does not."""
-    if live not in bundles:
+    if live is None or live not in bundles:
         return []
     runs = [name for name, _, state in (line.partition(" ") for line in lines) if state == "running"]
     wanted = [f"{name}-{live}" for name in bundle.live_only(bundles[live], host, groups)]
@@ -138,8 +138,6 @@ def containers(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) 
 def _containers(result: Mapping[str, Any]) -> list[str] | str:
     if result.get("unreachable"):
         return SILENT
-    if result.get("failed"):
-        return f"can't tell what runs: {result['msg']}"
     return sorted(f"{each['Name']} {each['State']['Status']}" for each in result.get("containers") or [])
 
 
