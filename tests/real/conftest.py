@@ -12,7 +12,13 @@ HERE = Path(__file__).resolve().parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A deploy takes its time: what hangs is noticed after 15 minutes, where a test does not say otherwise."""
+    """Order the tests, and limit their time.
+
+    Files that need both slots follow each other: any other may take the idle one, and a deploy takes a minute. What
+    hangs is noticed after 15 minutes, where a test does not say otherwise.
+    """
+    need = {item.path for item in items if "both_slots" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in need)
     for item in items:
         if HERE in item.path.parents and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(900))
