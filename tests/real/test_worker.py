@@ -6,6 +6,7 @@ import json
 import threading
 import uuid
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from environment import Environment, other, until
@@ -13,6 +14,8 @@ from environment import Environment, other, until
 COUNT = 80
 # The mail sandbox looks each client's name up in vain, and takes 1.6 s for a mail.
 EVERY_SECONDS = 0.5
+# The port of the broker's metrics.
+METRICS = 15692
 # An order and its job in one transaction, as the portal writes them; many, one after the other.
 LOAD = """
 DO $$ BEGIN
@@ -138,6 +141,32 @@ def test_cut_over_roll_back_and_a_killed_worker_do_each_job_once(both_slots: Env
     assert COUNT <= load.mails() <= COUNT + 2
 
 
+def prometheus(environment: Environment, path: str, **query: str) -> Any:
+    """Ask Prometheus, where it runs."""
+    address = f"http://127.0.0.1:9090/api/v1/{path}?{urlencode(query)}"
+    answer = environment.python("ops1", f"import urllib.request as r; print(r.urlopen({address!r}).read().decode())")
+    return json.loads(answer)["data"]
+
+
+def alerts(environment: Environment) -> list[str]:
+    """The states of all alerts about the broker: inactive, pending or firing."""
+    groups = prometheus(environment, "rules", type="alert")["groups"]
+    return [rule["state"] for group in groups if group["name"] == "broker" for rule in group["rules"]]
+
+
+def test_prometheus_reads_the_broker_and_has_no_complaint(staging: Environment) -> None:
+    wait_until_done(staging)
+
+    def consumers() -> list[str]:
+        found = prometheus(staging, "query", query='rabbitmq_detailed_queue_consumers{queue="receipts"}')
+        return [row["value"][1] for row in found["result"]]
+
+    until(lambda: consumers() == [str(len(staging.groups["app"]))], 120, "a consumer on each app host")
+    assert prometheus(staging, "query", query="rabbitmq_alarms_memory_used_watermark")["result"]
+    until(lambda: set(alerts(staging)) == {"inactive"}, 300, "no alert")
+    assert len(alerts(staging)) == 6
+
+
 def test_the_broker_is_closed_but_for_its_clients(staging: Environment) -> None:
     """No port without TLS, no user that everybody knows, nothing for hosts that have no job there."""
     listening = staging.ssh("data1", "ss -Hltn").stdout
@@ -147,6 +176,7 @@ def test_the_broker_is_closed_but_for_its_clients(staging: Environment) -> None:
     assert users == {"portal-worker_blue", "portal-worker_green"}
     port = "import socket; socket.create_connection(('{0}', {1}), 3)"
     address = staging.groups["data"]["data1"]
-    assert staging.ssh("app1", f'python3 -c "{port.format(address, 5671)}"', check=False).returncode == 0
-    for host, number in (("edge1", 5671), ("ops1", 5671), ("app1", 4369), ("app1", 25672)):
+    for host, number in (("app1", 5671), ("ops1", METRICS)):
+        assert staging.ssh(host, f'python3 -c "{port.format(address, number)}"', check=False).returncode == 0
+    for host, number in (("edge1", 5671), ("ops1", 5671), ("app1", 4369), ("app1", 25672), ("app1", METRICS)):
         assert staging.ssh(host, f'python3 -c "{port.format(address, number)}"', check=False).returncode != 0
