@@ -28,6 +28,8 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
+# An answer that takes longer is lost. Long, as all hosts share one machine, which may be slow.
+PATIENCE_SECONDS = 20
 ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 
 
@@ -270,7 +272,7 @@ class Environment:
         """A TLS connection under the public name: where that leads, or to the host named `edge`."""
         context = ssl.create_default_context(cafile=str(self.access / "ca.crt"))
         address = self.hosts[edge] if edge else self.address
-        connection = HTTPSConnection(self.public_name, timeout=5, context=context)
+        connection = HTTPSConnection(self.public_name, timeout=PATIENCE_SECONDS, context=context)
         connection._create_connection = lambda _, *args, **kwargs: socket.create_connection(  # type: ignore[attr-defined]
             (address, 443), *args, **kwargs
         )
