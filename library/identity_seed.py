@@ -14,8 +14,8 @@ description:
   - The same recipe (O(set), O(seed), O(domain), O(locales), O(traits), O(personas) and the schema) makes the same
     people on any host and in any run. The person with number C(n) has the address C(<set>-<n>-<hash>@<domain>), which
     the filter C(person_address) computes.
-  - Whom it creates carries a mark in C(metadata_admin). An identity without it is never changed or removed; one that
-    holds the address of a person is a conflict that is reported, and the module fails.
+  - Whom it creates carries a mark in C(metadata_admin). An identity without it is never changed or removed, but for
+    O(leftovers); one that holds the address of a person is a conflict that is reported, and the module fails.
   - A run that is killed at any moment, and a Kratos that is restarted meanwhile, leave nothing behind that the next
     run does not put right. A request whose answer was lost is looked up before it is sent again.
   - What invents people is brought to the host by the controller, and only when somebody is to be created.
@@ -56,6 +56,13 @@ options:
     description: Domain of their addresses. Refused unless it can never receive mail, as those below C(.invalid).
     type: str
     required: true
+  leftovers:
+    description:
+      - How addresses in O(domain) begin that only checks use. Who has such addresses and no other, and no mark, was
+        left by a check that was broken off, and counts as one of the set whom nobody wants.
+    type: list
+    elements: str
+    default: []
   schema_id:
     description: The identity schema.
     type: str
@@ -271,6 +278,7 @@ ARGUMENTS: dict[str, Any] = {
     "seed": {"type": "str", "default": "1"},
     "count": {"type": "int", "default": 100},
     "domain": {"type": "str", "required": True},
+    "leftovers": {"type": "list", "elements": "str", "default": []},
     "schema_id": {"type": "str", "default": "default"},
     "locales": {"type": "list", "elements": "str", "default": ["en_US"]},
     "traits": {"type": "dict", "default": {}},
@@ -330,6 +338,7 @@ def order_of(given: dict[str, Any]) -> population.Order:
         ledger=path,
         people_file=given["people_file"] or f"{path.removesuffix('.db')}.jsonl",
         generators=given["generators"],
+        leftovers=tuple(given["leftovers"]),
         token=operation.get("token", "none"),
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),

@@ -14,6 +14,15 @@ ABOVE_ZERO = 3.0
 """None lost in N: the true share is below 3/N, with 95 % confidence (the rule of three)."""
 
 
+@dataclass(frozen=True)
+class Rise:
+    """A time, in seconds since 1970, in which a candidate's share only rose, from none of the people to all of them."""
+
+    began: float
+    ended: float
+    candidate: str
+
+
 @dataclass
 class Account:
     """What became of the requests of one load."""
@@ -35,6 +44,8 @@ class Account:
     """Lost for who asked, and yet done by a backend."""
     foreign: list[str] = field(default_factory=list)
     """Logged and never sent."""
+    unsticky: list[str] = field(default_factory=list)
+    """Visitors who were moved from the candidate back to the live slot while its share only rose."""
 
     @property
     def losses(self) -> int:
@@ -58,6 +69,7 @@ class Account:
             (self.repeated, other.repeated),
             (self.elsewhere, other.elsewhere),
             (self.foreign, other.foreign),
+            (self.unsticky, other.unsticky),
         ):
             names.extend(more_names)
 
@@ -70,7 +82,8 @@ class Account:
             else f"not in the logs {len(self.unlogged)}, done twice {len(self.repeated)}, by another slot "
             f"{len(self.elsewhere)}, never sent {len(self.foreign)}"
         )
-        return f"{self.sent} sent, lost {lost}{bound(self.sent, self.losses)}; {books}"
+        moved = f"; {len(self.unsticky)} visitors were moved back" if self.unsticky else ""
+        return f"{self.sent} sent, lost {lost}{bound(self.sent, self.losses)}; {books}{moved}"
 
 
 def bound(sent: int, lost: int) -> str:
@@ -88,12 +101,29 @@ def logged(lines: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def reconcile(lines: Iterable[str], done: Mapping[str, list[str]]) -> Account:
-    """Compare openloop's lines with what backends logged: {id: slots}."""
+def moved_back(lines: Iterable[Mapping[str, Any]], rise: Rise) -> set[str]:
+    """Return the visitors whom the candidate answered, and the other slot what they asked after that."""
+    own = [
+        line for line in lines if line.get("visitor") and line["slot"] and rise.began <= line["sent_at"] < rise.ended
+    ]
+    known: dict[str, float] = {}
+    for line in own:
+        if line["slot"] == rise.candidate:
+            answered = line["sent_at"] + line["ms"] / 1000
+            known[line["visitor"]] = min(answered, known.get(line["visitor"], answered))
+    return {
+        line["visitor"]
+        for line in own
+        if line["slot"] != rise.candidate and line["sent_at"] > known.get(line["visitor"], line["sent_at"])
+    }
+
+
+def reconcile(lines: Iterable[str], done: Mapping[str, list[str]], rises: Iterable[Rise] = ()) -> Account:
+    """Compare openloop's lines with what backends logged, {id: slots}; and with itself, where shares rose."""
     account = Account()
     known = set()
-    for text in lines:
-        line: dict[str, Any] = json.loads(text)
+    read: list[dict[str, Any]] = [json.loads(text) for text in lines]
+    for line in read:
         name, kind, outcome = line["id"], line["kind"], line["outcome"]
         known.add(name)
         if outcome == "unsent":
@@ -113,4 +143,5 @@ def reconcile(lines: Iterable[str], done: Mapping[str, list[str]]) -> Account:
         elif line["slot"] not in slots:
             account.elsewhere.append(name)
     account.foreign = sorted(done.keys() - known)
+    account.unsticky = sorted(visitor for rise in rises for visitor in moved_back(read, rise))
     return account

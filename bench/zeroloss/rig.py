@@ -4,15 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-from bench.zeroloss.reconcile import Account, logged, reconcile
+from bench.zeroloss.reconcile import Account, Rise, logged, reconcile
 
 OPS = "ops1"
 UNIT = "greenroom-zeroloss"
@@ -31,6 +32,8 @@ NEW = 0.15
 """Which share of them has a connection of its own: each costs as much as ten others, for the handshake."""
 PATIENCE_SECONDS = 60
 """An answer that took longer is lost. Long, as the lab's hosts share one machine."""
+VISITORS = 200
+"""So many people keep the edge's cookie; requests that have a connection of their own come from newcomers."""
 IMAGE = "sed -n 's/^Image=//p' /etc/containers/systemd/greenroom-simulation.container"
 
 READY = """\
@@ -101,6 +104,7 @@ class OpenLoop:
         self.summary: dict[str, Any] = {}
         self.began: dict[str, int] = {}
         self.lines: list[str] = []
+        self.rises: list[Rise] = []
 
     def __enter__(self) -> Self:
         """Start it, and wait until its first requests are answered."""
@@ -125,7 +129,7 @@ systemd-run --quiet --collect --unit={UNIT} -p RuntimeMaxSec={self.seconds + 180
   --stop-timeout 75 --log-driver none --ulimit nofile=16384:16384 --env-file {FOLDER}/environment \
   -v /etc/greenroom/ca.crt:/etc/greenroom/ca.crt:ro -v {FOLDER}/reports:/reports "$image" openloop \
   --url https://{self.site.public_name} --connect {self.site.address} --ca-file /etc/greenroom/ca.crt --user visitor \
-  --run {self.run} --seconds {self.seconds} {kinds} --reports /reports \
+  --run {self.run} --seconds {self.seconds} {kinds} --visitors {VISITORS} --reports /reports \
   --timeout {PATIENCE_SECONDS} --finish {PATIENCE_SECONDS}
 for try in $(seq 200); do
   test ! -s {FOLDER}/reports/requests.jsonl || exit 0
@@ -146,6 +150,13 @@ exit 1
     def sent(self) -> int:
         """How many requests have ended until now."""
         return int(self.site.ssh(OPS, f"wc -l < {FOLDER}/reports/requests.jsonl").stdout)
+
+    @contextlib.contextmanager
+    def rising(self, candidate: str) -> Iterator[None]:
+        """Note that meanwhile the candidate's share only rises. The lab's hosts have this machine's clock."""
+        began = time.time()
+        yield
+        self.rises.append(Rise(began, time.time(), candidate))
 
     def end(self) -> None:
         """Ask it to send no more."""
@@ -179,7 +190,7 @@ exit 1
         """Reconcile this load's lines with the backends' logs, once these have come to the journals."""
         limit = time.monotonic() + patience
         while True:
-            account = reconcile(self.lines, self.done())
+            account = reconcile(self.lines, self.done(), self.rises)
             if account.agrees or time.monotonic() > limit:
                 self.site.say(f"load: {account.line()}")
                 return account

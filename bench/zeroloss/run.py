@@ -24,7 +24,7 @@ from pathlib import Path
 
 from bench.common import machine, playbook, say, table
 from bench.zeroloss.reconcile import Account, bound
-from bench.zeroloss.rig import MATRIX, OpenLoop, mix, wait_ready
+from bench.zeroloss.rig import MATRIX, VISITORS, OpenLoop, mix, wait_ready
 from bench.zeroloss.rivals import compare
 from tests.real.environment import Environment, other, until
 
@@ -35,9 +35,10 @@ FAILOVER_SECONDS = 40.0
 CONTROL_SECONDS = 20.0
 LAST_MOVE = 15.0
 """No move is begun so shortly before the load ends, in seconds."""
+STEPS = "canary steps"
 MOVES: dict[str, dict[str, object]] = {
     "cut-over": {},
-    "canary steps": {"zeroloss_shares": [5, 25, 50, 100]},
+    STEPS: {"zeroloss_shares": [5, 25, 50, 100], "zeroloss_moves": 1},
     "roll-back": {"zeroloss_roll_back": True},
     "reload during a switch": {"zeroloss_reload": True},
 }
@@ -59,6 +60,7 @@ None lost in N means: the true share is below 3/N, at 95 %.
   the asker did. Nothing is asked twice.
 - The books agree when each answered request stands exactly once in a backend's log, by the slot that the answer names,
   and nothing else does.
+- While shares rose, {visitors} people kept the edge's cookie; {unsticky} of them were moved back to the live slot.
 - "{failover}": all of HAProxy on the active edge host is killed at once. What it had in its hands is lost, and what
   came until the other host took the address: that is what the row counts.
 - "{control}": the old slot's processes are killed right after a cut-over. If this row lost nothing, the others would
@@ -91,14 +93,16 @@ def move(**variables: object) -> None:
     playbook(HERE / "moves.yml", "-e", json.dumps({"zeroloss_moves": 3, **variables}))
 
 
-def segment(staging: Environment, row: Row, seconds: float, act: Callable[[], None], often: bool = True) -> OpenLoop:
+def segment(
+    staging: Environment, row: Row, seconds: float, act: Callable[[OpenLoop], None], often: bool = True
+) -> OpenLoop:
     """Load staging for so long while something is done, once or again and again; add it to a row."""
     epoch = staging.state()["epoch"]
     with OpenLoop(staging, mix(RATE), seconds) as load:
         end = time.monotonic() + seconds - LAST_MOVE
-        act()
+        act(load)
         while often and time.monotonic() < end:
-            act()
+            act(load)
     row.account.add(load.account())
     row.switches += staging.state()["epoch"] - epoch
     return load
@@ -152,16 +156,21 @@ def measure(staging: Environment, rounds: int, requests: int, switches: int) -> 
             return done >= rounds
         return sum(row.account.sent for row in moved) >= requests and sum(row.switches for row in moved) >= switches
 
+    def steps(load: OpenLoop) -> None:
+        with load.rising(staging.idle()):
+            move(**MOVES[STEPS])
+
     done = 0
     while not enough(done):
         for name, variables in MOVES.items():
-            segment(staging, rows[name], SECONDS, lambda variables=variables: move(**variables))  # type: ignore[misc]
+            act = steps if name == STEPS else lambda _, variables=variables: move(**variables)
+            segment(staging, rows[name], SECONDS, act)
             say(f"{name}: {rows[name].switches} switches, {rows[name].account.line()}")
         done += 1
     for _ in range(2):
-        segment(staging, rows[FAILOVER], FAILOVER_SECONDS, lambda: kill_edge(staging), often=False)
+        segment(staging, rows[FAILOVER], FAILOVER_SECONDS, lambda _: kill_edge(staging), often=False)
         say(f"{FAILOVER}: {rows[FAILOVER].account.line()}")
-    segment(staging, rows[CONTROL], CONTROL_SECONDS, lambda: kill_old_slot(staging), often=False)
+    segment(staging, rows[CONTROL], CONTROL_SECONDS, lambda _: kill_old_slot(staging), often=False)
     say(f"{CONTROL}: {rows[CONTROL].account.line()}")
     return rows
 
@@ -179,7 +188,13 @@ def write(rows: dict[str, Row], rivals: str, requests: int, switches: int, secon
         total.account.add(rows[name].account)
         total.switches += rows[name].switches
     account = total.account
-    met = not account.losses and account.agrees and account.sent >= requests and total.switches >= switches
+    met = (
+        not account.losses
+        and account.agrees
+        and not account.unsticky
+        and account.sent >= requests
+        and total.switches >= switches
+    )
     seen = rows[CONTROL].account.losses > 0
     result = table(
         ["while", "requests", "switches", "lost", "the books agree"],
@@ -212,6 +227,8 @@ def write(rows: dict[str, Row], rivals: str, requests: int, switches: int, secon
             lost=account.losses,
             bound=bound(account.sent, account.losses),
             verdict="met" if met and seen else "**missed**",
+            visitors=VISITORS,
+            unsticky=len(account.unsticky) or "none",
             failover=FAILOVER,
             control=CONTROL,
             matrix=matrix,

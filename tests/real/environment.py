@@ -34,6 +34,8 @@ import urllib.request
 request = urllib.request.Request({url!r}, {body!r}, method={method!r}, headers={{"Content-Type": "application/json"}})
 print(urllib.request.urlopen(request).read().decode() or "null")
 """
+# An answer that takes longer is lost. Long, as all hosts share one machine, which may be slow.
+PATIENCE_SECONDS = 20
 ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 
 
@@ -286,7 +288,7 @@ class Environment:
         """A TLS connection under the public name: where that leads, or to the host named `edge`."""
         context = ssl.create_default_context(cafile=str(self.access / "ca.crt"))
         address = self.hosts[edge] if edge else self.address
-        connection = HTTPSConnection(self.public_name, timeout=5, context=context)
+        connection = HTTPSConnection(self.public_name, timeout=PATIENCE_SECONDS, context=context)
         connection._create_connection = lambda _, *args, **kwargs: socket.create_connection(  # type: ignore[attr-defined]
             (address, 443), *args, **kwargs
         )

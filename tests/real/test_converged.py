@@ -270,7 +270,7 @@ def test_idle_ports_and_admin_ports_are_closed_to_the_machine(staging: Environme
         (host, port)
         for host in ("app1", "app2")
         for port in (14433, 14434, 18080, 18081, 24433, 24434, 28080, 28081, 9100)
-    ] + [("data1", 5432), ("data1", 5671), ("ops1", 1025)]
+    ] + [("data1", 5432), ("data1", 5671), ("data1", 15692), ("ops1", 1025)]
     for host, port in closed:
         with pytest.raises(OSError, match=r"timed out|refused|prohibited|No route"):
             socket.create_connection((staging.hosts[host], port), timeout=0.3).close()

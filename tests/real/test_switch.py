@@ -8,40 +8,42 @@ import json
 import os
 import subprocess
 import textwrap
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from environment import ROOT, Environment
+from environment import ROOT, Environment, until
 
 FOLDER = "/run/greenroom-switch-test"
 PORT = 18999
+# Nothing here ends by itself while the test goes on, however long that takes.
 CONFIGURATION = f"""
 global
     stats socket {FOLDER}/admin.sock mode 660 level admin
-    hard-stop-after 60s
+    hard-stop-after 15m
 defaults
     mode http
-    timeout connect 5s
-    timeout client 60s
-    timeout server 60s
+    timeout connect 60s
+    timeout client 15m
+    timeout server 15m
     option idle-close-on-response
 frontend test
     bind 127.0.0.1:{PORT}
     http-request set-var(txn.switch) str(test),map({FOLDER}/live.map)
     http-request return status 200 content-type text/plain lf-string "%[var(txn.switch),field(2,:)]"
 """
+# Asks as long as there is a file `on`, and until it had answers enough; with the first ones it makes a file `begun`.
 LOAD = f"""
-import collections, http.client, json, sys, threading, time
+import collections, http.client, json, os, threading, time
 
-seen, end = collections.Counter(), time.monotonic() + float(sys.argv[1])
+ENOUGH = 1000
+seen = collections.Counter()
 
 def ask(keep):
     connection = None
-    while time.monotonic() < end:
+    while sum(seen.values()) < ENOUGH or os.path.exists("on"):
         try:
-            connection = connection or http.client.HTTPConnection("127.0.0.1", {PORT}, timeout=5)
+            connection = connection or http.client.HTTPConnection("127.0.0.1", {PORT}, timeout=60)
             connection.request("GET", "/")
             answer = connection.getresponse()
             seen[answer.read().decode() if answer.status == 200 else "lost: status %d" % answer.status] += 1
@@ -56,11 +58,20 @@ def ask(keep):
 threads = [threading.Thread(target=ask, args=(keep,)) for keep in (True, False, False)]
 for thread in threads:
     thread.start()
+while sum(seen.values()) < 10:
+    time.sleep(0.1)
+open("begun", "w").close()
 for thread in threads:
     thread.join()
 print(json.dumps(seen))
 """
-HOLD = f"import socket, time; held = socket.create_connection(('127.0.0.1', {PORT})); time.sleep(30)"
+# Keeps a worker alive that a reload leaves behind.
+HOLD = f"""
+import socket, time
+held = socket.create_connection(("127.0.0.1", {PORT}))
+open("held", "w").close()
+time.sleep(900)
+"""
 RELOAD = f"""
 import socket
 with socket.socket(socket.AF_UNIX) as master:
@@ -76,9 +87,10 @@ assert b"Success=1" in answer, answer
 @pytest.fixture
 def edge(staging: Environment) -> Iterator[Environment]:
     """An environment on whose edge host the test's own HAProxy has a folder; it is gone afterwards."""
-    staging.ssh("edge1", f"mkdir -p {FOLDER}\n" + write("haproxy.cfg", CONFIGURATION) + write("load.py", LOAD))
+    staging.ssh("edge1", f"mkdir -p {FOLDER}\n" + write("haproxy.cfg", CONFIGURATION))
+    staging.ssh("edge1", write("load.py", LOAD) + write("hold.py", HOLD))
     yield staging
-    staging.ssh("edge1", f"cd {FOLDER} && [ ! -f pid ] || kill $(cat pid hold.pid); rm -rf {FOLDER}", check=False)
+    staging.ssh("edge1", f"cd {FOLDER} && kill $(cat pid hold.pid); rm -rf {FOLDER}", check=False)
 
 
 def write(name: str, content: str) -> str:
@@ -115,11 +127,8 @@ def test_the_watchdog_drops_what_nobody_goes_on_with(staging: Environment) -> No
     given = {"state": "prepared", "site": "staging", "operation": "left-alone", "live": before["idle"], "deadline": 2}
     command = ["ansible", "-i", "inventories/staging", "edge1", "--become", "-m", "bluegreen_switch"]
     subprocess.run([*command, "-a", json.dumps(given)], cwd=ROOT, check=True, capture_output=True, timeout=60)
-    for _ in range(60):
-        after = json.loads(staging.ssh("edge1", status).stdout)
-        if after["phase"] == "idle":
-            break
-        time.sleep(1)
+    until(lambda: json.loads(staging.ssh("edge1", status).stdout)["phase"] == "idle", 120, "it is dropped")
+    after = json.loads(staging.ssh("edge1", status).stdout)
     assert after["operation"] is None
     assert [after[key] for key in ("epoch", "live", "in_force")] == [before["epoch"], before["live"], True]
 
@@ -136,9 +145,9 @@ def test_a_switch_reaches_workers_that_a_reload_left_behind_and_loses_nothing(ed
     started = switch(state="status")
     assert (started["live"], started["in_force"]) == ("blue", True)
 
-    load = f"cd {FOLDER} && nohup python3 load.py 12 > load.out 2>&1 &\n"
-    hold = f'nohup python3 -c "{HOLD}" > /dev/null 2>&1 &\necho $! > {FOLDER}/hold.pid\n'
-    edge.ssh("edge1", load + hold + "sleep 0.5")
+    load = f"cd {FOLDER} && touch on && nohup python3 load.py > load.out 2>&1 &\n"
+    hold = f"cd {FOLDER} && nohup python3 hold.py > hold.out 2>&1 &\necho $! > {FOLDER}/hold.pid\n"
+    edge.ssh("edge1", f"{load}{hold}until [ -f {FOLDER}/begun ] && [ -f {FOLDER}/held ]; do sleep 0.1; done")
     green = switch(live="green", expected_epoch=1)
     assert (green["mended"][:2], len(green["workers"])) == (["state", "map"], 1)
     edge.ssh("edge1", f"python3 - <<'END'\n{RELOAD}\nEND")
@@ -151,10 +160,6 @@ def test_a_switch_reaches_workers_that_a_reload_left_behind_and_loses_nothing(ed
     assert switch(live="blue")["changed"] is False
     assert switch(live="green", expected_epoch=2)["msg"].startswith("refused: epoch 2 was expected, and it is 3")
 
-    for _ in range(40):
-        if output := edge.ssh("edge1", f"cat {FOLDER}/load.out").stdout:
-            break
-        time.sleep(0.5)
-    seen = json.loads(output)
-    assert set(seen) == {"blue", "green"}
-    assert sum(seen.values()) > 1000
+    edge.ssh("edge1", f"rm {FOLDER}/on")
+    output = until(lambda: edge.ssh("edge1", f"cat {FOLDER}/load.out").stdout, 120, "the load has ended")
+    assert set(json.loads(output)) == {"blue", "green"}

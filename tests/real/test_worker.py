@@ -5,25 +5,31 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from typing import Any
+from typing import Any, Self
+from urllib.parse import urlencode
 
 import pytest
 from environment import Environment, other, until
 
-COUNT = 80
-# The mail sandbox looks each client's name up in vain, and takes 1.6 s for a mail.
-EVERY_SECONDS = 0.5
-# An order and its job in one transaction, as the portal writes them; many, one after the other.
+# So many jobs wait at most, so that there is always one in hand, and the rest is soon done in the end. The mail sandbox
+# looks each client's name up in vain, and takes 1.6 s for a mail.
+WAITING = 6
+# The port of the broker's metrics.
+METRICS = 15692
+# An order and its job in one transaction, as the portal writes them; some, one after the other.
 LOAD = """
 DO $$ BEGIN
-  FOR i IN 1..{count} LOOP
+  FOR i IN 1..10 LOOP
+    WHILE (SELECT count(*) FROM orders WHERE owner = '{owner}'
+           AND NOT EXISTS (SELECT FROM receipts WHERE order_id = orders.id)) >= {waiting} LOOP
+      PERFORM pg_sleep(0.2);
+    END LOOP;
     WITH o AS (INSERT INTO orders (id, owner, item, total_cents)
                VALUES (gen_random_uuid(), '{owner}', 'Headset', 14900) RETURNING id)
     INSERT INTO jobs (id, queue, body)
     SELECT id, 'receipts', json_build_object('order', id, 'to', '{owner}@people.staging.invalid', 'item', 'Headset',
                                              'quantity', 1, 'total_cents', 14900) FROM o;
     COMMIT;
-    PERFORM pg_sleep({pause});
   END LOOP;
 END $$
 """
@@ -68,30 +74,43 @@ def wait_until_done(environment: Environment) -> None:
 
 
 class Load:
-    """Orders, in the background."""
+    """Orders, in the background, from entering until `end`."""
 
-    def __init__(self, environment: Environment, count: int) -> None:
+    def __init__(self, environment: Environment) -> None:
         self.environment = environment
-        self.count = count
         self.owner = f"worker-{uuid.uuid4().hex[:8]}"
-        query = LOAD.format(count=count, owner=self.owner, pause=EVERY_SECONDS)
-        self.thread = threading.Thread(target=sql, args=(environment, query), daemon=True)
+        self.ending = threading.Event()
+        self.thread = threading.Thread(target=self._order, daemon=True)
+        self.orders = 0
+
+    def __enter__(self) -> Self:
         self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.ending.set()
+        self.thread.join()
+
+    def _order(self) -> None:
+        while not self.ending.is_set():
+            sql(self.environment, LOAD.format(owner=self.owner, waiting=WAITING))
+            self.orders += 10
 
     def done(self) -> dict[str, Any]:
         """How many orders there are, and how many receipts by slot."""
         return dict(json.loads(sql(self.environment, DONE.format(owner=self.owner))))
 
-    def wait_for(self, share: float) -> None:
-        """Wait until a share of the orders is written."""
-        until(lambda: self.done()["orders"] >= share * self.count, 300, f"{share:.0%} of the orders")
+    def wait_for(self, slot: str) -> None:
+        """Wait until a slot's workers have sent some more receipts."""
+        before = self.done()["slots"].get(slot, 0)
+        until(lambda: self.done()["slots"].get(slot, 0) >= before + 5, 300, f"{slot} sends receipts")
 
     def end(self) -> dict[str, int]:
-        """Wait for the last one and its receipt; return the receipts by slot."""
-        self.thread.join(300)
+        """Order no more, and wait for the last receipt; return how many there are by slot."""
+        self.__exit__()
         wait_until_done(self.environment)
         found = self.done()
-        assert found["orders"] == self.count
+        assert found["orders"] == self.orders == sum(found["slots"].values())
         return dict(found["slots"])
 
     def mails(self) -> int:
@@ -112,9 +131,10 @@ def test_the_idle_slot_takes_no_job(both_slots: Environment, nobody_comes: None)
     live = both_slots.live()
     assert set(workers(both_slots, live).values()) == {"active"}
     assert not set(workers(both_slots, other(live)).values()) & {"active", "activating"}
-    load = Load(both_slots, 20)
-    assert load.end() == {live: 20}
-    assert load.mails() >= 20
+    with Load(both_slots) as load:
+        load.wait_for(live)
+        assert set(load.end()) == {live}
+    assert load.mails() >= load.orders
     users = {row["user"] for row in rabbit(both_slots, "list_connections --formatter json user ssl")}
     assert users == {f"portal-worker_{live}"}
     assert sql(both_slots, FORGOTTEN) == "0"
@@ -123,19 +143,44 @@ def test_the_idle_slot_takes_no_job(both_slots: Environment, nobody_comes: None)
 @pytest.mark.timeout(1200)
 def test_cut_over_roll_back_and_a_killed_worker_do_each_job_once(both_slots: Environment, nobody_comes: None) -> None:
     first = both_slots.live()
-    load = Load(both_slots, COUNT)
-    load.wait_for(0.05)
-    # On one host it dies with a job in its hands, or between two.
-    both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{first}")
-    both_slots.go_back(other(first))
-    load.wait_for(0.4)
-    both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{other(first)}")
-    both_slots.go_back(first)
-    slots = load.end()
-    assert sum(slots.values()) == COUNT
-    assert set(slots) == {"blue", "green"}
+    with Load(both_slots) as load:
+        load.wait_for(first)
+        # On one host it dies with a job in its hands, or between two.
+        both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{first}")
+        both_slots.go_back(other(first))
+        load.wait_for(other(first))
+        both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{other(first)}")
+        both_slots.go_back(first)
+        load.wait_for(first)
+        assert set(load.end()) == {"blue", "green"}
     # A mail can only be sent at least once: a worker that was killed may have sent one without noting it.
-    assert COUNT <= load.mails() <= COUNT + 2
+    assert load.orders <= load.mails() <= load.orders + 2
+
+
+def prometheus(environment: Environment, path: str, **query: str) -> Any:
+    """Ask Prometheus, where it runs."""
+    address = f"http://127.0.0.1:9090/api/v1/{path}?{urlencode(query)}"
+    answer = environment.python("ops1", f"import urllib.request as r; print(r.urlopen({address!r}).read().decode())")
+    return json.loads(answer)["data"]
+
+
+def alerts(environment: Environment) -> list[str]:
+    """The states of all alerts about the broker: inactive, pending or firing."""
+    groups = prometheus(environment, "rules", type="alert")["groups"]
+    return [rule["state"] for group in groups if group["name"] == "broker" for rule in group["rules"]]
+
+
+def test_prometheus_reads_the_broker_and_has_no_complaint(staging: Environment) -> None:
+    wait_until_done(staging)
+
+    def consumers() -> list[str]:
+        found = prometheus(staging, "query", query='rabbitmq_detailed_queue_consumers{queue="receipts"}')
+        return [row["value"][1] for row in found["result"]]
+
+    until(lambda: consumers() == [str(len(staging.groups["app"]))], 120, "a consumer on each app host")
+    assert prometheus(staging, "query", query="rabbitmq_alarms_memory_used_watermark")["result"]
+    until(lambda: set(alerts(staging)) == {"inactive"}, 300, "no alert")
+    assert len(alerts(staging)) == 6
 
 
 def test_the_broker_is_closed_but_for_its_clients(staging: Environment) -> None:
@@ -147,6 +192,7 @@ def test_the_broker_is_closed_but_for_its_clients(staging: Environment) -> None:
     assert users == {"portal-worker_blue", "portal-worker_green"}
     port = "import socket; socket.create_connection(('{0}', {1}), 3)"
     address = staging.groups["data"]["data1"]
-    assert staging.ssh("app1", f'python3 -c "{port.format(address, 5671)}"', check=False).returncode == 0
-    for host, number in (("edge1", 5671), ("ops1", 5671), ("app1", 4369), ("app1", 25672)):
+    for host, number in (("app1", 5671), ("ops1", METRICS)):
+        assert staging.ssh(host, f'python3 -c "{port.format(address, number)}"', check=False).returncode == 0
+    for host, number in (("edge1", 5671), ("ops1", 5671), ("app1", 4369), ("app1", 25672), ("app1", METRICS)):
         assert staging.ssh(host, f'python3 -c "{port.format(address, number)}"', check=False).returncode != 0

@@ -25,7 +25,8 @@ def move(staging: Environment, **variables: object) -> None:
 def test_no_request_is_lost_while_the_public_is_moved(both_slots: Environment) -> None:
     live, epoch = both_slots.live(), both_slots.state()["epoch"]
     with OpenLoop(both_slots, mix(RATE), LONGEST) as load:
-        move(both_slots, zeroloss_shares=[5, 50, 100])
+        with load.rising(other(live)):
+            move(both_slots, zeroloss_shares=[5, 50, 100])
         assert both_slots.live() == other(live)
         move(both_slots, zeroloss_roll_back=True)
         assert both_slots.live() == other(live)
@@ -36,6 +37,9 @@ def test_no_request_is_lost_while_the_public_is_moved(both_slots: Environment) -
     account = load.account()
     assert (account.losses, account.agrees) == (0, True), load.summary["first_lost"] or account
     assert account.unsent == 0
+    # Who keeps the edge's cookie, and had the candidate, kept it.
+    assert account.unsticky == []
+    assert any(json.loads(line).get("visitor") for line in load.lines)
     # The rarest kinds may have had no turn in so short a time.
     assert len(account.kinds) > len(mix(RATE)) / 2
     assert set(load.summary["slots"]) == {"blue", "green"}

@@ -30,6 +30,7 @@ for folder in "$1"/*/*/; do
         /etc/haproxy/haproxy.cfg) check "$file" haproxy -c -C /etc/haproxy -f haproxy.cfg -f slots ;;
         /etc/keepalived/keepalived.conf) check "$file" keepalived -t -f "$file" ;;
         /etc/prometheus/prometheus.yml) check "$file" promtool check config "$file" ;;
+        /etc/prometheus/rules/*) check "$file" promtool test rules "/alerts/$(basename "$file")" ;;
         /etc/nftables.conf) check "$file" nft -c -f "$file" ;;
         /etc/sudoers.d/*) check "$file" visudo -cf "$file" ;;
         /etc/ssh/sshd_config.d/*) check "$file" sshd -t ;;

@@ -23,7 +23,7 @@ VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
 # Programs that have to have looked at something in every environment.
 CHECKED = (
     *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
-    "/etc/keepalived/keepalived.conf",
+    *("/etc/keepalived/keepalived.conf", "/etc/prometheus/rules/broker.yml"),
     *("/etc/ssh/sshd_config.d/10-greenroom.conf", "/etc/chrony/chrony.conf", "/etc/sysusers.d/greenroom.conf"),
     *("/etc/systemd/system/greenroom-backup.timer", "/run/systemd/system/greenroom-stop.timer"),
     "/etc/containers/systemd/portal-blue.container",
@@ -39,6 +39,7 @@ def said(rendered: dict[str, Rendered], folder: Path) -> dict[tuple[str, str], t
         image, repository = images.host(), packages.repository()
     mounts = [
         f"{Path(__file__).parent / 'programs.sh'}:/programs.sh:ro",
+        f"{Path(__file__).parent / 'alerts'}:/alerts:ro",
         f"{packages.FOLDER}/{repository}:/srv/packages:ro",
     ]
     mounts += [f"{result.folder}:/rendered/{name}:ro" for name, result in rendered.items()]

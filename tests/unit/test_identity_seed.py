@@ -7,6 +7,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 import json
+import re
 import shutil
 import threading
 import zipfile
@@ -17,6 +18,7 @@ from typing import Any
 
 import bcrypt
 import pytest
+import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom import hashing, identities, kratos, ledger, people, population
 from fake_kratos import SCHEMA, FakeKratos, error
@@ -243,6 +245,52 @@ def test_exact_removes_who_is_not_wanted_and_keeps_the_others(task: Task) -> Non
     assert (result["created"], result["removed"], result["present"], result["extra"]) == (0, 8, 2, 0)
     assert set(task.kratos.identities) == kept
     assert task.run(state="exact", count=2)["changed"] is False
+
+
+LEFT = "smoke-0a1b2c@" + DOMAIN
+
+
+@pytest.mark.parametrize("small", [True, False], ids=["few identities", "many identities"])
+@pytest.mark.parametrize("state", ["exact", "absent"])
+def test_who_was_left_by_a_check_is_removed_and_nobody_else(
+    task: Task, monkeypatch: pytest.MonkeyPatch, state: str, small: bool
+) -> None:
+    task.run()
+    if not small:
+        monkeypatch.setattr(identities, "SMALL", -100)
+    gone = {task.kratos.add(address) for address in (LEFT, f"smoke-3d4e5f@{DOMAIN}")}
+    others = {
+        task.kratos.add("smoke-0a1b2c@example.org"),
+        task.kratos.add(f"smoker@{DOMAIN}"),
+        task.kratos.add(f"a-smoke-0a1b2c@{DOMAIN}"),
+        task.kratos.add(f"smoke-1-0a1b2c@{DOMAIN}", {"greenroom": {"set": "smoke", "seed": "1", "key": "1"}}),
+    }
+    both = task.kratos.add(f"smoke-2@{DOMAIN}")
+    task.kratos.identities[both]["verifiable_addresses"] += [{"value": "somebody@example.org"}]
+    predicted = task.run(check=True, state=state, leftovers=["smoke-"])
+    done = task.run(state=state, leftovers=["smoke-"])
+    assert predicted["removed"] == done["removed"] == len(gone) + (5 if state == "absent" else 0)
+    assert not gone & set(task.kratos.identities)
+    assert {*others, both} <= set(task.kratos.identities)
+    assert len(task.kratos.identities) == 5 + (5 if state == "exact" else 0)
+    if state == "exact":
+        assert task.run(state=state, leftovers=["smoke-"])["changed"] is False
+
+
+def test_who_was_left_by_a_check_stays_unless_that_is_asked_for(task: Task) -> None:
+    task.kratos.add(LEFT)
+    task.run(state="exact")
+    assert task.run(leftovers=["smoke-"])["extra"] == 1
+    assert LEFT in task.kratos.addresses()
+
+
+def test_people_of_checks_are_known_by_their_addresses() -> None:
+    """What the smoke checks make, the role takes away."""
+    (beginning,) = yaml.safe_load((ROOT / "roles/seed/vars/main.yml").read_text())["__seed_leftovers"]
+    checks = (ROOT / "services/kratos/checks.yml").read_text()
+    addresses = re.findall(r"""[^\s"=]*\$\{run\}@[^"\n]*""", checks)
+    assert len(addresses) == 5
+    assert all(address.startswith(beginning) and address.endswith("@{{ seed_domain }}") for address in addresses)
 
 
 def test_exact_updates_who_was_made_from_another_recipe_and_keeps_the_ids(task: Task) -> None:

@@ -304,10 +304,49 @@ def test_the_handlers_own_time_is_no_latency(tmp_path: Path) -> None:
     ]
 
 
+# Visitors
+
+COOKIE = re.compile(rb"cookie: greenroom_share=(\S+)", re.IGNORECASE)
+
+
+def newcomers(seen: list[str]) -> Serve:
+    """Return a server that gives a cookie to whoever has none, as the edge does, and notes what it sees."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            name, cookie = ID.search(head), COOKIE.search(head)
+            assert name
+            seen.append(cookie[1].decode() if cookie else "")
+            text = response(name[1].decode()).decode()
+            given = (
+                "" if cookie else f"Set-Cookie: other=1\r\nSet-Cookie: greenroom_share=n{len(seen)}; Path=/; Secure\r\n"
+            )
+            writer.write(text.replace("\r\n", f"\r\n{given}", 1).encode())
+
+    return serve
+
+
+def test_visitors_keep_the_edges_cookie_on_kept_connections(tmp_path: Path) -> None:
+    seen: list[str] = []
+    found = load(tmp_path, Server(newcomers(seen)), "h1-keep-get-0=40", "h1-new-get-0=10", visitors=2)
+    assert set(found.outcomes) == {"ok"}
+    kept = {line.get("visitor", "") for line in found.lines if line["kind"] == "h1-keep-get-0"}
+    assert {*seen} == kept
+    assert len(kept - {""}) == 2
+    assert not any("visitor" in line for line in found.lines if line["kind"] == "h1-new-get-0")
+
+
+def test_nobody_keeps_a_cookie_unless_there_are_visitors(tmp_path: Path) -> None:
+    seen: list[str] = []
+    load(tmp_path, Server(newcomers(seen)), "h1-keep-get-0=40")
+    assert set(seen) == {""}
+
+
 # HTTP/2
 
 
-def http2(goaway_after: int = 0, taken: int = 2**31 - 1, answers: bool = True) -> Serve:
+def http2(goaway_after: int = 0, taken: int = 2**31 - 1, answers: bool = True, share: str = "") -> Serve:
     """Return a server that takes its leave after so many requests, yet answers those that it took."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -321,11 +360,13 @@ def http2(goaway_after: int = 0, taken: int = 2**31 - 1, answers: bool = True) -
                     continue
                 seen += 1
                 name = dict(event.headers)[b"x-load-id"].decode()
+                known = dict(event.headers).get(b"cookie") == f"greenroom_share={share}".encode()
+                given = [("set-cookie", f"greenroom_share={share}; Path=/")] if share and not known else []
                 if seen == goaway_after:
                     # A GOAWAY frame; h2 itself would send nothing more.
                     writer.write(b"\0\0\x08\x07\0\0\0\0\0" + taken.to_bytes(4, "big") + b"\0\0\0\0")
                 if answers and event.stream_id <= taken:
-                    http.send_headers(event.stream_id, [(":status", "200"), ("x-greenroom-slot", "blue")])
+                    http.send_headers(event.stream_id, [(":status", "200"), ("x-greenroom-slot", "blue"), *given])
                     http.send_data(event.stream_id, json.dumps({"id": name}).encode(), end_stream=True)
                 elif not answers:
                     http.reset_stream(event.stream_id, 2)
@@ -340,6 +381,12 @@ def test_http2_shares_connections_and_opens_new_ones(tmp_path: Path) -> None:
     assert found.outcomes == {"ok": 18}
     assert found.summary["slots"] == {"blue": 18}
     assert server.connections == 4
+
+
+def test_visitors_keep_the_edges_cookie_over_http2(tmp_path: Path) -> None:
+    found = load(tmp_path, Server(http2(share="n1")), "h2-keep-get-0=20", "h2-new-get-0=10", visitors=1)
+    assert {line.get("visitor") for line in found.lines if line["kind"] == "h2-keep-get-0"} == {None, "n1"}
+    assert not any("visitor" in line for line in found.lines if line["kind"] == "h2-new-get-0")
 
 
 def test_a_server_that_takes_its_leave_loses_nothing(tmp_path: Path) -> None:
@@ -447,6 +494,7 @@ def test_a_websocket_that_ends_early_is_lost(serve: Serve | None, outcome: str, 
         (["--url", "https://portal.test", "--ca-file", "/nonexistent"], "No such file"),
         (["--url", "ftp://portal.test"], "expected http://<name> or https://<name>"),
         (["--path", "/x", "--kind", "ws-1=1"], "--path: kinds must be of GET and 0 ms"),
+        (["--visitors", "-1"], "must not be less than 0"),
         (["--finish", "-1"], "must not be less than 0"),
     ],
 )

@@ -12,7 +12,7 @@ import pytest
 from portal.logs import JsonFormatter
 from visitors.openloop.kinds import rates
 
-from bench.zeroloss.reconcile import Account, bound, logged, reconcile
+from bench.zeroloss.reconcile import Account, Rise, bound, logged, reconcile
 from bench.zeroloss.rig import MATRIX, cut, mix
 from bench.zeroloss.rivals import longest
 
@@ -56,6 +56,37 @@ def test_accounts_add_up() -> None:
     assert (total.sent, total.losses, total.unsent) == (4, 2, 2)
     assert total.kinds_lost == {"h1-keep-get-0": 2}
     assert (total.unlogged, total.foreign) == (["r-1"] * 2, ["r-9"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("slots", "moved"),
+    [
+        ("blue blue green green", []),
+        ("blue green blue green", ["a-visitor"]),
+        ("green blue blue", ["a-visitor"]),
+        # Lost, and nobody's answer.
+        ("blue green - green", []),
+    ],
+)
+def test_who_was_moved_back_while_the_share_only_rose_is_noticed(slots: str, moved: list[str]) -> None:
+    lines = [
+        json.dumps({**json.loads(line(at, slot=slot.strip("-"))), "sent_at": at, "ms": 500, "visitor": "a-visitor"})
+        for at, slot in enumerate(slots.split(), 1)
+    ]
+    assert reconcile(lines, {}, [Rise(1, 9, "green")]).unsticky == moved
+    # Afterwards, and the other way round, it is no move back.
+    assert reconcile(lines, {}, [Rise(0, 1, "green"), Rise(9, 99, "green")]).unsticky == []
+
+
+def test_what_was_asked_before_the_candidate_answered_is_no_move_back() -> None:
+    both = [("green", 1.0, 10_000), ("blue", 1.1, 300)]
+    lines = [
+        json.dumps({**json.loads(line(number, slot=slot)), "sent_at": at, "ms": ms, "visitor": "v"})
+        for number, (slot, at, ms) in enumerate(both)
+    ]
+    assert reconcile(lines, {}, [Rise(0, 9, "green")]).unsticky == []
+    strangers = [json.dumps({**json.loads(text), "sent_at": 20 * at, "visitor": ""}) for at, text in enumerate(lines)]
+    assert reconcile(strangers, {}, [Rise(0, 99, "green")]).unsticky == []
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ class Broker:
         templates = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
         for source in TEMPLATES.glob("*.j2"):
             text = templates.from_string(source.read_text()).render(
-                __broker_folder=INSIDE, broker_memory="512MB", broker_settings={}
+                __broker_folder=INSIDE, broker_memory="512MB", broker_settings={}, broker_metrics_port=free_port()
             )
             (root / "etc/rabbitmq" / source.stem).write_text(text.replace("5671", str(port)))
         tls = root / INSIDE[1:]

@@ -2,7 +2,8 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Synthetic people in Ory Kratos: who of a recipe is there, who is missing, and how that is put right.
 
-What was made here carries a mark in `metadata_admin`, and nothing without that mark is ever changed or removed.
+What was made here carries a mark in `metadata_admin`, and nothing without that mark is ever changed or removed, but for
+leftovers: who signed up with an address that only checks use.
 Memory does not grow with the number of people: one bit for each, and the ledger's file.
 """
 
@@ -44,10 +45,16 @@ class Found:
 
 
 class Look:
-    """A look at who is there, noted in the ledger. With `fingerprints` None nobody is wanted."""
+    """A look at who is there, noted in the ledger. With `fingerprints` None nobody is wanted.
 
-    def __init__(self, recipe: Recipe, fingerprints: Fingerprints | None, ledger: Ledger) -> None:
+    `leftovers` are how addresses begin that only checks use.
+    """
+
+    def __init__(
+        self, recipe: Recipe, fingerprints: Fingerprints | None, ledger: Ledger, leftovers: Sequence[str] = ()
+    ) -> None:
         self._recipe = recipe
+        self._leftovers = tuple(leftovers)
         self._fingerprints = fingerprints
         self._ledger = ledger
         self._numbers = bytearray(recipe.count // 8 + 1)
@@ -63,8 +70,9 @@ class Look:
             for page in kratos.everybody(connections):
                 self._take(page)
         else:
-            for page in kratos.starting_with(self._recipe.prefix):
-                self._take(page)
+            for beginning in (self._recipe.prefix, *self._leftovers):
+                for page in kratos.starting_with(beginning):
+                    self._take(page)
             # Those who changed their address since, and those who don't log in with it.
             for page in kratos.by_id(list(self._ledger.unseen())):
                 self._take(page)
@@ -120,6 +128,8 @@ class Look:
             mark = mark_of(identity, self._recipe.set)
             if mark is not None:
                 rows.append(self._row(identity["id"], mark))
+            elif is_leftover(identity, self._leftovers, self._recipe.domain):
+                rows.append(Row(identity["id"], "", "left over", EXTRA))
             elif self._fingerprints:
                 self._taken.update(addresses_of(self._recipe, identity))
         self.news |= self._ledger.saw(rows)
@@ -138,6 +148,15 @@ def mark_of(identity: Identity, people_set: str) -> Mapping[str, Any] | None:
     metadata = identity.get("metadata_admin")
     mark = metadata.get(MARK) if isinstance(metadata, dict) else None
     return mark if isinstance(mark, dict) and mark.get("set") == people_set else None
+
+
+def is_leftover(identity: Identity, beginnings: tuple[str, ...], domain: str) -> bool:
+    """Return whether somebody without any mark has addresses that begin so, in the domain, and no other."""
+    addresses = [text.lower() for text in _texts(identity) if "@" in text]
+    marked = MARK in (identity.get("metadata_admin") or {})
+    ending = f"@{domain}"
+    fits = all(address.startswith(beginnings) and address.endswith(ending) for address in addresses)
+    return bool(addresses) and fits and not marked
 
 
 def key_of(mark: Mapping[str, Any]) -> str:

@@ -31,7 +31,8 @@ class Order:
 
     `token` names the operation that a call begins or goes on with, `holder` who is behind it. `seconds` is how long
     the call may work, `deadline` when everything must be over (seconds from now). `archive` is the generator's name
-    in the folder `generators`; without it the call only looks when somebody is to be invented.
+    in the folder `generators`; without it the call only looks when somebody is to be invented. `leftovers` are how
+    addresses begin that only checks use.
     """
 
     recipe: people.Recipe
@@ -44,6 +45,7 @@ class Order:
     ledger: str
     people_file: str
     generators: str
+    leftovers: tuple[str, ...] = ()
     token: str = ""
     holder: str = ""
     seconds: float = 15
@@ -104,7 +106,7 @@ class _Call:
         if self.order.state != "absent":
             schema = self._schema()
             fingerprints, searchable = self.recipe.fingerprints(schema), identities.logs_in_by_address(schema)
-        look = identities.Look(self.recipe, fingerprints, self.book)
+        look = identities.Look(self.recipe, fingerprints, self.book, self.order.leftovers)
         return look, look.at(self.kratos, self.order.connections, searchable)
 
     def _schema(self) -> dict[str, Any]:

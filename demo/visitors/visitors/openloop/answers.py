@@ -4,10 +4,22 @@ from __future__ import annotations
 
 import errno
 import ssl
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 LOST = ("refused", "reset", "eof", "truncated", "timeout", "5xx", "ws_closed", "wrong")
 UNREACHABLE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ECONNREFUSED}
+
+
+SHARE = "greenroom_share"
+"""The edge's cookie."""
+
+
+def share_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the value of the edge's cookie that an answer sets, or nothing."""
+    cookies = (value.decode("latin-1") for name, value in headers if name == b"set-cookie")
+    named = (cookie.split(";")[0].partition("=") for cookie in cookies)
+    return next((value for name, _, value in named if name == SHARE), "")
 
 
 @dataclass(frozen=True)
@@ -17,6 +29,8 @@ class Answer:
     status: int
     slot: str
     body: bytes
+    share: str = ""
+    """What the edge gave to a newcomer: where he is while a candidate has a share of the people follows from it."""
 
 
 class LostError(Exception):

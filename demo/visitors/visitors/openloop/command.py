@@ -39,6 +39,9 @@ def add(commands: Commands) -> None:
     command.add_argument("--count", type=int, default=0, help="no more requests than this")
     command.add_argument("--timeout", type=float, default=30.0, help="seconds that an answer may take")
     command.add_argument("--finish", type=float, default=25.0, help="seconds that the last ones may take after the end")
+    command.add_argument(
+        "--visitors", type=int, default=0, help="so many people keep the edge's cookie, on kept connections; 0: nobody"
+    )
     command.add_argument("--run", required=True, help="start of every request's id")
     command.add_argument("--reports", type=Path, default=Path("/reports"), help="folder for the account")
 
@@ -60,8 +63,8 @@ def read(given: Any, environment: Mapping[str, str]) -> tuple[runner.Plan, Door]
         raise ValueError(f"--seconds must be more than 0 and no more than {SECONDS_LIMIT}")
     if sum(wanted.values()) > RATE_LIMIT:
         raise ValueError(f"--kind: {sum(wanted.values()):g} requests a second; no more than {RATE_LIMIT} are allowed")
-    if given.count < 0 or given.timeout <= 0 or given.finish < 0:
-        raise ValueError("--count, --timeout and --finish must not be less than 0")
+    if given.count < 0 or given.timeout <= 0 or given.finish < 0 or given.visitors < 0:
+        raise ValueError("--count, --timeout, --finish and --visitors must not be less than 0")
     if not RUN.fullmatch(given.run):
         raise ValueError("--run: expected up to 40 letters, digits, dots, dashes and underscores")
     if not given.reports.is_dir():
@@ -79,5 +82,6 @@ def read(given: Any, environment: Mapping[str, str]) -> tuple[runner.Plan, Door]
     )
     if door.ca_file:
         door.context("http/1.1")
-    plan = runner.Plan(wanted, given.seconds, given.run, given.reports, given.count, given.timeout, given.finish)
+    bounds = (given.count, given.timeout, given.finish, given.visitors)
+    plan = runner.Plan(wanted, given.seconds, given.run, given.reports, *bounds)
     return plan, door

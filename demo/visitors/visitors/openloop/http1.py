@@ -8,7 +8,7 @@ from collections import deque
 
 import h11
 
-from .answers import Answer, LostError
+from .answers import SHARE, Answer, LostError, share_of
 from .door import CHUNK, Door
 from .kinds import Kind
 
@@ -36,9 +36,11 @@ class Connection:
             and time.monotonic() - self.used < IDLE_SECONDS
         )
 
-    async def ask(self, kind: Kind, name: str, body: bytes) -> Answer:
+    async def ask(self, kind: Kind, name: str, body: bytes, share: str) -> Answer:
         """Send a request and read its whole answer. Raises LostError and what connections raise."""
         headers = [("host", self.door.host), *self.door.headers, ("x-load-id", name)]
+        if share:
+            headers.append(("cookie", f"{SHARE}={share}"))
         if not kind.keep:
             headers.append(("connection", "close"))
         if kind.method == "POST":
@@ -56,7 +58,7 @@ class Connection:
         return answer
 
     async def _answer(self) -> Answer:
-        status, slot, body, begun = 0, "", b"", False
+        status, slot, share, body, begun = 0, "", "", b"", False
         try:
             while True:
                 event = self.http.next_event()
@@ -67,10 +69,11 @@ class Connection:
                 elif isinstance(event, h11.Response):
                     status = event.status_code
                     slot = next((value.decode() for key, value in event.headers if key == b"x-greenroom-slot"), "")
+                    share = share_of(event.headers)
                 elif isinstance(event, h11.Data):
                     body += event.data
                 elif isinstance(event, h11.EndOfMessage):
-                    return Answer(status, slot, body)
+                    return Answer(status, slot, body, share)
                 elif isinstance(event, h11.ConnectionClosed):
                     raise LostError("eof", "closed instead of an answer")
         except h11.RemoteProtocolError as error:
@@ -93,14 +96,14 @@ class Http1:
         self.context = door.context("http/1.1")
         self.idle: deque[Connection] = deque()
 
-    async def ask(self, kind: Kind, name: str, body: bytes) -> Answer:
+    async def ask(self, kind: Kind, name: str, body: bytes, share: str = "") -> Answer:
         """Make one request on a connection that is there, or a new one; nothing is asked twice."""
         connection = self._take() if kind.keep else None
         if connection is None:
             connection = Connection(self.door, *await self.door.open(self.context))
         kept = False
         try:
-            answer = await connection.ask(kind, name, body)
+            answer = await connection.ask(kind, name, body, share)
             kept = kind.keep and connection.usable
             return answer
         finally:

@@ -19,7 +19,7 @@ from h2.events import (
 from h2.exceptions import ProtocolError
 from hyperframe.frame import Frame, GoAwayFrame
 
-from .answers import Answer, LostError, lost
+from .answers import SHARE, Answer, LostError, lost, share_of
 from .door import CHUNK, Door
 from .http1 import IDLE_SECONDS
 from .kinds import Kind
@@ -48,6 +48,7 @@ class Stream:
     done: asyncio.Future[Answer]
     status: int = 0
     slot: str = ""
+    share: str = ""
     body: bytearray = field(default_factory=bytearray)
 
     def fail(self, outcome: str, why: str) -> None:
@@ -81,7 +82,7 @@ class Connection:
         fresh = bool(self.streams) or time.monotonic() - self.used < IDLE_SECONDS
         return fresh and not self.leaving and not self.writer.is_closing() and len(self.streams) < limit
 
-    async def ask(self, kind: Kind, name: str, body: bytes) -> Answer:
+    async def ask(self, kind: Kind, name: str, body: bytes, share: str) -> Answer:
         """Send a request and wait for its whole answer. Raises LostError and what connections raise."""
         headers = [
             (":method", kind.method),
@@ -91,6 +92,8 @@ class Connection:
             *self.door.headers,
             ("x-load-id", name),
         ]
+        if share:
+            headers.append(("cookie", f"{SHARE}={share}"))
         post = kind.method == "POST"
         if post:
             headers += [("content-type", "text/plain"), ("content-length", str(len(body)))]
@@ -145,10 +148,11 @@ class Connection:
             headers = dict(event.headers)
             found.status = int(headers[b":status"])
             found.slot = headers.get(b"x-greenroom-slot", b"").decode()
+            found.share = share_of(event.headers)
         elif isinstance(event, DataReceived):
             found.body += event.data
         elif isinstance(event, StreamEnded) and not found.done.done():
-            found.done.set_result(Answer(found.status, found.slot, bytes(found.body)))
+            found.done.set_result(Answer(found.status, found.slot, bytes(found.body), found.share))
         elif isinstance(event, StreamReset):
             found.fail("truncated" if found.status else "reset", f"RST_STREAM {event.error_code!r}")
 
@@ -166,15 +170,15 @@ class Http2:
         self.connections: list[Connection] = []
         self.opening = asyncio.Lock()
 
-    async def ask(self, kind: Kind, name: str, body: bytes) -> Answer:
+    async def ask(self, kind: Kind, name: str, body: bytes, share: str = "") -> Answer:
         """Make one request on a connection that is there, or a new one; nothing is asked twice."""
         if not kind.keep:
             connection = await self._open()
             try:
-                return await connection.ask(kind, name, body)
+                return await connection.ask(kind, name, body, share)
             finally:
                 connection.close()
-        return await (await self._take()).ask(kind, name, body)
+        return await (await self._take()).ask(kind, name, body, share)
 
     async def _take(self) -> Connection:
         async with self.opening:

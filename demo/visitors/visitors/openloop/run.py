@@ -42,6 +42,8 @@ class Plan:
     timeout: float = 30.0
     finish: float = 25.0
     """How long the last ones may take after the end, in seconds."""
+    visitors: int = 0
+    """So many people make the requests on kept connections, in turn, and keep the edge's cookie; 0: nobody keeps it."""
 
     def due(self) -> Iterator[tuple[float, Kind]]:
         """Yield (seconds from the start, kind) in order; kinds are evenly spaced, each with an offset of its own."""
@@ -71,6 +73,7 @@ class Load:
         self.http2 = Http2(door) if any(kind.protocol == "h2" for kind in plan.rates) else None
         self.sockets = WebSockets(door, self.ending)
         self.tasks: set[asyncio.Task[None]] = set()
+        self.shares: dict[int, str] = {}
         self.began = 0.0
         self.start = 0.0
         self.late = 0.0
@@ -86,7 +89,7 @@ class Load:
             await self._until(at)
             if self.ending.is_set():
                 break
-            self._begin(f"{self.plan.run}-{number}", kind, at)
+            self._begin(number, kind, at)
         await self._finish()
         flushing.cancel()
         return self.book.close(self.began, time.time(), self.late * 1000)
@@ -102,16 +105,19 @@ class Load:
             await asyncio.sleep(0)
             self.late = max(self.late, -rest)
 
-    def _begin(self, name: str, kind: Kind, at: float) -> None:
+    def _begin(self, number: int, kind: Kind, at: float) -> None:
+        name = f"{self.plan.run}-{number}"
         if len(self.tasks) >= IN_FLIGHT:
             self._note(name, kind, at, 0.0, LostError("unsent", "too many are under way"))
             return
-        task = asyncio.create_task(self._ask(name, kind, at))
+        visitor = number % self.plan.visitors if self.plan.visitors and kind.keep else None
+        task = asyncio.create_task(self._ask(name, kind, at, visitor))
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _ask(self, name: str, kind: Kind, at: float) -> None:
+    async def _ask(self, name: str, kind: Kind, at: float, visitor: int | None) -> None:
         opened = 0.0
+        share = "" if visitor is None else self.shares.get(visitor, "")
 
         def note_opened() -> None:
             nonlocal opened
@@ -124,14 +130,16 @@ class Load:
             else:
                 async with asyncio.timeout(self.plan.timeout):
                     result = await (self.http2 if self.http2 and kind.protocol == "h2" else self.http1).ask(
-                        kind, name, BODY
+                        kind, name, BODY, share
                     )
+                if visitor is not None and result.share:
+                    self.shares.setdefault(visitor, result.share)
                 result = self._judged(result, name)
         except asyncio.CancelledError:
             result = LostError("timeout", f"still no answer {self.plan.finish:g} s after the end")
         except Exception as error:
             result = lost(error)
-        self._note(name, kind, at, (opened or time.monotonic()) - self.start, result)
+        self._note(name, kind, at, (opened or time.monotonic()) - self.start, result, share=share)
 
     def _judged(self, answer: Answer, name: str) -> Answer | LostError:
         """Refuse what is no answer to this request."""
@@ -145,7 +153,9 @@ class Load:
             return answer
         return LostError("wrong", f"status {answer.status}: {answer.body[:100]!r}", answer.status, answer.slot)
 
-    def _note(self, name: str, kind: Kind, at: float, until: float, result: Answer | LostError) -> None:
+    def _note(
+        self, name: str, kind: Kind, at: float, until: float, result: Answer | LostError, *, share: str = ""
+    ) -> None:
         line: dict[str, Any] = {
             "id": name,
             "kind": kind.name,
@@ -155,6 +165,8 @@ class Load:
             "slot": result.slot,
             "outcome": "ok",
         }
+        if share:
+            line["visitor"] = share
         if isinstance(result, LostError):
             line |= {"outcome": result.outcome, "why": str(result)}
         self.book.note(kind, line, 0 if kind.protocol == "ws" or self.door.path else kind.ms)
