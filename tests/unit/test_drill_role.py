@@ -46,6 +46,7 @@ VARIABLES = {
     "drill_pause": 1,
     "drill_recovery": 1,
     "drill_canary_seconds": 5,
+    "bake_seconds": 0,
 }
 
 

@@ -80,6 +80,10 @@ def test_an_operation_on_any_of_them_is_under_way() -> None:
     assert edges.together([answer("edge1")])["operation"] is None
 
 
+def test_one_with_the_same_number_for_something_else_is_behind() -> None:
+    assert edges.together([answer("edge1", 8), answer("edge2", 8, "green")])["behind"] == ["edge2"]
+
+
 def test_an_operation_has_the_name_that_its_operator_gave_it() -> None:
     both = [answer("edge1", operation="adopted", phase="canary"), answer("edge2", operation="run-1", phase="canary")]
     assert edges.together(both)["operation"] == "run-1"

@@ -214,6 +214,52 @@ def test_a_canary_that_was_not_prepared_here_ends_by_itself_or_is_gone_on_with()
     assert (taken.value, taken.operation.id) == (state.value, "x")
 
 
+def test_an_adopted_canary_stays_for_as_long_as_a_peer_has_it() -> None:
+    said = peer("9:blue:green:5")
+    state, clock = adopt(IDLE, said, NOW), NOW
+    written = 0
+    for _ in range(1000):
+        clock += 5
+        after_tick = expire(adopt(state, said, clock), clock)
+        written += after_tick != state
+        state = after_tick
+    # A share of more than an hour, and one write a minute.
+    assert (state.value, written) == (said.value, 1000 * 5 // (switch_steps.ADOPTED_SECONDS // 2))
+    # A peer that says something older is none that has it.
+    alone = adopt(state, peer("8:blue:-:0"), clock)
+    assert expire(alone, clock + switch_steps.ADOPTED_SECONDS + 1).value == "10:blue:-:0"
+    # Edges that know it from one another alone.
+    late = NOW + switch_steps.ADOPTED_LONGEST + 1
+    assert expire(adopt(state, said, late), late).value == "10:blue:-:0"
+
+
+def test_a_canary_with_an_operator_keeps_its_own_deadline() -> None:
+    assert adopt(CANARY, peer(CANARY.value), NOW + 250) == CANARY
+
+
+@pytest.mark.parametrize(
+    ("own", "found", "end"),
+    [
+        # Less for a candidate wins, and who has it leaves it to the other.
+        ("9:blue:green:5", "9:blue:-:0", "10:blue:-:0"),
+        ("9:blue:green:50", "9:blue:green:5", "10:blue:green:5"),
+        ("9:blue:-:0", "9:blue:green:5", "9:blue:-:0"),
+        # Else the name decides.
+        ("9:blue:-:0", "9:green:-:0", "10:green:-:0"),
+        ("9:green:-:0", "9:blue:-:0", "9:green:-:0"),
+    ],
+)
+def test_one_number_with_two_meanings_ends_with_a_new_number(own: str, found: str, end: str) -> None:
+    state = adopt(peer(own), peer(found), NOW)
+    assert state.value == end
+    assert adopt(state, peer(found), NOW) == state
+
+
+def test_the_new_number_is_above_what_is_prepared() -> None:
+    prepared = decide(replace(IDLE, epoch=9), replace(PREPARE, epoch=12), NOW)
+    assert adopt(prepared, peer("9:green:-:0"), NOW).value == "13:green:-:0"
+
+
 def test_a_record_that_contradicts_itself_is_none() -> None:
     operation = Operation("x", "canary", "5:blue:-:0")
     with pytest.raises(ValueError, match="phase canary is not one with weight 0"):

@@ -109,6 +109,14 @@ class State:
         return self.live, self.candidate, self.weight
 
     @property
+    def precedence(self) -> tuple[int, int, str]:
+        """The larger one of two states is the truth: the higher epoch; of the same one, what gives a candidate less.
+
+        The slot's name says nothing, but all edges come to the same answer by it.
+        """
+        return self.epoch, -self.weight, self.live
+
+    @property
     def phase(self) -> str:
         """How far the operation under way has come, or `idle`."""
         return self.operation.phase if self.operation else IDLE

@@ -25,9 +25,9 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
     That is the one with the highest epoch of those whose record is sound, and of the others only where there is no
     sound one. Added to it: all `answers` by host; `hosts` that answered; those that are `down`; those `behind` (another
-    epoch, a lost record, not all in force); the `operation` that is under way on any of them, with its `phase`; the
-    `highest_epoch` that any of them knows; `connections`, {slot: number} of all of them. Raises ValueError when no edge
-    host answered.
+    epoch or position, a lost record, not all in force); the `operation` that is under way on any of them, with its
+    `phase`; the `highest_epoch` that any of them knows; `connections`, {slot: number} of all of them. Raises ValueError
+    when no edge host answered.
     """
     answers = {str(result["item"]): result for result in results if not result.get("unreachable")}
     down = [str(result["item"]) for result in results if result.get("unreachable")]
@@ -52,7 +52,8 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
 def _is_behind(answer: Answer, best: Answer) -> bool:
     in_force = answer["in_force"] or not answer["running"]
-    return bool(answer["state_lost"] or answer["epoch"] != best["epoch"] or not in_force)
+    position = [answer[key] != best[key] for key in ("epoch", "live", "weight")]
+    return bool(answer["state_lost"] or any(position) or not in_force)
 
 
 def _connections(answer: Answer, slot: str) -> int:

@@ -84,6 +84,6 @@ def states(peers: Peers, site: str, seconds: float) -> tuple[dict[str, State], d
 
 
 def highest(peers: Peers, site: str, seconds: float) -> tuple[State | None, dict[str, str]]:
-    """Ask all peers at once and return the state with the highest epoch, and why others gave none (by address)."""
+    """Ask all peers at once and return the state that takes precedence, and why others gave none (by address)."""
     found, problems = states(peers, site, seconds)
-    return max(found.values(), key=lambda state: state.epoch, default=None), problems
+    return max(found.values(), key=lambda state: state.precedence, default=None), problems

@@ -4,7 +4,8 @@
 
 idle → prepared → canary (growing weights) → live (the bake) → draining → idle, and back from each of them. With several
 edges each step is prepared on all of them and then committed on all of them, under one epoch that is above any other,
-so that an epoch never means two things and the highest one is always the truth.
+so that an epoch never means two things and the highest one is always the truth. Where two operators went on without
+different edges, an epoch may mean two things after all; edges end that as soon as they hear of each other (`adopt`).
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ from typing import NoReturn
 
 from .bluegreen import ADOPTED, CANARY, DRAINING, LIVE, PREPARED, SLOTS, Operation, State, SwitchError, check_operation
 
-ADOPTED_SECONDS = 600
-"""How long an edge keeps up a canary that it only knows from its peers."""
+ADOPTED_SECONDS = 120
+"""How long an edge keeps up a canary that it only knows from its peers after none of them has it any more."""
+ADOPTED_LONGEST = 86400
+"""How long it does so at most: edges that know it from one another alone would keep it up for ever."""
 
 ABORT = "playbooks/abort.yml"
 
@@ -237,18 +240,33 @@ def adopt(now: State | None, found: State, clock: float) -> State:
     """Return the state after a peer said that it has `found`: the higher epoch is the truth.
 
     What was prepared here and is in force there is this edge's commit. A canary that was not prepared here ends by
-    itself, so that it does not stay when the edge that knows its operation is gone.
+    itself, so that it does not stay when the edge that knows its operation is gone; until then that edge's deadline
+    holds, which this one does not know.
     """
     if now is not None:
-        if found.epoch <= now.epoch:
+        if found.precedence == now.precedence:
+            return _kept_up(now, clock)
+        if found.precedence < now.precedence:
             return now
         if now.following == found:
             return _commit(now, None, clock)
+        if found.epoch == now.epoch:
+            # Another number, or an operator who has seen this one would go on as if nothing had happened.
+            found = replace(found, epoch=now.highest + 1)
     operation = None
     if found.weight:
         back = State.at(found.site, found.epoch, found.live)
         operation = Operation(ADOPTED, CANARY, back.value, deadline=int(clock) + ADOPTED_SECONDS)
     return replace(found, changed_at=_text(clock), operation=operation)
+
+
+def _kept_up(now: State, clock: float) -> State:
+    """Give a canary that is only known from peers more time, once half of it is over: each time is a write to disk."""
+    if now.operation is None or now.operation.id != ADOPTED:
+        return now
+    longest = int(datetime.fromisoformat(now.changed_at).timestamp()) + ADOPTED_LONGEST
+    deadline = min(int(clock) + ADOPTED_SECONDS, longest)
+    return now if deadline - now.operation.deadline < ADOPTED_SECONDS // 2 else now.with_operation(deadline=deadline)
 
 
 def _wanted(now: State, wish: Wish) -> State:

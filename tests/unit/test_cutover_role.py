@@ -1,0 +1,169 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The role cutover where nobody can judge a candidate's share: it is taken back, whatever failed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.greenroom import canary
+
+ROOT = Path(__file__).resolve().parents[2]
+# Says what it was asked for, and then what is in answers.json for it; without an answer there it breaks.
+MODULE = """#!/usr/bin/python
+import json
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({name: {"type": "raw"} for name in OPTIONS})
+asked = {name: value for name, value in module.params.items() if value is not None}
+with open("FOLDER/log", "a") as log:
+    log.write(json.dumps(["NAME", asked]) + "\\n")
+module.exit_json(**json.load(open("FOLDER/answers.json"))["NAME"])
+"""
+OPTIONS = {
+    "bluegreen_switch": [
+        "state",
+        "site",
+        "operation",
+        "live",
+        "weight",
+        "epoch",
+        "expected_epoch",
+        "deadline",
+        "recover",
+    ],
+    "template_tree": ["name", "files"],
+    "smoke_check": ["checks"],
+    "canary_probe": [
+        *(
+            "url",
+            "live",
+            "candidate",
+            "paths",
+            "rate",
+            "seconds",
+            "ca_file",
+            "resolve",
+            "username",
+            "password",
+            "targets",
+        )
+    ],
+    "canary_traffic": ["since", "until"],
+}
+EDGE: dict[str, Any] = {
+    "live": "blue",
+    "epoch": 7,
+    "highest_epoch": 7,
+    "weight": 0,
+    "operation": None,
+    "phase": "idle",
+    "before_live": None,
+    "state_lost": False,
+    "running": True,
+    "in_force": True,
+    "disk": {"state": {}, "map": "7:blue:-:0"},
+    "workers": [],
+}
+VARIABLES: dict[str, Any] = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+    "environment_name": "staging",
+    "environment_protected": False,
+    "environment_public_name": "portal.test",
+    "environment_public_address": "192.0.2.1",
+    "environment_public_url": "https://portal.test",
+    "environment_run": {"id": "20260101T120000Z-abcdef"},
+    "secrets_values": {"environment/value/smoke": {"value": "-"}},
+    "slot_bundles": {},
+    "catalogue": {},
+    "bake_seconds": 0,
+    "canary_journeys": False,
+    "cutover_to": "green",
+    "cutover_canary": [5],
+}
+
+
+class Cutover:
+    """Runs the role on some edge hosts, in a play like the project's own, and notes what modules were asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.output = ""
+        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "template_tree": {}, "canary_traffic": {}}
+        (folder / "library").mkdir()
+        for name, options in OPTIONS.items():
+            text = MODULE.replace("NAME", name).replace("OPTIONS", json.dumps(options)).replace("FOLDER", str(folder))
+            (folder / f"library/{name}.py").write_text(text)
+        settings = {"roles_path": ROOT / "roles", "library": folder / "library"}
+        settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
+        # The plugin that finds the project's own logic for all others.
+        settings |= {"vars_plugins": ROOT / "plugins/vars"}
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        lines.append("vars_plugins_enabled = host_group_vars,catalogue")
+        (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, ""]))
+
+    def fails(self, *edges: str) -> list[dict[str, Any]]:
+        """Run it, which has to fail; return what was asked of the switch."""
+        down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
+        children = {"edge": {"hosts": dict.fromkeys(edges)}, "ops": {"hosts": {"ops1": None}}}
+        given = VARIABLES | {"environment_edge": EDGE | down}
+        (self.folder / "hosts.yml").write_text(json.dumps({"all": {"children": children, "vars": given}}))
+        (self.folder / "answers.json").write_text(json.dumps(self.answers))
+        play = next(
+            play
+            for play in yaml.safe_load((ROOT / "playbooks/cutover.yml").read_text())
+            if {"role": "cutover"} in play.get("roles", [])
+        )
+        (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"],
+            cwd=self.folder,
+            env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg")},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.output = done.stdout + done.stderr
+        assert done.returncode != 0, self.output
+        calls = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+        return [asked for name, asked in calls if name == "bluegreen_switch"]
+
+
+@pytest.fixture
+def cutover(tmp_path: Path) -> Cutover:
+    return Cutover(tmp_path)
+
+
+TAKEN_BACK = {"state": "aborted", "site": "staging", "operation": "20260101T120000Z-abcdef"}
+
+
+@pytest.mark.parametrize("edges", [["edge1"], ["edge1", "edge2", "edge3"]], ids=len)
+def test_a_share_is_taken_back_on_every_edge_host_when_its_watch_breaks(cutover: Cutover, edges: list[str]) -> None:
+    asked = cutover.fails(*edges)
+    states = [call["state"] for call in asked]
+    assert states == [state for state in ("prepared", "present", "aborted") for _ in edges], cutover.output
+    assert asked[-len(edges) :] == [TAKEN_BACK] * len(edges)
+    assert "Module failed: 'canary_probe'" in cutover.output, cutover.output
+
+
+def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cutover) -> None:
+    """The control: a verdict is no failure."""
+    nothing = canary.empty_slice(0)
+    cutover.answers["canary_probe"] = nothing
+    cutover.answers["canary_traffic"] = {
+        "slots": {"blue": nothing["probes"]["live"], "green": nothing["probes"]["live"]},
+        "until": 1,
+        "complete": True,
+    }
+    asked = cutover.fails("edge1", "edge2")
+    assert asked[-2:] == [{**TAKEN_BACK, "live": "blue", "epoch": 8}] * 2, cutover.output
+    assert "blue serves everybody: no data" in cutover.output

@@ -1,0 +1,111 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Before a slot is stopped: which edge hosts are asked, and what a deploy makes of one that does not answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+# Each host says what it has on disk, and that nobody is in any slot.
+SWITCH = """#!/usr/bin/python
+import json
+from ansible.module_utils.basic import AnsibleModule
+module = AnsibleModule({name: {"type": "raw"} for name in ("state", "site", "operation", "live", "deadline")})
+value = json.load(open("FOLDER/disks.json"))[module.params["site"]]
+epoch, live = int(value.split(":")[0]), value.split(":")[1]
+none = {"blue": {"current": 0}, "green": {"current": 0}}
+answer = {"epoch": epoch, "highest_epoch": epoch, "live": live, "weight": 0, "operation": None, "phase": "idle"}
+answer |= {"state_lost": False, "running": True, "in_force": True, "disk": {"map": value}, "workers": []}
+module.exit_json(connections=none, **answer)
+"""
+IDLE = {"live": "green", "epoch": 7, "highest_epoch": 7, "weight": 0, "operation": None, "phase": "idle"}
+# edge2 did not answer when the run began.
+BEGAN = {**IDLE, "hosts": ["edge1"], "down": ["edge2"], "behind": []}
+VARIABLES: dict[str, Any] = {
+    "ansible_connection": "local",
+    "ansible_python_interpreter": sys.executable,
+    # The hosts are one machine: the name tells the module which of them it is.
+    "environment_name": "{{ inventory_hostname }}",
+    "environment_run": {"id": "run-1"},
+    "environment_edge": BEGAN,
+    "slot_live": "green",
+    "slot_idle": "blue",
+    "drain_seconds": 1,
+}
+
+
+def run(folder: Path, tasks: list[dict[str, Any]], disks: dict[str, str], **edge2: Any) -> tuple[int, str]:
+    """Run tasks on two edge hosts with these values on their disks; return the exit code and what was said."""
+    (folder / "library").mkdir()
+    (folder / "library/bluegreen_switch.py").write_text(SWITCH.replace("FOLDER", str(folder)))
+    (folder / "disks.json").write_text(json.dumps(disks))
+    settings = {"roles_path": ROOT / "roles", "library": folder / "library"}
+    settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
+    # The plugin that finds the project's own logic for all others.
+    settings |= {"vars_plugins": ROOT / "plugins/vars"}
+    lines = [f"{name} = {value}" for name, value in settings.items()]
+    lines.append("vars_plugins_enabled = host_group_vars,catalogue")
+    (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, "[ssh_connection]", "retries = 0", ""]))
+    edge = {"hosts": {"edge1": None, "edge2": edge2}}
+    (folder / "hosts.yml").write_text(json.dumps({"all": {"children": {"edge": edge}, "vars": VARIABLES}}))
+    play = {"hosts": "edge", "any_errors_fatal": True, "max_fail_percentage": 0, "gather_facts": False, "tasks": tasks}
+    (folder / "play.yml").write_text(yaml.safe_dump([play]))
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"],
+        cwd=folder,
+        env={**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def drain(required: bool) -> list[dict[str, Any]]:
+    role = {"ansible.builtin.include_role": {"name": "drain"}, "vars": {"drain_required": required}}
+    return [{"name": "Drain", **role}, {"name": "Stop the slot", "ansible.builtin.debug": {"msg": "stopped"}}]
+
+
+def test_an_edge_host_that_is_back_is_asked_before_a_slot_is_stopped(tmp_path: Path) -> None:
+    code, said = run(tmp_path, drain(required=True), {"edge1": "7:green:-:0", "edge2": "6:blue:-:0"})
+    assert code != 0, said
+    assert "blue may still serve people, so that it is not touched: edge2, map on disk: 6:blue:-:0" in said
+
+
+def test_one_that_has_caught_up_keeps_nothing_from_being_stopped(tmp_path: Path) -> None:
+    code, said = run(tmp_path, drain(required=True), dict.fromkeys(("edge1", "edge2"), "7:green:-:0"))
+    assert (code, said.count("stopped")) == (0, 2), said
+
+
+def test_one_that_does_not_answer_keeps_a_slot_from_being_stopped(tmp_path: Path) -> None:
+    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    code, said = run(tmp_path, drain(required=True), {"edge1": "7:green:-:0"}, **away)
+    assert code != 0, said
+    assert "stopped" not in said
+
+
+def test_a_cut_over_asks_only_those_that_it_moved(tmp_path: Path) -> None:
+    ours = {**BEGAN, "operation": "run-1", "phase": "live"}
+    note = {"name": "Say what the edge says", "ansible.builtin.set_fact": {"cutover_status": ours}}
+    code, said = run(tmp_path, [note, *drain(required=False)], {"edge1": "7:green:-:0"})
+    assert (code, said.count("stopped")) == (0, 2), said
+
+
+@pytest.mark.parametrize("down", [["edge2"], []])
+def test_a_deploy_takes_no_slot_while_an_edge_host_does_not_answer(tmp_path: Path, down: list[str]) -> None:
+    first = yaml.safe_load((ROOT / "roles/bundle/tasks/candidate.yml").read_text())[0]
+    note = {"name": "Note", "ansible.builtin.set_fact": {"environment_edge": {**BEGAN, "down": down}}}
+    code, said = run(tmp_path, [note, first], {})
+    assert (code != 0) == bool(down), said
+    assert ("edge2 does not answer, and may still send people to blue" in said) == bool(down)
