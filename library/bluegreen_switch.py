@@ -69,6 +69,11 @@ options:
         this up again, which alone counts as no change.
     type: int
     default: 120
+  finish:
+    description:
+      - With V(draining), whether the operation is over in the same call when nobody is in the old slot any more.
+    type: bool
+    default: false
   recover:
     description:
       - Whether O(live) is to be believed where the state file was lost or is damaged while the map or HAProxy still
@@ -259,6 +264,7 @@ mended:
 """
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -276,6 +282,7 @@ ARGUMENTS: dict[str, Any] = {
     "expected_epoch": {"type": "int"},
     "operation": {"type": "str"},
     "deadline": {"type": "int", "default": 120},
+    "finish": {"type": "bool", "default": False},
     "recover": {"type": "bool", "default": False},
     "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
@@ -335,6 +342,20 @@ def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
     return {**result, "changed": bool(mended), "mended": mended, "diff": diff}
 
 
+def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, Any]:
+    """End the operation if nobody is in the old slot any more; return what was done with what draining did."""
+    if drained["connections"][drained["idle"]]["current"] != 0:
+        return drained
+    with switch_apply.locked(places):
+        ended = switch(places, replace(wish, state="finished"), check=False)
+    together = {
+        "changed": drained["changed"] or ended["changed"],
+        "mended": list(dict.fromkeys(drained["mended"] + ended["mended"])),
+        "diff": [drained["diff"], ended["diff"]],
+    }
+    return {**drained, **ended, **together}
+
+
 def main() -> None:
     """Switch, or report."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
@@ -354,6 +375,8 @@ def main() -> None:
                     result = switch(places, wish, check=False)
         if given["state"] in ("status", "draining"):
             result["connections"] = switch_apply.connections(places)
+        if given["state"] == "draining" and given["finish"] and not module.check_mode:
+            result = finished(places, wish, result)
     except SwitchError as error:
         module.fail_json(msg=str(error))
     module.exit_json(**result)

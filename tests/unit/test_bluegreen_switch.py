@@ -132,6 +132,21 @@ def test_who_drains_a_slot_is_told_who_is_still_in_it(edge: Edge) -> None:
     assert (result["phase"], result["connections"]["blue"]["current"]) == ("draining", 3)
 
 
+def test_a_drain_ends_the_operation_when_the_slot_is_empty_and_not_before(edge: Edge) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        edge.call(live="green", operation="x")
+        proxy.workers["100"].sessions = {"portal_http_blue": 3}
+        wish = {"state": "draining", "operation": "x", "live": "green", "finish": True}
+        assert edge.call(**wish)["phase"] == "draining"
+        proxy.workers["100"].sessions = {}
+        foreseen = edge.call(check=True, **wish)
+        assert (foreseen["phase"], edge.call(state="status")["phase"]) == ("draining", "draining")
+        result = edge.call(**wish)
+    assert (result["phase"], result["operation"], result["changed"]) == ("idle", None, True)
+    assert (result["live"], result["connections"]["blue"]["current"]) == ("green", 0)
+
+
 def test_a_canary_that_runs_is_shown(edge: Edge) -> None:
     state = bluegreen.State("staging", 4, "blue", "green", 5)
     durable.write(str(edge.state_file), state.as_json().encode())

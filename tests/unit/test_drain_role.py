@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SWITCH = """#!/usr/bin/python
 import json
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule({name: {"type": "raw"} for name in ("state", "site", "operation", "live", "deadline")})
+module = AnsibleModule({name: {"type": "raw"} for name in ("state", "site", "operation", "live", "deadline", "finish")})
 value = json.load(open("FOLDER/disks.json"))[module.params["site"]]
 epoch, live = int(value.split(":")[0]), value.split(":")[1]
 none = {"blue": {"current": 0}, "green": {"current": 0}}
