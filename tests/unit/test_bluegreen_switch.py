@@ -137,7 +137,7 @@ def test_a_drain_ends_the_operation_when_the_slot_is_empty_and_not_before(edge: 
         edge.call(live="blue")
         edge.call(live="green", operation="x")
         proxy.workers["100"].sessions = {"portal_http_blue": 3}
-        wish = {"state": "draining", "operation": "x", "live": "green", "finish": True}
+        wish: dict[str, Any] = {"state": "draining", "operation": "x", "live": "green", "finish": True}
         assert edge.call(**wish)["phase"] == "draining"
         proxy.workers["100"].sessions = {}
         foreseen = edge.call(check=True, **wish)
