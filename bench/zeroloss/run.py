@@ -29,8 +29,8 @@ from bench.zeroloss.rivals import compare
 from tests.real.environment import Environment, other, until
 
 HERE = Path(__file__).resolve().parent
-RATE = 200.0
-SECONDS = 300.0
+RATE = 400.0
+SECONDS = 210.0
 FAILOVER_SECONDS = 40.0
 CONTROL_SECONDS = 20.0
 LAST_MOVE = 15.0
