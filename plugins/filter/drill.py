@@ -10,6 +10,8 @@ from typing import Any
 from ansible.module_utils.greenroom import drill_scenarios
 
 ORDINARY = {"h1-keep-get-0": 20, "h1-new-get-0": 5, "h2-keep-get-0": 20}
+OWN_RATE = 50
+"""About so many requests a second are in the load tool's own mix."""
 
 Answer = Mapping[str, Any]
 
@@ -52,9 +54,20 @@ def trouble(result: Answer, task: str) -> str:
 
 def load_options(load: Mapping[str, float], path: str) -> list[str]:
     """Return the load tool's options for requests a second by kind, and for a path to ask instead of its endpoints."""
+    return [
+        *(f"--kind={kind}={rate}" for kind, rate in _kinds(load, path).items()),
+        *([f"--path={path}"] if path else []),
+    ]
+
+
+def rate(load: Mapping[str, float], path: str) -> float:
+    """Return how many requests a second these options make."""
+    return sum(_kinds(load, path).values()) or OWN_RATE
+
+
+def _kinds(load: Mapping[str, float], path: str) -> Mapping[str, float]:
     # Its own mix has requests that an ordinary path does not understand.
-    kinds = load or (ORDINARY if path else {})
-    return [*(f"--kind={kind}={rate}" for kind, rate in kinds.items()), *([f"--path={path}"] if path else [])]
+    return load or (ORDINARY if path else {})
 
 
 class FilterModule:
@@ -72,4 +85,5 @@ class FilterModule:
             "drill_faults": faults,
             "drill_trouble": trouble,
             "drill_load_options": load_options,
+            "drill_rate": rate,
         }

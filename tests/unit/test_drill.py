@@ -168,6 +168,9 @@ def test_no_answers_have_no_latency() -> None:
 SEEN: dict[str, Any] = {
     "protected": False,
     "image": "visitors",
+    "endpoints": True,
+    "rate": 50.0,
+    "limit": 0,
     "live": "blue",
     "idle": "green",
     "bundles": {"blue": {}, "green": {}},
@@ -190,6 +193,8 @@ def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
     [
         ("nothing", {}, "fault is 'nothing', and there are none, candidate-unhealthy, "),
         ("none", {"image": ""}, "no image of visitors"),
+        ("none", {"endpoints": False}, "name a path: -e drill_path=/version"),
+        ("none", {"limit": 2999}, "takes 2999 requests a minute from one address, and the load makes 3000; give a"),
         ("none", {"live": None}, "no slot is live"),
         ("none", {"bundles": {"blue": {}}}, "the green slot is empty; deploy a release to it first"),
         ("database-restarted", {"protected": True}, "the environment is protected"),
@@ -206,6 +211,10 @@ def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
 def test_what_keeps_a_drill_from_being_held_is_told(fault: str, change: dict[str, Any], why: str) -> None:
     (line,) = drill_scenarios.refusals(fault, SEEN | change)
     assert why in line
+
+
+def test_a_limit_that_the_load_keeps_is_none() -> None:
+    assert drill_scenarios.refusals("none", SEEN | {"limit": 3000}) == []
 
 
 def test_a_protected_environment_may_practise_without_a_fault() -> None:

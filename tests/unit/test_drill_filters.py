@@ -45,6 +45,12 @@ def test_a_path_gets_requests_that_it_understands() -> None:
     assert drill.load_options({"h1-new-get-0": 1}, "/about") == ["--kind=h1-new-get-0=1", "--path=/about"]
 
 
+def test_a_loads_rate_is_that_of_its_kinds() -> None:
+    assert drill.rate({"h1-new-get-0": 1, "ws-10000": 0.5}, "") == 1.5
+    assert drill.rate({}, "/about") == 45
+    assert drill.rate({}, "") == drill.OWN_RATE
+
+
 def test_what_made_a_task_fail_is_told_with_its_hosts() -> None:
     assert drill.trouble({"msg": "no such\nimage"}, "Send requests") == "Send requests: no such image"
     answers = [{"item": "edge1", "msg": "fine"}, {"item": "edge2", "failed": True, "msg": "HAProxy is silent"}]

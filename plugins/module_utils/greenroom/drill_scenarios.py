@@ -91,8 +91,10 @@ def scenario(name: str) -> dict[str, Any]:
 def refusals(name: str, seen: Mapping[str, Any]) -> list[str]:
     """Return why the drill `name` can't be held, as a line each.
 
-    `seen` is {protected, image, live, idle, bundles: {slot: any}, edges: {host: {live, phase, in_force}}, address: the
-    one that the edges share, groups, broken: {host: [unit]}, clock: seconds by which the load's host is ahead}.
+    `seen` is {protected, image, endpoints: whether there is something to ask for, rate: requests a second, limit: those
+    that the edge takes in a minute or 0, live, idle, bundles: {slot: any}, edges: {host: {live, phase, in_force}},
+    address: the one that the edges share, groups, broken: {host: [unit]}, clock: seconds by which the load's host is
+    ahead}.
     """
     if name not in SCENARIOS:
         return [f"fault is '{name}', and there are {', '.join(SCENARIOS)}"]
@@ -104,6 +106,13 @@ def _lacking(name: str, seen: Mapping[str, Any]) -> Iterator[str]:
     practised = SCENARIOS[name]
     if not seen["image"]:
         yield "the release has no image of visitors, so nobody would ask for anything"
+    if not seen["endpoints"]:
+        yield "the load tests' endpoints are off (portal_test_endpoints); name a path: -e drill_path=/version"
+    if 0 < seen["limit"] < seen["rate"] * 60:
+        yield (
+            f"the edge takes {seen['limit']} requests a minute from one address, and the load makes "
+            f"{seen['rate'] * 60:.0f}; give a smaller drill_load, or name the ops group in edge_limit_exempt"
+        )
     if not seen["live"]:
         yield "no slot is live"
     elif seen["idle"] not in seen["bundles"]:
