@@ -63,6 +63,17 @@ def test_every_option_says_what_it_is(role: Path) -> None:
 
 
 @pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_a_switch_that_comes_from_a_command_line_is_read_as_one(role: Path) -> None:
+    # With -e it is the text "false", which a template takes for true, and which a condition refuses.
+    own = [name for name, option in options_of(role).items() if option["type"] == "bool" and name.startswith(role.name)]
+    bare = [re.compile(rf"\b{name}\b(?!:)(?!( \| default\(\w+\))? \| bool)") for name in own]
+    files = [path for folder in ("tasks", "vars", "templates") for path in (role / folder).rglob("*") if path.is_file()]
+    lines = [line.strip() for path in files for line in path.read_text().splitlines()]
+    read = [line for line in lines if re.search(r"^- |when:|{{|{%", line) and "_msg:" not in line]
+    assert [line for line in read if any(found.search(line) for found in bare)] == []
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
 def test_every_variable_of_a_role_is_declared(role: Path) -> None:
     declared = set(options_of(role))
     # Registered results and facts are the role's own doing, not an option.
