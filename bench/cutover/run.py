@@ -35,7 +35,8 @@ A visitor asked {asked} times meanwhile; {failures} answers were not 200.
 
 A cut-over checks the candidate from outside and inside before it moves anybody; a roll-back goes to what has served
 before and checks as the public afterwards. Without checks (`-e smoke_wanted=false`) stands below, for what Ansible, the
-run's opening (variables, secrets, images, lock, slots) and the switch itself cost.
+run's opening (variables, secrets, images, lock, slots), consumers that move along, and the switch itself cost: some
+forty tasks, most of them a process on each of the hosts, which share this machine's cores.
 
 Measured on {machine}, with the lab's hosts on the same machine. Again, with staging converged:
 
