@@ -5,17 +5,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import plays
 import pytest
 import yaml
 from ansible.module_utils.greenroom import canary
+from plays import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 # Says what it was asked for, and then what is in answers.json for it; without an answer there it breaks.
 MODULE = """#!/usr/bin/python
 import json
@@ -101,20 +100,14 @@ class Cutover:
         for name, options in OPTIONS.items():
             text = MODULE.replace("NAME", name).replace("OPTIONS", json.dumps(options)).replace("FOLDER", str(folder))
             (folder / f"library/{name}.py").write_text(text)
-        settings = {"roles_path": ROOT / "roles", "library": folder / "library"}
-        settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
-        # The plugin that finds the project's own logic for all others.
-        settings |= {"vars_plugins": ROOT / "plugins/vars"}
-        lines = [f"{name} = {value}" for name, value in settings.items()]
-        lines.append("vars_plugins_enabled = host_group_vars,catalogue")
-        (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, ""]))
+        plays.configure(folder)
 
     def fails(self, *edges: str) -> list[dict[str, Any]]:
         """Run it, which has to fail; return what was asked of the switch."""
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
         children = {"edge": {"hosts": dict.fromkeys(edges)}, "ops": {"hosts": {"ops1": None}}}
         given = VARIABLES | {"environment_edge": EDGE | down}
-        (self.folder / "hosts.yml").write_text(json.dumps({"all": {"children": children, "vars": given}}))
+        plays.write_hosts(self.folder, children, given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
         play = next(
             play
@@ -122,16 +115,7 @@ class Cutover:
             if {"role": "cutover"} in play.get("roles", [])
         )
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"],
-            cwd=self.folder,
-            env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg")},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = plays.run(self.folder)
         self.output = done.stdout + done.stderr
         assert done.returncode != 0, self.output
         calls = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]

@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import plays
 import pytest
 import yaml
+from plays import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 # Each host says what it has on disk, and that nobody is in any slot.
 SWITCH = """#!/usr/bin/python
 import json
@@ -48,27 +47,11 @@ def run(folder: Path, tasks: list[dict[str, Any]], disks: dict[str, str], **edge
     (folder / "library").mkdir()
     (folder / "library/bluegreen_switch.py").write_text(SWITCH.replace("FOLDER", str(folder)))
     (folder / "disks.json").write_text(json.dumps(disks))
-    settings = {"roles_path": ROOT / "roles", "library": folder / "library"}
-    settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
-    # The plugin that finds the project's own logic for all others.
-    settings |= {"vars_plugins": ROOT / "plugins/vars"}
-    lines = [f"{name} = {value}" for name, value in settings.items()]
-    lines.append("vars_plugins_enabled = host_group_vars,catalogue")
-    (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, "[ssh_connection]", "retries = 0", ""]))
-    edge = {"hosts": {"edge1": None, "edge2": edge2}}
-    (folder / "hosts.yml").write_text(json.dumps({"all": {"children": {"edge": edge}, "vars": VARIABLES}}))
+    plays.configure(folder)
+    plays.write_hosts(folder, {"edge": {"hosts": {"edge1": None, "edge2": edge2}}}, VARIABLES)
     play = {"hosts": "edge", "any_errors_fatal": True, "max_fail_percentage": 0, "gather_facts": False, "tasks": tasks}
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"],
-        cwd=folder,
-        env={**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = plays.run(folder)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -5,16 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+import plays
 import pytest
+from plays import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 # Each module says what stands in a file.
 MODULE = """#!/usr/bin/python
 import json
@@ -87,13 +86,14 @@ class Playbooks:
         (folder / "roles").mkdir()
         (folder / "roles/status").symlink_to(ROOT / "roles/status")
         self._environment()
-        settings: dict[str, Any] = {"roles_path": folder / "roles", "library": folder / "library"}
-        settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
-        settings |= {"vars_plugins": ROOT / "plugins/vars", "vars_plugins_enabled": "host_group_vars,catalogue"}
-        settings |= {"action_plugins": ROOT / "plugins/action", "connection_plugins": folder / "connection"}
-        settings |= {"collections_path": folder / "collections", "callback_result_format": "yaml"}
-        lines = [f"{name} = {value}" for name, value in settings.items()]
-        (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, ""]))
+        plays.configure(
+            folder,
+            roles_path=folder / "roles",
+            action_plugins=ROOT / "plugins/action",
+            connection_plugins=folder / "connection",
+            collections_path=folder / "collections",
+            callback_result_format="yaml",
+        )
 
     def _environment(self) -> None:
         """The role that opens a run, but that bundles lie in this folder."""
@@ -126,19 +126,7 @@ class Playbooks:
         }
         groups = {group: {"hosts": {host: hosts[host] for host in names}} for group, names in members.items()}
         (self.folder / "hosts.yml").write_text(json.dumps({"staging": {"children": groups}}))
-        return subprocess.run(
-            [
-                *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", f"playbooks/{playbook}"),
-                *("-e", json.dumps(variables), *options),
-            ],
-            cwd=self.folder,
-            env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"), "NO_COLOR": "1"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        return plays.run(self.folder, "-e", json.dumps(variables), *options, playbook=f"playbooks/{playbook}")
 
 
 @pytest.fixture

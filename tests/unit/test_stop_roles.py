@@ -5,17 +5,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import plays
 import pytest
 import yaml
+from plays import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOTE = """#!/usr/bin/python
 import json
 from ansible.module_utils.basic import AnsibleModule
@@ -63,20 +62,14 @@ class Roles:
         for name, options in OPTIONS.items():
             text = NOTE.replace("OPTIONS", json.dumps(options)).replace("LOG", str(folder / "log"))
             (folder / f"library/{name}.py").write_text(text.replace("NAME", name).replace("FOLDER", str(folder)))
-        settings: dict[str, Any] = {"roles_path": ROOT / "roles", "library": folder / "library"}
-        settings |= {"module_utils": ROOT / "plugins/module_utils", "filter_plugins": ROOT / "plugins/filter"}
-        # The plugin that finds the project's own logic for all others.
-        settings |= {"vars_plugins": ROOT / "plugins/vars", "vars_plugins_enabled": "host_group_vars,catalogue"}
-        lines = [f"{name} = {value}" for name, value in settings.items()]
-        (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, ""]))
+        plays.configure(folder)
 
     def run(
         self, role: str, *options: str, cases: Sequence[dict[str, Any]] = ({},), fails: bool = False
     ) -> list[tuple[str, dict[str, Any]]]:
         """Run a role once for each of `cases`, which are variables."""
         hosts = {group: {"hosts": {"one": None}} for group in ("edge", "app")}
-        variables = VARIABLES | {"slot_stop_plan": str(self.plan)}
-        (self.folder / "hosts.yml").write_text(json.dumps({"all": {"children": hosts, "vars": variables}}))
+        plays.write_hosts(self.folder, hosts, VARIABLES | {"slot_stop_plan": str(self.plan)})
         (self.folder / "down.json").write_text(json.dumps(self.down))
         (self.folder / "log").write_text("")
         tasks: list[dict[str, Any]] = []
@@ -86,16 +79,7 @@ class Roles:
             tasks.append({"name": "Run it", "ansible.builtin.include_role": {"name": role}, "vars": given})
         play = {"hosts": "app", "gather_facts": False, "tasks": tasks}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
-        done = subprocess.run(
-            [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml", *options],
-            cwd=self.folder,
-            env={**os.environ, "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg")},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        done = plays.run(self.folder, *options)
         self.output = done.stdout + done.stderr
         assert (done.returncode != 0) == fails, self.output
         return [tuple(json.loads(line)) for line in (self.folder / "log").read_text().splitlines()]
