@@ -11,6 +11,7 @@ from pathlib import Path
 
 import hvac
 import pytest
+import requests
 import yaml
 from environment import ROOT, Environment, Probe, Run, kill, until
 
@@ -157,15 +158,20 @@ def test_a_vault_that_refuses_is_named(staging: Environment, access: Path) -> No
 def test_a_sealed_vault_is_named(staging: Environment) -> None:
     keys = json.loads((ROOT / ".lab/vault.json").read_text())
     settings = yaml.safe_load((ROOT / "inventories/staging/group_vars/staging/secrets.yml").read_text())
-    client = hvac.Client(url=settings["secrets_url"], token=keys["root_token"], verify=str(staging.access / "ca.crt"))
+    authority = str(staging.access / "ca.crt")
+    client = hvac.Client(url=settings["secrets_url"], token=keys["root_token"], verify=authority)
+
+    def active() -> bool:
+        # Unsealed alone isn't enough: until it has elected itself, it sends its clients elsewhere.
+        return requests.get(f"{settings['secrets_url']}/v1/sys/health", verify=authority, timeout=10).status_code == 200
+
     client.sys.seal()
     try:
         run = staging.play("site.yml")
     finally:
         client.sys.submit_unseal_key(keys["key"])
-        until(lambda: not client.sys.is_sealed(), 30, "Vault is open again")
+        until(active, 30, "Vault is open again")
     refused(run, "Vault", "sealed")
-    until(lambda: staging.secret("environment/value/smoke"), 30, "Vault answers")
 
 
 def test_a_wrong_key_is_named(staging: Environment, access: Path, tmp_path: Path) -> None:
