@@ -81,7 +81,7 @@ def found(outcomes: Sequence[Outcome]) -> str:
     caught = [outcome for outcome in outcomes if outcome.verdict != "pass"]
     if not caught:
         return ""
-    seconds = statistics.median(outcome.seconds for outcome in caught)
+    seconds = statistics.median_low([outcome.seconds for outcome in caught])
     share = statistics.median_low([outcome.share for outcome in caught])
     return f"{seconds:.0f} s, {'after the cut-over' if share == SHARES[-1] else f'{share} %'}"
 

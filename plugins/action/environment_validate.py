@@ -174,6 +174,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         seconds = self._value("cutover_share_seconds")
         if seconds is not None and not (str(seconds).isdecimal() and int(seconds) > 0):
             yield f"cutover_share_seconds={seconds}: each share is to be watched for a whole number of seconds above 0"
+        if self._value("canary_seconds") is not None:
+            yield "canary_seconds: cutover_share_seconds says how long each share is watched, bake how long everybody is"
 
     def _type_problems(self, rendered: Mapping[str, Any], name: str, spec: dict[str, Any]) -> Iterator[str]:
         try:
@@ -187,6 +189,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return
         checked = ArgumentSpecValidator({name: spec}).validate({name: value})
         yield from (f"{name}: {line}" for line in checked.error_messages)
+        if not checked.error_messages and spec.get("type") in ("list", "dict") and isinstance(value, str):
+            # The validator reads a text as such; roles are given the text.
+            yield f"""{name}: expected a {spec["type"]}, got a text; with -e it takes JSON: -e '{{"{name}": ...}}'"""
 
 
 def _rendered(value: Any, templar: Any) -> Any:

@@ -62,6 +62,8 @@ def drill_fault(given: dict[str, Any]) -> dict[str, Any]:
         began = time.time()
         if given.get("state") == "injected" and given["how"] != "restarted":
             now["broken"] = given["units"]
+        if given.get("state") == "undone" and now.get("stuck"):
+            return {"failed": True, "msg": "the host does not answer"}
         if given.get("state") == "undone":
             now["broken"] = []
         units = ["shop-blue.service", "shop-green.service"]

@@ -77,6 +77,12 @@ def test_units_leave_what_is_live_only_to_the_activation(catalogue: dict[str, An
     assert "/slots/blue/shop/*" in units["shop-blue.service"]["files"]
 
 
+def test_a_candidate_does_no_live_work(catalogue: dict[str, Any]) -> None:
+    units = bundle.units(catalogue.values(), "/slots/blue", "blue", "stopped")
+    states = {unit["name"].removesuffix("-blue.service"): unit["state"] for unit in units}
+    assert states == {"shop": "started", "mailer": "stopped", "consumer": "stopped"}
+
+
 def test_volumes_mount_configuration_where_the_service_wants_it(catalogue: dict[str, Any]) -> None:
     ca = "/etc/greenroom/ca.crt:/etc/greenroom/ca.crt:ro"
     assert bundle.volumes(catalogue["shop"], "/slots/blue") == [ca, "/slots/blue/shop/config:/config:ro"]

@@ -177,6 +177,31 @@ def test_a_drill_that_can_not_go_on_undoes_what_it_broke_and_tells(imagined: Ima
     assert (imagined.state()["broken"], "load" in imagined.state()) == ([], False)
 
 
+def test_the_load_ends_though_what_was_broken_stays_so(imagined: Imagined) -> None:
+    imagined.state_file.write_text(json.dumps(imagined.state() | {"stuck": True}))
+    done = imagined.drill("candidate-unhealthy")
+    assert done.returncode != 0
+    assert "the host does not answer" in done.stdout
+    assert (imagined.state()["broken"], "load" in imagined.state()) == (["shop-green.service"], False)
+
+
+def test_a_service_that_is_not_there_is_refused(imagined: Imagined) -> None:
+    done = imagined.drill("fails-after-cutover", "-e", "drill_service=shpo")
+    assert done.returncode != 0
+    assert "No drill was held: drill_service: the slot has no service shpo." in done.stdout, done.stdout
+    assert not imagined.report().exists()
+
+
+def test_a_long_cut_over_is_given_its_time_and_shares_may_be_a_list(imagined: Imagined) -> None:
+    options = {"canary": [5, 25], "drill_canary_seconds": 300, "bake_seconds": 60, "drain_seconds": 90}
+    done = imagined.drill("operator-killed", "-e", json.dumps(options))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert imagined.result()["children"][0]["arguments"][3] == "canary=5,25"
+    command = imagined.state()["command"]
+    # The playbook's 600 s, what it watches and waits for, and 1200 s for the way back.
+    assert command[command.index("--seconds") + 1] == str(600 + 2 * 300 + 60 + 90 + 1200)
+
+
 def test_a_drill_of_nothing_known_is_refused(imagined: Imagined) -> None:
     done = imagined.drill("power-cut")
     assert done.returncode != 0

@@ -104,6 +104,37 @@ def test_a_change_gets_a_number_that_nobody_has_seen(live: str, weight: int, rec
     assert edges.epoch_for(edges.together([answer("edge1")]), live, weight, recorded) == epoch
 
 
+@pytest.mark.parametrize(("epoch", "recorded", "number"), [(0, 8, 9), (8, 8, 9), (0, 0, 1)])
+def test_a_record_that_is_lost_is_made_anew_under_a_number_that_nobody_has_seen(
+    epoch: int, recorded: int, number: int
+) -> None:
+    lost = answer("edge1", epoch, "green", state_lost=True, disk={"state": None, "damage": "", "map": None})
+    assert edges.epoch_for(edges.together([lost]), "green", 0, recorded) == number
+
+
+@pytest.mark.parametrize(
+    ("noted", "before"),
+    [
+        ({"live": "green", "slot": "blue"}, "blue"),
+        ({"live": "green", "slot": "blue", "before": "green"}, "blue"),
+        # A way back whose run died before its switch.
+        ({"live": "blue", "slot": "green", "before": "blue"}, "blue"),
+        # A cut-over from green that was taken back.
+        ({"live": "green", "slot": "green", "before": "blue"}, ""),
+        ({"live": "green"}, ""),
+        ({}, ""),
+    ],
+)
+def test_which_slot_served_before_green(noted: dict[str, str], before: str) -> None:
+    assert edges.served_before(noted, "green") == before
+
+
+def test_an_operation_is_told_with_its_own_deadline() -> None:
+    late = answer("edge2", operation="run-1", phase="draining", deadline="2026-01-31T12:05:00Z", overdue=True)
+    found = edges.together([answer("edge1", 8), late])
+    assert (found["phase"], found["deadline"], found["overdue"]) == ("draining", "2026-01-31T12:05:00Z", True)
+
+
 def test_what_is_prepared_somewhere_keeps_its_number() -> None:
     found = edges.together([answer("edge1"), answer("edge2", highest_epoch=12, operation="run-1", phase="prepared")])
     assert edges.epoch_for(found, "blue", 0, 0) == 13

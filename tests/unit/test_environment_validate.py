@@ -118,6 +118,8 @@ def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path
         "edge_limits": "many",
         "environment_seeding_allowed": "perhaps",
         "release_name": ["1.0"],
+        "cutover_canary": "5,25",
+        "drill_load": '{"h1-keep-get-0": 5}',
     }
     write(inventory / "group_vars" / "staging" / "zz.yml", mistakes)
     found = validate(tmp_path, "-e", "craete=missing", inventory=inventory)
@@ -126,6 +128,8 @@ def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path
         'enviroment_domain: unknown variable; did you mean "environment_domain"?',
         'craete: unknown variable; did you mean "create"?',
         "release_name: expected a text, got list",
+        """cutover_canary: expected a list, got a text; with -e it takes JSON: -e '{"cutover_canary": ...}'""",
+        """drill_load: expected a dict, got a text; with -e it takes JSON: -e '{"drill_load": ...}'""",
     ):
         assert line in found
     for start in ("edge_limits: ", "environment_seeding_allowed: "):
@@ -166,13 +170,14 @@ def test_a_shared_address_that_is_no_free_one_is_told(tmp_path: Path, inventory:
 
 
 def test_a_cut_over_that_nobody_can_make_is_refused_before_the_deploy(tmp_path: Path) -> None:
-    wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_share_seconds=0")
-    first, bake, to, canary, seconds = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
-    assert first == "4 mistakes; nothing was touched."
+    wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_share_seconds=0", "canary_seconds=5")
+    first, bake, to, canary, seconds, other = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
+    assert first == "5 mistakes; nothing was touched."
     assert bake.startswith("bake: ")
     assert to == "to: value of to must be one of: blue, green, got: purple"
     assert canary == "canary=0,200: shares are percents from 1 to 99, as in canary=5,25,50"
     assert seconds.startswith("cutover_share_seconds=0: each share is to be watched")
+    assert other.startswith("canary_seconds: cutover_share_seconds says")
 
 
 def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:

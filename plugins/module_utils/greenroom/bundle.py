@@ -92,12 +92,15 @@ def volumes(service: Service, folder: str) -> list[str]:
     return mounts
 
 
-def units(services: Iterable[Service], folder: str, slot: str) -> list[dict[str, Any]]:
-    """Return the units of a bundle. What runs beside the live slot only is left to the activation."""
+def units(services: Iterable[Service], folder: str, slot: str, followers: str = "unchanged") -> list[dict[str, Any]]:
+    """Return the units of a bundle. The state of `followers`, which run beside the live slot, is the activation's.
+
+    But those of a candidate are to be `stopped`: a cut-over that died may have left them running there.
+    """
     return [
         {
             "name": unit_name(service["name"], slot),
-            "state": "started" if service["activation"] == "always" else "unchanged",
+            "state": "started" if service["activation"] == "always" else followers,
             "on_change": "restart",
             "files": [f"{QUADLET_FOLDER}/{service['name']}-{slot}.container", f"{folder}/{service['name']}/*"],
         }

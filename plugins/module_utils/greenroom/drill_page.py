@@ -54,6 +54,9 @@ svg .window { fill: var(--amber); opacity: .5; } svg line.broke { stroke: var(--
 svg text.broke { fill: var(--bad); } svg .grid { stroke: var(--line); } svg .axis { stroke: var(--soft); }
 svg polyline { fill: none; stroke-width: 1.6; stroke-linejoin: round; } svg .p50 { stroke: #1b2430; }
 svg .p99 { stroke: #9a7bd0; }
+@media screen and (max-width: 720px) { body { padding: 16px; } header { flex-direction: column; }
+  .figures { grid-template-columns: repeat(2, 1fr); } .columns { grid-template-columns: 1fr; gap: 0; }
+  .columns > section { min-width: 0; } section { overflow-x: auto; } svg { min-width: 720px; } }
 @page { size: A4; margin: 11mm; }
 @media print { body { padding: 0; max-width: none; zoom: .8; }
   * { -webkit-print-color-adjust: exact; print-color-adjust: exact; } section, tr { break-inside: avoid; } }

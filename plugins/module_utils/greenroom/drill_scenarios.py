@@ -121,6 +121,11 @@ def _lacking(name: str, seen: Mapping[str, Any]) -> Iterator[str]:
         yield f"the environment is protected; nothing is broken in it, so only fault=none is practised, not {name}"
     if practised.group and not seen["groups"].get(practised.group):
         yield f"there is no host in the group {practised.group} that could break"
+    if practised.group == "app" and seen["idle"] in seen["bundles"]:
+        try:
+            service(seen["bundles"][seen["idle"]], seen["service"])
+        except ValueError as error:
+            yield str(error)
     if practised.group == "edge" and (len(seen["groups"].get("edge", [])) < 2 or not seen["address"]):
         yield "no two edge hosts share an address (keepalived_address): nobody would take over"
 

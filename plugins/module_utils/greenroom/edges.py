@@ -26,7 +26,7 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     That is the one with the highest epoch of those whose record is sound, and of the others only where there is no
     sound one. Added to it: all `answers` by host; `hosts` that answered; those that are `down`; those `behind` (another
     epoch or position, a lost record, not all in force); the `operation` that is under way on any of them, with its
-    `phase`; the `highest_epoch` that any of them knows; `connections`, {slot: number} of all of them. Raises ValueError
+    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} of all of them. Raises ValueError
     when no edge host answered.
     """
     answers = {str(result["item"]): result for result in results if not result.get("unreachable")}
@@ -45,6 +45,8 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
         "behind": [host for host, answer in answers.items() if _is_behind(answer, best)],
         "operation": busy["operation"],
         "phase": busy["phase"],
+        "deadline": busy.get("deadline"),
+        "overdue": busy.get("overdue", False),
         "highest_epoch": max(answer["highest_epoch"] for answer in answers.values()),
         "connections": {slot: sum(_connections(answer, slot) for answer in answers.values()) for slot in SLOTS},
     }
@@ -72,8 +74,21 @@ def epoch_for(edges: Answer, live: str, weight: int, recorded: int) -> int:
 
 
 def is_new(edges: Answer, live: str, weight: int = 0) -> bool:
-    """Return whether `live` with a candidate's `weight` is a change, or the end of an operation."""
-    return bool(edges["live"] != live or edges["weight"] != weight or edges["operation"])
+    """Return whether `live` with a candidate's `weight` is a change, the end of an operation, or a lost record anew."""
+    lost = edges["disk"]["state"] is None
+    return bool(lost or edges["live"] != live or edges["weight"] != weight or edges["operation"])
+
+
+def served_before(noted: Answer, live: str | None) -> str:
+    """Return the slot that served before `live`, "" where none did, by what is `noted` off the edges.
+
+    `noted` is {live, slot, before}: the last change's slot, the one that served before it, and the one before that. A
+    change whose run died before it came into force is noted, too, and counts for nothing.
+    """
+    slot = str(noted.get("slot") or "")
+    if slot == live and noted.get("live") != live:
+        return str(noted.get("before") or "")
+    return slot if slot != live else ""
 
 
 def routed(results: Sequence[Answer], slot: str) -> list[str]:

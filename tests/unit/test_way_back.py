@@ -1,0 +1,150 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Roll back and abort after a run that died, and beside a host that is dead: the edge's own module and files, no proxy."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import plays
+import pytest
+import yaml
+from plays import ROOT
+from test_status_play import DEAD
+
+SLOTS = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
+ROLES = ("environment", "rollback", "cutover", "abort")
+NOTHING = """#!/usr/bin/python
+from ansible.module_utils.basic import AnsibleModule
+AnsibleModule({"name": {}, "files": {"type": "raw"}}, supports_check_mode=True).exit_json(changed=True)
+"""
+ROLLBACK = """
+- hosts: edge
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - ansible.builtin.include_role: {name: environment, tasks_from: slots}
+    - ansible.builtin.set_fact: {environment_edge: "{{ __environment_edge }}"}
+    - ansible.builtin.include_role: {name: rollback}
+    - ansible.builtin.debug: {msg: "back to {{ rollback_to }}"}
+"""
+ABORT = """
+- hosts: edge
+  gather_facts: false
+  any_errors_fatal: true
+  max_fail_percentage: 0
+  roles: [abort]
+"""
+
+
+class Edge:
+    """One edge host, of files, and an ops host that keeps the notes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("library", "connection", "group_vars"):
+            (folder / name).mkdir()
+        (folder / "connection/dead.py").write_text(DEAD)
+        (folder / "library/template_tree.py").write_text(NOTHING)
+        self._copy(ROOT / "library/bluegreen_switch.py", folder / "library/bluegreen_switch.py")
+        for role in ROLES:
+            for path in (ROOT / "roles" / role).rglob("*.*"):
+                self._copy(path, folder / path.relative_to(ROOT))
+        (folder / "group_vars/all.yml").write_text(yaml.safe_dump(SLOTS))
+        plays.configure(folder, roles_path=folder / "roles", connection_plugins=folder / "connection")
+
+    def _copy(self, path: Path, copy: Path) -> None:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        text = path.read_text()
+        for place in ("/var/lib/greenroom/edge", "/var/lib/greenroom", "/etc/haproxy/maps", "/run/haproxy", "/run"):
+            text = text.replace(f"{place}/", f"{self.folder}/").replace(f"{place}-", f"{self.folder}/")
+        copy.write_text(text)
+
+    def serves(self, live: str, phase: str, following: str = "", weight: int = 0) -> None:
+        """Say what the edge host has on its disk, with an operation whose run died in this phase."""
+        candidate = "blue" if live == "green" else "green"
+        value = f"7:{live}:{candidate if weight else '-'}:{weight}"
+        operation = {
+            "id": "dead",
+            "phase": phase,
+            "before": f"6:{live}:-:0",
+            "next": following or None,
+            "deadline": 9999999999,
+        }
+        state = {"site": "staging", "epoch": 7, "live": live, "weight": weight, "operation": operation}
+        state |= {"candidate": candidate} if weight else {}
+        (self.folder / "state.json").write_text(json.dumps(state))
+        (self.folder / "live.map").write_text(f"staging {value}\n")
+
+    def noted(self, **notes: dict[str, Any]) -> None:
+        """Say what lies off the edge."""
+        for name, content in notes.items():
+            (self.folder / f"{name}.json").write_text(json.dumps(content) + "\n")
+
+    def runs(self, play: str, *options: str, ops: str = "local", **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run a play on it."""
+        groups = {
+            "edge": {"hosts": {"edge1": {"ansible_connection": "local"}}},
+            "ops": {"hosts": {"ops1": {"ansible_connection": ops}}},
+        }
+        variables = {
+            "ansible_python_interpreter": sys.executable,
+            "environment_name": "staging",
+            "environment_run": {"id": "new", "has": []},
+            "environment_needs": ["lock", "slots"],
+            **more,
+        }
+        plays.write_hosts(self.folder, groups, variables)
+        (self.folder / "play.yml").write_text(play)
+        return plays.run(self.folder, *options)
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Edge:
+    return Edge(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "notes",
+    [
+        {"live": {"live": "green", "epoch": 7}, "previous": {"slot": "blue"}},
+        {"live": {"live": "blue", "epoch": 8}, "previous": {"slot": "green", "before": "blue"}},
+    ],
+    ids=["noted nothing", "noted its end"],
+)
+def test_a_roll_back_that_died_before_its_switch_is_made_good_by_the_next(edge: Edge, notes: Any) -> None:
+    edge.serves("green", "prepared", following="8:blue:-:0")
+    edge.noted(**notes)
+    done = edge.runs(ROLLBACK)
+    assert "back to blue" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_share_whose_run_died_is_all_that_a_roll_back_takes_back(edge: Edge) -> None:
+    edge.serves("green", "canary", weight=25)
+    edge.noted(live={"live": "green", "epoch": 7})
+    done = edge.runs(ROLLBACK)
+    assert "back to green" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_check_does_not_imagine_how_an_operation_ends(edge: Edge) -> None:
+    edge.serves("green", "canary", weight=25)
+    before = (edge.folder / "state.json").read_text()
+    done = edge.runs(ROLLBACK, "--check")
+    assert done.returncode != 0
+    assert "dead is under way (canary, until " in done.stdout, done.stdout + done.stderr
+    assert (edge.folder / "state.json").read_text() == before
+
+
+@pytest.mark.parametrize("ops", ["local", "dead"])
+def test_everybody_is_taken_back_without_the_host_that_keeps_the_notes(edge: Edge, ops: str) -> None:
+    edge.serves("green", "canary", weight=25)
+    found = {"live": "green", "epoch": 7, "highest_epoch": 7, "weight": 25, "operation": "dead", "phase": "canary"}
+    found |= {"before_live": "green", "hosts": ["edge1"], "down": [], "behind": []}
+    done = edge.runs(ABORT, ops=ops, environment_edge=found)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads((edge.folder / "state.json").read_text())["operation"] is None
+    assert (edge.folder / "live.map").read_text().endswith("8:green:-:0\n")
