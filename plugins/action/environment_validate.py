@@ -175,7 +175,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if seconds is not None and not (str(seconds).isdecimal() and int(seconds) > 0):
             yield f"cutover_share_seconds={seconds}: each share is to be watched for a whole number of seconds above 0"
         if self._value("canary_seconds") is not None:
-            yield "canary_seconds: cutover_share_seconds says how long each share is watched, bake how long everybody is"
+            yield "canary_seconds: cutover_share_seconds says how long shares are watched, bake how long everybody is"
 
     def _type_problems(self, rendered: Mapping[str, Any], name: str, spec: dict[str, Any]) -> Iterator[str]:
         try:

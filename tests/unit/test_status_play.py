@@ -12,7 +12,7 @@ from pathlib import Path
 
 import plays
 import pytest
-from plays import ROOT
+from plays import DEAD, ROOT
 
 # Each module says what stands in a file.
 MODULE = """#!/usr/bin/python
@@ -21,26 +21,6 @@ from ansible.module_utils.basic import AnsibleModule
 module = AnsibleModule({"state": {}, "site": {}}, supports_check_mode=True)
 module.exit_json(**json.load(open("FILE")))
 """
-# How a host is reached that can't be.
-DEAD = '''
-DOCUMENTATION = """
-name: dead
-short_description: Reaches nobody
-description: Reaches nobody.
-author: Greenroom developers
-"""
-from ansible.errors import AnsibleConnectionFailure
-from ansible.plugins.connection import ConnectionBase
-class Connection(ConnectionBase):
-    transport = "dead"
-    def _connect(self):
-        raise AnsibleConnectionFailure("no route to host")
-    def exec_command(self, cmd, in_data=None, sudoable=True):
-        self._connect()
-    put_file = fetch_file = exec_command
-    def close(self):
-        pass
-'''
 EDGE = {
     "live": "blue",
     "epoch": 7,

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Roll back and abort after a run that died, and beside a host that is dead: the edge's own module and files, no proxy."""
+"""Roll back and abort after a run that died, and beside a host that is dead: real module, real files, no proxy."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from typing import Any
 import plays
 import pytest
 import yaml
-from plays import ROOT
-from test_status_play import DEAD
+from plays import DEAD, ROOT
 
 SLOTS = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
 ROLES = ("environment", "rollback", "cutover", "abort")

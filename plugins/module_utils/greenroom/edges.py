@@ -26,8 +26,8 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     That is the one with the highest epoch of those whose record is sound, and of the others only where there is no
     sound one. Added to it: all `answers` by host; `hosts` that answered; those that are `down`; those `behind` (another
     epoch or position, a lost record, not all in force); the `operation` that is under way on any of them, with its
-    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} of all of them. Raises ValueError
-    when no edge host answered.
+    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} of all
+    of them. Raises ValueError when no edge host answered.
     """
     answers = {str(result["item"]): result for result in results if not result.get("unreachable")}
     down = [str(result["item"]) for result in results if result.get("unreachable")]
