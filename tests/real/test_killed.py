@@ -129,7 +129,7 @@ def start(staging: Environment) -> Start:
 
 
 def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[int]:
-    """Numbers of the tasks at which to kill: three from start, middle and end, or one from each play."""
+    """Numbers of the tasks at which to kill: one from each half, or one from each play."""
     chance = random.Random(seed)
     # The last play only tells what was done, and may be over before it is killed.
     tasks = [(play, name) for play, name in tasks if play != tasks[-1][0]]
@@ -138,7 +138,8 @@ def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[
         numbers = [
             number for number, (play, _) in enumerate(tasks) if play != "Open the run" or number < len(tasks) / 8
         ]
-        return [chance.choice(numbers[part * len(numbers) // 3 : (part + 1) * len(numbers) // 3]) for part in range(3)]
+        middle = len(numbers) // 2
+        return [chance.choice(numbers[:middle]), chance.choice(numbers[middle:])]
     plays = sorted({play: number for number, (play, _) in reversed(list(enumerate(tasks)))}.values())
     return [chance.randrange(first, last) for first, last in zip(plays, [*plays[1:], len(tasks)], strict=True)]
 
