@@ -54,14 +54,15 @@ class _Picture:
         )
 
     def _behind(self, bottom: float) -> Iterator[str]:
-        """Yield the time in which requests may be lost, and a line where a fault begins."""
+        """Yield the time in which requests may be lost, and a line where a fault begins on a host."""
         if self.result["window"]:
             began, ended = (self.x(at) for at in self.result["window"])
             yield f'<rect class="window" x="{began}" y="{TOP - 6}" width="{max(1, ended - began)}" '
             yield f'height="{bottom - TOP + 6}"/>'
-        for fault in self.result["faults"]:
-            x = self.x(fault["at"])
+        begins = sorted(self.x(fault["at"]) for fault in self.result["faults"])
+        for x in begins:
             yield f'<line class="broke" x1="{x}" x2="{x}" y1="{TOP - 6}" y2="{bottom}"/>'
+        for x in begins[:1]:
             yield f'<text class="broke" x="{x + 4}" y="{TOP - 10}">fault</text>'
 
     def _name(self, y: float, text: str, low: float = LANE / 2 + 4) -> None:
