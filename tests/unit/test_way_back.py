@@ -31,6 +31,15 @@ ROLLBACK = """
     - ansible.builtin.include_role: {name: rollback}
     - ansible.builtin.debug: {msg: "back to {{ rollback_to }}"}
 """
+CUTOVER = """
+- hosts: edge
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
+    - ansible.builtin.include_role: {name: environment, tasks_from: slots}
+    - ansible.builtin.set_fact: {environment_edge: "{{ __environment_edge | combine({'live': live}) }}"}
+    - ansible.builtin.include_role: {name: cutover}
+"""
 ABORT = """
 - hosts: edge
   gather_facts: false
@@ -136,6 +145,18 @@ def test_a_check_does_not_imagine_how_an_operation_ends(edge: Edge) -> None:
     assert done.returncode != 0
     assert "dead is under way (canary, until " in done.stdout, done.stdout + done.stderr
     assert (edge.folder / "state.json").read_text() == before
+
+
+@pytest.mark.parametrize(("trace", "number"), [("", 8), ("staging 9:green:-:0\n", 10)], ids=["new host", "lost file"])
+def test_who_says_what_serves_is_believed_where_the_record_is_lost(edge: Edge, trace: str, number: int) -> None:
+    (edge.folder / "live.map").write_text(trace)
+    edge.noted(live={"live": "green", "epoch": 7})
+    refused = edge.runs(CUTOVER)
+    assert "The edge has lost its record of the live slot" in refused.stdout, refused.stdout + refused.stderr
+    done = edge.runs(CUTOVER, live="green", to="green")
+    assert done.returncode == 0, done.stdout + done.stderr
+    state = json.loads((edge.folder / "state.json").read_text())
+    assert (state["live"], state["epoch"]) == ("green", number)
 
 
 @pytest.mark.parametrize("ops", ["local", "dead"])
