@@ -167,3 +167,9 @@ def test_no_other_run_is_opened_without_the_app_host_that_it_asks(playbooks: Pla
     assert refused.returncode != 0
     assert "no route to host" in refused.stdout + refused.stderr
     assert "Note what each slot is" not in refused.stdout
+
+
+def test_who_needs_the_edge_alone_asks_no_app_host(playbooks: Playbooks) -> None:
+    opened = playbooks.play("open.yml", "-e", '{"environment_needs": ["edges"]}', dead=["app1", "app2"])
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    assert "no route to host" not in opened.stdout + opened.stderr
