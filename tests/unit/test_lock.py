@@ -338,8 +338,16 @@ class TestTheHolder:
                 assert status(pid, "release") == {"event": "released"}
 
     def test_a_holder_that_can_t_start_is_told(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Gone(subprocess.Popen[bytes]):
+            """A child that has ended before its order is written."""
+
+            def __init__(self, *args: Any, **named: Any) -> None:
+                super().__init__(*args, **named)
+                self.wait()
+
         monkeypatch.setattr(lock_holder, "__file__", "/nowhere/lock_holder.py")
         with a_run() as pid:
+            monkeypatch.setattr(lock.subprocess, "Popen", Gone)
             assert start(pid, path)[0]["event"] == "unreachable"
 
     def test_nobody_else_s_answer_is_believed(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import json
 import shlex
@@ -96,7 +97,8 @@ def start(
         start_new_session=True,
         cwd="/",
     )
-    with cast(IO[bytes], child.stdin) as orders:
+    # One that could not even start has closed its end; what it says, or that it says nothing, is told below.
+    with contextlib.suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as orders:
         orders.write(json.dumps(order).encode() + b"\n")
     with cast(IO[bytes], child.stdout) as events:
         for line in events:
