@@ -21,24 +21,21 @@ NOTHING = """#!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule
 AnsibleModule({"name": {}, "files": {"type": "raw"}}, supports_check_mode=True).exit_json(changed=True)
 """
-ROLLBACK = """
+OPENED = """
 - hosts: edge
   gather_facts: false
   any_errors_fatal: true
   tasks:
     - ansible.builtin.include_role: {name: environment, tasks_from: slots}
-    - ansible.builtin.set_fact: {environment_edge: "{{ __environment_edge }}"}
-    - ansible.builtin.include_role: {name: rollback}
-    - ansible.builtin.debug: {msg: "back to {{ rollback_to }}"}
+    - ansible.builtin.set_fact:
+        environment_edge: "{{ __environment_edge | combine({'live': live} if live is defined else {}) }}"
 """
-CUTOVER = """
-- hosts: edge
-  gather_facts: false
-  any_errors_fatal: true
-  tasks:
-    - ansible.builtin.include_role: {name: environment, tasks_from: slots}
-    - ansible.builtin.set_fact: {environment_edge: "{{ __environment_edge | combine({'live': live}) }}"}
-    - ansible.builtin.include_role: {name: cutover}
+ROLLBACK = f"""{OPENED}
+    - ansible.builtin.include_role: {{name: rollback}}
+    - ansible.builtin.debug: {{msg: "back to {{{{ rollback_to }}}}"}}
+"""
+CUTOVER = f"""{OPENED}
+    - ansible.builtin.include_role: {{name: cutover}}
 """
 ABORT = """
 - hosts: edge

@@ -93,8 +93,8 @@ def refusals(name: str, seen: Mapping[str, Any]) -> list[str]:
 
     `seen` is {protected, image, endpoints: whether there is something to ask for, rate: requests a second, limit: those
     that the edge takes in a minute or 0, live, idle, bundles: {slot: any}, edges: {host: {live, phase, in_force}},
-    address: the one that the edges share, groups, broken: {host: [unit]}, clock: seconds by which the load's host is
-    ahead}.
+    address: the one that the edges share, groups, service: the one that is to break or "", broken: {host: [unit]},
+    clock: seconds by which the load's host is ahead}.
     """
     if name not in SCENARIOS:
         return [f"fault is '{name}', and there are {', '.join(SCENARIOS)}"]
