@@ -28,8 +28,15 @@ TYPED = {
         ["tests/loopback", "tests/real", "tests/unit", "lab"],
     ),
     "other tests": (
-        ["tests/conftest.py", "tests/contract", "tests/style", "tests/templates"],
-        ["lab", "tests/templates"],
+        [
+            "tests/conftest.py",
+            "tests/minutes.py",
+            "tests/side_by_side.py",
+            "tests/contract",
+            "tests/style",
+            "tests/templates",
+        ],
+        ["lab", "tests/templates", "tests/real"],
     ),
 }
 
