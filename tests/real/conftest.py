@@ -16,9 +16,9 @@ HERE = Path(__file__).resolve().parent
 # nowhere come where the dots are.
 ORDER = (
     "test_converged.py",  # right after the run of site.yml with which all begins
-    "test_drift.py",
     "test_slots.py",
     "...",
+    "test_candidates.py",
     "test_refusals.py",
     "test_release.py",  # leaves both slots as those need them that follow
     "test_canary.py",
@@ -28,7 +28,7 @@ ORDER = (
     "test_people.py",
     "test_worker.py",
     "test_zeroloss.py",
-    "test_candidates.py",  # ends with a run of site.yml, as all has to
+    "test_drift.py",  # ends with a run of site.yml, as all has to, and with the same release in both slots
 )
 # What the bundle of a release is made from, beside secrets.
 SOURCES = ("services", "releases", "inventories/staging", "playbooks", "roles", "plugins", "library")
