@@ -38,7 +38,7 @@ options:
       - Roles whose trees are applied, one after the other, in this one call. Other options are not looked at.
       - A role lists its trees in C(__<role>_trees), in its C(vars/main.yml). Each is a dictionary of this module's
         options. Templates are searched in that role, and are rendered with its defaults and variables.
-      - A tree with C(wanted=false) is left out.
+      - A tree with C(wanted=false) is left out, and so is a role whose variable C(<role>_wanted) is false.
     type: list
     elements: str
   packages:
