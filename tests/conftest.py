@@ -22,3 +22,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch between what every change has to pass and the long evidence."""
     parser.addoption("--as-is", action="store_true", help="take staging as it is: no site.yml before the real tests")
     parser.addoption("--proof", action="store_true", help="the long evidence: more faults, more repetitions")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where files are shuffled (--random-order), each keeps its own order: a file tells a story."""
+    for item in items:
+        item.add_marker(pytest.mark.random_order(disabled=True))

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from trees import HELD, OTHERS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -164,3 +165,14 @@ def test_the_lab_is_known_to_nothing_outside_it() -> None:
 def test_every_playbook_has_a_page(path: Path) -> None:
     pages = "\n".join(page.read_text() for page in (ROOT / "docs").glob("**/*.md"))
     assert f"playbooks/{path.name}" in pages
+
+
+def test_it_is_known_of_each_tree_of_files_whether_site_yml_holds_it() -> None:
+    """A new one is in tests/real/trees.py, so that edits by hand in it are tried."""
+    calls = [task["template_tree"] for path in TASK_FILES for task in tasks_of(path) if "template_tree" in task]
+    kept = [load(role / "vars/main.yml") or {} for role in ROLES]
+    trees = [tree for found in kept for name, value in found.items() if name.endswith("_trees") for tree in value]
+    names = [call["name"] for call in (*calls, *trees) if "name" in call]
+    # Slots and environments by any name.
+    used, known = ({re.sub(r"{+[^}]*}+|blue|green", "*", name) for name in of} for of in (names, HELD | OTHERS.keys()))
+    assert used == known

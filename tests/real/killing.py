@@ -1,21 +1,18 @@
-"""A run that dies at any task leaves the public alone, and the next one ends where an undisturbed one would have."""
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What runs leave on hosts, and at which of a run's tasks to kill it."""
 
 from __future__ import annotations
 
 import json
 import random
 import re
-import time
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import pytest
-from environment import ROOT, Environment, Probe, kill, until
+from environment import ROOT, Environment
 
 from bench.common import machine, table
 
-WANTED = ("-e", "release_name=1.1")
 EARLIER = 10
 """Tasks by which a run that was over too soon is killed earlier."""
 TASK = re.compile(r"^(PLAY|TASK) \[(.*)\] \*", re.M)
@@ -93,39 +90,16 @@ def differences(left: Any, right: Any, path: str = "") -> list[str]:
     return [] if left == right else [f"{path}: {left} / {right}"]
 
 
-@dataclass
-class Start:
-    """Where each killed run begins: the old slot live, the new one empty; and what an undisturbed run makes of that."""
-
-    environment: Environment
-    old: str
-    new: str
-    tasks: list[tuple[str, str]]
-    end: dict[str, Any]
-
-    def again(self) -> None:
-        """Go back to it."""
-        if self.environment.live() != self.old:
-            self.environment.go_back(self.old)
-        for host in self.environment.groups["app"]:
-            self.environment.ssh(host, EMPTY.format(slot=self.new))
-
-
-@pytest.fixture(scope="module")
-def start(staging: Environment) -> Start:
-    """The tasks and the end state of an undisturbed release change."""
-    point = Start(staging, staging.live(), staging.idle(), [], {})
-    point.again()
-    run = staging.converge(*WANTED)
+def tasks_of(output: str) -> list[tuple[str, str]]:
+    """The tasks of a run, in order, as play and name."""
+    found = []
     play = ""
-    for kind, name in TASK.findall(run.output):
+    for kind, name in TASK.findall(output):
         if kind == "PLAY":
             play = name
         else:
-            point.tasks.append((play, name))
-    point.end = snapshot(staging)
-    assert staging.live() == point.new
-    return point
+            found.append((play, name))
+    return found
 
 
 def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[int]:
@@ -144,66 +118,9 @@ def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[
     return [chance.randrange(first, last) for first, last in zip(plays, [*plays[1:], len(tasks)], strict=True)]
 
 
-def killed(start: Start, number: int, chance: random.Random, output: Path) -> str:
-    """Kill a run within its task with this number and let the next one make it good; say what that took.
-
-    Empty when there was nothing to kill: the run was over, because it had less to do than the undisturbed one.
-    """
-    environment = start.environment
-    with Probe(environment) as probe:
-        process = environment.start("site.yml", *WANTED, output=output)
-        until(
-            lambda: output.read_text().count("\nTASK [") > number or process.poll() is not None,
-            300,
-            f"task {number + 1} begins",
-        )
-        # Anywhere within the task.
-        time.sleep(chance.uniform(0, 0.6))
-        if process.poll() is not None:
-            assert process.returncode == 0, output.read_text()
-            assert probe.failures == []
-            return ""
-        kill(process)
-        environment.say(f"killed at task {number + 1}: {' / '.join(start.tasks[number])}")
-        run = environment.converge(*WANTED)
-    assert probe.failures == []
-    assert environment.live() == start.new
-    assert differences(start.end, snapshot(environment)) == []
-    return f"made good: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, all answered"
-
-
-def write_table(start: Start, seed: int, outcomes: dict[int, str]) -> None:
+def write_table(tasks: list[tuple[str, str]], seed: int, outcomes: dict[int, str]) -> None:
     """Write what came of all killed runs to bench/killed/README.md."""
-    rows = [(str(number + 1), *start.tasks[number], outcome) for number, outcome in outcomes.items()]
+    rows = [(str(number + 1), *tasks[number], outcome) for number, outcome in outcomes.items()]
     TABLE.parent.mkdir(exist_ok=True)
     text = table(("task", "play", "name", "what the next run made of it"), rows)
-    TABLE.write_text(README.format(seed=seed, tasks=len(start.tasks), count=len(rows), table=text, machine=machine()))
-
-
-@pytest.mark.timeout(7200)
-def test_runs_that_are_killed_are_made_good_by_the_next(
-    start: Start, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
-    environment = start.environment
-    proof = request.config.getoption("--proof")
-    seed = random.SystemRandom().randrange(10**6)
-    chosen = moments(start.tasks, proof, seed)
-    environment.say(f"seed {seed}: a run of {len(start.tasks)} tasks is killed at {[number + 1 for number in chosen]}")
-    chance = random.Random(seed)
-    outcomes: dict[int, str] = {}
-    try:
-        while chosen:
-            number = chosen.pop(0)
-            outcomes[number] = f"failed; see the test's output (seed {seed})"
-            start.again()
-            outcomes[number] = killed(start, number, chance, tmp_path / f"killed-{number}")
-            if not outcomes[number]:
-                environment.say(f"over before task {number + 1}: an earlier one is taken")
-                del outcomes[number]
-                chosen.insert(0, number - EARLIER)
-    finally:
-        if proof:
-            write_table(start, seed, outcomes)
-    last = environment.converge(*WANTED)
-    assert sum(last.changed.values()) == 0, last.output
-    environment.go_back(start.old)
+    TABLE.write_text(README.format(seed=seed, tasks=len(tasks), count=len(rows), table=text, machine=machine()))
