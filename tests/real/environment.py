@@ -26,6 +26,9 @@ from typing import Any, Self
 import hvac
 import yaml
 
+from bench import tasks
+from bench.tasks import Task
+
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 # Asks a host's own interface and prints the answer.
@@ -46,6 +49,7 @@ class Run:
     code: int
     output: str
     ssh: collections.Counter[str] = field(default_factory=collections.Counter)
+    tasks: list[Task] = field(default_factory=list)
 
     @property
     def errors(self) -> str:
@@ -87,12 +91,13 @@ class Environment:
     def play(
         self, playbook: str, *arguments: str, timeout: float = 600, inventory: Path | None = None, **variables: str
     ) -> Run:
-        """Run a playbook to its end and count the ssh processes that it took, by host.
+        """Run a playbook to its end; count its tasks, and the ssh processes that it took, by host.
 
         `inventory` stands in for the environment's own, `variables` are further ones of the process.
         """
         log = ROOT / ".access" / f"ssh-{uuid.uuid4().hex}.log"
         log.touch()
+        noted = log.with_suffix(".tasks")
         start = time.monotonic()
         try:
             done = subprocess.run(
@@ -100,6 +105,7 @@ class Environment:
                 cwd=ROOT,
                 env={
                     **os.environ,
+                    **tasks.noted_in(noted),
                     "ANSIBLE_SSH_EXECUTABLE": str(ROOT / "tests/real/ssh_counter"),
                     "GREENROOM_SSH_LOG": str(log),
                     **variables,
@@ -113,9 +119,11 @@ class Environment:
             )
             names = {address: host for host, address in self.hosts.items()}
             lines = [names.get(line, line) for line in log.read_text().split()]
+            found = tasks.read(noted, start)
         finally:
             log.unlink()
-        run = Run(done.returncode, done.stdout, collections.Counter(lines))
+            noted.unlink(missing_ok=True)
+        run = Run(done.returncode, done.stdout, collections.Counter(lines), found)
         self.say(
             f"{playbook} {' '.join(arguments)}: exit code {run.code}, changed {sum(run.changed.values())}, "
             f"{time.monotonic() - start:.0f} s"
