@@ -63,7 +63,7 @@ bench: lab ## measure what bench/ claims, and write its tables (only one: make b
 	@$(MAKE) --no-print-directory --keep-going $(addprefix bench-,template_tree identity_seed site release stage)
 
 bench-%: lab
-	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS))
+	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(OPTIONS)
 
 .PHONY: drill
 drill: lab ## practise a cut-over under load: make drill FAULT=edge-killed; the report goes to reports/
