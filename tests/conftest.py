@@ -22,3 +22,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch between what every change has to pass and the long evidence."""
     parser.addoption("--as-is", action="store_true", help="take staging as it is: no site.yml before the real tests")
     parser.addoption("--proof", action="store_true", help="the long evidence: more faults, more repetitions")
+    parser.addoption("--part", type=part, default=(1, 1), help="1/3: of what can be divided only the first third")
+    parser.addoption("--kept", help="the folder in which parts keep what they found, for one table")
+
+
+def part(text: str) -> tuple[int, int]:
+    """Read `1/3`: the first of three parts; raises ValueError."""
+    number, _, parts = text.partition("/")
+    if not 0 < int(number) <= int(parts):
+        raise ValueError(text)
+    return int(number), int(parts)

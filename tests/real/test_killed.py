@@ -11,28 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environment import ROOT, Environment, Probe, kill, until
+from environment import Environment, Probe, kill, until
 
-from bench.common import machine, table
+from bench.killed.outcomes import Part, Row, keep, write
 
 WANTED = ("-e", "release_name=1.1")
 EARLIER = 10
 """Tasks by which a run that was over too soon is killed earlier."""
 TASK = re.compile(r"^(PLAY|TASK) \[(.*)\] \*", re.M)
-TABLE = ROOT / "bench/killed/README.md"
-README = """\
-# Runs that are killed
-
-A release change ({tasks} tasks) is killed, with all of its processes, within one task of each of its plays. The next
-run has to leave on every host what an undisturbed one leaves (files, modes, containers, units), in the same slot. The
-public is asked several times a second meanwhile and may get no other answer than 200.
-
-{table}
-
-{count} runs were killed, at tasks chosen by the seed {seed}. Measured on {machine}. Again, with a new seed:
-
-    make proof
-"""
 
 # All that a run leaves on a host: files with mode and content, containers, units; but no times, epochs, process ids.
 SNAPSHOT = """
@@ -172,12 +158,15 @@ def killed(start: Start, number: int, chance: random.Random, output: Path) -> st
     return f"made good: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, all answered"
 
 
-def write_table(start: Start, seed: int, outcomes: dict[int, str]) -> None:
-    """Write what came of all killed runs to bench/killed/README.md."""
-    rows = [(str(number + 1), *start.tasks[number], outcome) for number, outcome in outcomes.items()]
-    TABLE.parent.mkdir(exist_ok=True)
-    text = table(("task", "play", "name", "what the next run made of it"), rows)
-    TABLE.write_text(README.format(seed=seed, tasks=len(start.tasks), count=len(rows), table=text, machine=machine()))
+def write_down(start: Start, seed: int, outcomes: dict[int, str], config: pytest.Config) -> None:
+    """Keep what came of these killed runs; write the page when they are all, or the last part of all."""
+    rows = [Row(number + 1, *start.tasks[number], outcome) for number, outcome in outcomes.items()]
+    parts = [Part(seed, len(start.tasks), rows)]
+    if folder := config.getoption("--kept"):
+        number, of = config.getoption("--part")
+        parts = keep(parts[0], number, of, Path(folder))
+    if parts:
+        write(parts)
 
 
 @pytest.mark.timeout(7200)
@@ -187,7 +176,8 @@ def test_runs_that_are_killed_are_made_good_by_the_next(
     environment = start.environment
     proof = request.config.getoption("--proof")
     seed = random.SystemRandom().randrange(10**6)
-    chosen = moments(start.tasks, proof, seed)
+    part, parts = request.config.getoption("--part")
+    chosen = moments(start.tasks, proof, seed)[part - 1 :: parts]
     environment.say(f"seed {seed}: a run of {len(start.tasks)} tasks is killed at {[number + 1 for number in chosen]}")
     chance = random.Random(seed)
     outcomes: dict[int, str] = {}
@@ -203,7 +193,7 @@ def test_runs_that_are_killed_are_made_good_by_the_next(
                 chosen.insert(0, number - EARLIER)
     finally:
         if proof:
-            write_table(start, seed, outcomes)
+            write_down(start, seed, outcomes, request.config)
     last = environment.converge(*WANTED)
     assert sum(last.changed.values()) == 0, last.output
     environment.go_back(start.old)
