@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import platform
 import re
@@ -104,6 +105,20 @@ def playbook(
     """Run a playbook on the environment with the project's own settings, or with those of another checkout of it."""
     command = ["ansible-playbook", "-i", f"inventories/{ENVIRONMENT}", str(path), *arguments]
     return run(command, {"ANSIBLE_CONFIG": str(project / "ansible.cfg"), **(environment or {})}, cwd=project)
+
+
+def descendants(process: int) -> list[int]:
+    """Return the process ids of children, their children and so on."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.parent.name))
+    found, todo = [], [process]
+    while todo:
+        found += (new := children.get(todo.pop(), []))
+        todo += new
+    return found
 
 
 def say(text: str) -> None:

@@ -51,8 +51,8 @@ def keep(part: Part, number: int, parts: int, folder: Path) -> list[Part]:
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / "part.new"
     new.write_text(json.dumps(asdict(part)))
-    new.rename(folder / f"part-{number}.json")
-    paths = [folder / f"part-{each + 1}.json" for each in range(parts)]
+    new.rename(folder / f"part-{number}-of-{parts}.json")
+    paths = [folder / f"part-{each + 1}-of-{parts}.json" for each in range(parts)]
     if not all(path.exists() for path in paths):
         return []
     kept = [json.loads(path.read_text()) for path in paths]

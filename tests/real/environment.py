@@ -27,6 +27,7 @@ import hvac
 import yaml
 
 from bench import tasks
+from bench.common import descendants
 from bench.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -387,17 +388,3 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     process.wait()
-
-
-def descendants(process: int) -> list[int]:
-    """Process ids of children, their children and so on."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
-    found, todo = [], [process]
-    while todo:
-        found += (new := children.get(todo.pop(), []))
-        todo += new
-    return found
