@@ -105,13 +105,14 @@ class Cutover:
     def fails(self, *edges: str) -> list[dict[str, Any]]:
         """Run it, which has to fail; return what was asked of the switch."""
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
-        children = {"edge": {"hosts": dict.fromkeys(edges)}, "ops": {"hosts": {"ops1": None}}}
+        hosts = {"hosts": dict.fromkeys(edges)}
+        children = {"edge": hosts, "moving": hosts, "ops": {"hosts": {"ops1": None}}}
         given = VARIABLES | {"environment_edge": EDGE | down}
         plays.write_hosts(self.folder, children, given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
         play = next(
             play
-            for play in yaml.safe_load((ROOT / "playbooks/cutover.yml").read_text())
+            for play in yaml.safe_load((ROOT / "playbooks/steps/cutover.yml").read_text())
             if {"role": "cutover"} in play.get("roles", [])
         )
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
