@@ -158,14 +158,32 @@ def test_a_call_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
     assert forget(project.TREE, manifest, records) == []
 
 
-def test_the_playbook_that_cleans_up_says_whether_there_was_anything(tmp_path: Path) -> None:
+def run_in_project(*words: str) -> str:
+    """Run a playbook of the bench with the project's own settings, on this machine."""
+    program = str(Path(sys.executable).with_name("ansible-playbook"))
+    given = ["-c", "local", "-e", json.dumps({"ansible_become": False}), "-i", "inventories/staging"]
+    done = subprocess.run([program, *given, *words], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_hosts_packages_are_those_of_its_roles(tmp_path: Path) -> None:
+    run_in_project("bench/site/capture.yml", "--limit", "app1", "-e", f"capture_folder={tmp_path}")
+    found = json.loads((tmp_path / "app1.json").read_text())
+    assert {"nftables", "podman"} <= set(found["packages"])
+    assert not {"haproxy", "postgresql-17"} & set(found["packages"])
+
+
+def test_the_steps_of_site_yml_without_people_are_there() -> None:
+    assert "Set up every host" in run_in_project("bench/site/configure.yml", "--list-tasks")
+
+
+def test_the_playbook_that_cleans_up_forgets(tmp_path: Path) -> None:
     fill(tmp_path / "host", {})
     project.write_project(capture(tmp_path / "host"), tmp_path)
     (tmp_path / "manifest.json").write_text("{}")
-    task = "Remove the manifest, and what the units' records say of it"
-    assert play("clean.yml", tmp_path, task).changed == 1
+    assert play("clean.yml", tmp_path, "Remove the manifest, and what the units' records say of it").changed == 1
     assert not (tmp_path / "manifest.json").exists()
-    assert play("clean.yml", tmp_path, task).changed == 0
 
 
 @pytest.mark.parametrize(("fails", "played"), [(False, ["clean.yml"]), (True, ["clean.yml", "site.yml"])])
