@@ -420,7 +420,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom import debian_packages, masking, systemd, tree, tree_diff, tree_options, units
-from ansible.module_utils.greenroom.tree_files import Attributes, Directory, TreeError, clean_path, decompress, parse_mode, unpack
+from ansible.module_utils.greenroom.tree_files import (
+    Attributes,
+    Directory,
+    TreeError,
+    clean_path,
+    decompress,
+    parse_mode,
+    unpack,
+)
 
 SYSTEMD_IS_UP = "/run/systemd/system"
 # What several trees come to together is one list of all of them.

@@ -13,7 +13,11 @@ from ansible.template import Templar
 
 ROOT = Path(__file__).resolve().parents[2]
 HOST_ROLES = yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())["host_roles"]
-GROUPS = {"all": ["edge1", "app1", "data1", "data2", "ops1", "ops2"], "data": ["data1", "data2"], "ops": ["ops1", "ops2"]}
+GROUPS = {
+    "all": ["edge1", "app1", "data1", "data2", "ops1", "ops2"],
+    "data": ["data1", "data2"],
+    "ops": ["ops1", "ops2"],
+}
 
 
 def load(path: Path) -> Any:

@@ -141,7 +141,14 @@ def test_no_task_and_no_template_names_an_environment(path: Path) -> None:
 
 def test_nothing_outside_the_catalogue_names_a_service() -> None:
     services = {path.parent.name for path in (ROOT / "services").glob("*/service.yml")}
-    places = [*TASK_FILES, *TEMPLATES, *(ROOT / "roles").glob("*/defaults/*.yml"), *PLAYBOOKS, *STEPS, ROOT / "site.yml"]
+    places = [
+        *TASK_FILES,
+        *TEMPLATES,
+        *(ROOT / "roles").glob("*/defaults/*.yml"),
+        *PLAYBOOKS,
+        *STEPS,
+        ROOT / "site.yml",
+    ]
     named = {
         (name_of(path), service)
         for path in places
