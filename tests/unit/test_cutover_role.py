@@ -37,7 +37,7 @@ OPTIONS = {
         "deadline",
         "recover",
     ],
-    "template_tree": ["name", "files"],
+    "template_tree": ["roles"],
     "smoke_check": ["checks"],
     "canary_probe": [
         *(
