@@ -37,7 +37,7 @@ OPTIONS = {
         "deadline",
         "recover",
     ],
-    "template_tree": ["name", "files"],
+    "template_tree": ["roles"],
     "smoke_check": ["checks"],
     "canary_probe": [
         *(
@@ -78,6 +78,7 @@ VARIABLES: dict[str, Any] = {
     "environment_public_name": "portal.test",
     "environment_public_address": "192.0.2.1",
     "environment_public_url": "https://portal.test",
+    "environment_record_host": "ops1",
     "environment_run": {"id": "20260101T120000Z-abcdef"},
     "secrets_values": {"environment/value/smoke": {"value": "-"}},
     "slot_bundles": {},
