@@ -68,16 +68,22 @@ test-real: lab ## run the tests on lab hosts
 	pytest tests/real $(ORDER) $(RECORD)/hosts.xml
 
 .PHONY: proof
-proof: lab ## gather the long evidence (hours), and write its tables to bench/
-	pytest tests/real --proof; tests=$$?; \
-	  $(MAKE) --no-print-directory --keep-going $(addprefix bench-,switch canary edge cutover zeroloss) && exit $$tests
+proof: lab ## gather the long evidence (hours), in sections: those that have not passed yet (only one: make proof-edge)
+	@python -m bench.proof $(addprefix --without ,$(WITHOUT))
+
+.PHONY: proof-status
+proof-status: ## show which sections of the long evidence have passed, and which are open, and why
+	@python3 -m bench.proof --status
+
+proof-%: lab
+	@python -m bench.proof $*
 
 .PHONY: bench
 bench: lab ## measure what bench/ claims, and write its tables (only one: make bench-site)
 	@$(MAKE) --no-print-directory --keep-going $(addprefix bench-,template_tree identity_seed site release stage)
 
 bench-%: lab
-	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS))
+	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(OPTIONS)
 
 .PHONY: drill
 drill: lab ## practise a cut-over under load: make drill FAULT=edge-killed; the report goes to reports/

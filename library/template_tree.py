@@ -38,7 +38,7 @@ options:
       - Roles whose trees are applied, one after the other, in this one call. Other options are not looked at.
       - A role lists its trees in C(__<role>_trees), in its C(vars/main.yml). Each is a dictionary of this module's
         options. Templates are searched in that role, and are rendered with its defaults and variables.
-      - A tree with C(wanted=false) is left out.
+      - A tree with C(wanted=false) is left out, and so is a role whose variable C(<role>_wanted) is false.
     type: list
     elements: str
   packages:
@@ -420,7 +420,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom import debian_packages, masking, systemd, tree, tree_diff, tree_options, units
-from ansible.module_utils.greenroom.tree_files import Attributes, Directory, TreeError, clean_path, decompress, parse_mode, unpack
+from ansible.module_utils.greenroom.tree_files import (
+    Attributes,
+    Directory,
+    TreeError,
+    clean_path,
+    decompress,
+    parse_mode,
+    unpack,
+)
 
 SYSTEMD_IS_UP = "/run/systemd/system"
 # What several trees come to together is one list of all of them.

@@ -24,6 +24,7 @@ from ansible.module_utils.greenroom.tree_files import (
     pack,
     parse_mode,
 )
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
 
@@ -86,7 +87,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         }
         if name not in own:
             raise TreeError(f"the role {role} has no trees: {folder}/vars/main.yml has no {name}")
-        for tree in self._templar.copy_with_new_env(available_variables=own).template(own[name]):
+        templar = self._templar.copy_with_new_env(available_variables=own)
+        wanted = boolean(templar.template(own.get(f"{role}_wanted", True)))
+        for tree in templar.template(own[name]) if wanted else []:
             checked = ArgumentSpecValidator(tree_options.ROLE_TREE).validate(tree)
             if checked.error_messages:
                 raise TreeError(f"{name} of the role {role}: {'; '.join(checked.error_messages)}")

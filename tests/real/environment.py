@@ -27,6 +27,10 @@ from typing import Any, Self
 import hvac
 import yaml
 
+from bench import tasks
+from bench.common import descendants
+from bench.tasks import Task
+
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 # Asks a host's own interface and prints the answer.
@@ -83,6 +87,7 @@ class Run:
     code: int
     output: str
     ssh: collections.Counter[str] = field(default_factory=collections.Counter)
+    tasks: list[Task] = field(default_factory=list)
 
     @property
     def errors(self) -> str:
@@ -158,7 +163,7 @@ class Environment:
     def play(
         self, playbook: str, *arguments: str, timeout: float = 600, inventory: Path | None = None, **variables: str
     ) -> Run:
-        """Run a playbook to its end and count the ssh processes that it took, by host.
+        """Run a playbook to its end; count its tasks, and the ssh processes that it took, by host.
 
         `inventory` stands in for the environment's own, `variables` are further ones of the process.
         """
@@ -166,20 +171,24 @@ class Environment:
             self.touched = True
         log = ROOT / ".access" / f"ssh-{uuid.uuid4().hex}.log"
         log.touch()
+        noted = log.with_suffix(".tasks")
         start = time.monotonic()
         try:
             run = ran(
                 self.command(playbook, *arguments, inventory=inventory),
                 log,
                 {
+                    **tasks.noted_in(noted),
                     "ANSIBLE_SSH_EXECUTABLE": str(ROOT / "tests/real/ssh_counter"),
                     "GREENROOM_SSH_LOG": str(log),
                     **variables,
                 },
                 timeout,
             )
+            run.tasks = tasks.read(noted, start)
         finally:
             log.unlink()
+            noted.unlink(missing_ok=True)
         names = {address: host for host, address in self.hosts.items()}
         run.ssh = collections.Counter({names.get(place, place): count for place, count in run.ssh.items()})
         self.say(
@@ -239,11 +248,17 @@ class Environment:
             return subprocess.Popen(
                 self.command(playbook, *arguments),
                 cwd=ROOT,
+                env={**os.environ, **tasks.noted_in(output.with_suffix(".tasks"))},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    @staticmethod
+    def begun(output: Path) -> int:
+        """How many tasks a run has begun that was started with this output."""
+        return len(tasks.read(output.with_suffix(".tasks")))
 
     def power(self, verb: str, host: str) -> None:
         """`stop`, `start`, `restart`, `pause` or `unpause` a host, as a power button would."""
@@ -490,17 +505,3 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     process.wait()
-
-
-def descendants(process: int) -> list[int]:
-    """Process ids of children, their children and so on."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
-    found, todo = [], [process]
-    while todo:
-        found += (new := children.get(todo.pop(), []))
-        todo += new
-    return found

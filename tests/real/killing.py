@@ -6,30 +6,12 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from typing import Any
 
-from environment import ROOT, Environment
-
-from bench.common import machine, table
+from environment import Environment
 
 EARLIER = 10
 """Tasks by which a run that was over too soon is killed earlier."""
-TASK = re.compile(r"^(PLAY|TASK) \[(.*)\] \*", re.M)
-TABLE = ROOT / "bench/killed/README.md"
-README = """\
-# Runs that are killed
-
-A release change ({tasks} tasks) is killed, with all of its processes, within one task of each of its plays. The next
-run has to leave on every host what an undisturbed one leaves (files, modes, containers, units), in the same slot. The
-public is asked several times a second meanwhile and may get no other answer than 200.
-
-{table}
-
-{count} runs were killed, at tasks chosen by the seed {seed}. Measured on {machine}. Again, with a new seed:
-
-    make proof
-"""
 
 # All that a run leaves on a host: files with mode and content, containers, units; but no times, epochs, process ids.
 SNAPSHOT = """
@@ -90,37 +72,13 @@ def differences(left: Any, right: Any, path: str = "") -> list[str]:
     return [] if left == right else [f"{path}: {left} / {right}"]
 
 
-def tasks_of(output: str) -> list[tuple[str, str]]:
-    """The tasks of a run, in order, as play and name."""
-    found = []
-    play = ""
-    for kind, name in TASK.findall(output):
-        if kind == "PLAY":
-            play = name
-        else:
-            found.append((play, name))
-    return found
-
-
 def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[int]:
     """Numbers of the tasks at which to kill: one from each half, or one from each play."""
     chance = random.Random(seed)
     # The last play only tells what was done, and may be over before it is killed.
     tasks = [(play, name) for play, name in tasks if play != tasks[-1][0]]
     if not every_phase:
-        # Playbooks open the run again where they are imported, and skip what is done: nothing to kill there.
-        numbers = [
-            number for number, (play, _) in enumerate(tasks) if play != "Open the run" or number < len(tasks) / 8
-        ]
-        middle = len(numbers) // 2
-        return [chance.choice(numbers[:middle]), chance.choice(numbers[middle:])]
+        middle = len(tasks) // 2
+        return [chance.randrange(middle), chance.randrange(middle, len(tasks))]
     plays = sorted({play: number for number, (play, _) in reversed(list(enumerate(tasks)))}.values())
     return [chance.randrange(first, last) for first, last in zip(plays, [*plays[1:], len(tasks)], strict=True)]
-
-
-def write_table(tasks: list[tuple[str, str]], seed: int, outcomes: dict[int, str]) -> None:
-    """Write what came of all killed runs to bench/killed/README.md."""
-    rows = [(str(number + 1), *tasks[number], outcome) for number, outcome in outcomes.items()]
-    TABLE.parent.mkdir(exist_ok=True)
-    text = table(("task", "play", "name", "what the next run made of it"), rows)
-    TABLE.write_text(README.format(seed=seed, tasks=len(tasks), count=len(rows), table=text, machine=machine()))

@@ -116,6 +116,12 @@ def test_a_second_run_needs_few_ssh_processes(staging: Environment, second: Run)
     assert max(counts.values()) <= 20
 
 
+def test_a_second_run_has_few_tasks(staging: Environment, second: Run) -> None:
+    """Each costs every host a little: those that began are counted, also where all hosts skipped them."""
+    staging.say(f"tasks of a run without a change: {len(second.tasks)}")
+    assert 0 < len(second.tasks) <= 60
+
+
 def test_a_run_ends_with_where_to_look(staging: Environment, second: Run) -> None:
     assert staging.says_where_to_look(second, "1.0"), second.summary
 

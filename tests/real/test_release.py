@@ -20,7 +20,9 @@ from typing import Any, Self
 
 import pytest
 from environment import OFFER, ROOT, Environment, Probe, kill, until
-from killing import EARLIER, EMPTY, differences, moments, snapshot, tasks_of, write_table
+from killing import EARLIER, EMPTY, differences, moments, snapshot
+
+from bench.killed.outcomes import Part, Row, keep, write
 
 RATE = 40
 
@@ -188,7 +190,9 @@ def change(staging: Environment) -> Change:
         back = json.loads(staging.get("/version")[2])
         afterwards = [without_moving(staging.processes(slot)) for slot in (old, new)]
     processes = [before, kept, afterwards[0], serving, afterwards[1]]
-    return Change(staging, old, new, processes, [version, back], tasks_of(run.output), end, load)
+    return Change(
+        staging, old, new, processes, [version, back], [(task.play, task.name) for task in run.tasks], end, load
+    )
 
 
 def test_a_release_change_and_the_way_back_lose_no_request(change: Change) -> None:
@@ -215,7 +219,7 @@ def killed(change: Change, number: int, chance: random.Random, output: Path) -> 
     with Probe(environment) as probe:
         process = environment.start("site.yml", *OFFER, output=output)
         until(
-            lambda: output.read_text().count("\nTASK [") > number or process.poll() is not None,
+            lambda: environment.begun(output) > number or process.poll() is not None,
             300,
             f"task {number + 1} begins",
         )
@@ -234,6 +238,17 @@ def killed(change: Change, number: int, chance: random.Random, output: Path) -> 
     return f"made good: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, all answered"
 
 
+def write_down(change: Change, seed: int, outcomes: dict[int, str], config: pytest.Config) -> None:
+    """Keep what came of these killed runs; write the page when they are all, or the last part of all."""
+    rows = [Row(number + 1, *change.tasks[number], outcome) for number, outcome in outcomes.items()]
+    parts = [Part(seed, len(change.tasks), rows)]
+    if folder := config.getoption("--kept"):
+        number, of = config.getoption("--part")
+        parts = keep(parts[0], number, of, Path(folder))
+    if parts:
+        write(parts)
+
+
 @pytest.mark.timeout(7200)
 def test_runs_that_are_killed_are_made_good_by_the_next(
     change: Change, request: pytest.FixtureRequest, tmp_path: Path
@@ -241,7 +256,8 @@ def test_runs_that_are_killed_are_made_good_by_the_next(
     environment = change.environment
     proof = request.config.getoption("--proof")
     seed = random.SystemRandom().randrange(10**6)
-    chosen = moments(change.tasks, proof, seed)
+    part, parts = request.config.getoption("--part")
+    chosen = moments(change.tasks, proof, seed)[part - 1 :: parts]
     environment.say(f"seed {seed}: a run of {len(change.tasks)} tasks is killed at {[number + 1 for number in chosen]}")
     chance = random.Random(seed)
     outcomes: dict[int, str] = {}
@@ -257,7 +273,7 @@ def test_runs_that_are_killed_are_made_good_by_the_next(
                 chosen.insert(0, number - EARLIER)
     finally:
         if proof:
-            write_table(change.tasks, seed, outcomes)
+            write_down(change, seed, outcomes, request.config)
     last = environment.converge(*OFFER)
     assert sum(last.changed.values()) == 0, last.output
     environment.go_back(change.old)
