@@ -2,10 +2,31 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
 import pytest
-from rendering import ENVIRONMENTS, Rendered, render
+from rendering import ENVIRONMENTS, Rendered, read, render
 
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendered]:
-    return {name: render(name, tmp_path_factory.mktemp(name)) for name in ENVIRONMENTS}
+    """Each environment; where several processes run the tests, one of them renders it for all."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    return {name: once(name, shared / f"rendered-{name}") for name in ENVIRONMENTS}
+
+
+def once(environment: str, folder: Path) -> Rendered:
+    """Render an environment, or read what another process has rendered."""
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = folder.with_suffix(".done")
+        if done.exists():
+            return read(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+        found = render(environment, folder)
+        done.touch()
+        return found

@@ -14,7 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,9 +56,17 @@ class Rendered:
         return sorted(path for host in hosts for path in host.glob(pattern) if path.is_file())
 
 
-def render(environment: str, folder: Path, services: Path = ROOT / "services", **given: Any) -> Rendered:
+def render(
+    environment: str,
+    folder: Path,
+    services: Path = ROOT / "services",
+    roles: Collection[str] = (),
+    hosts: str = "",
+    **given: Any,
+) -> Rendered:
     """Render `environment` with the catalogue in `services` into `folder`; fails with what Ansible says.
 
+    A whole environment takes a while: `roles` are those whose templates are wanted, and `hosts` a pattern of theirs.
     `given` are variables as from `-e`.
     """
     project, output, access = folder / "project", folder / "rendered", folder / "access"
@@ -70,7 +78,7 @@ def render(environment: str, folder: Path, services: Path = ROOT / "services", *
     shutil.copy(ROOT / "ansible.cfg", project)
     for role in sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir()):
         _role(role, project / "roles" / role.name)
-    (project / "playbooks/render.yml").write_text(yaml.safe_dump(list(_plays()), sort_keys=False))
+    (project / "playbooks/render.yml").write_text(yaml.safe_dump(list(_plays(roles)), sort_keys=False))
     certificate = _certificate()
     (access / "ca.crt").write_text(certificate["certificate"])
     variables = folder / "variables.json"
@@ -79,6 +87,7 @@ def render(environment: str, folder: Path, services: Path = ROOT / "services", *
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
             *("-i", f"inventories/{environment}", "-c", "local", "-e", f"@{variables}", "playbooks/render.yml"),
+            *(("--limit", hosts) if hosts else ()),
         ],
         cwd=project,
         env={
@@ -96,6 +105,12 @@ def render(environment: str, folder: Path, services: Path = ROOT / "services", *
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return read(folder)
+
+
+def read(folder: Path) -> Rendered:
+    """Return what was rendered into `folder`."""
+    output = folder / "rendered"
     records = [json.loads(line) for log in output.glob("*.jsonl") for line in log.read_text().splitlines()]
     return Rendered(output, records)
 
@@ -139,11 +154,12 @@ def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
             yield from _tasks(task.get(section, []))
 
 
-def _plays() -> Iterator[dict[str, Any]]:
-    """Yield the plays of all playbooks, each role once for the hosts that get it."""
+def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
+    """Yield the plays of all playbooks, each role once for the hosts that get it; without `wanted`, of all roles."""
+    wanted = wanted or {path.name for path in (ROOT / "roles").iterdir()}
     seen = set()
     for hosts, roles in yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())["host_roles"].items():
-        for role in roles:
+        for role in (role for role in roles if role in wanted):
             seen.add((hosts, role))
             yield {"name": f"Render {role}", "hosts": hosts, "gather_facts": False, "roles": [{"role": role}]}
     for path in sorted((ROOT / "playbooks").rglob("*.yml")):
@@ -151,7 +167,7 @@ def _plays() -> Iterator[dict[str, Any]]:
             continue
         for play in yaml.safe_load(path.read_text()):
             for role in play.get("roles", []):
-                if (play["hosts"], role["role"]) not in seen:
+                if role["role"] in wanted and (play["hosts"], role["role"]) not in seen:
                     seen.add((play["hosts"], role["role"]))
                     # What some runs have no need of is rendered, too.
                     always = {key: value for key, value in role.items() if key != "when"}

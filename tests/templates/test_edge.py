@@ -46,7 +46,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     for name, (port, routes) in SERVICES.items():
         (services / name).mkdir(parents=True)
         (services / name / "service.yml").write_text(SERVICE.format(name=name, port=port, routes=routes))
-    edge = render("staging", tmp_path_factory.mktemp("edge"), services).folder / "edge1"
+    folder = tmp_path_factory.mktemp("edge")
+    edge = render("staging", folder, services, roles=("edge", "edge_slot"), hosts="edge1").folder / "edge1"
     requests = dict.fromkeys(TAKEN, VISITOR)
     requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS}
     asked = json.dumps([{"path": path, "headers": headers} for path, headers in requests.items()])

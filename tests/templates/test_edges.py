@@ -54,7 +54,8 @@ def test_who_comes_from_inside_goes_where_the_public_goes(environment: str, rend
 
 
 def test_without_a_shared_address_the_first_edge_host_is_the_edge(tmp_path: Path) -> None:
-    alone = render("staging", tmp_path, keepalived_address="")
+    roles = ("edge", "firewall", "simulation")
+    alone = render("staging", tmp_path, roles=roles, hosts="edge:ops", keepalived_address="")
     first = next(iter(edges("staging")))
     unit = (alone.folder / SIMULATION).read_text()
     assert f"AddHost=portal.staging.greenroom.test:{edges('staging')[first]}\n" in unit

@@ -65,7 +65,8 @@ def test_who_has_no_database_and_no_mail_gets_no_names_for_them(
     services = tmp_path_factory.mktemp("catalogue") / "services"
     (services / "plain").mkdir(parents=True)
     (services / "plain" / "service.yml").write_text("image: plain\n")
-    plain = render("staging", tmp_path_factory.mktemp("plain"), services, database_address="", mail_address="")
+    folder, nowhere = tmp_path_factory.mktemp("plain"), {"database_address": "", "mail_address": ""}
+    plain = render("staging", folder, services, roles=("bundle",), hosts="app", **nowhere)
     names = [line for file in plain.files("**/plain-*.container") for line in file.read_text().splitlines()]
     assert "ContainerName=plain-blue" in names
     assert [line for line in names if line.startswith("AddHost=")] == []

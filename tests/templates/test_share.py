@@ -58,6 +58,8 @@ def counted(folder: Path, rounds: list[dict[str, Any]], **given: Any) -> list[li
     edge = render(
         "staging",
         folder,
+        roles=("edge", "edge_slot"),
+        hosts="edge1",
         edge_visitors_only=False,
         edge_tester_sources=[TESTER],
         edge_limits={"default": 10_000_000, "login": 1},

@@ -55,7 +55,8 @@ def test_the_program_finds_all_that_it_needs(environment: str, rendered: dict[st
 
 
 def test_the_timer_counts_from_the_end_of_the_cut_over(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = render("staging", tmp_path_factory.mktemp("stop"), stop_after=1800).folder / "app1/run/systemd/system"
+    made = render("staging", tmp_path_factory.mktemp("stop"), roles=("stop",), hosts="app1", stop_after=1800)
+    folder = made.folder / "app1/run/systemd/system"
     assert "OnActiveSec=1800s\n" in (folder / "greenroom-stop.timer").read_text()
     service = (folder / "greenroom-stop.service").read_text()
     assert "Restart=on-failure\nRestartPreventExitStatus=1\n" in service
