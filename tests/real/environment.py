@@ -36,6 +36,8 @@ print(urllib.request.urlopen(request).read().decode() or "null")
 """
 # An answer that takes longer is lost. Long, as all hosts share one machine, which may be slow.
 PATIENCE_SECONDS = 20
+# Where tests look for what ran, and in which order, they need all of it.
+ALL_OF_IT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 
 
@@ -100,6 +102,7 @@ class Environment:
                 cwd=ROOT,
                 env={
                     **os.environ,
+                    **ALL_OF_IT,
                     "ANSIBLE_SSH_EXECUTABLE": str(ROOT / "tests/real/ssh_counter"),
                     "GREENROOM_SSH_LOG": str(log),
                     **variables,
@@ -142,6 +145,7 @@ class Environment:
             return subprocess.Popen(
                 self.command(playbook, *arguments),
                 cwd=ROOT,
+                env=os.environ | ALL_OF_IT,
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
