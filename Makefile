@@ -5,6 +5,15 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 STAGING := -i inventories/staging
 # Most tests without hosts wait for a program; those of one file share what they made.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
+# Beside the tests on hosts they stand back, and may take longer.
+MEANWHILE := --numprocesses 2 --dist loadfile --timeout 900
+WITHOUT_HOSTS := tests/style tests/templates tests/unit tests/contract tests/loopback
+# `make test SHUFFLE=yes` takes the files on hosts in another order, by a seed that is printed; SHUFFLE=12345 in that one.
+ORDER := $(if $(SHUFFLE),--random-order $(if $(filter-out yes,$(SHUFFLE)),--random-order-seed=$(SHUFFLE)))
+# What tests/minutes.py reads.
+RECORD := --junitxml=reports/tests
+# A terminal's colors, though pytest writes to a pipe.
+COLOR := $$(test -t 1 && echo --color=yes)
 
 .PHONY: help
 help: ## show this list
@@ -37,13 +46,18 @@ ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1
 	@lab/lab ssh $(or $(HOST),app1)
 
 .PHONY: test
-test: lab ## run all tests (45 minutes or less); hosts stay up for a look
-	pytest tests/style tests/templates tests/unit tests/contract $(SIDE_BY_SIDE) --cov; hostless=$$?; \
-	  pytest tests/real && exit $$hostless
+test: lab ## run all tests (30 minutes or less); hosts stay up for a look
+	color=$(COLOR); python tests/side_by_side.py \
+	  pytest $(WITHOUT_HOSTS) $(MEANWHILE) --cov $$color $(RECORD)/without-hosts.xml -- \
+	  pytest tests/real $(ORDER) $$color $(RECORD)/hosts.xml
 
 .PHONY: test-unit
 test-unit: setup ## run the tests that need no hosts
 	pytest tests/unit tests/templates tests/contract $(SIDE_BY_SIDE) --cov
+
+.PHONY: test-loopback
+test-loopback: lab ## run the tests with real programs on this machine: Kratos, Vault
+	pytest tests/loopback $(SIDE_BY_SIDE)
 
 .PHONY: test-style
 test-style: setup ## run the linters and type checks
@@ -51,19 +65,25 @@ test-style: setup ## run the linters and type checks
 
 .PHONY: test-real
 test-real: lab ## run the tests on lab hosts
-	pytest tests/real
+	pytest tests/real $(ORDER) $(RECORD)/hosts.xml
 
 .PHONY: proof
-proof: lab ## gather the long evidence (hours), and write its tables to bench/
-	pytest tests/real --proof; tests=$$?; \
-	  $(MAKE) --no-print-directory --keep-going $(addprefix bench-,switch canary edge cutover zeroloss) && exit $$tests
+proof: lab ## gather the long evidence (hours), in sections: those that have not passed yet (only one: make proof-edge)
+	@python -m bench.proof $(addprefix --without ,$(WITHOUT))
+
+.PHONY: proof-status
+proof-status: ## show which sections of the long evidence have passed, and which are open, and why
+	@python3 -m bench.proof --status
+
+proof-%: lab
+	@python -m bench.proof $*
 
 .PHONY: bench
 bench: lab ## measure what bench/ claims, and write its tables (only one: make bench-site)
 	@$(MAKE) --no-print-directory --keep-going $(addprefix bench-,template_tree identity_seed site release stage)
 
 bench-%: lab
-	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS))
+	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(OPTIONS)
 
 .PHONY: drill
 drill: lab ## practise a cut-over under load: make drill FAULT=edge-killed; the report goes to reports/

@@ -1,10 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What the measuring programs share: running commands, counting ssh processes, writing tables."""
+"""What the measuring programs share: running commands, counting ssh processes and tasks, writing tables."""
 
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import platform
 import re
@@ -15,6 +16,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bench import tasks
+from bench.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom"
@@ -40,6 +44,8 @@ class Run:
     seconds: float
     output: str
     ssh: collections.Counter[str] = field(default_factory=collections.Counter)
+    tasks: list[Task] = field(default_factory=list)
+    """Ansible's tasks, in order, those that all hosts skipped included."""
 
     @property
     def changed(self) -> int:
@@ -53,7 +59,10 @@ class Run:
 def run(
     command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path = ROOT, timeout: float = 1800
 ) -> Run:
-    """Run a command to its end, with fresh ssh connections that are counted; end the program if it fails."""
+    """Run a command to its end, with fresh ssh connections that are counted; end the program if it fails.
+
+    Raises subprocess.TimeoutExpired when it takes longer than `timeout` seconds.
+    """
     with tempfile.TemporaryDirectory(prefix="gr-") as name:
         folder = Path(name)
         log = folder / "log"
@@ -61,12 +70,14 @@ def run(
         for program in ("ssh", "sftp"):
             (folder / program).write_text(COUNTER)
             (folder / program).chmod(0o755)
+        noted = folder / "tasks"
         started = time.monotonic()
         done = subprocess.run(
             command,
             cwd=cwd,
             env={
                 **os.environ,
+                **tasks.noted_in(noted),
                 "ANSIBLE_SSH_EXECUTABLE": str(folder / "ssh"),
                 "ANSIBLE_SFTP_EXECUTABLE": str(folder / "sftp"),
                 "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "cp"),
@@ -81,16 +92,33 @@ def run(
             timeout=timeout,
         )
         seconds = time.monotonic() - started
+        found = tasks.read(noted, started)
         addresses = [line.rpartition("@")[2].strip("[]") for line in log.read_text().split()]
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}")
-    return Run(seconds, done.stdout, collections.Counter(addresses))
+    return Run(seconds, done.stdout, collections.Counter(addresses), found)
 
 
-def playbook(path: str | Path, *arguments: str, environment: Mapping[str, str] | None = None) -> Run:
-    """Run a playbook on the environment with the project's own settings."""
+def playbook(
+    path: str | Path, *arguments: str, environment: Mapping[str, str] | None = None, project: Path = ROOT
+) -> Run:
+    """Run a playbook on the environment with the project's own settings, or with those of another checkout of it."""
     command = ["ansible-playbook", "-i", f"inventories/{ENVIRONMENT}", str(path), *arguments]
-    return run(command, {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **(environment or {})})
+    return run(command, {"ANSIBLE_CONFIG": str(project / "ansible.cfg"), **(environment or {})}, cwd=project)
+
+
+def descendants(process: int) -> list[int]:
+    """Return the process ids of children, their children and so on."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            parent = int(entry.read_text().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(entry.parent.name))
+    found, todo = [], [process]
+    while todo:
+        found += (new := children.get(todo.pop(), []))
+        todo += new
+    return found
 
 
 def say(text: str) -> None:

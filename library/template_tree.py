@@ -31,8 +31,23 @@ options:
     description:
       - Identity of what this call applies. Calls with one name belong together, whatever their files are.
       - Letters, digits, C(.), C(_) and C(-).
+      - A call has either this or O(roles).
     type: str
-    required: true
+  roles:
+    description:
+      - Roles whose trees are applied, one after the other, in this one call. Other options are not looked at.
+      - A role lists its trees in C(__<role>_trees), in its C(vars/main.yml). Each is a dictionary of this module's
+        options. Templates are searched in that role, and are rendered with its defaults and variables.
+      - A tree with C(wanted=false) is left out, and so is a role whose variable C(<role>_wanted) is false.
+    type: list
+    elements: str
+  packages:
+    description:
+      - Debian packages without which O(roles) can't be applied. Where one is not installed, nothing is done, and
+        RV(missing_packages) names it.
+    type: list
+    elements: str
+    default: []
   trees:
     description: Folders of templates and other files, each of which mirrors a folder of the host.
     type: list
@@ -246,6 +261,10 @@ options:
     description: Rendered secret files, between the controller and the module. Not for playbooks.
     type: str
     default: ""
+  _trees:
+    description: The trees of O(roles), between the controller and the module. Not for playbooks.
+    type: str
+    default: ""
 attributes:
   check_mode:
     description: Writes nothing and asks no validation command. Predicts what happens to units.
@@ -300,6 +319,10 @@ EXAMPLES = r"""
     units:
       - name: portal
       - name: kratos
+
+- name: Apply all that several roles have for this host
+  template_tree:
+    roles: [base, firewall, monitoring]
 
 - name: Mend files that were edited by hand, and find out whether anything is new
   template_tree:
@@ -373,6 +396,17 @@ not_running:
   type: list
   elements: str
   sample: [portal-blue.service]
+missing_packages:
+  description: Those of O(packages) that are not installed. Where there are any, nothing was done.
+  returned: with O(roles)
+  type: list
+  elements: str
+  sample: []
+trees:
+  description: What each tree of O(roles) came to, by its name; each has the keys above. The lists above are of all of them.
+  returned: with O(roles)
+  type: dict
+  sample: {}
 unit:
   description: The unit that failed.
   returned: when a unit failed
@@ -385,18 +419,41 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import masking, systemd, tree, tree_diff, tree_options, units
-from ansible.module_utils.greenroom.tree_files import Attributes, Directory, TreeError, clean_path, parse_mode, unpack
+from ansible.module_utils.greenroom import debian_packages, masking, systemd, tree, tree_diff, tree_options, units
+from ansible.module_utils.greenroom.tree_files import (
+    Attributes,
+    Directory,
+    TreeError,
+    clean_path,
+    decompress,
+    parse_mode,
+    unpack,
+)
 
 SYSTEMD_IS_UP = "/run/systemd/system"
+# What several trees come to together is one list of all of them.
+TOGETHER = (
+    "changed_files",
+    "removed_files",
+    "changed_directories",
+    "drifted_files",
+    "loaded_drift",
+    "not_running",
+)
 
 
 def main() -> None:
     """Apply what the action rendered."""
-    module = AnsibleModule({**tree_options.OPTIONS, **tree_options.TRANSPORT}, supports_check_mode=True)
+    options = {**tree_options.OPTIONS, **tree_options.TRANSPORT}
+    module = AnsibleModule(options, supports_check_mode=True, **tree_options.CHOICES)
     result: dict[str, Any] = {"changed": False}
     try:
-        converge(module, result)
+        if module.params["roles"] is None:
+            converge(module, module.params, result)
+        else:
+            missing = debian_packages.missing(module.params["packages"])
+            converge_all(module, [] if missing else decompress(module.params["_trees"]), result)
+            result["missing_packages"] = missing
     except units.UnitError as error:
         fail(module, result, str(error), unit=error.unit)
     except TreeError as error:
@@ -412,9 +469,27 @@ def fail(module: AnsibleModule, result: dict[str, Any], message: str, **more: An
     module.fail_json(msg=secret_words(module).clean(message), **{**result, **more})
 
 
-def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
-    """Bring files and units to the wanted state, filling the result as it goes."""
-    options = module.params
+def converge_all(module: AnsibleModule, trees: list[dict[str, Any]], result: dict[str, Any]) -> None:
+    """Converge several trees, one after the other; the result is what they came to together, and each of them."""
+    result.update({key: [] for key in TOGETHER}, units={}, trees={})
+    if module._diff:
+        result["diff"] = []
+    for options in trees:
+        one: dict[str, Any] = {"changed": False}
+        try:
+            converge(module, options, one)
+        finally:
+            result["changed"] = result["changed"] or one["changed"] or bool(one.get("units"))
+            result["units"].update(one.get("units", {}))
+            for key in TOGETHER:
+                result[key] += one.get(key, [])
+            if module._diff:
+                result["diff"] += one.pop("diff", [])
+            result["trees"][options["name"]] = one
+
+
+def converge(module: AnsibleModule, options: dict[str, Any], result: dict[str, Any]) -> None:
+    """Bring one tree's files and units to the wanted state, filling the result as it goes."""
     absent = options["state"] == "absent"
     drift = options["apply"] == "drift" and not absent
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options["name"]):
@@ -425,12 +500,12 @@ def converge(module: AnsibleModule, result: dict[str, Any]) -> None:
         options["name"],
         files,
         directories,
-        manifest=options["manifest"],
+        manifest=options.get("manifest"),
         metadata=options["metadata"],
         absent=absent,
         label=labeller(module),
     )
-    manager = unit_manager(module, wanted, absent)
+    manager = unit_manager(module, units.parse(options["units"]), wanted, absent)
     plan = wanted.plan(drift)
     result.update(
         hash=plan.hash,
@@ -471,9 +546,10 @@ def directory(item: dict[str, Any]) -> Directory:
     return Directory(path, Attributes(parse_mode(item["mode"], path), item["owner"], item["group"]))
 
 
-def unit_manager(module: AnsibleModule, wanted: tree.Tree, absent: bool) -> units.Manager | None:
-    """Return what looks after units, or None where nothing of this call concerns systemd."""
-    specs = units.parse(module.params["units"])
+def unit_manager(
+    module: AnsibleModule, specs: list[units.Unit], wanted: tree.Tree, absent: bool
+) -> units.Manager | None:
+    """Return what looks after units, or None where nothing of this tree concerns systemd."""
     if absent:
         specs = [units.Unit(spec.name, "stopped", spec.on_change, False, spec.files) for spec in specs]
     concerned = [*wanted.before.files, *wanted.before.pending, *(file.dest for file in wanted.files)]
@@ -511,7 +587,8 @@ def labeller(module: AnsibleModule) -> tree.Label | None:
 def secret_words(module: AnsibleModule) -> masking.Mask:
     """Return a mask for what looks like a secret in secret files: programs that refuse a value like to print it."""
     mask = masking.Mask()
-    for file in unpack(module.params["_secret_files"]):
+    trees = [module.params, *decompress(module.params["_trees"])]
+    for file in [file for options in trees for file in unpack(options["_secret_files"])]:
         for word in re.findall(r"[A-Za-z0-9+_-]{8,}", file.content.decode(errors="replace")):
             # Shorter words without any digit are names and hosts.
             if len(word) >= 20 or re.search(r"\d", word):

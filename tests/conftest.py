@@ -22,3 +22,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch between what every change has to pass and the long evidence."""
     parser.addoption("--as-is", action="store_true", help="take staging as it is: no site.yml before the real tests")
     parser.addoption("--proof", action="store_true", help="the long evidence: more faults, more repetitions")
+    parser.addoption("--part", type=part, default=(1, 1), help="1/3: of what can be divided only the first third")
+    parser.addoption("--kept", help="the folder in which parts keep what they found, for one table")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where files are shuffled (--random-order), each keeps its own order: a file tells a story."""
+    for item in items:
+        item.add_marker(pytest.mark.random_order(disabled=True))
+
+
+def part(text: str) -> tuple[int, int]:
+    """Read `1/3`: the first of three parts; raises ValueError."""
+    number, _, parts = text.partition("/")
+    if not 0 < int(number) <= int(parts):
+        raise ValueError(text)
+    return int(number), int(parts)

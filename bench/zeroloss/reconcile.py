@@ -73,6 +73,16 @@ class Account:
         ):
             names.extend(more_names)
 
+    def as_data(self) -> dict[str, Any]:
+        """Return it as what JSON can hold."""
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def of_data(cls, data: Mapping[str, Any]) -> Account:
+        """Return what `as_data` gave; raises TypeError when it is something else."""
+        counted = {name: Counter(data.get(name, {})) for name in ("lost", "kinds", "kinds_lost")}
+        return cls(**{**data, **counted})
+
     def line(self) -> str:
         """Say it in one line."""
         lost = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.lost.items())) or "none"

@@ -2,27 +2,32 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Counts the requests that are lost while the public is moved back and forth on staging.
 
-    make bench-zeroloss [ROUNDS=1]
+    make bench-zeroloss [ROUNDS=1]        or, in parts of half an hour or less:        make proof-zeroloss
 
 Open-loop load comes from the ops host, of all kinds at once, with retries off and an id in each request; meanwhile the
 public is moved by the module, as an operator's playbook does. Afterwards the asker's account is reconciled with the
 backends' logs. Rounds go on until there were enough requests and switches, or for as many as were asked for. Then edge
 hosts are killed, and, to know that losses are seen, a slot without drain; last come other ways to change what serves,
 on this machine's loopback. Writes bench/zeroloss/README.md.
+
+A part (`--part moves-1 --kept FOLDER`) keeps what it counted in a folder; the one that comes last adds all up, and
+writes the page. A part that is made again takes the place of what it had counted.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
-from bench.common import machine, playbook, say, table
+from bench.common import machine, playbook, say, table, verdict
 from bench.zeroloss.reconcile import Account, bound
 from bench.zeroloss.rig import MATRIX, VISITORS, OpenLoop, mix, wait_ready
 from bench.zeroloss.rivals import compare
@@ -42,6 +47,10 @@ MOVES: dict[str, dict[str, object]] = {
     "roll-back": {"zeroloss_roll_back": True},
     "reload during a switch": {"zeroloss_reload": True},
 }
+REQUESTS, SWITCHES = 1_000_000, 200
+KILLS = "kills"
+PARTS = (*(f"moves-{number + 1}" for number in range(math.ceil(REQUESTS / (RATE * SECONDS * len(MOVES))))), KILLS)
+"""So many rounds of all moves are enough; then come kills, and other ways to change what serves."""
 FAILOVER = "edge host killed"
 CONTROL = "control: killed without drain"
 README = """\
@@ -77,6 +86,10 @@ Measured on {machine}, with the lab's hosts on the same machine, at {rate:.0f} r
 Again, with staging converged (about {minutes:.0f} minutes):
 
     make bench-zeroloss
+
+Or part by part, each for itself (`make proof-zeroloss-moves-1`) or those that are missing:
+
+    make proof-zeroloss
 """
 
 
@@ -86,6 +99,63 @@ class Row:
 
     account: Account = field(default_factory=Account)
     switches: int = 0
+
+    def add(self, other: Row) -> None:
+        """Take in what it cost at another time."""
+        self.account.add(other.account)
+        self.switches += other.switches
+
+
+@dataclass
+class Measured:
+    """What was measured, of the whole or of a part: rows by name, the table of other ways, seconds that it took."""
+
+    rows: dict[str, Row] = field(default_factory=lambda: {name: Row() for name in (*MOVES, FAILOVER, CONTROL)})
+    rivals: str = ""
+    seconds: float = 0.0
+
+    def add(self, other: Measured) -> None:
+        """Take in another part."""
+        for name, row in self.rows.items():
+            row.add(other.rows[name])
+        self.rivals = self.rivals or other.rivals
+        self.seconds += other.seconds
+
+    def moved(self) -> Row:
+        """All that must not lose anything."""
+        total = Row()
+        for name in MOVES:
+            total.add(self.rows[name])
+        return total
+
+    def sound(self, part: str = "") -> bool:
+        """Whether what was measured, of a part only, is as it has to be, however much it was."""
+        account = self.moved().account
+        kills_seen = self.rows[CONTROL].account.losses > 0 or part not in ("", KILLS)
+        return not account.losses and account.agrees and not account.unsticky and kills_seen
+
+    def keep(self, folder: Path, part: str) -> None:
+        """Write it down as a part."""
+        rows = {name: {"account": row.account.as_data(), "switches": row.switches} for name, row in self.rows.items()}
+        folder.mkdir(parents=True, exist_ok=True)
+        text = json.dumps({"rows": rows, "rivals": self.rivals, "seconds": self.seconds})
+        # Whole or not at all: a part that is half written is none.
+        (folder / f"{part}.new").write_text(text)
+        (folder / f"{part}.new").rename(folder / f"{part}.json")
+
+    @classmethod
+    def kept(cls, folder: Path) -> tuple[Self, list[str]]:
+        """Return the sum of all parts that were written down, and the names of those that were not."""
+        total, missing = cls(), []
+        for part in PARTS:
+            path = folder / f"{part}.json"
+            if not path.exists():
+                missing.append(part)
+                continue
+            data = json.loads(path.read_text())
+            rows = {name: Row(Account.of_data(row["account"]), row["switches"]) for name, row in data["rows"].items()}
+            total.add(cls(rows, data["rivals"], data["seconds"]))
+        return total, missing
 
 
 def move(**variables: object) -> None:
@@ -146,15 +216,8 @@ def ready(staging: Environment) -> None:
     wait_ready(staging, idle)
 
 
-def measure(staging: Environment, rounds: int, requests: int, switches: int) -> dict[str, Row]:
-    """Make rounds of all moves until there were enough, then kill edge hosts and a slot."""
-    rows = {name: Row() for name in (*MOVES, FAILOVER, CONTROL)}
-
-    def enough(done: int) -> bool:
-        moved = [rows[name] for name in MOVES]
-        if rounds:
-            return done >= rounds
-        return sum(row.account.sent for row in moved) >= requests and sum(row.switches for row in moved) >= switches
+def measure_moves(staging: Environment, found: Measured, enough: Callable[[int], bool]) -> None:
+    """Make rounds of all moves until there were enough, which is asked with how many there were."""
 
     def steps(load: OpenLoop) -> None:
         with load.rising(staging.idle()):
@@ -164,15 +227,44 @@ def measure(staging: Environment, rounds: int, requests: int, switches: int) -> 
     while not enough(done):
         for name, variables in MOVES.items():
             act = steps if name == STEPS else lambda _, variables=variables: move(**variables)
-            segment(staging, rows[name], SECONDS, act)
-            say(f"{name}: {rows[name].switches} switches, {rows[name].account.line()}")
+            segment(staging, found.rows[name], SECONDS, act)
+            say(f"{name}: {found.rows[name].switches} switches, {found.rows[name].account.line()}")
         done += 1
+
+
+def measure_kills(staging: Environment, found: Measured) -> None:
+    """Kill edge hosts, then a slot."""
     for _ in range(2):
-        segment(staging, rows[FAILOVER], FAILOVER_SECONDS, lambda _: kill_edge(staging), often=False)
-        say(f"{FAILOVER}: {rows[FAILOVER].account.line()}")
-    segment(staging, rows[CONTROL], CONTROL_SECONDS, lambda _: kill_old_slot(staging), often=False)
-    say(f"{CONTROL}: {rows[CONTROL].account.line()}")
-    return rows
+        segment(staging, found.rows[FAILOVER], FAILOVER_SECONDS, lambda _: kill_edge(staging), often=False)
+        say(f"{FAILOVER}: {found.rows[FAILOVER].account.line()}")
+    segment(staging, found.rows[CONTROL], CONTROL_SECONDS, lambda _: kill_old_slot(staging), often=False)
+    say(f"{CONTROL}: {found.rows[CONTROL].account.line()}")
+
+
+def measure(part: str, rounds: int, requests: int, switches: int) -> Measured:
+    """Measure one part, or all: so many rounds of all moves or, with 0, until there were enough; then the rest."""
+    found = Measured()
+    began = time.monotonic()
+
+    def enough(done: int) -> bool:
+        if part or rounds:
+            return done >= (rounds or 1)
+        moved = found.moved()
+        return moved.account.sent >= requests and moved.switches >= switches
+
+    staging = Environment(say=say)
+    ready(staging)
+    try:
+        if part != KILLS:
+            measure_moves(staging, found, enough)
+        if part in ("", KILLS):
+            measure_kills(staging, found)
+    finally:
+        staging.converge()
+    if part in ("", KILLS):
+        found.rivals = compare()
+    found.seconds = time.monotonic() - began
+    return found
 
 
 def outcomes(account: Account) -> str:
@@ -181,21 +273,11 @@ def outcomes(account: Account) -> str:
     return f"{account.losses} ({kinds})" if kinds else "0"
 
 
-def write(rows: dict[str, Row], rivals: str, requests: int, switches: int, seconds: float) -> bool:
+def write(found: Measured, requests: int, switches: int) -> bool:
     """Write README.md, print its table, and return whether the aim was met."""
-    total = Row()
-    for name in MOVES:
-        total.account.add(rows[name].account)
-        total.switches += rows[name].switches
+    rows, total = found.rows, found.moved()
     account = total.account
-    met = (
-        not account.losses
-        and account.agrees
-        and not account.unsticky
-        and account.sent >= requests
-        and total.switches >= switches
-    )
-    seen = rows[CONTROL].account.losses > 0
+    met = found.sound() and account.sent >= requests and total.switches >= switches
     result = table(
         ["while", "requests", "switches", "lost", "the books agree"],
         (
@@ -226,39 +308,47 @@ def write(rows: dict[str, Row], rivals: str, requests: int, switches: int, secon
             switches=total.switches,
             lost=account.losses,
             bound=bound(account.sent, account.losses),
-            verdict="met" if met and seen else "**missed**",
+            verdict=verdict(met),
             visitors=VISITORS,
             unsticky=len(account.unsticky) or "none",
             failover=FAILOVER,
             control=CONTROL,
             matrix=matrix,
-            rivals=rivals,
+            rivals=found.rivals,
             machine=machine(),
             rate=RATE,
-            minutes=seconds / 60,
+            minutes=found.seconds / 60,
         )
     )
-    return met and seen
+    return met
 
 
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=0, help="so many rounds of all moves; 0: until there were enough")
-    parser.add_argument("--requests", type=int, default=1_000_000)
-    parser.add_argument("--switches", type=int, default=200)
+    parser.add_argument("--requests", type=int, default=REQUESTS)
+    parser.add_argument("--switches", type=int, default=SWITCHES)
+    parser.add_argument("--part", choices=PARTS, default="", help="only this part; needs --kept")
+    parser.add_argument("--kept", type=Path, help="the folder that keeps what parts have counted")
     options = parser.parse_args()
+    if bool(options.part) != bool(options.kept):
+        parser.error("--part and --kept go together")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
-    began = time.monotonic()
-    staging = Environment(say=say)
-    ready(staging)
-    try:
-        rows = measure(staging, options.rounds, options.requests, options.switches)
-    finally:
-        staging.converge()
-    rivals = compare()
-    if not write(rows, rivals, options.requests, options.switches, time.monotonic() - began):
-        sys.exit("The aim was missed: see the table.")
+    found = measure(options.part, options.rounds, options.requests, options.switches)
+    missing: list[str] = []
+    if options.part:
+        found.keep(options.kept, options.part)
+        if not found.sound(options.part):
+            sys.exit(f"{options.part}: requests were lost, or the books do not agree: see above.")
+        found, missing = Measured.kept(options.kept)
+    if missing:
+        say(f"parts that are missing for the table: {', '.join(missing)}")
+    elif not write(found, options.requests, options.switches):
+        if options.part and not found.sound():
+            say("the aim was missed by what another part had counted: see the table")
+        else:
+            sys.exit("The aim was missed: see the table.")
 
 
 if __name__ == "__main__":

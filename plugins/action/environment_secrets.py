@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return `secrets` = {path: content} or (`state: present`) the paths `created` and `renewed`."""
+        """Return `secrets` = {path: content} and the certificates `due`, or (`present`) the paths `created` and `renewed`."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(ARGUMENTS)
         try:
@@ -64,10 +64,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         missing = [path for path in args["paths"] if path not in values]
         if missing:
             raise AnsibleError(missing_line(args["environment_name"], missing, args["read_only"]))
-        return {"changed": False, "secrets": values, "_ansible_no_log": True}
+        due = [
+            path
+            for path, names in _certificates(args).items()
+            if path in values and needs_issue(values[path], names, args["certificate_days"])
+        ]
+        return {"changed": False, "secrets": values, "due": due, "_ansible_no_log": True}
 
     def _present(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
-        certificates = {f"{CERTIFICATE}{name}": names for name, names in args["certificates"].items()}
+        certificates = _certificates(args)
         values = secrets.read([*args["paths"], *certificates])
         missing = [path for path in args["paths"] if path not in values and path not in certificates]
         foreign = sorted(set(missing) & set(args["read_only"]))
@@ -88,3 +93,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         created += [path for path in due if path not in values]
         lines = [*(f"created {path}\n" for path in created), *(f"renewed {path}\n" for path in renewed)]
         return {"changed": bool(lines), "created": created, "renewed": renewed, "diff": {"prepared": "".join(lines)}}
+
+
+def _certificates(args: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the DNS names of each certificate, by its path."""
+    return {f"{CERTIFICATE}{name}": names for name, names in args["certificates"].items()}

@@ -47,8 +47,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with every mistake, one line each."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        self.validate_argument_spec({})
+        _validated, args = self.validate_argument_spec({"whole": {"type": "bool", "default": False}})
         self.task_vars = task_vars or {}
+        self.whole: bool = args["whole"]
         self.hostvars = self.task_vars["hostvars"]
         # What checks amount to can be said of right ones only.
         lines = list(dict.fromkeys(self._problems())) or list(self._all_checks())
@@ -60,6 +61,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _problems(self) -> Iterator[str]:
         yield from self._one_environment()
+        yield from self._left_out()
         yield from self._services()
         yield from self._checks()
         yield from self._release()
@@ -131,6 +133,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not lines:
             protected = boolean(self._value("environment_protected"), strict=False)
             yield from variables.confirmation_problems(str(names[hosts[0]]), protected, self._value("confirm"))
+
+    def _left_out(self) -> Iterator[str]:
+        left_out = sorted(set(self.task_vars["groups"]["all"]) - set(self.task_vars["ansible_play_hosts_all"]))
+        if self.whole and left_out:
+            yield (
+                f"--limit leaves out {', '.join(left_out)}, and an environment changes as a whole: the slots of its hosts "
+                "belong together, and so do their firewalls. Run again without --limit."
+            )
 
     def _variables(self) -> Iterator[str]:
         declared = {}

@@ -10,21 +10,27 @@ import stat
 from collections.abc import Iterator
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom import tree_options
 from ansible.module_utils.greenroom.tree_files import (
     Attributes,
     File,
     TreeError,
     clean_path,
+    compress,
     matches,
     pack,
     parse_mode,
 )
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
 
 TEMPLATE_SUFFIX = ".j2"
+# What the module needs of a call's options.
+SENT = ("name", "directories", "units", "state", "apply", "metadata", "manifest")
 NEWLINES = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
 # How a line of comment starts and ends, by the end of the file's name. What is not named gets no marker, because a
 # comment in a format that knows none breaks it; names without any suffix are mostly files in /etc, which take `#`.
@@ -49,20 +55,60 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         """Return the module's result."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _checked, options = self.validate_argument_spec(argument_spec=tree_options.OPTIONS)
+        _checked, options = self.validate_argument_spec(argument_spec=tree_options.OPTIONS, **tree_options.CHOICES)
         try:
-            files = [] if options["state"] == "absent" else list(self._files(options, variables))
+            if options["roles"] is None:
+                arguments = self._arguments(options, variables)
+            else:
+                trees = [tree for role in options["roles"] for tree in self._trees(role, variables)]
+                arguments = {"roles": options["roles"], "packages": options["packages"], "_trees": compress(trees)}
         except TreeError as error:
             raise AnsibleActionFail(str(error)) from error
-        arguments = {
-            name: options[name]
-            for name in ("name", "directories", "units", "state", "apply", "metadata", "manifest")
-            if options[name] is not None
-        }
-        arguments["_files"] = pack(file for file in files if not file.secret)
-        arguments["_secret_files"] = pack(file for file in files if file.secret)
         result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=variables)
         return result
+
+    def _arguments(self, options: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
+        """Return what the module is told of one tree, with its files rendered."""
+        files = [] if options["state"] == "absent" else list(self._files(options, variables))
+        arguments = {name: options[name] for name in SENT if options[name] is not None}
+        arguments["_files"] = pack(file for file in files if not file.secret)
+        arguments["_secret_files"] = pack(file for file in files if file.secret)
+        return arguments
+
+    def _trees(self, role: str, variables: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Yield what the module is told of each tree of a role that this host is to have."""
+        folder = self._role(role)
+        name = f"__{role}_trees"
+        own = {
+            **self._role_variables(folder, "defaults"),
+            **self._role_variables(folder, "vars"),
+            **variables,
+            **{"role_name": role, "role_path": folder, "ansible_search_path": [folder]},
+        }
+        if name not in own:
+            raise TreeError(f"the role {role} has no trees: {folder}/vars/main.yml has no {name}")
+        templar = self._templar.copy_with_new_env(available_variables=own)
+        wanted = boolean(templar.template(own.get(f"{role}_wanted", True)))
+        for tree in templar.template(own[name]) if wanted else []:
+            checked = ArgumentSpecValidator(tree_options.ROLE_TREE).validate(tree)
+            if checked.error_messages:
+                raise TreeError(f"{name} of the role {role}: {'; '.join(checked.error_messages)}")
+            if checked.validated_parameters["wanted"]:
+                yield self._arguments(checked.validated_parameters, own)
+
+    def _role(self, role: str) -> str:
+        """Return the folder of a role, which lies beside the playbook or where roles are looked for."""
+        places = [os.path.join(self._loader.get_basedir(), "roles"), *constants.DEFAULT_ROLES_PATH]
+        for place in places:
+            folder = os.path.join(place, role)
+            if os.path.isdir(folder):
+                return os.path.abspath(folder)
+        raise TreeError(f"there is no role {role} in {', '.join(places)}")
+
+    def _role_variables(self, folder: str, kind: str) -> dict[str, Any]:
+        """Return a role's own `defaults` or `vars`."""
+        path = os.path.join(folder, kind, "main.yml")
+        return (os.path.isfile(path) and self._loader.load_from_file(path, trusted_as_template=True)) or {}
 
     def _files(self, options: dict[str, Any], variables: dict[str, Any]) -> Iterator[File]:
         """Yield all wanted files, rendered."""
@@ -75,14 +121,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
                 names, known = ", ".join(sorted(unknown)), ", ".join(tree_options.ITEM_ATTRIBUTES)
                 raise TreeError(f"attributes of {pattern!r}: unknown {names} (known: {known})")
         for item in options["trees"]:
-            root = self._find(item["src"])
+            root = self._find(item["src"], variables)
             if not os.path.isdir(root):
                 raise TreeError(f"{root} is not a directory: list single templates under `files`")
             for source in _walk(root):
                 dest = clean_path(f"{item['dest']}/{os.path.relpath(source, root)}".removesuffix(TEMPLATE_SUFFIX))
                 yield self._file({**item, "dest": dest}, [item, *_fitting(dest, rules)], source, options, variables)
         for item in options["files"]:
-            found = self._find(item["src"]) if item["content"] is None else None
+            found = self._find(item["src"], variables) if item["content"] is None else None
             yield self._file(item, [*_fitting(item["dest"], rules), item], found, options, variables)
 
     def _file(
@@ -126,12 +172,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             self._loader.cleanup_tmp_file(real)
         return File(dest, content, attributes, chosen["validate"], secret, item.get("force", True))
 
-    def _find(self, path: str) -> str:
+    def _find(self, path: str, variables: dict[str, Any]) -> str:
         """Return where a source lies: in the role's templates, beside the playbook, or where an absolute path says."""
+        places = variables.get("ansible_search_path") or self._task.get_search_path()
         try:
-            found: str = self._find_needle("templates", path)
+            found: str | None = self._loader.path_dwim_relative_stack(places, "templates", path)
         except AnsibleError as error:
             raise AnsibleActionFail(str(error)) from error
+        if found is None:
+            raise AnsibleActionFail(f"Unable to find '{path}' in expected paths (use -vvvvv to see paths)")
         return found
 
     def _render(self, item: dict[str, Any], source: str, dest: str, secret: bool, variables: dict[str, Any]) -> str:

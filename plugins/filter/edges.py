@@ -30,6 +30,7 @@ class FilterModule:
         """Names as templates use them."""
         return {
             "edges_answers": edges.answers,
+            "edges_notes": edges.notes,
             "edges_together": plainly(edges.together),
             "edges_epoch": plainly(edges.epoch_for),
             "edges_is_new": edges.is_new,

@@ -36,6 +36,7 @@ class FilterModule:
         return {
             "group_hosts": group_hosts,
             "group_addresses": group_addresses,
+            "roles_of_host": functions.roles_of_host,
             "key_files": functions.key_files,
             "service_ports": functions.service_ports,
             "firewall_rules": functions.firewall_rules,

@@ -37,7 +37,15 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible.plugins.loader import filter_loader, test_loader
+from ansible.plugins.loader import (
+    action_loader,
+    become_loader,
+    connection_loader,
+    filter_loader,
+    lookup_loader,
+    shell_loader,
+    test_loader,
+)
 from ansible.plugins.vars import BaseVarsPlugin
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -61,7 +69,7 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
             return {}
         load = import_module("ansible.module_utils.greenroom.catalogue").load
         if not CACHE:
-            _load_jinja_plugins()
+            _load_plugins()
         services = str(self.get_option("services_path") or PROJECT / "services")
         if services not in CACHE:
             catalogue = load(services, lambda file: loader.load_from_file(file, unsafe=True, trusted_as_template=True))
@@ -69,11 +77,21 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
         return CACHE[services]
 
 
-def _load_jinja_plugins() -> None:
-    """Load all filters and tests now, in the main process.
+def _load_plugins() -> None:
+    """Load what nearly every task uses now, in the main process.
 
-    Ansible loads them where they are first used, which is in a worker: each of a run's hundreds of workers would read
-    and execute all of their files again, a third of the controller's time.
+    Ansible loads plugins where they are first used, which is in a worker: each of a run's hundreds of workers would read
+    and execute all of their files again, half of the controller's time.
     """
     for plugins in (filter_loader, test_loader):
-        plugins.get("bool")
+        for name in ("bool", "ansible.builtin.bool"):
+            plugins.get(name)
+    for loader, names in (
+        (action_loader, ("ansible.legacy.normal", "template_tree")),
+        (become_loader, ("sudo",)),
+        (connection_loader, ("ssh",)),
+        (lookup_loader, ("ansible.builtin.env", "ansible.builtin.file", "role_packages")),
+        (shell_loader, ("sh",)),
+    ):
+        for name in names:
+            loader.get(name, class_only=True)

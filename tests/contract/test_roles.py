@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import yaml
+from trees import HELD, OTHERS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path for path in (ROOT / "roles").iterdir() if path.is_dir())
 PLAYBOOKS = sorted((ROOT / "playbooks").glob("*.yml"))
+STEPS = sorted((ROOT / "playbooks/steps").glob("*.yml"))
 TASK_FILES = sorted((ROOT / "roles").glob("*/tasks/*.yml"))
 TEMPLATES = sorted(path for path in (ROOT / "roles").glob("*/templates/**/*") if path.is_file())
 
@@ -96,7 +98,7 @@ def test_every_variable_of_a_role_is_declared(role: Path) -> None:
     assert used - declared - made - filters == set()
 
 
-@pytest.mark.parametrize("path", [*PLAYBOOKS, ROOT / "site.yml"], ids=name_of)
+@pytest.mark.parametrize("path", [*PLAYBOOKS, *STEPS, ROOT / "site.yml"], ids=name_of)
 def test_a_play_lists_roles_and_stops_for_all_hosts(path: Path) -> None:
     for play in load(path):
         if "ansible.builtin.import_playbook" in play:
@@ -124,11 +126,11 @@ def test_tasks_keep_the_house_rules(path: Path) -> None:
 
 def test_what_the_load_balancer_reads_is_tried_before_it_is_written() -> None:
     described: dict[str, Any] = {}
-    for path in (ROOT / "roles").glob("edge*/tasks/*.yml"):
-        for tree in (task["template_tree"] for task in tasks_of(path) if "template_tree" in task):
+    for path in (ROOT / "roles").glob("edge*/vars/main.yml"):
+        for tree in load(path)[f"__{path.parts[-3]}_trees"]:
             described |= {file["dest"]: file for file in tree.get("files", [])} | tree.get("attributes", {})
     read = {dest: str(file.get("validate")) for dest, file in described.items() if dest.endswith(".cfg")}
-    assert len(read) == 2, read
+    assert len(read) == 3, read
     assert [dest for dest, command in read.items() if not command.startswith("haproxy -c ")] == []
 
 
@@ -139,7 +141,14 @@ def test_no_task_and_no_template_names_an_environment(path: Path) -> None:
 
 def test_nothing_outside_the_catalogue_names_a_service() -> None:
     services = {path.parent.name for path in (ROOT / "services").glob("*/service.yml")}
-    places = [*TASK_FILES, *TEMPLATES, *(ROOT / "roles").glob("*/defaults/*.yml"), *PLAYBOOKS, ROOT / "site.yml"]
+    places = [
+        *TASK_FILES,
+        *TEMPLATES,
+        *(ROOT / "roles").glob("*/defaults/*.yml"),
+        *PLAYBOOKS,
+        *STEPS,
+        ROOT / "site.yml",
+    ]
     named = {
         (name_of(path), service)
         for path in places
@@ -163,3 +172,14 @@ def test_the_lab_is_known_to_nothing_outside_it() -> None:
 def test_every_playbook_has_a_page(path: Path) -> None:
     pages = "\n".join(page.read_text() for page in (ROOT / "docs").glob("**/*.md"))
     assert f"playbooks/{path.name}" in pages
+
+
+def test_it_is_known_of_each_tree_of_files_whether_site_yml_holds_it() -> None:
+    """A new one is in tests/real/trees.py, so that edits by hand in it are tried."""
+    calls = [task["template_tree"] for path in TASK_FILES for task in tasks_of(path) if "template_tree" in task]
+    kept = [load(role / "vars/main.yml") or {} for role in ROLES]
+    trees = [tree for found in kept for name, value in found.items() if name.endswith("_trees") for tree in value]
+    names = [call["name"] for call in (*calls, *trees) if "name" in call]
+    # Slots and environments by any name.
+    used, known = ({re.sub(r"{+[^}]*}+|blue|green", "*", name) for name in of} for of in (names, HELD | OTHERS.keys()))
+    assert used == known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import collections
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -26,6 +27,10 @@ from typing import Any, Self
 import hvac
 import yaml
 
+from bench import tasks
+from bench.common import descendants
+from bench.tasks import Task
+
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 # Asks a host's own interface and prints the answer.
@@ -34,10 +39,46 @@ import urllib.request
 request = urllib.request.Request({url!r}, {body!r}, method={method!r}, headers={{"Content-Type": "application/json"}})
 print(urllib.request.urlopen(request).read().decode() or "null")
 """
+# The same for a list that comes in pages. Links are for whoever asks by another address: only their marks are taken.
+ASK_PAGES = """
+import json, re, urllib.request
+mark, whole = "", []
+while True:
+    answer = urllib.request.urlopen({url!r} + "?page_size=500" + mark)
+    whole += json.load(answer)
+    following = re.search(r'<[^>]*[?&]page_token=([^&>]+)[^>]*>; *rel="next"', answer.headers.get("Link") or "")
+    if following is None:
+        break
+    mark = "&page_token=" + following[1]
+print(json.dumps(whole))
+"""
 # An answer that takes longer is lost. Long, as all hosts share one machine, which may be slow.
 PATIENCE_SECONDS = 20
 # Where tests look for what ran, and in which order, they need all of it.
 ALL_OF_IT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+# Playbooks that change nothing.
+ASKING = ("playbooks/status.yml",)
+# Playbooks that bring a release to a slot, and the release that tests offer beside the inventory's own.
+DEPLOYING = ("site.yml", "playbooks/deploy.yml")
+OFFER = ("-e", "release_name=1.1")
+# Whether a slot could serve, and stays so: its services run and answer, and nobody plans to stop it.
+READY = """
+systemctl is-active -q portal-{slot} kratos-{slot} && [ ! -e /run/greenroom/stop/plan.fact ] || exit 1
+python3 - <<'END'
+import time, urllib.request
+end = time.monotonic() + 30
+for place in ("{portal}/readyz", "{kratos}/health/ready"):
+    while True:
+        try:
+            urllib.request.urlopen("http://127.0.0.1:" + place, timeout=5)
+            break
+        except OSError:
+            # It may have been started just now.
+            assert time.monotonic() < end
+            time.sleep(0.5)
+END
+"""
+READY_PORTS = {"blue": {"portal": 18080, "kratos": 14433}, "green": {"portal": 28080, "kratos": 24433}}
 ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 
 
@@ -48,6 +89,7 @@ class Run:
     code: int
     output: str
     ssh: collections.Counter[str] = field(default_factory=collections.Counter)
+    tasks: list[Task] = field(default_factory=list)
 
     @property
     def errors(self) -> str:
@@ -58,6 +100,34 @@ class Run:
     def changed(self) -> dict[str, int]:
         """Changed tasks, by host."""
         return {match[1]: int(match[3]) for match in CHANGED.finditer(self.output)}
+
+    @property
+    def quiet(self) -> bool:
+        """Whether it ended well and changed nothing."""
+        return self.code == 0 and bool(self.changed) and not any(self.changed.values())
+
+    @property
+    def summary(self) -> str:
+        """What it said at its very end: what was done, and where to look."""
+        _, found, text = self.output.rpartition("Say what was done and where to look")
+        assert found, self.output
+        return text
+
+
+def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float = 600) -> Run:
+    """Run a playbook to its end; its `ssh` counts the lines that what stands in for ssh has written to `log`."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **variables},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Run(done.returncode, done.stdout, collections.Counter(log.read_text().splitlines()))
 
 
 class Environment:
@@ -79,6 +149,12 @@ class Environment:
         edge = yaml.safe_load((ROOT / f"inventories/{name}/group_vars/{name}/edge.yml").read_text())
         # Where the public name leads: one edge host after the other has it.
         self.address: str = edge["keepalived_address"]
+        self.began = datetime.datetime.now(datetime.UTC).isoformat()
+        # The last run of site.yml as the inventory has it, and whether anything may have changed a host since.
+        self.last = Run(0, "")
+        self.touched = True
+        # The bundles of a release that is offered beside the live one, as runs left them that ended well.
+        self.offers: set[str] = set()
 
     # Running playbooks
 
@@ -89,47 +165,76 @@ class Environment:
     def play(
         self, playbook: str, *arguments: str, timeout: float = 600, inventory: Path | None = None, **variables: str
     ) -> Run:
-        """Run a playbook to its end and count the ssh processes that it took, by host.
+        """Run a playbook to its end; count its tasks, and the ssh processes that it took, by host.
 
         `inventory` stands in for the environment's own, `variables` are further ones of the process.
         """
+        if "--check" not in arguments and playbook not in ASKING:
+            self.touched = True
         log = ROOT / ".access" / f"ssh-{uuid.uuid4().hex}.log"
         log.touch()
+        noted = log.with_suffix(".tasks")
         start = time.monotonic()
         try:
-            done = subprocess.run(
+            run = ran(
                 self.command(playbook, *arguments, inventory=inventory),
-                cwd=ROOT,
-                env={
-                    **os.environ,
+                log,
+                {
                     **ALL_OF_IT,
+                    **tasks.noted_in(noted),
                     "ANSIBLE_SSH_EXECUTABLE": str(ROOT / "tests/real/ssh_counter"),
                     "GREENROOM_SSH_LOG": str(log),
                     **variables,
                 },
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-                timeout=timeout,
-                check=False,
+                timeout,
             )
-            names = {address: host for host, address in self.hosts.items()}
-            lines = [names.get(line, line) for line in log.read_text().split()]
+            run.tasks = tasks.read(noted, start)
         finally:
             log.unlink()
-        run = Run(done.returncode, done.stdout, collections.Counter(lines))
+            noted.unlink(missing_ok=True)
+        names = {address: host for host, address in self.hosts.items()}
+        run.ssh = collections.Counter({names.get(place, place): count for place, count in run.ssh.items()})
         self.say(
             f"{playbook} {' '.join(arguments)}: exit code {run.code}, changed {sum(run.changed.values())}, "
             f"{time.monotonic() - start:.0f} s"
         )
+        if run.code == 0 and inventory is None and not variables:
+            self._note(run, playbook, arguments)
         return run
+
+    def says_where_to_look(self, run: Run, release: str) -> bool:
+        """Whether a run ended with who serves, and where."""
+        words = (f"https://{self.public_name}", f"slot: {self.live()}", f"release: '{release}'")
+        return all(word in run.summary for word in words)
+
+    def _note(self, run: Run, playbook: str, arguments: tuple[str, ...]) -> None:
+        """Remember what a run that ended well has left."""
+        if (playbook, arguments) == ("site.yml", ()):
+            self.last, self.touched = run, False
+        elif arguments == OFFER and playbook in DEPLOYING:
+            slot = self.live() if playbook == "site.yml" else self.idle()
+            self.offers |= {self.bundle(host, slot)["hash"] for host in self.groups["app"]}
 
     def converge(self, *arguments: str) -> Run:
         """Run site.yml to its end; it has to succeed."""
         run = self.play("site.yml", *arguments)
         assert run.code == 0, run.output
         return run
+
+    def rest(self) -> Run:
+        """Have all as the inventory describes it; return the run of site.yml since which nothing was touched."""
+        return self.converge() if self.touched else self.last
+
+    def offer(self) -> None:
+        """Have release 1.1 in the idle slot, ready to serve and with no stop planned; the live slot stays as it is."""
+        idle = self.idle()
+        ready = READY.format(slot=idle, **READY_PORTS[idle])
+        for host in self.groups["app"]:
+            known = self.bundle(host, idle).get("hash") in self.offers
+            if not known or self.ask(host, ready, check=False).returncode != 0:
+                run = self.play("playbooks/deploy.yml", *OFFER)
+                assert run.code == 0, run.output
+                break
 
     def go_back(self, slot: str) -> Run:
         """Let the other slot, which is up, serve again."""
@@ -141,20 +246,27 @@ class Environment:
     def start(self, playbook: str, *arguments: str, output: Path) -> subprocess.Popen[bytes]:
         """Start a playbook in a process group of its own, to be killed as a whole."""
         self.say(f"{playbook} {' '.join(arguments)}: started")
+        self.touched = True
         with output.open("wb") as file:
             return subprocess.Popen(
                 self.command(playbook, *arguments),
                 cwd=ROOT,
-                env=os.environ | ALL_OF_IT,
+                env={**os.environ, **ALL_OF_IT, **tasks.noted_in(output.with_suffix(".tasks"))},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
 
+    @staticmethod
+    def begun(output: Path) -> int:
+        """How many tasks a run has begun that was started with this output."""
+        return len(tasks.read(output.with_suffix(".tasks")))
+
     def power(self, verb: str, host: str) -> None:
         """`stop`, `start`, `restart`, `pause` or `unpause` a host, as a power button would."""
         self.say(f"{verb} {host}")
+        self.touched = True
         command = ["lab/lab", verb, f"{self.name}/{host}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -170,10 +282,10 @@ class Environment:
             options += ["-o", "ProxyCommand=" + shlex.join(self.ssh_command(through, f"bash -c '{relay}'"))]
         return ["ssh", *options, f"operator@{self.hosts[host]}", command]
 
-    def ssh(
+    def ask(
         self, host: str, script: str, check: bool = True, timeout: float = 120, through: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell script on a host as root."""
+        """Run a shell script on a host as root that changes nothing there of what site.yml holds."""
         done = subprocess.run(
             self.ssh_command(host, "sudo sh -s", through),
             input=script,
@@ -185,17 +297,24 @@ class Environment:
         assert done.returncode == 0 or not check, f"{host}: {done.stdout}{done.stderr}"
         return done
 
+    def ssh(
+        self, host: str, script: str, check: bool = True, timeout: float = 120, through: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a shell script on a host as root that may change anything."""
+        self.touched = True
+        return self.ask(host, script, check, timeout, through)
+
     def ssh_now(self, host: str, script: str) -> str | None:
-        """What a shell script on a host says, or None where the host does not answer within seconds."""
+        """What a shell script that changes nothing says on a host, or None where it does not answer within seconds."""
         try:
-            done = self.ssh(host, script, check=False, timeout=15)
+            done = self.ask(host, script, check=False, timeout=15)
         except subprocess.TimeoutExpired:
             return None
         return done.stdout if done.returncode != 255 else None
 
     def python(self, host: str, program: str) -> str:
-        """Run a Python program on a host as root, and return what it printed."""
-        return self.ssh(host, f"python3 - <<'END'\n{program}\nEND\n").stdout
+        """Run a Python program on a host as root that, as with `ask`, changes nothing; return what it printed."""
+        return self.ask(host, f"python3 - <<'END'\n{program}\nEND\n").stdout
 
     def kratos_admin(self) -> str:
         """Where the admin interface of the live slot's Kratos answers, on an app host."""
@@ -206,6 +325,12 @@ class Environment:
         """What the admin interface of the live slot's Kratos answers."""
         given = None if body is None else json.dumps(body).encode()
         return json.loads(self.python("app1", ASK.format(url=self.kratos_admin() + path, body=given, method=method)))
+
+    def identities(self) -> list[dict[str, Any]]:
+        """Everybody whom the live slot's Kratos knows, however many there are."""
+        program = ASK_PAGES.format(url=self.kratos_admin() + "/identities")
+        found: list[dict[str, Any]] = json.loads(self.python("app1", program))
+        return found
 
     def serves(self, edge: str) -> bool:
         """Whether an edge host answers and has the shared address."""
@@ -238,7 +363,7 @@ class Environment:
 
     def bundle(self, host: str, slot: str) -> dict[str, Any]:
         """The manifest of a slot's bundle on a host; empty when there is none."""
-        text = self.ssh(host, f"cat /etc/greenroom/slots/{slot}/bundle.json", check=False).stdout
+        text = self.ask(host, f"cat /etc/greenroom/slots/{slot}/bundle.json", check=False).stdout
         result: dict[str, Any] = json.loads(text or "{}")
         return result
 
@@ -252,7 +377,7 @@ class Environment:
         """Main process id of every service of a slot, by host and unit."""
         found = {}
         for host in self.groups["app"]:
-            listing = self.ssh(
+            listing = self.ask(
                 host, f"systemctl show -p Id -p MainPID -p ExecMainStartTimestampMonotonic '*-{slot}.service'"
             ).stdout
             for block in listing.strip().split("\n\n"):
@@ -383,17 +508,3 @@ def kill(process: subprocess.Popen[bytes]) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
     process.wait()
-
-
-def descendants(process: int) -> list[int]:
-    """Process ids of children, their children and so on."""
-    children: dict[int, list[int]] = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            parent = int(entry.read_text().rpartition(")")[2].split()[1])
-            children.setdefault(parent, []).append(int(entry.parent.name))
-    found, todo = [], [process]
-    while todo:
-        found += (new := children.get(todo.pop(), []))
-        todo += new
-    return found

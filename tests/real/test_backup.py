@@ -6,6 +6,7 @@ import json
 
 import pytest
 from environment import Environment
+from jobs import wait_until_done
 
 TABLES = (
     "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables "
@@ -20,6 +21,10 @@ def sql(environment: Environment, database: str, statement: str) -> list[str]:
     return environment.ssh("data1", f"cd /\n{command}").stdout.splitlines()
 
 
+def drop_scratch(environment: Environment) -> None:
+    sql(environment, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH} WITH (FORCE);")
+
+
 def content(environment: Environment, database: str) -> dict[str, str]:
     """Count and checksum of every table's rows, whatever their order."""
     tables = sorted(sql(environment, database, TABLES))
@@ -31,8 +36,10 @@ def content(environment: Environment, database: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def dumped(staging: Environment, nobody_comes: None) -> dict[str, dict[str, str]]:
-    """What the databases held when playbooks/backup.yml dumped them."""
+def dumped(staging: Environment, nobody_comes: None, nothing_put_aside: None) -> dict[str, dict[str, str]]:
+    """What the databases held when playbooks/backup.yml dumped them; nobody writes, and no job of earlier is left."""
+    drop_scratch(staging)
+    wait_until_done(staging)
     run = staging.play("playbooks/backup.yml")
     assert run.code == 0, run.output
     return {database: content(staging, database) for database in ("kratos", "portal")}
@@ -57,7 +64,7 @@ def test_a_restored_dump_has_the_same_rows(
             assert "restored into an empty one only" in again.errors
             assert content(staging, SCRATCH) == restored
     finally:
-        sql(staging, "postgres", f"DROP DATABASE IF EXISTS {SCRATCH} WITH (FORCE);")
+        drop_scratch(staging)
 
 
 def test_a_restore_over_the_database_itself_is_refused(staging: Environment, dumped: dict[str, dict[str, str]]) -> None:

@@ -12,15 +12,14 @@ from environment import Environment, Probe, other
 TIMEOUT = 10
 
 
+# By host, where it is not the same on all.
+EACH = "{{ {'app1': 'never_ready', 'app2': 'hang'}[inventory_hostname] }}"
+
+
 @pytest.mark.parametrize(
     ("fault", "hosts"),
-    [
-        ("never_ready", ["app1", "app2"]),
-        ("never_ready", ["app2"]),
-        ("crash", ["app1", "app2"]),
-        ("hang", ["app1", "app2"]),
-    ],
-    ids=["never ready", "never ready on one host of two", "crash loop", "hangs"],
+    [(EACH, ["app1", "app2"]), ("never_ready", ["app2"]), ("crash", ["app1", "app2"])],
+    ids=["never ready beside one that hangs", "never ready on one host of two", "crash loop"],
 )
 def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
     staging: Environment, fault: str, hosts: list[str]

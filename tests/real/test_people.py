@@ -47,10 +47,9 @@ print(json.dumps([status, json.loads(ask("GET", "/session")[2]), slots]))
 
 def people(environment: Environment) -> dict[str, str]:
     """The synthetic people: address and identity."""
-    found = environment.kratos("/identities?page_size=500")
     return {
         identity["traits"]["email"]: identity["id"]
-        for identity in found
+        for identity in environment.identities()
         if identity["traits"]["email"].endswith("@people.staging.invalid")
     }
 

@@ -1,4 +1,6 @@
-"""A release change under load: nobody notices, and a candidate that is broken gets nowhere near the public."""
+"""A release change under load: nobody notices; a candidate that is broken gets nowhere near the public; and a run that
+dies at any task leaves the public alone, and the next one ends where an undisturbed one would have.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +8,21 @@ import collections
 import contextlib
 import http.client
 import json
+import random
 import re
 import subprocess
 import time
 import uuid
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from environment import Environment, Probe, until
+import pytest
+from environment import OFFER, ROOT, Environment, Probe, kill, until
+from killing import EARLIER, EMPTY, differences, moments, snapshot
+
+from bench.killed.outcomes import Part, Row, keep, write
 
 RATE = 40
 
@@ -102,6 +110,16 @@ def without_moving(processes: dict[tuple[str, str], str]) -> dict[tuple[str, str
     }
 
 
+def assert_own_catalogue(environment: Environment, slot: str) -> None:
+    """A slot has the catalogue's services, and no other that was in it before its last deploy."""
+    services = {path.name for path in (ROOT / "services").iterdir()}
+    for host in environment.groups["app"]:
+        folders = environment.ask(host, f"cd /etc/greenroom/slots/{slot} && ls -d */").stdout.replace("/", "").split()
+        units = environment.ask(host, f"cd /etc/containers/systemd && ls *-{slot}.container").stdout.split()
+        assert set(folders) == services
+        assert {unit.removesuffix(f"-{slot}.container") for unit in units} <= services
+
+
 def test_a_broken_candidate_behind_a_healthy_live_slot_is_caught(staging: Environment) -> None:
     live, idle = staging.live(), staging.idle()
     processes = staging.processes(live)
@@ -121,38 +139,144 @@ def test_a_broken_candidate_behind_a_healthy_live_slot_is_caught(staging: Enviro
     assert staging.live() == live
     assert staging.processes(live) == processes
     assert staging.bundle("app1", idle)["metadata"]["release"] == "1.1"
+    # Whatever services the slot held before.
+    assert_own_catalogue(staging, idle)
 
 
-def test_a_release_change_and_the_way_back_lose_no_request(staging: Environment) -> None:
+@dataclass
+class Change:
+    """A release change that nobody disturbed, from an idle slot that was empty, under load; and the way back.
+
+    `processes` are the old slot's before, between and afterwards, and then the new slot's between and afterwards.
+    `versions` is what the public got between and afterwards. `end` is what the change left on all hosts.
+    """
+
+    environment: Environment
+    old: str
+    new: str
+    processes: list[dict[tuple[str, str], str]]
+    versions: list[dict[str, str]]
+    tasks: list[tuple[str, str]]
+    end: dict[str, Any]
+    load: Load
+
+    def again(self) -> None:
+        """Go back to where it began."""
+        begin(self.environment, self.old, self.new)
+
+
+def begin(environment: Environment, old: str, new: str) -> None:
+    """Let the old slot serve, and take the other one back to where it is before its first deploy."""
+    if environment.live() != old:
+        environment.go_back(old)
+    for host in environment.groups["app"]:
+        environment.ssh(host, EMPTY.format(slot=new))
+
+
+@pytest.fixture(scope="module")
+def change(staging: Environment) -> Change:
+    """One undisturbed release change, for all tests that need to know what it does."""
     old, new = staging.live(), staging.idle()
+    begin(staging, old, new)
     before = without_moving(staging.processes(old))
     with Load(staging) as load:
-        run = staging.play("site.yml", "-e", "release_name=1.1")
-        assert run.code == 0, run.output
+        run = staging.converge(*OFFER)
         assert staging.live() == new
-        assert without_moving(staging.processes(old)) == before
+        kept = without_moving(staging.processes(old))
         version = json.loads(staging.get("/version")[2])
-        assert (version["version"], version["release"], version["slot"]) == ("1.1.0", "1.1", new)
         serving = without_moving(staging.processes(new))
+        end = snapshot(staging)
         staging.go_back(old)
-        version = json.loads(staging.get("/version")[2])
-        assert (version["version"], version["release"], version["slot"]) == ("1.0.0", "1.0", old)
-        assert without_moving(staging.processes(old)) == before
-        assert without_moving(staging.processes(new)) == serving
-    load.reconcile()
-    slots = collections.Counter(load.account["answered"].values())
+        back = json.loads(staging.get("/version")[2])
+        afterwards = [without_moving(staging.processes(slot)) for slot in (old, new)]
+    processes = [before, kept, afterwards[0], serving, afterwards[1]]
+    return Change(
+        staging, old, new, processes, [version, back], [(task.play, task.name) for task in run.tasks], end, load
+    )
+
+
+def test_a_release_change_and_the_way_back_lose_no_request(change: Change) -> None:
+    before, kept, afterwards, serving, still = change.processes
+    assert before
+    assert kept == before
+    assert afterwards == before
+    assert serving
+    assert still == serving
+    said = [(version["version"], version["release"], version["slot"]) for version in change.versions]
+    assert said == [("1.1.0", "1.1", change.new), ("1.0.0", "1.0", change.old)]
+    assert_own_catalogue(change.environment, change.new)
+    change.load.reconcile()
+    slots = collections.Counter(change.load.account["answered"].values())
     assert min(slots["blue"], slots["green"]) > 2 * RATE
 
 
-def test_a_slot_holds_its_catalogue_and_nothing_else(staging: Environment) -> None:
-    services = {path.name for path in (Path(__file__).parents[2] / "services").iterdir()}
-    # Both slots were deployed just now; whatever other services they held is gone.
-    idle = staging.idle()
-    for host in staging.groups["app"]:
-        folders = staging.ssh(host, f"cd /etc/greenroom/slots/{idle} && ls -d */").stdout.replace("/", "").split()
-        units = staging.ssh(host, f"cd /etc/containers/systemd && ls *-{idle}.container").stdout.split()
-        assert set(folders) == services
-        assert {unit.removesuffix(f"-{idle}.container") for unit in units} <= services
+def killed(change: Change, number: int, chance: random.Random, output: Path) -> str:
+    """Kill a run within its task with this number and let the next one make it good; say what that took.
+
+    Empty when there was nothing to kill: the run was over, because it had less to do than the undisturbed one.
+    """
+    environment = change.environment
+    with Probe(environment) as probe:
+        process = environment.start("site.yml", *OFFER, output=output)
+        until(
+            lambda: environment.begun(output) > number or process.poll() is not None,
+            300,
+            f"task {number + 1} begins",
+        )
+        # Anywhere within the task.
+        time.sleep(chance.uniform(0, 0.6))
+        if process.poll() is not None:
+            assert process.returncode == 0, output.read_text()
+            assert probe.failures == []
+            return ""
+        kill(process)
+        environment.say(f"killed at task {number + 1}: {' / '.join(change.tasks[number])}")
+        run = environment.converge(*OFFER)
+    assert probe.failures == []
+    assert environment.live() == change.new
+    assert differences(change.end, snapshot(environment)) == []
+    return f"made good: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, all answered"
+
+
+def write_down(change: Change, seed: int, outcomes: dict[int, str], config: pytest.Config) -> None:
+    """Keep what came of these killed runs; write the page when they are all, or the last part of all."""
+    rows = [Row(number + 1, *change.tasks[number], outcome) for number, outcome in outcomes.items()]
+    parts = [Part(seed, len(change.tasks), rows)]
+    if folder := config.getoption("--kept"):
+        number, of = config.getoption("--part")
+        parts = keep(parts[0], number, of, Path(folder))
+    if parts:
+        write(parts)
+
+
+@pytest.mark.timeout(7200)
+def test_runs_that_are_killed_are_made_good_by_the_next(
+    change: Change, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    environment = change.environment
+    proof = request.config.getoption("--proof")
+    seed = random.SystemRandom().randrange(10**6)
+    part, parts = request.config.getoption("--part")
+    chosen = moments(change.tasks, proof, seed)[part - 1 :: parts]
+    environment.say(f"seed {seed}: a run of {len(change.tasks)} tasks is killed at {[number + 1 for number in chosen]}")
+    chance = random.Random(seed)
+    outcomes: dict[int, str] = {}
+    try:
+        while chosen:
+            number = chosen.pop(0)
+            outcomes[number] = f"failed; see the test's output (seed {seed})"
+            change.again()
+            outcomes[number] = killed(change, number, chance, tmp_path / f"killed-{number}")
+            if not outcomes[number]:
+                environment.say(f"over before task {number + 1}: an earlier one is taken")
+                del outcomes[number]
+                chosen.insert(0, number - EARLIER)
+    finally:
+        if proof:
+            write_down(change, seed, outcomes, request.config)
+    last = environment.converge(*OFFER)
+    assert sum(last.changed.values()) == 0, last.output
+    environment.go_back(change.old)
 
 
 def serves(environment: Environment) -> bool:

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import yaml
-from environment import ROOT, Environment, Probe
+from environment import ROOT, Environment, Probe, Run
 
+PAGE = (ROOT / "docs/bring-your-own-service.md").read_text()
 CHECK = """
 - name: The portal listens where this catalogue says
   "on": app
@@ -31,12 +35,21 @@ config_of: portal
 config_path: /etc/portal
 """
 PORTS = {"blue": 18088, "green": 28088}
+INBOX_PORTS = {"blue": "11080", "green": "21080"}
+MOVING = ("kratos-courier-", "portal-worker-")
 
 
-@pytest.fixture
-def services(tmp_path: Path) -> Path:
-    """Another port, a route and a check more for the portal; a worker more; the courier by another name."""
-    folder = tmp_path / "services"
+def from_page(file: str) -> str:
+    """The content that the page about a service of one's own gives a file: the block after its name."""
+    found = re.search(rf"`{re.escape(file)}`.*?```yaml\n(.*?)```", PAGE, re.S)
+    assert found, f"the page has no {file}"
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page's service, a worker and a renamed courier; another port, a route and a check more for the portal."""
+    folder = tmp_path_factory.mktemp("catalogue") / "services"
     shutil.copytree(ROOT / "services", folder)
     path = folder / "portal/service.yml"
     portal = yaml.safe_load(path.read_text())
@@ -49,7 +62,49 @@ def services(tmp_path: Path) -> Path:
     (folder / "worker").mkdir()
     (folder / "worker/service.yml").write_text(WORKER)
     (folder / "kratos-courier").rename(folder / "courier")
+    (folder / "inbox").mkdir()
+    for file in ("service.yml", "checks.yml"):
+        (folder / "inbox" / file).write_text(from_page(f"services/inbox/{file}"))
     return folder
+
+
+@dataclass
+class Deploy:
+    """A deploy of another catalogue, and what was before."""
+
+    environment: Environment
+    catalogue: str
+    old: str
+    new: str
+    before: dict[tuple[str, str], str]
+    status: int = 0
+    failures: list[str] = field(default_factory=list)
+
+    def play(self, playbook: str, *arguments: str) -> Run:
+        """Run a playbook with that catalogue; it has to succeed."""
+        run = self.environment.play(playbook, *arguments, GREENROOM_SERVICES=self.catalogue)
+        assert run.code == 0, run.output
+        return run
+
+    def untouched(self) -> bool:
+        """Whether the old slot's processes are those of before, but for what moves with the live slot."""
+        now = self.environment.processes(self.old)
+        return {key: value for key, value in now.items() if key in self.before} == self.before
+
+
+@pytest.fixture(scope="module")
+def deploy(staging: Environment, services: Path) -> Iterator[Deploy]:
+    """One deploy of that catalogue, which serves; afterwards the environment serves its own catalogue again."""
+    old, new = staging.live(), staging.idle()
+    before = {key: value for key, value in staging.processes(old).items() if not key[1].startswith(MOVING)}
+    made = Deploy(staging, str(services), old, new, before, without_password(staging))
+    made.play("playbooks/secrets.yml", "-e", "create=missing")
+    with Probe(staging) as probe:
+        made.play("site.yml")
+    made.failures = probe.failures
+    yield made
+    if any("inbox" in unit for _host, unit in staging.processes(staging.live())):
+        staging.converge()
 
 
 def without_password(environment: Environment) -> int:
@@ -68,15 +123,18 @@ def workers(environment: Environment) -> set[str]:
     return {f"{host} {unit}" for host, unit in units if unit.startswith(("worker-", "courier-", "kratos-courier-"))}
 
 
-def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, services: Path) -> None:
-    old, new = staging.live(), staging.idle()
-    ours = str(services)
-    moving = ("kratos-courier-", "portal-worker-")
-    before = {key: value for key, value in staging.processes(old).items() if not key[1].startswith(moving)}
+def described(environment: Environment, slot: str) -> dict[str, list[dict[str, str]]]:
+    """What a slot's bundle says about it."""
+    result: dict[str, list[dict[str, str]]] = yaml.safe_load(
+        environment.ask("app1", f"cat /etc/greenroom/slots/{slot}.fact").stdout
+    )
+    return result
+
+
+def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, deploy: Deploy) -> None:
+    old, new = deploy.old, deploy.new
     with Probe(staging) as probe:
-        assert without_password(staging) == 401
-        run = staging.play("site.yml", GREENROOM_SERVICES=ours)
-        assert run.code == 0, run.output
+        assert deploy.status == 401
         assert staging.live() == new
         assert without_password(staging) == 200
         assert workers(staging) == {
@@ -84,54 +142,65 @@ def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, 
             *(f"{host} worker-{new}.service" for host in ("app1", "app2")),
         }
         for host in staging.groups["app"]:
-            rules = staging.ssh(host, "nft list table inet greenroom").stdout
+            rules = staging.ask(host, "nft list table inet greenroom").stdout
             assert {str(PORTS[new]), str(PORTS[old] - 8)} <= set(rules.replace(",", " ").split()), rules
 
         # Nothing was left to open or to close, and nothing of the old slot's was touched.
-        again = staging.play("site.yml", GREENROOM_SERVICES=ours)
-        assert again.code == 0, again.output
+        again = deploy.play("site.yml")
         assert again.changed == dict.fromkeys(staging.hosts, 0), again.output
-        assert {key: value for key, value in staging.processes(old).items() if key in before} == before
+        assert deploy.untouched()
 
         # The way back is checked with the old slot's own checks, and brings its own workers.
-        back = staging.play("playbooks/cutover.yml", "-e", f"to={old}", GREENROOM_SERVICES=ours)
-        assert back.code == 0, back.output
+        deploy.play("playbooks/cutover.yml", "-e", f"to={old}")
         assert staging.live() == old
         assert without_password(staging) == 401
         assert workers(staging) == {f"app1 kratos-courier-{old}.service"}
-    assert probe.failures == []
+    assert deploy.failures + probe.failures == []
+    assert set(probe.slots) == {old, new}
+
+
+def test_a_service_comes_with_its_folder_and_goes_with_it(staging: Environment, deploy: Deploy) -> None:
+    old, new = deploy.old, deploy.new
+    with Probe(staging) as probe:
+        if staging.live() == old:
+            deploy.play("playbooks/cutover.yml", "-e", f"to={new}")
+        assert staging.live() == new
+
+        # It runs on each host, in the new slot only, and is served through the edge under its route.
+        for host in staging.groups["app"]:
+            assert (host, f"inbox-{new}.service") in staging.processes(new)
+            assert (host, f"inbox-{old}.service") not in staging.processes(old)
+            assert INBOX_PORTS[new] in staging.ask(host, "nft list table inet greenroom").stdout
+        status, headers, body = staging.get("/inbox/")
+        assert (status, headers["x-greenroom-slot"]) == (200, new)
+        assert "MailDev" in body
+        assert staging.get("/inbox/email")[0] == 200
+        names = {check["name"] for check in yaml.safe_load(from_page("services/inbox/checks.yml"))}
+        assert names <= {check["name"] for check in described(staging, new)["checks"]}
+
+        # Without the folder it is gone from the public; the slot with it is the way back until the next release.
+        staging.converge()
+    assert staging.live() == old
+    assert staging.get("/inbox/")[0] == 404
+    assert not [unit for _host, unit in staging.processes(old) if unit.startswith("inbox-")]
+    assert not staging.ask("app1", f"ls /etc/containers/systemd/inbox-{old}.container", check=False).stdout
+    assert "inbox" not in staging.ask("edge1", f"cat /etc/haproxy/slots/{old}.cfg").stdout
+    assert "inbox" in staging.ask("edge1", f"cat /etc/haproxy/slots/{new}.cfg").stdout
+    assert INBOX_PORTS[new] in staging.ask("app1", "nft list table inet greenroom").stdout
+    assert deploy.failures + probe.failures == []
     assert set(probe.slots) == {old, new}
 
 
 def test_what_a_bundle_says_is_mended_when_somebody_edited_it(staging: Environment) -> None:
-    # The ports of the catalogue, which is our own again, are opened beside those of the test before.
-    staging.converge()
+    staging.rest()
     live = staging.live()
     path = f"/etc/greenroom/slots/{live}.fact"
-    before = staging.ssh("app1", f"sha256sum {path}").stdout
+    before = staging.ask("app1", f"sha256sum {path}").stdout
     processes = staging.processes(live)
     staging.ssh("app1", f"echo edited >> {path}")
     run = staging.converge()
     # The other host's copy stood in for it: nothing else was to be done.
     assert run.changed == dict.fromkeys(staging.hosts, 0) | {"app1": 1}, run.output
-    assert staging.ssh("app1", f"sha256sum {path}").stdout == before
+    assert staging.ask("app1", f"sha256sum {path}").stdout == before
     assert staging.live() == live
     assert staging.processes(live) == processes
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (("--limit", "app2"), "--limit leaves out app1, data1, edge1, edge2, ops1"),
-        (("--limit", "app:edge"), "--limit leaves out data1, ops1"),
-        (("-e", "slot_target=blue"), "slot_target: a run finds this out by itself"),
-    ],
-    ids=["one host", "some groups", "a slot"],
-)
-def test_a_run_cannot_be_talked_into_half_an_environment(
-    staging: Environment, arguments: tuple[str, ...], line: str
-) -> None:
-    run = staging.play("site.yml", *arguments)
-    assert run.code != 0
-    assert line in run.errors
-    assert sum(run.ssh.values()) == 0, run.ssh

@@ -15,6 +15,7 @@ import pytest
 from environment import ROOT, Environment, until
 
 FOLDER = "/run/greenroom-switch-test"
+CLEAR = f"cd {FOLDER} && kill $(cat pid hold.pid); rm -rf {FOLDER}"
 PORT = 18999
 # Nothing here ends by itself while the test goes on, however long that takes.
 CONFIGURATION = f"""
@@ -87,10 +88,11 @@ assert b"Success=1" in answer, answer
 @pytest.fixture
 def edge(staging: Environment) -> Iterator[Environment]:
     """An environment on whose edge host the test's own HAProxy has a folder; it is gone afterwards."""
+    staging.ssh("edge1", CLEAR, check=False)
     staging.ssh("edge1", f"mkdir -p {FOLDER}\n" + write("haproxy.cfg", CONFIGURATION))
     staging.ssh("edge1", write("load.py", LOAD) + write("hold.py", HOLD))
     yield staging
-    staging.ssh("edge1", f"cd {FOLDER} && kill $(cat pid hold.pid); rm -rf {FOLDER}", check=False)
+    staging.ssh("edge1", CLEAR, check=False)
 
 
 def write(name: str, content: str) -> str:

@@ -33,6 +33,7 @@ exec /usr/bin/systemctl "$@"
 END
 chmod 755 /usr/local/sbin/systemctl
 """
+TAME = "rm -f /usr/local/sbin/systemctl"
 
 
 class Call:
@@ -80,8 +81,10 @@ class Call:
 @pytest.fixture
 def call(tmp_path: Path, say: Callable[[str], None]) -> Iterator[Call]:
     call = Call(Environment(say=say), tmp_path)
+    # A test that was killed may have left it.
+    call.on_host(TAME)
     yield call
-    call.on_host("rm -f /usr/local/sbin/systemctl")
+    call.on_host(TAME)
     call(state="absent")
     places = ("/etc", "/etc/*/system", "/etc/*/systemd", "/var/lib/greenroom/*")
     assert call.on_host(f"ls -d {' '.join(f'{place}/tree-test*' for place in places)} || true") == ""

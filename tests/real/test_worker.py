@@ -10,6 +10,9 @@ from urllib.parse import urlencode
 
 import pytest
 from environment import Environment, other, until
+from jobs import rabbit, sql, wait_until_done
+
+pytestmark = pytest.mark.usefixtures("nothing_put_aside")
 
 # So many jobs wait at most, so that there is always one in hand, and the rest is soon done in the end. The mail sandbox
 # looks each client's name up in vain, and takes 1.6 s for a mail.
@@ -42,35 +45,10 @@ SELECT json_build_object(
 """
 # Whoever ordered by the pages, and did not cancel, has a receipt; rows of tests and of seeding have an address.
 FORGOTTEN = """
-SELECT count(*) FROM orders WHERE seed_set IS NULL AND address_id IS NULL AND created_at < now() - interval '1 minute'
+SELECT count(*) FROM orders WHERE seed_set IS NULL AND address_id IS NULL
+AND created_at BETWEEN '{since}' AND now() - interval '1 minute'
 AND NOT EXISTS (SELECT FROM receipts WHERE order_id = orders.id)
 """
-
-
-def sql(environment: Environment, query: str) -> str:
-    """Ask the portal's database, as PostgreSQL's own user."""
-    call = f"cd / && sudo -u postgres psql -XqAt -v ON_ERROR_STOP=1 portal <<'END'\n{query};\nEND\n"
-    return environment.ssh("data1", call, timeout=300).stdout.strip()
-
-
-def rabbit(environment: Environment, words: str) -> list[dict[str, Any]]:
-    """Ask the broker; the answer is a table."""
-    answer = environment.ssh("data1", f"rabbitmqctl -q {words} </dev/null").stdout
-    return list(json.loads(answer))
-
-
-def jobs(environment: Environment) -> dict[str, int]:
-    """How many jobs each queue has, those in hand included, and the outbox."""
-    rows = rabbit(environment, f"list_queues -p {environment.name} --formatter json name messages")
-    return {row["name"]: row["messages"] for row in rows} | {
-        "outbox": int(sql(environment, "SELECT count(*) FROM jobs"))
-    }
-
-
-def wait_until_done(environment: Environment) -> None:
-    """Wait until nothing is left to do, and nothing was put aside."""
-    nothing = {"receipts": 0, "receipts.dead": 0, "outbox": 0}
-    until(lambda: jobs(environment) == nothing, 300, "all jobs done, none put aside")
 
 
 class Load:
@@ -137,7 +115,7 @@ def test_the_idle_slot_takes_no_job(both_slots: Environment, nobody_comes: None)
     assert load.mails() >= load.orders
     users = {row["user"] for row in rabbit(both_slots, "list_connections --formatter json user ssl")}
     assert users == {f"portal-worker_{live}"}
-    assert sql(both_slots, FORGOTTEN) == "0"
+    assert sql(both_slots, FORGOTTEN.format(since=both_slots.began)) == "0"
 
 
 @pytest.mark.timeout(1200)

@@ -23,10 +23,20 @@ TYPED = {
     "demo": (["demo/portal"], ["demo/portal"]),
     "visitors": (["demo/visitors"], ["demo/visitors"]),
     "unit tests": (["tests/unit"], ["tests/unit", "lab", "demo/portal", "demo/visitors"]),
-    "real tests": (["tests/real"], ["tests/real", "tests/unit", "lab"]),
+    "tests on loopback and on hosts": (
+        ["tests/loopback", "tests/real"],
+        ["tests/loopback", "tests/real", "tests/unit", "lab"],
+    ),
     "other tests": (
-        ["tests/conftest.py", "tests/contract", "tests/style", "tests/templates"],
-        ["lab", "tests/templates"],
+        [
+            "tests/conftest.py",
+            "tests/minutes.py",
+            "tests/side_by_side.py",
+            "tests/contract",
+            "tests/style",
+            "tests/templates",
+        ],
+        ["lab", "tests/templates", "tests/real"],
     ),
 }
 

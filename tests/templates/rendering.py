@@ -101,7 +101,7 @@ def render(environment: str, folder: Path, services: Path = ROOT / "services", *
 
 
 def _role(source: Path, role: Path) -> None:
-    """Make a role of `source`'s variables and templates whose tasks are the calls of template_tree, for each slot."""
+    """Make a role of `source`'s variables and templates whose tasks are its calls of template_tree, for each slot."""
     (role / "tasks").mkdir(parents=True)
     for part in ("defaults", "vars", "templates"):
         if (source / part).exists():
@@ -110,7 +110,7 @@ def _role(source: Path, role: Path) -> None:
         {
             "name": f"{task['name']} ({slot})",
             # What an environment does without is rendered, too.
-            "template_tree": {**task["template_tree"], "state": "present"},
+            "template_tree": task["template_tree"],
             "vars": {
                 **task.get("vars", {}),
                 **{"slot_target": slot, "__bundle_slot": slot, "__bundle_apply": "all", "__bundle_units": []},
@@ -122,9 +122,14 @@ def _role(source: Path, role: Path) -> None:
         for task in _tasks(yaml.safe_load(file.read_text()))
         if "template_tree" in task
         # The others are the same in both slots.
-        for slot in (SLOTS if "slot" in json.dumps(task) else SLOTS[:1])
+        for slot in (SLOTS if "slot" in json.dumps([task, _variables_of(source)]) else SLOTS[:1])
     ]
     (role / "tasks/main.yml").write_text(yaml.safe_dump(calls, sort_keys=False))
+
+
+def _variables_of(role: Path) -> Any:
+    path = role / "vars/main.yml"
+    return yaml.safe_load(path.read_text()) if path.exists() else {}
 
 
 def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -137,7 +142,13 @@ def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 def _plays() -> Iterator[dict[str, Any]]:
     """Yield the plays of all playbooks, each role once for the hosts that get it."""
     seen = set()
-    for path in sorted((ROOT / "playbooks").glob("*.yml")):
+    for hosts, roles in yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())["host_roles"].items():
+        for role in roles:
+            seen.add((hosts, role))
+            yield {"name": f"Render {role}", "hosts": hosts, "gather_facts": False, "roles": [{"role": role}]}
+    for path in sorted((ROOT / "playbooks").rglob("*.yml")):
+        if "group_vars" in path.parts:
+            continue
         for play in yaml.safe_load(path.read_text()):
             for role in play.get("roles", []):
                 if (play["hosts"], role["role"]) not in seen:

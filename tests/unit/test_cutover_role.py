@@ -37,7 +37,7 @@ OPTIONS = {
         "deadline",
         "recover",
     ],
-    "template_tree": ["name", "files"],
+    "template_tree": ["roles"],
     "smoke_check": ["checks"],
     "canary_probe": [
         *(
@@ -78,6 +78,7 @@ VARIABLES: dict[str, Any] = {
     "environment_public_name": "portal.test",
     "environment_public_address": "192.0.2.1",
     "environment_public_url": "https://portal.test",
+    "environment_record_host": "ops1",
     "environment_run": {"id": "20260101T120000Z-abcdef"},
     "secrets_values": {"environment/value/smoke": {"value": "-"}},
     "slot_bundles": {},
@@ -105,13 +106,14 @@ class Cutover:
     def fails(self, *edges: str) -> list[dict[str, Any]]:
         """Run it, which has to fail; return what was asked of the switch."""
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
-        children = {"edge": {"hosts": dict.fromkeys(edges)}, "ops": {"hosts": {"ops1": None}}}
+        hosts = {"hosts": dict.fromkeys(edges)}
+        children = {"edge": hosts, "moving": hosts, "ops": {"hosts": {"ops1": None}}}
         given = VARIABLES | {"environment_edge": EDGE | down}
         plays.write_hosts(self.folder, children, given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
         play = next(
             play
-            for play in yaml.safe_load((ROOT / "playbooks/cutover.yml").read_text())
+            for play in yaml.safe_load((ROOT / "playbooks/steps/cutover.yml").read_text())
             if {"role": "cutover"} in play.get("roles", [])
         )
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))

@@ -21,6 +21,13 @@ from ansible.module_utils.basic import AnsibleModule
 module = AnsibleModule({"state": {}, "site": {}}, supports_check_mode=True)
 module.exit_json(**json.load(open("FILE")))
 """
+# Takes all input for right.
+VALIDATE = """
+from ansible.plugins.action import ActionBase
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        return {"changed": False, "run": {"id": "20260101T120000Z-abcdef"}}
+"""
 EDGE = {
     "live": "blue",
     "epoch": 7,
@@ -51,7 +58,7 @@ class Playbooks:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         podman = folder / "collections/ansible_collections/containers/podman/plugins/modules"
-        for path in (podman, folder / "library", folder / "connection", folder / "playbooks", folder / "slots"):
+        for path in (podman, folder / "action", folder / "library", folder / "connection", folder / "playbooks/steps", folder / "slots"):
             path.mkdir(parents=True)
         (podman / "podman_container_info.py").write_text(MODULE.replace("FILE", str(folder / "containers.json")))
         (folder / "library/bluegreen_switch.py").write_text(MODULE.replace("FILE", str(folder / "edge.json")))
@@ -60,16 +67,18 @@ class Playbooks:
         self.runs("jobs-blue")
         for slot, description in BUNDLES.items():
             (folder / f"slots/{slot}.fact").write_text(json.dumps(description))
-        for name in ("status", "open"):
-            (folder / f"playbooks/{name}.yml").write_text((ROOT / f"playbooks/{name}.yml").read_text())
-        (folder / "playbooks/group_vars").symlink_to(ROOT / "playbooks/group_vars")
+        for name in ("status.yml", "steps/open.yml"):
+            (folder / "playbooks" / name).write_text((ROOT / "playbooks" / name).read_text())
+        for place in ("playbooks/group_vars", "playbooks/steps/group_vars"):
+            (folder / place).symlink_to(ROOT / "playbooks/group_vars")
+        (folder / "action/environment_validate.py").write_text(VALIDATE)
         (folder / "roles").mkdir()
         (folder / "roles/status").symlink_to(ROOT / "roles/status")
         self._environment()
         plays.configure(
             folder,
             roles_path=folder / "roles",
-            action_plugins=ROOT / "plugins/action",
+            action_plugins=folder / "action",
             connection_plugins=folder / "connection",
             collections_path=folder / "collections",
             callback_result_format="yaml",
@@ -82,7 +91,7 @@ class Playbooks:
             copy = role / path.relative_to(ROOT / "roles/environment")
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_text(path.read_text().replace("/etc/greenroom/slots", str(self.folder / "slots")))
-        assert str(self.folder) in (role / "tasks/bundles.yml").read_text()
+        assert str(self.folder) in (role / "tasks/slots.yml").read_text()
 
     def runs(self, *names: str) -> None:
         """Say what runs on each app host."""
@@ -101,7 +110,6 @@ class Playbooks:
             "ansible_python_interpreter": sys.executable,
             "ansible_become": False,
             "environment_name": "staging",
-            "environment_run": {"id": "20260101T120000Z-abcdef", "has": []},
             "slot_stop_plan": str(self.folder / "stop/plan.fact"),
         }
         groups = {group: {"hosts": {host: hosts[host] for host in names}} for group, names in members.items()}
@@ -161,15 +169,15 @@ def test_a_host_that_answers_that_something_is_wrong_is_no_dead_one(playbooks: P
 
 def test_no_other_run_is_opened_without_the_app_host_that_it_asks(playbooks: Playbooks) -> None:
     needs = ("-e", '{"environment_needs": ["slots"]}')
-    opened = playbooks.play("open.yml", *needs)
+    opened = playbooks.play("steps/open.yml", *needs)
     assert opened.returncode == 0, opened.stdout + opened.stderr
-    refused = playbooks.play("open.yml", *needs, dead=["app1"])
+    refused = playbooks.play("steps/open.yml", *needs, dead=["app1"])
     assert refused.returncode != 0
     assert "no route to host" in refused.stdout + refused.stderr
-    assert "Note what each slot is" not in refused.stdout
+    assert "Note that the run is open" not in refused.stdout
 
 
 def test_who_needs_the_edge_alone_asks_no_app_host(playbooks: Playbooks) -> None:
-    opened = playbooks.play("open.yml", "-e", '{"environment_needs": ["edges"]}', dead=["app1", "app2"])
+    opened = playbooks.play("steps/open.yml", "-e", '{"environment_needs": ["edges"]}', dead=["app1", "app2"])
     assert opened.returncode == 0, opened.stdout + opened.stderr
     assert "no route to host" not in opened.stdout + opened.stderr

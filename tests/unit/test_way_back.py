@@ -19,16 +19,21 @@ SLOTS = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text()
 ROLES = ("environment", "rollback", "cutover", "abort")
 NOTHING = """#!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule
-AnsibleModule({"name": {}, "files": {"type": "raw"}}, supports_check_mode=True).exit_json(changed=True)
+AnsibleModule({"roles": {"type": "list"}}, supports_check_mode=True).exit_json(changed=True)
 """
 OPENED = """
-- hosts: edge
+- hosts: all
   gather_facts: false
   any_errors_fatal: true
   tasks:
     - ansible.builtin.include_role: {name: environment, tasks_from: slots}
     - ansible.builtin.set_fact:
         environment_edge: "{{ __environment_edge | combine({'live': live} if live is defined else {}) }}"
+      run_once: true
+- hosts: edge
+  gather_facts: false
+  any_errors_fatal: true
+  tasks:
 """
 ROLLBACK = f"""{OPENED}
     - ansible.builtin.include_role: {{name: rollback}}

@@ -7,14 +7,18 @@ from __future__ import annotations
 import json
 import logging
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from portal.logs import JsonFormatter
 from visitors.openloop.kinds import rates
 
+from bench.zeroloss import run as bench
 from bench.zeroloss.reconcile import Account, Rise, bound, logged, reconcile
 from bench.zeroloss.rig import MATRIX, cut, mix
 from bench.zeroloss.rivals import longest
+from bench.zeroloss.run import CONTROL, KILLS, MOVES, PARTS, Measured
 
 
 def line(number: int, outcome: str = "ok", slot: str = "blue", kind: str = "h1-keep-get-0") -> str:
@@ -128,3 +132,80 @@ def test_how_long_the_old_slot_was_still_asked_is_counted_from_the_end_of_a_chan
         for at, slot in ((1, "blue"), (9, "blue"), (11, "blue"), (12.5, "blue"), (19.5, "blue"), (21, "green"))
     ]
     assert longest(lines, [(8, 10, "blue"), (19, 20, "green")]) == 2.5
+
+
+# Parts
+
+
+def counted(part: str, lost: int = 0) -> Measured:
+    """What a part measures, in short: 100 requests and 10 switches for each move, or the kills."""
+    found = Measured(seconds=60, rivals="others" if part == KILLS else "")
+    if part == KILLS:
+        found.rows[CONTROL].account.add(reconcile([line(1, "eof", "")], {}))
+        return found
+    for name in MOVES:
+        lines = [line(number, "eof" if number <= lost else "ok") for number in range(1, 101)]
+        found.rows[name].account.add(reconcile(lines, {f"r-{number}": ["blue"] for number in range(lost + 1, 101)}))
+        found.rows[name].switches = 10
+    return found
+
+
+def run_part(monkeypatch: pytest.MonkeyPatch, folder: Path, part: str, lost: int = 0) -> None:
+    """Run the program for a part of 1,200 requests; the hosts are what is left out."""
+    monkeypatch.setattr(bench, "measure", lambda part, *_: counted(part, lost))
+    monkeypatch.setattr(bench, "HERE", folder)
+    options = ["--part", part, "--kept", str(folder / "kept"), "--requests", "1200", "--switches", "120"]
+    monkeypatch.setattr(sys, "argv", ["run.py", *options])
+    bench.main()
+
+
+def test_parts_make_up_a_million_requests() -> None:
+    assert PARTS == ("moves-1", "moves-2", "moves-3", KILLS)
+
+
+def test_a_part_is_read_as_it_was_written(tmp_path: Path) -> None:
+    for part in PARTS:
+        counted(part, lost=3).keep(tmp_path, part)
+    total, missing = Measured.kept(tmp_path)
+    assert missing == []
+    assert (total.rivals, total.seconds) == ("others", 60 * len(PARTS))
+    account = total.moved().account
+    assert (account.sent, account.losses, total.moved().switches) == (1200, 36, 120)
+    assert account.lost == {"eof": 36}
+    assert account.kinds == {"h1-keep-get-0": 1200}
+
+
+def test_parts_add_up_to_one_table_in_any_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for part in ("moves-2", KILLS, "moves-1"):
+        run_part(monkeypatch, tmp_path, part)
+        assert not (tmp_path / "README.md").exists()
+    run_part(monkeypatch, tmp_path, "moves-3")
+    text = (tmp_path / "README.md").read_text()
+    assert "**1,200 requests, 120 switches, lost 0**" in text
+    assert "(met)" in text
+    assert "others" in text
+    # Again, and it counts once.
+    run_part(monkeypatch, tmp_path, "moves-3")
+    assert (tmp_path / "README.md").read_text() == text
+
+
+def test_a_part_that_lost_something_fails_and_another_does_not(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="moves-1: requests were lost"):
+        run_part(monkeypatch, tmp_path, "moves-1", lost=1)
+    for part in ("moves-2", "moves-3", KILLS):
+        run_part(monkeypatch, tmp_path, part)
+    assert "missed by what another part had counted" in capsys.readouterr().out
+    assert "lost 4** (**missed**)" in (tmp_path / "README.md").read_text()
+    run_part(monkeypatch, tmp_path, "moves-1")
+    assert "lost 0**" in (tmp_path / "README.md").read_text()
+
+
+def test_kills_that_nobody_saw_prove_nothing() -> None:
+    found = counted(KILLS)
+    assert found.sound(KILLS)
+    found.rows[CONTROL].account.lost.clear()
+    assert not found.sound(KILLS)
+    assert counted("moves-1").sound("moves-1")
+    assert not counted("moves-1").sound()

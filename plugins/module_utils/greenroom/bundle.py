@@ -9,7 +9,9 @@ database, smoke checks, the activation); it lies on each of the slot's hosts. No
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -164,14 +166,17 @@ def description_file(description: Description, folder: str) -> dict[str, str]:
     return {"dest": f"{folder}.fact", "content": f"{content}\n", "mode": "0600"}
 
 
-def descriptions(facts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return {slot: description} from the local facts of hosts: of each slot the first that can be read."""
-    hosts = list(facts)
-    found = {
-        slot: [host[slot] for host in hosts if isinstance(host.get(slot), Mapping) and host[slot].get("slot") == slot]
-        for slot in SLOTS
-    }
-    return {slot: readable[0] for slot, readable in found.items() if readable}
+def descriptions(texts: Iterable[str]) -> dict[str, Any]:
+    """Return {slot: description} from what lies on hosts, one text a host: of each slot the first that can be read."""
+    found: dict[str, Any] = {}
+    for text in texts:
+        # The files of both slots follow each other, and either may be missing or damaged.
+        for part in re.split(r"^(?=\{)", text, flags=re.M):
+            with contextlib.suppress(ValueError):
+                description = json.loads(part)
+                if isinstance(description, dict) and description.get("slot") in SLOTS:
+                    found.setdefault(description["slot"], description)
+    return found
 
 
 def description_of(bundles: Mapping[str, Description], slot: str, catalogue: Mapping[str, Service]) -> Description:

@@ -7,6 +7,7 @@ Plain data in and out: each answer is what `bluegreen_switch` returns for one ed
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -50,6 +51,14 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
         "highest_epoch": max(answer["highest_epoch"] for answer in answers.values()),
         "connections": {slot: sum(_connections(answer, slot) for answer in answers.values()) for slot in SLOTS},
     }
+
+
+def notes(text: str) -> dict[str, Any]:
+    """Return what was noted off the edge, {epoch, live, slot, before, ...}, from the lines of its files."""
+    found: dict[str, Any] = {}
+    for line in text.splitlines():
+        found.update(json.loads(line))
+    return found
 
 
 def _is_behind(answer: Answer, best: Answer) -> bool:

@@ -33,6 +33,22 @@ def key_files(accounts: Iterable[Mapping[str, Any]], has_pages: bool) -> list[di
     ]
 
 
+def roles_of_host(
+    roles: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]], host: str, only: Sequence[str] = ()
+) -> list[str]:
+    """Return the roles that `roles`, {group: [role]}, gives to a host, each once, in that order.
+
+    `ops[0]` is the first host of the group `ops`. Where `only` names some, the others are left out.
+    """
+    found: dict[str, None] = {}
+    for place, names in roles.items():
+        group, first, _rest = place.partition("[0]")
+        members = groups.get(group, [])
+        if host in (members[:1] if first else members):
+            found.update(dict.fromkeys(names))
+    return [role for role in found if not only or role in only]
+
+
 def _networks(source: str, addresses: Mapping[str, Sequence[str]], rule: str) -> list[Network]:
     """Return the networks of `source`: a group's name, or an address or network.
 

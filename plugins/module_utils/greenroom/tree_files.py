@@ -133,17 +133,27 @@ def pack(files: Iterable[File]) -> str:
         except UnicodeDecodeError:
             entry["base64"] = base64.b64encode(file.content).decode()
         entries.append(entry)
-    return base64.b64encode(gzip.compress(json.dumps(entries).encode(), mtime=0)).decode()
+    return compress(entries)
 
 
 def unpack(packed: str) -> list[File]:
     """Return the files of a packed string."""
     files = []
-    for entry in json.loads(gzip.decompress(base64.b64decode(packed))) if packed else []:
+    for entry in decompress(packed):
         content = entry["text"].encode() if "text" in entry else base64.b64decode(entry["base64"])
         attributes = Attributes(entry["mode"], entry["owner"], entry["group"])
         files.append(File(entry["dest"], content, attributes, entry["validate"], entry["secret"], entry["force"]))
     return files
+
+
+def compress(entries: Sequence[dict[str, Any]]) -> str:
+    """Return plain data as one compressed, printable string."""
+    return base64.b64encode(gzip.compress(json.dumps(entries).encode(), mtime=0)).decode()
+
+
+def decompress(packed: str) -> list[dict[str, Any]]:
+    """Return the data of a compressed string; an empty one has none."""
+    return json.loads(gzip.decompress(base64.b64decode(packed))) if packed else []
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:

@@ -33,7 +33,9 @@ ITEM_ATTRIBUTES = tuple(_ATTRIBUTES)
 OVERRIDES = tuple(name for name in _TEMPLATE if name not in ("vars", "output_encoding"))
 
 OPTIONS: dict[str, Any] = {
-    "name": {"type": "str", "required": True},
+    "name": {"type": "str"},
+    "roles": {"type": "list", "elements": "str"},
+    "packages": {"type": "list", "elements": "str", "default": []},
     "trees": {
         "type": "list",
         "elements": "dict",
@@ -90,8 +92,18 @@ OPTIONS: dict[str, Any] = {
     "manifest": {"type": "path"},
     "marker": {"type": "str", "default": MARKER},
 }
-# What the action sends beside the options: rendered files, compressed. Neither is logged, the first for its size.
+# A call applies one tree of its own, or those that roles describe.
+CHOICES: dict[str, Any] = {"mutually_exclusive": [["name", "roles"]], "required_one_of": [["name", "roles"]]}
+# What a role says of one of its trees: the options of a call, and whether this host is to have it.
+ROLE_TREE: dict[str, Any] = {
+    **{name: option for name, option in OPTIONS.items() if name not in ("roles", "packages")},
+    "name": {"type": "str", "required": True},
+    "wanted": {"type": "bool", "default": True},
+}
+# What the action sends beside the options, compressed: rendered files, and the trees of roles with theirs. Nothing of it
+# is logged, for its size and its secrets.
 TRANSPORT: dict[str, Any] = {
     "_files": {"type": "str", "default": "", "no_log": True},
     "_secret_files": {"type": "str", "default": "", "no_log": True},
+    "_trees": {"type": "str", "default": "", "no_log": True},
 }

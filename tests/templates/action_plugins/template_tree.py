@@ -23,6 +23,10 @@ _spec.loader.exec_module(_real)
 class ActionModule(_real.ActionModule):  # type: ignore[misc, name-defined]
     """Renders as the real one does, and keeps a record of which source went where."""
 
+    def _arguments(self, options: dict[str, Any], variables: dict[str, Any]) -> Any:
+        # What an environment does without is rendered, too.
+        return super()._arguments({**options, "state": "present"}, variables)
+
     def _file(self, item: Any, layers: Any, source: str | None, options: Any, variables: dict[str, Any]) -> Any:
         file = super()._file(item, layers, source, options, variables)
         host = OUTPUT / variables["inventory_hostname"]

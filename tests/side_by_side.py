@@ -1,0 +1,124 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Run two commands at once: python tests/side_by_side.py COMMAND ... -- COMMAND ...
+
+The first one, which stands back where both want to compute, is silent until it ends; then all that it said is printed
+as one block. What the second one says is printed as it comes. The exit code is that of the second one, or of the first
+one where the second one's is 0. An interrupt, or a request to end, ends both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+NICE = 10
+# How often to say how far the first command is, once it is the only one.
+EVERY = 30
+
+
+class Screen:
+    """Where output goes: one writer at a time, and what begins a line does begin one."""
+
+    def __init__(self, out: IO[bytes]) -> None:
+        self.out = out
+        self.lock = threading.Lock()
+        self.line_begins = True
+
+    def write(self, content: bytes, own_line: bool = False) -> None:
+        """Write all of something at once."""
+        with self.lock:
+            if own_line and not self.line_begins:
+                content = b"\n" + content
+            self.out.write(content)
+            self.out.flush()
+            self.line_begins = content.endswith(b"\n")
+
+    def say(self, line: str) -> None:
+        """Write a line of one's own."""
+        self.write(f"{line}\n".encode(), own_line=True)
+
+
+class Pair:
+    """The two commands. Each has its own process group: a terminal's interrupt reaches each of them once, from here."""
+
+    def __init__(self, first: list[str], second: list[str], folder: Path, screen: Screen) -> None:
+        self.screen = screen
+        self.began = time.monotonic()
+        self.kept = folder / "output"
+        with self.kept.open("wb") as file:
+            self.first = self._start(["nice", "-n", str(NICE), *first], file)
+        self.second = self._start(second, subprocess.PIPE)
+        self.stopped = 0
+
+    def _start(self, command: list[str], out: IO[bytes] | int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, process_group=0
+        )
+
+    def end(self, number: int, _frame: FrameType | None) -> None:
+        """End both as an interrupt would, and at once if told again."""
+        how = signal.SIGKILL if self.stopped else signal.SIGINT
+        self.stopped = 128 + number
+        for process in (self.first, self.second):
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, how)
+
+    def show_first(self) -> None:
+        """Wait for the first command, and print what it said."""
+        self.first.wait()
+        seconds = time.monotonic() - self.began
+        self.screen.say(f"--- what ran meanwhile has ended, after {seconds:.0f} s:")
+        self.screen.write(self.kept.read_bytes())
+        self.screen.say("---")
+
+    def show_second(self) -> None:
+        """Print what the second command says, as it comes."""
+        assert self.second.stdout is not None
+        while content := os.read(self.second.stdout.fileno(), 65536):
+            self.screen.write(content)
+
+    def run(self) -> int:
+        """Wait for both; return the exit code."""
+        first, second = (threading.Thread(target=show, daemon=True) for show in (self.show_first, self.show_second))
+        first.start()
+        second.start()
+        while self.second.poll() is None:
+            second.join(1)
+        # Somebody else may have its output open, and never close it.
+        second.join(10)
+        while first.is_alive():
+            first.join(EVERY)
+            if first.is_alive():
+                progress = re.findall(rb"\[ *(\d+%)\]", self.kept.read_bytes()) or [b"it has begun"]
+                seconds = time.monotonic() - self.began
+                self.screen.say(f"    waiting for what runs meanwhile: {progress[-1].decode()}, after {seconds:.0f} s")
+        return self.stopped or self.second.returncode or self.first.returncode
+
+
+def main(words: list[str]) -> int:
+    """Run what the command line says."""
+    if words.count("--") != 1 or words[0] == "--" or words[-1] == "--":
+        print(__doc__, file=sys.stderr)
+        return 2
+    middle = words.index("--")
+    with tempfile.TemporaryDirectory() as folder:
+        pair = Pair(words[:middle], words[middle + 1 :], Path(folder), Screen(sys.stdout.buffer))
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, pair.end)
+        return pair.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
