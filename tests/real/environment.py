@@ -204,7 +204,7 @@ class Environment:
 
     def says_where_to_look(self, run: Run, release: str) -> bool:
         """Whether a run ended with who serves, and where."""
-        words = (f"https://{self.public_name}", f"slot: {self.live()}", f"release: '{release}'")
+        words = (f"https://{self.public_name}", f"live slot: {self.live()}, release {release}")
         return all(word in run.summary for word in words)
 
     def _note(self, run: Run, playbook: str, arguments: tuple[str, ...]) -> None:
