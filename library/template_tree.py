@@ -403,7 +403,8 @@ missing_packages:
   elements: str
   sample: []
 trees:
-  description: What each tree of O(roles) came to, by its name; each has the keys above. The lists above are of all of them.
+  description:
+    - What each tree of O(roles) came to, by its name; each has the keys above. The lists above are of all of them.
   returned: with O(roles)
   type: dict
   sample: {}
