@@ -84,6 +84,7 @@ OPTIONS: dict[str, Any] = {
             "enabled": {"type": "str", "default": "omit", "choices": ["true", "false", "omit"]},
             "on_change": {"type": "str", "default": "restart", "choices": ["restart", "reload", "none"]},
             "files": {"type": "list", "elements": "str", "default": ["*"]},
+            "holds": {"type": "str"},
         },
     },
     "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
