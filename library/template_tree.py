@@ -221,6 +221,12 @@ options:
         type: list
         elements: str
         default: ["*"]
+      holds:
+        description:
+          - A command that succeeds as long as what the unit did is in force, for what somebody can undo without the unit
+            or its files. Where it fails, the unit needs what O(units[].on_change) says. It has to change nothing, as it
+            is asked in check mode, too.
+        type: str
   state:
     description:
       - V(absent) stops and disables O(units), then removes all files that calls of this O(name) put on the host,
@@ -403,7 +409,8 @@ missing_packages:
   elements: str
   sample: []
 trees:
-  description: What each tree of O(roles) came to, by its name; each has the keys above. The lists above are of all of them.
+  description:
+    - What each tree of O(roles) came to, by its name; each has the keys above. The lists above are of all of them.
   returned: with O(roles)
   type: dict
   sample: {}
@@ -587,7 +594,7 @@ def labeller(module: AnsibleModule) -> tree.Label | None:
 def secret_words(module: AnsibleModule) -> masking.Mask:
     """Return a mask for what looks like a secret in secret files: programs that refuse a value like to print it."""
     mask = masking.Mask()
-    trees = [module.params, *decompress(module.params["_trees"])]
+    trees = [module.params, *decompress(module.params.get("_trees", ""))]
     for file in [file for options in trees for file in unpack(options["_secret_files"])]:
         for word in re.findall(r"[A-Za-z0-9+_-]{8,}", file.content.decode(errors="replace")):
             # Shorter words without any digit are names and hosts.

@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return `secrets` = {path: content} and the certificates `due`, or (`present`) the paths `created` and `renewed`."""
+        """Return `secrets` = {path: content} and the certificates `due`, or the paths `created` and `renewed`."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(ARGUMENTS)
         try:

@@ -138,8 +138,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         left_out = sorted(set(self.task_vars["groups"]["all"]) - set(self.task_vars["ansible_play_hosts_all"]))
         if self.whole and left_out:
             yield (
-                f"--limit leaves out {', '.join(left_out)}, and an environment changes as a whole: the slots of its hosts "
-                "belong together, and so do their firewalls. Run again without --limit."
+                f"--limit leaves out {', '.join(left_out)}, and an environment changes as a whole: the slots of its "
+                "hosts belong together, and so do their firewalls. Run again without --limit."
             )
 
     def _variables(self) -> Iterator[str]:

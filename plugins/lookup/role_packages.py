@@ -8,7 +8,8 @@ DOCUMENTATION = """
 name: role_packages
 short_description: The Debian packages of roles
 description:
-  - Returns the union of the lists C(<role>_packages) of several roles, for one call to install. A role without a list needs none.
+  - Returns the union of the lists C(<role>_packages) of several roles, for one call to install. A role without a list
+    needs none.
   - A list stands in the role's defaults; a variable of that name goes before it, as everywhere.
   - A role whose variable C(<role>_wanted) is false needs none.
 options:

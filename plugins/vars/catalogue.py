@@ -80,8 +80,8 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
 def _load_plugins() -> None:
     """Load what nearly every task uses now, in the main process.
 
-    Ansible loads plugins where they are first used, which is in a worker: each of a run's hundreds of workers would read
-    and execute all of their files again, half of the controller's time.
+    Ansible loads plugins where they are first used, which is in a worker: each of a run's hundreds of workers would
+    read and execute all of their files again, half of the controller's time.
     """
     for plugins in (filter_loader, test_loader):
         for name in ("bool", "ansible.builtin.bool"):

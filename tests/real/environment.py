@@ -54,6 +54,8 @@ print(json.dumps(whole))
 """
 # An answer that takes longer is lost. Long, as all hosts share one machine, which may be slow.
 PATIENCE_SECONDS = 20
+# Where tests look for what ran, and in which order, they need all of it.
+ALL_OF_IT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 # Playbooks that change nothing.
 ASKING = ("playbooks/status.yml",)
 # Playbooks that bring a release to a slot, and the release that tests offer beside the inventory's own.
@@ -178,6 +180,7 @@ class Environment:
                 self.command(playbook, *arguments, inventory=inventory),
                 log,
                 {
+                    **ALL_OF_IT,
                     **tasks.noted_in(noted),
                     "ANSIBLE_SSH_EXECUTABLE": str(ROOT / "tests/real/ssh_counter"),
                     "GREENROOM_SSH_LOG": str(log),
@@ -201,7 +204,7 @@ class Environment:
 
     def says_where_to_look(self, run: Run, release: str) -> bool:
         """Whether a run ended with who serves, and where."""
-        words = (f"https://{self.public_name}", f"slot: {self.live()}", f"release: '{release}'")
+        words = (f"https://{self.public_name}", f"live slot: {self.live()}, release {release}")
         return all(word in run.summary for word in words)
 
     def _note(self, run: Run, playbook: str, arguments: tuple[str, ...]) -> None:
@@ -248,7 +251,7 @@ class Environment:
             return subprocess.Popen(
                 self.command(playbook, *arguments),
                 cwd=ROOT,
-                env={**os.environ, **tasks.noted_in(output.with_suffix(".tasks"))},
+                env={**os.environ, **ALL_OF_IT, **tasks.noted_in(output.with_suffix(".tasks"))},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -112,8 +112,8 @@ def test_a_second_run_needs_few_ssh_processes(staging: Environment, second: Run)
     counts = {host: second.ssh[host] for host in staging.hosts}
     staging.say(f"ssh processes of a run without a change: {counts}")
     assert min(counts.values()) > 0
-    assert sum(counts.values()) / len(counts) <= 12
-    assert max(counts.values()) <= 20
+    assert sum(counts.values()) / len(counts) <= 5
+    assert max(counts.values()) <= 9
 
 
 def test_a_second_run_has_few_tasks(staging: Environment, second: Run) -> None:

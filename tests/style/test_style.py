@@ -122,5 +122,5 @@ def test_exceptions_for_python_say_which_rule_they_mean() -> None:
     assert bare == []
 
 
-def test_molecules_scenario_and_the_playbooks_of_it_can_be_read() -> None:
-    passes("molecule", "syntax", "--scenario-name", "stage")
+def test_molecules_scenarios_and_the_playbooks_of_them_can_be_read() -> None:
+    passes("molecule", "syntax", "--all")

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 
 from bench.common import ROOT
 from bench.proof import LIMIT_SECONDS, Proof
-from bench.proof_sections import SECTIONS, Section
+from bench.proof_sections import HELPERS, SECTIONS, Section
 
 # Runs sections in a process of its own, so that it can be sent signals.
 PROGRAM = """
@@ -380,7 +381,8 @@ def test_what_a_section_names_is_there(name: str) -> None:
     for step in own.steps:
         program, *words = step.split()
         if program == "pytest":
-            assert (ROOT / words[0]).is_file()
+            path, _, test = words[0].partition("::")
+            assert f"def {test}" in (ROOT / path).read_text()
         elif program == "ansible-playbook":
             assert (ROOT / words[2]).is_file()
         else:
@@ -394,7 +396,10 @@ def test_every_measurement_is_in_a_section() -> None:
         path.parent.name for path in ROOT.glob("bench/*/run.py") if f"bench.{path.parent.name}.run" not in steps
     ] == []
     with_proof = [path for path in ROOT.glob("tests/real/test_*.py") if 'getoption("--proof")' in path.read_text()]
-    assert [path.name for path in with_proof if f"tests/real/{path.name} --proof" not in steps] == []
+    assert with_proof
+    assert [path.name for path in with_proof if not re.search(rf"tests/real/{path.name}\S* --proof", steps)] == []
+    helpers = {path.stem for path in ROOT.glob("tests/real/*.py") if not path.stem.startswith("test_")}
+    assert helpers == set(HELPERS)
 
 
 def test_parts_are_about_the_same() -> None:

@@ -58,7 +58,8 @@ class Playbooks:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         podman = folder / "collections/ansible_collections/containers/podman/plugins/modules"
-        for path in (podman, folder / "action", folder / "library", folder / "connection", folder / "playbooks/steps", folder / "slots"):
+        places = ("action", "library", "connection", "playbooks/steps", "slots")
+        for path in (podman, *(folder / place for place in places)):
             path.mkdir(parents=True)
         (podman / "podman_container_info.py").write_text(MODULE.replace("FILE", str(folder / "containers.json")))
         (folder / "library/bluegreen_switch.py").write_text(MODULE.replace("FILE", str(folder / "edge.json")))

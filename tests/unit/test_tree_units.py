@@ -101,13 +101,22 @@ def test_a_unit_is_started_once_and_restarted_when_its_files_change(host: Host) 
     assert host.systemd.verbs == [f"start {WEB}", f"restart {WEB}"]
 
 
-def test_a_quiet_call_asks_systemd_once_before_and_once_after(host: Host) -> None:
+def test_a_quiet_call_asks_systemd_once(host: Host) -> None:
     host.systemd.add("other.service")
     wanted = (started(), units.Unit("other.service"))
     host.call(A, *wanted)
     host.systemd.calls.clear()
     host.call(A, *wanted)
-    assert [call[1] for call in host.systemd.calls] == ["show", "show"]
+    assert [call[1] for call in host.systemd.calls] == ["show"]
+
+
+def test_what_was_undone_behind_a_units_back_is_done_again(host: Host) -> None:
+    host.call(A, started(on_change="reload", holds="holds"))
+    assert host.call(A, started(on_change="reload", holds="holds")).units == {}
+    assert host.call(A, started(on_change="reload", holds="fails 'with spaces'"), check=True).units == {WEB: "reloaded"}
+    assert host.call(A, started(on_change="reload", holds="fails 'with spaces'")).units == {WEB: "reloaded"}
+    assert ["fails", "with spaces"] in host.systemd.calls
+    assert host.call(A, started(on_change="none", holds="fails")).units == {}
 
 
 def test_reload_and_none(host: Host) -> None:

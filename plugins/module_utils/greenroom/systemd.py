@@ -8,6 +8,7 @@ import dataclasses
 import datetime
 import os
 import re
+import shlex
 from collections.abc import Sequence
 
 from .tree import Run
@@ -98,6 +99,10 @@ class Systemd:
         if code or len(blocks) != len(names):
             raise TreeError(f"systemctl can't show {' '.join(names)}: {(err or out).strip()}")
         return {name: _status(block) for name, block in zip(names, blocks, strict=True)}
+
+    def succeeds(self, command: str) -> bool:
+        """Tell whether a command of somebody's own succeeds."""
+        return self.run(shlex.split(command))[0] == 0
 
     def daemon_reload(self) -> None:
         """Make systemd read unit files again and run its generators."""

@@ -84,6 +84,7 @@ OPTIONS: dict[str, Any] = {
             "enabled": {"type": "str", "default": "omit", "choices": ["true", "false", "omit"]},
             "on_change": {"type": "str", "default": "restart", "choices": ["restart", "reload", "none"]},
             "files": {"type": "list", "elements": "str", "default": ["*"]},
+            "holds": {"type": "str"},
         },
     },
     "state": {"type": "str", "default": "present", "choices": ["present", "absent"]},
@@ -100,8 +101,8 @@ ROLE_TREE: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "wanted": {"type": "bool", "default": True},
 }
-# What the action sends beside the options, compressed: rendered files, and the trees of roles with theirs. Nothing of it
-# is logged, for its size and its secrets.
+# What the action sends beside the options, compressed: rendered files, and the trees of roles with theirs. Nothing of
+# it is logged, for its size and its secrets.
 TRANSPORT: dict[str, Any] = {
     "_files": {"type": "str", "default": "", "no_log": True},
     "_secret_files": {"type": "str", "default": "", "no_log": True},

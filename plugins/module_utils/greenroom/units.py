@@ -48,6 +48,7 @@ class Unit:
     on_change: str = "restart"  # restart, reload, none
     enabled: bool | None = None  # None: leave it
     files: tuple[str, ...] = ("*",)
+    holds: str | None = None  # a command that fails where what it did is not in force any more
 
 
 class Records:
@@ -104,11 +105,13 @@ def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str
     return (status.changed if reloaded else status.started) > newest + CLOCK_TICK
 
 
-def decide(unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float) -> str | None:
-    """Return what a unit needs: start, restart, reload, stop or None."""
+def decide(
+    unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float, holds: bool = True
+) -> str | None:
+    """Return what a unit needs: start, restart, reload, stop or None. `holds`: what it did is still in force."""
     if unit.state == "stopped":
         return "stop" if status.running or status.starting else None
-    fresh = unit.on_change == "none" or is_fresh(unit, status, record, files_hash, newest)
+    fresh = unit.on_change == "none" or (holds and is_fresh(unit, status, record, files_hash, newest))
     if status.running:
         return None if fresh else unit.on_change
     if unit.state == "unchanged":
@@ -221,7 +224,8 @@ class Manager:
                 reasons = filter(None, map(self.systemd.quadlet_complaint, files))
                 raise UnitError(": ".join([f"unit {unit.name} does not exist on this host", *reasons]), unit.name)
             newest = self._newest(unit, plan)
-            action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest)
+            holds = not (unit.holds and status.running) or self.systemd.succeeds(unit.holds)
+            action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest, holds)
             if action and action != "stop":
                 actions[unit.name] = action
         if self.check:
@@ -239,7 +243,8 @@ class Manager:
                     loaded.update(names)
                     self.outcome.units.update(dict.fromkeys(names, DONE[verb]))
         finally:
-            self._record(loaded)
+            # Where nothing was done, units are as they were.
+            self._record(loaded, None if actions else self.status)
 
     # --- parts of the above
 
@@ -297,9 +302,9 @@ class Manager:
             state = f"{now.active}/{now.sub}, {now.result}"
             raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name)
 
-    def _record(self, loaded: set[str]) -> None:
+    def _record(self, loaded: set[str], status: dict[str, Status] | None = None) -> None:
         """Keep what each unit has loaded by now, also when another unit failed."""
-        now = self.systemd.show(self._names())
+        now = self.systemd.show(self._names()) if status is None else status
         for unit in self.wanted:
             status = now[unit.name]
             up = status.running or (_finished(status) and status.started > 0)
@@ -348,6 +353,7 @@ def parse(wanted: Iterable[dict[str, Any]]) -> list[Unit]:
                 on_change=item.get("on_change") or "restart",
                 enabled=enabled,
                 files=("*",) if patterns is None else tuple(patterns),
+                holds=item.get("holds"),
             )
         )
     names = [unit.name for unit in units]
