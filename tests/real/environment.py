@@ -119,7 +119,7 @@ def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env={**os.environ, **variables},
+        env={**os.environ, **ALL_OF_IT, **variables},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -180,7 +180,6 @@ class Environment:
                 self.command(playbook, *arguments, inventory=inventory),
                 log,
                 {
-                    **ALL_OF_IT,
                     **tasks.noted_in(noted),
                     "ANSIBLE_SSH_EXECUTABLE": str(ROOT / "tests/real/ssh_counter"),
                     "GREENROOM_SSH_LOG": str(log),

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,120 +34,152 @@ END
 chmod 755 /usr/local/sbin/systemctl
 """
 TAME = "rm -f /usr/local/sbin/systemctl"
+PID = f"systemctl show -P MainPID {UNIT}"
+PLACES = ("/etc", "/etc/*/system", "/etc/*/systemd", "/var/lib/greenroom/*")
+LEFT = f"ls -d {' '.join(f'{place}/tree-test*' for place in PLACES)} || true"
+ABSENT = {"state": "absent"}
 
 
-class Call:
-    """Runs one call of template_tree and returns its result."""
+class Story:
+    """Plays calls of template_tree and scripts on one host, one after the other."""
 
     def __init__(self, environment: Environment, folder: Path) -> None:
         self.environment = environment
         self.folder = folder
         self.run = Run(0, "")
 
-    def __call__(self, setting: str = "one", command: str = "exec sleep 1000", **options: Any) -> dict[str, Any]:
-        call = {
-            "name": "tree-test",
-            "files": [
-                {
-                    "dest": f"/etc/systemd/system/{UNIT}",
-                    "content": SERVICE.format(config=CONFIG, command=command, restart="no"),
-                },
-                {"src": "tree-test.conf.j2", "dest": CONFIG, "vars": {"setting": setting}},
-            ],
-            "units": [{"name": UNIT, "enabled": True}],
-            **options,
-        }
-        keep = {"content": "{{ result | to_json }}", "dest": str(self.folder / "result.json"), "mode": "0600"}
+    def __call__(self, *steps: Mapping[str, Any] | str) -> list[Any]:
+        """Play all steps at once: a call with these options, or a script; return a call's result, a script's output."""
+        names = [f"step{number}" for number in range(len(steps))]
         tasks = [
-            {"name": "Apply", "template_tree": call, "register": "result", "ignore_errors": True},
-            {"ansible.builtin.copy": keep, "delegate_to": "localhost", "connection": "local", "become": False},
+            {"name": name, "register": name, **(shell(step) if isinstance(step, str) else call(**step))}
+            for name, step in zip(names, steps, strict=True)
         ]
+        keep = {"content": f"{{{{ [{', '.join(names)}] | to_json }}}}", "dest": str(self.folder / "results.json")}
+        tasks.append({"ansible.builtin.copy": {**keep, "mode": "0600"}, **HERE})
         play = {"hosts": HOST, "gather_facts": False, "become": True, "tasks": tasks}
         (self.folder / "templates").mkdir(exist_ok=True)
         (self.folder / "templates" / "tree-test.conf.j2").write_text("setting = {{ setting }}\n")
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         self.run = self.environment.play(str(self.folder / "play.yml"))
         assert self.run.code == 0, self.run.output
-        result: dict[str, Any] = json.loads((self.folder / "result.json").read_text())
-        return result
+        results: list[dict[str, Any]] = json.loads((self.folder / "results.json").read_text())
+        return [
+            result["stdout"].strip() if isinstance(step, str) else result
+            for step, result in zip(steps, results, strict=True)
+        ]
 
     def on_host(self, script: str) -> str:
         return self.environment.ssh(HOST, script).stdout.strip()
 
-    def pid(self) -> str:
-        return self.on_host(f"systemctl show -P MainPID {UNIT}")
+
+HERE = {"delegate_to": "localhost", "connection": "local", "become": False}
+
+
+def call(setting: str = "one", command: str = "exec sleep 1000", **options: Any) -> dict[str, Any]:
+    """A task that applies a unit and its configuration, or what `options` say instead."""
+    wanted = {
+        "name": "tree-test",
+        "files": [
+            {
+                "dest": f"/etc/systemd/system/{UNIT}",
+                "content": SERVICE.format(config=CONFIG, command=command, restart="no"),
+            },
+            {"src": "tree-test.conf.j2", "dest": CONFIG, "vars": {"setting": setting}},
+        ],
+        "units": [{"name": UNIT, "enabled": True}],
+        **options,
+    }
+    return {"template_tree": wanted, "ignore_errors": True}
+
+
+def shell(script: str) -> dict[str, Any]:
+    """A task that runs a script, whatever comes of it."""
+    return {"ansible.builtin.shell": {"cmd": script}, "ignore_errors": True}
 
 
 @pytest.fixture
-def call(tmp_path: Path, say: Callable[[str], None]) -> Iterator[Call]:
-    call = Call(Environment(say=say), tmp_path)
+def story(tmp_path: Path, say: Callable[[str], None]) -> Iterator[Story]:
+    made = Story(Environment(say=say), tmp_path)
     # A test that was killed may have left it.
-    call.on_host(TAME)
-    yield call
-    call.on_host(TAME)
-    call(state="absent")
-    places = ("/etc", "/etc/*/system", "/etc/*/systemd", "/var/lib/greenroom/*")
-    assert call.on_host(f"ls -d {' '.join(f'{place}/tree-test*' for place in places)} || true") == ""
+    made.on_host(TAME)
+    yield made
+    made.on_host(TAME)
+    if made.on_host(LEFT):
+        made(ABSENT)
+    assert made.on_host(LEFT) == ""
 
 
-def test_one_ssh_process_applies_all_and_a_second_call_changes_nothing(call: Call) -> None:
-    assert call()["units"] == {UNIT: "started"}
-    assert call.run.ssh[HOST] == 1
-    pid = call.pid()
-    assert call.on_host(f"systemctl is-active {UNIT}; systemctl is-enabled {UNIT}") == "active\nenabled"
-    assert not call()["changed"]
-    assert call.run.ssh[HOST] == 1
-    assert call.pid() == pid
-    assert call("two")["units"] == {UNIT: "restarted"}
-    assert call.on_host(f"tail -n 1 {CONFIG}") == "setting = two"
+def test_one_ssh_process_applies_all_and_a_second_call_changes_nothing(story: Story) -> None:
+    [first] = story({})
+    assert first["units"] == {UNIT: "started"}
+    assert story.run.ssh[HOST] == 1
+    pid = story.on_host(PID)
+    assert story.on_host(f"systemctl is-active {UNIT}; systemctl is-enabled {UNIT}") == "active\nenabled"
+    [second] = story({})
+    assert not second["changed"]
+    assert story.run.ssh[HOST] == 1
+    assert story.on_host(PID) == pid
+    third, line, _gone = story({"setting": "two"}, f"tail -n 1 {CONFIG}", ABSENT)
+    assert third["units"] == {UNIT: "restarted"}
+    assert line == "setting = two"
 
 
-def test_a_run_killed_between_write_and_restart_is_made_good_by_the_next(call: Call) -> None:
-    call()
-    pid = call.pid()
-    call.on_host(DEADLY)
-    assert call("two")["failed"]
-    assert call.on_host(f"tail -n 1 {CONFIG}") == "setting = two"
-    assert call.pid() == pid
-    call.on_host("rm /usr/local/sbin/systemctl")
-    result = call("two")
+def test_a_run_killed_between_write_and_restart_is_made_good_by_the_next(story: Story) -> None:
+    _first, before, _deadly, killed, line, after, _tame, result, _gone = story(
+        {}, PID, DEADLY, {"setting": "two"}, f"tail -n 1 {CONFIG}", PID, TAME, {"setting": "two"}, ABSENT
+    )
+    assert killed["failed"]
+    assert line == "setting = two"
+    assert after == before != ""
     assert result["changed_files"] == []
     assert result["units"] == {UNIT: "restarted"}
 
 
-def test_an_edit_by_hand_is_mended_without_a_restart_and_found_when_it_was_loaded(call: Call) -> None:
-    call()
-    call.on_host(f"echo edited >> {CONFIG}")
-    pid = call.pid()
-    result = call(apply="drift")
+def test_an_edit_by_hand_is_mended_without_a_restart_and_found_when_it_was_loaded(story: Story) -> None:
+    drift = {"apply": "drift"}
+    show = f"cat {CONFIG}"
+    _first, _edit, before, result, after, text, _loaded, *found, mended, outdated, line, _gone = story(
+        *({}, f"echo edited >> {CONFIG}", PID, drift, PID, show),
+        *(f"echo edited >> {CONFIG}; systemctl restart {UNIT}", drift, drift, {}),
+        *({"setting": "two", **drift}, f"tail -n 1 {CONFIG}", ABSENT),
+    )
     assert result["drifted_files"] == [CONFIG]
     assert result["loaded_drift"] == []
     assert not result["outdated"]
-    assert call.pid() == pid
-    assert "edited" not in call.on_host(f"cat {CONFIG}")
-    call.on_host(f"echo edited >> {CONFIG}; systemctl restart {UNIT}")
-    for _round in range(2):
-        assert call(apply="drift")["loaded_drift"] == [UNIT]
-    assert call()["units"] == {UNIT: "restarted"}
-    assert call("two", apply="drift")["outdated"]
-    assert call.on_host(f"tail -n 1 {CONFIG}") == "setting = one"
+    assert after == before != ""
+    assert "setting = one" in text
+    assert "edited" not in text
+    assert [each["loaded_drift"] for each in found] == [[UNIT]] * 2
+    assert mended["units"] == {UNIT: "restarted"}
+    assert outdated["outdated"]
+    assert line == "setting = one"
 
 
-def test_a_unit_that_crashes_at_once_is_named_with_what_it_said(call: Call) -> None:
-    result = call(command="echo I will not; exit 3")
+def test_a_unit_that_crashes_at_once_is_named_with_what_it_said(story: Story) -> None:
+    result, good, _gone = story({"command": "echo I will not; exit 3"}, {}, ABSENT)
     assert result["failed"]
     assert result["msg"].startswith(f"unit {UNIT} failed to start")
     assert "\n  I will not\n" in result["msg"]
-    assert call()["units"] == {UNIT: "started"}
+    assert good["units"] == {UNIT: "started"}
 
 
-def test_quadlet_units_appear_and_go(call: Call) -> None:
+def test_quadlet_units_appear_and_go(story: Story) -> None:
     files = [{"dest": "/etc/containers/systemd/tree-test.network", "content": "[Network]\n"}]
     units = [{"name": "tree-test-network", "on_change": "none"}]
-    assert call(files=files, units=units)["units"] == {"tree-test-network.service": "started"}
-    assert not call(files=files, units=units)["changed"]
-    assert "can't be enabled" in call(files=files, units=[{**units[0], "enabled": True}])["msg"]
     bad = [*files, {"dest": "/etc/containers/systemd/tree-test.container", "content": "[Container]\nNonsense=1\n"}]
-    assert "unsupported key 'Nonsense'" in call(files=bad, units=[{"name": "tree-test"}])["msg"]
-    assert call(files=[], units=[])["units"] == {"tree-test-network.service": "stopped"}
-    call.on_host("podman network rm systemd-tree-test")
+    first, second, enabled, nonsense, stopped, removed, _gone = story(
+        {"files": files, "units": units},
+        {"files": files, "units": units},
+        {"files": files, "units": [{**units[0], "enabled": True}]},
+        {"files": bad, "units": [{"name": "tree-test"}]},
+        {"files": [], "units": []},
+        "podman network rm systemd-tree-test",
+        ABSENT,
+    )
+    assert first["units"] == {"tree-test-network.service": "started"}
+    assert not second["changed"]
+    assert "can't be enabled" in enabled["msg"]
+    assert "unsupported key 'Nonsense'" in nonsense["msg"]
+    assert stopped["units"] == {"tree-test-network.service": "stopped"}
+    assert removed == "systemd-tree-test"
