@@ -17,6 +17,7 @@ HERE = Path(__file__).resolve().parent
 # nowhere come where the dots are.
 ORDER = (
     "test_converged.py",  # right after the run of site.yml with which all begins
+    "test_hand_changes.py",
     "test_slots.py",
     "...",
     "test_candidates.py",
