@@ -130,7 +130,7 @@ def _role(source: Path, role: Path) -> None:
                 **task.get("vars", {}),
                 **{"slot_target": slot, "__bundle_slot": slot, "__bundle_apply": "all", "__bundle_units": []},
                 **{"slot_bundles": DESCRIPTIONS, "smoke_slot": slot, "__edge_slot": slot},
-                **{"__cutover_live": slot, "__cutover_epoch": 8},
+                **{"__cutover_live": slot, "__cutover_epoch": 8, "__cutover_weight": 0},
             },
         }
         for file in sorted(source.glob("tasks/*.yml"))
@@ -156,7 +156,8 @@ def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield the plays of all playbooks, each role once for the hosts that get it; without `wanted`, of all roles."""
-    wanted = wanted or {path.name for path in (ROOT / "roles").iterdir()}
+    # The role `host` has nothing of its own: it applies what other roles have.
+    wanted = set(wanted or (path.name for path in (ROOT / "roles").iterdir())) - {"host"}
     seen = set()
     for hosts, roles in yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())["host_roles"].items():
         for role in (role for role in roles if role in wanted):
