@@ -223,9 +223,9 @@ options:
         default: ["*"]
       holds:
         description:
-          - A command that succeeds as long as what the unit did is in force, for what somebody can undo without the unit
-            or its files. Where it fails, the unit needs what O(units[].on_change) says. It has to change nothing, as it
-            is asked in check mode, too.
+          - A command that succeeds as long as what the unit did is in force, for what somebody can undo without the
+            unit or its files. Where it fails, the unit needs what O(units[].on_change) says. It has to change nothing,
+            as it is asked in check mode, too.
         type: str
   state:
     description:

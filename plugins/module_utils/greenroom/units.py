@@ -106,7 +106,7 @@ def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str
 
 
 def decide(
-    unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float, holds: bool = True
+    unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float, *, holds: bool = True
 ) -> str | None:
     """Return what a unit needs: start, restart, reload, stop or None. `holds`: what it did is still in force."""
     if unit.state == "stopped":
@@ -225,7 +225,7 @@ class Manager:
                 raise UnitError(": ".join([f"unit {unit.name} does not exist on this host", *reasons]), unit.name)
             newest = self._newest(unit, plan)
             holds = not (unit.holds and status.running) or self.systemd.succeeds(unit.holds)
-            action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest, holds)
+            action = decide(unit, status, self.records.get(unit.name), self._hash(unit), newest, holds=holds)
             if action and action != "stop":
                 actions[unit.name] = action
         if self.check:
@@ -302,9 +302,9 @@ class Manager:
             state = f"{now.active}/{now.sub}, {now.result}"
             raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name)
 
-    def _record(self, loaded: set[str], status: dict[str, Status] | None = None) -> None:
+    def _record(self, loaded: set[str], now: dict[str, Status] | None = None) -> None:
         """Keep what each unit has loaded by now, also when another unit failed."""
-        now = self.systemd.show(self._names()) if status is None else status
+        now = self.systemd.show(self._names()) if now is None else now
         for unit in self.wanted:
             status = now[unit.name]
             up = status.running or (_finished(status) and status.started > 0)
