@@ -88,13 +88,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if name not in own:
             raise TreeError(f"the role {role} has no trees: {folder}/vars/main.yml has no {name}")
         templar = self._templar.copy_with_new_env(available_variables=own)
-        wanted = boolean(templar.template(own.get(f"{role}_wanted", True)))
-        for tree in templar.template(own[name]) if wanted else []:
-            checked = ArgumentSpecValidator(tree_options.ROLE_TREE).validate(tree)
+        if not boolean(templar.template(own.get(f"{role}_wanted", True))):
+            return
+        for tree in own[name]:
+            # What is not wanted may not be possible to render either, as the bundle of a slot that there is not yet.
+            if not boolean(templar.template(tree.get("wanted", True))):
+                continue
+            checked = ArgumentSpecValidator(tree_options.ROLE_TREE).validate(templar.template(tree))
             if checked.error_messages:
                 raise TreeError(f"{name} of the role {role}: {'; '.join(checked.error_messages)}")
-            if checked.validated_parameters["wanted"]:
-                yield self._arguments(checked.validated_parameters, own)
+            yield self._arguments(checked.validated_parameters, own)
 
     def _role(self, role: str) -> str:
         """Return the folder of a role, which lies beside the playbook or where roles are looked for."""
