@@ -50,7 +50,7 @@ CHANGES = {
     "a package": (
         "edge2",
         "DEBIAN_FRONTEND=noninteractive apt-get remove --yes -qq prometheus-node-exporter",
-        "dpkg-query --show --showformat '${db:Status-Status}' prometheus-node-exporter; pgrep -c node_exporter",
+        "dpkg-query --show --showformat '${db:Status-Status}' prometheus-node-exporter; systemctl is-active prometheus-node-exporter",
     ),
     "an account": ("app2", "userdel alice", "getent passwd alice | cut -d : -f 1,6,7"),
     "a rule of the firewall": (
@@ -65,12 +65,12 @@ CHANGES = {
     ),
     "a permission of the broker": (
         "data1",
-        "rabbitmqctl -q clear_permissions -p staging portal_{idle} </dev/null",
-        "rabbitmqctl -q list_user_permissions portal_{idle} </dev/null",
+        "rabbitmqctl -q clear_permissions -p staging portal-worker_{idle} </dev/null",
+        "rabbitmqctl -q list_user_permissions portal-worker_{idle} </dev/null",
     ),
     "a map of HAProxy": (
         "edge1",
-        RUNTIME.format("set map /etc/haproxy/maps/live.map staging 1:{live}:-:0"),
+        RUNTIME.format("set map /etc/haproxy/maps/live.map staging 0:{live}:-:0"),
         RUNTIME.format("show map /etc/haproxy/maps/live.map"),
     ),
     "an identity": ("app1", REMOVE, PEOPLE),
