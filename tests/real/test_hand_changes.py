@@ -50,7 +50,8 @@ CHANGES = {
     "a package": (
         "edge2",
         "DEBIAN_FRONTEND=noninteractive apt-get remove --yes -qq prometheus-node-exporter",
-        "dpkg-query --show --showformat '${db:Status-Status}' prometheus-node-exporter; systemctl is-active prometheus-node-exporter",
+        "dpkg-query --show --showformat '${db:Status-Status}' prometheus-node-exporter; "
+        "systemctl is-active prometheus-node-exporter",
     ),
     "an account": ("app2", "userdel alice", "getent passwd alice | cut -d : -f 1,6,7"),
     "a rule of the firewall": (
