@@ -153,13 +153,14 @@ def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any
 
 def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: dict[str, Any]) -> None:
     blue, green = described(catalogue), described(catalogue, "green")
-    damaged = "error loading facts as JSON or ini - please check content: /etc/greenroom/slots/blue.fact"
-    assert bundle.descriptions([{"blue": damaged}, {}, {"blue": blue, "green": green}]) == {
-        "blue": blue,
-        "green": green,
-    }
-    assert bundle.descriptions([{"blue": blue, "other": green}]) == {"blue": blue}
-    assert bundle.descriptions([{"blue": green}, {"blue": {"section": {"key": "value"}}}]) == {}
+    one, other = (bundle.description_file(slot, "/x")["content"] for slot in (blue, green))
+    both = {"blue": blue, "green": green}
+    assert bundle.descriptions([one + other]) == both
+    # One that is damaged, on a host that lacks the other; a host that has none; a host that has both.
+    assert bundle.descriptions([one[: len(one) // 2], "", one + other]) == both
+    assert bundle.descriptions([one[: len(one) // 2] + "\n" + other, one]) == both
+    assert bundle.descriptions([one, json.dumps({**blue, "release": "another"})]) == {"blue": blue}
+    assert bundle.descriptions(['{"slot": "red"}\n', "[1]\n", "{}\n"]) == {}
     assert bundle.descriptions([]) == {}
 
 
