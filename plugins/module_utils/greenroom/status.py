@@ -136,7 +136,8 @@ def containers(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) 
 
 
 def _containers(result: Mapping[str, Any]) -> list[str] | str:
-    if result.get("unreachable"):
+    # Who is known not to answer is not asked again.
+    if result.get("unreachable") or result.get("skipped"):
         return SILENT
     return sorted(f"{each['Name']} {each['State']['Status']}" for each in result.get("containers") or [])
 
