@@ -167,7 +167,8 @@ def postgres(folder: Path, settings: Mapping[str, str]) -> Iterator[int]:
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         as_postgres = ["runuser", "-u", "postgres", "--"]
         subprocess.run(["chown", "postgres", folder], check=True)
-        for parent in folder.parents[:3]:
+        # One more where several processes run the tests: each has a folder in the tests' own.
+        for parent in folder.parents[:4]:
             if parent.stat().st_uid == 0 and parent != Path("/"):
                 parent.chmod(parent.stat().st_mode | 0o055)
     data, port = folder / "data", free_port()

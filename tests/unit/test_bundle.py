@@ -153,13 +153,17 @@ def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any
 
 def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: dict[str, Any]) -> None:
     blue, green = described(catalogue), described(catalogue, "green")
-    damaged = "error loading facts as JSON or ini - please check content: /etc/greenroom/slots/blue.fact"
-    assert bundle.descriptions([{"blue": damaged}, {}, {"blue": blue, "green": green}]) == {
-        "blue": blue,
-        "green": green,
-    }
-    assert bundle.descriptions([{"blue": blue, "other": green}]) == {"blue": blue}
-    assert bundle.descriptions([{"blue": green}, {"blue": {"section": {"key": "value"}}}]) == {}
+
+    def lines(*files: object) -> str:
+        return "".join(f"{json.dumps(file)}\n" for file in files)
+
+    both = {"blue": blue, "green": green}
+    damaged = lines(blue)[:-9]
+    assert bundle.descriptions([damaged, "", lines(blue, green)]) == both
+    assert bundle.descriptions([f"{damaged}\n{lines(green)}", lines(blue)]) == both
+    assert bundle.descriptions([f"{lines(blue)}edited\n{lines(green)}"]) == {"green": green}
+    assert bundle.descriptions([lines(blue, {**green, "slot": "other"})]) == {"blue": blue}
+    assert bundle.descriptions([lines({"section": {"key": "value"}})]) == {}
     assert bundle.descriptions([]) == {}
 
 
