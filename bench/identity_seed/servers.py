@@ -13,6 +13,7 @@ import json
 import os
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -167,10 +168,11 @@ def postgres(folder: Path, settings: Mapping[str, str]) -> Iterator[int]:
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         as_postgres = ["runuser", "-u", "postgres", "--"]
         subprocess.run(["chown", "postgres", folder], check=True)
-        # One more where several processes run the tests: each has a folder in the tests' own.
-        for parent in folder.parents[:4]:
-            if parent.stat().st_uid == 0 and parent != Path("/"):
-                parent.chmod(parent.stat().st_mode | 0o055)
+        # It has to get there: temporary folders are their owner's, at whatever depth this one lies.
+        for parent in folder.parents:
+            if parent in (Path("/"), Path(tempfile.gettempdir())):
+                break
+            parent.chmod(parent.stat().st_mode | 0o055)
     data, port = folder / "data", free_port()
     make = [*as_postgres, str(programs), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"]
     subprocess.run(make, check=True, capture_output=True, cwd="/", timeout=60)

@@ -153,17 +153,14 @@ def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any
 
 def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: dict[str, Any]) -> None:
     blue, green = described(catalogue), described(catalogue, "green")
-
-    def lines(*files: object) -> str:
-        return "".join(f"{json.dumps(file)}\n" for file in files)
-
+    one, other = (bundle.description_file(slot, "/x")["content"] for slot in (blue, green))
     both = {"blue": blue, "green": green}
-    damaged = lines(blue)[:-9]
-    assert bundle.descriptions([damaged, "", lines(blue, green)]) == both
-    assert bundle.descriptions([f"{damaged}\n{lines(green)}", lines(blue)]) == both
-    assert bundle.descriptions([f"{lines(blue)}edited\n{lines(green)}"]) == {"green": green}
-    assert bundle.descriptions([lines(blue, {**green, "slot": "other"})]) == {"blue": blue}
-    assert bundle.descriptions([lines({"section": {"key": "value"}})]) == {}
+    assert bundle.descriptions([one + other]) == both
+    # One that is damaged, on a host that lacks the other; a host that has none; a host that has both.
+    assert bundle.descriptions([one[: len(one) // 2], "", one + other]) == both
+    assert bundle.descriptions([one[: len(one) // 2] + "\n" + other, one]) == both
+    assert bundle.descriptions([one, json.dumps({**blue, "release": "another"})]) == {"blue": blue}
+    assert bundle.descriptions(['{"slot": "red"}\n', "[1]\n", "{}\n"]) == {}
     assert bundle.descriptions([]) == {}
 
 
