@@ -47,8 +47,8 @@ def test_a_second_start_builds_and_downloads_nothing(staging: Environment, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    # Whatever takes long or fetches something names itself.
-    steps = re.findall(r"^lab: (.*)$", done.stdout, re.M)[:-1]
+    # Whatever takes long or fetches something names itself; how long it took is set off from that.
+    steps = re.findall(r"^lab: (\S.*)$", done.stdout, re.M)[:-1]
     assert len(steps) == len(USUAL), steps
     assert all(re.fullmatch(usual, step) for usual, step in zip(USUAL, steps, strict=True)), steps
     calls = [line.split() for line in log.read_text().splitlines()]
