@@ -56,6 +56,8 @@ print(json.dumps(whole))
 PATIENCE_SECONDS = 20
 # Where tests look for what ran, and in which order, they need all of it.
 ALL_OF_IT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
+# ANSIBLE_SSH_RETRIES of a run in which a host is dead, and stays so: it need not be tried three times.
+ONE_TRY = "0"
 # Playbooks that change nothing.
 ASKING = ("playbooks/status.yml",)
 # Playbooks that bring a release to a slot, and the release that tests offer beside the inventory's own.
@@ -242,15 +244,15 @@ class Environment:
         assert self.live() == slot
         return run
 
-    def start(self, playbook: str, *arguments: str, output: Path) -> subprocess.Popen[bytes]:
-        """Start a playbook in a process group of its own, to be killed as a whole."""
+    def start(self, playbook: str, *arguments: str, output: Path, **variables: str) -> subprocess.Popen[bytes]:
+        """Start a playbook in a process group of its own, to be killed as a whole; `variables` are the process's."""
         self.say(f"{playbook} {' '.join(arguments)}: started")
         self.touched = True
         with output.open("wb") as file:
             return subprocess.Popen(
                 self.command(playbook, *arguments),
                 cwd=ROOT,
-                env={**os.environ, **ALL_OF_IT, **tasks.noted_in(output.with_suffix(".tasks"))},
+                env={**os.environ, **ALL_OF_IT, **tasks.noted_in(output.with_suffix(".tasks")), **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=file,
                 stderr=subprocess.STDOUT,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from environment import ROOT, Environment, Probe, kill, other, until
+from environment import ONE_TRY, ROOT, Environment, Probe, kill, other, until
 
 # People who come at once: each has one request on its way, and waits for its answer.
 PEOPLE = 4
@@ -98,7 +98,7 @@ def test_the_serving_edge_host_dies_during_a_cutover_and_the_other_one_goes_on(
     left = spare(environment, dying)
     output = tmp_path / "cutover"
     words = ("-e", f"to={other(live)}", "-e", "canary=50", "-e", "cutover_share_seconds=300")
-    process = environment.start("playbooks/cutover.yml", *words, output=output)
+    process = environment.start("playbooks/cutover.yml", *words, output=output, ANSIBLE_SSH_RETRIES=ONE_TRY)
     try:
         until(
             lambda: environment.state(dying)["weight"] == 50 or process.poll() is not None,

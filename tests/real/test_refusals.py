@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from environment import Environment, Probe, kill, until
+from environment import ONE_TRY, Environment, Probe, kill, until
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,7 +50,7 @@ def test_a_wrong_key_is_named(staging: Environment, access: Path, tmp_path: Path
 def test_a_host_that_goes_away_half_way_stops_the_run_for_all(staging: Environment, tmp_path: Path) -> None:
     live = staging.live()
     output = tmp_path / "output"
-    process = staging.start("site.yml", "-e", "release_name=1.1", output=output)
+    process = staging.start("site.yml", "-e", "release_name=1.1", output=output, ANSIBLE_SSH_RETRIES=ONE_TRY)
     rule = "inet greenroom input tcp dport 22 ip saddr {} counter {} comment unreachable-for-a-test"
     cut = [rule.format("198.18.10.1", "drop"), rule.format(staging.hosts["edge1"], "accept")]
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from environment import Environment
+from environment import ONE_TRY, Environment
 
 
 def test_a_dead_host_is_named_and_a_worker_that_is_missing_too(staging: Environment) -> None:
@@ -11,7 +11,7 @@ def test_a_dead_host_is_named_and_a_worker_that_is_missing_too(staging: Environm
     staging.ssh(first, f"systemctl stop portal-worker-{live}")
     staging.power("pause", last)
     try:
-        status = staging.play("playbooks/status.yml")
+        status = staging.play("playbooks/status.yml", ANSIBLE_SSH_RETRIES=ONE_TRY)
     finally:
         staging.power("unpause", last)
     assert status.code == 0, status.output

@@ -136,7 +136,6 @@ class Run:
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
             "ANSIBLE_CONFIG": str(root / "ansible.cfg"),
-            "ANSIBLE_PIPELINING": "true",
             "ANSIBLE_LIBRARY": str(ROOT / "library"),
             "ANSIBLE_ACTION_PLUGINS": str(ROOT / "plugins" / "action"),
             "ANSIBLE_MODULE_UTILS": str(ROOT / "plugins" / "module_utils"),
