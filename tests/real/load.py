@@ -9,6 +9,7 @@ connection that is kept alive, the others open a new one. Nothing is asked twice
 from __future__ import annotations
 
 import collections
+import contextlib
 import http.client
 import json
 import queue
@@ -20,6 +21,10 @@ import time
 from typing import Any
 
 WORKERS = 64
+# Seconds after which a connection that nobody used is given up: the edge closes it after a minute, and a request that
+# leaves at that very moment is lost by nobody's fault. Where answers take long for a while, more connections are opened
+# than are needed afterwards.
+LONGEST_IDLE = 30.0
 
 
 class Load:
@@ -30,7 +35,7 @@ class Load:
         self.context = ssl.create_default_context(cafile=settings["ca"])
         self.headers = {"Authorization": settings["authorization"]}
         self.due: queue.Queue[int | None] = queue.Queue()
-        self.idle: collections.deque[http.client.HTTPSConnection] = collections.deque()
+        self.idle: collections.deque[tuple[float, http.client.HTTPSConnection]] = collections.deque()
         self.answered: dict[str, str] = {}
         self.lost: dict[str, str] = {}
 
@@ -42,13 +47,22 @@ class Load:
         connection.sock = self.context.wrap_socket(plain, server_hostname=self.settings["name"])
         return connection
 
+    def kept(self) -> http.client.HTTPSConnection:
+        """Return the connection that was used last, unless that is too long ago; else a new one."""
+        with contextlib.suppress(IndexError):
+            used, connection = self.idle.pop()
+            if time.monotonic() - used < LONGEST_IDLE:
+                return connection
+            connection.close()
+        return self.connect()
+
     def ask(self, number: int) -> None:
         """Send one request and note what became of it."""
         name = f"{self.settings['run']}-{number}"
         keep = number % 2 == 0
         connection = None
         try:
-            connection = self.idle.pop() if keep and self.idle else self.connect()
+            connection = self.kept() if keep else self.connect()
             connection.request("GET", f"/ping?id={name}", headers=self.headers)
             answer = connection.getresponse()
             body = answer.read()
@@ -57,9 +71,9 @@ class Load:
             else:
                 self.lost[name] = f"status {answer.status}"
             if keep and not answer.will_close:
-                self.idle.append(connection)
+                self.idle.append((time.monotonic(), connection))
                 return
-        except (OSError, IndexError, ValueError, http.client.HTTPException) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:
             self.lost[name] = repr(error)
         if connection is not None:
             connection.close()
