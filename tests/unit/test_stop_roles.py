@@ -164,7 +164,7 @@ def test_a_check_run_waits_for_nothing(roles: Roles) -> None:
 
 def order(path: Path) -> list[str]:
     """The roles of a playbook's plays, in their order, with those of what it imports."""
-    found = []
+    found: list[str] = []
     for play in yaml.safe_load(path.read_text()):
         imported = play.get("ansible.builtin.import_playbook")
         found += order(path.parent / imported) if imported else [role["role"] for role in play["roles"]]
