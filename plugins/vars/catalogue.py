@@ -69,6 +69,7 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
             return {}
         load = import_module("ansible.module_utils.greenroom.catalogue").load
         if not CACHE:
+            import_module("ansible.module_utils.greenroom.compiled_templates").keep_compiled()
             _load_plugins()
         services = str(self.get_option("services_path") or PROJECT / "services")
         if services not in CACHE:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -219,7 +220,8 @@ def test_kratos_stays_away_and_the_next_run_finishes(seeder: Seeder, monkeypatch
     seeder.server.kill()
     thread.join(60)
     assert result[0]["failed"]
-    assert "Connection refused" in result[0]["msg"]
+    # Which of the two it was depends on what the last request of many at once ran into.
+    assert re.search("Connection refused|closed connection|reset by peer", result[0]["msg"])
     assert "of 700 people are done; run it again to go on" in result[0]["msg"]
     seeder.server.start()
     made = len(seeder.there())

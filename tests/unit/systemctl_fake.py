@@ -48,7 +48,7 @@ class Systemd:
         if command[0] in ("holds", "fails"):
             return int(command[0] == "fails"), "", ""
         if command[0] == "journalctl":
-            return 0, f"{command[-1]} wrote this\nand that\n", ""
+            return 0, f"{' '.join(command[5:])} wrote this\nand that\n", ""
         if "--dryrun" in command:
             return 0, "[Unit]\n", "other.container: fine\nnew.container: unsupported key\n"
         verb = command[1]

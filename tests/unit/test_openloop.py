@@ -168,8 +168,10 @@ def test_answered_requests_are_lines_and_figures(tmp_path: Path) -> None:
     assert line["id"].startswith("t-")
     assert (line["status"], line["slot"]) == (200, "green")
     assert summary["began"] <= line["sent_at"] <= summary["ended"]
-    # Six new ones, and as many kept ones as were needed at once.
-    assert 7 <= server.connections <= 10
+    # Six new ones, and as many kept ones as were needed at once, which is more where the machine is busy.
+    kept = [(each["sent_at"], each["sent_at"] + each["ms"] / 1000) for each in found.lines if "keep" in each["kind"]]
+    at_once = max(sum(sent <= moment <= ended for sent, ended in kept) for moment, _ in kept)
+    assert 1 <= server.connections - 6 <= at_once
 
 
 @pytest.mark.parametrize(
@@ -391,15 +393,18 @@ def test_visitors_keep_the_edges_cookie_over_http2(tmp_path: Path) -> None:
 
 def test_a_server_that_takes_its_leave_loses_nothing(tmp_path: Path) -> None:
     server = Server(http2(goaway_after=2))
-    found = load(tmp_path, server, "h2-keep-get-0=20")
+    found = load(tmp_path, server, "h2-keep-get-0=6", seconds=1)
     assert found.outcomes == {"ok": 6}
     # One that is late sends what is due on the connection that it still has.
     assert server.connections in (2, 3)
 
 
 def test_a_request_that_came_after_the_last_one_taken_is_lost(tmp_path: Path) -> None:
-    found = load(tmp_path, Server(http2(goaway_after=2, taken=1)), "h2-keep-get-0=20", timeout=1)
-    assert found.outcomes == {"ok": 3, "reset": 3}
+    server = Server(http2(goaway_after=2, taken=1))
+    found = load(tmp_path, server, "h2-keep-get-0=20", timeout=1)
+    # One is taken on each connection; how many come after it depends on how busy the machine is.
+    assert found.outcomes == {"ok": server.connections, "reset": 6 - server.connections}
+    assert 1 <= server.connections <= 3
     assert found.summary["first_lost"][0]["why"] == "GOAWAY: not taken any more"
 
 

@@ -39,25 +39,24 @@ def test_either_ones_failure_counts(first: int, second: int, code: int) -> None:
 
 
 def test_the_first_ones_output_is_one_block_that_begins_a_line(tmp_path: Path) -> None:
-    done = tmp_path / "done"
-    first = f"import pathlib; print('a'); print('=== 2 passed in 1s ==='); pathlib.Path({str(done)!r}).touch()"
-    second = f"""
-import pathlib, time
-print("begun", end="")
-while not pathlib.Path({str(done)!r}).exists():
-    time.sleep(0.01)
-time.sleep(0.5)
-print(" and goes on")
-print("=== 3 passed in 2s ===")
-"""
-    code, output = run(first, second)
-    assert code == 0
-    lines = output.splitlines()
-    start = lines.index("a")
-    assert lines[start - 1].startswith("--- what ran meanwhile has ended, after ")
-    assert lines[start + 1 : start + 3] == ["=== 2 passed in 1s ===", "---"]
-    assert lines[0].startswith("begun")
-    assert "=== 3 passed in 2s ===" in lines
+    shown, done = tmp_path / "shown", tmp_path / "done"
+    wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\n"
+    first = wait.format(str(shown)) + "print('a'); print('=== 2 passed in 1s ===')"
+    second = "print('begun', end='')\n" + wait.format(str(done)) + "print(' and goes on'); print('=== 3 passed in 2s ===')"
+    process = start(first, second)
+    assert process.stdout is not None
+    assert process.stdout.read(len("begun")) == "begun"
+    shown.touch()
+    lines = []
+    while not lines or lines[-1] != "---":
+        lines.append(process.stdout.readline().rstrip("\n"))
+    assert lines[0] == ""
+    assert lines[1].startswith("--- what ran meanwhile has ended, after ")
+    assert lines[2:] == ["a", "=== 2 passed in 1s ===", "---"]
+    done.touch()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert output.splitlines() == [" and goes on", "=== 3 passed in 2s ==="]
 
 
 def test_an_end_ends_both_as_an_interrupt(tmp_path: Path) -> None:

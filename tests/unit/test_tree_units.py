@@ -323,7 +323,9 @@ def test_a_unit_that_fails_to_start_is_named_with_its_journal(host: Host) -> Non
     with pytest.raises(units.UnitError, match=rf"unit {WEB} failed to start \(failed/failed, exit-code\)") as error:
         host.call(A, units.Unit("good.service"), started())
     assert error.value.unit == WEB
-    assert f"INVOCATION_ID={host.systemd.units[WEB]['invocation']} wrote this\n  and that" in str(error.value)
+    life = host.systemd.units[WEB]["invocation"]
+    assert f"_SYSTEMD_INVOCATION_ID={life} + INVOCATION_ID={life}" in str(error.value)
+    assert "wrote this\n  and that" in str(error.value)
     host.systemd.calls.clear()
     host.systemd.units[WEB]["fails"] = []
     assert host.call(A, units.Unit("good.service"), started()).units == {WEB: "started"}

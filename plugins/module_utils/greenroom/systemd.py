@@ -30,6 +30,8 @@ PROPERTIES = (
     "InvocationID", "ExecMainStartTimestamp", "ActiveEnterTimestamp", "StateChangeTimestamp",
 )  # fmt: skip
 JOURNAL_LINES = 15
+# What systemd says before a unit's process starts belongs to the same life.
+BEFORE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,11 +130,16 @@ class Systemd:
         """Forget failures and the start limit; a unit that is not loaded has none."""
         self.run(["systemctl", "reset-failed", *names])
 
-    def journal(self, name: str, invocation: str) -> list[str]:
+    def journal(self, name: str, status: Status) -> list[str]:
         """Return the last lines a unit wrote in its present (or last) life, and what systemd wrote of it."""
-        which = [f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}"]
         command = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={JOURNAL_LINES}"]
-        _code, out, _err = self.run(command + (which if invocation else [f"--unit={name}"]))
+        life = status.invocation
+        which = [f"_SYSTEMD_INVOCATION_ID={life}", "+", f"INVOCATION_ID={life}"] if life else [f"--unit={name}"]
+        if life and status.started:
+            # The journal can't tell the life of a process that was gone before its line was read, only the unit.
+            which += ["+", f"_SYSTEMD_UNIT={name}", "+", f"UNIT={name}", f"--since=@{status.started - BEFORE:.6f}"]
+        self.run(["journalctl", "--sync"])
+        _code, out, _err = self.run(command + which)
         return out.splitlines()
 
     def quadlet_complaint(self, path: str) -> str:

@@ -298,7 +298,7 @@ class Manager:
         if bad:
             self._record(set(names) - set(bad))
             name, now = bad[0], status[bad[0]]
-            said = "\n  ".join(self.systemd.journal(name, now.invocation)) or complaint
+            said = "\n  ".join(self.systemd.journal(name, now)) or complaint
             state = f"{now.active}/{now.sub}, {now.result}"
             raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name)
 
