@@ -14,7 +14,8 @@ description:
   - A login may configure nothing. It publishes to the queues in its C(write), and takes jobs from those in its C(read).
   - Passwords are compared with the hashes that the server stores, and sent as hashes only.
   - The user C(guest), whose password everybody knows, is removed. Whatever else is there and not wanted stays.
-  - Runs C(rabbitmqctl) on the server's host, once when there is nothing to do.
+  - Asks the server with Erlang's C(erl_call), or with C(rabbitmqctl) where that gives no answer, and changes it with
+    C(rabbitmqctl). Runs on the server's host.
 author: Greenroom developers (!UNKNOWN)
 options:
   vhost:
@@ -73,6 +74,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom import broker
 
 PROGRAM = "rabbitmqctl"
+# Erlang's own way to call a server: 0.05 s, where rabbitmqctl starts an Erlang first, which takes a second or two.
+QUICK = "erl_call"
+# As roles/broker calls it.
+NODE = "rabbit@localhost"
+# What rabbitmqctl export_definitions asks.
+DEFINITIONS = "io:put_chars(rabbit_json:encode(rabbit_definitions:all_definitions()))."
 FOLDER = "/var/lib/rabbitmq"
 SERVER = "rabbitmq"
 START_SECONDS = 60
@@ -90,8 +97,29 @@ def call(module: AnsibleModule, doing: str, *words: str) -> str:
     return str(answer)
 
 
+def quick_export(module: AnsibleModule) -> dict[str, Any] | None:
+    """Return all definitions that the server has, or None where they can't be had this way."""
+    program = module.get_bin_path(QUICK)
+    if program is None:
+        return None
+    become = ["setpriv", f"--reuid={SERVER}", f"--regid={SERVER}", "--init-groups"]
+    command = [*become, program, "-sname", NODE, "-fetch_stdout", "-no_result_term", "-e"]
+    # The cookie that lets it in lies in the server's home.
+    code, answer, _complaint = module.run_command(
+        command, data=DEFINITIONS, cwd=FOLDER, environ_update={"HOME": FOLDER}
+    )
+    try:
+        found = json.loads(answer) if code == 0 else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) and "users" in found else None
+
+
 def export(module: AnsibleModule) -> dict[str, Any]:
     """Return all definitions that the server has."""
+    quick = quick_export(module)
+    if quick is not None:
+        return quick
     found: dict[str, Any] = json.loads(call(module, "say what there is", "export_definitions", "-"))
     return found
 

@@ -24,6 +24,14 @@ options:
     description: Logins that may read everything, and their passwords.
     type: dict
     default: {}
+  ask:
+    description: What to ask databases afterwards, C({database} → a query). It can't change anything.
+    type: dict
+    default: {}
+  ask_strictly:
+    description: Whether a query that gets no answer is a failure. Otherwise it is left out of RV(answers).
+    type: bool
+    default: true
 attributes:
   check_mode:
     support: full
@@ -44,6 +52,13 @@ EXAMPLES = r"""
       backup: "{{ secrets_values['environment/value/backup'].value }}"
   become: true
   become_user: postgres
+
+- name: Ask which migrations a database has
+  postgres_databases:
+    ask:
+      shop: SELECT version_num FROM alembic_version ORDER BY version_num
+  become: true
+  become_user: postgres
 """
 
 RETURN = r"""
@@ -58,6 +73,11 @@ waiting:
   returned: always
   type: list
   elements: str
+answers:
+  description: The rows that each query of O(ask) gave, each a dictionary.
+  returned: success
+  type: dict
+  sample: {shop: [{version_num: "0004"}]}
 """
 
 import json
@@ -67,7 +87,9 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom import postgres
 
-PSQL = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse", "-d", "postgres", "-f", "-"]
+PSQL = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse", "-f", "-"]
+# Where the server's own state is asked and changed.
+MAINTENANCE = "postgres"
 # A server writes a statement that failed into its log, with all that is in it.
 ENVIRONMENT = {
     "PGCLIENTENCODING": "UTF8",
@@ -75,14 +97,32 @@ ENVIRONMENT = {
 }
 
 
-def psql(module: AnsibleModule, statement: str, what: str) -> str:
-    """Return the server's answer to a statement; fail with its complaint about `what`, without secrets."""
-    code, answer, complaint = module.run_command(PSQL, data=f"{statement};\n", environ_update=ENVIRONMENT)
+class NoAnswer(Exception):
+    """The server refused a statement; the text is its complaint, without secrets."""
+
+
+def psql(module: AnsibleModule, statement: str, what: str, database: str = MAINTENANCE) -> str:
+    """Return a database's answer to a statement, or raise `NoAnswer` with its complaint about `what`."""
+    command = [*PSQL, "-d", database]
+    code, answer, complaint = module.run_command(command, data=f"{statement};\n", environ_update=ENVIRONMENT)
     if code != 0:
         said = re.sub(r"^psql:(<stdin>:\d+:)?\s*", "", complaint.strip())
-        line = postgres.without_verifiers(f"PostgreSQL can't {what}: {said}")
-        module.fail_json(msg=line, statements=[], waiting=[])
+        raise NoAnswer(postgres.without_verifiers(f"PostgreSQL can't {what}: {said}"))
     return str(answer)
+
+
+def answers(module: AnsibleModule) -> dict[str, Any]:
+    """Return what databases answer: {database: [row as a dictionary]}."""
+    found = {}
+    for database, query in module.params["ask"].items():
+        try:
+            answer = psql(module, postgres.rows_query(query), f"answer {query!r} about {database}", database)
+        except NoAnswer:
+            if module.params["ask_strictly"]:
+                raise
+        else:
+            found[database] = json.loads(answer)
+    return found
 
 
 def main() -> None:
@@ -91,9 +131,19 @@ def main() -> None:
         argument_spec={
             "databases": {"type": "dict", "default": {}, "no_log": True},
             "readers": {"type": "dict", "default": {}, "no_log": True},
+            "ask": {"type": "dict", "default": {}},
+            "ask_strictly": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
+    try:
+        module.exit_json(**apply(module))
+    except NoAnswer as error:
+        module.fail_json(msg=str(error), statements=[], waiting=[])
+
+
+def apply(module: AnsibleModule) -> dict[str, Any]:
+    """Bring the server to its wanted state, or in check mode say how; return the module's result."""
     wanted = {key: module.params[key] for key in ("databases", "readers")}
     state: dict[str, Any] = json.loads(psql(module, postgres.state_query(wanted), "say what there is"))
     plan = postgres.plan(wanted, state)
@@ -102,7 +152,8 @@ def main() -> None:
             psql(module, statement, statement)
     statements = [postgres.without_verifiers(statement) for statement in plan]
     shown = {"diff": {"prepared": "".join(f"{line}\n" for line in statements)}} if module._diff and plan else {}
-    module.exit_json(changed=bool(plan), statements=statements, waiting=state["waiting"], **shown)
+    found = {"statements": statements, "waiting": state["waiting"], "answers": answers(module)}
+    return {"changed": bool(plan), **found, **shown}
 
 
 if __name__ == "__main__":

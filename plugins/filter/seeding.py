@@ -16,6 +16,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
         return {
+            "data_questions": seeding.questions,
             "data_records": seeding.records,
             "data_environment": seeding.environment,
             "data_volumes": seeding.volumes,

@@ -139,3 +139,26 @@ def test_a_server_that_only_just_starts_is_waited_for(server: Server, monkeypatc
 def test_a_login_without_a_password_is_named(server: Server) -> None:
     server({})
     assert run(passwords={})["msg"] == "passwords: there is none for worker_blue"
+
+
+@pytest.mark.parametrize(
+    ("says", "asked"),
+    [
+        ("cat >code; cat state.json", []),
+        ("exit 1", ["export_definitions"]),
+        ("echo not JSON", ["export_definitions"]),
+        ("echo '{}'", ["export_definitions"]),
+    ],
+)
+def test_the_slower_tool_is_asked_only_where_the_quick_one_gives_no_answer(
+    server: Server, says: str, asked: list[str]
+) -> None:
+    server({})
+    run()
+    Path("told").write_text("")
+    Path("erl_call").write_text(f"#!/bin/sh\n{says}\n")
+    Path("erl_call").chmod(0o755)
+    assert not run()["changed"]
+    assert told() == asked
+    if not asked:
+        assert "rabbit_definitions:all_definitions()" in Path("code").read_text()

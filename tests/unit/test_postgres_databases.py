@@ -24,6 +24,10 @@ PSQL = """#!/bin/sh
 statement=$(cat)
 case $statement in
 SELECT*) cat state.json ;;
+BEGIN*missing*)
+    echo "psql:<stdin>:2: ERROR:  relation does not exist" >&2
+    exit 3 ;;
+BEGIN*) echo "$statement" >asked; echo "$*" >>asked; echo '[{"version_num": "0004"}]' ;;
 *FAILS*|*"$FAILS"*)
     echo "psql:<stdin>:1: ERROR:  it does not like $statement" >&2
     exit 3 ;;
@@ -102,6 +106,26 @@ def test_a_statement_that_fails_is_named_without_its_secrets(server: Server, mon
     assert result["failed"]
     assert result["msg"].startswith("PostgreSQL can't CREATE ROLE \"shop_blue\" LOGIN PASSWORD '…': ERROR:  it does")
     assert shows_nothing(result)
+
+
+def test_a_question_is_asked_of_its_database_and_can_change_nothing(server: Server) -> None:
+    server({**NOTHING, "waiting": []})
+    result = run_module("postgres_databases", ask={"shop": "SELECT version_num FROM versions;"})
+    assert (result["changed"], result["answers"]) == (False, {"shop": [{"version_num": "0004"}]})
+    statement, arguments = Path("asked").read_text().rsplit("\n", 2)[:2]
+    assert statement.startswith("BEGIN READ ONLY;")
+    assert "(SELECT version_num FROM versions\n)" in statement
+    assert arguments.endswith("-d shop")
+
+
+def test_a_question_without_an_answer_is_a_failure_only_if_it_must_be_answered(server: Server) -> None:
+    server({**NOTHING, "waiting": []})
+    ask = {"shop": "SELECT version_num FROM versions", "forum": "SELECT 1 FROM missing"}
+    result = run_module("postgres_databases", ask=ask)
+    assert result["failed"]
+    assert result["msg"] == "PostgreSQL can't answer 'SELECT 1 FROM missing' about forum: ERROR:  relation does not exist"
+    result = run_module("postgres_databases", ask=ask, ask_strictly=False)
+    assert result["answers"] == {"shop": [{"version_num": "0004"}]}
 
 
 def test_a_server_that_does_not_answer_is_told(server: Server) -> None:

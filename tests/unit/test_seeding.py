@@ -9,15 +9,18 @@ import pytest
 from ansible.module_utils.greenroom import seeding
 
 WANTED = {"people": "abc", "set": "people", "seed": "1", "volume": 1.0, "until": "2026-11-01"}
-SERVICES: list[dict[str, Any]] = [{"name": "shop"}, {"name": "forum"}]
+SERVICES: list[dict[str, Any]] = [
+    {"name": "shop", "database": "shop_data", "heads": "SELECT 1"},
+    {"name": "forum", "database": "", "heads": ""},
+]
 
 
-def content(heads: Any = (), **changes: Any) -> dict[str, str]:
-    return {item["dest"]: item["content"] for item in seeding.records(SERVICES, WANTED | changes, heads)}
+def content(heads: Any = None, **changes: Any) -> dict[str, str]:
+    return {item["dest"]: item["content"] for item in seeding.records(SERVICES, WANTED | changes, heads or {})}
 
 
 def test_each_service_has_a_record_of_its_own() -> None:
-    found = content([{"item": "shop", "query_result": [{"version_num": "0001"}]}])
+    found = content({"shop_data": [{"version_num": "0001"}]})
     texts = WANTED | {"volume": "1"}
     assert json.loads(found["/var/lib/greenroom/seed/data-shop.json"]) == texts | {"heads": [{"version_num": "0001"}]}
     assert json.loads(found["/var/lib/greenroom/seed/data-forum.json"]) == texts | {"heads": None}
@@ -34,13 +37,13 @@ def test_a_volume_is_the_same_however_it_is_written(volume: Any) -> None:
 
 
 def test_a_migration_makes_another_record_of_its_service_only() -> None:
-    before, after = ([{"item": "shop", "query_result": [{"version_num": head}]}] for head in ("0001", "0002"))
+    before, after = ({"shop_data": [{"version_num": head}]} for head in ("0001", "0002"))
     changed = {dest for dest, text in content(after).items() if text != content(before)[dest]}
     assert changed == {"/var/lib/greenroom/seed/data-shop.json"}
 
 
-def test_a_query_that_was_not_asked_is_no_answer() -> None:
-    assert content([{"skipped": True}]) == content()
+def test_what_another_database_answers_says_nothing() -> None:
+    assert content({"": [{"version_num": "0001"}]}) == content()
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])

@@ -87,6 +87,11 @@ SELECT json_build_object(
 )"""
 
 
+def rows_query(query: str) -> str:
+    """Return statements that answer with a query's rows as one JSON value, and can't change anything."""
+    return f"BEGIN READ ONLY;\nSELECT coalesce(json_agg(rows), '[]') FROM ({query.strip().rstrip(';')}\n) AS rows"
+
+
 def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
     """Return the statements, in order, from `current` (the state query's answer) to `wanted`; none when equal.
 

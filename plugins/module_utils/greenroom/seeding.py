@@ -13,21 +13,25 @@ PEOPLE_IN_CONTAINER = "/run/people.jsonl"
 
 
 def records(
-    services: Iterable[Mapping[str, Any]], wanted: Mapping[str, Any], heads: Iterable[Mapping[str, Any]]
+    services: Iterable[Mapping[str, Any]], wanted: Mapping[str, Any], heads: Mapping[str, Any]
 ) -> list[dict[str, str]]:
     """Return one file {dest, content} for each service: all that its data depends on.
 
     `services` are those of the catalogue that can seed, `wanted` is what they share ({people, set, seed, volume,
-    until}), `heads` are results {item: service, query_result: [rows]} of their queries; one without an answer has none.
+    until}), `heads` are the answers {database: [rows]} to their queries; one that was not asked has none.
     """
-    answers = {answer["item"]: answer.get("query_result") for answer in heads if "item" in answer}
     return [
         {
             "dest": f"{FOLDER}/data-{service['name']}.json",
-            "content": _json({**_texts(wanted), "heads": answers.get(service["name"])}),
+            "content": _json({**_texts(wanted), "heads": heads.get(service["database"]) if service["heads"] else None}),
         }
         for service in services
     ]
+
+
+def questions(catalogue: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return what to ask for `heads`: {database: query}."""
+    return {each["database"]: each["heads"] for each in catalogue.values() if each["seed"] and each["heads"]}
 
 
 def environment(wanted: Mapping[str, Any], state: str) -> dict[str, str]:
