@@ -97,17 +97,17 @@ ENVIRONMENT = {
 }
 
 
-class NoAnswer(Exception):
+class NoAnswerError(Exception):
     """The server refused a statement; the text is its complaint, without secrets."""
 
 
 def psql(module: AnsibleModule, statement: str, what: str, database: str = MAINTENANCE) -> str:
-    """Return a database's answer to a statement, or raise `NoAnswer` with its complaint about `what`."""
+    """Return a database's answer to a statement, or raise `NoAnswerError` with its complaint about `what`."""
     command = [*PSQL, "-d", database]
     code, answer, complaint = module.run_command(command, data=f"{statement};\n", environ_update=ENVIRONMENT)
     if code != 0:
         said = re.sub(r"^psql:(<stdin>:\d+:)?\s*", "", complaint.strip())
-        raise NoAnswer(postgres.without_verifiers(f"PostgreSQL can't {what}: {said}"))
+        raise NoAnswerError(postgres.without_verifiers(f"PostgreSQL can't {what}: {said}"))
     return str(answer)
 
 
@@ -117,7 +117,7 @@ def answers(module: AnsibleModule) -> dict[str, Any]:
     for database, query in module.params["ask"].items():
         try:
             answer = psql(module, postgres.rows_query(query), f"answer {query!r} about {database}", database)
-        except NoAnswer:
+        except NoAnswerError:
             if module.params["ask_strictly"]:
                 raise
         else:
@@ -138,7 +138,7 @@ def main() -> None:
     )
     try:
         module.exit_json(**apply(module))
-    except NoAnswer as error:
+    except NoAnswerError as error:
         module.fail_json(msg=str(error), statements=[], waiting=[])
 
 

@@ -42,12 +42,13 @@ def test_the_first_ones_output_is_one_block_that_begins_a_line(tmp_path: Path) -
     shown, done = tmp_path / "shown", tmp_path / "done"
     wait = "import pathlib, time\nwhile not pathlib.Path({!r}).exists(): time.sleep(0.01)\n"
     first = wait.format(str(shown)) + "print('a'); print('=== 2 passed in 1s ===')"
-    second = "print('begun', end='')\n" + wait.format(str(done)) + "print(' and goes on'); print('=== 3 passed in 2s ===')"
+    second = "print('begun', end='')\n" + wait.format(str(done))
+    second += "print(' and goes on'); print('=== 3 passed in 2s ===')"
     process = start(first, second)
     assert process.stdout is not None
     assert process.stdout.read(len("begun")) == "begun"
     shown.touch()
-    lines = []
+    lines: list[str] = []
     while not lines or lines[-1] != "---":
         lines.append(process.stdout.readline().rstrip("\n"))
     assert lines[0] == ""

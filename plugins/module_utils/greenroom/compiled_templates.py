@@ -16,9 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from importlib import import_module
 from types import CodeType
 from typing import Any
 
+from ansible.release import __version__
 from jinja2 import nodes
 from jinja2.bccache import Bucket, BytecodeCache, FileSystemBytecodeCache
 from jinja2.environment import Environment
@@ -56,29 +58,22 @@ class CompiledTemplates:
 def keep_compiled() -> None:
     """Keep what Ansible compiles from now on, in this process and in all that it starts."""
     try:
-        from ansible._internal._templating._jinja_bits import (
-            _TEMPLATE_OVERRIDE_FIELD_NAMES as OVERRIDES,
-            AnsibleEnvironment,
-            _TemplateCompileContext,
-            _TemplateConfig,
-        )
-        from ansible.release import __version__
-
+        # Ansible's own inside, which another version may have elsewhere.
+        inside = import_module("ansible._internal._templating._jinja_bits")
+        names, contexts = inside._TEMPLATE_OVERRIDE_FIELD_NAMES, inside._TemplateCompileContext
+        config = inside._TemplateConfig
+        environment_class = inside.AnsibleEnvironment
         cache = FileSystemBytecodeCache()
-    except (ImportError, RuntimeError):
+    except (ImportError, AttributeError, RuntimeError):
         return
 
     def options(environment: Environment) -> object:
-        context = _TemplateCompileContext.current(optional=True)
-        return (
-            __version__,
-            [getattr(environment, name) for name in OVERRIDES],
-            sorted(environment.extensions),
-            bool(context and context.escape_backslashes),
-            _TemplateConfig.allow_embedded_templates,
-        )
+        context = contexts.current(optional=True)
+        escape = bool(context and context.escape_backslashes)
+        overrides = [getattr(environment, name) for name in names]
+        return __version__, overrides, sorted(environment.extensions), escape, config.allow_embedded_templates
 
-    wrap(AnsibleEnvironment, CompiledTemplates(cache, options))
+    wrap(environment_class, CompiledTemplates(cache, options))
 
 
 def wrap(environment_class: type[Environment], compiled: CompiledTemplates) -> None:
@@ -97,7 +92,7 @@ def wrap(environment_class: type[Environment], compiled: CompiledTemplates) -> N
         with _compiling(source):
             return compile_expression(self, source, *arguments, **named)
 
-    environment_class.compile = compile  # type: ignore[method-assign,assignment]
+    environment_class.compile = compile  # type: ignore[method-assign]
     environment_class.compile_expression = expression  # type: ignore[method-assign]
 
 
