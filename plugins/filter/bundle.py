@@ -24,6 +24,7 @@ class FilterModule:
             "bundle_description": bundle.describe,
             "bundle_description_file": bundle.description_file,
             "bundle_descriptions": bundle.descriptions,
+            "bundle_stops": bundle.stops,
             "bundle_description_of": bundle.description_of,
             "bundle_live_only": bundle.live_only,
             "bundle_live_only_units": bundle.live_only_units,

@@ -164,6 +164,13 @@ def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: d
     assert bundle.descriptions([]) == {}
 
 
+def test_a_plan_to_stop_a_slot_is_found_beside_descriptions_and_is_none() -> None:
+    plan = json.dumps({"slot": "green", "at": "2026-01-31T12:00:00Z", "units": ["web-green.service"]}, indent=4) + "\n"
+    blue = json.dumps({"slot": "blue", "services": {}}, indent=1) + "\n"
+    assert bundle.stops({"one": blue + plan, "two": blue, "three": "", "four": plan[:9]}) == ["one"]
+    assert bundle.descriptions([blue + plan]) == {"blue": {"slot": "blue", "services": {}}}
+
+
 def test_a_slot_without_description_is_what_the_catalogue_says(catalogue: dict[str, Any]) -> None:
     blue = described(catalogue)
     assert bundle.description_of({"blue": blue}, "blue", {}) == blue

@@ -35,6 +35,7 @@ WEB = {"name": "web", "group": "app", "activation": "always", "ports": PORTS, "h
 JOBS: dict[str, Any] = {"name": "jobs", "group": "app", "activation": "live_only", "ports": {}, "health": None}
 RUN = "20260101T120000Z-abcdef"
 MOVED = {"operation": RUN, "epoch": 9, "live": "green", "weight": 0}
+SLOTS = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
 VARIABLES: dict[str, Any] = {
     "ansible_connection": "local",
     "ansible_python_interpreter": sys.executable,
@@ -45,7 +46,7 @@ VARIABLES: dict[str, Any] = {
     "edge_peers_port": 8406,
     "slot_live": "green",
     "slot_idle": "blue",
-    "slot_started": yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())["slot_started"],
+    **{name: SLOTS[name] for name in ("slot_started", "slot_stop_planned")},
     "slot_bundles": {"blue": {"slot": "blue", "hosts": {}, "services": {"web": WEB, "jobs": JOBS}}},
 }
 
@@ -56,6 +57,8 @@ class Roles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.plan = folder / "plan.fact"
+        # Whether the opening of the run has found a plan.
+        self.planned = False
         self.down: list[str] = []
         self.output = ""
         (folder / "library").mkdir()
@@ -69,7 +72,10 @@ class Roles:
     ) -> list[tuple[str, dict[str, Any]]]:
         """Run a role once for each of `cases`, which are variables."""
         hosts = {group: {"hosts": {"one": None}} for group in ("edge", "app")}
-        plays.write_hosts(self.folder, hosts, VARIABLES | {"slot_stop_plan": str(self.plan)})
+        stops = ["one"] if self.planned else []
+        plays.write_hosts(
+            self.folder, hosts, VARIABLES | {"slot_stop_plan": str(self.plan), "environment_stops": stops}
+        )
         (self.folder / "down.json").write_text(json.dumps(self.down))
         (self.folder / "log").write_text("")
         tasks: list[dict[str, Any]] = []
@@ -135,7 +141,7 @@ def test_a_slot_that_nobody_was_to_stop_is_left_alone(roles: Roles) -> None:
 
 
 def test_a_slot_that_was_stopped_is_started_and_waited_for_before_the_plan_is_forgotten(roles: Roles) -> None:
-    roles.plan.write_text("{}")
+    roles.planned = True
     roles.down = ["web-blue.service"]
     started, ready, forgotten = roles.run("start")
     states = [(unit["name"], unit["state"]) for unit in started[1]["units"]]
@@ -146,7 +152,7 @@ def test_a_slot_that_was_stopped_is_started_and_waited_for_before_the_plan_is_fo
 
 
 def test_a_slot_that_is_still_up_is_only_kept_up(roles: Roles) -> None:
-    roles.plan.write_text("{}")
+    roles.planned = True
     assert [asked.get("state") for _, asked in roles.run("start")] == [None, "absent"]
 
 
@@ -157,7 +163,7 @@ def test_a_slot_to_which_nothing_was_deployed_can_not_serve(roles: Roles) -> Non
 
 
 def test_a_check_run_waits_for_nothing(roles: Roles) -> None:
-    roles.plan.write_text("{}")
+    roles.planned = True
     roles.down = ["web-blue.service"]
     assert {module for module, _ in roles.run("start", "--check")} == {"template_tree"}
 

@@ -170,13 +170,24 @@ def descriptions(texts: Iterable[str]) -> dict[str, Any]:
     """Return {slot: description} from what lies on hosts, one text a host: of each slot the first that can be read."""
     found: dict[str, Any] = {}
     for text in texts:
-        # The files of both slots follow each other, and either may be missing or damaged.
-        for part in re.split(r"^(?=\{)", text, flags=re.M):
-            with contextlib.suppress(ValueError):
-                description = json.loads(part)
-                if isinstance(description, dict) and description.get("slot") in SLOTS:
-                    found.setdefault(description["slot"], description)
+        for description in _facts(text):
+            if description.get("slot") in SLOTS and "services" in description:
+                found.setdefault(description["slot"], description)
     return found
+
+
+def stops(texts: Mapping[str, str]) -> list[str]:
+    """Return the hosts on which a slot is to be stopped, or was, from what lies on each: {host: text}."""
+    return [host for host, text in texts.items() if any("at" in fact and "units" in fact for fact in _facts(text))]
+
+
+def _facts(text: str) -> Iterator[dict[str, Any]]:
+    """Yield the facts of a host, whose files follow each other; any may be missing or damaged."""
+    for part in re.split(r"^(?=\{)", text, flags=re.M):
+        with contextlib.suppress(ValueError):
+            fact = json.loads(part)
+            if isinstance(fact, dict):
+                yield fact
 
 
 def description_of(bundles: Mapping[str, Description], slot: str, catalogue: Mapping[str, Service]) -> Description:
