@@ -25,9 +25,11 @@ from bench.proof_sections import HELPERS, SECTIONS, Section
 
 # Runs sections in a process of its own, so that it can be sent signals.
 PROGRAM = """
-import json, sys
+import json, signal, sys
 from pathlib import Path
 from bench.proof import Proof
+# Whoever started the tests may have it ignored, as nohup does.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from bench.proof_sections import Section
 root, sections, limit, grace, *names = sys.argv[1:]
 sections = [Section(**{**each, "steps": tuple(each["steps"])}) for each in json.loads(sections)]
