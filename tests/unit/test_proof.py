@@ -28,9 +28,9 @@ PROGRAM = """
 import json, signal, sys
 from pathlib import Path
 from bench.proof import Proof
+from bench.proof_sections import Section
 # Whoever started the tests may have it ignored, as nohup does.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-from bench.proof_sections import Section
 root, sections, limit, grace, *names = sys.argv[1:]
 sections = [Section(**{**each, "steps": tuple(each["steps"])}) for each in json.loads(sections)]
 sys.exit(Proof(Path(root), sections, float(limit), float(grace)).run(names))

@@ -38,21 +38,21 @@ class CompiledTemplates:
     def __init__(self, cache: BytecodeCache, options: Callable[[Environment], object]) -> None:
         self.cache = cache
         self.options = options
-        self.buckets: dict[str, Bucket] = {}
+        self.codes: dict[str, CodeType] = {}
 
     def code(self, environment: Environment, kind: str, text: str, compile_it: Callable[[], CodeType]) -> CodeType:
         """Return the code of a template; compile it, and keep that, where nobody has done so yet."""
         key = self.cache.get_cache_key(f"{kind} {self.options(environment)!r} {text}")
-        bucket = self.buckets.get(key) or Bucket(environment, key, key)
-        if bucket.code is None:
+        if key not in self.codes:
+            bucket = Bucket(environment, key, key)
             self.cache.load_bytecode(bucket)
-        if bucket.code is None:
-            bucket.code = compile_it()
-            # A full disk, or a folder that somebody emptied, costs time only.
-            with suppress(OSError):
-                self.cache.set_bucket(bucket)
-        self.buckets[key] = bucket
-        return bucket.code
+            if bucket.code is None:
+                bucket.code = compile_it()
+                # A full disk, or a folder that somebody emptied, costs time only.
+                with suppress(OSError):
+                    self.cache.set_bucket(bucket)
+            self.codes[key] = bucket.code
+        return self.codes[key]
 
 
 def keep_compiled() -> None:
@@ -81,11 +81,9 @@ def wrap(environment_class: type[Environment], compiled: CompiledTemplates) -> N
     compile_template, compile_expression = environment_class.compile, environment_class.compile_expression
 
     def compile(self: Environment, source: str | nodes.Template, *arguments: Any, **named: Any) -> Any:
-        expression = _EXPRESSION.get()
-        text = source if isinstance(source, str) else expression
+        kind, text = ("template", source) if isinstance(source, str) else ("expression", _EXPRESSION.get())
         if text is None or any(arguments) or any(named.values()):
             return compile_template(self, source, *arguments, **named)
-        kind = "template" if isinstance(source, str) else "expression"
         return compiled.code(self, kind, text, lambda: compile_template(self, source))
 
     def expression(self: Environment, source: str, *arguments: Any, **named: Any) -> Any:
