@@ -324,8 +324,10 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._tell(self._under_way.pop(next(iter(self._under_way))))
 
     def _tell(self, work: _Work) -> None:
-        for text, hosts in work.messages.items():
-            whose = "" if work.in_order(hosts) == work.hosts else f"{_joined(work.in_order(hosts))}:"
+        # By whom says it, and not by who was the first to answer; what one host says stays in its order.
+        told = [(work.in_order(hosts), text) for text, hosts in work.messages.items()]
+        for hosts, text in sorted(told, key=lambda each: work.hosts.index(each[0][0])):
+            whose = "" if hosts == work.hosts else f"{_joined(hosts)}:"
             gap = "\n" if whose and "\n" in text else " " if whose else ""
             self._display.display(f"{whose}{gap}{text}")
         if work.changed:
