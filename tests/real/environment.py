@@ -54,6 +54,8 @@ print(json.dumps(whole))
 """
 # An answer that takes longer is lost. Long, as all hosts share one machine, which may be slow.
 PATIENCE_SECONDS = 20
+# A run that takes longer hangs, also where the machine is four times as slow as usual.
+LONGEST_RUN = 1200
 # Where tests look for what ran, and in which order, they need all of it.
 ALL_OF_IT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
 # ANSIBLE_SSH_RETRIES of a run in which a host is dead, and stays so: it need not be tried three times.
@@ -68,7 +70,7 @@ READY = """
 systemctl is-active -q portal-{slot} kratos-{slot} && [ ! -e /run/greenroom/stop/plan.fact ] || exit 1
 python3 - <<'END'
 import time, urllib.request
-end = time.monotonic() + 30
+end = time.monotonic() + 60
 for place in ("{portal}/readyz", "{kratos}/health/ready"):
     while True:
         try:
@@ -116,7 +118,7 @@ class Run:
         return text
 
 
-def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float = 600) -> Run:
+def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float = LONGEST_RUN) -> Run:
     """Run a playbook to its end; its `ssh` counts the lines that what stands in for ssh has written to `log`."""
     done = subprocess.run(
         command,
@@ -165,7 +167,12 @@ class Environment:
         return ["ansible-playbook", "-i", str(inventory or f"inventories/{self.name}"), playbook, *arguments]
 
     def play(
-        self, playbook: str, *arguments: str, timeout: float = 600, inventory: Path | None = None, **variables: str
+        self,
+        playbook: str,
+        *arguments: str,
+        timeout: float = LONGEST_RUN,
+        inventory: Path | None = None,
+        **variables: str,
     ) -> Run:
         """Run a playbook to its end; count its tasks, and the ssh processes that it took, by host.
 
@@ -269,7 +276,7 @@ class Environment:
         self.say(f"{verb} {host}")
         self.touched = True
         command = ["lab/lab", verb, f"{self.name}/{host}"]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     # Asking hosts
@@ -277,14 +284,14 @@ class Environment:
     def ssh_command(self, host: str, command: str, through: str = "") -> list[str]:
         """The command that runs `command` on a host, straight or through another one."""
         options = ["-i", str(self.access / "ssh_key"), "-o", f"UserKnownHostsFile={self.access / 'known_hosts'}"]
-        options += ["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+        options += ["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]
         if through:
             relay = f"exec 3<>/dev/tcp/{self.hosts[host]}/22; cat <&3 & cat >&3; kill $!"
             options += ["-o", "ProxyCommand=" + shlex.join(self.ssh_command(through, f"bash -c '{relay}'"))]
         return ["ssh", *options, f"operator@{self.hosts[host]}", command]
 
     def ask(
-        self, host: str, script: str, check: bool = True, timeout: float = 120, through: str = ""
+        self, host: str, script: str, check: bool = True, timeout: float = 300, through: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell script on a host as root that changes nothing there of what site.yml holds."""
         done = subprocess.run(
@@ -299,7 +306,7 @@ class Environment:
         return done
 
     def ssh(
-        self, host: str, script: str, check: bool = True, timeout: float = 120, through: str = ""
+        self, host: str, script: str, check: bool = True, timeout: float = 300, through: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """Run a shell script on a host as root that may change anything."""
         self.touched = True
@@ -308,7 +315,7 @@ class Environment:
     def ssh_now(self, host: str, script: str) -> str | None:
         """What a shell script that changes nothing says on a host, or None where it does not answer within seconds."""
         try:
-            done = self.ask(host, script, check=False, timeout=15)
+            done = self.ask(host, script, check=False, timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
             return None
         return done.stdout if done.returncode != 255 else None
@@ -348,11 +355,14 @@ class Environment:
 
     def state(self, edge: str = "") -> dict[str, Any]:
         """The state file of an edge host; of the first one that answers, unless one is named."""
-        for host in [edge] if edge else self.edges:
-            if text := self.ssh_now(host, "cat /var/lib/greenroom/edge/state.json"):
-                result: dict[str, Any] = json.loads(text)
-                return result
-        raise AssertionError("no edge host answers")
+
+        def told() -> str:
+            # A host that has just been started, or is busy, answers a little later.
+            show = "cat /var/lib/greenroom/edge/state.json"
+            return next(filter(None, (self.ssh_now(host, show) for host in ([edge] if edge else self.edges))), "")
+
+        result: dict[str, Any] = json.loads(until(told, 60, f"{edge or 'an edge host'} answers"))
+        return result
 
     def live(self) -> str:
         """The live slot."""

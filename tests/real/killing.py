@@ -6,9 +6,10 @@ from __future__ import annotations
 
 import json
 import random
+import time
 from typing import Any
 
-from environment import Environment
+from environment import Environment, until
 
 EARLIER = 10
 """Tasks by which a run that was over too soon is killed earlier."""
@@ -43,7 +44,8 @@ found["containers"] = [line for line in lines("podman", "ps", "-a", "--format", 
                        if not line.startswith("greenroom-simulation ")]
 found["units"] = [" ".join(line.split()[:4]) for pattern in ("*-blue.service", "*-green.service")
                   for line in lines("systemctl", "list-units", "--plain", "--no-legend", pattern)]
-found["failed"] = lines("systemctl", "list-units", "--plain", "--no-legend", "--state=failed")
+found["failed"] = [line for line in lines("systemctl", "list-units", "--plain", "--no-legend", "--state=failed")
+                   if not line.startswith("greenroom-simulation.")]
 found["roles"] = lines("su", "postgres", "-c", "cd / && psql -XAtc 'SELECT rolname, rolcanlogin FROM pg_roles'") \
     if os.path.exists("/etc/postgresql") else []
 print(json.dumps(found))
@@ -60,8 +62,15 @@ systemctl daemon-reload
 
 
 def snapshot(environment: Environment) -> dict[str, Any]:
-    """What a run left, by host."""
-    return {host: json.loads(environment.python(host, SNAPSHOT)) for host in environment.hosts}
+    """What a run left, by host, once no service of a slot starts or stops any more."""
+
+    def at_rest() -> dict[str, Any]:
+        found = {host: json.loads(environment.python(host, SNAPSHOT)) for host in environment.hosts}
+        units = [unit.split() for host in found.values() for unit in host["units"]]
+        return {} if any({"activating", "deactivating"} & set(unit) for unit in units) else found
+
+    result: dict[str, Any] = until(at_rest, 120, "no service starts or stops")
+    return result
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:
@@ -70,6 +79,14 @@ def differences(left: Any, right: Any, path: str = "") -> list[str]:
         keys = sorted(left.keys() | right.keys())
         return [line for key in keys for line in differences(left.get(key), right.get(key), f"{path} {key}")]
     return [] if left == right else [f"{path}: {left} / {right}"]
+
+
+def lasting_differences(environment: Environment, wanted: dict[str, Any]) -> list[str]:
+    """Where the hosts differ from a snapshot, and go on to: what a timer has begun meanwhile ends by itself."""
+    end = time.monotonic() + 60
+    while (found := differences(wanted, snapshot(environment))) and time.monotonic() < end:
+        time.sleep(1)
+    return found
 
 
 def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[int]:

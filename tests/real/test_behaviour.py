@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from environment import Environment
+from environment import Environment, until
 from test_people import people
 
 UNIT = "greenroom-simulation"
@@ -20,7 +20,7 @@ SESSIONS = """
 import urllib.request
 count = 0
 for identity in {identities!r}:
-    answer = urllib.request.urlopen(f"{admin}/identities/{{identity}}/sessions?page_size=1", timeout=10)
+    answer = urllib.request.urlopen(f"{admin}/identities/{{identity}}/sessions?page_size=1", timeout=30)
     count += int(answer.headers["X-Total-Count"])
 print(count)
 """
@@ -66,8 +66,14 @@ def test_the_audit_trail_of_an_hour_is_what_arrived(staging: Environment, nobody
         )
     finally:
         staging.ssh("ops1", f"rm -rf {DROP_IN} && systemctl daemon-reload")
-    journal = staging.ssh("ops1", f"journalctl -o cat -u {UNIT}.service --since @{since}").stdout
-    lines: list[dict[str, Any]] = [json.loads(line) for line in journal.splitlines() if line.startswith("{")]
+
+    def said_all() -> list[dict[str, Any]]:
+        journal = staging.ssh("ops1", f"journalctl -o cat -u {UNIT}.service --since @{since}").stdout
+        found = [json.loads(line) for line in journal.splitlines() if line.startswith("{")]
+        return found if found and "visits" in found[-1] else []
+
+    # The unit has ended, and journald may still have to read what it said.
+    lines: list[dict[str, Any]] = until(said_all, 60, "the hour's last line in the journal")
     trail = [line for line in lines if "journey" in line]
     assert 8 <= len(trail) <= 10
     assert lines[-1] == {
@@ -81,6 +87,7 @@ def test_the_audit_trail_of_an_hour_is_what_arrived(staging: Environment, nobody
     assert sessions(staging, list(known.values())) - before == got_in
     said = sorted(order for line in trail for order in line["orders"])
     assert said
+    until(lambda: len(orders(staging, since)) >= len(said), 60, "all orders in the portal's logs")
     assert said == orders(staging, since)
 
 
@@ -106,7 +113,7 @@ def load(staging: Environment, tmp_path: Path, nobody_comes: None) -> Any:
 
 
 def test_a_small_load_is_borne_and_leaves_its_report(load: Any) -> None:
-    run, report = load("load_duration=15", "load_p95_ms=20000")
+    run, report = load("load_duration=30", "load_p95_ms=20000")
     assert run.code == 0, run.output
     verdict = json.loads((report / "verdict.json").read_text())
     assert verdict["passed"]
@@ -117,7 +124,7 @@ def test_a_small_load_is_borne_and_leaves_its_report(load: Any) -> None:
 
 
 def test_a_threshold_that_is_crossed_fails_the_play_with_figures(load: Any) -> None:
-    run, report = load("load_duration=8", "load_p95_ms=1")
+    run, report = load("load_duration=15", "load_p95_ms=1")
     assert run.code != 0
     assert re.search(r"95 % of the requests took up to \d+ ms, 1 ms are allowed\. \d+ requests by 3 people", run.errors)
     assert (report / "report.html").exists()

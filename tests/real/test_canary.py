@@ -8,7 +8,8 @@ from pathlib import Path
 
 from environment import Environment, until
 
-SHARE = ("-e", "canary=50", "-e", "cutover_share_seconds=60")
+# Long enough to break the candidate while it has its share: the run ends when it has noticed.
+SHARE = ("-e", "canary=50", "-e", "cutover_share_seconds=180")
 
 
 def test_a_candidate_that_dies_is_given_up_and_the_log_says_why(both_slots: Environment, tmp_path: Path) -> None:
@@ -17,12 +18,12 @@ def test_a_candidate_that_dies_is_given_up_and_the_log_says_why(both_slots: Envi
     process = both_slots.start("playbooks/cutover.yml", "-e", f"to={new}", *SHARE, output=output)
     apps = both_slots.groups["app"]
     try:
-        until(lambda: both_slots.state()["weight"] or process.poll() is not None, 180, "the candidate has a share")
+        until(lambda: both_slots.state()["weight"] or process.poll() is not None, 300, "the candidate has a share")
         for host in apps:
             both_slots.ssh(host, f"systemctl stop portal-{new}.service")
         # Its people have the live slot, long before anybody decides.
         until(lambda: all(both_slots.get("/version")[0] == 200 for _ in range(20)), 60, "nobody gets the candidate")
-        assert process.wait(240) != 0
+        assert process.wait(600) != 0
     finally:
         for host in apps:
             both_slots.ssh(host, f"systemctl start portal-{new}.service")

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from environment import Environment, Probe, other
 
+# Seconds in which a candidate has to get ready; longer where one on another host has to, also on a busy machine.
 TIMEOUT = 10
+LONG_TIMEOUT = 45
 
 
 # By host, where it is not the same on all.
@@ -26,9 +28,10 @@ def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
 ) -> None:
     live = staging.live()
     processes = staging.processes(live)
-    wanted: dict[str, Any] = {"portal_fault": fault, "portal_fault_hosts": hosts, "services_ready_timeout": TIMEOUT}
+    seconds = TIMEOUT if len(hosts) == len(staging.groups["app"]) else LONG_TIMEOUT
+    wanted: dict[str, Any] = {"portal_fault": fault, "portal_fault_hosts": hosts, "services_ready_timeout": seconds}
     with Probe(staging) as probe:
-        run = staging.play("site.yml", "-e", json.dumps(wanted), timeout=300)
+        run = staging.play("site.yml", "-e", json.dumps(wanted))
     assert run.code not in (0, None)
     assert "TASK [cutover : " not in run.output
     failed = set(re.findall(r"fatal: \[(\w+)", run.output))

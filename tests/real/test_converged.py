@@ -8,15 +8,15 @@ import uuid
 from typing import Any
 
 import pytest
-from environment import Environment, Run, other, until
+from environment import PATIENCE_SECONDS, Environment, Run, other, until
 
 # What a stranger sends from a host of the environment: the address, the public name and the CA are filled in.
 CLIENT = """
 import http.client, json, socket, ssl
 def connect():
     context = ssl.create_default_context(cafile="/etc/greenroom/ca.crt")
-    connection = http.client.HTTPSConnection({name!r}, timeout=10)
-    plain = socket.create_connection(({address!r}, 443), timeout=10)
+    connection = http.client.HTTPSConnection({name!r}, timeout=30)
+    plain = socket.create_connection(({address!r}, 443), timeout=30)
     connection.sock = context.wrap_socket(plain, server_hostname={name!r})
     return connection
 """
@@ -45,9 +45,9 @@ def startup(connection):
     words = b"user\\0portal_blue\\0database\\0portal\\0\\0"
     connection.sendall(struct.pack("!ii", 8 + len(words), 196608) + words)
     return connection.recv(4096)
-plain = socket.create_connection(({address!r}, 5432), timeout=5)
+plain = socket.create_connection(({address!r}, 5432), timeout=30)
 without = startup(plain).decode("latin-1")
-secure = socket.create_connection(({address!r}, 5432), timeout=5)
+secure = socket.create_connection(({address!r}, 5432), timeout=30)
 secure.sendall(struct.pack("!ii", 8, 80877103))
 assert secure.recv(1) == b"S"
 context = ssl.create_default_context(cafile="/etc/greenroom/ca.crt")
@@ -150,7 +150,7 @@ def test_the_public_gets_tls_and_everything_that_a_browser_should_know(staging: 
 
 def test_plain_http_is_sent_to_https(staging: Environment) -> None:
     request = f"GET /a?b=c HTTP/1.1\r\nHost: {staging.public_name}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection((staging.address, 80), timeout=5) as connection:
+    with socket.create_connection((staging.address, 80), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request.encode())
         answer = connection.makefile("rb").read().decode()
     assert answer.startswith("HTTP/1.1 301")
@@ -197,7 +197,7 @@ def test_a_request_carries_one_id_through_all_logs(staging: Environment) -> None
         search = "journalctl -u {} --since -5min -o cat --no-pager | grep -F {} || true"
         return [host for host, unit in logs.items() if staging.ask(host, search.format(unit, request_id)).stdout]
 
-    hosts = until(lambda: found() if len(found()) > 1 else [], 20, f"{request_id} in the logs")
+    hosts = until(lambda: found() if len(found()) > 1 else [], 60, f"{request_id} in the logs")
     assert len(hosts) == 2
     assert hosts[0] == edge
 

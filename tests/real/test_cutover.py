@@ -5,16 +5,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 from environment import Environment, Probe, kill, until
 
-# Two slices: with one, a few probes that come late would be no data.
-SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=20")
-# Long enough for others to look and to act while the candidate has its share, also on a busy machine.
-LONG_SHARE = ("-e", "canary=50", "-e", "cutover_share_seconds=45", "-e", "cutover_patience=30")
+# Two slices, and few requests suffice: a busy machine makes them late, and that would be no data.
+SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=20", "-e", "canary_minimum=10")
+# For how long the edge waits for an operator, beyond the share: as long as others may take to look and to act, or not
+# long, where that is what a test waits for.
+PATIENT, IMPATIENT = ("-e", "cutover_patience=240"), ("-e", "cutover_patience=30")
 
 
 def states(environment: Environment) -> list[dict[str, Any]]:
@@ -43,16 +46,27 @@ def agreed(environment: Environment) -> dict[str, Any]:
 
 
 @pytest.fixture
-def canary(both_slots: Environment, tmp_path: Path) -> Any:
-    """A cut-over whose candidate has a share of the public just now: its process, its output, the epoch before."""
+def canary(both_slots: Environment, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+    """A cut-over whose candidate has a share of the public just now: its process, its output, the epoch before.
+
+    It stands still, so that it does not go on before others have looked and acted.
+    """
     before = agreed(both_slots)
     output = tmp_path / "cutover"
-    process = both_slots.start("playbooks/cutover.yml", "-e", f"to={both_slots.idle()}", *LONG_SHARE, output=output)
-    until(lambda: both_slots.state()["weight"] or process.poll() is not None, 120, "the candidate has a share")
-    assert process.poll() is None, output.read_text()
-    yield process, output, before
-    if process.poll() is None:
-        kill(process)
+    words = ("-e", f"to={both_slots.idle()}", *SHARES, *request.param)
+    process = both_slots.start("playbooks/cutover.yml", *words, output=output)
+
+    def shared() -> bool:
+        return all(state["weight"] for state in states(both_slots))
+
+    try:
+        until(lambda: shared() or process.poll() is not None, 300, "the candidate has a share")
+        assert process.poll() is None, output.read_text()
+        os.kill(process.pid, signal.SIGSTOP)
+        yield process, output, before
+    finally:
+        if process.poll() is None:
+            kill(process)
 
 
 def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
@@ -64,7 +78,7 @@ def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
         assert (after["live"], after["epoch"], after["operation"]) == (new, before["epoch"] + 2, None)
 
         # The slot that was left is stopped, by the hosts themselves.
-        until(lambda: stopped(both_slots, before["live"]), 60, "the slot that was left is stopped")
+        until(lambda: stopped(both_slots, before["live"]), 180, "the slot that was left is stopped")
         status = both_slots.play("playbooks/status.yml")
         assert status.output.count("stopped (planned for ") == len(both_slots.groups["app"]), status.output
 
@@ -85,6 +99,7 @@ def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
     assert plans(both_slots) == {new}, "a check run calls nothing off"
 
 
+@pytest.mark.parametrize("canary", [PATIENT], indirect=True, ids=["patient"])
 def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: Any) -> None:
     process, output, before = canary
     status = both_slots.play("playbooks/status.yml")
@@ -96,7 +111,8 @@ def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: A
         abort = both_slots.play("playbooks/abort.yml")
         assert abort.code == 0, abort.output
         assert agreed(both_slots)["live"] == before["live"]
-        assert process.wait(180) != 0
+        os.kill(process.pid, signal.SIGCONT)
+        assert process.wait(600) != 0
     assert probe.failures == []
     assert "refused: epoch" in output.read_text()
     after = agreed(both_slots)
@@ -105,11 +121,12 @@ def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: A
     assert (nothing.code, sum(nothing.changed.values())) == (0, 0), nothing.output
 
 
+@pytest.mark.parametrize("canary", [IMPATIENT], indirect=True, ids=["impatient"])
 def test_a_cut_over_that_nobody_carries_on_is_taken_back_by_the_edge(both_slots: Environment, canary: Any) -> None:
     process, _, before = canary
     with Probe(both_slots) as probe:
         kill(process)
-        until(lambda: not any(state["weight"] for state in states(both_slots)), 180, "the watchdog has taken it back")
+        until(lambda: not any(state["weight"] for state in states(both_slots)), 300, "the watchdog has taken it back")
         until(lambda: len({state["epoch"] for state in states(both_slots)}) == 1, 60, "the edge hosts agree")
     assert probe.failures == []
     after = agreed(both_slots)

@@ -43,7 +43,7 @@ def test_a_second_start_builds_and_downloads_nothing(staging: Environment, tmp_p
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

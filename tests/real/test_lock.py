@@ -18,7 +18,7 @@ def test_a_second_run_is_refused_and_a_dead_ones_lock_expires_for_one_that_names
     output = tmp_path / "first"
     first = staging.start("site.yml", output=output)
     try:
-        until(lambda: HAS_LOCK.search(output.read_text()), 60, "the first run has the lock")
+        until(lambda: HAS_LOCK.search(output.read_text()), 300, "the first run has the lock")
         # It stands still, so that it can't end meanwhile; its lock is renewed as long as it lives.
         os.kill(first.pid, signal.SIGSTOP)
         refused = staging.play("playbooks/simulate.yml")

@@ -16,8 +16,8 @@ cookies, slots = {{}}, []
 def ask(method, url, form=None):
     parts = urllib.parse.urlsplit(url)
     context = ssl.create_default_context(cafile=settings["ca"])
-    plain = socket.create_connection((settings["address"], 443), timeout=10)
-    connection = http.client.HTTPSConnection(settings["name"], timeout=10)
+    plain = socket.create_connection((settings["address"], 443), timeout=30)
+    connection = http.client.HTTPSConnection(settings["name"], timeout=30)
     connection.sock = context.wrap_socket(plain, server_hostname=settings["name"])
     headers = {{"Authorization": settings["authorization"]}}
     headers["Cookie"] = "; ".join(f"{{name}}={{value}}" for name, value in cookies.items())

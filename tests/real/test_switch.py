@@ -116,7 +116,7 @@ def switch(**arguments: Any) -> dict[str, Any]:
         check=False,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
     )
     result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("=> ") + 3 :])
@@ -128,7 +128,7 @@ def test_the_watchdog_drops_what_nobody_goes_on_with(staging: Environment) -> No
     before = json.loads(staging.ssh("edge1", status).stdout)
     given = {"state": "prepared", "site": "staging", "operation": "left-alone", "live": before["idle"], "deadline": 2}
     command = ["ansible", "-i", "inventories/staging", "edge1", "--become", "-m", "bluegreen_switch"]
-    subprocess.run([*command, "-a", json.dumps(given)], cwd=ROOT, check=True, capture_output=True, timeout=60)
+    subprocess.run([*command, "-a", json.dumps(given)], cwd=ROOT, check=True, capture_output=True, timeout=300)
     until(lambda: json.loads(staging.ssh("edge1", status).stdout)["phase"] == "idle", 120, "it is dropped")
     after = json.loads(staging.ssh("edge1", status).stdout)
     assert after["operation"] is None

@@ -157,8 +157,10 @@ def test_an_edit_by_hand_is_mended_without_a_restart_and_found_when_it_was_loade
 
 
 def test_a_unit_that_crashes_at_once_is_named_with_what_it_said(story: Story) -> None:
-    result, good, _gone = story({"command": "echo I will not; exit 3"}, {}, ABSENT)
-    assert result["failed"]
+    crash = {"command": "echo I will not; exit 3"}
+    # A busy machine may come to the crash after the moment for which a new process is watched: each call tries anew.
+    *results, good, _gone = story(crash, crash, crash, {}, ABSENT)
+    result = next(each for each in results if each.get("failed"))
     assert result["msg"].startswith(f"unit {UNIT} failed to start")
     assert "\n  I will not\n" in result["msg"]
     assert good["units"] == {UNIT: "started"}
