@@ -73,26 +73,32 @@ log = subprocess.Popen(["journalctl", "-o", "cat", "--all", "--no-pager"], stdou
 for line in log.stdout:
     look("journal", line)
 def walk(folder):
-    for entry in os.scandir(folder):
-        mode = entry.stat(follow_symlinks=False).st_mode
-        if stat.S_ISDIR(mode) and mode & 0o001:
-            walk(entry.path)
-        elif stat.S_ISREG(mode) and mode & 0o004:
+    # What is gone by now, as that of a session that has ended, keeps nobody from looking at the rest.
+    for entry in os.scandir(folder) if os.path.isdir(folder) else ():
+        try:
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode) and mode & 0o001:
+                walk(entry.path)
+        except FileNotFoundError:
+            continue
+        if stat.S_ISREG(mode) and mode & 0o004:
             try:
                 look(entry.path, open(entry.path, "rb").read())
             except OSError:
                 pass
 for folder in ("/etc", "/run", "/var/lib/greenroom", "/var/log", "/tmp", "/home", "/usr/local"):
-    try:
-        walk(folder)
-    except FileNotFoundError:
-        pass
+    walk(folder)
 print(json.dumps(places))
 """
 CONTAINERS = """
-import json, subprocess
-names = subprocess.run(["podman", "ps", "-q"], capture_output=True, text=True, check=True).stdout.split()
-print(subprocess.run(["podman", "inspect", *names], capture_output=True, text=True, check=True).stdout)
+import subprocess
+for _ in range(10):
+    names = subprocess.run(["podman", "ps", "-q"], capture_output=True, text=True, check=True).stdout.split()
+    shown = subprocess.run(["podman", "inspect", *names], capture_output=True, text=True)
+    # The simulation's may have ended in between.
+    if shown.returncode == 0:
+        break
+print(shown.stdout)
 """
 
 
