@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.switch.crash_list import CHANGES, DEADLINE, MOMENTS
-from bench.switch.proxy import Proxy, ask, running
+from bench.switch.proxy import PATIENCE, Proxy, ask, running
 from plugins.module_utils.greenroom import haproxy, switch_apply, switch_host, switch_peers, switch_steps
 from plugins.module_utils.greenroom.bluegreen import State, SwitchError
 from plugins.module_utils.greenroom.switch_apply import Places
@@ -162,7 +162,7 @@ def restart(proxy: Proxy) -> str:
 def more_workers(proxy: Proxy) -> None:
     """Have as many workers as the list of moments counts."""
     while True:
-        there = haproxy.workers(proxy.places.runtime_socket, proxy.places.master_socket, 5)
+        there = haproxy.workers(proxy.places.runtime_socket, proxy.places.master_socket, PATIENCE)
         if len(there) >= WORKERS:
             return
         proxy.hold()
@@ -249,7 +249,7 @@ def main() -> None:
         proxy_killed(proxy, result, down)
         os.kill(child, signal.SIGTERM)
         content = b""
-        while select.select([reading], [], [], 20)[0] and (chunk := os.read(reading, 65536)):
+        while select.select([reading], [], [], 2 * PATIENCE)[0] and (chunk := os.read(reading, 65536)):
             content += chunk
         os.waitpid(child, 0)
     asked, unserved = json.loads(content)

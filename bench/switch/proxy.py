@@ -19,6 +19,8 @@ from pathlib import Path
 from plugins.module_utils.greenroom.switch_apply import Places
 
 SITE = "test"
+PATIENCE = 30.0
+"""Seconds without an answer that are a failure: on a busy machine any process may stand still for some."""
 CONFIGURATION = """
 global
     stats socket {folder}/admin.sock mode 660 level admin
@@ -47,7 +49,7 @@ class Proxy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         sockets = (f"{folder}/admin.sock", f"{folder}/master.sock")
-        self.places = Places(SITE, f"{folder}/state.json", f"{folder}/live.map", *sockets, 5.0)
+        self.places = Places(SITE, f"{folder}/state.json", f"{folder}/live.map", *sockets, PATIENCE)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = _free_port()
         silent = self._listener.getsockname()[1]
@@ -58,12 +60,12 @@ class Proxy:
         self._held: list[socket.socket] = []
 
     def start(self) -> str:
-        """Start it, and return its first answer; fails after 20 s without one."""
+        """Start it, and return its first answer; fails without one."""
         words = ["haproxy", "-W", "-S", self.places.master_socket, "-f", str(self.folder / "haproxy.cfg")]
         with (self.folder / "log").open("ab") as log:
             # A group of its own, so that master and workers can die together.
             self._process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 2 * PATIENCE
         while (answer := self.value()) is None:
             if time.monotonic() > give_up:
                 raise RuntimeError((self.folder / "log").read_text())
@@ -75,7 +77,7 @@ class Proxy:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(20)
+            self._process.wait(2 * PATIENCE)
             self._process = None
 
     @property
@@ -91,7 +93,7 @@ class Proxy:
 
     def hold(self) -> None:
         """Begin a request that never ends: the worker that serves it now lives on after a reload."""
-        channel = socket.create_connection(("127.0.0.1", self.port), timeout=5)
+        channel = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         channel.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
         self._held.append(channel)
 
@@ -104,7 +106,7 @@ class Proxy:
 
 def ask(port: int) -> str | None:
     """Return what a new request finds in the map, None when it is not answered as it should be."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5) as channel:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as channel:
         channel.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b""
         while chunk := channel.recv(4096):

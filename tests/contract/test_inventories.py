@@ -62,7 +62,8 @@ def test_the_groups_of_an_environment_are_children_of_its_own_group(name: str) -
 def project(tmp_path: Path) -> Path:
     """A copy of what decides on variables, with one variable that both layers set and one that only one sets."""
     for folder in ("inventories", "playbooks", "plugins", "services", "library", "roles"):
-        shutil.copytree(ROOT / folder, tmp_path / folder)
+        # Other tests' programs write into __pycache__ meanwhile.
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "ansible.cfg", tmp_path)
     (tmp_path / "playbooks/group_vars/all/probe.yml").write_text("probe: shared\nprobe_shared: shared\n")
     (tmp_path / "inventories/staging/group_vars/staging/probe.yml").write_text("probe: staging\n")

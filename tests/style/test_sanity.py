@@ -63,7 +63,7 @@ def run(collection: Path, *command: str | Path) -> subprocess.CompletedProcess[s
         check=False,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=800,
     )
 
 

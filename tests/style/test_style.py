@@ -86,7 +86,7 @@ def test_yamllint_finds_nothing() -> None:
 
 
 # It starts Ansible for each playbook and role.
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_ansible_lint_finds_nothing() -> None:
     passes("ansible-lint", "--offline", "--profile", "production", "--strict", "--format", "pep8", "--nocolor")
 

@@ -101,7 +101,8 @@ def render(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        # Only against a hang: a busy machine takes its time.
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -64,7 +64,7 @@ def tell(command: str) -> None:
 def ask(turn: dict[str, Any]) -> Iterator[list[str | None]]:
     """Send one request for each cookie on one connection, some at a time; yields what came of each."""
     context = ssl._create_unverified_context()
-    with socket.create_connection(("127.0.0.1", 443), 30, (turn.get("source", "127.0.0.1"), 0)) as plain:
+    with socket.create_connection(("127.0.0.1", 443), 120, (turn.get("source", "127.0.0.1"), 0)) as plain:
         connection = context.wrap_socket(plain)
         headers = "".join(f"{name}: {value}\r\n" for name, value in turn.get("headers", {}).items())
         cookies = turn["cookies"]
@@ -92,7 +92,7 @@ def main() -> None:
     words = ["haproxy", "-db", "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]
     proxy = subprocess.Popen(words, stdout=sys.stderr, env={**os.environ})
     try:
-        for _attempt in range(100):
+        for _attempt in range(1200):
             if Path(ADMIN).exists() and edge.listens(443):
                 break
             time.sleep(0.1)

@@ -100,7 +100,7 @@ def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, An
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=800,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -63,6 +63,7 @@ def run(folder: Path, *options: str, playbook: str = "play.yml") -> subprocess.C
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=120,
+        # Only against a hang: a busy machine takes its time.
+        timeout=800,
         check=False,
     )

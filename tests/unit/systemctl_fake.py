@@ -13,12 +13,25 @@ import datetime
 import json
 import os
 import sys
+import tempfile
 import time
 import uuid
 from typing import Any
 
-# Longer than the clock of file systems is coarse, so that "before" and "after" mean something.
+# Longer than the tick of that clock that `template_tree` allows for.
 MOMENT = 0.03
+
+
+def moment() -> None:
+    """Let "before" and "after" mean something: the clock of file systems is coarse, and may lag where others compute.
+
+    What is written to a file from here on has a time that is later by MOMENT than what `time.time()` said before.
+    """
+    began = time.time()
+    with tempfile.TemporaryFile() as file:
+        while os.fstat(file.fileno()).st_ctime <= began + MOMENT:
+            time.sleep(MOMENT / 10)
+            os.utime(file.fileno())
 
 
 class Systemd:
@@ -75,19 +88,19 @@ class Systemd:
         elif verb == "stop":
             unit.update(active="inactive", sub="dead")
         elif verb == "reload-or-restart" and unit["active"] == "active":
-            time.sleep(MOMENT)
+            moment()
             unit["changed"] = time.time()
             unit["reload_result"] = "exit-code" if "reload" in unit.get("fails", []) else "success"
-            time.sleep(MOMENT)
+            moment()
             return bool(unit["reload_result"] == "success")
         elif verb == "restart" or unit["active"] != "active":
             return self._start(unit)
         return True
 
     def _start(self, unit: dict[str, Any]) -> bool:
-        time.sleep(MOMENT)
+        moment()
         unit.update(started=time.time(), changed=time.time(), invocation=uuid.uuid4().hex)
-        time.sleep(MOMENT)
+        moment()
         if "start" in unit.get("fails", []):
             unit.update(active="failed", sub="failed", result="exit-code")
             return False

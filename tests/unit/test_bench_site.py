@@ -162,7 +162,7 @@ def run_in_project(*words: str) -> str:
     """Run a playbook of the bench with the project's own settings, on this machine."""
     program = str(Path(sys.executable).with_name("ansible-playbook"))
     given = ["-c", "local", "-e", json.dumps({"ansible_become": False}), "-i", "inventories/staging"]
-    done = subprocess.run([program, *given, *words], cwd=ROOT, capture_output=True, text=True, timeout=200, check=False)
+    done = subprocess.run([program, *given, *words], cwd=ROOT, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -109,7 +109,7 @@ def run(
         env=os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=800,
         check=False,
     )
     result = json.loads(done.stdout[done.stdout.index("{\n") :])

@@ -27,7 +27,7 @@ def validate(folder: Path, *arguments: str, services: Path | None = None, invent
     if services:
         environment["GREENROOM_SERVICES"] = str(services)
     command = ["ansible-playbook", "-i", str(inventory), *arguments, str(play)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)
     result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
     (answer,) = result["plays"][0]["tasks"][0]["hosts"].values()
     assert (done.returncode != 0) == answer.get("failed", False)
@@ -209,6 +209,6 @@ def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
     write(tmp_path / "play.yml", PLAY)
     command = ["ansible-playbook", "-i", str(STAGING), str(tmp_path / "play.yml")]
     environment = os.environ | {"GREENROOM_SERVICES": str(services)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode != 0
     assert str(services / "one" / "service.yml") in done.stderr + done.stdout

@@ -38,7 +38,7 @@ def test_a_host_needs_python_and_the_archive_only(archive: Path) -> None:
     code = ON_A_HOST.format(library=str(ROOT / "plugins/module_utils"), archive=str(archive), schema=str(SCHEMA))
     # -I and -S: no site-packages, no environment.
     answer = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=True, timeout=800
     )
     made, *files = json.loads(answer.stdout)
     assert all(file.startswith(str(archive.with_suffix(""))) for file in files)

@@ -29,7 +29,7 @@ def start(first: str, second: str) -> subprocess.Popen[str]:
 def run(first: str, second: str) -> tuple[int, str]:
     """Run both to their end; return the exit code and the output."""
     process = start(first, second)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     return process.returncode, output
 
 
@@ -55,7 +55,7 @@ def test_the_first_ones_output_is_one_block_that_begins_a_line(tmp_path: Path) -
     assert lines[1].startswith("--- what ran meanwhile has ended, after ")
     assert lines[2:] == ["a", "=== 2 passed in 1s ===", "---"]
     done.touch()
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert output.splitlines() == [" and goes on", "=== 3 passed in 2s ==="]
 
@@ -68,16 +68,16 @@ def told(*_):
     raise SystemExit(0)
 signal.signal(signal.SIGINT, told)
 pathlib.Path({0!r}).write_text("ready")
-time.sleep(60)
+time.sleep(600)
 """
     notes = [tmp_path / "first", tmp_path / "second"]
     process = start(*(program.format(str(note)) for note in notes))
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while not all(note.exists() and note.read_text() == "ready" for note in notes):
         assert time.monotonic() < end
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + signal.SIGTERM, output
     assert [note.read_text() for note in notes] == ["told", "told"]
 

@@ -150,7 +150,7 @@ class Run:
         command = ["ansible-playbook", "-i", "localhost,", "-c", "local", *interpreter, *options, "play.yml"]
         program = str(Path(sys.executable).with_name(command[0]))
         done = subprocess.run(
-            [program, *command[1:]], cwd=root, env=environment, capture_output=True, text=True, timeout=200, check=False
+            [program, *command[1:]], cwd=root, env=environment, capture_output=True, text=True, timeout=800, check=False
         )
         self.said = done.stdout + done.stderr
         assert done.returncode == 0, self.said

@@ -7,13 +7,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom import systemd, tree, tree_files, units
-from systemctl_fake import MOMENT, Systemd
+from systemctl_fake import Systemd, moment
 
 WEB = "web.service"
 
@@ -65,9 +64,9 @@ class Host:
         return manager.outcome
 
     def edit(self, name: str, text: str = "edited\n") -> None:
-        time.sleep(MOMENT)
+        moment()
         Path(self.path(name)).write_text(text)
-        time.sleep(MOMENT)
+        moment()
 
     def by_hand(self, verb: str, name: str = WEB) -> None:
         self.systemd.run(["systemctl", verb, name])
@@ -156,7 +155,7 @@ def test_a_kill_between_restart_and_record_restarts_nothing(host: Host) -> None:
 
 def test_a_unit_that_ran_before_its_first_record_is_judged_by_times(host: Host) -> None:
     host.by_hand("start")
-    time.sleep(MOMENT)
+    moment()
     assert host.call(A, started()).units == {WEB: "restarted"}
     host.records.set(WEB, {})
     assert host.call(A, started()).units == {}
@@ -182,7 +181,7 @@ def test_a_unit_that_reloaded_an_edit_is_reloaded(host: Host) -> None:
     host.call(A, unit)
     host.edit("web/a.conf")
     host.by_hand("reload-or-restart")
-    time.sleep(MOMENT)
+    moment()
     assert host.call(A, unit).units == {WEB: "reloaded"}
 
 
@@ -490,7 +489,7 @@ def test_loaded_drift_ends_with_a_restart_by_hand(host: Host) -> None:
     host.edit("web/a.conf")
     host.by_hand("restart")
     host.call(A, started(), drift=True)
-    time.sleep(MOMENT)
+    moment()
     host.by_hand("restart")
     assert host.call(A, started(), drift=True).loaded_drift == []
     assert host.call(A, started()).units == {}
@@ -505,10 +504,10 @@ def test_a_reload_may_load_drift(host: Host) -> None:
 
 def test_a_removed_file_is_drift_that_may_be_loaded(host: Host) -> None:
     host.call(A, started())
-    time.sleep(MOMENT)
+    moment()
     os.unlink(host.path("web/a.conf"))
     assert host.call(A, started(), drift=True).loaded_drift == []
-    time.sleep(MOMENT)
+    moment()
     os.unlink(host.path("web/a.conf"))
     host.by_hand("restart")
     assert host.call(A, started(), drift=True).loaded_drift == [WEB]
