@@ -52,28 +52,34 @@ class Screen:
 class Pair:
     """The two commands. Each has its own process group: a terminal's interrupt reaches each of them once, from here."""
 
-    def __init__(self, first: list[str], second: list[str], folder: Path, screen: Screen) -> None:
+    def __init__(self, screen: Screen, kept: Path) -> None:
         self.screen = screen
         self.began = time.monotonic()
-        self.kept = folder / "output"
-        with self.kept.open("wb") as file:
-            self.first = self._start(["nice", "-n", str(NICE), *first], file)
-        self.second = self._start(second, subprocess.PIPE)
+        self.kept = kept
+        self.started: list[subprocess.Popen[bytes]] = []
         self.stopped = 0
 
     def _start(self, command: list[str], out: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, process_group=0
         )
+        self.started.append(process)
+        # It was told to end too early for this one.
+        if self.stopped:
+            self._signal(process, signal.SIGINT)
+        return process
+
+    def _signal(self, process: subprocess.Popen[bytes], number: int) -> None:
+        if process.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
 
     def end(self, number: int, _frame: FrameType | None) -> None:
         """End both as an interrupt would, and at once if told again."""
         how = signal.SIGKILL if self.stopped else signal.SIGINT
         self.stopped = 128 + number
-        for process in (self.first, self.second):
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, how)
+        for process in self.started:
+            self._signal(process, how)
 
     def show_first(self) -> None:
         """Wait for the first command, and print what it said."""
@@ -89,7 +95,13 @@ class Pair:
         while content := os.read(self.second.stdout.fileno(), 65536):
             self.screen.write(content)
 
-    def run(self) -> int:
+    def start(self, first: list[str], second: list[str]) -> None:
+        """Start both."""
+        with self.kept.open("wb") as file:
+            self.first = self._start(["nice", "-n", str(NICE), *first], file)
+        self.second = self._start(second, subprocess.PIPE)
+
+    def wait(self) -> int:
         """Wait for both; return the exit code."""
         first, second = (threading.Thread(target=show, daemon=True) for show in (self.show_first, self.show_second))
         first.start()
@@ -114,10 +126,12 @@ def main(words: list[str]) -> int:
         return 2
     middle = words.index("--")
     with tempfile.TemporaryDirectory() as folder:
-        pair = Pair(words[:middle], words[middle + 1 :], Path(folder), Screen(sys.stdout.buffer))
+        pair = Pair(Screen(sys.stdout.buffer), Path(folder) / "output")
+        # Before there is anything to end: what is started here must not be left behind.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, pair.end)
-        return pair.run()
+        pair.start(words[:middle], words[middle + 1 :])
+        return pair.wait()
 
 
 if __name__ == "__main__":

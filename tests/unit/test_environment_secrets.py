@@ -22,6 +22,15 @@ SECRETS = ["shop/login/blue", "shop/ring/csrf", "environment/registry", "environ
 NAMES = ["portal.test", "*.test"]
 
 
+# Below those that the kernel gives to connections, and to whoever takes any: none of these is gone a moment later.
+PORTS = range(20_000, 32_000)
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
 class Vault:
     """A server in memory, with one environment's secrets engine and PKI."""
 
@@ -53,9 +62,7 @@ class Vault:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = "{}:{}".format(*free.getsockname())
+    address = f"127.0.0.1:{next(filter(is_free, range(PORTS.start + os.getpid() % 5000, PORTS.stop)))}"
     program = str(Path(sys.executable).with_name("bao"))
     command = [program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address={address}"]
     home = tmp_path_factory.mktemp("bao")
@@ -65,7 +72,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
     ):
         try:
             vault = Vault(f"http://{address}")
-            end = time.monotonic() + 60
+            end = time.monotonic() + 200
             while True:
                 try:
                     vault.prepare()
