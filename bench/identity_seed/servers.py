@@ -57,11 +57,19 @@ def program() -> str:
     return found
 
 
+BOUND: list[socket.socket] = []
+
+
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a TCP port that nobody listens on, and that nobody is given by chance while this process lives.
+
+    It is bound; who asks for it by its number can listen there all the same, as servers bind with SO_REUSEADDR.
+    """
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    BOUND.append(bound)
+    return int(bound.getsockname()[1])
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:
@@ -113,11 +121,12 @@ class Server:
             assert done.returncode == 0, done.stderr[-2000:]
 
     def start(self) -> None:
-        """Start it and wait until it is ready."""
+        """Start it and wait until both of its interfaces are ready; each opens when it comes to it."""
         command = [program(), "serve", "--dev", "--sqa-opt-out", "--config", str(self.folder / "kratos.yml")]
         with (self.folder / "kratos.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_for("Kratos", lambda: self.ask("GET", f"{self.public}/health/ready")[0] == 200)
+        for url in (self.public, self.admin):
+            wait_for("Kratos", lambda url=url: self.ask("GET", f"{url}/health/ready")[0] == 200)  # type: ignore[misc]
 
     def kill(self) -> None:
         """Kill it, as kill -9 does."""
@@ -175,7 +184,7 @@ def postgres(folder: Path, settings: Mapping[str, str]) -> Iterator[int]:
             parent.chmod(parent.stat().st_mode | 0o055)
     data, port = folder / "data", free_port()
     make = [*as_postgres, str(programs), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync"]
-    subprocess.run(make, check=True, capture_output=True, cwd="/", timeout=60)
+    subprocess.run(make, check=True, capture_output=True, cwd="/", timeout=180)
     given = {"listen_addresses": "127.0.0.1", "port": str(port), "unix_socket_directories": str(folder), **settings}
     options = [f"-c{name}={value}" for name, value in given.items()]
     with (folder / "log").open("wb") as log:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -145,7 +146,8 @@ def seeder(
 ) -> Iterator[Seeder]:
     """A set of its own for each test, made in small batches."""
     monkeypatch.setattr(identities, "BATCH", 100)
-    name = f"set-{abs(hash(request.node.name)) % 10**8}"
+    # The same in each run: who is invented, and who of them is verified, follows from the name of the set.
+    name = f"set-{zlib.crc32(request.node.name.encode()):08x}"
     yield Seeder(server, name, tmp_path, generator)
     if server.process is None:
         server.start()
@@ -208,7 +210,7 @@ def test_kratos_is_killed_and_comes_back_during_a_batch(seeder: Seeder) -> None:
         seeder.server.kill()
         time.sleep(0.5)
         seeder.server.start()
-    thread.join(120)
+    thread.join(240)
     assert (result[0]["created"], result[0]["problems"], result[0]["conflicts"]) == (900, [], [])
     seeder.assert_exact(900)
 
@@ -227,7 +229,8 @@ def test_kratos_stays_away_and_the_next_run_finishes(seeder: Seeder, monkeypatch
     result = seeder.run(700)
     assert result["failed"]
     # Which of these it was depends on what the last request of many at once ran into.
-    assert re.search("Connection refused|closed connection|reset by peer", result["msg"])
+    ends = "Connection refused|closed connection|reset by peer|Broken pipe|IncompleteRead"
+    assert re.search(ends, result["msg"])
     assert "of 700 people are done; run it again to go on" in result["msg"]
     seeder.server.start()
     made = len(seeder.there())
@@ -408,7 +411,7 @@ def test_two_runs_at_once(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ledger.BusyError, match=f"the first one, here as process {os.getpid()}"):
         seeder.run(500)
     go_on.set()
-    thread.join(60)
+    thread.join(240)
     proxy.listener.close()
     assert result[0]["created"] == 500
     seeder.assert_exact(500)

@@ -10,6 +10,9 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
+
+from ansible.module_utils.greenroom import haproxy
 
 
 @dataclass
@@ -34,6 +37,7 @@ class FakeHaproxy:
         self.workers: dict[str, FakeWorker] = {"100": FakeWorker()}
         self.commands: list[str] = []
         self.master_hangs = False
+        self.ask = haproxy.ask
         self.over = threading.Event()
 
     def reload(self, pid: str, keep_old: bool = True) -> None:
@@ -51,9 +55,15 @@ class FakeHaproxy:
     def newest(self) -> FakeWorker:
         return next(worker for worker in self.workers.values() if not worker.old)
 
+    def _ask(self, path: str, command: str, seconds: float) -> str:
+        """Ask as HAProxy is asked; only who hangs is given up, however busy the machine is."""
+        hanging = [f"@!{pid} " for pid, worker in self.workers.items() if worker.hangs]
+        hangs = self.master_hangs or any(prefix in command for prefix in hanging)
+        return str(self.ask(path, command, seconds if hangs else 60))
+
     def _master(self, line: str) -> str:
         if self.master_hangs:
-            self.over.wait(10)
+            self.over.wait(60)
         if line == "show proc":
             current = [f"{pid} worker 0 0d00h00m01s 3.0" for pid, each in self.workers.items() if not each.old]
             old = [f"{pid} worker 1 0d00h00m09s 3.0" for pid, each in self.workers.items() if each.old]
@@ -73,7 +83,7 @@ class FakeHaproxy:
 
     def _worker(self, worker: FakeWorker, line: str) -> str:
         if worker.hangs:
-            self.over.wait(10)
+            self.over.wait(60)
         if ";" in line:
             return "".join(self._worker(worker, part) for part in line.split(";"))
         if line == "show stat -1 2 -1":
@@ -123,7 +133,8 @@ class FakeHaproxy:
         if master:
             listeners.append(self._listen(self.master_socket, master=True))
         try:
-            yield self
+            with mock.patch.object(haproxy, "ask", self._ask):
+                yield self
         finally:
             self.over.set()
             for listener in listeners:

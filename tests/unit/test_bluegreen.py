@@ -501,8 +501,9 @@ def test_a_master_that_starts_anew_is_waited_for(edge: Edge) -> None:
 
         def come_back() -> None:
             time.sleep(0.3)
-            master.unlink()
-            listeners.append(proxy._listen(str(master), master=True))
+            # At once in the place of the old one, as HAProxy does it.
+            listeners.append(proxy._listen(f"{master}.new", master=True))
+            os.replace(f"{master}.new", master)
 
         listeners: list[socket.socket] = []
         thread = threading.Thread(target=come_back)
@@ -590,7 +591,7 @@ def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
     started = time.monotonic()
     with switch_apply.locked(edge.places), pytest.raises(SwitchError, match="another switch is at work on this host"):
         edge.switch("blue")
-    assert 0.4 < time.monotonic() - started < 10
+    assert 0.4 < time.monotonic() - started < 60
     edge.switch("blue")
 
 

@@ -31,6 +31,7 @@ from visitors.openloop.book import Book, quantiles
 from visitors.openloop.door import Door
 from visitors.openloop.kinds import USUAL, Kind, rates
 from visitors.openloop.run import Load, Plan
+from webserver import unused_port
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Message, RejectConnection, Request, TextMessage
 
@@ -75,10 +76,7 @@ def load(
 
     async def make() -> dict[str, Any]:
         listening = await asyncio.start_server(server or Server(answer), "127.0.0.1", 0)
-        port = listening.sockets[0].getsockname()[1]
-        if server is None:
-            listening.close()
-            await listening.wait_closed()
+        port = listening.sockets[0].getsockname()[1] if server else unused_port()
         door = Door.of(f"http://127.0.0.1:{port}", path=path)
         plan = Plan(rates(list(kinds)), seconds, "t", folder, **bounds)
         summary = await Load(plan, door).run()
@@ -90,6 +88,17 @@ def load(
     lines = [json.loads(line) for line in (folder / "requests.jsonl").read_text().splitlines()]
     assert len({line["id"] for line in lines}) == len(lines) == summary["sent"] + summary["unsent"]
     return Result(summary, lines)
+
+
+@pytest.fixture
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each request is made when the one before is answered, however late the machine is."""
+
+    async def until(load: Load, _at: float) -> None:
+        while load.tasks:
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(Load, "_until", until)
 
 
 async def request(reader: asyncio.StreamReader) -> tuple[str, str]:
@@ -145,9 +154,10 @@ async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     writer.write(response(name, status=401))
 
 
-async def sleep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     await request(reader)
-    await asyncio.sleep(5)
+    # Until the other side has enough of it.
+    await reader.read()
 
 
 # HTTP/1.1
@@ -184,11 +194,12 @@ def test_answered_requests_are_lines_and_figures(tmp_path: Path) -> None:
         (fail, "5xx", 503),
         (confuse, "wrong", 200),
         (refuse, "wrong", 401),
-        (sleep, "timeout", 0),
+        (hang, "timeout", 0),
     ],
 )
 def test_each_loss_has_its_name(serve: Serve | None, outcome: str, status: int, tmp_path: Path) -> None:
-    found = load(tmp_path, Server(serve) if serve else None, "h1-keep-get-0=10", "h1-new-get-0=10", timeout=0.2)
+    timeout = 0.2 if serve is hang else 60
+    found = load(tmp_path, Server(serve) if serve else None, "h1-keep-get-0=10", "h1-new-get-0=10", timeout=timeout)
     assert found.outcomes == {outcome: 6}
     assert found.summary["lost"] == 6
     assert found.summary["outcomes"] == {outcome: 6}
@@ -197,7 +208,9 @@ def test_each_loss_has_its_name(serve: Serve | None, outcome: str, status: int, 
     assert len(found.summary["first_lost"]) == 6
 
 
-def test_nothing_is_asked_twice_and_a_closed_connection_is_not_taken_again(tmp_path: Path) -> None:
+def test_nothing_is_asked_twice_and_a_closed_connection_is_not_taken_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked: list[str] = []
 
     async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -206,6 +219,12 @@ def test_nothing_is_asked_twice_and_a_closed_connection_is_not_taken_again(tmp_p
         if len(asked) % 2:
             writer.write(response(name))
 
+    async def known(load: Load, _at: float) -> None:
+        """Wait until this side knows that the connection before was closed, however late the machine is."""
+        while load.tasks or any(each.usable for each in load.http1.idle):
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(Load, "_until", known)
     found = load(tmp_path, Server(once), "h1-keep-get-0=20")
     assert found.outcomes == {"ok": 3, "eof": 3}
     assert len(set(asked)) == len(asked) == 6
@@ -255,9 +274,7 @@ def test_requests_are_due_evenly_in_order_and_within_bounds(
 
 
 def test_a_slow_answer_holds_nobody_up(tmp_path: Path) -> None:
-    began = time.monotonic()
-    found = load(tmp_path, Server(sleep), "h1-new-get-0=20", finish=0.1)
-    assert time.monotonic() - began < 4.5
+    found = load(tmp_path, Server(hang), "h1-new-get-0=20", finish=0.1)
     assert found.outcomes == {"timeout": 6}
     assert found.lines[0]["why"] == "still no answer 0.1 s after the end"
 
@@ -269,12 +286,15 @@ def test_sigterm_ends_it_and_waits_for_answers(tmp_path: Path) -> None:
         await asyncio.sleep(0.2)
         writer.write(response(name))
 
-    assert load(tmp_path, Server(slow), "h1-new-get-0=2", seconds=60).outcomes == {"ok": 1}
+    found = load(tmp_path, Server(slow), "h1-new-get-0=2", seconds=60)
+    # A busy machine has made some more of the 120 before it heard of it.
+    assert set(found.outcomes) == {"ok"}
+    assert len(found.lines) < 60
 
 
 def test_too_many_at_once_are_not_begun_and_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("visitors.openloop.run.IN_FLIGHT", 2)
-    found = load(tmp_path, Server(sleep), "h1-new-get-0=20", finish=0)
+    found = load(tmp_path, Server(hang), "h1-new-get-0=20", finish=0)
     assert found.outcomes == {"timeout": 2, "unsent": 4}
     assert (found.summary["sent"], found.summary["lost"], found.summary["unsent"]) == (2, 2, 4)
 
@@ -329,6 +349,7 @@ def newcomers(seen: list[str]) -> Serve:
     return serve
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_visitors_keep_the_edges_cookie_on_kept_connections(tmp_path: Path) -> None:
     seen: list[str] = []
     found = load(tmp_path, Server(newcomers(seen)), "h1-keep-get-0=40", "h1-new-get-0=10", visitors=2)
@@ -385,23 +406,24 @@ def test_http2_shares_connections_and_opens_new_ones(tmp_path: Path) -> None:
     assert server.connections == 4
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_visitors_keep_the_edges_cookie_over_http2(tmp_path: Path) -> None:
     found = load(tmp_path, Server(http2(share="n1")), "h2-keep-get-0=20", "h2-new-get-0=10", visitors=1)
     assert {line.get("visitor") for line in found.lines if line["kind"] == "h2-keep-get-0"} == {None, "n1"}
     assert not any("visitor" in line for line in found.lines if line["kind"] == "h2-new-get-0")
 
 
+@pytest.mark.usefixtures("one_by_one")
 def test_a_server_that_takes_its_leave_loses_nothing(tmp_path: Path) -> None:
     server = Server(http2(goaway_after=2))
     found = load(tmp_path, server, "h2-keep-get-0=6", seconds=1)
     assert found.outcomes == {"ok": 6}
-    # One that is late sends what is due on the connection that it still has.
-    assert server.connections in (2, 3)
+    assert server.connections == 3
 
 
 def test_a_request_that_came_after_the_last_one_taken_is_lost(tmp_path: Path) -> None:
     server = Server(http2(goaway_after=2, taken=1))
-    found = load(tmp_path, server, "h2-keep-get-0=20", timeout=1)
+    found = load(tmp_path, server, "h2-keep-get-0=20")
     # One is taken on each connection; how many come after it depends on how busy the machine is.
     assert found.outcomes == {"ok": server.connections, "reset": 6 - server.connections}
     assert 1 <= server.connections <= 3
@@ -423,8 +445,13 @@ def test_http2_connections_end_as_others_do(tmp_path: Path) -> None:
 # WebSockets
 
 
-def websocket(status: int = 101, messages: int = 1000, code: int = 0, other: str = "") -> Serve:
-    """Return a server that echoes so many messages, and then closes with a code, or just leaves."""
+def websocket(
+    status: int = 101, messages: int = 1000, code: int = 0, other: str = "", texts: dict[str, float] | None = None
+) -> Serve:
+    """Return a server that echoes so many messages, and then closes with a code, or just leaves.
+
+    It notes in `texts` when it heard which.
+    """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         server = WSConnection(ConnectionType.SERVER)
@@ -438,6 +465,8 @@ def websocket(status: int = 101, messages: int = 1000, code: int = 0, other: str
                     writer.write(server.send(AcceptConnection(extra_headers=[(b"X-Greenroom-Slot", b"blue")])))
                 elif isinstance(event, Message):
                     heard += 1
+                    if texts is not None:
+                        texts[str(event.data)] = time.time()
                     if heard > messages:
                         if code:
                             writer.write(server.send(CloseConnection(code=code)))
@@ -451,17 +480,21 @@ def websocket(status: int = 101, messages: int = 1000, code: int = 0, other: str
 
 
 def test_websockets_are_closed_in_order_at_the_end_at_the_latest(tmp_path: Path) -> None:
-    began = time.monotonic()
-    found = load(tmp_path, Server(websocket()), "ws-100=10", "ws-10000=10")
-    assert time.monotonic() - began < 9
+    texts: dict[str, float] = {}
+    found = load(tmp_path, Server(websocket(texts=texts)), "ws-100=10", "ws-10000=10")
+    # In ten seconds each of three says some twenty words.
+    assert 6 <= len(texts) < 30
     assert found.outcomes == {"ok": 6}
     assert {(line["status"], line["slot"]) for line in found.lines} == {(101, "blue")}
 
 
 def test_a_websocket_takes_the_time_until_it_is_open_and_not_until_it_is_closed(tmp_path: Path) -> None:
-    found = load(tmp_path, Server(websocket()), "ws-1000=4", seconds=1.5)
+    texts: dict[str, float] = {}
+    found = load(tmp_path, Server(websocket(texts=texts)), "ws-1000=4", seconds=1.5)
     assert found.outcomes == {"ok": 6}
-    assert all(line["ms"] < 1000 for line in found.lines)
+    # It was open before its first word was heard, and closed much later.
+    opened = {line["id"]: line["sent_at"] + line["ms"] / 1000 for line in found.lines}
+    assert all(at < texts[f"{name} 0"] + 0.1 for name, at in opened.items())
 
 
 @pytest.mark.parametrize(

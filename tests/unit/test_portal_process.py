@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from portal.metrics import Metrics
 from portal.middleware import Faults
 from portal.settings import Options, Settings, SettingsError
 from starlette.types import Message, Receive, Scope, Send
+from webserver import unused_port
 
 ENVIRONMENT = {
     "DATABASE_URL": "postgres://portal_blue:hidden@database.test:5432/portal?sslmode=verify-full&sslrootcert=/ca.crt",
@@ -170,7 +170,7 @@ def run_portal(*arguments: str, **environment: str) -> subprocess.CompletedProce
         env={"PYTHONPATH": str(PORTAL), **environment},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         check=False,
     )
 
@@ -180,16 +180,8 @@ def test_a_missing_setting_ends_with_one_line() -> None:
     assert (result.returncode, result.stderr) == (2, "portal: environment variable PORTAL_CSRF_KEYS is missing\n")
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def test_a_migration_without_database_fails_and_shows_no_password() -> None:
-    database = f"postgres://portal_blue:hidden@127.0.0.1:{free_port()}/portal"
+    database = f"postgres://portal_blue:hidden@127.0.0.1:{unused_port()}/portal"
     result = run_portal("migrate", **ENVIRONMENT | {"DATABASE_URL": database})
     assert result.returncode == 1
     assert "migration failed" in result.stdout
@@ -231,15 +223,15 @@ class Process:
 
     def __init__(self, folder: Path, options: str) -> None:
         (folder / "portal.yml").write_text(options)
-        self.port = free_port()
+        self.port = unused_port()
         environment = ENVIRONMENT | {
             "PYTHONPATH": str(PORTAL),
             "PORTAL_CONFIG": str(folder / "portal.yml"),
             "PORTAL_HOST": "127.0.0.1",
             "PORTAL_PORT": str(self.port),
-            "PORTAL_METRICS_PORT": str(free_port()),
-            "DATABASE_URL": f"postgres://portal:hidden@127.0.0.1:{free_port()}/portal",
-            "KRATOS_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
+            "PORTAL_METRICS_PORT": str(unused_port()),
+            "DATABASE_URL": f"postgres://portal:hidden@127.0.0.1:{unused_port()}/portal",
+            "KRATOS_PUBLIC_URL": f"http://127.0.0.1:{unused_port()}",
         }
         self.output = folder / "portal.log"
         with self.output.open("wb") as stream:
@@ -247,7 +239,7 @@ class Process:
                 [sys.executable, "-m", "portal"], env=environment, stdout=stream, stderr=subprocess.STDOUT
             )
 
-    def get(self, path: str, seconds: float = 10) -> tuple[int, str]:
+    def get(self, path: str, seconds: float = 60) -> tuple[int, str]:
         """Return status and body."""
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=seconds) as answer:
@@ -257,7 +249,7 @@ class Process:
 
     def wait_until_it_answers(self) -> None:
         """Wait for the port."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             try:
                 self.get("/version")
@@ -277,26 +269,26 @@ def test_everything_down_is_said_and_pages_still_open(tmp_path: Path) -> None:
         assert portal.get("/")[0] == 200
     finally:
         portal.process.terminate()
-    assert portal.process.wait(20) == 0
+    assert portal.process.wait(60) == 0
     assert "hidden" not in portal.output.read_text()
 
 
 def test_a_crashing_portal_starts_and_ends(tmp_path: Path) -> None:
-    assert Process(tmp_path, "fault: crash").process.wait(30) == 3
+    assert Process(tmp_path, "fault: crash").process.wait(120) == 3
 
 
 def test_a_stop_during_the_start_is_heard(tmp_path: Path) -> None:
     portal = Process(tmp_path, "")
     handled = 1 << (signal.SIGTERM - 1)
     status = Path(f"/proc/{portal.process.pid}/status")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         caught = next(line for line in status.read_text().splitlines() if line.startswith("SigCgt:"))
         if int(caught.split()[1], 16) & handled:
             break
         time.sleep(0.002)
     os.kill(portal.process.pid, signal.SIGTERM)
-    assert portal.process.wait(20) == 0
+    assert portal.process.wait(60) == 0
 
 
 def test_a_hanging_health_check_never_answers() -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from ansible.module_utils.greenroom import smoke, smoke_attempt
+from ansible.module_utils.greenroom import smoke, smoke_attempt, web
 from ansible.module_utils.greenroom.smoke import Verdict
 from ansible.module_utils.greenroom.smoke_attempt import Settings
 from webserver import Asked, Authority, Reply, drip, hang, misbehave, serve, unused_port
@@ -28,7 +28,7 @@ def check(settings: Settings | None = None, **keys: Any) -> Verdict:
     """Run one check, a step of its own unless it has steps."""
     wanted = {"name": "it works", **keys}
     assert smoke.validate([wanted]) == []
-    return smoke.run([wanted], settings or Settings(deadline=10))[0]
+    return smoke.run([wanted], settings or Settings(timeout=60))[0]
 
 
 def refused(**keys: Any) -> str:
@@ -406,15 +406,26 @@ def test_clean_up_runs_after_a_failure_and_does_not_hide_it() -> None:
     assert verdict.got.startswith("step 2")
 
 
-def test_clean_up_that_fails_is_a_failure_and_has_time_of_its_own() -> None:
+def test_clean_up_that_fails_is_a_failure() -> None:
     with serve(lambda asked: Reply(500)) as site:
         assert check(url=site.url, expect={"status": 500}).ok
         steps = [{"url": site.url, "expect": {"status": 500}}, {"url": site.url, "always": True}]
         assert check(steps=steps).got.startswith("step 2")
-        with misbehave(hang) as port:
-            hanging = [{"url": f"http://127.0.0.1:{port}"}, {"url": f"{site.url}/clean", "always": True}]
-            check(Settings(deadline=4), steps=hanging)
-    assert site.asked[-1].path == "/clean"
+
+
+def test_clean_up_has_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, asked = [100.0], []
+
+    def hangs(wanted: web.Request, _network: web.Network, limit: web.Deadline) -> web.Answer:
+        asked.append((wanted.url, limit.left()))
+        now[0] += limit.left()
+        raise web.WebError("no full answer")
+
+    monkeypatch.setattr(smoke_attempt.web, "request", hangs)
+    attempt = smoke_attempt.Attempt(Settings(), web.Deadline(4, lambda: now[0]))
+    with pytest.raises(smoke_attempt.UnmetError, match="step 1"):
+        attempt.run({"steps": [{"url": "http://a.test/"}, {"url": "http://a.test/clean", "always": True}]})
+    assert asked == [("http://a.test/", 3), ("http://a.test/clean", 1)]
 
 
 def test_a_step_is_repeated_until_what_it_waits_for_is_there() -> None:
@@ -441,14 +452,29 @@ def test_servers_that_hang_or_drip_do_not_exceed_the_deadline(
     behave: Callable[[socket.socket, threading.Event], None],
 ) -> None:
     started = time.monotonic()
-    with misbehave(behave) as port, serve(lambda asked: Reply()) as site:
+    with misbehave(behave) as port:
         checks = [{"name": str(number), "url": f"http://127.0.0.1:{port}"} for number in range(12)]
-        verdicts = smoke.run(
-            [*checks, {"name": "good", "url": site.url}], Settings(deadline=1.5, timeout=60, concurrency=13)
-        )
-    assert time.monotonic() - started < 3
+        verdicts = smoke.run(checks, Settings(deadline=1.5, timeout=60, concurrency=12))
+    assert time.monotonic() - started < 30
+    assert not any(verdict.ok for verdict in verdicts)
+    # Where the machine is busy, the caller may go on before a check has said what it waited for.
+    assert all(re.match("no full answer within |none by the deadline|the name", verdict.got) for verdict in verdicts)
+
+
+def test_checks_that_wait_for_an_answer_hold_up_no_others() -> None:
+    answered = threading.Event()
+
+    def wait(client: socket.socket, over: threading.Event) -> None:
+        answered.wait(60)
+
+    def respond(asked: Asked) -> Reply:
+        answered.set()
+        return Reply()
+
+    with misbehave(wait) as port, serve(respond) as site:
+        checks = [{"name": str(number), "url": f"http://127.0.0.1:{port}"} for number in range(12)]
+        verdicts = smoke.run([*checks, {"name": "good", "url": site.url}], Settings(timeout=60, concurrency=13))
     assert [verdict.ok for verdict in verdicts] == [False] * 12 + [True]
-    assert verdicts[0].got.startswith("no full answer within 1.")
 
 
 def test_a_request_takes_no_longer_than_its_timeout() -> None:
@@ -458,28 +484,31 @@ def test_a_request_takes_no_longer_than_its_timeout() -> None:
                 {"name": "a", "url": f"http://127.0.0.1:{port}"},
                 {"name": "b", "url": f"http://127.0.0.1:{port}", "timeout": 0.3},
             ],
-            Settings(deadline=10, timeout=0.6),
+            Settings(timeout=0.6),
         )
-    assert 0.6 <= verdicts[0].seconds < 5
-    assert 0.3 <= verdicts[1].seconds < 5
+    assert 0.6 <= verdicts[0].seconds < 30
+    assert 0.3 <= verdicts[1].seconds < 30
 
 
 def test_checks_that_never_got_a_turn_say_so() -> None:
-    with misbehave(hang) as port:
-        checks = [{"name": str(number), "url": f"http://127.0.0.1:{port}"} for number in range(3)]
-        verdicts = smoke.run(checks, Settings(deadline=0.5, concurrency=1))
-    assert sorted(verdict.expected for verdict in verdicts) == ["a turn", "a turn", "an answer"]
+    # By itself, as `run` may go on before a check has said that, where the machine is busy.
+    with (gate := threading.BoundedSemaphore(1)):
+        verdict = smoke._persevere({"name": "waits", "url": "http://a.test"}, Settings(), web.Deadline(0.1), gate)
+    assert (verdict.ok, verdict.expected, verdict.got) == (False, "a turn", "none by the deadline")
 
 
 def test_a_thread_that_is_stuck_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    def sleep(*_arguments: object) -> str:
-        time.sleep(20)
+    over = threading.Event()
+
+    def stuck(*_arguments: object) -> str:
+        over.wait(60)
         return "late"
 
-    monkeypatch.setattr(smoke_attempt.Attempt, "run", sleep)
+    monkeypatch.setattr(smoke_attempt.Attempt, "run", stuck)
     started = time.monotonic()
     verdicts = smoke.run([{"name": "stuck", "url": "http://localhost"}], Settings(deadline=0.5))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
+    over.set()
     assert (verdicts[0].ok, verdicts[0].got) == (False, "none by the deadline")
 
 
@@ -505,20 +534,24 @@ def test_no_more_checks_run_at_once_than_allowed() -> None:
 
 def test_failing_checks_are_tried_again_until_they_pass() -> None:
     with serve(lambda asked: Reply(200 if len(site.asked) > 2 else 503)) as site:
-        verdicts = smoke.run([{"name": "slow", "url": site.url}], Settings(deadline=30, retry=True))
+        verdicts = smoke.run([{"name": "slow", "url": site.url}], Settings(retry=True))
     assert verdicts[0].ok
     assert len(site.asked) == 3
 
 
-def test_a_try_that_the_deadline_cuts_short_does_not_hide_the_reason() -> None:
-    def respond(asked: Asked) -> Reply:
-        if len(site.asked) > 1:
-            time.sleep(5)
-        return Reply(503, "not ready: database")
+def test_a_try_that_the_deadline_cuts_short_does_not_hide_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, tries = [100.0], ["status 503: not ready: database", "no full answer within 10 s"]
 
-    with serve(respond) as site:
-        verdict = smoke.run([{"name": "never", "url": site.url}], Settings(deadline=1.5, retry=True))[0]
-    assert (verdict.ok, verdict.got) == (False, "status 503: not ready: database")
+    def attempt(*_arguments: object) -> str:
+        got = tries.pop(0)
+        # The second one takes all the time that is left.
+        now[0] += 0 if tries else 10
+        raise smoke_attempt.UnmetError("status 200", got)
+
+    monkeypatch.setattr(smoke_attempt.Attempt, "run", attempt)
+    deadline, gate = web.Deadline(10, lambda: now[0]), threading.BoundedSemaphore(1)
+    verdict = smoke._persevere({"name": "never", "url": "/"}, Settings(retry=True), deadline, gate)
+    assert (verdict.ok, verdict.got, tries) == (False, "status 503: not ready: database", [])
 
 
 def test_checks_that_mutate_are_skipped_and_counted() -> None:
@@ -564,7 +597,7 @@ def test_a_tls_check_wants_a_trusted_certificate_that_lasts(tmp_path: Path) -> N
         assert "Hostname mismatch" in check(settings, **{**wanted, "host": "localhost"}).got
         assert "unable to get" in check(Settings(resolve=settings.resolve), **wanted).got
     with misbehave(hang) as port:
-        verdict = check(settings, type="tls", host="portal.greenroom.test", port=port, timeout=0.3)
+        verdict = check(settings, type="tls", host="portal.greenroom.test", port=port, timeout=2)
     assert (verdict.expected, verdict.ok) == ("a TLS handshake", False)
 
 

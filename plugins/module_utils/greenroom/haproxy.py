@@ -86,13 +86,15 @@ def _ask_master(master: str, runtime: str, command: str, seconds: float) -> str:
         except NobodyThereError as error:
             if not os.path.exists(master):
                 raise
-            with contextlib.suppress(NobodyThereError):
+            try:
                 ask(runtime, "show version", seconds)
                 last_sign = time.monotonic()
+            except NobodyThereError:
+                # Before the limit is looked at: whoever is slow to ask still finds out that nobody is there.
+                if time.monotonic() - last_sign > DEAD_SECONDS:
+                    raise
             if time.monotonic() > give_up:
                 raise SocketError(f"HAProxy's master was away for {seconds:.3g} s") from error
-            if time.monotonic() - last_sign > DEAD_SECONDS:
-                raise
             time.sleep(0.01)
 
 
