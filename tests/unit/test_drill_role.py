@@ -97,7 +97,7 @@ class Imagined:
             capture_output=True,
             text=True,
             check=False,
-            timeout=240,
+            timeout=280,
         )
 
     def result(self) -> dict[str, Any]:
