@@ -74,6 +74,12 @@ options:
       - With V(draining), whether the operation is over in the same call when nobody is in the old slot any more.
     type: bool
     default: false
+  patience:
+    description:
+      - With V(status) and V(draining), for how many seconds the answer may wait until nobody is in the slot any more
+        that does not serve.
+    type: float
+    default: 0
   recover:
     description:
       - Whether O(live) is to be believed where the state file was lost or is damaged while the map or HAProxy still
@@ -283,6 +289,7 @@ ARGUMENTS: dict[str, Any] = {
     "operation": {"type": "str"},
     "deadline": {"type": "int", "default": 120},
     "finish": {"type": "bool", "default": False},
+    "patience": {"type": "float", "default": 0},
     "recover": {"type": "bool", "default": False},
     "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
@@ -290,6 +297,7 @@ ARGUMENTS: dict[str, Any] = {
     "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
     "timeout": {"type": "float", "default": 5},
 }
+POLL = 0.05
 WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover")
 
 
@@ -342,6 +350,16 @@ def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
     return {**result, "changed": bool(mended), "mended": mended, "diff": diff}
 
 
+def connections(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
+    """Count each slot's connections; wait for those of the slot that was left to end, for so many seconds."""
+    give_up = time.monotonic() + patience
+    while (found := switch_apply.connections(places)) and left and found[left]["current"] != 0:
+        if time.monotonic() > give_up:
+            break
+        time.sleep(POLL)
+    return found
+
+
 def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, Any]:
     """End the operation if nobody is in the old slot any more; return what was done with what draining did."""
     if drained["connections"][drained["idle"]]["current"] != 0:
@@ -374,7 +392,8 @@ def main() -> None:
                 with switch_apply.locked(places):
                     result = switch(places, wish, check=False)
         if given["state"] in ("status", "draining"):
-            result["connections"] = switch_apply.connections(places)
+            patience = 0 if module.check_mode else given["patience"]
+            result["connections"] = connections(places, result["idle"], patience)
         if given["state"] == "draining" and given["finish"] and not module.check_mode:
             result = finished(places, wish, result)
     except SwitchError as error:

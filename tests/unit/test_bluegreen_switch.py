@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +146,18 @@ def test_a_drain_ends_the_operation_when_the_slot_is_empty_and_not_before(edge: 
         result = edge.call(**wish)
     assert (result["phase"], result["operation"], result["changed"]) == ("idle", None, True)
     assert (result["live"], result["connections"]["blue"]["current"]) == ("green", 0)
+
+
+def test_a_drain_may_wait_until_the_slot_is_empty(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        edge.call(live="green", operation="x")
+        proxy.workers["100"].sessions = {"portal_http_blue": 3, "portal_http_green": 5}
+        wish: dict[str, Any] = {"state": "draining", "operation": "x", "live": "green", "finish": True}
+        assert edge.call(**wish, patience=0.01)["connections"]["blue"]["current"] == 3
+        monkeypatch.setattr(time, "sleep", lambda _seconds: proxy.workers["100"].sessions.pop("portal_http_blue"))
+        result = edge.call(**wish, patience=60)
+    assert (result["phase"], result["connections"]["blue"]["current"]) == ("idle", 0)
 
 
 def test_a_canary_that_runs_is_shown(edge: Edge) -> None:

@@ -18,7 +18,8 @@ from plays import ROOT
 SWITCH = """#!/usr/bin/python
 import json
 from ansible.module_utils.basic import AnsibleModule
-module = AnsibleModule({name: {"type": "raw"} for name in ("state", "site", "operation", "live", "deadline", "finish")})
+NAMES = ("state", "site", "operation", "live", "deadline", "finish", "patience")
+module = AnsibleModule({name: {"type": "raw"} for name in NAMES})
 value = json.load(open("FOLDER/disks.json"))[module.params["site"]]
 epoch, live = int(value.split(":")[0]), value.split(":")[1]
 none = {"blue": {"current": 0}, "green": {"current": 0}}
