@@ -137,7 +137,7 @@ def test_the_watchdog_drops_what_nobody_goes_on_with(staging: Environment) -> No
 
 def test_a_reload_of_the_unit_goes_through_the_lock_and_stays_true(staging: Environment) -> None:
     staging.ssh("edge1", "systemctl reload haproxy && greenroom-edge check")
-    staging.ssh("edge1", "systemctl is-active greenroom-edge.timer")
+    staging.ssh("edge1", "systemctl is-active greenroom-edge.service")
 
 
 def test_a_switch_reaches_workers_that_a_reload_left_behind_and_loses_nothing(edge: Environment) -> None:

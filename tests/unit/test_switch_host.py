@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
+import os
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +30,7 @@ from cryptography.x509.oid import NameOID
 from fake_haproxy import FakeHaproxy, FakeWorker
 
 NAME = "portal.test"
+MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins/module_utils"
 PLACES = ("state_file", "map_file", "runtime_socket", "master_socket")
 
 
@@ -95,6 +101,7 @@ class Edge:
             "map_file": str(self.map_file),
             "runtime_socket": self.proxy.runtime_socket,
             "master_socket": self.proxy.master_socket,
+            "watchdog_seconds": 0.05,
         }
         self.configure()
 
@@ -200,6 +207,42 @@ def test_the_watchdog_undoes_a_canary_past_its_deadline(
     assert edge.state().phase == "idle"
 
 
+@contextlib.contextmanager
+def guarding(edge: Edge, folder: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
+    """The watchdog's service, and what it tells systemd, message by message."""
+    program = f"import sys; from greenroom.switch_host import main; sys.exit(main(['guard'], {str(edge.file)!r}))"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(folder / "notify"))
+        systemd.settimeout(120)
+        environment = {**os.environ, "NOTIFY_SOCKET": str(folder / "notify"), "PYTHONPATH": str(MODULE_UTILS)}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        with subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes) as process:
+            try:
+                yield process, lambda: systemd.recv(100)
+            finally:
+                process.terminate()
+
+
+def test_the_watchdogs_service_goes_on_whatever_a_look_runs_into(edge: Edge, tmp_path: Path) -> None:
+    edge.write(CANARY)
+    with edge.proxy.running() as proxy:
+        proxy.workers["100"].refuses = True
+        with guarding(edge, tmp_path) as (process, told):
+            assert [told() for _ in range(4)] == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+            assert edge.state().phase == "idle"
+            proxy.workers["100"].refuses = False
+            while proxy.values("staging") != {"100": "7:blue:-:0"}:
+                assert told() == b"WATCHDOG=1"
+            assert process.stdout is not None
+            assert process.stdout.readline() == "staging: 7:blue:-:0, no operation; changed: worker 100\n"
+            process.terminate()
+            said, problems = process.communicate(timeout=120)
+    assert (said, process.returncode) == ("", -signal.SIGTERM)
+    # Once, though it was there three times at least.
+    (problem,) = problems.splitlines()
+    assert "worker 100" in problem
+
+
 def test_the_watchdog_leaves_an_operator_at_work_alone(edge: Edge) -> None:
     edge.write(CANARY)
     host = switch_host.Host.from_file(str(edge.file))
@@ -294,7 +337,7 @@ def test_check_names_what_does_not_agree(edge: Edge, capsys: pytest.CaptureFixtu
 def test_no_command_but_these(capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([], ["present"], ["watch", "x"]):
         assert switch_host.main(words) == 2
-    assert "usage: greenroom-edge status|check|settle|catch-up|watch|reload" in capsys.readouterr().err
+    assert "usage: greenroom-edge status|check|settle|catch-up|watch|guard|reload" in capsys.readouterr().err
 
 
 def test_an_operator_between_two_ticks_finds_the_operation_as_it_is(edge: Edge) -> None:

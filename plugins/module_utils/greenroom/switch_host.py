@@ -9,6 +9,8 @@ host died meanwhile.
 from __future__ import annotations
 
 import json
+import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -31,10 +33,11 @@ RELOAD_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Host:
-    """An edge host: where its state lies, and its peers."""
+    """An edge host: where its state lies, its peers, and the seconds between two looks of its watchdog."""
 
     places: Places
     peers: Peers
+    watchdog_seconds: float
 
     @classmethod
     def from_file(cls, path: str) -> Host:
@@ -44,7 +47,8 @@ class Host:
                 given: dict[str, Any] = json.load(file)
             names = ("site", "state_file", "map_file", "runtime_socket", "master_socket")
             places = Places(*(given[name] for name in names))
-            return cls(places, Peers(given["peers"], given["port"], given["public_name"], given["ca_file"]))
+            peers = Peers(given["peers"], given["port"], given["public_name"], given["ca_file"])
+            return cls(places, peers, given["watchdog_seconds"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SwitchError(f"{path}: {error!r}") from error
 
@@ -111,6 +115,34 @@ def watch(host: Host) -> int:
     return 0
 
 
+def guard(host: Host) -> int:
+    """Watch, again and again: the service. To start a process for each look costs many times what the look does.
+
+    What keeps one look from its end is told once, and tried again by the next.
+    """
+    _notify("READY=1")
+    told = ""
+    while True:
+        try:
+            watch(host)
+            problem = ""
+        except SwitchError as error:
+            problem = str(error)
+        if problem and problem != told:
+            print(problem, file=sys.stderr, flush=True)
+        told = problem
+        _notify("WATCHDOG=1")
+        time.sleep(host.watchdog_seconds)
+
+
+def _notify(message: str) -> None:
+    """Tell systemd, where it listens (sd_notify(3))."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect(address)
+            channel.send(message.encode())
+
+
 def tick(places: Places, found: State | None, clock: float) -> list[str]:
     """Do what the watchdog does under the lock, `found` being the highest state of its peers; returns what changed."""
     seen = switch_apply.look(places)
@@ -166,6 +198,7 @@ COMMANDS: dict[str, Callable[[Host], int]] = {
     "settle": settle,
     "catch-up": catch_up,
     "watch": watch,
+    "guard": guard,
     "reload": reload,
 }
 
