@@ -2,6 +2,8 @@
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Some containers set it, and a run would compile all plugins anew.
+unexport PYTHONDONTWRITEBYTECODE
 STAGING := -i inventories/staging
 # Most tests without hosts wait for a program; those of one file share what they made.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile

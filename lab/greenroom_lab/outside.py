@@ -58,14 +58,14 @@ def _run(chosen: argparse.Namespace, arguments: Sequence[str]) -> None:
 def setup(hosts: bool) -> None:
     """Check the machine, and install what is missing. `hosts`: the lab's addresses are needed, too. Raises LabError."""
     preflight.machine()
-    if not machine.missing_packages() and venv.ready():
-        return
-    with cache.only_one():
-        preflight.downloads()
-        machine.ensure_packages()
-        if hosts:
-            preflight.addresses()
-        venv.ensure()
+    if machine.missing_packages() or not venv.ready():
+        with cache.only_one():
+            preflight.downloads()
+            machine.ensure_packages()
+            if hosts:
+                preflight.addresses()
+            venv.ensure()
+    venv.compile_plugins()
 
 
 def down() -> None:

@@ -24,6 +24,9 @@ UV = {"UV_NATIVE_TLS": "1", "UV_HTTP_TIMEOUT": "180"}
 
 INDEX = "Is the Python package index reachable? Then run the same command again: it goes on from there."
 
+COMPILE: tuple[str | Path, ...] = (PYTHON, "-m", "compileall", "-q", "-j", "0")
+"""Where Python may not keep what it compiles, each of Ansible's workers would compile what it imports anew."""
+
 PROBE = "import sys; print(*sys.version_info[:2]); import ensurepip, venv"
 
 
@@ -33,7 +36,7 @@ def ready() -> bool:
 
 
 def _wanted() -> str:
-    return cache.content_hash(REQUIREMENTS)
+    return f"{cache.content_hash(REQUIREMENTS)} compiled"
 
 
 def ensure() -> None:
@@ -50,14 +53,15 @@ def ensure() -> None:
             env=UV,
             hint=INDEX,
         )
-        # Each of Ansible's workers would compile what it imports where Python may not keep the result.
-        packages = [
-            folder
-            for name in ("ansible", "jinja2", "yaml")
-            for folder in paths.VENV.glob(f"lib/*/site-packages/{name}")
-        ]
-        run([PYTHON, "-m", "compileall", "-q", *packages], log="packages")
+        # Of the collections, all but a few modules are never imported here.
+        packages = paths.VENV.glob("lib/*/site-packages")
+        run([*COMPILE, "-x", "/ansible_collections/", *packages], log="packages")
         paths.write(STAMP, _wanted())
+
+
+def compile_plugins() -> None:
+    """Compile what Ansible imports of this checkout, where that has changed. Raises LabError."""
+    run([*COMPILE, paths.ROOT / "plugins"])
 
 
 def go_on(arguments: Sequence[str]) -> NoReturn:
