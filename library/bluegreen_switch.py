@@ -353,11 +353,11 @@ def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
 def connections(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
     """Count each slot's connections; wait for those of the slot that was left to end, for so many seconds."""
     give_up = time.monotonic() + patience
-    while (found := switch_apply.connections(places)) and left and found[left]["current"] != 0:
-        if time.monotonic() > give_up:
-            break
+    while True:
+        found: dict[str, dict[str, int | None]] = switch_apply.connections(places)
+        if left is None or found[left]["current"] == 0 or time.monotonic() > give_up:
+            return found
         time.sleep(POLL)
-    return found
 
 
 def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, Any]:

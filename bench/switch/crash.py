@@ -29,7 +29,6 @@ from plugins.module_utils.greenroom.switch_apply import Places
 from plugins.module_utils.greenroom.switch_steps import Wish
 
 WORKERS = 2
-ALONE = switch_peers.Peers((), 0, "", "")
 
 
 @dataclass
@@ -150,12 +149,17 @@ def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
     return before, switch_steps.decide(before, wishes[-1], time.time())
 
 
+def alone(places: Places) -> switch_host.Host:
+    """Return an edge host without peers."""
+    return switch_host.Host(places, switch_peers.Peers((), 0, "", ""), watchdog_seconds=5)
+
+
 def restart(proxy: Proxy) -> str:
     """Start HAProxy as its unit does; returns its first answer."""
     proxy.kill()
-    switch_host.catch_up(switch_host.Host(proxy.places, ALONE))
+    switch_host.catch_up(alone(proxy.places))
     answer = proxy.start()
-    switch_host.settle(switch_host.Host(proxy.places, ALONE))
+    switch_host.settle(alone(proxy.places))
     return answer
 
 
@@ -166,7 +170,7 @@ def more_workers(proxy: Proxy) -> None:
         if len(there) >= WORKERS:
             return
         proxy.hold()
-        switch_host.reload(switch_host.Host(proxy.places, ALONE))
+        switch_host.reload(alone(proxy.places))
 
 
 def module_killed(proxy: Proxy, result: Result) -> None:
