@@ -9,6 +9,7 @@ import contextlib
 import os
 import platform
 import re
+import socket
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom"
 """What takes long to make, as the lab keeps it."""
 ENVIRONMENT = "staging"
+BOUND: list[socket.socket] = []
+"""What keeps ports free; see `free_port`."""
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 COUNTER = """\
 #!/bin/sh
@@ -35,6 +38,18 @@ for word in "$@"; do
 done
 exec /usr/bin/${0##*/} "$@"
 """
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on, and that nobody is given by chance while this process lives.
+
+    It is bound; who asks for it by its number can listen there all the same, as servers bind with SO_REUSEADDR.
+    """
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.bind(("127.0.0.1", 0))
+    BOUND.append(bound)
+    return int(bound.getsockname()[1])
 
 
 @dataclass

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,7 +23,7 @@ from typing import Any
 
 import yaml
 
-from bench.common import CACHE, ROOT
+from bench.common import CACHE, ROOT, free_port
 
 SERVICE = ROOT / "services" / "kratos"
 SCHEMA = SERVICE / "config" / "identity.schema.json"
@@ -55,21 +54,6 @@ def program() -> str:
     found = os.environ.get("GREENROOM_KRATOS") or (str(built[-1]) if built else "")
     assert found, "no Kratos: build it with make lab, or name one in GREENROOM_KRATOS"
     return found
-
-
-BOUND: list[socket.socket] = []
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on, and that nobody is given by chance while this process lives.
-
-    It is bound; who asks for it by its number can listen there all the same, as servers bind with SO_REUSEADDR.
-    """
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", 0))
-    BOUND.append(bound)
-    return int(bound.getsockname()[1])
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:

@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.common import CACHE, ROOT, say, table
+from bench.common import CACHE, ROOT, free_port, say, table
 from bench.zeroloss.reconcile import Account, reconcile
 from bench.zeroloss.rig import PATIENCE_SECONDS, mix
 
@@ -216,14 +216,6 @@ RIVALS = [
     Rival("nginx: symlink turned, reload", by_symlink, Bench.reload_nginx),
     Rival("behind HAProxy: service stopped, and started anew in its place", in_place, Bench.replace),
 ]
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def answers(port: int) -> bool:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 from environment import ROOT, Run
-from webserver import unused_port
 from world import UNKNOWN, World, world
+
+from bench.common import free_port
 
 PAGE = (ROOT / "docs/bring-your-own-service.md").read_text()
 COMMAND = "ansible-playbook -i inventories/staging playbooks/secrets.yml -e create=missing"
@@ -126,12 +127,12 @@ def test_a_digest_that_the_registry_lacks_is_named(here: World) -> None:
 
 
 def test_a_registry_that_is_down_is_named(here: World) -> None:
-    address = f"127.0.0.1:{unused_port()}"
+    address = f"127.0.0.1:{free_port()}"
     refused(here.play("site.yml", "-e", f"registry_address={address}"), re.escape(address), "can't be reached")
 
 
 def test_a_vault_that_is_down_is_named(here: World) -> None:
-    address = f"127.0.0.1:{unused_port()}"
+    address = f"127.0.0.1:{free_port()}"
     refused(here.play("site.yml", "-e", f"secrets_url=http://{address}"), "Vault", re.escape(address))
 
 

@@ -21,7 +21,9 @@ from typing import Any
 
 import hvac
 from environment import ROOT, Run, ran
-from webserver import Asked, Authority, Reply, serve, unused_port
+from webserver import Asked, Authority, Reply, serve
+
+from bench.common import free_port
 
 ENVIRONMENTS = ("staging", "production")
 MOUNT = "greenroom"
@@ -78,7 +80,7 @@ class World:
 @contextlib.contextmanager
 def vault(folder: Path) -> Iterator[tuple[hvac.Client, str]]:
     """A server in memory, with the rights of its root, and the key that opens it."""
-    port = unused_port()
+    port = free_port()
     command = [str(Path(sys.executable).with_name("bao")), "server", "-dev", "-dev-root-token-id=root"]
     log = folder / "vault.log"
     with (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -17,18 +16,11 @@ import pytest
 import requests
 import yaml
 
+from bench.common import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 SECRETS = ["shop/login/blue", "shop/ring/csrf", "environment/registry", "environment/certificate/edge"]
 NAMES = ["portal.test", "*.test"]
-
-
-# Below those that the kernel gives to connections, and to whoever takes any: none of these is gone a moment later.
-PORTS = range(20_000, 32_000)
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 class Vault:
@@ -62,7 +54,7 @@ class Vault:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Vault]:
-    address = f"127.0.0.1:{next(filter(is_free, range(PORTS.start + os.getpid() % 5000, PORTS.stop)))}"
+    address = f"127.0.0.1:{free_port()}"
     program = str(Path(sys.executable).with_name("bao"))
     command = [program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address={address}"]
     home = tmp_path_factory.mktemp("bao")

@@ -24,7 +24,9 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom import hashing, identities, kratos, ledger, people, population
 from fake_kratos import SCHEMA, FakeKratos, error
 from modules import run_module
-from webserver import Asked, Reply, Site, hang, misbehave, serve, unused_port
+from webserver import Asked, Reply, Site, hang, misbehave, serve
+
+from bench.common import free_port
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PASSWORD = "correct horse 7"
@@ -757,7 +759,7 @@ def test_a_batch_with_a_strange_answer_is_looked_up_and_then_an_error(
 
 def test_nobody_answers(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kratos, "FIRST_PATIENCE", 0.3)
-    port = unused_port()
+    port = free_port()
     result = task.run(url=f"http://127.0.0.1:{port}")
     assert result["msg"] == f"http://127.0.0.1:{port}: 127.0.0.1 port {port}: Connection refused"
     assert "does not resolve" in task.run(url="http://nobody.invalid:4434")["msg"]
@@ -774,7 +776,7 @@ def test_a_schema_that_the_server_does_not_have(task: Task) -> None:
 
 
 def test_the_schema_is_read_where_it_is_said_to_be(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    away = f"http://127.0.0.1:{unused_port()}/schemas"
+    away = f"http://127.0.0.1:{free_port()}/schemas"
     admin_only = FakeKratos()
     admin_only.trouble = lambda asked: Reply(307, "", [("Location", away)]) if asked.path == "/schemas" else None
     with serve(admin_only.respond) as admin:

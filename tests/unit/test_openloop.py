@@ -31,9 +31,10 @@ from visitors.openloop.book import Book, quantiles
 from visitors.openloop.door import Door
 from visitors.openloop.kinds import USUAL, Kind, rates
 from visitors.openloop.run import Load, Plan
-from webserver import unused_port
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Message, RejectConnection, Request, TextMessage
+
+from bench.common import free_port
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ID = re.compile(rb"x-load-id: (\S+)", re.IGNORECASE)
@@ -76,7 +77,7 @@ def load(
 
     async def make() -> dict[str, Any]:
         listening = await asyncio.start_server(server or Server(answer), "127.0.0.1", 0)
-        port = listening.sockets[0].getsockname()[1] if server else unused_port()
+        port = listening.sockets[0].getsockname()[1] if server else free_port()
         door = Door.of(f"http://127.0.0.1:{port}", path=path)
         plan = Plan(rates(list(kinds)), seconds, "t", folder, **bounds)
         summary = await Load(plan, door).run()

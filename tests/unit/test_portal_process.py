@@ -23,7 +23,8 @@ from portal.metrics import Metrics
 from portal.middleware import Faults
 from portal.settings import Options, Settings, SettingsError
 from starlette.types import Message, Receive, Scope, Send
-from webserver import unused_port
+
+from bench.common import free_port
 
 ENVIRONMENT = {
     "DATABASE_URL": "postgres://portal_blue:hidden@database.test:5432/portal?sslmode=verify-full&sslrootcert=/ca.crt",
@@ -181,7 +182,7 @@ def test_a_missing_setting_ends_with_one_line() -> None:
 
 
 def test_a_migration_without_database_fails_and_shows_no_password() -> None:
-    database = f"postgres://portal_blue:hidden@127.0.0.1:{unused_port()}/portal"
+    database = f"postgres://portal_blue:hidden@127.0.0.1:{free_port()}/portal"
     result = run_portal("migrate", **ENVIRONMENT | {"DATABASE_URL": database})
     assert result.returncode == 1
     assert "migration failed" in result.stdout
@@ -223,15 +224,15 @@ class Process:
 
     def __init__(self, folder: Path, options: str) -> None:
         (folder / "portal.yml").write_text(options)
-        self.port = unused_port()
+        self.port = free_port()
         environment = ENVIRONMENT | {
             "PYTHONPATH": str(PORTAL),
             "PORTAL_CONFIG": str(folder / "portal.yml"),
             "PORTAL_HOST": "127.0.0.1",
             "PORTAL_PORT": str(self.port),
-            "PORTAL_METRICS_PORT": str(unused_port()),
-            "DATABASE_URL": f"postgres://portal:hidden@127.0.0.1:{unused_port()}/portal",
-            "KRATOS_PUBLIC_URL": f"http://127.0.0.1:{unused_port()}",
+            "PORTAL_METRICS_PORT": str(free_port()),
+            "DATABASE_URL": f"postgres://portal:hidden@127.0.0.1:{free_port()}/portal",
+            "KRATOS_PUBLIC_URL": f"http://127.0.0.1:{free_port()}",
         }
         self.output = folder / "portal.log"
         with self.output.open("wb") as stream:

@@ -19,7 +19,9 @@ import pytest
 from ansible.module_utils.greenroom import smoke, smoke_attempt, web
 from ansible.module_utils.greenroom.smoke import Verdict
 from ansible.module_utils.greenroom.smoke_attempt import Settings
-from webserver import Asked, Authority, Reply, drip, hang, misbehave, serve, unused_port
+from webserver import Asked, Authority, Reply, drip, hang, misbehave, serve
+
+from bench.common import free_port
 
 BLUE = [("X-Greenroom-Slot", "blue")]
 
@@ -117,7 +119,7 @@ def test_content_is_posted(content: dict[str, Any], kind: str | None, body: str)
 
 
 def test_a_closed_port_is_a_verdict() -> None:
-    port = unused_port()
+    port = free_port()
     verdict = check(url=f"http://127.0.0.1:{port}/")
     assert (verdict.ok, verdict.expected) == (False, "an answer")
     assert verdict.got == f"127.0.0.1 port {port}: Connection refused"
@@ -573,7 +575,7 @@ def test_no_checks_at_all() -> None:
 def test_a_tcp_check_connects() -> None:
     with misbehave(hang) as port:
         assert check(type="tcp", host="localhost", port=port).got == f"connected to localhost port {port}"
-    verdict = check(type="tcp", host="localhost", port=unused_port())
+    verdict = check(type="tcp", host="localhost", port=free_port())
     assert (verdict.ok, verdict.expected) == (False, "a connection")
 
 

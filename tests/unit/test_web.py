@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.greenroom import web
-from webserver import Asked, Authority, Reply, drip, hang, misbehave, serve, unused_port
+from webserver import Asked, Authority, Reply, drip, hang, misbehave, serve
+
+from bench.common import free_port
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_a_bad_address_is_one_clear_line_without_secrets(url: str, message: str)
 
 
 def test_a_closed_port_is_named() -> None:
-    port = unused_port()
+    port = free_port()
     with pytest.raises(web.WebError, match=f"127.0.0.1 port {port}: Connection refused"):
         get(f"http://127.0.0.1:{port}")
 
@@ -171,7 +173,7 @@ def test_a_resolver_that_hangs_does_not_hold_a_request(monkeypatch: pytest.Monke
 
 
 def test_addresses_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = unused_port()
+    port = free_port()
     kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")
     with serve(lambda asked: Reply(200, "second")) as site:
         both = [(*kind, ("127.0.0.1", port)), (*kind, ("127.0.0.1", site.port))]

@@ -137,21 +137,6 @@ def drip(client: socket.socket, over: threading.Event) -> None:
         client.sendall(b"x")
 
 
-BOUND: list[socket.socket] = []
-
-
-def unused_port() -> int:
-    """Return a port at which nobody listens, and which nobody is given by chance while this process lives.
-
-    It is bound; who asks for it by its number can listen there all the same, as servers bind with SO_REUSEADDR.
-    """
-    bound = socket.socket()
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    bound.bind(("127.0.0.1", 0))
-    BOUND.append(bound)
-    return int(bound.getsockname()[1])
-
-
 class Authority:
     """A certificate authority in a folder: `ca_file`, and server contexts for names."""
 
