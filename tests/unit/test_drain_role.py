@@ -14,18 +14,20 @@ import pytest
 import yaml
 from plays import ROOT
 
-# Each host says what it has on disk, and that nobody is in any slot.
+# Each host says what it has on disk, and how many are in blue; it notes for how long it was to wait.
 SWITCH = """#!/usr/bin/python
 import json
 from ansible.module_utils.basic import AnsibleModule
 NAMES = ("state", "site", "operation", "live", "deadline", "finish", "patience")
 module = AnsibleModule({name: {"type": "raw"} for name in NAMES})
+with open("FOLDER/asked", "a") as asked:
+    asked.write(f"{module.params['patience']}\\n")
 value = json.load(open("FOLDER/disks.json"))[module.params["site"]]
 epoch, live = int(value.split(":")[0]), value.split(":")[1]
-none = {"blue": {"current": 0}, "green": {"current": 0}}
+inside = {"blue": {"current": IN_BLUE}, "green": {"current": 0}}
 answer = {"epoch": epoch, "highest_epoch": epoch, "live": live, "weight": 0, "operation": None, "phase": "idle"}
 answer |= {"state_lost": False, "running": True, "in_force": True, "disk": {"map": value}, "workers": []}
-module.exit_json(connections=none, **answer)
+module.exit_json(connections=inside, **answer)
 """
 IDLE = {"live": "green", "epoch": 7, "highest_epoch": 7, "weight": 0, "operation": None, "phase": "idle"}
 # edge2 did not answer when the run began.
@@ -43,10 +45,14 @@ VARIABLES: dict[str, Any] = {
 }
 
 
-def run(folder: Path, tasks: list[dict[str, Any]], disks: dict[str, str], **edge2: Any) -> tuple[int, str]:
+def run(
+    folder: Path, tasks: list[dict[str, Any]], disks: dict[str, str], in_blue: int = 0, **edge2: Any
+) -> tuple[int, str]:
     """Run tasks on two edge hosts with these values on their disks; return the exit code and what was said."""
     (folder / "library").mkdir()
-    (folder / "library/bluegreen_switch.py").write_text(SWITCH.replace("FOLDER", str(folder)))
+    (folder / "library/bluegreen_switch.py").write_text(
+        SWITCH.replace("FOLDER", str(folder)).replace("IN_BLUE", str(in_blue))
+    )
     (folder / "disks.json").write_text(json.dumps(disks))
     plays.configure(folder)
     plays.write_hosts(folder, {"edge": {"hosts": {"edge1": None, "edge2": edge2}}}, VARIABLES)
@@ -56,8 +62,9 @@ def run(folder: Path, tasks: list[dict[str, Any]], disks: dict[str, str], **edge
     return done.returncode, done.stdout + done.stderr
 
 
-def drain(required: bool) -> list[dict[str, Any]]:
-    role = {"ansible.builtin.include_role": {"name": "drain"}, "vars": {"drain_required": required}}
+def drain(required: bool, seconds: int = 1) -> list[dict[str, Any]]:
+    given = {"drain_required": required, "drain_seconds": seconds}
+    role = {"ansible.builtin.include_role": {"name": "drain"}, "vars": given}
     return [{"name": "Drain", **role}, {"name": "Stop the slot", "ansible.builtin.debug": {"msg": "stopped"}}]
 
 
@@ -73,7 +80,7 @@ def test_one_that_has_caught_up_keeps_nothing_from_being_stopped(tmp_path: Path)
 
 
 def test_one_that_does_not_answer_keeps_a_slot_from_being_stopped(tmp_path: Path) -> None:
-    away = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
+    away: dict[str, Any] = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     code, said = run(tmp_path, drain(required=True), {"edge1": "7:green:-:0"}, **away)
     assert code != 0, said
     assert "stopped" not in said
@@ -93,3 +100,12 @@ def test_a_deploy_takes_no_slot_while_an_edge_host_does_not_answer(tmp_path: Pat
     code, said = run(tmp_path, [note, first], {})
     assert (code != 0) == bool(down), said
     assert ("edge2 does not answer, and may still send people to blue" in said) == bool(down)
+
+
+@pytest.mark.parametrize(("seconds", "calls"), [(0, ["0"]), (2, ["2"]), (6, ["3", "3"])])
+def test_a_slot_is_waited_for_as_long_as_was_said(tmp_path: Path, seconds: int, calls: list[str]) -> None:
+    disks = dict.fromkeys(("edge1", "edge2"), "7:green:-:0")
+    code, said = run(tmp_path, drain(required=True, seconds=seconds), disks, in_blue=1)
+    assert code == 0, said
+    assert f"are still open in blue after {seconds} s" in said
+    assert sorted((tmp_path / "asked").read_text().split()) == sorted(2 * calls)
