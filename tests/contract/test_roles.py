@@ -119,7 +119,7 @@ def test_tasks_keep_the_house_rules(path: Path) -> None:
         if task["name"] != "Ask each edge host which slot is live":
             assert "ignore_errors" not in task, task["name"]
         assert "ansible.builtin.shell" not in task, task["name"]
-        # Every run waits for these files, and Python takes several times as long as the program that reads them.
+        # Every run waits for these files, and a module takes twice as long to read them.
         if not task["name"].startswith("Read what each slot is"):
             assert "ansible.builtin.raw" not in task, task["name"]
         assert not ({"ansible.builtin.template"} & set(task) and "loop" in task), task["name"]
