@@ -209,7 +209,7 @@ def _shape(value: Mapping[str, Any]) -> str:
 def services() -> str:
     """Return the page of service.yml. Raises KeyError for a key without a meaning, or a meaning without a key."""
     sys.path.insert(0, str(ROOT))
-    package = "plugins.module_utils.greenroom"
+    package = "plugins.module_utils.greenroom.controller.catalogue"
     schema = importlib.import_module(f"{package}.service_schema").SCHEMA
     defaults = importlib.import_module(f"{package}.catalogue").DEFAULTS
     rows = list(schema_rows(schema, defaults))

@@ -274,13 +274,13 @@ from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import switch_apply, switch_steps
-from ansible.module_utils.greenroom.bluegreen import SLOTS, State, SwitchError
-from ansible.module_utils.greenroom.switch_apply import Places, Seen
-from ansible.module_utils.greenroom.switch_steps import Wish
+from ansible.module_utils.greenroom.switch import apply, steps
+from ansible.module_utils.greenroom.switch.apply import Places, Seen
+from ansible.module_utils.greenroom.switch.bluegreen import SLOTS, State, SwitchError
+from ansible.module_utils.greenroom.switch.steps import Wish
 
 ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["status", *switch_steps.STEPS], "default": "present"},
+    "state": {"type": "str", "choices": ["status", *steps.STEPS], "default": "present"},
     "site": {"type": "str", "required": True},
     "live": {"type": "str", "choices": list(SLOTS)},
     "weight": {"type": "int", "default": 0},
@@ -331,19 +331,19 @@ def differences(before: Seen, after: Seen) -> list[str]:
 
 def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
     """Do what the arguments ask for, or with `check` say what would be done."""
-    seen = switch_apply.look(places)
+    seen = apply.look(places)
     if seen.state is None:
-        wanted = switch_steps.first(places.site, wish, seen.traces, seen.damage, time.time())
+        wanted = steps.first(places.site, wish, seen.traces, seen.damage, time.time())
     else:
-        wanted = switch_steps.decide(seen.state, wish, time.time())
+        wanted = steps.decide(seen.state, wish, time.time())
     after = predicted(seen, wanted)
     if check:
         mended = differences(seen, after)
-        result = {**switch_apply.report(places, after), "in_force": switch_apply.report(places, seen)["in_force"]}
+        result = {**apply.report(places, after), "in_force": apply.report(places, seen)["in_force"]}
     else:
-        mended = switch_apply.apply(places, seen, wanted)
-        after = switch_apply.look(places) if mended else seen
-        result = switch_apply.report(places, after)
+        mended = apply.apply(places, seen, wanted)
+        after = apply.look(places) if mended else seen
+        result = apply.report(places, after)
     if wanted.only_wound_since(seen.state):
         mended.remove("state")
     diff = {"before": described(seen), "after": described(after)}
@@ -354,7 +354,7 @@ def connections(places: Places, left: str | None, patience: float) -> dict[str, 
     """Count each slot's connections; wait for those of the slot that was left to end, for so many seconds."""
     give_up = time.monotonic() + patience
     while True:
-        found: dict[str, dict[str, int | None]] = switch_apply.connections(places)
+        found: dict[str, dict[str, int | None]] = apply.connections(places)
         if left is None or found[left]["current"] == 0 or time.monotonic() > give_up:
             return found
         time.sleep(POLL)
@@ -364,7 +364,7 @@ def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, A
     """End the operation if nobody is in the old slot any more; return what was done with what draining did."""
     if drained["connections"][drained["idle"]]["current"] != 0:
         return drained
-    with switch_apply.locked(places):
+    with apply.locked(places):
         ended = switch(places, replace(wish, state="finished"), check=False)
     together = {
         "changed": drained["changed"] or ended["changed"],
@@ -382,14 +382,14 @@ def main() -> None:
         files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
         places = Places(given["site"], *files, given["timeout"])
         if given["state"] == "status":
-            found = switch_apply.report(places, switch_apply.look(places))
+            found = apply.report(places, apply.look(places))
             result = {"changed": False, **found}
         else:
             wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
             if module.check_mode:
                 result = switch(places, wish, check=True)
             else:
-                with switch_apply.locked(places):
+                with apply.locked(places):
                     result = switch(places, wish, check=False)
         if given["state"] in ("status", "draining"):
             patience = 0 if module.check_mode else given["patience"]

@@ -71,7 +71,7 @@ import tempfile
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import broker
+from ansible.module_utils.greenroom.data import broker
 
 PROGRAM = "rabbitmqctl"
 # Erlang's own way to call a server: 0.05 s, where rabbitmqctl starts an Erlang first, which takes a second or two.

@@ -116,7 +116,8 @@ seconds:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import canary, canary_prober, web
+from ansible.module_utils.greenroom.canary import prober, verdict
+from ansible.module_utils.greenroom.common import web
 
 SLOTS = ["blue", "green"]
 ARGUMENTS: dict[str, Any] = {
@@ -142,7 +143,7 @@ def main() -> None:
     if given["live"] == given["candidate"]:
         module.fail_json(msg="live and candidate are the same slot")
     try:
-        plan = canary_prober.Plan(
+        plan = prober.Plan(
             url=given["url"],
             slots={"live": given["live"], "candidate": given["candidate"]},
             paths=given["paths"],
@@ -156,14 +157,14 @@ def main() -> None:
     except ValueError as error:
         module.fail_json(msg=str(error))
     if module.check_mode:
-        nothing = canary.empty_slice(0)
+        nothing = verdict.empty_slice(0)
         module.exit_json(
             changed=False,
             **{key: nothing[key] for key in ("probes", "watched", "notes")},
             stopped_early=False,
             seconds=0.0,
         )
-    module.exit_json(changed=False, **canary_prober.observe(plan, given["targets"]))
+    module.exit_json(changed=False, **prober.observe(plan, given["targets"]))
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import canary_figures
+from ansible.module_utils.greenroom.canary import figures
 
 SECONDS = 60
 ARGUMENTS: dict[str, Any] = {
@@ -91,7 +91,7 @@ def main() -> None:
         *("--quiet", "--no-pager", "--output=cat", f"--identifier={given['identifier']}"),
         *(f"--since=@{given['since']:.3f}", f"--until=@{until:.3f}"),
     ]
-    slots = {slot: canary_figures.empty() for slot in ("blue", "green")}
+    slots = {slot: figures.empty() for slot in ("blue", "green")}
     lines, complete, give_up = 0, True, time.monotonic() + SECONDS
     # The module's own way to run commands keeps all that they say in memory.
     with subprocess.Popen(
@@ -103,7 +103,7 @@ def main() -> None:
                 journal.kill()
                 break
             lines += 1
-            canary_figures.take(line, slots)
+            figures.take(line, slots)
     if complete and journal.returncode:
         module.fail_json(msg=f"the journal can't be read: {command[0]} ended with {journal.returncode}")
     module.exit_json(changed=False, slots=slots, until=until, lines=lines, complete=complete)

@@ -89,7 +89,7 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import fault
+from ansible.module_utils.greenroom.drill import fault
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["status", "injected", "undone"], "default": "status"},

@@ -268,7 +268,7 @@ people_hash:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import people, population
+from ansible.module_utils.greenroom.people import people, population
 
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},

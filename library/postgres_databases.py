@@ -85,7 +85,7 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import postgres
+from ansible.module_utils.greenroom.data import postgres
 
 PSQL = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse", "-f", "-"]
 # Where the server's own state is asked and changed.

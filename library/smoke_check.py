@@ -308,9 +308,10 @@ import time
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import durable, smoke
-from ansible.module_utils.greenroom.smoke_attempt import Settings
-from ansible.module_utils.greenroom.smoke_spec import CHECK
+from ansible.module_utils.greenroom.common import durable
+from ansible.module_utils.greenroom.smoke import checks
+from ansible.module_utils.greenroom.smoke.attempt import Settings
+from ansible.module_utils.greenroom.smoke.options import CHECK
 
 ARGUMENTS: dict[str, Any] = {
     "checks": {"type": "list", "elements": "dict", "required": True, "options": CHECK},
@@ -347,7 +348,7 @@ def main() -> None:
     """Run the checks and report."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
-    if errors := smoke.validate(given["checks"]):
+    if errors := checks.validate(given["checks"]):
         module.fail_json(msg="; ".join(errors))
     if given["deadline"] <= 0 or given["concurrency"] < 1:
         module.fail_json(msg="deadline and concurrency must be positive")
@@ -369,17 +370,17 @@ def main() -> None:
         secret_variables=strings(given["secret_variables"]),
     )
     started = time.monotonic()
-    verdicts = smoke.run(given["checks"], settings)
+    verdicts = checks.run(given["checks"], settings)
     seconds = time.monotonic() - started
     result = {
         "changed": False,
         "checks": [verdict.as_dict() for verdict in verdicts],
-        "summary": smoke.summary(verdicts, seconds),
+        "summary": checks.summary(verdicts, seconds),
         "skipped_checks": sum(verdict.skipped for verdict in verdicts),
     }
     if given["junit"] and not module.check_mode:
         try:
-            durable.write(given["junit"], smoke.junit(verdicts, seconds))
+            durable.write(given["junit"], checks.junit(verdicts, seconds))
         except OSError as error:
             module.fail_json(msg=f"the report {given['junit']} can't be written: {error.strerror}", **result)
     if not all(verdict.ok for verdict in verdicts):

@@ -426,8 +426,10 @@ import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import debian_packages, masking, systemd, tree, tree_diff, tree_options, units
-from ansible.module_utils.greenroom.tree_files import (
+from ansible.module_utils.greenroom.common import masking
+from ansible.module_utils.greenroom.tree import changes, debian_packages, diff, systemd, units
+from ansible.module_utils.greenroom.tree import options as tree_options
+from ansible.module_utils.greenroom.tree.files import (
     Attributes,
     Directory,
     TreeError,
@@ -503,7 +505,7 @@ def converge(module: AnsibleModule, options: dict[str, Any], result: dict[str, A
         raise TreeError(f"name {options['name']!r} may only have letters, digits, '.', '_' and '-'")
     files = [] if absent else unpack(options["_files"]) + unpack(options["_secret_files"])
     directories = [] if absent else [directory(item) for item in options["directories"]]
-    wanted = tree.Tree(
+    wanted = changes.Tree(
         options["name"],
         files,
         directories,
@@ -527,7 +529,7 @@ def converge(module: AnsibleModule, options: dict[str, Any], result: dict[str, A
         not_running=[],
     )
     if module._diff:
-        result["diff"] = tree_diff.differences(wanted, plan)
+        result["diff"] = diff.differences(wanted, plan)
     if not module.check_mode:
         result["changed"] = False
         wanted.validate(plan, runner(module))
@@ -554,7 +556,7 @@ def directory(item: dict[str, Any]) -> Directory:
 
 
 def unit_manager(
-    module: AnsibleModule, specs: list[units.Unit], wanted: tree.Tree, absent: bool
+    module: AnsibleModule, specs: list[units.Unit], wanted: changes.Tree, absent: bool
 ) -> units.Manager | None:
     """Return what looks after units, or None where nothing of this tree concerns systemd."""
     if absent:
@@ -570,7 +572,7 @@ def unit_manager(
     return units.Manager(specs, systemd.Systemd(runner(module)), records, wanted, check=module.check_mode)
 
 
-def runner(module: AnsibleModule) -> tree.Run:
+def runner(module: AnsibleModule) -> changes.Run:
     """Return a function that runs a command with the module's own means."""
 
     def run(command: list[str]) -> tuple[int, str, str]:
@@ -580,7 +582,7 @@ def runner(module: AnsibleModule) -> tree.Run:
     return run
 
 
-def labeller(module: AnsibleModule) -> tree.Label | None:
+def labeller(module: AnsibleModule) -> changes.Label | None:
     """Return what gives a file its SELinux context before it is moved into place; None without SELinux."""
     if not module.selinux_enabled():
         return None

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from plugins.module_utils.greenroom import canary, canary_figures, canary_step
-from plugins.module_utils.greenroom import canary_statistics as statistics
+from plugins.module_utils.greenroom.canary import figures as canary_figures
+from plugins.module_utils.greenroom.canary import statistics
+from plugins.module_utils.greenroom.canary import verdict as canary
+from plugins.module_utils.greenroom.controller.canary import step as canary_step
 
 BUCKETS = 236
 MIB = 2**20

@@ -23,10 +23,10 @@ from typing import Any
 
 from bench.switch.crash_list import CHANGES, DEADLINE, MOMENTS
 from bench.switch.proxy import PATIENCE, Proxy, ask, running
-from plugins.module_utils.greenroom import haproxy, switch_apply, switch_host, switch_peers, switch_steps
-from plugins.module_utils.greenroom.bluegreen import State, SwitchError
-from plugins.module_utils.greenroom.switch_apply import Places
-from plugins.module_utils.greenroom.switch_steps import Wish
+from plugins.module_utils.greenroom.switch import apply, haproxy, host, peers, steps
+from plugins.module_utils.greenroom.switch.apply import Places
+from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
+from plugins.module_utils.greenroom.switch.steps import Wish
 
 WORKERS = 2
 
@@ -41,13 +41,13 @@ class Result:
 
 def do(places: Places, wish: Wish) -> list[str]:
     """Do what the module does; returns what it changed, deadlines left out."""
-    with switch_apply.locked(places):
-        seen = switch_apply.look(places)
+    with apply.locked(places):
+        seen = apply.look(places)
         if seen.state is None:
-            wanted = switch_steps.first(places.site, wish, seen.traces, seen.damage, time.time())
+            wanted = steps.first(places.site, wish, seen.traces, seen.damage, time.time())
         else:
-            wanted = switch_steps.decide(seen.state, wish, time.time())
-        changed = switch_apply.apply(places, seen, wanted)
+            wanted = steps.decide(seen.state, wish, time.time())
+        changed = apply.apply(places, seen, wanted)
     return [what for what in changed if not (what == "state" and wanted.only_wound_since(seen.state))]
 
 
@@ -105,7 +105,7 @@ def suicide() -> None:
 
 def truth(proxy: Proxy, before: State, after: State) -> Iterator[str]:
     """Yield what is not true right after the kill: one of two states on disk, nothing else anywhere, and said so."""
-    found = switch_apply.report(proxy.places, switch_apply.look(proxy.places))
+    found = apply.report(proxy.places, apply.look(proxy.places))
     values = {before.value, after.value}
     on_disk = found["disk"]["state"]
     if on_disk is None or (on_disk["epoch"], on_disk["live"]) not in {(s.epoch, s.live) for s in (before, after)}:
@@ -123,7 +123,7 @@ def truth(proxy: Proxy, before: State, after: State) -> Iterator[str]:
 
 def settled(proxy: Proxy, expected: State, phases: set[str]) -> Iterator[str]:
     """Yield what is not as it has to be after the one run."""
-    found = switch_apply.report(proxy.places, switch_apply.look(proxy.places))
+    found = apply.report(proxy.places, apply.look(proxy.places))
     if not found["in_force"]:
         yield f"not in force: {found['workers']}, map {found['disk']['map']}"
     if (found["live"], found["weight"]) != (expected.live, expected.weight):
@@ -137,29 +137,29 @@ def settled(proxy: Proxy, expected: State, phases: set[str]) -> Iterator[str]:
 def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
     """Bring an idle edge with blue live before the change; returns the state there, and the one after the change."""
     places = proxy.places
-    with switch_apply.locked(places):
-        seen = switch_apply.look(places)
+    with apply.locked(places):
+        seen = apply.look(places)
         epoch = seen.state.highest + 1 if seen.state else 1
-        switch_apply.apply(places, seen, State(places.site, epoch, "blue", changed_at="before"))
+        apply.apply(places, seen, State(places.site, epoch, "blue", changed_at="before"))
     for wish in wishes[:-1]:
         do(places, wish)
-    before = switch_apply.look(places).state
+    before = apply.look(places).state
     if before is None:
         raise RuntimeError("no state was written")
-    return before, switch_steps.decide(before, wishes[-1], time.time())
+    return before, steps.decide(before, wishes[-1], time.time())
 
 
-def alone(places: Places) -> switch_host.Host:
+def alone(places: Places) -> host.Host:
     """Return an edge host without peers."""
-    return switch_host.Host(places, switch_peers.Peers((), 0, "", ""), watchdog_seconds=5)
+    return host.Host(places, peers.Peers((), 0, "", ""), watchdog_seconds=5)
 
 
 def restart(proxy: Proxy) -> str:
     """Start HAProxy as its unit does; returns its first answer."""
     proxy.kill()
-    switch_host.catch_up(alone(proxy.places))
+    host.catch_up(alone(proxy.places))
     answer = proxy.start()
-    switch_host.settle(alone(proxy.places))
+    host.settle(alone(proxy.places))
     return answer
 
 
@@ -170,7 +170,7 @@ def more_workers(proxy: Proxy) -> None:
         if len(there) >= WORKERS:
             return
         proxy.hold()
-        switch_host.reload(alone(proxy.places))
+        host.reload(alone(proxy.places))
 
 
 def module_killed(proxy: Proxy, result: Result) -> None:
@@ -190,12 +190,12 @@ def module_killed(proxy: Proxy, result: Result) -> None:
                     if again := do(proxy.places, wishes[-1]):
                         wrong.append(f"repeated once more it changed {again}")
                 else:
-                    there = switch_apply.look(proxy.places).state
+                    there = apply.look(proxy.places).state
                     later = time.time() + DEADLINE + 5
-                    switch_host.tick(proxy.places, None, later)
-                    end = switch_steps.expire(there, later) if there else after
+                    host.tick(proxy.places, None, later)
+                    end = steps.expire(there, later) if there else after
                     wrong += settled(proxy, end, {"idle"})
-                    if again := switch_host.tick(proxy.places, None, later):
+                    if again := host.tick(proxy.places, None, later):
                         wrong.append(f"the watchdog's second look changed {again}")
                 result.failures += [f"{name}, killed {moment}, {mender}: {text}" for text in wrong]
 
@@ -211,7 +211,7 @@ def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) 
                 result.cases += 1
                 wrong = list(truth(proxy, before, after))
                 answer = restart(proxy)
-                state = switch_apply.look(proxy.places).state
+                state = apply.look(proxy.places).state
                 if state is None or answer != state.value:
                     wrong.append(f"after its start the first request finds {answer}, disk says {state}")
                 do(proxy.places, wishes[-1])

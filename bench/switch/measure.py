@@ -15,24 +15,24 @@ import time
 from pathlib import Path
 
 from bench.switch.proxy import Proxy, running
-from plugins.module_utils.greenroom import haproxy, switch_apply, switch_steps
-from plugins.module_utils.greenroom.switch_steps import Wish
+from plugins.module_utils.greenroom.switch import apply, haproxy, steps
+from plugins.module_utils.greenroom.switch.steps import Wish
 
 
 def switch(proxy: Proxy, wish: Wish) -> tuple[float, float]:
     """Do one switch; returns the milliseconds of all of it, and of those that disk took."""
     started = time.perf_counter()
-    with switch_apply.locked(proxy.places):
-        seen = switch_apply.look(proxy.places)
+    with apply.locked(proxy.places):
+        seen = apply.look(proxy.places)
         if seen.state is None:
-            wanted = switch_steps.first(proxy.places.site, wish, seen.traces, seen.damage, time.time())
+            wanted = steps.first(proxy.places.site, wish, seen.traces, seen.damage, time.time())
         else:
-            wanted = switch_steps.decide(seen.state, wish, time.time())
+            wanted = steps.decide(seen.state, wish, time.time())
         before = time.perf_counter()
-        switch_apply.settle(proxy.places, seen, wanted)
+        apply.settle(proxy.places, seen, wanted)
         disk = time.perf_counter() - before
-        seen = switch_apply.Seen(wanted, "", wanted.value, True, seen.workers)
-        switch_apply.apply(proxy.places, seen, wanted)
+        seen = apply.Seen(wanted, "", wanted.value, True, seen.workers)
+        apply.apply(proxy.places, seen, wanted)
     took = time.perf_counter() - started
     if proxy.value() != wanted.value:
         raise RuntimeError(f"{wanted.value} is not in force")

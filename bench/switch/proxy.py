@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from plugins.module_utils.greenroom.switch_apply import Places
+from plugins.module_utils.greenroom.switch.apply import Places
 
 SITE = "test"
 PATIENCE = 30.0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom import drill, drill_child, drill_page
+from ansible.module_utils.greenroom.controller.drill import child, drill, page
 from ansible.plugins.action import ActionBase
 
 RUNS = ("cutover", "abort", "rollback")
@@ -28,11 +28,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             {"folder": {"type": "path", "required": True}, "record": {"type": "dict", "required": True}}
         )
         folder = Path(args["folder"])
-        runs = [found for name in RUNS if (found := drill_child.read(folder, name)) is not None]
+        runs = [found for name in RUNS if (found := child.read(folder, name)) is not None]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             judged = drill.judge(args["record"] | {"children": runs}, _requests(folder))
-            (folder / "report.html").write_text(drill_page.page(judged), encoding="utf-8")
+            (folder / "report.html").write_text(page.page(judged), encoding="utf-8")
             (folder / "result.json").write_text(json.dumps(judged, indent=1) + "\n", encoding="utf-8")
         except (OSError, ValueError) as error:
             raise AnsibleActionFail(f"the report can't be written to {folder}: {error}") from None

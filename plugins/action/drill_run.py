@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible import constants, context
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom import drill_child
+from ansible.module_utils.greenroom.controller.drill import child
 from ansible.plugins.action import ActionBase
 
 # Options of the drill's own command line that its playbooks need, too: files only, nobody is there to be asked.
@@ -56,21 +56,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 return result | {"record": self._start(folder, name, args)}
             case "killed":
                 return result | self._kill(folder, name)
-        record = drill_child.wait(folder, name, args["limit"])
+        record = child.wait(folder, name, args["limit"])
         if record is None:
             raise AnsibleActionFail(
                 f"{name} did not end within {args['limit']} s; its output is in {folder}/{name}.log"
             )
         return result | {"record": record}
 
-    def _start(self, folder: Path, name: str, args: dict[str, Any]) -> drill_child.Record:
+    def _start(self, folder: Path, name: str, args: dict[str, Any]) -> child.Record:
         environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_FORCE_COLOR"}
         # Who runs the drill may have a callback of their own: what the child prints is for the log.
         environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
         if constants.CONFIG_FILE:
             environment["ANSIBLE_CONFIG"] = constants.CONFIG_FILE
         try:
-            return drill_child.start(
+            return child.start(
                 folder,
                 name,
                 command(args["playbook"], args["arguments"]),
@@ -83,11 +83,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(f"{name}: {error}") from None
 
     def _kill(self, folder: Path, name: str) -> dict[str, Any]:
-        record = drill_child.read(folder, name)
+        record = child.read(folder, name)
         if record is None or record["ended"] is not None:
             raise AnsibleActionFail(f"{name} is not running any more, so that it can't be killed")
         at = time.time()
-        drill_child.kill(record["pid"])
+        child.kill(record["pid"])
         return {"at": at, "ended": time.time()}
 
 

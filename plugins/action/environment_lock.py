@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible import constants, context
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
-from ansible.module_utils.greenroom import lock, lock_holder
+from ansible.module_utils.greenroom.controller.lock import holder, lock
 from ansible.plugins.action import ActionBase
 
 
@@ -38,11 +38,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         run = os.getppid()
         address = lock.address(name, run)
         if args["state"] == "released":
-            answer = lock_holder.ask(address, "release")
+            answer = holder.ask(address, "release")
             return result | {"msg": f"the lock on {name} is {'released' if answer else 'not held'}"}
-        answer = lock_holder.ask(address, "status")
+        answer = holder.ask(address, "status")
         if answer is not None and answer["event"] == "held":
-            return result | {"msg": lock_holder.words({"event": "held"}, name)}
+            return result | {"msg": holder.words({"event": "held"}, name)}
         me = lock.myself(args["run"] or str(run), run, _playbook())
         return result | {"msg": self._acquire(name, me, args["path"])}
 
@@ -53,7 +53,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         for event in lock.start(
             self._command(), name, me, password=password, path=path, scratch=constants.DEFAULT_LOCAL_TMP
         ):
-            line = lock_holder.words(event, name)
+            line = holder.words(event, name)
             match event["event"]:
                 case "waiting":
                     self._display.display(line)

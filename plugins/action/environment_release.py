@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom.registry import Registry, RegistryError
-from ansible.module_utils.greenroom.release import read_release, release_id
+from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError
+from ansible.module_utils.greenroom.controller.catalogue.release import read_release, release_id
 from ansible.plugins.action import ActionBase
 
 PROJECT = Path(__file__).resolve().parents[2]

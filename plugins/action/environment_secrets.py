@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.greenroom.vault import missing_line
-from ansible.module_utils.greenroom.vault_secrets import CERTIFICATE, Secrets, VaultError, needs_issue
+from ansible.module_utils.greenroom.controller.vault.refusals import missing_line
+from ansible.module_utils.greenroom.controller.vault.secrets import CERTIFICATE, Secrets, VaultError, needs_issue
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 

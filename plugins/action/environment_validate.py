@@ -17,17 +17,17 @@ from typing import Any
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom import (
-    catalogue_check,
-    edges,
-    hosts,
+from ansible.module_utils.greenroom.common.names import suggestion
+from ansible.module_utils.greenroom.controller.catalogue import (
     providers,
+    service_checks,
     service_schema,
     smoke_schema,
     variables,
 )
-from ansible.module_utils.greenroom.names import suggestion
-from ansible.module_utils.greenroom.release import read_release
+from ansible.module_utils.greenroom.controller.catalogue.release import read_release
+from ansible.module_utils.greenroom.controller.hosts import hosts
+from ansible.module_utils.greenroom.controller.slots import edges
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
@@ -90,7 +90,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         classes = self._value("edge_limits")
         limits = list(classes) if isinstance(classes, Mapping) else None
         wrong = catalogue.keys() - right.keys()
-        for name, line in catalogue_check.problems(right, self.task_vars["groups"], limits, wrong):
+        for name, line in service_checks.problems(right, self.task_vars["groups"], limits, wrong):
             yield f"{folder.name}/{name}/service.yml: {line}"
 
     def _checks(self) -> Iterator[str]:

@@ -15,7 +15,8 @@ from typing import Any
 
 from ansible import constants
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom import hashing, people
+from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.people import people
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 

@@ -13,8 +13,8 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom import tree_options
-from ansible.module_utils.greenroom.tree_files import (
+from ansible.module_utils.greenroom.tree import options as tree_options
+from ansible.module_utils.greenroom.tree.files import (
     Attributes,
     File,
     TreeError,
@@ -249,8 +249,8 @@ def _fitting(dest: str, rules: dict[str, dict[str, Any]]) -> list[dict[str, Any]
 
 
 def _walk(root: str) -> Iterator[str]:
-    """Yield the files below a folder, sorted."""
+    """Yield the files below a folder, sorted, without what Python keeps of its own there."""
     for folder, folders, names in os.walk(root):
-        folders.sort()
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             yield os.path.join(folder, name)

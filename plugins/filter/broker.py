@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom import broker
+from ansible.module_utils.greenroom.data import broker
 
 
 class FilterModule:
-    """Each is a function of `module_utils/greenroom/broker.py`, where its arguments are described."""
+    """Each is a function of `data/broker.py` in module_utils, which describes its arguments."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom import bundle
+from ansible.module_utils.greenroom.controller.slots import bundle
 
 
 class FilterModule:
-    """The filters `bundle_*` and `edge_*`; each is a function of `module_utils/greenroom/bundle.py`."""
+    """The filters `bundle_*` and `edge_*`, each a function of `controller/slots/bundle.py` in module_utils."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom import canary, canary_step, canary_watch
+from ansible.module_utils.greenroom.canary import verdict
+from ansible.module_utils.greenroom.controller.canary import step, watch
 
 
 def canary_verdict(
@@ -20,21 +21,21 @@ def canary_verdict(
 ) -> dict[str, Any]:
     """Return the result after one more slice (`canary_step.continued`); `limits` are those of `canary.Limits`."""
     try:
-        judged: dict[str, Any] = canary_step.continued(result, probed, traffic, journeys, canary.Limits(**limits))
+        judged: dict[str, Any] = step.continued(result, probed, traffic, journeys, verdict.Limits(**limits))
     except (ValueError, TypeError) as error:
         raise AnsibleFilterError(f"no verdict: {error}") from error
     return judged
 
 
 class FilterModule:
-    """The filters; logic is in `module_utils/greenroom/canary*.py`."""
+    """The filters; logic is in `module_utils/greenroom/canary/` and `controller/canary/`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as roles use them."""
         return {
-            "canary_paths": canary_watch.probe_paths,
-            "canary_targets": canary_watch.targets,
-            "canary_begun": canary_step.begun,
-            "canary_with_baseline": canary_step.with_baseline,
+            "canary_paths": watch.probe_paths,
+            "canary_targets": watch.targets,
+            "canary_begun": step.begun,
+            "canary_with_baseline": step.with_baseline,
             "canary_verdict": canary_verdict,
         }

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ansible.module_utils.greenroom import drill_scenarios
+from ansible.module_utils.greenroom.controller.drill import scenarios
 
 ORDINARY = {"h1-keep-get-0": 20, "h1-new-get-0": 5, "h2-keep-get-0": 20}
 OWN_RATE = 50
@@ -76,9 +76,9 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return them by name."""
         return {
-            "drill_scenario": drill_scenarios.scenario,
-            "drill_refusals": drill_scenarios.refusals,
-            "drill_service": drill_scenarios.service,
+            "drill_scenario": scenarios.scenario,
+            "drill_refusals": scenarios.refusals,
+            "drill_service": scenarios.service,
             "drill_by_host": by_host,
             "drill_edges": edges,
             "drill_holder": holder,

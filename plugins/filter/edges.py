@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom import edges, status
+from ansible.module_utils.greenroom.controller.slots import edges, status
 
 
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +24,7 @@ def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class FilterModule:
-    """The filters of `module_utils/greenroom/edges.py` and `status.py`."""
+    """The filters of `module_utils/greenroom/controller/slots/edges.py` and `status.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

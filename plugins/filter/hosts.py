@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ansible.module_utils.greenroom import hosts as functions
+from ansible.module_utils.greenroom.controller.hosts import hosts as functions
 
 # An environment may do without some of them.
 USUAL_GROUPS = ("edge", "app", "data", "ops")
@@ -29,7 +29,7 @@ def group_addresses(groups: Groups, hostvars: HostVars) -> dict[str, list[str]]:
 
 
 class FilterModule:
-    """The filters of `module_utils/greenroom/hosts.py`, and two that give them the inventory in plain form."""
+    """The filters of `controller/hosts/hosts.py`, and two that give them the inventory in plain form."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom import people
+from ansible.module_utils.greenroom.people import people
 
 
 def person_address(key: int | str, people_set: str, seed: str | int, domain: str) -> str:

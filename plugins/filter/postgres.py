@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom import postgres
+from ansible.module_utils.greenroom.data import postgres
 
 
 class FilterModule:
-    """A function of `module_utils/greenroom/postgres.py`, where its arguments are described."""
+    """A function of `module_utils/greenroom/data/postgres.py`, where its arguments are described."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom import providers
+from ansible.module_utils.greenroom.controller.catalogue import providers
 
 
 class FilterModule:
-    """Each is a function of `module_utils/greenroom/providers.py`, where its arguments are described."""
+    """Each is a function of `controller/catalogue/providers.py` in module_utils, which describes its arguments."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.module_utils.greenroom import report
+from ansible.module_utils.greenroom.controller.slots import report
 
 
 def run_summary(known: report.Known) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom import seeding
+from ansible.module_utils.greenroom.controller.data import seeding
 
 
 class FilterModule:
-    """The filters of this file; each is a function of `module_utils/greenroom/seeding.py`."""
+    """The filters of this file; each is a function of `module_utils/greenroom/controller/data/seeding.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

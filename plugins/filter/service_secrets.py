@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom import service_secrets
+from ansible.module_utils.greenroom.controller.catalogue import service_secrets
 
 
 class FilterModule:
-    """Each is a function of `module_utils/greenroom/service_secrets.py`, where its arguments are described."""
+    """Each is a function of `controller/catalogue/service_secrets.py`, where its arguments are described."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -52,8 +52,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ansible.errors import AnsibleError
-from ansible.module_utils.greenroom.vault import explain
-from ansible.module_utils.greenroom.vault_secrets import Secrets, VaultError
+from ansible.module_utils.greenroom.controller.vault.refusals import explain
+from ansible.module_utils.greenroom.controller.vault.secrets import Secrets, VaultError
 from ansible_collections.community.hashi_vault.plugins.module_utils._hashi_vault_common import HashiVaultValueError
 from ansible_collections.community.hashi_vault.plugins.plugin_utils._hashi_vault_lookup_base import HashiVaultLookupBase
 

@@ -67,9 +67,9 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
         wanted = entities if isinstance(entities, list) else [entities]
         if not any(entity.name == "all" for entity in wanted):
             return {}
-        load = import_module("ansible.module_utils.greenroom.catalogue").load
+        load = import_module("ansible.module_utils.greenroom.controller.catalogue.catalogue").load
         if not CACHE:
-            import_module("ansible.module_utils.greenroom.compiled_templates").keep_compiled()
+            import_module("ansible.module_utils.greenroom.controller.common.compiled_templates").keep_compiled()
             _load_plugins()
         services = str(self.get_option("services_path") or PROJECT / "services")
         if services not in CACHE:

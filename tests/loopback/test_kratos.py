@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import hashing, identities, kratos, ledger, people, population
+from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.people import identities, kratos, ledger, people, population
 
 from bench.identity_seed import servers
 from bench.identity_seed.servers import Server, wait_for

@@ -7,7 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import hashing, people, phones
+from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.people import people
+from ansible.module_utils.greenroom.people.invent import phones
 from identity_schemas import DEPLOYED, LOGIN, WIDE, schema
 
 from bench.identity_seed import servers

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.greenroom import catalogue, service_secrets
+from ansible.module_utils.greenroom.controller.catalogue import catalogue, service_secrets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from ansible.module_utils.greenroom import haproxy
+from ansible.module_utils.greenroom.switch import haproxy
 
 
 @dataclass

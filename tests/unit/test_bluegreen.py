@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import bluegreen, durable, haproxy, switch_apply, switch_steps
-from ansible.module_utils.greenroom.bluegreen import Operation, State, SwitchError
-from ansible.module_utils.greenroom.switch_apply import Places
-from ansible.module_utils.greenroom.switch_steps import Wish
+from ansible.module_utils.greenroom.common import durable
+from ansible.module_utils.greenroom.switch import apply, bluegreen, haproxy, steps
+from ansible.module_utils.greenroom.switch.apply import Places
+from ansible.module_utils.greenroom.switch.bluegreen import Operation, State, SwitchError
+from ansible.module_utils.greenroom.switch.steps import Wish
 from fake_haproxy import FakeHaproxy, FakeWorker
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,16 +40,16 @@ class Edge:
         return self.do(Wish("present", live, expected_epoch=epoch, recover=recover))
 
     def do(self, wish: Wish) -> list[str]:
-        with switch_apply.locked(self.places):
-            seen = switch_apply.look(self.places)
+        with apply.locked(self.places):
+            seen = apply.look(self.places)
             if seen.state is None:
-                wanted = switch_steps.first("staging", wish, seen.traces, seen.damage, time.time())
+                wanted = steps.first("staging", wish, seen.traces, seen.damage, time.time())
             else:
-                wanted = switch_steps.decide(seen.state, wish, time.time())
-            return list(switch_apply.apply(self.places, seen, wanted))
+                wanted = steps.decide(seen.state, wish, time.time())
+            return list(apply.apply(self.places, seen, wanted))
 
     def status(self) -> dict[str, Any]:
-        return dict(switch_apply.report(self.places, switch_apply.look(self.places)))
+        return dict(apply.report(self.places, apply.look(self.places)))
 
     def map_says(self) -> str:
         return self.map_file.read_text()
@@ -589,7 +590,7 @@ def test_two_switches_at_once_follow_each_other(edge: Edge, running: FakeHaproxy
 
 def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
     started = time.monotonic()
-    with switch_apply.locked(edge.places), pytest.raises(SwitchError, match="another switch is at work on this host"):
+    with apply.locked(edge.places), pytest.raises(SwitchError, match="another switch is at work on this host"):
         edge.switch("blue")
     assert 0.4 < time.monotonic() - started < 60
     edge.switch("blue")
@@ -597,7 +598,7 @@ def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
 
 def test_a_lock_that_cannot_be_made_is_an_error(edge: Edge) -> None:
     places = replace(edge.places, state_file="/dev/null/state.json")
-    with pytest.raises(SwitchError, match=r"state.json.lock: File exists"), switch_apply.locked(places):
+    with pytest.raises(SwitchError, match=r"state.json.lock: File exists"), apply.locked(places):
         pass
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import bluegreen, durable
+from ansible.module_utils.greenroom.common import durable
+from ansible.module_utils.greenroom.switch import bluegreen
 from fake_haproxy import FakeHaproxy, FakeWorker
 from modules import run_module
 

@@ -7,9 +7,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from ansible.module_utils.greenroom import broker
-from ansible.module_utils.greenroom.catalogue import normalise
-from ansible.module_utils.greenroom.service_secrets import secret_environment, secret_paths
+from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
+from ansible.module_utils.greenroom.controller.catalogue.service_secrets import secret_environment, secret_paths
+from ansible.module_utils.greenroom.data import broker
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import modules
 import pytest
-from ansible.module_utils.greenroom import broker
+from ansible.module_utils.greenroom.data import broker
 
 PASSWORD = "a-password-that-nobody-sees"
 WANTED: dict[str, Any] = {

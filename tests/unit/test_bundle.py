@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import bundle
+from ansible.module_utils.greenroom.controller.slots import bundle
 
 
 def service(name: str, **changes: Any) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import canary, canary_figures, canary_step
+from ansible.module_utils.greenroom.canary import figures as canary_figures
+from ansible.module_utils.greenroom.canary import verdict
+from ansible.module_utils.greenroom.controller.canary import step
 
-LIMITS = canary.Limits()
+LIMITS = verdict.Limits()
 
 
 def figures(requests: int, failed: int = 0, refused: int = 0, ms: float = 20, slow: int = 0) -> dict[str, Any]:
@@ -44,7 +46,7 @@ def piece(
     **more: Any,
 ) -> dict[str, Any]:
     """A slice; each pair is (live, candidate)."""
-    seen = canary.empty_slice(weight)
+    seen = verdict.empty_slice(weight)
     for name, pair in (("probes", probes), ("public", public)):
         seen[name] = {
             side: each or canary_figures.empty() for side, each in zip(("live", "candidate"), pair, strict=True)
@@ -57,7 +59,7 @@ GOOD = (figures(100), figures(100))
 
 
 def test_two_that_are_alike_pass() -> None:
-    result = canary.verdict([piece(probes=GOOD)] * 4, LIMITS)
+    result = verdict.verdict([piece(probes=GOOD)] * 4, LIMITS)
     assert (result["verdict"], result["reasons"]) == ("pass", [])
     assert result["figures"]["probes"]["candidate"]["requests"] == 400
 
@@ -79,7 +81,7 @@ def test_two_that_are_alike_pass() -> None:
     ],
 )
 def test_what_is_worse_fails(pieces: list[Any], reason: str) -> None:
-    result = canary.verdict(pieces, LIMITS)
+    result = verdict.verdict(pieces, LIMITS)
     assert result["verdict"] == "fail"
     assert any(reason in said for said in result["reasons"]), result["reasons"]
 
@@ -107,7 +109,7 @@ def test_what_is_worse_fails(pieces: list[Any], reason: str) -> None:
     ],
 )
 def test_what_is_not_worse_passes(pieces: list[Any]) -> None:
-    assert canary.verdict(pieces, LIMITS)["verdict"] == "pass"
+    assert verdict.verdict(pieces, LIMITS)["verdict"] == "pass"
 
 
 def test_a_bad_route_is_seen_among_many_good_ones() -> None:
@@ -115,7 +117,7 @@ def test_a_bad_route_is_seen_among_many_good_ones() -> None:
     for each, bad in ((lives, 0), (own, 40)):
         for number in range(50):
             canary_figures.note(each, "POST /login", 500 if number < bad else 200, 20)
-    result = canary.verdict([piece(public=(lives, own))], LIMITS)
+    result = verdict.verdict([piece(public=(lives, own))], LIMITS)
     assert any("40 of 50 failed (public, POST /login; live: 0 of 50)" in said for said in result["reasons"])
 
 
@@ -136,15 +138,15 @@ def test_a_bad_route_is_seen_among_many_good_ones() -> None:
     ],
 )
 def test_no_data_is_no_pass(pieces: list[Any], reason: str) -> None:
-    result = canary.verdict(pieces, LIMITS)
+    result = verdict.verdict(pieces, LIMITS)
     assert result["verdict"] == "no data"
     assert any(reason in said for said in result["reasons"]), result["reasons"]
 
 
 def test_after_the_public_moved_the_live_slots_past_is_what_counts() -> None:
     before = [piece(50, public=(figures(1000), figures(1000)))]
-    assert canary.verdict([*before, piece(100, public=(None, figures(500)))], LIMITS)["verdict"] == "pass"
-    bad = canary.verdict([*before, piece(100, public=(None, figures(500, failed=50)))], LIMITS)
+    assert verdict.verdict([*before, piece(100, public=(None, figures(500)))], LIMITS)["verdict"] == "pass"
+    bad = verdict.verdict([*before, piece(100, public=(None, figures(500, failed=50)))], LIMITS)
     assert bad["verdict"] == "fail"
 
 
@@ -152,8 +154,8 @@ def test_what_fails_in_both_after_the_public_moved_is_not_held_against_the_candi
     before = [piece(50, public=(figures(1000), figures(1000)), probes=GOOD)]
     calm = piece(100, public=(None, figures(500)), probes=GOOD)
     storm = piece(100, public=(None, figures(500, failed=50)), probes=(figures(60, failed=9), figures(60, failed=8)))
-    assert canary.verdict([*before, calm, storm], LIMITS)["verdict"] == "pass"
-    result = canary.verdict([*before, storm, storm], LIMITS)
+    assert verdict.verdict([*before, calm, storm], LIMITS)["verdict"] == "pass"
+    result = verdict.verdict([*before, storm, storm], LIMITS)
     assert (result["verdict"], "fails more than before, too" in result["reasons"][-1]) == ("no data", True)
 
 
@@ -162,11 +164,11 @@ def test_orders_that_stay_away_fail_a_candidate() -> None:
         watched = (process(metric=live), process(metric=candidate))
         return [piece(50, public=(figures(1000), figures(1000)), watched=watched)]
 
-    assert canary.verdict(seen(40, 35), LIMITS)["verdict"] == "pass"
-    result = canary.verdict(seen(40, 2), LIMITS)
+    assert verdict.verdict(seen(40, 35), LIMITS)["verdict"] == "pass"
+    result = verdict.verdict(seen(40, 2), LIMITS)
     assert result["reasons"] == ["the business metric rose by 2, where live's pace is 40"]
     # Too few to say anything.
-    assert canary.verdict(seen(4, 0), LIMITS)["verdict"] == "pass"
+    assert verdict.verdict(seen(4, 0), LIMITS)["verdict"] == "pass"
 
 
 def test_memory_is_compared_with_the_live_slots() -> None:
@@ -180,21 +182,23 @@ def test_memory_is_compared_with_the_live_slots() -> None:
             for n in range(20)
         ]
 
-    leak = canary.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60.0), LIMITS)
+    leak = verdict.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60.0), LIMITS)
     assert leak["reasons"] == ["memory of shop on app1 goes on growing (27 MiB lately, 117 of 256 MiB)"]
     # The release before does the same.
-    assert canary.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60 + 2.5 * n), LIMITS)["verdict"] == "pass"
+    assert verdict.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60 + 2.5 * n), LIMITS)["verdict"] == "pass"
     # A process that has just begun fills its memory for a while.
-    assert canary.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60.0, 15), LIMITS)["verdict"] == "pass"
+    assert verdict.verdict(seen(lambda n: 60 + 3 * n, lambda n: 60.0, 15), LIMITS)["verdict"] == "pass"
 
 
 def test_a_verdict_is_one_line() -> None:
-    result = canary.verdict([piece(probes=GOOD, watched=(process(metric=5), process(metric=4)))], LIMITS)
-    line = canary.line(result, "green", "blue", 5)
+    result = verdict.verdict([piece(probes=GOOD, watched=(process(metric=5), process(metric=4)))], LIMITS)
+    line = verdict.line(result, "green", "blue", 5)
     assert line == (
         "pass: green at 5 % (beside blue): probes 100 (100), failed 0 (0), p50 21 (21) ms, p99 21 (21) ms; metric 4 (5)"
     )
-    assert canary.line(canary.verdict([], LIMITS), "green", "blue", 5).startswith("no data: green at 5 % (beside blue)")
+    assert verdict.line(verdict.verdict([], LIMITS), "green", "blue", 5).startswith(
+        "no data: green at 5 % (beside blue)"
+    )
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ def test_a_verdict_is_one_line() -> None:
 )
 def test_limits_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"canary_{next(iter(wrong))}"):
-        canary.Limits(**wrong)
+        verdict.Limits(**wrong)
 
 
 # A step, slice by slice
@@ -233,23 +237,23 @@ def traffic(**slots: Any) -> dict[str, Any]:
 
 
 def test_a_step_goes_on_slice_by_slice_and_remembers() -> None:
-    result = canary_step.begun(None, PLAN)
+    result = step.begun(None, PLAN)
     assert (result["verdict"], result["left"], result["length"]) == ("no data", 4, 15.0)
     for left in (3, 2, 1, 0):
-        result = canary_step.continued(result, probed(), traffic(blue=figures(30), green=figures(3)), {}, LIMITS)
+        result = step.continued(result, probed(), traffic(blue=figures(30), green=figures(3)), {}, LIMITS)
         assert (result["left"], result["verdict"]) == (left, "pass")
     assert result["until"] == {"edge1": 1015.0}
     assert result["seconds"] == 60.8
     assert result["figures"]["public"]["candidate"]["requests"] == 12
-    following = canary_step.begun(result, {**PLAN, "weight": 25})
+    following = step.begun(result, {**PLAN, "weight": 25})
     assert (len(following["slices"]), following["verdict"], following["left"]) == (4, "no data", 4)
     for other in ({"began": 2000.0}, {"slot": "blue"}):
-        assert canary_step.begun(result, {**PLAN, **other})["slices"] == []
+        assert step.begun(result, {**PLAN, **other})["slices"] == []
 
 
 def test_a_fail_ends_the_step_at_once() -> None:
     bad = probed(probes=piece(probes=(figures(60), figures(60, failed=30)))["probes"])
-    result = canary_step.continued(canary_step.begun(None, PLAN), bad, traffic(), {}, LIMITS)
+    result = step.continued(step.begun(None, PLAN), bad, traffic(), {}, LIMITS)
     assert (result["verdict"], result["left"]) == ("fail", 0)
 
 
@@ -264,31 +268,29 @@ def test_a_fail_ends_the_step_at_once() -> None:
     ],
 )
 def test_a_failed_smoke_check_is_a_reason(journeys: dict[str, Any], reason: str) -> None:
-    result = canary_step.continued(canary_step.begun(None, PLAN), probed(), traffic(), journeys, LIMITS)
+    result = step.continued(step.begun(None, PLAN), probed(), traffic(), journeys, LIMITS)
     assert result["verdict"] == "fail"
     assert reason in result["line"]
 
 
 def test_a_skipped_smoke_check_is_none() -> None:
     skipped = {"skipped": True, "skip_reason": "Conditional result was False", "changed": False}
-    assert (
-        canary_step.continued(canary_step.begun(None, PLAN), probed(), traffic(), skipped, LIMITS)["verdict"] == "pass"
-    )
+    assert step.continued(step.begun(None, PLAN), probed(), traffic(), skipped, LIMITS)["verdict"] == "pass"
 
 
 def test_a_log_that_was_not_read_to_its_end_is_said() -> None:
     cut = traffic()
     cut["edge1"]["complete"] = False
-    result = canary_step.continued(canary_step.begun(None, PLAN), probed(probes=piece()["probes"]), cut, {}, LIMITS)
+    result = step.continued(step.begun(None, PLAN), probed(probes=piece()["probes"]), cut, {}, LIMITS)
     assert "edge1 wrote more lines than were read" in result["reasons"]
 
 
 def test_a_long_step_has_longer_slices() -> None:
-    result = canary_step.begun(None, {**PLAN, "seconds": 3600.0})
+    result = step.begun(None, {**PLAN, "seconds": 3600.0})
     assert (result["left"], result["length"]) == (20, 180.0)
 
 
 def test_a_slot_that_got_all_at_once_is_compared_with_the_past() -> None:
-    result = canary_step.with_baseline(canary_step.begun(None, {**PLAN, "weight": 100}), traffic(blue=figures(500)))
-    result = canary_step.continued(result, probed(), traffic(green=figures(200, failed=40)), {}, LIMITS)
+    result = step.with_baseline(step.begun(None, {**PLAN, "weight": 100}), traffic(blue=figures(500)))
+    result = step.continued(result, probed(), traffic(green=figures(200, failed=40)), {}, LIMITS)
     assert any("40 of 200 failed (public; live: 0 of 500)" in reason for reason in result["reasons"])

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import canary_figures as figures
+from ansible.module_utils.greenroom.canary import figures
 from hypothesis import given
 from hypothesis import strategies as st
 

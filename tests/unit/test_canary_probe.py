@@ -9,7 +9,7 @@ import threading
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import canary_prober
+from ansible.module_utils.greenroom.canary import prober
 from modules import run_module
 from webserver import Asked, Reply, serve
 
@@ -40,7 +40,7 @@ def probe(edge: Edge, check: bool = False, **changes: Any) -> tuple[dict[str, An
             "candidate": "green",
             "paths": ["/", "/ready"],
             # No more than may wait at once: none is left out, however busy the machine is.
-            "rate": canary_prober.WORKERS,
+            "rate": prober.WORKERS,
             "seconds": 1,
             "timeout": 60,
             **changes,
@@ -63,7 +63,7 @@ def probe(edge: Edge, check: bool = False, **changes: Any) -> tuple[dict[str, An
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page comes when it comes, however busy the machine is."""
-    monkeypatch.setattr(canary_prober, "PAGE_SECONDS", 60.0)
+    monkeypatch.setattr(prober, "PAGE_SECONDS", 60.0)
 
 
 def test_both_slots_are_asked_for_the_same_in_turn() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from itertools import permutations
 
 import pytest
-from ansible.module_utils.greenroom import canary_statistics as statistics
+from ansible.module_utils.greenroom.canary import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -8,7 +8,7 @@ import random
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import canary_watch as watch
+from ansible.module_utils.greenroom.controller.canary import watch
 
 MIB = 2**20
 PAGE = """\

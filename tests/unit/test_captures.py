@@ -10,8 +10,9 @@ from http.client import HTTPMessage
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import captures, masking
-from ansible.module_utils.greenroom.web import Answer
+from ansible.module_utils.greenroom.common import masking
+from ansible.module_utils.greenroom.common.web import Answer
+from ansible.module_utils.greenroom.smoke import captures
 from hypothesis import given
 from hypothesis import strategies as st
 

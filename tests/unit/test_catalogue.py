@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.greenroom import catalogue
+from ansible.module_utils.greenroom.controller.catalogue import catalogue
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.greenroom.catalogue import load, normalise
-from ansible.module_utils.greenroom.catalogue_check import problems
+from ansible.module_utils.greenroom.controller.catalogue.catalogue import load, normalise
+from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
 
 ROOT = Path(__file__).resolve().parents[2]
 GROUPS = {"all": ["e", "a"], "edge": ["e"], "app": ["a"], "ops": ["e"], "data": ["d"]}

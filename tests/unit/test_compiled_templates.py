@@ -7,7 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.greenroom.compiled_templates import CompiledTemplates, wrap
+from ansible.module_utils.greenroom.controller.common.compiled_templates import CompiledTemplates, wrap
 from jinja2 import Environment, TemplateSyntaxError
 from jinja2.bccache import FileSystemBytecodeCache
 

@@ -8,10 +8,10 @@ import copy
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import drill, drill_scenarios
+from ansible.module_utils.greenroom.controller.drill import drill, scenarios
 from drill_samples import T0, UNITS, broken, record, requests, run, sample
 
-FAULTS = sorted(drill_scenarios.SCENARIOS)
+FAULTS = sorted(scenarios.SCENARIOS)
 
 
 def missed(result: dict[str, Any]) -> list[str]:
@@ -186,7 +186,7 @@ EDGE = SEEN["edges"]["edge1"]
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
-    assert drill_scenarios.refusals(fault, SEEN) == []
+    assert scenarios.refusals(fault, SEEN) == []
 
 
 @pytest.mark.parametrize(
@@ -211,16 +211,16 @@ def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
     ],
 )
 def test_what_keeps_a_drill_from_being_held_is_told(fault: str, change: dict[str, Any], why: str) -> None:
-    (line,) = drill_scenarios.refusals(fault, SEEN | change)
+    (line,) = scenarios.refusals(fault, SEEN | change)
     assert why in line
 
 
 def test_a_limit_that_the_load_keeps_is_none() -> None:
-    assert drill_scenarios.refusals("none", SEEN | {"limit": 3000}) == []
+    assert scenarios.refusals("none", SEEN | {"limit": 3000}) == []
 
 
 def test_a_protected_environment_may_practise_without_a_fault() -> None:
-    assert drill_scenarios.refusals("none", SEEN | {"protected": True}) == []
+    assert scenarios.refusals("none", SEEN | {"protected": True}) == []
 
 
 def test_the_service_that_breaks_is_the_one_that_people_see() -> None:
@@ -229,12 +229,12 @@ def test_the_service_that_breaks_is_the_one_that_people_see() -> None:
         "shop": {"group": "app", "routes": [{"path": "/cart"}, {"path": "/"}]},
         "worker": {"group": "jobs", "routes": []},
     }
-    assert drill_scenarios.service({"services": services}) == {"name": "shop", "group": "app"}
-    assert drill_scenarios.service({"services": services}, "worker") == {"name": "worker", "group": "jobs"}
+    assert scenarios.service({"services": services}) == {"name": "shop", "group": "app"}
+    assert scenarios.service({"services": services}, "worker") == {"name": "worker", "group": "jobs"}
     with pytest.raises(ValueError, match="no service cart"):
-        drill_scenarios.service({"services": services}, "cart")
+        scenarios.service({"services": services}, "cart")
     with pytest.raises(ValueError, match="no service has a route"):
-        drill_scenarios.service({"services": {"worker": services["worker"]}})
+        scenarios.service({"services": {"worker": services["worker"]}})
 
 
 def test_units_that_ran_are_missed_by_host() -> None:

@@ -9,10 +9,10 @@ import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 
 import pytest
-from ansible.module_utils.greenroom import drill, drill_page, drill_plot, drill_scenarios
+from ansible.module_utils.greenroom.controller.drill import drill, page, plot, scenarios
 from drill_samples import record, sample
 
-FAULTS = sorted(drill_scenarios.SCENARIOS)
+FAULTS = sorted(scenarios.SCENARIOS)
 VOID = {"meta", "link", "br", "img", "input"}
 
 
@@ -41,7 +41,7 @@ class Nesting(HTMLParser):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_page_is_whole_and_needs_no_other_file(fault: str) -> None:
     result = drill.judge(*sample(fault))
-    text = drill_page.page(result)
+    text = page.page(result)
     parser = Nesting()
     parser.feed(text)
     assert parser.open == []
@@ -52,7 +52,7 @@ def test_a_page_is_whole_and_needs_no_other_file(fault: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_picture_is_well_formed_and_nothing_lies_outside_of_it(fault: str) -> None:
-    picture = ET.fromstring(drill_plot.picture(drill.judge(*sample(fault))))
+    picture = ET.fromstring(plot.picture(drill.judge(*sample(fault))))
     _, _, width, height = map(float, picture.attrib["viewBox"].split())
     for one in picture.iter("rect"):
         x, y, wide, high = (float(one.attrib[key]) for key in ("x", "y", "width", "height"))
@@ -65,7 +65,7 @@ def test_the_picture_is_well_formed_and_nothing_lies_outside_of_it(fault: str) -
 
 def test_the_line_of_latency_has_a_gap_where_nothing_was_answered() -> None:
     result = drill.judge(*sample("fails-after-cutover"))
-    lines = [line for line in ET.fromstring(drill_plot.picture(result)).iter("polyline") if line.get("class") == "p99"]
+    lines = [line for line in ET.fromstring(plot.picture(result)).iter("polyline") if line.get("class") == "p99"]
     assert len(lines) == 2
 
 
@@ -74,7 +74,7 @@ def test_what_comes_from_outside_is_escaped() -> None:
     happened["children"][0]["said"] = "<b>no</b> & <script>alert(1)</script>"
     happened["faults"][0]["units"] = ["<i>.service"]
     sent[3] |= {"outcome": "5xx", "why": "<img src=x>"}
-    text = drill_page.page(drill.judge(happened, sent))
+    text = page.page(drill.judge(happened, sent))
     assert not re.search("<b>no|<script|<i>.service|<img", text)
     assert "&lt;script&gt;" in text
 
@@ -82,19 +82,19 @@ def test_what_comes_from_outside_is_escaped() -> None:
 def test_a_failed_drill_says_what_was_not_as_expected() -> None:
     happened, sent = sample("none")
     sent[3] |= {"outcome": "reset", "why": "connection reset by peer"}
-    text = drill_page.page(drill.judge(happened, sent))
+    text = page.page(drill.judge(happened, sent))
     assert "FAILED" in text
     assert "connection reset by peer" in text
     assert text.count('<tr class="bad">') == 1
 
 
 def test_a_drill_without_any_load_or_run_still_has_a_page() -> None:
-    text = drill_page.page(drill.judge(record("none", 5, [], trouble="Send requests: no such image"), []))
+    text = page.page(drill.judge(record("none", 5, [], trouble="Send requests: no such image"), []))
     assert "no such image" in text
 
 
 def test_what_happened_is_told_in_order() -> None:
-    told = [what for _, what in drill_page.events(drill.judge(*sample("fails-after-cutover")))]
+    told = [what for _, what in page.events(drill.judge(*sample("fails-after-cutover")))]
     assert told == [
         "the first requests leave",
         "cut-over begins",

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import edges, status
+from ansible.module_utils.greenroom.controller.slots import edges, status
 
 
 def answer(host: str, epoch: int = 7, live: str = "blue", **more: Any) -> dict[str, Any]:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import fault
-from ansible.module_utils.greenroom.fault import Faults
+from ansible.module_utils.greenroom.drill import fault
+from ansible.module_utils.greenroom.drill.fault import Faults
 from modules import run_module
 
 LIST = """shop-blue.service loaded active running Shop

@@ -10,8 +10,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.greenroom import generator
-from ansible.module_utils.greenroom.people import Inventor, PeopleError, Recipe
+from ansible.module_utils.greenroom.people import generator
+from ansible.module_utils.greenroom.people.people import Inventor, PeopleError, Recipe
 
 ROOT = Path(__file__).resolve().parents[2]
 SCHEMA = ROOT / "services/kratos/config/identity.schema.json"
@@ -19,7 +19,7 @@ SCHEMA = ROOT / "services/kratos/config/identity.schema.json"
 ON_A_HOST = """
 import json, sys, types
 sys.path.insert(0, {library!r})
-from greenroom import people
+from greenroom.people import people
 people.use_generator({archive!r})
 recipe = people.Recipe.of({{"set": "people", "seed": "1", "count": 9, "domain": "x.test", "locales": ["de_AT"]}})
 inventor = people.Inventor(recipe, json.load(open({schema!r})))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import hosts
+from ansible.module_utils.greenroom.controller.hosts import hosts
 
 ADDRESSES = {
     "all": ["198.18.10.11", "198.18.10.21", "198.18.10.22", "198.18.10.31", "198.18.10.41"],

@@ -21,7 +21,8 @@ import bcrypt
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom import hashing, identities, kratos, ledger, people, population
+from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.people import identities, kratos, ledger, people, population
 from fake_kratos import SCHEMA, FakeKratos, error
 from modules import run_module
 from webserver import Asked, Reply, Site, hang, misbehave, serve

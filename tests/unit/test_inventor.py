@@ -12,9 +12,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from ansible.module_utils.greenroom import people, phones
-from ansible.module_utils.greenroom.own import tell_apart
-from ansible.module_utils.greenroom.people import DEFAULT_PERSONAS, Inventor, PeopleError, Recipe, TraitError
+from ansible.module_utils.greenroom.people import people
+from ansible.module_utils.greenroom.people.invent import phones
+from ansible.module_utils.greenroom.people.invent.unique_traits import tell_apart
+from ansible.module_utils.greenroom.people.people import DEFAULT_PERSONAS, Inventor, PeopleError, Recipe, TraitError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from identity_schemas import DEPLOYED, EMAIL, LOGIN, ROOT, WIDE, schema
@@ -451,7 +452,7 @@ def test_a_condition_is_left_to_chance() -> None:
 
 def test_a_pattern_that_runs_dry_is_an_error_of_the_trait(monkeypatch: pytest.MonkeyPatch) -> None:
     inventor = Inventor(recipe(count=0), schema({"thing": {"type": "string", "pattern": "^[a-z]$"}}))
-    monkeypatch.setattr("ansible.module_utils.greenroom.patterns.Pattern.fits", lambda self, text: False)
+    monkeypatch.setattr("ansible.module_utils.greenroom.people.invent.patterns.Pattern.fits", lambda self, text: False)
     with pytest.raises(TraitError, match="thing: nothing can generate this, no text for the pattern"):
         inventor.identity(1)
 

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import lock, lock_holder, lock_remote
+from ansible.module_utils.greenroom.controller.lock import holder as lock_holder
+from ansible.module_utils.greenroom.controller.lock import lock
+from ansible.module_utils.greenroom.lock import remote as lock_remote
 
 LOCAL = ["/bin/sh", "-c", lock.remote_command().replace("python3", sys.executable, 1)]
 ME = {"id": "me", "user": "root", "host": "here", "pid": 1, "playbook": "site.yml", "since": "2026-01-01T00:00:00Z"}

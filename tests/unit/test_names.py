@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.greenroom.names import nearest, suggestion
+from ansible.module_utils.greenroom.common.names import nearest, suggestion
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 import pytest
-from ansible.module_utils.greenroom.patterns import Pattern, PatternError, compiled
-from ansible.module_utils.greenroom.stream import Stream
+from ansible.module_utils.greenroom.people.invent.patterns import Pattern, PatternError, compiled
+from ansible.module_utils.greenroom.people.invent.randomness import Stream
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import providers
+from ansible.module_utils.greenroom.controller.catalogue import providers
 
 URL = "https://portal.staging.greenroom.test"
 COMPANY: dict[str, Any] = {

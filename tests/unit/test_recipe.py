@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom import people
-from ansible.module_utils.greenroom.people import DEFAULT_PERSONAS, PeopleError, Persona, Recipe
+from ansible.module_utils.greenroom.people import people
+from ansible.module_utils.greenroom.people.people import DEFAULT_PERSONAS, PeopleError, Persona, Recipe
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -243,7 +243,7 @@ def test_looking_costs_no_generator() -> None:
     code = (
         "import sys, ansible.module_utils\n"
         "ansible.module_utils.__path__.append('plugins/module_utils')\n"
-        "import ansible.module_utils.greenroom.people\n"
+        "import ansible.module_utils.greenroom.people.people\n"
         "print(sorted({'faker', 'fastjsonschema', 'bcrypt'} & set(sys.modules)))"
     )
     answer = subprocess.run(

@@ -9,8 +9,8 @@ from typing import Any, cast
 import pytest
 import requests
 import urllib3
-from ansible.module_utils.greenroom.registry import Registry, RegistryError
-from ansible.module_utils.greenroom.release import Image
+from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError
+from ansible.module_utils.greenroom.controller.catalogue.release import Image
 
 DIGEST = "sha256:" + "a" * 64
 UNTRUSTED = requests.exceptions.SSLError(

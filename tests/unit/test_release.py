@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.greenroom.catalogue import load, normalise
-from ansible.module_utils.greenroom.release import Image, parse_image, read_release, release_id
+from ansible.module_utils.greenroom.controller.catalogue.catalogue import load, normalise
+from ansible.module_utils.greenroom.controller.catalogue.release import Image, parse_image, read_release, release_id
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = "sha256:" + "0123456789abcdef" * 4

@@ -11,7 +11,7 @@ from typing import Any
 
 import plays
 import pytest
-from ansible.module_utils.greenroom import report
+from ansible.module_utils.greenroom.controller.slots import report
 from plays import ROOT
 
 NOW = datetime(2026, 1, 31, 12, 1, 30, tzinfo=UTC)

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.greenroom.catalogue import DEFAULTS
-from ansible.module_utils.greenroom.service_schema import SCHEMA, structure_errors
+from ansible.module_utils.greenroom.controller.catalogue.catalogue import DEFAULTS
+from ansible.module_utils.greenroom.controller.catalogue.service_schema import SCHEMA, structure_errors
 
 A_PATH = "a path that starts with / and has no blank, #, \\ or quotation mark"
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import unquote, urlsplit
 
-from ansible.module_utils.greenroom.catalogue import normalise
-from ansible.module_utils.greenroom.service_secrets import database_url, secret_environment, secret_paths
+from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
+from ansible.module_utils.greenroom.controller.catalogue.service_secrets import (
+    database_url,
+    secret_environment,
+    secret_paths,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 

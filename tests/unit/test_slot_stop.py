@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import slot_stop, switch_peers
-from ansible.module_utils.greenroom.switch_peers import Peers
+from ansible.module_utils.greenroom.switch import peers as switch_peers
+from ansible.module_utils.greenroom.switch import slot_stop
+from ansible.module_utils.greenroom.switch.peers import Peers
 
 PLAN = {
     "site": "staging",

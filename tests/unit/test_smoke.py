@@ -16,9 +16,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from ansible.module_utils.greenroom import smoke, smoke_attempt, web
-from ansible.module_utils.greenroom.smoke import Verdict
-from ansible.module_utils.greenroom.smoke_attempt import Settings
+from ansible.module_utils.greenroom.common import web
+from ansible.module_utils.greenroom.smoke import attempt as smoke_attempt
+from ansible.module_utils.greenroom.smoke import checks as smoke
+from ansible.module_utils.greenroom.smoke.attempt import Settings
+from ansible.module_utils.greenroom.smoke.checks import Verdict
 from webserver import Asked, Authority, Reply, drip, hang, misbehave, serve
 
 from bench.common import free_port

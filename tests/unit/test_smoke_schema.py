@@ -7,8 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import smoke_schema
-from ansible.module_utils.greenroom.smoke_schema import LATER
+from ansible.module_utils.greenroom.controller.catalogue import smoke_schema
+from ansible.module_utils.greenroom.controller.catalogue.smoke_schema import LATER
 
 GROUPS = {"ops": ["ops1"], "app": ["app1"]}
 RIGHT = {"name": "It opens", "url": "/"}

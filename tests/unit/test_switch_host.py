@@ -20,9 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import durable, switch_apply, switch_host, switch_peers, switch_steps
-from ansible.module_utils.greenroom.bluegreen import Operation, State
-from ansible.module_utils.greenroom.switch_peers import Peers
+from ansible.module_utils.greenroom.common import durable
+from ansible.module_utils.greenroom.switch import apply, steps
+from ansible.module_utils.greenroom.switch import host as switch_host
+from ansible.module_utils.greenroom.switch import peers as switch_peers
+from ansible.module_utils.greenroom.switch.bluegreen import Operation, State
+from ansible.module_utils.greenroom.switch.peers import Peers
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -210,7 +213,7 @@ def test_the_watchdog_undoes_a_canary_past_its_deadline(
 @contextlib.contextmanager
 def guarding(edge: Edge, folder: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
     """The watchdog's service, and what it tells systemd, message by message."""
-    program = f"import sys; from greenroom.switch_host import main; sys.exit(main(['guard'], {str(edge.file)!r}))"
+    program = f"import sys; from greenroom.switch.host import main; sys.exit(main(['guard'], {str(edge.file)!r}))"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(folder / "notify"))
         systemd.settimeout(120)
@@ -246,7 +249,7 @@ def test_the_watchdogs_service_goes_on_whatever_a_look_runs_into(edge: Edge, tmp
 def test_the_watchdog_leaves_an_operator_at_work_alone(edge: Edge) -> None:
     edge.write(CANARY)
     host = switch_host.Host.from_file(str(edge.file))
-    with switch_apply.locked(host.places):
+    with apply.locked(host.places):
         assert edge.run("watch") == 0
     assert edge.state() == CANARY
 
@@ -303,8 +306,8 @@ def test_status_counts_each_slots_connections_over_all_workers(edge: Edge, capsy
         assert edge.run("status") == 0
         found = json.loads(capsys.readouterr().out)
         proxy.workers["99"].hangs = True
-        places = switch_apply.Places("staging", *(edge.given[key] for key in PLACES), 0.3)
-        assert switch_apply.connections(places) == {"blue": {"current": None}, "green": {"current": None}}
+        places = apply.Places("staging", *(edge.given[key] for key in PLACES), 0.3)
+        assert apply.connections(places) == {"blue": {"current": None}, "green": {"current": None}}
     assert found["connections"] == {"blue": {"current": 14}, "green": {"current": 2}}
     assert (found["phase"], found["operation"], found["overdue"], found["before_live"]) == ("canary", "x", True, "blue")
     assert found["deadline"] == "1970-01-01T00:00:01Z"
@@ -342,7 +345,7 @@ def test_no_command_but_these(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_operator_between_two_ticks_finds_the_operation_as_it_is(edge: Edge) -> None:
     edge.write(CANARY)
-    wish = switch_steps.Wish("present", "green", operation="x", deadline=60)
-    edge.write(switch_steps.decide(edge.state(), wish, time.time()))
+    wish = steps.Wish("present", "green", operation="x", deadline=60)
+    edge.write(steps.decide(edge.state(), wish, time.time()))
     assert edge.run("watch") == 0
     assert (edge.state().value, edge.state().phase) == ("7:green:-:0", "live")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible.module_utils.greenroom import switch_steps
-from ansible.module_utils.greenroom.bluegreen import SLOTS, State, SwitchError
-from ansible.module_utils.greenroom.switch_steps import Wish
+from ansible.module_utils.greenroom.switch import steps
+from ansible.module_utils.greenroom.switch.bluegreen import SLOTS, State, SwitchError
+from ansible.module_utils.greenroom.switch.steps import Wish
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -50,7 +50,7 @@ class Environment(RuleBasedStateMachine):
     @initialize(live=st.sampled_from(SLOTS))
     def first_install(self, live: str) -> None:
         for edge in EDGES:
-            self.edges[edge] = switch_steps.first("site", Wish(live=live, epoch=1), [], "", self.clock)
+            self.edges[edge] = steps.first("site", Wish(live=live, epoch=1), [], "", self.clock)
 
     def up(self) -> list[str]:
         return [edge for edge in EDGES if edge not in self.down]
@@ -69,10 +69,10 @@ class Environment(RuleBasedStateMachine):
     def ask(self, edge: str, wish: Wish) -> bool:
         """Call the module on an edge, and once more: a repetition changes nothing. Returns whether it was refused."""
         try:
-            after = switch_steps.decide(self.edges[edge], wish, self.clock)
+            after = steps.decide(self.edges[edge], wish, self.clock)
         except SwitchError:
             return False
-        assert switch_steps.decide(after, wish, self.clock) == after
+        assert steps.decide(after, wish, self.clock) == after
         self.take(edge, after)
         return True
 
@@ -174,13 +174,13 @@ class Environment(RuleBasedStateMachine):
         if edge in self.down:
             return
         before, found = self.edges[edge], None if alone else self.found_by(edge)
-        state = switch_steps.adopt(before, found, self.clock) if found else before
-        after = switch_steps.expire(state, self.clock)
+        state = steps.adopt(before, found, self.clock) if found else before
+        after = steps.expire(state, self.clock)
         if after.live != before.live:
             assert (found and found.precedence > before.precedence) or before.operation, (
                 "the live slot changed by itself"
             )
-        assert switch_steps.expire(after, self.clock) == after
+        assert steps.expire(after, self.clock) == after
         self.take(edge, after)
 
     @precondition(lambda self: len(self.down) < len(EDGES) - 1)
@@ -195,7 +195,7 @@ class Environment(RuleBasedStateMachine):
         if edge in self.down:
             self.down.discard(edge)
             if found := self.found_by(edge):
-                self.take(edge, switch_steps.adopt(self.edges[edge], found, self.clock))
+                self.take(edge, steps.adopt(self.edges[edge], found, self.clock))
 
     # --- what always holds ---
 
@@ -213,7 +213,7 @@ class Environment(RuleBasedStateMachine):
         for edge in list(self.down):
             self.back(edge)
         for _ in range(4):
-            self.clock += switch_steps.ADOPTED_LONGEST + 1
+            self.clock += steps.ADOPTED_LONGEST + 1
             for edge in EDGES:
                 self.watchdog(edge, 0, alone=False)
             self.one_meaning()

@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import switch_steps
-from ansible.module_utils.greenroom.bluegreen import ADOPTED, Operation, State, SwitchError
-from ansible.module_utils.greenroom.switch_steps import Wish, adopt, decide, expire
+from ansible.module_utils.greenroom.switch import steps
+from ansible.module_utils.greenroom.switch.bluegreen import ADOPTED, Operation, State, SwitchError
+from ansible.module_utils.greenroom.switch.steps import Wish, adopt, decide, expire
 
 NOW = 1_800_000_000.0
 IDLE = State("staging", 5, "blue", changed_at="2026")
@@ -156,10 +156,10 @@ def test_edges_with_different_epochs_come_to_one() -> None:
 
 
 def test_nothing_but_a_first_switch_is_possible_without_a_state() -> None:
-    assert switch_steps.first("staging", Wish(live="blue", epoch=3), [], "", NOW).value == "3:blue:-:0"
+    assert steps.first("staging", Wish(live="blue", epoch=3), [], "", NOW).value == "3:blue:-:0"
     for wish in (Wish(), PREPARE, GREEN, DRAIN, FINISH, ABORT):
         with pytest.raises(SwitchError, match="there is no state yet: say which slot is live, without an operation"):
-            switch_steps.first("staging", wish, [], "", NOW)
+            steps.first("staging", wish, [], "", NOW)
 
 
 # --- the watchdog ---
@@ -205,7 +205,7 @@ def test_a_canary_that_was_not_prepared_here_ends_by_itself_or_is_gone_on_with()
     assert state.operation is not None
     assert (state.operation.id, state.phase) == (ADOPTED, "canary")
     assert expire(state, NOW + 60) == state
-    assert expire(state, NOW + switch_steps.ADOPTED_SECONDS + 2).value == "10:blue:-:0"
+    assert expire(state, NOW + steps.ADOPTED_SECONDS + 2).value == "10:blue:-:0"
     live = after(GREEN, state=state)
     assert live.operation is not None
     assert (live.value, live.operation.id) == ("10:green:-:0", "x")
@@ -224,12 +224,12 @@ def test_an_adopted_canary_stays_for_as_long_as_a_peer_has_it() -> None:
         written += after_tick != state
         state = after_tick
     # A share of more than an hour, and one write a minute.
-    assert (state.value, written) == (said.value, 1000 * 5 // (switch_steps.ADOPTED_SECONDS // 2))
+    assert (state.value, written) == (said.value, 1000 * 5 // (steps.ADOPTED_SECONDS // 2))
     # A peer that says something older is none that has it.
     alone = adopt(state, peer("8:blue:-:0"), clock)
-    assert expire(alone, clock + switch_steps.ADOPTED_SECONDS + 1).value == "10:blue:-:0"
+    assert expire(alone, clock + steps.ADOPTED_SECONDS + 1).value == "10:blue:-:0"
     # Edges that know it from one another alone.
-    late = NOW + switch_steps.ADOPTED_LONGEST + 1
+    late = NOW + steps.ADOPTED_LONGEST + 1
     assert expire(adopt(state, said, late), late).value == "10:blue:-:0"
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom import systemd, tree, tree_files, tree_options
+from ansible.module_utils.greenroom.tree import changes, systemd
+from ansible.module_utils.greenroom.tree import files as tree_files
+from ansible.module_utils.greenroom.tree import options as tree_options
 from ansible.module_utils.testing import patch_module_args
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +51,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SYSTEMD", str(tmp_path / "systemd.json"))
     monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(tmp_path))
-    monkeypatch.setattr(tree, "STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(tmp_path / "state"))
     return tmp_path
 
 
@@ -107,10 +109,10 @@ def test_check_mode_calls_nothing_that_writes(call: Call, host: Path, monkeypatc
         pytest.fail("check mode wrote")
 
     for owner, name in (
-        (tree.Tree, "apply"),
-        (tree.Tree, "finish"),
-        (tree.Tree, "validate"),
-        (tree, "write_json"),
+        (changes.Tree, "apply"),
+        (changes.Tree, "finish"),
+        (changes.Tree, "validate"),
+        (changes, "write_json"),
         (systemd.Systemd, "act"),
         (systemd.Systemd, "enable"),
         (systemd.Systemd, "daemon_reload"),
@@ -242,7 +244,7 @@ def test_errors_of_the_system_are_one_line(call: Call, host: Path, monkeypatch: 
     def full(*arguments: object) -> None:
         raise OSError(28, "No space left on device", "/somewhere")
 
-    monkeypatch.setattr(tree.Tree, "plan", full)
+    monkeypatch.setattr(changes.Tree, "plan", full)
     assert call(file(host))["msg"] == "/somewhere: No space left on device"
 
 

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import durable, tree, tree_diff, tree_files
+from ansible.module_utils.greenroom.common import durable
+from ansible.module_utils.greenroom.tree import changes
+from ansible.module_utils.greenroom.tree import diff as tree_diff
+from ansible.module_utils.greenroom.tree import files as tree_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,10 +37,10 @@ class Site:
 
     def wanted(
         self, *files: tree_files.File, directories: tuple[tree_files.Directory, ...] = (), **more: Any
-    ) -> tree.Tree:
-        return tree.Tree("test", files, directories, manifest=str(self.manifest), **more)
+    ) -> changes.Tree:
+        return changes.Tree("test", files, directories, manifest=str(self.manifest), **more)
 
-    def apply(self, *files: tree_files.File, drift: bool = False, **more: Any) -> tree.Plan:
+    def apply(self, *files: tree_files.File, drift: bool = False, **more: Any) -> changes.Plan:
         wanted = self.wanted(*files, **more)
         plan = wanted.plan(drift=drift)
         wanted.apply(plan, drift=drift)
@@ -55,7 +58,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(tree, "STATE_DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(tmp_path / "lib"))
     return Site(tmp_path)
 
 
@@ -151,16 +154,16 @@ def test_a_call_without_files_still_has_a_manifest(site: Site) -> None:
 
 
 def test_a_file_that_moved_to_another_call_is_not_removed(site: Site) -> None:
-    first = tree.Tree("first", [site.file("shared")])
+    first = changes.Tree("first", [site.file("shared")])
     plan = first.plan()
     first.apply(plan)
     first.finish(plan)
-    second = tree.Tree("second", [site.file("shared")])
+    second = changes.Tree("second", [site.file("shared")])
     second.finish(second.plan())
     (site.root / "lib" / "trees" / ".hidden.json").write_text("not read")
-    assert tree.Tree("first", []).plan().remove == []
+    assert changes.Tree("first", []).plan().remove == []
     os.unlink(site.root / "lib" / "trees" / "second.json")
-    assert tree.Tree("first", []).plan().remove == [site.path("shared")]
+    assert changes.Tree("first", []).plan().remove == [site.path("shared")]
 
 
 def test_a_foreign_file_in_the_way_is_replaced_and_then_owned(site: Site) -> None:
@@ -480,7 +483,7 @@ def test_a_foreign_file_at_a_pending_destination_stays(site: Site, monkeypatch: 
 
 def test_a_temporary_file_left_by_a_kill_is_removed(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        kill_at(patch, tree.Tree, "_write", 1)
+        kill_at(patch, changes.Tree, "_write", 1)
         with pytest.raises(Killed):
             site.apply(site.file("a"))
     os.makedirs(site.path(""), exist_ok=True)
@@ -547,7 +550,7 @@ def test_differences_of_binary_and_large_files_are_not_shown(site: Site) -> None
 
 def test_owners_without_a_name_are_shown_as_numbers(site: Site) -> None:
     site.apply(site.file("a"))
-    plan = tree.Plan(
+    plan = changes.Plan(
         "", False, adjust=[tree_files.File(site.path("a"), b"", tree_files.Attributes(0o600, "54321", "54322"))]
     )
     shown = unified(tree_diff.differences(site.wanted(), plan))
@@ -606,7 +609,7 @@ def test_any_sequence_of_calls_ends_as_wished_and_spares_foreign_files(
     foreign: dict[str, str],
 ) -> None:
     site = Site(tmp_path_factory.mktemp("site"))
-    monkeypatch.setattr(tree, "STATE_DIRECTORY", str(site.root / "lib"))
+    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(site.root / "lib"))
     for name, text in foreign.items():
         place = Path(site.path(name))
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import systemd, tree, tree_files, units
+from ansible.module_utils.greenroom.tree import changes, systemd, units
+from ansible.module_utils.greenroom.tree import files as tree_files
 from systemctl_fake import Systemd, moment
 
 WEB = "web.service"
@@ -43,7 +44,7 @@ class Host:
             for name, text in contents.items()
         ]
         name = records.tree_name if records else "test"
-        whole = tree.Tree(name, files, manifest=str(self.root / f"{name}.json"))
+        whole = changes.Tree(name, files, manifest=str(self.root / f"{name}.json"))
         manager = units.Manager(wanted, systemd.Systemd(self.systemd.run), records or self.records, whole, check=check)
         plan = whole.plan(drift=drift)
         if drift:
@@ -75,7 +76,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(tree, "STATE_DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(tmp_path / "lib"))
     monkeypatch.setattr(units, "SETTLE", 0.0)
     host = Host(tmp_path)
     host.systemd.add(WEB)
@@ -359,7 +360,7 @@ def test_a_complaint_without_a_culprit_blames_the_first() -> None:
 
     grumpy = Grumpy()
     grumpy.add(WEB, active="active")
-    manager = units.Manager([], systemd.Systemd(grumpy.run), units.Records("t", "/nonexistent"), tree.Tree("t", []))
+    manager = units.Manager([], systemd.Systemd(grumpy.run), units.Records("t", "/nonexistent"), changes.Tree("t", []))
     with pytest.raises(units.UnitError, match=WEB):
         manager._act("stop", [WEB])
     with pytest.raises(tree_files.TreeError, match="daemon-reload failed: no bus"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom import variables
+from ansible.module_utils.greenroom.controller.catalogue import variables
 
 DECLARED: dict[str, dict[str, dict[str, Any]]] = {
     "edge": {"edge_limits": {}, "edge_indexed": {}},

@@ -9,9 +9,9 @@ from typing import Any
 import hvac.exceptions
 import pytest
 import requests
-from ansible.module_utils.greenroom import vault
-from ansible.module_utils.greenroom.passwords import generate, new_secret
-from ansible.module_utils.greenroom.vault_secrets import Secrets, VaultError, needs_issue
+from ansible.module_utils.greenroom.controller.vault import refusals
+from ansible.module_utils.greenroom.controller.vault.passwords import generate, new_secret
+from ansible.module_utils.greenroom.controller.vault.secrets import Secrets, VaultError, needs_issue
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -141,7 +141,7 @@ def test_generated_secrets_fit_everywhere() -> None:
 
 
 def test_missing_secrets_are_named_with_the_command() -> None:
-    assert vault.missing_line("staging", ["b", "a"]) == (
+    assert refusals.missing_line("staging", ["b", "a"]) == (
         "secrets of staging are missing: a, b; "
         "run: ansible-playbook -i inventories/staging playbooks/secrets.yml -e create=missing"
     )
@@ -198,4 +198,4 @@ def connection_refused() -> Exception:
     ],
 )
 def test_every_failure_is_one_line(error: Exception, doing: str, line: str) -> None:
-    assert vault.explain(error, "https://vault:8200", doing) == f"Vault at https://vault:8200{line}"
+    assert refusals.explain(error, "https://vault:8200", doing) == f"Vault at https://vault:8200{line}"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.greenroom import web
+from ansible.module_utils.greenroom.common import web
 from webserver import Asked, Authority, Reply, drip, hang, misbehave, serve
 
 from bench.common import free_port

@@ -9,8 +9,9 @@ import httpx
 import jinja2
 import pytest
 import yaml
-from ansible.module_utils.greenroom import bundle, smoke
-from ansible.module_utils.greenroom.smoke_attempt import Settings
+from ansible.module_utils.greenroom.controller.slots import bundle
+from ansible.module_utils.greenroom.smoke import checks as smoke
+from ansible.module_utils.greenroom.smoke.attempt import Settings
 from jinja2.nativetypes import NativeEnvironment
 
 from .real import (

@@ -1,0 +1,189 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Own requests to both slots through the edge, for when the public's are too few; and what processes say meanwhile.
+
+Both slots are asked for the same paths in turn, at a pace that does not depend on how fast they answer. Standard
+library only: this runs on hosts.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..common import web
+from ..controller.canary import watch
+from . import statistics
+from .figures import Figures, empty, note
+
+SLOT_HEADER = "X-Greenroom-Slot"
+WORKERS = 16
+"""How many probes may be under way; a slot that lets so many wait is slow enough to be noticed."""
+BROKEN = 1e-6
+"""By chance so many failures come together no more often than that: what is so clearly broken is probed no longer."""
+PAGE_SECONDS = 3.0
+PAGE_TRIES = 2
+"""A page that is not to be had leaves the step without a verdict: one pause of a host is not to do that."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked: `rate` requests a second for `seconds`, of both slots together, each given `timeout` seconds.
+
+    `slots` are {live: name, candidate: name}; `paths` begin with a slash and follow `url`.
+    """
+
+    url: str
+    slots: Mapping[str, str]
+    paths: Sequence[str]
+    rate: float
+    seconds: float
+    timeout: float = 5.0
+    network: web.Network = field(default_factory=web.Network)
+    username: str = ""
+    password: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse with ValueError what would be no probes, or a load."""
+        if not 0 < self.rate <= 100 or not 0 < self.seconds <= 3600 or self.timeout <= 0:
+            raise ValueError("rate must be up to 100 a second, seconds up to 3600, timeout above 0")
+        if strange := [path for path in self.paths if not path.startswith("/")]:
+            raise ValueError(f"a path to probe begins with a slash, not as {strange[0]}")
+
+    def headers(self, slot: str) -> dict[str, str]:
+        """Return the headers of a probe of `slot`."""
+        headers = {SLOT_HEADER: slot, "Accept": "text/html,*/*", "User-Agent": "greenroom-canary"}
+        if self.username:
+            word = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+            headers["Authorization"] = f"Basic {word}"
+        return headers
+
+
+class Prober:
+    """Probes while `run` runs; `figures` and `notes` are what came of it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.figures: dict[str, Figures] = {"live": empty(), "candidate": empty()}
+        self.notes: dict[str, int] = {}
+        self.stopped_early = False
+        self._plan = plan
+        self._lock = threading.Lock()
+        self._wanted: queue.Queue[tuple[str, str] | None] = queue.Queue(WORKERS)
+
+    def run(self) -> None:
+        """Probe to the end, or until the candidate is clearly broken."""
+        workers = [threading.Thread(target=self._work, daemon=True) for _ in range(WORKERS)]
+        for worker in workers:
+            worker.start()
+        began = time.monotonic()
+        for number in range(int(self._plan.rate * self._plan.seconds)):
+            time.sleep(max(0.0, began + number / self._plan.rate - time.monotonic()))
+            if self._broken():
+                self.stopped_early = True
+                break
+            pair, second = divmod(number, 2)
+            # Who is asked first changes, so that none of the two always finds warm caches.
+            side = ("live", "candidate")[(pair + second) % 2]
+            try:
+                self._wanted.put_nowait((side, self._plan.paths[pair % len(self._plan.paths)]))
+            except queue.Full:
+                self._say("left out, because earlier probes still wait")
+        for _worker in workers:
+            self._wanted.put(None)
+        end = time.monotonic() + 2 * self._plan.timeout
+        for worker in workers:
+            worker.join(max(0.0, end - time.monotonic()))
+
+    def _work(self) -> None:
+        connection, used = web.Connection(self._plan.network), False
+        while (job := self._wanted.get()) is not None:
+            side, path = job
+            used = self._probe(connection, side, path, used)
+        connection.close()
+
+    def _probe(self, connection: web.Connection, side: str, path: str, used: bool) -> bool:
+        """Ask once; returns whether the connection was good for an answer."""
+        wanted = web.Request("GET", self._plan.url.rstrip("/") + path, self._plan.headers(self._plan.slots[side]))
+        began = time.monotonic()
+        try:
+            answer = connection.ask(wanted, web.Deadline(self._plan.timeout))
+        except web.UnreachedError as error:
+            self._say(f"did not reach the edge: {error}")
+            return False
+        except web.WebError as error:
+            if used and time.monotonic() - began < self._plan.timeout / 2:
+                # The edge may close a connection that was kept, which says nothing of a slot.
+                return self._probe(connection, side, path, False)
+            self._note(side, path, 0, began, failed=True)
+            return "answer longer" in str(error)
+        slot = answer.header(SLOT_HEADER)
+        if answer.status >= 500 or slot == self._plan.slots[side]:
+            self._note(side, path, answer.status, began)
+        else:
+            self._say(f"got status {answer.status} from {slot or 'the edge itself'}, not from the slot they named")
+        return True
+
+    def _note(self, side: str, path: str, status: int, began: float, failed: bool = False) -> None:
+        milliseconds = (time.monotonic() - began) * 1000
+        with self._lock:
+            note(self.figures[side], path, status, milliseconds, failed)
+
+    def _say(self, text: str) -> None:
+        with self._lock:
+            self.notes[text] = self.notes.get(text, 0) + 1
+
+    def _broken(self) -> bool:
+        with self._lock:
+            own, live = (self.figures[side] for side in ("candidate", "live"))
+            own_failed, live_failed = own["failed"], live["failed"]
+            if own_failed < 5 or own_failed * 2 < own["requests"]:
+                return False
+            chance = statistics.more_often(own_failed, own["requests"], live_failed, live["requests"])
+        return chance <= BROKEN
+
+
+def pages(targets: Sequence[Mapping[str, Any]]) -> list[watch.Reading | None]:
+    """Return what each target's metrics page says, None where it does not answer."""
+
+    def page(target: Mapping[str, Any]) -> watch.Reading | None:
+        for _ in range(PAGE_TRIES):
+            with contextlib.suppress(web.WebError, TimeoutError):
+                answer = web.request(web.Request("GET", target["url"]), web.Network(), web.Deadline(PAGE_SECONDS))
+                if answer.status == 200:
+                    return watch.read(answer.text, target["metric"])
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        return list(pool.map(page, targets))
+
+
+def observe(plan: Plan, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Probe, and read the targets' pages before and after.
+
+    Returns {probes: {live, candidate}, watched: {live, candidate}, notes, stopped_early, seconds}.
+    """
+    began, first = time.monotonic(), pages(targets)
+    prober = Prober(plan)
+    if plan.paths:
+        prober.run()
+    else:
+        time.sleep(plan.seconds)
+    watched: dict[str, list[dict[str, Any]]] = {"live": [], "candidate": []}
+    sides = {slot: side for side, slot in plan.slots.items()}
+    for target, before, after in zip(targets, first, pages(targets), strict=True):
+        if target["slot"] in sides:
+            watched[sides[target["slot"]]].append(watch.compared(target, before, after))
+    return {
+        "probes": prober.figures,
+        "watched": watched,
+        "notes": [f"{number} probes {text}" for text, number in sorted(prober.notes.items())],
+        "stopped_early": prober.stopped_early,
+        "seconds": round(time.monotonic() - began, 1),
+    }

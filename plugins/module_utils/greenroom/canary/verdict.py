@@ -1,0 +1,331 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The verdict on a candidate: as good as the live slot, worse, or not known.
+
+A rollout is watched in slices of some seconds. What was seen is a list of them, oldest first:
+
+    {weight, seconds, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, journeys}
+
+`public` and `probes` are figures (`canary_figures`), `watched` what processes said of themselves (`canary_watch`),
+`notes` what kept figures from being had, `journeys` smoke checks of the candidate that failed. Public requests and
+probes are never thrown together: who comes by himself asks for other things than a probe does, and the sum would follow
+the mixture instead of the release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..controller.canary import watch
+from . import statistics
+from .figures import Figures, empty, merged, summary
+
+Slice = Mapping[str, Any]
+Pairs = Sequence[tuple[Figures, Figures]]
+QUANTILES = {"p50": 0.5, "p99": 0.99}
+SOURCES = ("public", "probes")
+RECENT = 4
+"""A candidate may become bad late: the last slice, and the last few, are looked at apart from all of them."""
+DISTURBED = 0.01
+"""A live slot that fails by chance no more often than so is taken for disturbed."""
+STEADY = 0.005
+"""A rise of memory counts when so steady a one comes by chance no more often than that."""
+
+
+MEMORY_SECONDS = 1800
+"""A new process fills its memory for a while; before that, its growth says nothing."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is a difference. Shares are between 0 and 1.
+
+    `minimum`: requests of each slot without which nothing passes. `alpha`: how likely a verdict may fail a candidate
+    that is like the live slot, over all comparisons that it makes. The others: differences up to there are minded by
+    nobody, however sure they are.
+    """
+
+    minimum: int = 50
+    alpha: float = 0.001
+    error_margin: float = 0.01
+    refused_margin: float = 0.05
+    latency_factor: float = 1.5
+    latency_ms: float = 50.0
+    metric_drop: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse with ValueError what no verdict can be based on."""
+        for name in ("alpha", "metric_drop"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"canary_{name} must be between 0 and 1, not {getattr(self, name)}")
+        for name in ("error_margin", "refused_margin", "latency_ms"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"canary_{name} must not be negative")
+        if self.minimum < 1 or self.latency_factor < 1:
+            raise ValueError("canary_minimum and canary_latency_factor must be 1 or more")
+
+
+def empty_slice(weight: int) -> dict[str, Any]:
+    """Return a slice in which nothing was seen."""
+    figures = {source: {"live": empty(), "candidate": empty()} for source in SOURCES}
+    return {
+        "weight": weight,
+        "seconds": 0.0,
+        **figures,
+        "watched": {"live": [], "candidate": []},
+        "notes": [],
+        "journeys": [],
+    }
+
+
+def verdict(slices: Sequence[Slice], limits: Limits) -> dict[str, Any]:
+    """Return {verdict, reasons, figures} over all slices; the last ones of the same weight are the step at hand.
+
+    `fail`: something is worse, beyond chance and beyond what nobody minds, or a process says what it must not.
+    `no data`: nothing is, but too little was seen to know. `pass`: neither. `reasons` are lines for a person.
+    """
+    reasons = list(dict.fromkeys(_bad_processes(slices)))
+    reasons += _worse(slices, limits)
+    kind = "fail" if reasons else "pass"
+    if not reasons and (reasons := list(dict.fromkeys(_unknown(slices, limits)))):
+        kind = "no data"
+    return {"verdict": kind, "reasons": reasons, "figures": _figures(slices)}
+
+
+def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> str:
+    """Return a verdict as one line: figures of the candidate (of the live slot), then why."""
+    parts = []
+    for source in SOURCES:
+        own, other = result["figures"][source]["candidate"], result["figures"][source]["live"]
+        if own["requests"] or other["requests"]:
+            parts.append(
+                f"{source} {own['requests']} ({other['requests']}), failed {own['failed']} ({other['failed']}), "
+                f"p50 {own['p50']} ({other['p50']}) ms, p99 {own['p99']} ({other['p99']}) ms"
+            )
+    metric = result["figures"]["metric"]
+    if any(metric.values()):
+        parts.append(f"metric {metric['candidate']:g} ({metric['live']:g})")
+    said = "; ".join(parts) or "nothing was seen"
+    why = f": {'; '.join(result['reasons'])}" if result["reasons"] else ""
+    return f"{result['verdict']}: {candidate} at {weight} % (beside {live}): {said}{why}"
+
+
+def _pairs(window: Sequence[Slice], everything: Sequence[Slice], source: str) -> list[tuple[Figures, Figures]]:
+    """Return the figures of candidate and live slot, slice by slice: what happens to both is no difference.
+
+    Where the live slot serves nobody any more, what it did before stands in for it, but for times at which own requests
+    to it fail, too.
+    """
+    pairs, alone = [], []
+    for each in window:
+        candidate, live = each[source]["candidate"], each[source]["live"]
+        if candidate["requests"] and live["requests"]:
+            pairs.append((candidate, live))
+        elif candidate["requests"] and not _disturbed(each, everything):
+            alone.append(candidate)
+    if alone:
+        pairs.append((merged(alone), merged(each[source]["live"] for each in everything)))
+    return [(candidate, live) for candidate, live in pairs if live["requests"]]
+
+
+def _disturbed(each: Slice, everything: Sequence[Slice]) -> bool:
+    """Say whether the live slot fails, too: more of the own requests to it than usually."""
+    others = [other["probes"]["live"] for other in everything if other is not each]
+    failed, requests = (sum(figures[name] for figures in others) for name in ("failed", "requests"))
+    now = each["probes"]["live"]
+    return requests > 0 and statistics.more_often(now["failed"], now["requests"], failed, requests) <= DISTURBED
+
+
+def _windows(slices: Sequence[Slice]) -> list[Sequence[Slice]]:
+    return [slices[-length:] for length in sorted({len(slices), min(RECENT, len(slices)), 1}) if slices]
+
+
+def _worse(slices: Sequence[Slice], limits: Limits) -> list[str]:
+    """Return what is worse with the candidate, each thing once.
+
+    Of many comparisons one is right by chance (Bonferroni): half of `alpha` is shared by those of all requests, a
+    quarter by those of single routes, of which there are many, and a quarter is the business metric's.
+    """
+    looks = [(window, source, _pairs(window, slices, source)) for window in _windows(slices) for source in SOURCES]
+    looks = [each for each in looks if each[2]]
+    # Caches are cold in the first slice.
+    cold = next((each for each in slices if each["weight"]), None)
+    whole = limits.alpha / 2 / max(1, 4 * len(looks))
+    single = limits.alpha / 4 / max(1, sum(2 * len(_routes(pairs)) for _window, _source, pairs in looks))
+    found: dict[str, str] = {}
+    for window, source, pairs in looks:
+        warm = _pairs([each for each in window if each is not cold], slices, source)
+        for key, reason in (
+            *_counts(source, [""], pairs, limits, whole),
+            *_counts(source, _routes(pairs), pairs, limits, single),
+            *_latencies(source, warm, limits, whole),
+        ):
+            found.setdefault(key, reason)
+    return [*found.values(), *_metric(slices, limits, limits.alpha / 4)]
+
+
+def _routes(pairs: Pairs) -> list[str]:
+    return list(dict.fromkeys(route for candidate, _live in pairs for route in candidate["routes"]))
+
+
+def _counts(
+    source: str, places: Iterable[str], pairs: Pairs, limits: Limits, level: float
+) -> Iterator[tuple[str, str]]:
+    """Yield failures and refusals that the candidate has more of, on each of the routes in `places` ("": on all)."""
+    for place in places:
+        counts = [[_of(side, place) for side in pair] for pair in pairs]
+        for index, what, margin in ((1, "failed", limits.error_margin), (2, "were refused", limits.refused_margin)):
+            strata = [statistics.Stratum(own[index], own[0], live[index], live[0]) for own, live in counts]
+            if _more(strata, margin, level):
+                own, live = _sums(strata)
+                # A route is worth a line of its own only where the whole does not say it.
+                yield (
+                    f"{source} {what}",
+                    f"{own[0]} of {own[1]} {what} ({source}{place and ', '}{place}; live: {live[0]} of {live[1]})",
+                )
+
+
+def _of(figures: Figures, route: str) -> list[int]:
+    """Return [requests, failed, refused] of a route, or of all with an empty one."""
+    whole = [figures[name] for name in ("requests", "failed", "refused")]
+    return list(figures["routes"].get(route, [0, 0, 0])) if route else whole
+
+
+def _sums(strata: Iterable[statistics.Stratum]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (hits, requests) of the candidate and of the live slot."""
+    compared = [each for each in strata if each.size and each.others_size]
+    return (
+        _column_sums([(each.hits, each.size) for each in compared]),
+        _column_sums([(each.others, each.others_size) for each in compared]),
+    )
+
+
+def _excess(stratum: statistics.Stratum) -> float:
+    """Return how many more hits the candidate has than the live slot would have had at the same time."""
+    return stratum.hits - stratum.size * stratum.others / stratum.others_size
+
+
+def _more(strata: Iterable[statistics.Stratum], margin: float, level: float) -> bool:
+    """Say whether the candidate has more hits than margin and chance explain."""
+    compared = [each for each in strata if each.size and each.others_size]
+    size = sum(each.size for each in compared)
+    return bool(size) and sum(map(_excess, compared)) / size > margin and statistics.by_chance(compared) <= level
+
+
+def _latencies(source: str, pairs: Pairs, limits: Limits, level: float) -> Iterator[tuple[str, str]]:
+    """Yield quantiles of the latency that are worse with the candidate.
+
+    One pause of one host slows many requests down, and is no release: the slice that speaks most against the candidate
+    is left out.
+    """
+    own, usual = (statistics.added([pair[side]["latency"] for pair in pairs]) for side in (0, 1))
+    for name, share in QUANTILES.items():
+        mark = statistics.mark(usual, share, limits.latency_factor, limits.latency_ms)
+        strata = [each for pair in pairs if (each := _slow(*pair, mark)).size and each.others_size]
+        usual_ones = sorted(strata, key=_excess)[:-1]
+        (slow, number), _live = _sums(usual_ones)
+        # Its own quantile lies beyond the mark, and not by chance.
+        if slow > (1 - share) * number and _more(usual_ones, 0.0, level):
+            values = [statistics.quantile(side, share) or 0 for side in (own, usual)]
+            yield f"{source} {name}", f"{name} is {values[0]:.0f} ms ({source}; live: {values[1]:.0f} ms)"
+
+
+def _slow(candidate: Figures, live: Figures, mark: float) -> statistics.Stratum:
+    (own, own_all), (usual, usual_all) = (
+        (statistics.above(side["latency"], mark), statistics.total(side["latency"])) for side in (candidate, live)
+    )
+    return statistics.Stratum(own, own_all, usual, usual_all)
+
+
+def _metric(slices: Sequence[Slice], limits: Limits, level: float) -> Iterator[str]:
+    """Yield the business metric when it rises too seldom with the candidate, for the requests that it gets."""
+    read = [each for each in slices if each["watched"]["candidate"] and each["watched"]["live"]]
+    counts = {
+        side: [(int(_events(each, side)), each["public"][side]["requests"]) for each in read]
+        for side in ("candidate", "live")
+    }
+    pairs = list(zip(counts["candidate"], counts["live"], strict=True))
+    alone = [own for own, live in pairs if not live[1]]
+    pairs = [(own, live) for own, live in pairs if live[1]]
+    if alone:
+        pairs.append((_column_sums(alone), _column_sums(counts["live"])))
+    # The other way round: has the live slot more of them than chance would give it?
+    strata = [
+        statistics.Stratum(min(live[0], live[1]), live[1], min(own[0], own[1]), own[1])
+        for own, live in pairs
+        if own[1] and live[1]
+    ]
+    got = sum(each.others for each in strata)
+    due = sum(each.others_size * each.hits / each.size for each in strata)
+    if got < (1 - limits.metric_drop) * due and statistics.by_chance(strata) <= level:
+        yield f"the business metric rose by {got}, where live's pace is {due:.0f}"
+
+
+def _column_sums(rows: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
+
+
+def _events(each: Slice, side: str) -> float:
+    return watch.metric(each["watched"][side])
+
+
+def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
+    """Yield what the candidate's processes say and must not, and memory that will not suffice."""
+    for each in slices:
+        yield from each["journeys"]
+        for process in each["watched"]["candidate"]:
+            yield from process["problems"]
+    memory = {side: _memory(slices, side) for side in ("candidate", "live")}
+    if sum(each["seconds"] for each in slices) < MEMORY_SECONDS:
+        return
+    for (service, host), (samples, limit) in memory["candidate"].items():
+        usual = memory["live"].get((service, host), ([], 0))[0]
+        spans = watch.leaking(samples, limit, STEADY)
+        if spans is not None and watch.growth(samples) > 2 * watch.growth(usual):
+            mebibytes = [number / 2**20 for number in (watch.growth(samples), samples[-1], limit)]
+            grown, used, most = (f"{number:.0f}" for number in mebibytes)
+            yield f"memory of {service} on {host} goes on growing ({grown} MiB lately, {used} of {most} MiB)"
+
+
+def _memory(slices: Iterable[Slice], side: str) -> dict[tuple[str, str], tuple[list[float], float]]:
+    found: dict[tuple[str, str], tuple[list[float], float]] = {}
+    for each in slices:
+        for process in each["watched"][side]:
+            if process["memory"] is not None:
+                found.setdefault((process["service"], process["host"]), ([], process["limit"]))[0].append(
+                    process["memory"]
+                )
+    return found
+
+
+def _unknown(slices: Sequence[Slice], limits: Limits) -> Iterator[str]:
+    """Yield what was not seen, and has to be."""
+    step: list[Slice] = []
+    for each in reversed(slices):
+        if each["weight"] != slices[-1]["weight"]:
+            break
+        step.append(each)
+    compared = {source: _pairs(step, slices, source) for source in SOURCES}
+    own, live = (
+        {source: sum(pair[side]["requests"] for pair in pairs) for source, pairs in compared.items()} for side in (0, 1)
+    )
+    if not any(min(own[source], live[source]) >= limits.minimum for source in SOURCES):
+        got = " and ".join(f"{number} of {source}" for source, number in own.items())
+        yield f"too few requests to compare in this step ({got}; {limits.minimum} are wanted of each slot)"
+        for each in step:
+            yield from each["notes"]
+    if step and all(_disturbed(each, slices) for each in step):
+        yield "the slot beside fails more than before, too, so that there is nothing to compare with"
+    for side in ("live", "candidate"):
+        for process in slices[-1]["watched"][side] if slices else ():
+            yield from (f"not to be had: {what}" for what in process["unread"])
+
+
+def _figures(slices: Sequence[Slice]) -> dict[str, Any]:
+    """Return what was seen in all, for people and reports."""
+    sides = ("live", "candidate")
+    return {
+        source: {side: summary(merged(each[source][side] for each in slices)) for side in sides} for source in SOURCES
+    } | {"metric": {side: sum(_events(each, side) for each in slices) for side in sides}, "slices": len(slices)}

@@ -1,0 +1,94 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""A step of a rollout, slice by slice: what a run remembers of it, as one fact that the next step goes on from.
+
+A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, slices, until}: `left` slices
+of `length` seconds are still to come, `slices` is all that was seen since `began`, `until` = {edge host: to when its
+journal was read}.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ...canary import verdict
+from ...canary.figures import merged
+
+OTHER = {"blue": "green", "green": "blue"}
+MOST_SLICES = 20
+PUBLIC = 100
+"""The weight of a slot that has become the live one."""
+
+Result = Mapping[str, Any]
+Traffic = Mapping[str, Mapping[str, Any]]
+"""What canary_traffic found, by edge host."""
+
+
+def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the result with which a step begins; what was seen since `began` of the same slot is taken along.
+
+    `plan` = {slot, weight, began, seconds, slice}, the last one saying how long a slice is to be; a long step has
+    longer ones.
+    """
+    slot, weight, began, seconds = (plan[name] for name in ("slot", "weight", "began", "seconds"))
+    same = before is not None and (before.get("slot"), before.get("began")) == (slot, began)
+    left = max(1, min(MOST_SLICES, math.ceil(seconds / plan["slice"])))
+    return {
+        "verdict": "no data",
+        "reasons": [],
+        "figures": {},
+        "line": f"no data: {slot} at {weight} %: nothing was seen yet",
+        **{name: plan[name] for name in ("slot", "weight", "began")},
+        "seconds": 0,
+        "left": left,
+        "length": seconds / left,
+        "slices": list(before["slices"]) if same and before else [],
+        "until": dict(before["until"]) if same and before else {},
+    }
+
+
+def with_baseline(result: Result, traffic: Traffic) -> dict[str, Any]:
+    """Return a result that knows how the slot beside did while it served the public, before the step."""
+    seen = verdict.empty_slice(0)
+    seen["public"]["live"] = merged(host["slots"][OTHER[result["slot"]]] for host in traffic.values())
+    return {**result, "slices": [seen, *result["slices"]]}
+
+
+def continued(
+    result: Result, probed: Mapping[str, Any], traffic: Traffic, journeys: Mapping[str, Any], limits: verdict.Limits
+) -> dict[str, Any]:
+    """Return the result after one more slice: of canary_probe, of canary_traffic on all edge hosts, of smoke checks.
+
+    `journeys` is the result of smoke_check, or empty where none ran.
+    """
+    slot, weight = result["slot"], result["weight"]
+    slots = {"candidate": slot, "live": OTHER[slot]}
+    short = [f"{name} wrote more lines than were read" for name, host in traffic.items() if not host["complete"]]
+    failed = [
+        f"{check['name']}: expected {check['expected']}, got {check['got']}"
+        for check in journeys.get("checks", ())
+        if not check["ok"]
+    ]
+    if "checks" not in journeys and "msg" in journeys:
+        failed = [str(journeys["msg"])]
+    seen = {
+        "weight": weight,
+        "seconds": probed["seconds"],
+        "public": {side: merged(host["slots"][name] for host in traffic.values()) for side, name in slots.items()},
+        **{key: probed[key] for key in ("probes", "watched")},
+        "notes": [*probed["notes"], *short],
+        "journeys": failed,
+    }
+    slices = [*result["slices"], seen]
+    judged = verdict.verdict(slices, limits)
+    return {
+        **result,
+        **judged,
+        "line": verdict.line(judged, slot, OTHER[slot], weight),
+        "seconds": round(result["seconds"] + probed["seconds"], 1),
+        "left": 0 if judged["verdict"] == "fail" else result["left"] - 1,
+        "slices": slices,
+        "until": {name: host["until"] for name, host in traffic.items()},
+    }

@@ -1,0 +1,108 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""A release: which image, by digest, each service runs, and the identity that its content gives it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...common.names import suggestion
+
+DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+_REPOSITORY = r"(?P<repository>[a-z0-9]+(?:[._/-][a-z0-9]+)*)"
+_TAG_OR_DIGEST = r"(?::(?P<tag>[\w][\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
+_REFERENCE = re.compile(f"^{_REPOSITORY}{_TAG_OR_DIGEST}$", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image in a registry: a repository and a tag or a digest, and the place that names it."""
+
+    repository: str
+    reference: str
+    source: str
+
+    def __str__(self) -> str:
+        """Return the image as people write it."""
+        return f"{self.repository}{'@' if DIGEST.match(self.reference) else ':'}{self.reference}"
+
+
+def parse_image(text: object, source: str) -> Image:
+    """Return the image that `repository:tag` or `repository@sha256:...` names. Raises ValueError."""
+    match = _REFERENCE.match(text) if isinstance(text, str) and not text.startswith("sha256:") else None
+    if match is None:
+        raise ValueError(f'"{text}" is neither repository:tag nor repository@sha256:<64 digits>')
+    return Image(match["repository"], match["tag"] or match["digest"], source)
+
+
+def _listed(content: object, file: str) -> tuple[dict[str, Image], list[str]]:
+    images = content.get("images") if isinstance(content, Mapping) else None
+    if not isinstance(content, Mapping) or not isinstance(images, Mapping):
+        return {}, [f"{file}: images: missing; a release names its images as {{images: {{portal: repository:tag}}}}"]
+    errors = [f"{file}: {key}: unknown key{suggestion(str(key), ['images'])}" for key in content if key != "images"]
+    found = {}
+    for name, text in images.items():
+        try:
+            found[str(name)] = parse_image(text, file)
+        except ValueError as error:
+            errors.append(f"{file}: images.{name}: {error}")
+    return found, errors
+
+
+def read_release(
+    content: object, file: str, overrides: object, catalogue: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Image], list[str]]:
+    """Return ({image: where it is}, problems as one line each) of a release file's content.
+
+    `overrides` = {image: digest, or repository with tag or digest} replaces single images of the file;
+    every service of `catalogue` must find its image.
+    """
+    images, errors = _listed(content, file)
+    if not isinstance(overrides, Mapping):
+        errors.append("""release_images: expected a mapping, as in -e '{"release_images": {"portal": "sha256:..."}}'""")
+        overrides = {}
+    for name, text in overrides.items():
+        if name not in images:
+            errors.append(f"release_images.{name}: {file} has no such image{suggestion(str(name), images)}")
+        elif isinstance(text, str) and DIGEST.match(text):
+            images[name] = Image(images[name].repository, text, "release_images")
+        else:
+            try:
+                images[name] = parse_image(text, "release_images")
+            except ValueError as error:
+                errors.append(f"release_images.{name}: {error}, nor sha256:<64 digits>")
+    for service, item in catalogue.items():
+        if item["image"] and item["image"] not in images:
+            hint = suggestion(item["image"], images)
+            errors.append(f'{file}: image "{item["image"]}" of service {service} is missing{hint}')
+    return images, errors
+
+
+def release_id(digests: Mapping[str, str], catalogue: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the hash over the images' digests, the services and their configuration templates (64 hex digits).
+
+    Where the checkout lies, and what checks there are, is no part of it; neither is any environment's value.
+    """
+    services = {
+        name: {key: value for key, value in item.items() if key not in {"folder", "checks"}}
+        for name, item in catalogue.items()
+    }
+    content = json.dumps([dict(digests), services], sort_keys=True, default=str)
+    digest = hashlib.sha256(content.encode())
+    for name in sorted(catalogue):
+        for path in _files(os.path.join(catalogue[name]["folder"], "config")):
+            with open(path, "rb") as file:
+                relative = os.path.relpath(path, catalogue[name]["folder"])
+                digest.update(f"\n{name}/{relative} {hashlib.sha256(file.read()).hexdigest()}".encode())
+    return digest.hexdigest()
+
+
+def _files(folder: str) -> list[str]:
+    return sorted(os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)

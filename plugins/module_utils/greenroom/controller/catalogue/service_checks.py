@@ -1,0 +1,228 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What is wrong between services: ports, routes, secrets, configuration. Each mistake is `<service>` and one line.
+
+The catalogue given here is the normalised one, of services whose own structure is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from ...common.names import suggestion
+
+Service = Mapping[str, Any]
+Catalogue = Mapping[str, Service]
+Problem = tuple[str, str]
+LARGEST_PORT = 65535
+# The group whose hosts have slots.
+SLOT_HOSTS = "app"
+
+
+def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
+    for name, port in service["ports"].items():
+        for group in port["from"]:
+            if group not in groups:
+                yield f'ports.{name}.from: unknown group "{group}"{suggestion(group, groups)}'
+        for slot, number in port["host"].items():
+            if number > LARGEST_PORT:
+                yield f"ports.{name}: {number}, its port in {slot}, is above {LARGEST_PORT}; name a smaller `host`"
+
+
+def _pages(service: Service) -> Iterator[str]:
+    for page in ("health", "metrics"):
+        if service[page] and service[page]["port"] not in service["ports"]:
+            port = service[page]["port"]
+            yield f'{page}.port: unknown port "{port}"{suggestion(port, service["ports"])}'
+    port = service["identities"]
+    if port and port not in service["ports"]:
+        yield f'identities: unknown port "{port}"{suggestion(port, service["ports"])}'
+    if service["ports"] and not service["health"]:
+        yield "health: missing; a service with ports says how to see that it is ready"
+
+
+def _canary(service: Service) -> Iterator[str]:
+    metric = (service["canary"] or {}).get("metric")
+    if not metric:
+        return
+    ports, port = service["ports"], metric["port"]
+    if port is None or metric["path"] is None:
+        yield "canary.metric: on which page? Name `port` and `path`, or give the service `metrics`"
+    elif port not in ports:
+        yield f'canary.metric.port: unknown port "{port}"{suggestion(str(port), ports)}'
+    elif not ports[port]["from"]:
+        yield f'canary.metric.port: "{port}" never leaves the host; add `ops` to its `from`'
+    elif service["activation"] != "always":
+        yield f"canary.metric: a {service['activation']} service runs beside one slot only; nothing can be compared"
+
+
+def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
+    if service["routes"] and service["activation"] != "always":
+        yield f"routes: a {service['activation']} service does not run in the idle slot, so nothing can lead to it"
+    for index, route in enumerate(service["routes"]):
+        port = route["port"]
+        if port is None:
+            yield f"routes[{index}]: leads nowhere; no port of the service has `edge` in `from`"
+        elif port not in service["ports"]:
+            yield f'routes[{index}].port: unknown port "{port}"{suggestion(port, service["ports"])}'
+        elif "edge" not in service["ports"][port]["from"]:
+            yield f'routes[{index}].port: the edge may not reach "{port}"; add `edge` to its `from`'
+        if limits is not None and route["limit"] not in limits:
+            yield f'routes[{index}].limit: unknown class "{route["limit"]}"{suggestion(str(route["limit"]), limits)}'
+
+
+def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
+    for variable, secret in service["secrets"].items():
+        owner = secret["owner"]
+        if owner in wrong:
+            continue
+        if owner not in catalogue:
+            yield f'secrets.{variable}.of: unknown service "{owner}"{suggestion(owner, catalogue)}'
+        elif secret["kind"] == "login":
+            database = catalogue[owner]["database"]
+            if database != secret["name"]:
+                known = {item["database"]: name for name, item in catalogue.items() if item["database"]}
+                holder = known.get(secret["name"])
+                hint = f"; add `of: {holder}`" if holder else suggestion(secret["name"], known)
+                yield f'secrets.{variable}.login: {owner} declares no database "{secret["name"]}"{hint}'
+        elif owner != service["name"]:
+            own = {item["name"] for item in catalogue[owner]["secrets"].values() if item["kind"] == secret["kind"]}
+            if secret["name"] not in own:
+                hint = suggestion(secret["name"], own)
+                yield f'secrets.{variable}.{secret["kind"]}: {owner} has no {secret["kind"]} "{secret["name"]}"{hint}'
+        if variable in service["environment"]:
+            yield f"secrets.{variable}: stands in `environment`, too"
+
+
+def _queues(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
+    known = {queue for item in catalogue.values() for queue in item["queues"]}
+    for index, queue in enumerate(service["publishes"]):
+        # The service that has it may be among those with mistakes of their own.
+        if queue not in known and not wrong:
+            yield f'publishes[{index}]: no service has a queue "{queue}"{suggestion(queue, known)}'
+    if service["queues"] and service["activation"] == "always":
+        yield "queues: the idle slot would take live jobs; set `activation: live_only`"
+    uses = bool(service["queues"] or service["publishes"])
+    logins = [variable for variable, secret in service["secrets"].items() if secret["kind"] == "broker"]
+    if uses and not logins:
+        yield "secrets: no login for the broker; add one like `BROKER_URL: {broker: " + service["name"] + "}`"
+    for variable in logins if not uses else ():
+        yield f"secrets.{variable}.broker: there are neither `queues` nor `publishes`"
+
+
+def _seed(service: Service) -> Iterator[str]:
+    for needed in ("seed", "database"):
+        if service["heads"] and not service[needed]:
+            yield f"heads: says when to seed again, and there is no `{needed}`"
+
+
+def _config(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
+    source = service["config_of"]
+    if source in wrong:
+        return
+    if source not in catalogue:
+        yield f'config_of: unknown service "{source}"{suggestion(source, catalogue)}'
+    elif service["config_path"] and not service["has_config"]:
+        yield f"config_path: there is no folder {source}/config with what to mount"
+    elif not service["config_path"] and (service["has_config"] or source != service["name"]):
+        yield f"config_path: missing; {source}/config would be mounted nowhere"
+
+
+def service_problems(
+    service: Service,
+    catalogue: Catalogue,
+    groups: Collection[str],
+    limits: Collection[str] | None,
+    wrong: Collection[str] = (),
+) -> Iterator[str]:
+    """Yield what is wrong with one service among the others.
+
+    `groups` are the inventory's groups, `limits` the edge's classes of rate limits (None: not known here), `wrong` the
+    services that are not in the catalogue because of their own mistakes.
+    """
+    if service["group"] not in groups:
+        yield f'group: unknown group "{service["group"]}"{suggestion(str(service["group"]), groups)}'
+    yield from _ports(service, groups)
+    yield from _pages(service)
+    yield from _canary(service)
+    yield from _routes(service, limits)
+    yield from _secrets(service, catalogue, wrong)
+    yield from _queues(service, catalogue, wrong)
+    yield from _seed(service)
+    yield from _config(service, catalogue, wrong)
+
+
+def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Yield (service, line) for what two services both claim: a host's port, a database, a public path, all identities.
+
+    `groups` = {group: [host]}; groups that share a host share its ports.
+    """
+    ports: dict[tuple[str, int], str] = {}
+    databases: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    keepers = [name for name, service in catalogue.items() if service["identities"]]
+    for name in keepers[1:]:
+        yield name, f"identities: {keepers[0]} keeps them; one service does"
+    for name, service in catalogue.items():
+        hosts = groups.get(service["group"], ())
+        for port, value in service["ports"].items():
+            for slot, number in value["host"].items():
+                # A group may have no host yet: then its name stands for them.
+                others = {ports.setdefault((host, number), f"{name}.{port}") for host in hosts or [service["group"]]}
+                for other in sorted(others - {f"{name}.{port}"}):
+                    yield name, f"ports.{port}: {number}, its port in {slot}, is taken by {other}; name another `host`"
+        database = service["database"]
+        if database and databases.setdefault(database, name) != name:
+            yield name, f'database: "{database}" belongs to {databases[database]}'
+        for index, route in enumerate(service["routes"]):
+            here = f"{name} routes[{index}]"
+            if paths.setdefault(route["path"], here) != here:
+                yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
+
+
+def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield (service, line) for queues and logins of the broker that two services both claim."""
+    queues: dict[str, str] = {}
+    logins: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, service in catalogue.items():
+        for queue in service["queues"]:
+            if queues.setdefault(queue, name) != name:
+                yield name, f'queues: "{queue}" belongs to {queues[queue]}'
+        for variable, secret in service["secrets"].items():
+            if secret["kind"] == "broker":
+                owner = secret["owner"]
+                if logins.setdefault(secret["name"], owner) != owner:
+                    yield name, f'secrets.{variable}.broker: "{secret["name"]}" belongs to {logins[secret["name"]]}'
+                if names.setdefault(owner, secret["name"]) != secret["name"]:
+                    yield name, f'secrets.{variable}.broker: {owner} has the login "{names[owner]}"; one is enough'
+
+
+def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+    """Yield (service, line) for services that would be deployed to some of their hosts only, or to none.
+
+    `groups` = {group: [host]}. A service's group is `app`, whose hosts have slots, or some of those hosts.
+    """
+    slots = set(groups.get(SLOT_HOSTS, ()))
+    for name, service in catalogue.items():
+        outside = ", ".join(sorted(set(groups.get(service["group"], ())) - slots))
+        if outside:
+            yield name, f'group: {outside} of "{service["group"]}" is not in "{SLOT_HOSTS}", whose hosts have slots'
+
+
+def problems(
+    catalogue: Catalogue,
+    groups: Mapping[str, Collection[str]],
+    limits: Collection[str] | None = None,
+    wrong: Collection[str] = (),
+) -> list[Problem]:
+    """Return every mistake between services as (service, line)."""
+    single = [
+        (name, line)
+        for name, service in catalogue.items()
+        for line in service_problems(service, catalogue, groups, limits, wrong)
+    ]
+    both = dict.fromkeys([*collisions(catalogue, groups), *broker_collisions(catalogue)])
+    return [*single, *homeless(catalogue, groups), *both]

@@ -1,0 +1,158 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What may stand in a service.yml, and every mistake in it as one line that names file and key.
+
+Runs on the controller only (needs the jsonschema package).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jsonschema
+
+from ...common.names import suggestion
+from .catalogue import SECRET_KINDS
+
+
+def _text(pattern: str, description: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern, "description": description}
+
+
+NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of small letters, digits, - and _")
+DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of small letters, digits and _")
+# It stands in files of several programs, to which these characters mean something.
+PATH = _text(r"""^/[^\s#"'\\]*\Z""", "a path that starts with / and has no blank, #, \\ or quotation mark")
+WORDS = {"type": "array", "items": {"type": "string"}}
+PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
+
+
+def _object(properties: dict[str, Any], required: Iterable[str] = ()) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": list(required), "additionalProperties": False}
+
+
+def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "propertyNames": {"pattern": pattern, "description": description},
+        "additionalProperties": value,
+    }
+
+
+_VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of capital letters, digits and _")
+_PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
+_METRIC = _object(
+    {"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", "a metric's name"), "port": NAME, "path": PATH}, ["name"]
+)
+_ROUTE = _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"])
+
+SCHEMA = _object(
+    {
+        "image": NAME,
+        "group": {"type": "string"},
+        "activation": {"enum": ["always", "live_only", "singleton"]},
+        "command": WORDS,
+        "user": {"type": "integer", "minimum": 1000},
+        "memory": _text(r"^[1-9]\d*[KMG]$", "a size like 256M or 1G"),
+        "stop_timeout": {"type": "integer", "minimum": 0},
+        "ports": _named(
+            _object(
+                {"container": PORT_NUMBER, "host": PORT_NUMBER, "from": {"type": "array", "items": {"type": "string"}}},
+                ["container", "from"],
+            ),
+            r"^[a-z][a-z0-9_]*$",
+            "a name of small letters, digits and _",
+        ),
+        "database": DATABASE,
+        "migrate": WORDS,
+        "prepare": WORDS,
+        "seed": WORDS,
+        "heads": _text(r"\S", "a query"),
+        "queues": _named(
+            _object({"delivery_limit": {"type": "integer", "minimum": 1}}), NAME["pattern"], NAME["description"]
+        ),
+        "publishes": {"type": "array", "items": NAME},
+        "secrets": _named(
+            _object({"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE
+        ),
+        "environment": _named({"type": ["string", "integer"]}, *_VARIABLE),
+        "config_path": PATH,
+        "config_of": NAME,
+        "health": _PAGE,
+        "metrics": _PAGE,
+        "identities": NAME,
+        "canary": _object({"probes": {"type": "array", "items": PATH}, "metric": _METRIC}),
+        "routes": {"type": "array", "items": _ROUTE},
+    },
+    ["image"],
+)
+
+_KINDS = {
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a whole number",
+    "object": "a mapping",
+    "string": "a text",
+}
+
+
+def _is_integer(_checker: object, value: object) -> bool:
+    # JSON counts 1.0 among the integers; a port or a user does not.
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+_VALIDATOR = jsonschema.validators.extend(
+    jsonschema.Draft202012Validator,
+    type_checker=jsonschema.Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer),
+)(SCHEMA)
+
+
+def _key(path: Iterable[str | int], *more: str) -> str:
+    """Return a path as people write it: `routes[0].port`."""
+    text = ""
+    for part in [*path, *more]:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _lines(error: jsonschema.ValidationError) -> list[str]:
+    """Return `<key>: <what is wrong>` for one violation of the schema."""
+    where, value, path = _key(error.absolute_path), error.instance, list(error.absolute_path)
+    match error.validator:
+        case "additionalProperties":
+            known = error.schema["properties"]
+            unknown = [str(key) for key in value if key not in known]
+            return [f"{_key(path, key)}: unknown key{suggestion(key, known)}" for key in unknown]
+        case "required":
+            return [f"{_key(path, key)}: missing" for key in error.validator_value if key not in value]
+        case "type":
+            wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
+            what = f"expected {' or '.join(_KINDS[kind] for kind in wanted)}, got {_shown(value)}"
+        case "enum":
+            what = f"unknown value {_shown(value)}{suggestion(str(value), error.validator_value)}"
+        case "minimum":
+            what = f"{value} is too small, the smallest is {error.validator_value}"
+        case "maximum":
+            what = f"{value} is too large, the largest is {error.validator_value}"
+        case _:
+            what = f"{_shown(value)} is not {error.schema['description']}"
+    return [f"{where}: {what}" if where else what]
+
+
+def _shown(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else "nothing" if value is None else str(value)
+
+
+def structure_errors(raw: object) -> list[str]:
+    """Return what is wrong with the content of one service.yml by itself, as `<key>: <what>`."""
+    errors = sorted(
+        _VALIDATOR.iter_errors(raw), key=lambda error: ([str(part) for part in error.absolute_path], error.validator)
+    )
+    lines = list(dict.fromkeys(line for error in errors for line in _lines(error)))
+    secrets = raw.get("secrets") if isinstance(raw, Mapping) else None
+    for variable, secret in (secrets if isinstance(secrets, Mapping) else {}).items():
+        if isinstance(secret, Mapping) and sum(kind in secret for kind in SECRET_KINDS) != 1:
+            lines.append(f"secrets.{variable}: needs exactly one of {', '.join(SECRET_KINDS)}")
+    return lines

@@ -1,0 +1,63 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""Services' secrets: where each lies, and what a container gets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from ...data.broker import broker_url
+from .catalogue import SLOTS
+
+Service = Mapping[str, Any]
+Catalogue = Mapping[str, Service]
+CA_IN_CONTAINER = "/etc/greenroom/ca.crt"
+# These have one for each slot.
+LOGINS = ("login", "broker")
+
+
+def secret_path(secret: Mapping[str, Any], slot: str) -> str:
+    """Return the path of a service's secret below `<environment>/`; a login has one for each slot."""
+    return f"{secret['owner']}/{secret['kind']}/{slot if secret['kind'] in LOGINS else secret['name']}"
+
+
+def secret_paths(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[str]:
+    """Return the paths of all services' secrets below `<environment>/`, sorted."""
+    secrets = [secret for service in catalogue.values() for secret in service["secrets"].values()]
+    return sorted({secret_path(secret, slot) for secret in secrets for slot in slots})
+
+
+def database_url(database: str, slot: str, password: str, host: str, port: int = 5432) -> str:
+    """Return the address of `database` for the login of `slot`, with a checked certificate."""
+    login = f"{quote(f'{database}_{slot}', safe='')}:{quote(password, safe='')}"
+    options = f"sslmode=verify-full&sslrootcert={CA_IN_CONTAINER}"
+    return f"postgres://{login}@{host}:{port}/{quote(database, safe='')}?{options}"
+
+
+def secret_environment(
+    service: Service,
+    slot: str,
+    values: Mapping[str, Any],
+    host: str,
+    port: int = 5432,
+    *,
+    broker: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """Return {variable: value} of a service's secrets in `slot`.
+
+    `values` are the run's secrets by path; `host` and `port` are the database's, `broker` = {host, port, vhost} the
+    broker's, as containers reach them.
+    """
+    result = {}
+    for variable, secret in service["secrets"].items():
+        content = values[secret_path(secret, slot)]
+        if secret["kind"] == "login":
+            result[variable] = database_url(secret["name"], slot, content["password"], host, port)
+        elif secret["kind"] == "broker":
+            result[variable] = broker_url(secret["name"], slot, content["password"], CA_IN_CONTAINER, **(broker or {}))
+        else:
+            result[variable] = content["values" if secret["kind"] == "ring" else "value"]
+    return result

@@ -1,0 +1,113 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""Variables against what roles declare: misspelt names, and more than one environment at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...common.names import nearest, suggestion
+
+Declared = Mapping[str, Mapping[str, Mapping[str, Any]]]
+HOST_GROUPS = frozenset({"edge", "app", "data", "ops"})
+# Ansible's own variables, and those that AWX adds to each run.
+FOREIGN_PREFIXES = ("_", "ansible_", "awx_", "tower_")
+FOREIGN = frozenset(
+    {"catalogue", "catalogue_path", "environment", "group_names", "groups", "hostvars", "inventory_dir"}
+    | {"inventory_file", "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir"}
+    | {"role_name", "role_names", "role_path", "vars"}
+)
+# What a run finds out. Told otherwise, it would deploy into the slot that serves.
+FOUND_PREFIX = "slot_"
+# How alike a name must be to a declared one to count as its misspelling: operators' options are few and typed by hand.
+ALIKE = 0.85
+ALIKE_OPTION = 0.7
+
+
+def declared_options(argument_specs: object) -> dict[str, Any]:
+    """Return {option: its specification} of one role's meta/argument_specs.yml, of all its entry points."""
+    specs = argument_specs.get("argument_specs") if isinstance(argument_specs, Mapping) else None
+    entries = specs.values() if isinstance(specs, Mapping) else ()
+    return {name: option for entry in entries for name, option in (entry.get("options") or {}).items()}
+
+
+def role_of(variable: str, roles: Iterable[str]) -> str | None:
+    """Return the role whose interface a variable belongs to by its name: the longest that fits, or None."""
+    return max((role for role in roles if variable.startswith(f"{role}_")), key=len, default=None)
+
+
+def name_problems(
+    names: Iterable[str], declared: Declared, options: Iterable[str] = (), services: Iterable[str] = ()
+) -> list[str]:
+    """Return one line for each variable whose name is a mistake.
+
+    `declared` = {role: {variable: specification}}; `options` are the names given by `-e`.
+    A variable with a role's prefix must be declared by a role; one with the prefix of one of the `services` is that
+    service's own; another one must not be nearly a declared one.
+    """
+    prefixes = tuple(f"{service.replace('-', '_')}_" for service in services)
+    known = {name for variables in declared.values() for name in variables}
+    given = set(options)
+    lines = []
+    for name in sorted({*names, *given} - known - FOREIGN):
+        if name.startswith(FOREIGN_PREFIXES):
+            continue
+        role = role_of(name, declared)
+        if role is not None:
+            own = declared[role] if nearest(name, declared[role]) else known
+            lines.append(f"{name}: role {role} has no such variable{suggestion(name, own)}")
+        elif not name.startswith(prefixes) and nearest(name, known, ALIKE_OPTION if name in given else ALIKE):
+            lines.append(f"{name}: unknown variable{suggestion(name, known)}")
+    return lines
+
+
+def found_problems(options: Iterable[str]) -> list[str]:
+    """Return one line for each of the `options` given by `-e` that is not the operator's to say."""
+    return [
+        f"{name}: a run finds this out by itself; -e to=<slot> cuts over, -e smoke_slot=<slot> checks a slot"
+        for name in sorted(options)
+        if name.startswith(FOUND_PREFIX)
+    ]
+
+
+def missing_problems(names: Iterable[str], declared: Declared) -> list[str]:
+    """Return one line for each variable that a role declares as required and that is not among `names`."""
+    there = set(names)
+    return [
+        f"{name}: missing; role {role} needs it"
+        for role, options in declared.items()
+        for name, option in options.items()
+        if option.get("required") and name not in there
+    ]
+
+
+def environment_problems(
+    names: Mapping[str, object], groups: Mapping[str, Iterable[str]], children: Mapping[str, Iterable[str]]
+) -> list[str]:
+    """Return why this inventory isn't exactly one environment.
+
+    `names` = {host: its environment_name (None when it has none)}, `groups` = {group: [host]},
+    `children` = {group: [child group]}.
+    """
+    nameless = sorted(host for host, name in names.items() if not name)
+    if nameless:
+        return [f"environment_name: missing for {', '.join(nameless)}; each environment's inventory names it"]
+    parents = {group for group, below in children.items() if len(HOST_GROUPS & set(below)) > 1} - {"all"}
+    found = sorted({str(name) for name in names.values()} | parents)
+    if len(found) > 1:
+        return [f"more than one environment at once: {', '.join(found)}; give one environment's inventory, once"]
+    outside = sorted(host for host, name in names.items() if host not in set(groups.get(str(name), ())))
+    if outside:
+        return [f"environment_name: {found[0]}, but {', '.join(outside)} is not in a group of that name"]
+    return []
+
+
+def confirmation_problems(name: str, protected: bool, confirm: object) -> list[str]:
+    """Return why a run may not touch environment `name`: a protected one wants its name as `confirm`."""
+    if confirm not in (None, "", name):
+        return [f'confirm: "{confirm}" is not the environment of this inventory, which is "{name}"']
+    if protected and confirm != name:
+        return [f"{name} is protected: add -e confirm={name}"]
+    return []

@@ -1,0 +1,285 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What a drill practises, and its verdict. Times are seconds since the epoch, latencies milliseconds.
+
+A request is one line of the load's `requests.jsonl`: {id, kind, sent_at, ms, status, slot, outcome, why}. Its outcome
+is `ok`, `unsent` (the generator could not keep up; counts for nothing) or the way in which it was lost.
+
+A record is what happened, as the drill's tasks noted it:
+{environment, fault, run, began, ended, trouble, recovery, releases: {slot: name},
+ before: {live, epoch, units: {host: [unit]}},
+ after: {edges: {host: {live, epoch, phase, in_force}}, units: {host: [unit]}},
+ children: [record of drill_child], faults: [{host, how, units, at, ended}], undone: when the faults were, or null}.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from ...drill import fault as faults
+from .scenarios import SCENARIOS, Scenario
+
+Request = Mapping[str, Any]
+Record = Mapping[str, Any]
+
+FORMAT = 1
+LISTED = 5
+# Zero lost in n means, with 95 % confidence, fewer than 3/n.
+RULE_OF_THREE = 3.0
+KIND = re.compile(r"(?:(ws)|.*)-(\d+)")
+
+
+@dataclass
+class Judgement:
+    """What was expected, with what was found."""
+
+    expectations: list[dict[str, Any]] = field(default_factory=list)
+
+    def expect(self, what: str, wanted: str, found: str, ok: bool) -> None:
+        """Note one expectation."""
+        self.expectations.append({"what": what, "wanted": wanted, "found": found, "ok": ok})
+
+    @property
+    def passed(self) -> bool:
+        """Whether all were met."""
+        return all(expectation["ok"] for expectation in self.expectations)
+
+
+def handler_ms(kind: str) -> int:
+    """Return how long the portal was asked to take for a request of this kind (none for a WebSocket's upgrade)."""
+    found = KIND.fullmatch(kind)
+    return int(found[2]) if found and not found[1] else 0
+
+
+def over(request: Request) -> float:
+    """Return when a request was over; a WebSocket is held open after its upgrade."""
+    found = KIND.fullmatch(str(request["kind"]))
+    held = int(found[2]) if found and found[1] else 0
+    return float(request["sent_at"]) + (float(request["ms"]) + held) / 1000
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Return the smallest value that `percent` of the values do not exceed; 0.0 of none."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100).__int__() - 1)] if ordered else 0.0
+
+
+def latency(request: Request) -> float:
+    """Return what an answered request took beside the handler's own time, in milliseconds."""
+    return max(0.0, float(request["ms"]) - handler_ms(str(request["kind"])))
+
+
+def series(requests: Iterable[Request]) -> list[dict[str, Any]]:
+    """Return one entry for each second in which requests left: {at, sent, lost, p50_ms, p99_ms, slots: {slot: n}}."""
+    seconds: dict[int, list[Request]] = {}
+    for request in requests:
+        if request["outcome"] != "unsent":
+            seconds.setdefault(int(request["sent_at"]), []).append(request)
+    found = []
+    for at, sent in sorted(seconds.items()):
+        answered = [request for request in sent if request["outcome"] == "ok"]
+        taken = [latency(request) for request in answered]
+        found.append(
+            {
+                "at": at,
+                "sent": len(sent),
+                "lost": len(sent) - len(answered),
+                "p50_ms": percentile(taken, 50),
+                "p99_ms": percentile(taken, 99),
+                "slots": dict(Counter(str(request["slot"]) for request in answered)),
+            }
+        )
+    return found
+
+
+def figures(requests: Sequence[Request]) -> dict[str, Any]:
+    """Return the load in numbers.
+
+    {sent, lost, unsent, lost_at_most_per_million, p50_ms, p99_ms, max_ms, outcomes: {outcome: n}, slots: {slot: n},
+    kinds: {kind: {sent, lost}}, unserved_seconds: the longest time in which nothing was answered}.
+    """
+    sent = [request for request in requests if request["outcome"] != "unsent"]
+    answered = [request for request in sent if request["outcome"] == "ok"]
+    taken = [latency(request) for request in answered]
+    moments = sorted(float(request["sent_at"]) + float(request["ms"]) / 1000 for request in answered)
+    gaps = [later - earlier for earlier, later in pairwise(moments)]
+    lost = len(sent) - len(answered)
+    kinds = Counter(str(request["kind"]) for request in sent)
+    lost_kinds = Counter(str(request["kind"]) for request in sent if request["outcome"] != "ok")
+    return {
+        "sent": len(sent),
+        "lost": lost,
+        "unsent": len(requests) - len(sent),
+        "lost_at_most_per_million": round(RULE_OF_THREE / len(sent) * 1e6, 1) if sent and not lost else None,
+        "p50_ms": round(percentile(taken, 50), 1),
+        "p99_ms": round(percentile(taken, 99), 1),
+        "max_ms": round(max(taken, default=0.0), 1),
+        "outcomes": dict(Counter(str(request["outcome"]) for request in requests)),
+        "kinds": {kind: {"sent": count, "lost": lost_kinds[kind]} for kind, count in sorted(kinds.items())},
+        "slots": dict(Counter(str(request["slot"]) for request in answered)),
+        "unserved_seconds": round(max(gaps, default=0.0), 2),
+    }
+
+
+def child(record: Record, name: str) -> dict[str, Any] | None:
+    """Return the playbook run called `name` (cutover, rollback, abort), None when there was none."""
+    return next((dict(found) for found in record["children"] if found["name"] == name), None)
+
+
+def end_of(run: Mapping[str, Any] | None) -> str:
+    """Return how a playbook run ended: done, refused, killed; "not run" and "not ended" where that is so."""
+    if run is None:
+        return "not run"
+    if run["code"] is None:
+        return "not ended"
+    if run["code"] < 0:
+        return "killed"
+    return "done" if run["code"] == 0 else "refused"
+
+
+def window(record: Record) -> tuple[float, float] | None:
+    """Return from when to when requests may be lost; None when never."""
+    practised = SCENARIOS[record["fault"]]
+    if practised.lossless or not record["faults"]:
+        return None
+    began = min(fault["at"] for fault in record["faults"])
+    if practised.back_while_broken:
+        back = child(record, "rollback")
+        ended = back["ended"] if back and back["ended"] else record["ended"]
+    else:
+        ended = max(fault["ended"] for fault in record["faults"])
+    return began, ended + record["recovery"]
+
+
+def is_lost(request: Request) -> bool:
+    """Tell whether a request got no good answer."""
+    return request["outcome"] not in {"ok", "unsent"}
+
+
+def lost_in(request: Request, allowed: tuple[float, float]) -> bool:
+    """Tell whether a request was lost, and was under way at any moment of the `allowed` time."""
+    return is_lost(request) and request["sent_at"] <= allowed[1] and over(request) >= allowed[0]
+
+
+def judge(record: Record, requests: Sequence[Request]) -> dict[str, Any]:
+    """Return the drill's result: the record without its lists of units, and what follows from it.
+
+    That is {format, says, verdict: pass|fail, expectations: [{what, wanted, found, ok}], figures, seconds (`series`),
+    window, lost: the first lost requests}.
+    """
+    practised = SCENARIOS[record["fault"]]
+    judgement = Judgement()
+    if record["trouble"]:
+        judgement.expect("the drill is held to its end", "yes", record["trouble"], False)
+    numbers = figures(requests)
+    allowed = window(record)
+    inside = [request for request in requests if allowed and lost_in(request, allowed)]
+    numbers["lost_outside"] = numbers["lost"] - len(inside)
+    _load(judgement, record, numbers, requests)
+    _cutover(judgement, record, practised)
+    _losses(judgement, practised, allowed, requests, inside)
+    _way_back(judgement, record)
+    _end(judgement, record)
+    lost = [dict(request) for request in requests if is_lost(request)]
+    after = {key: value for key, value in record["after"].items() if key != "units"}
+    before = {key: value for key, value in record["before"].items() if key != "units"}
+    return {
+        **record,
+        "format": FORMAT,
+        "before": before,
+        "after": after,
+        "says": practised.says,
+        "verdict": "pass" if judgement.passed else "fail",
+        "expectations": judgement.expectations,
+        "figures": numbers,
+        "seconds": series(requests),
+        "window": allowed,
+        "lost": lost[:LISTED],
+    }
+
+
+def _load(judgement: Judgement, record: Record, numbers: Mapping[str, Any], requests: Sequence[Request]) -> None:
+    """No data is no pass: requests have to leave from before the cut-over until after all is over."""
+    sent_at = [float(request["sent_at"]) for request in requests if request["outcome"] != "unsent"]
+    ends = [found[key] for found in record["children"] for key in ("began", "ended") if found[key]]
+    around = bool(sent_at and ends) and min(sent_at) < min(ends) and max(sent_at) > max(ends)
+    judgement.expect(
+        "load goes on from before the cut-over until after the end",
+        "yes",
+        f"{numbers['sent']} requests{', all the time' if around else ', not all the time'}",
+        around,
+    )
+    if numbers["unsent"]:
+        judgement.expect("the load's generator keeps up", "nothing unsent", f"{numbers['unsent']} unsent", False)
+
+
+def _cutover(judgement: Judgement, record: Record, practised: Scenario) -> None:
+    run = child(record, "cutover")
+    end = end_of(run)
+    found = f"{end}: {run['said']}" if run and run["said"] and end == "refused" else end
+    judgement.expect("the cut-over", " or ".join(practised.ends), found, end in practised.ends)
+    if practised.moment:
+        began, ended = (run["began"], run["ended"] or record["ended"]) if run else (0.0, 0.0)
+        moments = [_moment(fault["at"], began, ended) for fault in record["faults"]]
+        found = " and ".join(sorted(set(moments))) or "never"
+        judgement.expect(
+            "the fault comes", f"{practised.moment} the cut-over", found, set(moments) == {practised.moment}
+        )
+
+
+def _moment(at: float, began: float, ended: float) -> str:
+    return "before" if at < began else "during" if at <= ended else "after"
+
+
+def _losses(
+    judgement: Judgement,
+    practised: Scenario,
+    allowed: tuple[float, float] | None,
+    requests: Sequence[Request],
+    inside: Sequence[Request],
+) -> None:
+    lost = [request for request in requests if is_lost(request)]
+    if allowed is None:
+        judgement.expect("requests lost", "0", _counted(lost), not lost)
+        return
+    outside = len(lost) - len(inside)
+    judgement.expect("requests lost before the fault, and after the time to recover", "0", str(outside), outside == 0)
+    if practised.felt:
+        judgement.expect("requests lost while it is broken", "some", _counted(inside), bool(inside))
+    # Whoever asks when it should be good again gets an answer.
+    late = [request for request in requests if request["sent_at"] > allowed[1] and request["outcome"] == "ok"]
+    judgement.expect("people are served again", "yes", "yes" if late else "no", bool(late))
+
+
+def _counted(lost: Sequence[Request]) -> str:
+    kinds = Counter(str(request["outcome"]) for request in lost)
+    words = ", ".join(f"{count} {name}" for name, count in kinds.most_common())
+    return f"{len(lost)} ({words})" if lost else "0"
+
+
+def _way_back(judgement: Judgement, record: Record) -> None:
+    for name, what in (("abort", "the operation is ended by hand"), ("rollback", "the way back")):
+        run = child(record, name)
+        if run is not None:
+            end = end_of(run)
+            found = f"{end}: {run['said']}" if run["said"] and end == "refused" else end
+            judgement.expect(what, "done", found, end == "done")
+
+
+def _end(judgement: Judgement, record: Record) -> None:
+    live = record["before"]["live"]
+    edges = record["after"]["edges"]
+    others = [f"{host}: {seen['live']}, {seen['phase']}" for host, seen in edges.items()
+              if (seen["live"], seen["phase"], seen["in_force"]) != (live, "idle", True)]  # fmt: skip
+    epochs = sorted({seen["epoch"] for seen in edges.values()})
+    agree = bool(edges) and not others and len(epochs) == 1
+    found = "; ".join(others) or (f"epochs {', '.join(map(str, epochs))}" if len(epochs) > 1 else live)
+    judgement.expect("live slot at the end, on all edge hosts", live, found if edges else "unknown", agree)
+    missing = faults.outcome(record["before"]["units"], record["after"]["units"])
+    words = "; ".join(f"{host}: {', '.join(units)}" for host, units in missing.items())
+    judgement.expect("services that ran before run again", "all", f"not {words}" if words else "all", not missing)

@@ -1,0 +1,73 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What an operator wants to know at the end of a run: what serves, what changed, where to look, how long it took."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from ...switch.bluegreen import other
+
+Known = Mapping[str, Any]
+"""What is known when a run ends:
+
+environment, address, live and was_live (slots, or None), rolled_back, taken_back (of what was under way when the run
+began), bundles ({slot: description}, None where the run did not ask), deployed (the slot that got a bundle, or ""),
+release (its name), check (whether nothing was really done), login (of a synthetic person, or ""), pages ({name:
+address}), confirm (whether each run wants to be confirmed), started (an ISO time).
+"""
+
+
+def summary(known: Known, now: datetime) -> dict[str, Any]:
+    """Return the lines of the summary, by name. What is not known has no line."""
+    # A check run knows what would serve; what serves is what did before.
+    live = known["was_live"] if known["check"] else known["live"]
+    # Before the first cut-over nothing is idle but what was deployed.
+    idle = other(live) if live else known["deployed"] or None
+    lines = {
+        "environment": known["environment"],
+        "address": known["address"],
+        "live slot": _slot(live, known["bundles"]) if live else "none yet",
+        "idle slot": _slot(idle, known["bundles"]) if idle else "",
+        "deployed": _deployed(known),
+        "cut over": _cut_over(known),
+        "log in as": known["login"],
+        **known["pages"],
+        "next": list(_next(known, idle)),
+        "seconds": round((now - datetime.fromisoformat(known["started"])).total_seconds()),
+    }
+    return {name: value for name, value in lines.items() if value not in ("", None)}
+
+
+def _slot(slot: str, bundles: Mapping[str, Any] | None) -> str:
+    if bundles is None:
+        return slot
+    return f"{slot}, release {bundles[slot]['release']}" if slot in bundles else f"{slot}, empty"
+
+
+def _deployed(known: Known) -> str:
+    if not known["deployed"]:
+        return "nothing"
+    return f"{'would be ' if known['check'] else ''}release {known['release']} to {known['deployed']}"
+
+
+def _cut_over(known: Known) -> str:
+    was, live = known["was_live"], known["live"]
+    if was == live:
+        return "no; what was under way was taken back" if known["taken_back"] else "no"
+    words = f"{'back ' if known['rolled_back'] else ''}{f'from {was} ' if was else ''}to {live}"
+    return f"would be {words}" if known["check"] else words
+
+
+def _next(known: Known, idle: str | None) -> Iterator[str]:
+    """Yield the playbooks that come next, and what each is for."""
+    confirm = f" -e confirm={known['environment']}" if known["confirm"] else ""
+    yield f"playbooks/status.yml{confirm} says what serves and runs"
+    if idle is None or known["check"] or idle not in (known["bundles"] or {}):
+        return
+    if known["was_live"] == idle and not known["rolled_back"]:
+        yield f"playbooks/rollback.yml{confirm} goes back to {idle}"
+    else:
+        yield f"playbooks/cutover.yml -e to={idle}{confirm} lets {idle} serve"

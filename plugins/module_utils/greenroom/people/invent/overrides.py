@@ -1,0 +1,92 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Traits that are made as a playbook says, not as the schema suggests."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import random
+import uuid
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ...common.names import nearest
+from .randomness import salt
+from .schema import TraitError
+
+if TYPE_CHECKING:
+    from .locales import Voice
+    from .person import Someone
+
+ABSENT: Any = object()
+"""Stands for a trait that a person does not have."""
+
+
+class Override:
+    """One entry of `traits`: a provider's name, {provider, args} or {value}, each with a share of the people."""
+
+    def __init__(self, path: str, given: Any) -> None:
+        spec: Mapping[str, Any] = {"provider": given} if isinstance(given, str) else given
+        self._path = path
+        self._salt = salt(f"override {path}")
+        self._share = float(spec.get("share", 1))
+        self._share_salt = salt(f"share {path}")
+        self._provider: str | None = spec.get("provider")
+        args = spec.get("args") or ()
+        self._positional = () if isinstance(args, Mapping) else tuple(args)
+        self._named = dict(args) if isinstance(args, Mapping) else {}
+        self._has_value = "value" in spec
+        self._value = spec.get("value")
+
+    @property
+    def replaces(self) -> bool:
+        """Whether this says what the value is, not only how many people have one."""
+        return self._has_value or self._provider is not None
+
+    def check(self, voices: Mapping[str, Voice]) -> None:
+        """Raise TraitError for a provider that a locale does not have."""
+        name = self._provider
+        for locale, voice in voices.items():
+            if name is not None and (name.startswith("_") or not callable(getattr(voice.faker, name, None))):
+                best = nearest(name, (each for each in dir(voice.faker) if not each.startswith("_")))
+                hint = f'; did you mean "{best}"?' if best else ""
+                raise TraitError(f"{self._path}: Faker has no provider '{name}' for {locale}{hint}")
+
+    def __call__(self, someone: Someone, maker: Callable[[Someone], Any], kind: str) -> Any:
+        """Return the value for somebody, or ABSENT; `maker` makes it from the schema, `kind` is the trait's type."""
+        if self._share < 1:
+            someone.stream.start(someone.base ^ self._share_salt)
+            if someone.stream.random() >= self._share:
+                return ABSENT
+        if self._has_value:
+            return self._value
+        if self._provider is None:
+            return maker(someone)
+        someone.stream.start(someone.base ^ self._salt)
+        # A few of Faker's providers ask Python's own generator.
+        random.seed(someone.base ^ self._salt)
+        try:
+            value = getattr(someone.voice.faker, self._provider)(*self._positional, **self._named)
+        except Exception as error:  # whatever a provider raises, these are the arguments that it does not take
+            raise TraitError(f"{self._path}: the provider {self._provider} refuses: {error}") from error
+        found = self._plain(value)
+        return str(found) if kind == "string" and isinstance(found, (int, float)) else found
+
+    def _plain(self, value: Any) -> Any:
+        """Return a provider's value as JSON has it."""
+        if value is None or isinstance(value, (bool, int, float, str)):
+            return value
+        if isinstance(value, (list, tuple, set, frozenset)):
+            # The order of a set is another one in each run.
+            listed = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
+            return [self._plain(each) for each in listed]
+        if isinstance(value, Mapping):
+            return {str(key): self._plain(each) for key, each in value.items()}
+        if isinstance(value, datetime.datetime):
+            return value.isoformat() + ("" if value.tzinfo else "Z")
+        if isinstance(value, decimal.Decimal):
+            return int(value) if value == value.to_integral_value() else float(value)
+        if isinstance(value, (datetime.date, datetime.time, uuid.UUID)):
+            return str(value)
+        raise TraitError(f"{self._path}: the provider {self._provider} gives what is no JSON: {type(value).__name__}")

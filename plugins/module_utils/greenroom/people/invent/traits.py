@@ -1,0 +1,233 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What makes a person's traits, compiled once from an identity schema.
+
+Every trait in the schema gets a value, the optional ones, too. What a trait's name or format says is known of a person
+comes first; the rest follows from type, enum, pattern and bounds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import values as leaves
+from .overrides import ABSENT
+from .person import Someone
+from .randomness import salt
+from .schema import EndlessError, Schema, TraitError, merged, type_of
+from .trait_kinds import fact_of, is_consent
+from .unique_traits import Own, own_trait, tell_apart
+from .values import Maker
+
+ITEMS = "[]"
+_USUAL_ITEMS = 3
+_TRIES = 50
+# Facts that are one of few values, which an enum may spell in its own way.
+_CHOSEN = ("locale", "language", "country", "country_code", "gender", "currency", "timezone", "salutation")
+
+Path = tuple[str, ...]
+
+
+def dotted(path: Path) -> str:
+    """Return a trait's path as playbooks write it: name.first, addresses[].city."""
+    return ".".join(path).replace(f".{ITEMS}", ITEMS) or "traits"
+
+
+def _names(path: Path) -> Path:
+    """Return what a path says a value is: an item of `emails` is an email."""
+    names = tuple(name for name in path if name != ITEMS)
+    return (*names[:-1], names[-1].removesuffix("s")) if names and path[-1] == ITEMS else names
+
+
+class Traits:
+    """Makes traits.
+
+    `types` holds the paths of all traits with their types ("" where the schema names none), `own` those that no two
+    people share, `login` the one of these that people log in with. Raises TraitError.
+    """
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self.types: dict[str, str] = {}
+        self.own: list[Own] = []
+        self._make = self._value(schema.traits, (), ())
+        login = tell_apart(self.own)
+        if login is None:
+            raise TraitError(
+                "traits: the identity schema names no trait that people log in with (credentials.password.identifier)"
+            )
+        self.login = login
+
+    def make(self, someone: Someone) -> dict[str, Any]:
+        """Return a person's traits; raises TraitError for what can't be made."""
+        found: dict[str, Any] = self._make(someone)
+        return found
+
+    def _value(self, given: Any, path: Path, refs: tuple[str, ...]) -> Maker:
+        node = {} if given is True else given
+        if not isinstance(node, Mapping):
+            raise TraitError(f"{dotted(path)}: nothing can generate what the schema does not allow; give it in traits")
+        node, refs = self._schema.resolved(node, dotted(path), refs)
+        for key in ("oneOf", "anyOf"):
+            if node.get(key) and "enum" not in node and "const" not in node:
+                return self._one_of(node, key, path, refs)
+        names = _names(path)
+        fact = fact_of(names, str(node.get("format", "")))
+        kind = type_of(node)
+        self.types[dotted(path)] = kind if "type" in node else ""
+        if "const" in node:
+            return lambda someone: node["const"]
+        if own := own_trait(node, dotted(path), fact if kind == "string" else ""):
+            if kind != "string" or "enum" in node:
+                raise TraitError(f"{own.path}: nothing can generate the type {kind} so that it is everybody's own")
+            # Two alternatives may speak of the same trait.
+            same = next((each for each in self.own if (each.path, each.kind) == (own.path, own.kind)), own)
+            if same is own:
+                self.own.append(own)
+            return same.value
+        if "enum" in node:
+            return _enum(list(node["enum"]), dotted(path), fact)
+        simple: dict[str, Callable[[], Maker]] = {
+            "string": lambda: leaves.text(node, dotted(path), fact),
+            "integer": lambda: leaves.number(node, dotted(path), whole=True),
+            "number": lambda: leaves.number(node, dotted(path), whole=False),
+            "boolean": lambda: leaves.coin(dotted(path), 1.0 if is_consent(names) else 0.5),
+            "null": lambda: lambda someone: None,
+            "object": lambda: self._object(node, path, refs),
+            "array": lambda: self._array(node, path, refs),
+        }
+        if kind not in simple:
+            raise TraitError(f"{dotted(path)}: nothing can generate the type {kind}; give it in traits")
+        return simple[kind]()
+
+    def _one_of(self, node: dict[str, Any], key: str, path: Path, refs: tuple[str, ...]) -> Maker:
+        """Return what makes one of several: those alternatives count that can be made."""
+        base = {name: value for name, value in node.items() if name != key}
+        makers: list[Maker] = []
+        problem: TraitError | None = None
+        for part in node[key]:
+            try:
+                found, now = self._schema.resolved(part if isinstance(part, Mapping) else {}, dotted(path), refs)
+                makers.append(self._value(merged(base, found), path, now))
+            except TraitError as error:
+                problem = error
+        if not makers:
+            raise problem or TraitError(f"{dotted(path)}: nothing can generate this; give it in traits")
+        seed = salt(f"{key} {dotted(path)}")
+
+        def make(someone: Someone) -> Any:
+            someone.stream.start(someone.base ^ seed)
+            first = someone.stream.randrange(len(makers))
+            for maker in (*makers[first:], *makers[:first]):
+                try:
+                    return maker(someone)
+                except TraitError as error:
+                    problem = error
+            raise problem
+
+        return make
+
+    def _object(self, node: dict[str, Any], path: Path, refs: tuple[str, ...]) -> Maker:
+        properties = dict(node.get("properties") or {})
+        required = list(node.get("required") or ())
+        for name in required:
+            if name not in properties:
+                properties[name] = node.get("additionalProperties", True)
+        members: list[tuple[str, str, str, Maker]] = []
+        for name, part in properties.items():
+            here = (*path, name)
+            if part is False and name not in required:
+                continue
+            try:
+                maker = self._value(part, here, refs)
+            except TraitError as error:
+                if isinstance(error, EndlessError) and name not in required:
+                    continue
+                # Somebody who is given this trait does not need it made.
+                self.types.setdefault(dotted(here), "")
+                maker = _refusing(error)
+            members.append((name, dotted(here), self.types.get(dotted(here), ""), maker))
+
+        def make(someone: Someone) -> dict[str, Any]:
+            found = {}
+            for name, where, kind, maker in members:
+                override = someone.overrides.get(where)
+                value = override(someone, maker, kind) if override else maker(someone)
+                if value is not ABSENT:
+                    found[name] = value
+            return found
+
+        return make
+
+    def _array(self, node: dict[str, Any], path: Path, refs: tuple[str, ...]) -> Maker:
+        owned = len(self.own)
+        items = node.get("items", True)
+        low, high = int(node.get("minItems", 0)), node.get("maxItems")
+        if isinstance(items, list):
+            makers = [self._value(item, (*path, ITEMS), refs) for item in items]
+            low, high = max(low, len(makers)), len(makers)
+        else:
+            try:
+                makers = [self._value(items, (*path, ITEMS), refs)]
+            except EndlessError:
+                if low:
+                    raise
+                return lambda someone: []
+            usual = max(low, 1) if len(self.own) > owned else low + _USUAL_ITEMS
+            high = usual if high is None else min(high, usual)
+            low = usual if len(self.own) > owned else low
+        if low > high:
+            raise TraitError(f"{dotted(path)}: nothing can generate {low} to {high} items; give it in traits")
+        where, seed, unique = dotted(path), salt(dotted(path)), bool(node.get("uniqueItems"))
+
+        def make(someone: Someone) -> list[Any]:
+            someone.stream.start(someone.base ^ seed)
+            count = someone.stream.randint(low, high)
+            found: list[Any] = []
+            seen: set[str] = set()
+            for index in range(count + (_TRIES if unique else 0)):
+                if len(found) == count:
+                    break
+                value = makers[min(len(found), len(makers) - 1)](someone.item(index))
+                text = json.dumps(value, sort_keys=True) if unique else ""
+                if not unique or text not in seen:
+                    found.append(value)
+                    seen.add(text)
+            if len(found) < low:
+                raise TraitError(f"{where}: nothing can generate {low} different items; give it in traits")
+            return found
+
+        return make
+
+
+def _refusing(error: TraitError) -> Maker:
+    """Return what says for everybody why a trait can't be made."""
+
+    def make(someone: Someone) -> Any:
+        raise error
+
+    return make
+
+
+def _enum(values: list[Any], path: str, fact: str) -> Maker:
+    """Return what chooses: what is known of the person if that is among the values, or else any."""
+    choice = [value for value in values if value is not None] or values
+    if not choice:
+        raise TraitError(f"{path}: nothing can generate one of no values; give it in traits")
+    seed = salt(path)
+    spelt = {_plainly(value): value for value in reversed(choice) if isinstance(value, str)}
+
+    def make(someone: Someone) -> Any:
+        for spelling in someone.fact(fact) if fact in _CHOSEN else ():
+            if _plainly(spelling) in spelt:
+                return spelt[_plainly(spelling)]
+        someone.stream.start(someone.base ^ seed)
+        return someone.stream.choice(choice)
+
+    return make
+
+
+def _plainly(text: str) -> str:
+    return text.lower().replace("_", "-")

@@ -1,0 +1,376 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The part of Ory Kratos' admin interface that seeding needs, with patience for a server that is busy or restarts."""
+
+from __future__ import annotations
+
+import json
+import queue
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
+
+from ..common import web
+
+BATCH_LIMIT = 2000
+"""Identities that Kratos takes in one request."""
+PAGE = 1000
+"""Identities in one page of a listing of all."""
+SIMILAR_PAGE = 4000
+"""Identities in one page of those with similar addresses: Kratos joins all of them anew for each page."""
+IDS = 100
+"""Identities asked for by id in one request; a longer address is refused by servers."""
+FIRST_PATIENCE = 5.0
+"""Seconds in which a server that has not answered yet must have done so."""
+PATIENCE = 90.0
+"""Seconds for which one that did answer before may stay away."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
+"""Seconds between tries; doubled each time, less a random part, so that clients don't come back all at once."""
+ANSWER_LIMIT = 64 * 1024 * 1024
+
+Identity = dict[str, Any]
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
+_FIRST_ID = "00000000-0000-0000-0000-000000000000"
+
+
+class KratosError(Exception):
+    """What Kratos did not do; the text says why, on one line."""
+
+
+class UnansweredError(KratosError):
+    """A request that may have been carried out or not: no answer, or one that says to try again.
+
+    `sent` is false when it certainly was not; `after` are the seconds that the server asks to wait.
+    """
+
+    def __init__(self, text: str, sent: bool = True, after: float = 0) -> None:
+        super().__init__(text)
+        self.sent = sent
+        self.after = after
+
+
+class RefusedError(KratosError):
+    """A request that was answered with another `status` than hoped for; `reason` is what the server says."""
+
+    def __init__(self, url: str, status: int, reason: str) -> None:
+        super().__init__(f"{url}: status {status}: {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class Pauses:
+    """The waiting between tries of one thing; ends with the error that is waited out when it takes too long."""
+
+    def __init__(self, seconds: float, deadline: web.Deadline) -> None:
+        self._until = deadline.earlier(seconds)
+        self._next = FIRST_PAUSE
+
+    def wait(self, error: UnansweredError) -> None:
+        """Wait before the next try, or raise `error` as one that is final."""
+        pause = max(self._next * random.uniform(0.5, 1), error.after)
+        if pause >= self._until.left():
+            raise KratosError(str(error)) from error
+        time.sleep(pause)
+        self._next = min(self._next * 2, LONGEST_PAUSE)
+
+
+class Kratos:
+    """Ory Kratos with the admin interface `url`, for several threads; `requests` counts what it was asked.
+
+    `timeout` are the seconds for one request, `deadline` ends all of them.
+    """
+
+    def __init__(self, url: str, timeout: float, deadline: web.Deadline, public_url: str | None = None) -> None:
+        self.url = url.rstrip("/")
+        self.public_url = (public_url or url).rstrip("/")
+        self.requests = 0
+        self._timeout = timeout
+        self._deadline = deadline
+        self._answered = False
+        self._connections = threading.local()
+        self._lock = threading.Lock()
+        self._knows_external_id: bool | None = None
+
+    # --- asking ---
+
+    def ask(self, method: str, url: str, data: Any = None) -> web.Answer:
+        """Send one request; returns the answer when it is one, whatever its status below 500 but 429."""
+        with self._lock:
+            self.requests += 1
+        if not hasattr(self._connections, "own"):
+            self._connections.own = web.Connection(web.Network())
+        body = None if data is None else json.dumps(data).encode()
+        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body else {})}
+        try:
+            answer: web.Answer = self._connections.own.ask(
+                web.Request(method, url, headers, body), self._deadline.earlier(self._timeout), ANSWER_LIMIT
+            )
+        except web.WebError as error:
+            sent = not isinstance(error, web.UnreachedError)
+            raise UnansweredError(f"{_origin(url)}: {error}", sent) from error
+        if answer.status == 429 or answer.status >= 500:
+            text = f"{_origin(url)}: status {answer.status}: {_reason(answer)}"
+            raise UnansweredError(text, after=_seconds(answer.header("Retry-After")))
+        self._answered = True
+        return answer
+
+    def pauses(self) -> Pauses:
+        """Return the pauses for one thing that is tried again and again."""
+        return Pauses(PATIENCE if self._answered else FIRST_PATIENCE, self._deadline)
+
+    def patiently[T](self, ask: Callable[[], T]) -> T:
+        """Do what may be repeated safely, again while it stays without an answer; raises KratosError in the end."""
+        pauses = self.pauses()
+        while True:
+            try:
+                return ask()
+            except UnansweredError as error:
+                pauses.wait(error)
+
+    def _admin(self, method: str, path: str, data: Any = None) -> web.Answer:
+        return self.ask(method, f"{self.url}/admin/{path}", data)
+
+    # --- what it is ---
+
+    def version(self) -> str:
+        """Return the server's version; raises KratosError when it is something else than Kratos."""
+        answer = self.patiently(lambda: self._admin("GET", "version"))
+        found = _json(answer)
+        if answer.status != 200 or not isinstance(found, dict) or not isinstance(found.get("version"), str):
+            raise KratosError(
+                f"{self.url} does not answer as Ory Kratos' admin interface does: "
+                f"status {answer.status}: {_reason(answer)}"
+            )
+        return str(found["version"])
+
+    def schema(self, schema_id: str) -> dict[str, Any]:
+        """Return an identity schema, from the public interface; that of the administrator redirects there."""
+        known, url = [], f"{self.public_url}/schemas?page_size=250"
+        hint = "" if self.public_url != self.url else "; say where Kratos' public interface is: public_url"
+        for _ in range(100):
+            try:
+                answer = self.patiently(lambda address=url: self.ask("GET", address))  # type: ignore[misc]
+            except KratosError as error:
+                raise KratosError(f"the identity schemas can't be read: {error}{hint}") from error
+            if answer.status in (301, 302, 303, 307, 308):
+                url = urljoin(url, answer.header("Location") or "")
+                continue
+            found = _json(answer)
+            if answer.status != 200 or not isinstance(found, list):
+                text = f"status {answer.status}: {_reason(answer)}"
+                raise KratosError(f"{_origin(url)} does not give identity schemas as Ory Kratos does: {text}{hint}")
+            for each in found:
+                if each.get("id") == schema_id and isinstance(each.get("schema"), dict):
+                    return dict(each["schema"])
+                known.append(str(each.get("id")))
+            token = _next_token(answer)
+            if not token:
+                break
+            url = f"{self.public_url}/schemas?{urlencode({'page_size': 250, 'page_token': token})}"
+        raise KratosError(f"Kratos knows no identity schema '{schema_id}'; it has {', '.join(known) or 'none'}")
+
+    def knows_external_id(self) -> bool:
+        """Return whether identities can have an `external_id`; asked once, with an identity that nobody could take."""
+        if self._knows_external_id is not None:
+            return self._knows_external_id
+        nobody = {"create": {"external_id": "greenroom", "state": "none of Kratos' states"}}
+        answer = self.patiently(lambda: self._admin("PATCH", "identities", {"identities": [nobody]}))
+        self._knows_external_id = answer.status == 400 and "state" in _reason(answer)
+        return self._knows_external_id
+
+    # --- who is there ---
+
+    def total(self) -> int | None:
+        """Return how many identities there are, None when the server does not say."""
+        answer = self.patiently(lambda: self._admin("GET", "identities?page=0&per_page=1"))
+        text = answer.header("X-Total-Count") or ""
+        return int(text) if answer.status == 200 and text.isdecimal() else None
+
+    def starting_with(self, prefix: str) -> Iterator[list[Identity]]:
+        """Yield those who log in with a name that begins with `prefix`, in pages."""
+        query, token = {"preview_credentials_identifier_similar": prefix, "page_size": SIMILAR_PAGE}, ""
+        while True:
+            found, token = self._page(query, token)
+            yield found
+            if not token:
+                return
+
+    def by_id(self, ids: Sequence[str]) -> Iterator[list[Identity]]:
+        """Yield those with these ids, as far as they exist, in pages."""
+        for start in range(0, len(ids), IDS):
+            yield self._page({"ids": ids[start : start + IDS], "page_size": IDS}, "")[0]
+
+    def who_logs_in_as(self, name: str) -> list[Identity]:
+        """Return who logs in with exactly this name: one or nobody."""
+        return self._page({"credentials_identifier": name, "page_size": 2}, "")[0]
+
+    def by_external_id(self, external_id: str) -> list[Identity]:
+        """Return who has this external id: one or nobody."""
+        path = f"identities/by/external/{quote(external_id, safe='')}"
+        answer = self.patiently(lambda: self._admin("GET", path))
+        found = _json(answer)
+        return [found] if answer.status == 200 and isinstance(found, dict) else []
+
+    def everybody(self, connections: int) -> Iterator[list[Identity]]:
+        """Yield all identities, in pages and in no order.
+
+        Where the marks between pages are plain ids, the ids' range is divided between `connections`.
+        """
+        found, token = self._page({"page_size": PAGE}, "")
+        yield found
+        if not token:
+            return
+        starts = [token]
+        if _UUID.match(token) and connections > 1:
+            step = 2**128 // connections
+            cuts = [f"{step * number:032x}" for number in range(1, connections)]
+            ids = [f"{cut[:8]}-{cut[8:12]}-{cut[12:16]}-{cut[16:20]}-{cut[20:]}" for cut in cuts]
+            starts += [each for each in ids if each > token]
+        yield from _side_by_side(
+            [
+                lambda start=start, end=end: self._range(start, end)  # type: ignore[misc]
+                for start, end in zip(starts, [*starts[1:], ""], strict=True)
+            ]
+        )
+
+    def _range(self, token: str, end: str) -> Iterator[list[Identity]]:
+        """Yield the pages behind a mark, up to the id `end`."""
+        while token:
+            found, token = self._page({"page_size": PAGE}, token)
+            if end and found and found[-1]["id"] > end:
+                found, token = [each for each in found if each["id"] <= end], ""
+            yield found
+
+    def _page(self, query: Mapping[str, Any], token: str) -> tuple[list[Identity], str]:
+        """Return one page of a listing and the mark of the next one, empty at the end."""
+        path = f"identities?{urlencode({**query, **({'page_token': token} if token else {})}, doseq=True)}"
+        answer = self.patiently(lambda: self._admin("GET", path))
+        found = _json(answer)
+        if answer.status != 200 or not isinstance(found, list):
+            raise KratosError(
+                f"{self.url} does not list identities as Ory Kratos does: status {answer.status}: {_reason(answer)}"
+            )
+        return found, _next_token(answer)
+
+    # --- changing (once each: whether to try again is the caller's to know) ---
+
+    def create(self, bodies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Create identities in one request; returns what came of each, in order: `action`, `identity`, `error`.
+
+        Raises RefusedError when none of them was looked at, UnansweredError when that is not known.
+        """
+        answer = self._admin("PATCH", "identities", {"identities": [{"create": each} for each in bodies]})
+        if answer.status == 409:
+            # The whole call fails when the only one in it does.
+            return [{"action": "error", "error": {"code": 409, "reason": _reason(answer)}} for _ in bodies]
+        found = _json(answer)
+        if answer.status != 200:
+            raise RefusedError(self.url, answer.status, _reason(answer))
+        if not isinstance(found, dict) or len(found.get("identities") or []) != len(bodies):
+            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {_reason(answer)}")
+        return list(found["identities"])
+
+    def create_one(self, body: Mapping[str, Any]) -> Identity:
+        """Create one identity; unlike for a batch, the reason of a refusal is told."""
+        return self._identity(self._admin("POST", "identities", body), 201)
+
+    def update(self, identity: str, body: Mapping[str, Any]) -> Identity:
+        """Give an identity this content; it keeps its id and, without other ones in `body`, its credentials."""
+        return self._identity(self._admin("PUT", f"identities/{identity}", body), 200)
+
+    def patch(self, identity: str, operations: Sequence[Mapping[str, Any]]) -> Identity:
+        """Change parts of an identity (JSON patch)."""
+        return self._identity(self._admin("PATCH", f"identities/{identity}", operations), 200)
+
+    def delete(self, identity: str) -> None:
+        """Remove an identity; that it is gone already is fine."""
+        answer = self._admin("DELETE", f"identities/{identity}")
+        if answer.status not in (204, 404):
+            raise RefusedError(self.url, answer.status, _reason(answer))
+
+    def _identity(self, answer: web.Answer, status: int) -> Identity:
+        found = _json(answer)
+        if answer.status != status:
+            raise RefusedError(self.url, answer.status, _reason(answer))
+        if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {_reason(answer)}")
+        return found
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """Return the reason in Kratos' description of an error."""
+    return " ".join(str(error.get("reason") or error.get("message") or "no reason given").split())[:300]
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _json(answer: web.Answer) -> Any:
+    try:
+        return json.loads(answer.body)
+    except ValueError:
+        return None
+
+
+def _reason(answer: web.Answer) -> str:
+    """Return what a server says of an error, on one short line."""
+    data = _json(answer)
+    error = data.get("error") if isinstance(data, dict) else None
+    return said(error) if isinstance(error, dict) else " ".join(answer.text.split())[:200]
+
+
+def _seconds(text: str | None) -> float:
+    """Return what a Retry-After says in seconds; a date counts as nothing."""
+    return float(text) if text and text.strip().isdecimal() else 0
+
+
+def _next_token(answer: web.Answer) -> str:
+    for link, relation in re.findall(r'<([^>]+)>\s*;\s*rel="(\w+)"', answer.header("Link") or ""):
+        if relation == "next":
+            return str(parse_qs(urlsplit(link).query).get("page_token", [""])[0])
+    return ""
+
+
+def _side_by_side[T](sources: Sequence[Callable[[], Iterator[T]]]) -> Iterator[T]:
+    """Yield what several iterators give, each run by a thread of its own, at most one item ahead for each."""
+    items: queue.Queue[tuple[str, Any]] = queue.Queue(len(sources))
+    over = threading.Event()
+
+    def put(kind: str, item: Any) -> None:
+        while not over.is_set():
+            try:
+                return items.put((kind, item), timeout=0.2)
+            except queue.Full:
+                continue
+
+    def run(source: Callable[[], Iterator[T]]) -> None:
+        try:
+            for item in source():
+                put("item", item)
+                if over.is_set():
+                    return
+            put("end", None)
+        except Exception as error:
+            put("error", error)
+
+    for source in sources:
+        threading.Thread(target=run, args=(source,), daemon=True).start()
+    left = len(sources)
+    try:
+        while left:
+            kind, item = items.get()
+            if kind == "error":
+                raise item
+            if kind == "end":
+                left -= 1
+            else:
+                yield item
+    finally:
+        over.set()

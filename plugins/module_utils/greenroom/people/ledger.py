@@ -1,0 +1,342 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The memory of seeding: which identity is which person, and what is left to do.
+
+A database in one file, beside it a file for those who need the people's ids. The marks in Kratos are the truth: a
+ledger that is lost or damaged is made anew from them, so nothing here has to survive a crash.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..common import durable
+
+VERSION = 1
+"""Another number in the file, and it is made anew."""
+PATIENCE = 45.0
+"""Seconds that a run waits for another one: what a killed run leaves behind works on for less."""
+LEASE = 10.0
+"""Seconds for which a run that works in slices keeps its place between two of them."""
+
+_TABLES = f"""
+CREATE TABLE people (
+    id TEXT PRIMARY KEY, seed TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX people_status ON people (status, id);
+CREATE TABLE missing (first INTEGER NOT NULL, last INTEGER NOT NULL, persona TEXT NOT NULL);
+CREATE TABLE operation (only INTEGER PRIMARY KEY CHECK (only = 1), token TEXT NOT NULL, state TEXT NOT NULL);
+PRAGMA user_version = {VERSION};
+"""
+
+
+class LedgerError(Exception):
+    """A ledger that can't be used; the text says why."""
+
+
+class BusyError(LedgerError):
+    """Another run works on the set."""
+
+
+@dataclass(frozen=True, order=True)
+class Row:
+    """One identity with the set's mark. `status`: current, outdated (another recipe) or extra (nobody wants it)."""
+
+    id: str
+    seed: str
+    key: str
+    status: str
+
+
+class Ledger:
+    """The database at `path`; with `write` false it is a copy that vanishes in the end. For several threads."""
+
+    def __init__(self, path: str, write: bool = True) -> None:
+        self.path = path
+        self.write = write
+        self._lock = threading.RLock()
+        self.is_new = not os.path.exists(path)
+        try:
+            self._database = self._open() if write else self._copy()
+        except sqlite3.DatabaseError:
+            # Damaged, or of another version.
+            self.is_new = True
+            if write:
+                forget(path)
+            self._database = self._open() if write else sqlite3.connect("", check_same_thread=False)
+        except OSError as error:
+            raise LedgerError(f"{path}: {error.strerror or error}") from error
+        if self.is_new:
+            self._database.executescript(_TABLES)
+        # Kept in a file, so that memory does not grow with the people.
+        self._database.execute("PRAGMA temp_store = FILE")
+        self._database.execute("CREATE TEMP TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            os.makedirs(os.path.dirname(os.path.abspath(self.path)), exist_ok=True)
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        except OSError as error:
+            raise LedgerError(f"{self.path}: {error.strerror}") from error
+        self.is_new = os.path.getsize(self.path) == 0
+        database = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
+        try:
+            # What a loss of power damages is made anew.
+            database.execute("PRAGMA synchronous = OFF")
+            if not self.is_new:
+                _check(database)
+        except sqlite3.DatabaseError:
+            database.close()
+            raise
+        return database
+
+    def _copy(self) -> sqlite3.Connection:
+        copy = sqlite3.connect("", check_same_thread=False)
+        if not self.is_new:
+            # Not read-only: SQLite may have to finish what a killed run has begun.
+            source = sqlite3.connect(f"file:{self.path}?mode=rw", timeout=10, uri=True)
+            with contextlib.closing(source):
+                _check(source)
+                source.backup(copy)
+        return copy
+
+    def close(self) -> None:
+        """Close it."""
+        with self._lock:
+            self._database.close()
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Do several things as one."""
+        with self._lock, self._database:
+            yield
+
+    # --- who is there ---
+
+    def count(self, status: str | None = None) -> int:
+        """Return how many people there are, of one status or of any."""
+        where, given = ("WHERE status = ?", (status,)) if status else ("", ())
+        with self._lock:
+            return int(self._database.execute(f"SELECT count(*) FROM people {where}", given).fetchone()[0])
+
+    def saw(self, rows: Sequence[Row]) -> bool:
+        """Note that these are there; returns whether somebody was not known, or as somebody else."""
+        with self.together():
+            marks = ",".join("?" * len(rows))
+            query = f"SELECT id, seed, key, status FROM people WHERE id IN ({marks})"
+            known = {each[0]: Row(*each) for each in self._database.execute(query, [row.id for row in rows])}
+            self._database.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", ((row.id,) for row in rows))
+            self.put(row for row in rows if known.get(row.id) != row)
+        return any(replace(known.get(row.id, _NOBODY), status=row.status) != row for row in rows)
+
+    def put(self, rows: Iterable[Row]) -> None:
+        """Write people down."""
+        with self.together():
+            self._database.executemany(
+                "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
+                ((row.id, row.seed, row.key, row.status) for row in rows),
+            )
+
+    def remove(self, ids: Iterable[str]) -> None:
+        """Forget people."""
+        with self.together():
+            self._database.executemany("DELETE FROM people WHERE id = ?", ((each,) for each in ids))
+
+    def unseen(self) -> Iterator[str]:
+        """Yield the ids of those who were not seen."""
+        with self._lock:
+            yield from [each for (each,) in self._database.execute(f"SELECT id FROM people WHERE {_UNSEEN}")]
+
+    def forget_unseen(self) -> int:
+        """Forget those who were not seen; returns how many."""
+        with self.together():
+            return self._database.execute(f"DELETE FROM people WHERE {_UNSEEN}").rowcount
+
+    def after(self, status: str | None, identity: str, limit: int) -> list[Row]:
+        """Return the next people behind an id, of one status or of any."""
+        where = "status = ? AND" if status else ""
+        given = [*([status] if status else []), identity, limit]
+        query = f"SELECT id, seed, key, status FROM people WHERE {where} id > ? ORDER BY id LIMIT ?"
+        with self._lock:
+            return [Row(*row) for row in self._database.execute(query, given)]
+
+    # --- what is left to do ---
+
+    def operation(self, token: str) -> dict[str, Any] | None:
+        """Return the state of an unfinished operation, None when it is another one's."""
+        with self._lock:
+            found = self._database.execute("SELECT token, state FROM operation").fetchone()
+        return dict(json.loads(found[1])) if found and found[0] == token else None
+
+    def begin(self, missing: Iterable[tuple[int, int, str]]) -> None:
+        """Start an operation: write down who is missing, as (first number, last number, '') or (0, 0, persona)."""
+        with self.together():
+            self._database.execute("DELETE FROM operation")
+            self._database.execute("DELETE FROM missing")
+            self._database.executemany("INSERT INTO missing VALUES (?, ?, ?)", missing)
+
+    def keep(self, token: str, state: dict[str, Any]) -> None:
+        """Write the state of an operation down."""
+        with self.together():
+            self._database.execute("INSERT OR REPLACE INTO operation VALUES (1, ?, ?)", (token, json.dumps(state)))
+
+    def end(self) -> None:
+        """End the operation."""
+        self.begin([])
+
+    def take_missing(self, limit: int) -> list[str]:
+        """Return the keys of the next missing people, and take them off the list."""
+        keys: list[str] = []
+        with self.together():
+            while len(keys) < limit:
+                found = self._database.execute("SELECT rowid, * FROM missing ORDER BY rowid LIMIT 1").fetchone()
+                if not found:
+                    break
+                row, first, last, persona = found
+                end = min(last, first + limit - len(keys) - 1)
+                keys += [persona] if persona else [str(number) for number in range(first, end + 1)]
+                if persona or end == last:
+                    self._database.execute("DELETE FROM missing WHERE rowid = ?", (row,))
+                else:
+                    self._database.execute("UPDATE missing SET first = ? WHERE rowid = ?", (end + 1, row))
+        return keys
+
+    # --- for those who need the ids ---
+
+    def lines(self, address: Callable[[str], str]) -> Iterator[bytes]:
+        """Yield the people file: personas by name, then numbers, one JSON line for each wanted person."""
+        query = """
+            SELECT key, id FROM people WHERE status != 'extra'
+            ORDER BY key GLOB '[0-9]*', CASE WHEN key GLOB '[0-9]*' THEN length(key) END, key
+        """
+        with self._lock:
+            for key, identity in self._database.execute(query):
+                yield json.dumps({"key": key, "id": identity, "email": address(key)}).encode() + b"\n"
+
+
+_NOBODY = Row("", "", "", "")
+_UNSEEN = "id NOT IN (SELECT id FROM temp.seen)"
+
+
+def _check(database: sqlite3.Connection) -> None:
+    """Raise sqlite3.DatabaseError for a file that can't be relied on."""
+    if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+        raise sqlite3.DatabaseError("of another version")
+    if (problem := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+        raise sqlite3.DatabaseError(problem)
+
+
+def forget(path: str) -> None:
+    """Remove a ledger."""
+    for each in (path, f"{path}-journal"):
+        durable.remove(each)
+
+
+def digest(path: str) -> str:
+    """Return the SHA-256 of a file, empty when it is not there."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def digest_of(lines: Iterable[bytes]) -> str:
+    """Return the SHA-256 of lines."""
+    found = hashlib.sha256()
+    for line in lines:
+        found.update(line)
+    return found.hexdigest()
+
+
+def write_lines(path: str, lines: Iterable[bytes]) -> None:
+    """Put a file in place as a whole, line by line, readable for everybody; raises LedgerError."""
+    temporary = os.path.join(os.path.dirname(os.path.abspath(path)), f".{os.path.basename(path)}.new")
+    try:
+        os.makedirs(os.path.dirname(temporary), exist_ok=True)
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o644)) as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+        durable.sync_folder(os.path.dirname(temporary))
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+
+
+# --- one run at a time ---
+
+
+@contextlib.contextmanager
+def alone(path: str, token: str, holder: str) -> Iterator[Callable[[], None]]:
+    """Keep other runs out while the block lasts, and for a while after it unless the run is over then.
+
+    Yields what is called when it is. Raises BusyError when another one is at work and stays so.
+    """
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise LedgerError(f"{path}: {error.strerror}") from error
+    with os.fdopen(handle, "r+") as file:
+        _enter(file, token)
+        # As long as this process lives, the lock on the file is enough.
+        note = {"token": token, "holder": holder, "pid": os.getpid(), "until": 0.0}
+        _write(file, note)
+        over = False
+
+        def end() -> None:
+            nonlocal over
+            over = True
+
+        try:
+            yield end
+        except BaseException:
+            over = True
+            raise
+        finally:
+            _write(file, {} if over else {**note, "until": time.time() + LEASE})
+
+
+def _enter(file: Any, token: str) -> None:
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            note = _read(file)
+            if not note or note.get("token") == token or float(note.get("until") or 0) < time.time():
+                return
+            fcntl.flock(file, fcntl.LOCK_UN)
+        except BlockingIOError:
+            note = _read(file)
+        if time.monotonic() >= until:
+            who = note.get("holder") or "somebody"
+            raise BusyError(f"another run is at work on these people: {who}, here as process {note.get('pid')}")
+        time.sleep(0.2)
+
+
+def _read(file: Any) -> dict[str, Any]:
+    file.seek(0)
+    try:
+        found = json.loads(file.read())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _write(file: Any, note: dict[str, Any]) -> None:
+    file.seek(0)
+    file.truncate()
+    file.write(json.dumps(note) + "\n")
+    file.flush()

@@ -1,0 +1,35 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Synthetic people: who they are (`Recipe`), what they are like (`Inventor`), how they log in.
+
+Importing this needs the standard library only; an Inventor needs the generator, see `generator`.
+"""
+
+from __future__ import annotations
+
+from .generator import generator_archive, generator_version, use_generator
+from .invent.inventor import Inventor
+from .invent.schema import TraitError
+from .passwords import derived_hash, person_password
+from .personas import DEFAULT_PERSONAS, PeopleError, Persona, personas_of, personas_wanted
+from .recipe import MARK, NO_MAIL, Fingerprints, Recipe, is_key
+
+__all__ = [
+    "DEFAULT_PERSONAS",
+    "MARK",
+    "NO_MAIL",
+    "Fingerprints",
+    "Inventor",
+    "PeopleError",
+    "Persona",
+    "Recipe",
+    "TraitError",
+    "derived_hash",
+    "generator_archive",
+    "generator_version",
+    "is_key",
+    "person_password",
+    "personas_of",
+    "personas_wanted",
+    "use_generator",
+]

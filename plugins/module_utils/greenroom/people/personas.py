@@ -1,0 +1,158 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Personas: synthetic people with a name and a purpose, among the many that are numbered."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ..common.names import suggestion
+
+STATES = ("active", "inactive")
+NEEDS = ("feature", "release")
+
+# At most 24 characters keep the address' local part within the 64 that mail allows. A digit first would be a number.
+_NAME = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?\Z")
+_RELEASE = re.compile(r"(>=|<=|==|!=|>|<)\s*([0-9]+(\.[0-9]+)*)\Z")
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+
+
+class PeopleError(ValueError):
+    """People that can't be made as asked for; the text says why, on one line."""
+
+
+def is_persona_name(name: object) -> bool:
+    """Return whether a persona may be called so."""
+    return _NAME.match(str(name)) is not None
+
+
+@dataclass(frozen=True)
+class Persona:
+    """One named person.
+
+    `verified` None leaves it to the set's share; `first` and `last` replace the invented name; `traits` stand above the
+    set's own; without a `locale` the set's first counts. `needs` says in which environments the persona has a purpose:
+    {feature: x}, {release: ">=1.1"} or both.
+    """
+
+    name: str
+    state: str = "active"
+    verified: bool | None = None
+    password: bool = True
+    first: str = ""
+    last: str = ""
+    locale: str = ""
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    metadata_public: Mapping[str, Any] = field(default_factory=dict)
+    metadata_admin: Mapping[str, Any] = field(default_factory=dict)
+    needs: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what can't be an address, or what Kratos would refuse."""
+        if not is_persona_name(self.name):
+            raise PeopleError(
+                f"'{self.name}' is no name for a persona: at most 24 small letters, digits and dashes, a letter first"
+            )
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if not isinstance(value, _KINDS[each.name]):
+                raise PeopleError(f"persona {self.name}: {each.name} can't be {value!r}")
+        if self.state not in STATES:
+            raise PeopleError(f"persona {self.name}: state must be one of {', '.join(STATES)}, not '{self.state}'")
+        for need, value in self.needs.items():
+            if need not in NEEDS:
+                raise PeopleError(f"persona {self.name}: '{need}' is nothing to need{suggestion(need, NEEDS)}")
+            if not isinstance(value, str) or (need == "release" and not _RELEASE.match(value)):
+                raise PeopleError(f"persona {self.name}: '{value}' is no {need}; a release is needed as in '>=1.1'")
+
+    def wanted(self, release: str, features: Collection[str]) -> bool:
+        """Return whether the persona has a purpose where `release` runs with `features`; raises PeopleError."""
+        if self.needs.get("feature", "") not in ("", *features):
+            return False
+        condition = _RELEASE.match(self.needs.get("release", ""))
+        return condition is None or _COMPARE[condition[1]](_version(self.name, release), _version("", condition[2]))
+
+
+_KINDS: dict[str, Any] = {
+    **dict.fromkeys(("name", "state", "first", "last", "locale"), str),
+    **dict.fromkeys(("traits", "metadata_public", "metadata_admin", "needs"), Mapping),
+    "verified": (bool, type(None)),
+    "password": bool,
+}
+
+
+def _version(name: str, text: str) -> tuple[int, ...]:
+    """Return 1.10.0 as (1, 10): trailing zeros don't count."""
+    try:
+        parts = [int(part) for part in text.split(".")]
+    except ValueError:
+        raise PeopleError(f"persona {name} needs a release by number, and '{text}' is none") from None
+    while parts and not parts[-1]:
+        parts.pop()
+    return tuple(parts)
+
+
+_LONG_FIRST = "Maximiliane-Konstantine Friederike-Wilhelmine Theodora Alexandrina Philippa-Leopoldine " * 2
+_LONG_LAST = "Wolfeschlegelsteinhausenbergerdorff-Oberhuber von und zu Hohenfels-Langenscheidt " * 2
+
+DEFAULT_PERSONAS: dict[str, Persona] = {
+    persona.name: persona
+    for persona in (
+        Persona("admin", verified=True, metadata_public={"roles": ["admin"]}),
+        Persona("unverified", verified=False),
+        Persona("inactive", state="inactive", verified=True),
+        Persona("recovery-only", verified=True, password=False),
+        Persona("long-name", verified=True, first=_LONG_FIRST.strip(), last=_LONG_LAST.strip()),
+        Persona("right-to-left", verified=True, first="عبد الرحمن", last="الخوارزمي"),
+    )
+}
+"""Personas that playbooks call by name. A name longer than the schema allows is cut to what it does allow."""
+
+
+def personas_of(values: Iterable[Any]) -> tuple[Persona, ...]:
+    """Return the personas that a playbook lists: names of defaults, or mappings of a persona's fields.
+
+    A mapping starts from the default that its `like` (without it: its `name`) says. Raises PeopleError.
+    """
+    found: dict[str, Persona] = {}
+    for value in values:
+        persona = _persona(value)
+        if persona.name in found:
+            raise PeopleError(f"persona {persona.name}: listed twice")
+        found[persona.name] = persona
+    return tuple(found.values())
+
+
+def _persona(value: Any) -> Persona:
+    if isinstance(value, str):
+        if value not in DEFAULT_PERSONAS:
+            raise PeopleError(f"'{value}' is no persona{suggestion(value, DEFAULT_PERSONAS)}")
+        return DEFAULT_PERSONAS[value]
+    if not isinstance(value, Mapping) or "name" not in value:
+        raise PeopleError(f"a persona is a name, or a mapping with one, not {value!r}")
+    given = {str(key): each for key, each in value.items() if each is not None}
+    name, like = given["name"], given.pop("like", None)
+    if like is not None and like not in DEFAULT_PERSONAS:
+        raise PeopleError(f"persona {name}: '{like}' is no persona to be like{suggestion(str(like), DEFAULT_PERSONAS)}")
+    for key in given.keys() - _KINDS:
+        raise PeopleError(f"persona {name}: '{key}' is no key of it{suggestion(key, _KINDS)}")
+    start = DEFAULT_PERSONAS.get(like or str(name))
+    return replace(start, **given) if start else Persona(**given)
+
+
+def personas_wanted(values: Iterable[Any], release: str, features: Collection[str] = ()) -> list[Any]:
+    """Return those of a list that have a purpose where `release` runs with `features`; raises PeopleError."""
+    listed = list(values)
+    pairs = zip(listed, personas_of(listed), strict=True)
+    return [value for value, persona in pairs if persona.wanted(str(release), features)]

@@ -1,0 +1,283 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""One call of identity_seed on a host: look, then work for a while, then say how far it got."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..common import web
+from . import identities, ledger, people
+from .identities import CURRENT, EXTRA, FEW, OUTDATED, Found, Progress
+from .kratos import Kratos, KratosError
+from .ledger import Ledger
+
+FOLDER = "/var/lib/greenroom/seed"
+"""Where ledgers and people files lie, unless the operator says otherwise."""
+ERRORS = (KratosError, ledger.LedgerError, people.PeopleError)
+"""What is told to the operator in one line."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What one call is to do.
+
+    `token` names the operation that a call begins or goes on with, `holder` who is behind it. `seconds` is how long
+    the call may work, `deadline` when everything must be over (seconds from now). `archive` is the generator's name
+    in the folder `generators`; without it the call only looks when somebody is to be invented. `leftovers` are how
+    addresses begin that only checks use.
+    """
+
+    recipe: people.Recipe
+    state: str
+    url: str
+    public_url: str | None
+    timeout: float
+    deadline: float
+    connections: int
+    ledger: str
+    people_file: str
+    generators: str
+    leftovers: tuple[str, ...] = ()
+    token: str = ""
+    holder: str = ""
+    seconds: float = 15
+    archive: str = ""
+    hash_of: Callable[[str], str] = field(default=lambda key: "", repr=False)
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """Whom the state wants removed or updated."""
+        return {"present": (), "exact": (EXTRA, OUTDATED), "absent": (EXTRA,)}[self.state]
+
+
+def run(order: Order, check: bool) -> dict[str, Any]:
+    """Do it; returns the module's result. With `todo` in it the task is not over: call again with what it wants."""
+    try:
+        return _run(order, check)
+    except sqlite3.Error as error:
+        raise ledger.LedgerError(f"{order.ledger}: {error}") from error
+
+
+def _run(order: Order, check: bool) -> dict[str, Any]:
+    kratos = Kratos(order.url, order.timeout, web.Deadline(order.deadline), order.public_url)
+    if check:
+        book = Ledger(order.ledger, write=False)
+        try:
+            return _Call(order, kratos, book).predict()
+        finally:
+            book.close()
+    with ledger.alone(f"{order.ledger}.lock", order.token, order.holder) as end:
+        book = Ledger(order.ledger)
+        try:
+            result = _Call(order, kratos, book).go_on()
+        finally:
+            book.close()
+        if "todo" not in result:
+            end()
+            if not result["present"] + result["extra"]:
+                ledger.forget(order.ledger)
+        return result
+
+
+class _Call:
+    """One call: the server, the ledger and how far the operation is."""
+
+    def __init__(self, order: Order, kratos: Kratos, book: Ledger) -> None:
+        self.order = order
+        self.recipe = order.recipe
+        self.kratos = kratos
+        self.book = book
+        self.schema: dict[str, Any] | None = None
+        self.server = ""
+
+    # --- looking ---
+
+    def _look(self) -> tuple[identities.Look, Found]:
+        self.server = f"Ory Kratos {self.kratos.version()} at {self.kratos.url}"
+        fingerprints, searchable = None, True
+        if self.order.state != "absent":
+            schema = self._schema()
+            fingerprints, searchable = self.recipe.fingerprints(schema), identities.logs_in_by_address(schema)
+        look = identities.Look(self.recipe, fingerprints, self.book, self.order.leftovers)
+        return look, look.at(self.kratos, self.order.connections, searchable)
+
+    def _schema(self) -> dict[str, Any]:
+        if self.schema is None:
+            self.schema = self.kratos.schema(self.recipe.schema_id)
+        return self.schema
+
+    def _wanted(self) -> dict[str, Any]:
+        """Return what the controller needs to know to bring a generator."""
+        return {
+            "recipe": self.recipe.plain(),
+            "schema": self._schema(),
+            "archives": _archives(self.order.generators),
+        }
+
+    def _invents(self, found: Found) -> int:
+        """Return for how many people a generator is needed."""
+        return found.missing + (found.outdated if self.order.state == "exact" else 0)
+
+    def predict(self) -> dict[str, Any]:
+        """Return what a run would do; nothing is written."""
+        _look, found = self._look()
+        statuses = self.order.statuses
+        progress = Progress(
+            created=found.missing,
+            updated=found.outdated if OUTDATED in statuses else 0,
+            removed=found.extra if EXTRA in statuses else 0,
+            conflicts=found.conflicts,
+            news=found.news,
+        )
+        changed, digest = identities.write_people(self.book, self.recipe, self.order.people_file, write=False)
+        result = self._result(progress, changed, digest)
+        # Nobody has been dealt with, unlike after a run.
+        result["present"] += progress.created
+        result["outdated"] -= progress.updated
+        result["extra"] -= progress.removed
+        if problems := _problems(progress):
+            result.update(failed=True, msg=problems)
+        if self._invents(found):
+            result["todo"] = self._wanted()
+        return result
+
+    # --- working ---
+
+    def go_on(self) -> dict[str, Any]:
+        """Look, or go on where the last call of the operation stopped, and work for a while."""
+        order, kept = self.order, self.book.operation(self.order.token)
+        if kept is None:
+            look, found = self._look()
+            progress = Progress(conflicts=found.conflicts, news=found.news)
+            counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
+            progress.todo = found.missing + sum(counts[status] for status in order.statuses)
+            self.book.begin(look.missing() if order.state != "absent" else [])
+            kept = {"invents": self._invents(found), "server": self.server}
+        else:
+            progress = Progress(**kept["progress"])
+            self.server = kept["server"]
+        if kept["invents"] and not order.archive:
+            self._keep(kept, progress)
+            return {"todo": self._wanted()}
+        if progress.todo:
+            try:
+                over = self._work(progress, bool(kept["invents"]))
+            except KratosError as error:
+                return self._stopped(progress, str(error))
+            if not over:
+                self._keep(kept, progress)
+                told = {"done": progress.done, "todo": progress.todo, "rate": progress.rate}
+                return {"todo": {"progress": told}}
+        return self._finish(progress)
+
+    def _work(self, progress: Progress, invents: bool) -> bool:
+        order, inventor, started = self.order, None, time.monotonic()
+        if invents:
+            people.use_generator(Path(order.generators, order.archive))
+            inventor = people.Inventor(self.recipe, self._schema())
+        progress.seconds += time.monotonic() - started
+        work = identities.Work(
+            self.kratos,
+            self.recipe,
+            self.book,
+            progress,
+            connections=order.connections,
+            inventor=inventor,
+            hash_of=order.hash_of,
+        )
+        return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
+
+    def _keep(self, kept: Mapping[str, Any], progress: Progress) -> None:
+        self.book.keep(self.order.token, {**kept, "progress": asdict(progress)})
+
+    def _finish(self, progress: Progress) -> dict[str, Any]:
+        self.book.end()
+        changed, digest = identities.write_people(self.book, self.recipe, self.order.people_file, write=True)
+        result = self._result(progress, changed, digest)
+        if problems := _problems(progress):
+            result.update(failed=True, msg=problems)
+        return result
+
+    def _stopped(self, progress: Progress, reason: str) -> dict[str, Any]:
+        """Return the result of an operation that the server ended."""
+        self.book.end()
+        result = self._result(progress, False, "")
+        done = progress.created + progress.updated + progress.removed
+        told = f" ({done} of {progress.todo} people are done; run it again to go on)" if done else ""
+        return {**result, "failed": True, "msg": f"{reason}{told}"}
+
+    # --- telling ---
+
+    def _result(self, progress: Progress, people_changed: bool, digest: str) -> dict[str, Any]:
+        changes = progress.created + progress.updated + progress.removed
+        outdated = self.book.count(OUTDATED)
+        return {
+            "changed": bool(changes or progress.news or people_changed),
+            "created": progress.created,
+            "updated": progress.updated,
+            "removed": progress.removed,
+            "present": self.book.count(CURRENT) + outdated,
+            "outdated": outdated,
+            "extra": self.book.count(EXTRA),
+            "conflicts": progress.conflicts[:FEW],
+            "problems": _in_order(progress.problems),
+            "first": self.recipe.address(1),
+            "requests": self.kratos.requests,
+            "server": self.server,
+            "rate": round(progress.rate, 1),
+            "seconds": round(progress.seconds, 1),
+            "memory": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "people_file": self.order.people_file,
+            "people_hash": digest,
+        }
+
+
+def _in_order(problems: list[str]) -> list[str]:
+    """Return `person <key>: <reason>` by key, numbers as numbers: several threads note them as they come."""
+    return sorted(problems, key=lambda line: (len(line.partition(":")[0]), line))
+
+
+def _problems(progress: Progress) -> str:
+    """Say what could not be done, empty when all of it was."""
+    problems = []
+    if conflicts := progress.conflicts:
+        problems.append(
+            "these addresses belong to identities that are not synthetic, and were left alone: "
+            + ", ".join(conflicts[:3])
+            + (f" and {len(conflicts) - 3} more" if conflicts[3:] else "")
+        )
+    if progress.refused:
+        more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
+        first = "; ".join(_in_order(progress.problems)[:3])
+        problems.append(f"{progress.refused} people could not be dealt with: {first}{more}")
+    return "; ".join(problems)
+
+
+def _archives(folder: str) -> list[str]:
+    """Return the generators that are here."""
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []
+
+
+def install(path: str, folder: str, name: str) -> None:
+    """Put a generator that was brought to this host in its place; raises LedgerError."""
+    target = Path(folder, os.path.basename(name))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, temporary)
+        temporary.chmod(0o644)
+        os.replace(temporary, target)
+    except OSError as error:
+        raise ledger.LedgerError(f"{target}: {error.strerror}") from error

@@ -1,0 +1,189 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Who the synthetic people of a set are: their keys, their addresses, and what would make them others."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from ..common.names import suggestion
+from .personas import PeopleError, Persona, is_persona_name, personas_of
+
+MARK = "greenroom"
+"""Key in `metadata_admin` below which stands what Greenroom made."""
+NO_MAIL = ("invalid", "test", "example", "localhost", "example.com", "example.net", "example.org")
+"""Domains that never receive mail (RFC 2606, RFC 6761)."""
+DRAFT = 1
+"""Raised when this code makes other people from the same recipe."""
+
+_SET = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
+_DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
+_NUMBER = re.compile(r"[1-9][0-9]{0,11}\Z", re.ASCII)
+_LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}\Z")
+_OVERRIDE = ("provider", "args", "value", "share")
+
+
+def is_key(key: object) -> bool:
+    """Return whether somebody could have this key: a number from 1, or a persona's name."""
+    text = str(key)
+    return _NUMBER.match(text) is not None or is_persona_name(text)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A set of `count` numbered people and of `personas`; the same recipe makes the same people anywhere.
+
+    `traits` maps a trait's dotted path to the name of a Faker provider, to {provider, args}, or to {value}; with
+    {share} the trait is there for that part of the people only. `verified` is the part whose addresses are verified.
+    `password` says how passwords are made, `generator` what invents the people (`generator_version()`): both are
+    compared and not read.
+    """
+
+    set: str
+    seed: str
+    count: int
+    domain: str
+    schema_id: str = "default"
+    locales: tuple[str, ...] = ("en_US",)
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    verified: float = 1.0
+    personas: tuple[Persona, ...] = ()
+    metadata_public: Mapping[str, Any] = field(default_factory=dict)
+    metadata_admin: Mapping[str, Any] = field(default_factory=dict)
+    password: str = "shared"
+    generator: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what could name a real person, and what has no sense; raises PeopleError."""
+        if not _SET.match(self.set):
+            raise PeopleError(f"'{self.set}' is no name for a set: at most 32 small letters, digits and dashes")
+        if self.count < 0:
+            raise PeopleError(f"count must be 0 or more, not {self.count}")
+        if not _DOMAIN.match(self.domain):
+            raise PeopleError(f"'{self.domain}' is not a domain in small letters")
+        if not any(self.domain == safe or self.domain.endswith(f".{safe}") for safe in NO_MAIL):
+            raise PeopleError(
+                f"'{self.domain}' could receive mail; take a name that ends with one of {', '.join(NO_MAIL)}"
+            )
+        for locale in self.locales or ("",):
+            if not _LOCALE.match(locale):
+                raise PeopleError(f"'{locale}' is no locale; write it as en_US")
+        if not 0 <= self.verified <= 1:
+            raise PeopleError(f"verified is a share from 0 to 1, not {self.verified}")
+        for metadata in (self.metadata_admin, *(persona.metadata_admin for persona in self.personas)):
+            if MARK in metadata:
+                raise PeopleError(f"metadata_admin can't hold '{MARK}': that is where the mark stands")
+        for traits in (self.traits, *(persona.traits for persona in self.personas)):
+            for path, given in traits.items():
+                _check_override(path, given)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Recipe:
+        """Return a recipe from plain data; what is None has its default. Raises PeopleError."""
+        given = {key: value for key, value in values.items() if value is not None}
+        known = [each.name for each in fields(cls)]
+        for key in given:
+            if key not in known:
+                raise PeopleError(f"'{key}' is nothing that makes people{suggestion(key, known)}")
+        given["personas"] = personas_of(given.get("personas", ()))
+        if "locales" in given:
+            given["locales"] = tuple(given["locales"])
+        return cls(**given)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the recipe as plain data, which `of` reads."""
+        return {**asdict(self), "locales": list(self.locales), "personas": [asdict(each) for each in self.personas]}
+
+    @property
+    def prefix(self) -> str:
+        """What all addresses of the set begin with, whatever the seed; those of longer set names may, too."""
+        return f"{self.set}-"
+
+    @property
+    def size(self) -> int:
+        """How many people these are, personas included."""
+        return self.count + len(self.personas)
+
+    def keys(self) -> Iterator[str]:
+        """Yield who they are: personas by name, then numbers from 1."""
+        yield from (persona.name for persona in self.personas)
+        yield from map(str, range(1, self.count + 1))
+
+    def __contains__(self, key: object) -> bool:
+        """Return whether somebody with this key is one of them."""
+        text = str(key)
+        return int(text) <= self.count if _NUMBER.match(text) else self.persona(text) is not None
+
+    def persona(self, key: str | int) -> Persona | None:
+        """Return the persona of that name, None for a numbered person."""
+        return next((persona for persona in self.personas if persona.name == key), None)
+
+    def local_part(self, key: str | int) -> str:
+        """Return what stands before the @ of a person's address; unique by construction."""
+        if not str(key)[:1].isdecimal():
+            return f"{self.set}-{key}"
+        digest = hashlib.sha256(f"{self.set}\0{self.seed}\0{key}".encode()).hexdigest()
+        return f"{self.set}-{key}-{digest[:8]}"
+
+    def address(self, key: str | int) -> str:
+        """Return a person's address."""
+        return f"{self.local_part(key)}@{self.domain}"
+
+    def has_password(self, key: str | int) -> bool:
+        """Return whether a person logs in with a password."""
+        persona = self.persona(key)
+        return persona is None or persona.password
+
+    def fingerprints(self, schema: Mapping[str, Any]) -> Fingerprints:
+        """Return what must be equal for a person of this recipe to be unchanged, under Kratos' identity `schema`."""
+        return Fingerprints(self, schema)
+
+    def fingerprint(self, schema: Mapping[str, Any], key: str | int = 1) -> str:
+        """Return one person's; who asks for many takes `fingerprints`."""
+        return self.fingerprints(schema).of(key)
+
+
+class Fingerprints:
+    """16 hexadecimal digits for each person: one value for all that are numbered, another for each persona.
+
+    The count is not part of it, and a persona that changes changes nobody else.
+    """
+
+    def __init__(self, recipe: Recipe, schema: Mapping[str, Any]) -> None:
+        shared = {key: value for key, value in recipe.plain().items() if key not in ("count", "personas")}
+        self._numbered = _digest([DRAFT, shared, schema])
+        self._personas = {
+            persona.name: _digest([self._numbered, {**asdict(persona), "needs": None}]) for persona in recipe.personas
+        }
+
+    def of(self, key: str | int) -> str:
+        """Return the fingerprint of a person."""
+        return self._personas.get(str(key), self._numbered)
+
+
+def _digest(data: Any) -> str:
+    text = json.dumps(data, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_override(path: str, given: Any) -> None:
+    """Refuse what is no source of a trait; whether the provider exists is known only where Faker is."""
+    if isinstance(given, str):
+        given = {"provider": given}
+    if not isinstance(given, Mapping):
+        raise PeopleError(f"{path}: write the name of a provider, {{provider, args}} or {{value}}, not {given!r}")
+    for key in given:
+        if key not in _OVERRIDE:
+            raise PeopleError(f"{path}: '{key}' is no key of a trait{suggestion(str(key), _OVERRIDE)}")
+    share = given.get("share", 1)
+    if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
+        raise PeopleError(f"{path}: share is a number from 0 to 1, not {share!r}")
+    if "provider" in given and "value" in given:
+        raise PeopleError(f"{path}: either a provider or a value, not both")
+    if "args" in given and ("provider" not in given or not isinstance(given["args"], (Mapping, list, tuple))):
+        raise PeopleError(f"{path}: args are a list or a mapping for a provider")

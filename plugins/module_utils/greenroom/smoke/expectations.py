@@ -1,0 +1,76 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What an HTTP answer should be, compared with what it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ..common.web import Answer
+from .captures import CaptureError, json_path
+
+Difference = tuple[str, str]
+"""What was expected, what came."""
+
+
+def differences(expect: Mapping[str, Any], answer: Answer) -> Iterator[Difference]:
+    """Compare an answer with the keys of `expect` in the module smoke_check; status 200 is expected without one."""
+    wanted = [int(status) for status in listed(expect.get("status"))] or [200]
+    if answer.status not in wanted:
+        yield f"status {' or '.join(map(str, wanted))}", short(answer)
+    for name, value in (expect.get("headers") or {}).items():
+        yield from _header(name, value, answer)
+    yield from _body(expect, answer)
+    for path, value in (expect.get("json") or {}).items():
+        yield from _json(path, value, answer)
+
+
+def _header(name: str, value: Any, answer: Answer) -> Iterator[Difference]:
+    found = answer.header(name)
+    got = "none" if found is None else f"{name}: {found}"
+    if value is None or isinstance(value, bool):
+        if bool(value) != (found is not None):
+            yield f"{'a' if value else 'no'} header {name}", got
+    elif found != str(value):
+        yield f"header {name}: {value}", got
+
+
+def _body(expect: Mapping[str, Any], answer: Answer) -> Iterator[Difference]:
+    for text in listed(expect.get("contains")):
+        if str(text) not in answer.text:
+            yield f"a body with '{text}'", short(answer)
+    for text in listed(expect.get("not_contains")):
+        if str(text) in answer.text:
+            yield f"a body without '{text}'", short(answer)
+    for pattern in listed(expect.get("matches")):
+        if not re.search(str(pattern), answer.text, re.MULTILINE):
+            yield f"a body matching {pattern}", short(answer)
+
+
+def _json(path: str, value: Any, answer: Answer) -> Iterator[Difference]:
+    """Compare one value; a text also equals a number or truth value that is written like it."""
+    expected = f"{path} = {json.dumps(value)}"
+    try:
+        found = json_path(answer.text, path)
+    except CaptureError as error:
+        yield expected, f"{error} in {short(answer)}"
+        return
+    if found != value and not (isinstance(value, str) and json.dumps(found) == value):
+        yield expected, json.dumps(found)
+
+
+def listed(value: Any) -> list[Any]:
+    """Take one value, a list of them or None as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def short(answer: Answer) -> str:
+    """Describe an answer on one line."""
+    where = answer.header("Location")
+    body = " ".join(answer.text.split())
+    return f"status {answer.status}" + (f" to {where}" if where else f": {body}" if body else "")

@@ -1,0 +1,299 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""A state put in force on one edge host: written to disk before HAProxy is told, read back from every worker.
+
+The truth is the state file. The map file follows from it and is what HAProxy reads when it starts or reloads; what
+running workers have in memory follows from that. A switch that dies half-way has changed the first ones of these three
+only, so that repeating it, or any later one, mends the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ..common import durable
+from . import haproxy
+from .bluegreen import IDLE, SLOTS, State, SwitchError, check_site, other
+
+ROUNDS = 5
+"""How often workers are listed and told: a reload may bring new ones in between."""
+
+BUSY = "another switch is at work on this host; look at the status, then repeat"
+
+_PATH = re.compile(r"/[A-Za-z0-9._/-]+\Z")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a site's state lives; `seconds` bounds each question to a socket and the wait for another switch."""
+
+    site: str
+    state_file: str
+    map_file: str
+    runtime_socket: str
+    master_socket: str
+    seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        """Refuse names that would be something else in a map line or in a command to HAProxy."""
+        try:
+            check_site(self.site)
+        except ValueError as error:
+            raise SwitchError(str(error)) from error
+        if not _PATH.match(self.map_file):
+            raise SwitchError(f"map_file must be an absolute path of plain characters, not {self.map_file}")
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What was found: on disk, and in each worker (`value` None: it has no entry, or a `problem`)."""
+
+    state: State | None
+    damage: str
+    map_value: str | None
+    map_present: bool
+    workers: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def lost(self) -> bool:
+        """Whether there is no state although something else knows the site."""
+        return self.state is None and bool(self.damage or self.traces)
+
+    @property
+    def traces(self) -> list[str]:
+        """What workers (newest first) and the map file say, in the order in which to believe them."""
+        values = [worker["value"] for worker in self.workers] + [self.map_value]
+        return [value for value in values if value is not None]
+
+
+def look(places: Places, workers: bool = True) -> Seen:
+    """Read disk and ask the workers; changes nothing. Raises SwitchError when the state file is another site's."""
+    state, damage = _read_state(places)
+    value, present = _read_map(places)
+    return Seen(state, damage, value, present, _ask_workers(places) if workers else [])
+
+
+def _read_state(places: Places) -> tuple[State | None, str]:
+    """Return the state on disk, or None and, where there is a damaged one, what is wrong with it."""
+    try:
+        with open(places.state_file, encoding="utf-8") as file:
+            state = State.from_json(file.read())
+    except FileNotFoundError:
+        return None, ""
+    except (ValueError, TypeError, AttributeError) as error:
+        return None, f"{places.state_file} is damaged: {error}"
+    except OSError as error:
+        raise SwitchError(f"{places.state_file}: {error.strerror}") from error
+    if state.site != places.site:
+        raise SwitchError(f"{places.state_file} belongs to site '{state.site}', not to '{places.site}'")
+    return state, ""
+
+
+def _read_map(places: Places) -> tuple[str | None, bool]:
+    """Return what the map file says for the site, and whether there is a map file."""
+    try:
+        with open(places.map_file, encoding="utf-8") as file:
+            entries = dict(line.split(maxsplit=1) for line in file.read().splitlines() if len(line.split()) > 1)
+    except FileNotFoundError:
+        return None, False
+    except (OSError, UnicodeDecodeError) as error:
+        raise SwitchError(f"{places.map_file}: {error}") from error
+    value = entries.get(places.site)
+    return (None if value is None else value.strip()), True
+
+
+def _ask_workers(places: Places) -> list[dict[str, Any]]:
+    """Ask each worker what it has in memory; what keeps one from answering is its `problem`."""
+    answers: list[dict[str, Any]] = []
+    try:
+        for worker in haproxy.workers(places.runtime_socket, places.master_socket, places.seconds):
+            answer: dict[str, Any] = {"name": worker.name, "old": worker.old, "value": None, "problem": ""}
+            try:
+                answer["value"] = haproxy.read(worker, places.map_file, places.site, places.seconds)
+            except haproxy.NobodyThereError:
+                continue
+            except haproxy.SocketError as error:
+                answer["problem"] = str(error)
+            answers.append(answer)
+    except haproxy.SocketError as error:
+        answers.append({"name": "master", "old": False, "value": None, "problem": str(error)})
+    return answers
+
+
+def report(places: Places, seen: Seen) -> dict[str, Any]:
+    """Return what was found as data.
+
+    With the state lost, `live` and what belongs to it are what the workers serve, or what the map file says: the truth
+    about the public, and not to be built upon; `state_lost` says so.
+    """
+    state = seen.state
+    if state is None:
+        for trace in seen.traces:
+            with contextlib.suppress(ValueError):
+                state = State.from_value(places.site, trace)
+                break
+    value = state.value if state else None
+    operation = state.operation if state else None
+    workers = [{**worker, "agrees": value is not None and worker["value"] == value} for worker in seen.workers]
+    return {
+        "site": places.site,
+        "live": state.live if state else None,
+        "idle": other(state.live) if state else None,
+        "epoch": state.epoch if state else 0,
+        "highest_epoch": state.highest if state else 0,
+        "candidate": (state.candidate or None) if state else None,
+        "weight": state.weight if state else 0,
+        "changed_at": (state.changed_at or None) if state else None,
+        "phase": state.phase if state else IDLE,
+        "operation": operation.id if operation else None,
+        "before": operation.before if operation else "",
+        "before_live": (operation.live_before or None) if operation else None,
+        "next": operation.next if operation else "",
+        "deadline": datetime.fromtimestamp(operation.deadline, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        if operation
+        else None,
+        "overdue": operation is not None and time.time() > operation.deadline,
+        "state_lost": seen.lost,
+        "map_present": seen.map_present,
+        "disk": {"state": asdict(seen.state) if seen.state else None, "damage": seen.damage, "map": seen.map_value},
+        "workers": workers,
+        "running": bool(workers),
+        "in_force": bool(workers)
+        and seen.state is not None
+        and seen.map_value == seen.state.value
+        and all(worker["agrees"] for worker in workers),
+    }
+
+
+def connections(places: Places) -> dict[str, dict[str, int | None]]:
+    """Count each slot's connections over all workers; `current` is None where a running worker could not be asked."""
+    found: dict[str, dict[str, int | None]] = {slot: {"current": 0} for slot in SLOTS}
+    try:
+        for worker in haproxy.workers(places.runtime_socket, places.master_socket, places.seconds):
+            with contextlib.suppress(haproxy.NobodyThereError):
+                for backend, current in haproxy.sessions(worker, places.seconds).items():
+                    counted = found.get(backend.rpartition("_")[2])
+                    if counted is not None:
+                        counted["current"] = (counted["current"] or 0) + current
+    except haproxy.SocketError:
+        return {slot: {"current": None} for slot in SLOTS}
+    return found
+
+
+def apply(places: Places, seen: Seen, wanted: State) -> list[str]:
+    """Put `wanted` in force: state file, map file, workers. Returns what had to be changed, raises SwitchError.
+
+    The caller holds the lock. Killed at any point, this does the rest when it is called again.
+    """
+    changed = settle(places, seen, wanted)
+    for name in _tell_workers(places, seen, wanted):
+        if (what := f"worker {name}") not in changed:
+            changed.append(what)
+    return changed
+
+
+def settle(places: Places, seen: Seen, wanted: State) -> list[str]:
+    """Put `wanted` on disk, so that HAProxy's next start knows it. Returns what had to be changed, raises SwitchError.
+
+    Only the state file is forced onto the disk: whatever starts or reloads HAProxy makes the map from it again.
+    """
+    changed = []
+    try:
+        if seen.state != wanted:
+            durable.write(places.state_file, wanted.as_json().encode())
+            changed.append("state")
+        if seen.map_value != wanted.value:
+            durable.write(places.map_file, _map_with(places, wanted).encode(), forced=False)
+            changed.append("map")
+    except OSError as error:
+        raise SwitchError(f"{error.filename}: {error.strerror}; nothing was told to HAProxy") from error
+    return changed
+
+
+def _map_with(places: Places, wanted: State) -> str:
+    """Return the map file's content with the site's line as it should be; other sites' lines stay."""
+    lines = []
+    with contextlib.suppress(FileNotFoundError), open(places.map_file, encoding="utf-8") as file:
+        lines = [line for line in file.read().splitlines() if line.split(maxsplit=1)[:1] != [places.site]]
+    return "\n".join([*lines, f"{places.site} {wanted.value}"]) + "\n"
+
+
+def _tell_workers(places: Places, seen: Seen, wanted: State) -> Iterator[str]:
+    """Set the value in each worker that has another one, until a list shows no further worker; yields their names.
+
+    Under the lock nobody else tells a worker anything, so what was seen in one is what it has.
+    """
+    known = {worker["name"]: worker["value"] for worker in seen.workers if not worker["problem"]}
+    obeying: set[str] = set()
+    try:
+        for _ in range(ROUNDS):
+            told = False
+            for worker in haproxy.workers(places.runtime_socket, places.master_socket, places.seconds):
+                if worker.name in obeying:
+                    continue
+                with contextlib.suppress(haproxy.NobodyThereError, haproxy.UnknownMapError):
+                    if _tell(worker, places, wanted, known):
+                        told = True
+                        yield worker.name
+                if worker.prefix:
+                    # A process that obeys goes on doing so; behind the runtime socket there may be another next time.
+                    told = True
+                    obeying.add(worker.name)
+                else:
+                    known.clear()
+            if not told:
+                return
+    except haproxy.SocketError as error:
+        raise SwitchError(f"disk says {wanted.live} is live, HAProxy may not: {error}; repeat the call") from error
+    raise SwitchError(f"disk says {wanted.live} is live, HAProxy's workers change faster than they can be told; repeat")
+
+
+def _tell(worker: haproxy.Worker, places: Places, wanted: State, known: dict[str, str | None]) -> bool:
+    """Set the value in one worker; returns whether it had another one."""
+    if worker.name in known:
+        found = known[worker.name]
+    else:
+        found = haproxy.read(worker, places.map_file, places.site, places.seconds)
+    if found == wanted.value:
+        return False
+    haproxy.put(worker, places.map_file, places.site, wanted.value, places.seconds, found=found)
+    return True
+
+
+class BusyError(SwitchError):
+    """Somebody else holds the lock."""
+
+
+@contextlib.contextmanager
+def locked(places: Places, seconds: float | None = None) -> Iterator[None]:
+    """Keep other switches on this host out; the lock ends with its holder. Raises SwitchError when one goes on.
+
+    Waits `seconds` for the lock, or as long as `places` says.
+    """
+    path = places.state_file + ".lock"
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise SwitchError(f"{path}: {error.strerror}") from error
+    try:
+        give_up = time.monotonic() + (places.seconds if seconds is None else seconds)
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() >= give_up:
+                    raise BusyError(BUSY) from error
+                time.sleep(0.02)
+        yield
+    finally:
+        os.close(handle)

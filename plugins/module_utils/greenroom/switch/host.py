@@ -1,0 +1,216 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""greenroom-edge: what an edge host does by itself, at HAProxy's start and reload and every few seconds.
+
+The module bluegreen_switch is how an operator moves the public; this keeps its word when the operator, HAProxy or the
+host died meanwhile.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from . import apply, haproxy, steps
+from . import peers as switch_peers
+from .apply import BusyError, Places, Seen
+from .bluegreen import State, SwitchError
+from .peers import Peers
+
+CONFIGURATION = "/etc/greenroom/edge.json"
+PEERS_SECONDS = 1.5
+"""How long peers may take, all together: HAProxy does not start before."""
+START_SECONDS = 0.5
+"""How long HAProxy's start waits for the lock: whoever holds it tells the new worker, too."""
+RELOAD_SECONDS = 30.0
+"""How long a reload waits for the lock, and then for the new worker."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """An edge host: where its state lies, its peers, and the seconds between two looks of its watchdog."""
+
+    places: Places
+    peers: Peers
+    watchdog_seconds: float
+
+    @classmethod
+    def from_file(cls, path: str) -> Host:
+        """Read the configuration; raises SwitchError."""
+        try:
+            with open(path, encoding="utf-8") as file:
+                given: dict[str, Any] = json.load(file)
+            names = ("site", "state_file", "map_file", "runtime_socket", "master_socket")
+            places = Places(*(given[name] for name in names))
+            peers = Peers(given["peers"], given["port"], given["public_name"], given["ca_file"])
+            return cls(places, peers, given["watchdog_seconds"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise SwitchError(f"{path}: {error!r}") from error
+
+
+def status(host: Host) -> int:
+    """Print what disk, workers and connections say."""
+    places = host.places
+    seen = apply.look(places)
+    print(json.dumps({**apply.report(places, seen), "connections": apply.connections(places)}, indent=2))
+    return 0
+
+
+def check(host: Host) -> int:
+    """Say whether state file, map file and all workers agree: exit code 0 or 1."""
+    found = apply.report(host.places, apply.look(host.places))
+    if found["in_force"]:
+        return 0
+    if found["state_lost"]:
+        reason = "the state was lost: " + (found["disk"]["damage"] or "no state file")
+    elif found["live"] is None:
+        reason = "no slot is live yet"
+    elif not found["running"]:
+        reason = "HAProxy does not run"
+    else:
+        what = [] if found["disk"]["map"] == _value(found) else ["map"]
+        what += [f"worker {worker['name']}" for worker in found["workers"] if not worker["agrees"]]
+        reason = f"not as the state file says: {', '.join(what)}"
+    print(reason, file=sys.stderr)
+    return 1
+
+
+def _value(found: dict[str, Any]) -> str:
+    return f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}"
+
+
+def settle(host: Host) -> int:
+    """Put in force what the state file says; for the moment after HAProxy's start, which read the map before."""
+    with apply.locked(host.places):
+        seen = apply.look(host.places)
+        if seen.state is not None:
+            _say(apply.apply(host.places, seen, seen.state), seen.state)
+    return 0
+
+
+def catch_up(host: Host) -> int:
+    """Take over what peers decided while this host was away, for HAProxy's start: on disk, there is no worker yet."""
+    found = _ask_peers(host)
+    with apply.locked(host.places, START_SECONDS):
+        seen = apply.look(host.places, workers=False)
+        wanted = caught_up(seen, found, time.time())
+        if wanted is not None:
+            _say(apply.settle(host.places, seen, wanted), wanted)
+    return 0
+
+
+def watch(host: Host) -> int:
+    """Catch up, end what is past its deadline, mend what does not agree; nothing while an operator is at work."""
+    found = _ask_peers(host)
+    try:
+        with apply.locked(host.places, 0):
+            tick(host.places, found, time.time())
+    except BusyError:
+        return 0
+    return 0
+
+
+def guard(host: Host) -> int:
+    """Watch, again and again: the service. To start a process for each look costs many times what the look does.
+
+    What keeps one look from its end is told once, and tried again by the next.
+    """
+    _notify("READY=1")
+    told = ""
+    while True:
+        try:
+            watch(host)
+            problem = ""
+        except SwitchError as error:
+            problem = str(error)
+        if problem and problem != told:
+            print(problem, file=sys.stderr, flush=True)
+        told = problem
+        _notify("WATCHDOG=1")
+        time.sleep(host.watchdog_seconds)
+
+
+def _notify(message: str) -> None:
+    """Tell systemd, where it listens (sd_notify(3))."""
+    if address := os.environ.get("NOTIFY_SOCKET"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+            channel.connect(address)
+            channel.send(message.encode())
+
+
+def tick(places: Places, found: State | None, clock: float) -> list[str]:
+    """Do what the watchdog does under the lock, `found` being the highest state of its peers; returns what changed."""
+    seen = apply.look(places)
+    wanted = caught_up(seen, found, clock)
+    if wanted is None:
+        return []
+    wanted = steps.expire(wanted, clock)
+    changed = apply.apply(places, seen, wanted)
+    _say(changed, wanted)
+    return changed
+
+
+def caught_up(seen: Seen, found: State | None, clock: float) -> State | None:
+    """Return the state on disk, or what peers have where that is newer; None where nobody knows anything."""
+    if found is None:
+        return seen.state
+    if seen.state is None and found.epoch < steps.highest_trace(seen.traces):
+        # The state was lost, and what this host's proxy serves is newer than what peers know: an operator's decision.
+        return None
+    return steps.adopt(seen.state, found, clock)
+
+
+def reload(host: Host) -> int:
+    """Reload HAProxy with what the state file says, and see to it that every worker says the same afterwards."""
+    places = host.places
+    with apply.locked(places, RELOAD_SECONDS):
+        seen = apply.look(places)
+        if seen.state is not None:
+            _say(apply.settle(places, seen, seen.state), seen.state)
+        try:
+            print(haproxy.reload(places.master_socket, places.runtime_socket, RELOAD_SECONDS))
+        except haproxy.SocketError as error:
+            raise SwitchError(str(error)) from error
+        if seen.state is not None:
+            apply.apply(places, replace(seen, map_value=seen.state.value), seen.state)
+    return 0
+
+
+def _ask_peers(host: Host) -> State | None:
+    found, _problems = switch_peers.highest(host.peers, host.places.site, PEERS_SECONDS)
+    return found
+
+
+def _say(changed: list[str], state: State) -> None:
+    if changed:
+        operation = f"{state.phase} of {state.operation.id}" if state.operation else "no operation"
+        print(f"{state.site}: {state.value}, {operation}; changed: {', '.join(changed)}", flush=True)
+
+
+COMMANDS: dict[str, Callable[[Host], int]] = {
+    "status": status,
+    "check": check,
+    "settle": settle,
+    "catch-up": catch_up,
+    "watch": watch,
+    "guard": guard,
+    "reload": reload,
+}
+
+
+def main(arguments: Sequence[str], configuration: str = CONFIGURATION) -> int:
+    """Run one command; returns the exit code."""
+    if len(arguments) != 1 or arguments[0] not in COMMANDS:
+        print(f"usage: greenroom-edge {'|'.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        return COMMANDS[arguments[0]](Host.from_file(configuration))
+    except SwitchError as error:
+        print(error, file=sys.stderr)
+        return 1
