@@ -23,20 +23,24 @@ from bench.common import ROOT, machine, say, table, verdict
 from tests.real.environment import Environment
 
 HERE = Path(__file__).resolve().parent
-AIM = 5
+# Seconds until public traffic has moved, and until the command has ended, where smoke checks run.
+MOVED = 5
+ENDED = 7
 README = """\
 # Cut over, and roll back
 
-Wanted: {aim} s or less for the command, and a way back that is no slower. Medians of {rounds} rounds each.
+Wanted: public traffic has moved within {moved} s and the command has ended within {ended} s, smoke checks included, and
+a rollback is no slower. Medians of {rounds} rounds each.
 
 {result}
 
-A visitor asked {asked} times meanwhile; {failures} answers were not 200.
+A client sent {asked} requests meanwhile; {failures} responses were not 200.
 
-A cut-over checks the candidate from outside and inside before it moves anybody; a roll-back goes to what has served
-before and checks as the public afterwards. Without checks (`-e smoke_wanted=false`) stands below, for what Ansible, the
-run's opening (variables, secrets, images, lock, slots), consumers that move along, and the switch itself cost: some
-forty tasks, most of them a process on each of the hosts, which share this machine's cores.
+A cutover checks the candidate from outside and inside before it moves any traffic. A rollback goes to the slot that
+served before, and checks it as the public afterwards. The rows without checks (`-e smoke_wanted=false`) show what is
+left: Ansible, the opening of the run (variables, secrets, images, lock, slots), background services that move along,
+and the switch itself. That is some forty tasks, most of them a process on each of the hosts, which share this machine's
+cores.
 
 Measured on {machine}, with the lab's hosts on the same machine. Again, with staging converged:
 
@@ -109,13 +113,22 @@ def main() -> None:
     ended = {name: statistics.median(each.ended for each in found) for name, found in moves.items()}
     everything = [each for found in moves.values() for each in found]
     result = table(
-        ["command", "until the public got it", "until the command ended", f"{AIM} s or less"],
-        ([f"`{name}`", f"{effect[name]:.1f} s", f"{ended[name]:.1f} s", verdict(ended[name] <= AIM)] for name in moves),
+        ["command", "until the public got it", "until the command ended", f"{MOVED} s and {ENDED} s or less"],
+        (
+            [
+                f"`{name}`",
+                f"{effect[name]:.1f} s",
+                f"{ended[name]:.1f} s",
+                verdict(effect[name] <= MOVED and ended[name] <= ENDED),
+            ]
+            for name in moves
+        ),
     )
     print(result)
     (HERE / "README.md").write_text(
         README.format(
-            aim=AIM,
+            moved=MOVED,
+            ended=ENDED,
             rounds=rounds,
             result=result,
             asked=sum(each.asked for each in everything),

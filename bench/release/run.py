@@ -30,7 +30,7 @@ from bench.common import ROOT, machine, say, table, verdict
 from tests.real.environment import Environment
 
 HERE = Path(__file__).resolve().parent
-AIM = 45
+AIM = 25
 README = """\
 # A new portal release, from command to serving
 
