@@ -33,7 +33,7 @@ from cryptography.x509.oid import NameOID
 from fake_haproxy import FakeHaproxy, FakeWorker
 
 NAME = "portal.test"
-MODULE_UTILS = Path(__file__).resolve().parents[2] / "plugins/module_utils"
+MODULE_UTILS = Path(__file__).resolve().parents[3] / "plugins/module_utils"
 PLACES = ("state_file", "map_file", "runtime_socket", "master_socket")
 
 

@@ -9,28 +9,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.canary import figures
+from edge_log import entry
 from hypothesis import given
 from hypothesis import strategies as st
-
-
-def entry(**changes: Any) -> str:
-    return json.dumps(
-        {
-            "request_id": "1",
-            "client": "198.18.10.41",
-            "method": "GET",
-            "path": "/orders/1",
-            "status": 200,
-            "slot": "green",
-            "chosen": "share",
-            "backend": "shop_http_green",
-            "server": "app1",
-            "ms": 12,
-            "bytes": 100,
-            "termination": "--",
-            **changes,
-        }
-    )
 
 
 def taken(*lines: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from plugins.filter.people import FilterModule, person_address, person_password, personas_wanted
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?", fullmatch=True)
 SECRET = "a key of thirty-two characters!!"
 

@@ -10,7 +10,7 @@ import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import load, normalise
 from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 GROUPS = {"all": ["e", "a"], "edge": ["e"], "app": ["a"], "ops": ["e"], "data": ["d"]}
 HTTP = {"http": {"container": 8000, "from": ["edge"]}}
 HEALTH = {"port": "http", "path": "/readyz"}

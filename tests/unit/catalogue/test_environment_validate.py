@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 STAGING = ROOT / "inventories" / "staging"
 PLAY = [{"hosts": "all", "gather_facts": False, "tasks": [{"environment_validate": None, "run_once": True}]}]
 

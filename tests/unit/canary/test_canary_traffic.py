@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from edge_log import entry
 from modules import run_module
-from test_canary_figures import entry
 
 
 @pytest.fixture

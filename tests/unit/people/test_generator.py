@@ -13,7 +13,7 @@ import pytest
 from ansible.module_utils.greenroom.people import generator
 from ansible.module_utils.greenroom.people.people import Inventor, PeopleError, Recipe
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / "services/kratos/config/identity.schema.json"
 
 ON_A_HOST = """

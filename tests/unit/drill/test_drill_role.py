@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
-STAND_IN = Path(__file__).with_name("imagined_module.py").read_text()
+ROOT = Path(__file__).resolve().parents[3]
+STAND_IN = Path(__file__).parents[1].joinpath("imagined_module.py").read_text()
 CONFIG = """
 [defaults]
 roles_path = {root}/roles

@@ -18,7 +18,7 @@ import yaml
 
 from bench.common import free_port
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 SECRETS = ["shop/login/blue", "shop/ring/csrf", "environment/registry", "environment/certificate/edge"]
 NAMES = ["portal.test", "*.test"]
 

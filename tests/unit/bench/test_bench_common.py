@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 # As these see it: the lab, which has built Kratos there, and who measures.
 CACHES = """
 from bench.common import CACHE

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROGRAM = Path(__file__).resolve().parents[1] / "minutes.py"
+PROGRAM = Path(__file__).resolve().parents[2] / "minutes.py"
 REPORT = """<?xml version="1.0" encoding="utf-8"?>
 <testsuites><testsuite name="pytest">
 <testcase classname="tests.real.test_slots" name="test_a" time="50.5"/>

@@ -31,7 +31,7 @@ ENVIRONMENT = {
     "PORTAL_CSRF_KEYS": "newest-key-of-all,a-key-before-that",
     "PORTAL_CONFIG": "/nonexistent/portal.yml",
 }
-PORTAL = Path(__file__).resolve().parents[2] / "demo/portal"
+PORTAL = Path(__file__).resolve().parents[3] / "demo/portal"
 
 
 def test_settings_have_defaults_but_no_default_secret() -> None:

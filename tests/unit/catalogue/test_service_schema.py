@@ -11,7 +11,7 @@ from ansible.module_utils.greenroom.controller.catalogue.catalogue import DEFAUL
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import SCHEMA, structure_errors
 
 A_PATH = "a path that starts with / and has no blank, #, \\ or quotation mark"
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("services/*/service.yml")), ids=lambda path: path.parent.name)

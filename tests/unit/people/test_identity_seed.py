@@ -29,7 +29,7 @@ from webserver import Asked, Reply, Site, hang, misbehave, serve
 
 from bench.common import free_port
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse 7"
 KEY = "a key of at least sixteen bytes"
 DOMAIN = "people.staging.invalid"

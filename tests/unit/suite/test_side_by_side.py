@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[1] / "side_by_side.py"
+PROGRAM = Path(__file__).resolve().parents[2] / "side_by_side.py"
 
 
 def start(first: str, second: str) -> subprocess.Popen[str]:

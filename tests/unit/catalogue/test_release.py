@@ -10,7 +10,7 @@ import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import load, normalise
 from ansible.module_utils.greenroom.controller.catalogue.release import Image, parse_image, read_release, release_id
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
 FILE = "releases/1.yml"
 CONTENT = {"images": {"shop": "demo/shop:1.0"}}

@@ -21,7 +21,7 @@ from ansible.module_utils.greenroom.tree import files as tree_files
 from ansible.module_utils.greenroom.tree import options as tree_options
 from ansible.module_utils.testing import patch_module_args
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 Call = Callable[..., dict[str, Any]]
 
 
@@ -43,7 +43,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs.mkdir()
     for name in ("systemctl", "journalctl"):
         program = programs / name
-        shutil.copy(Path(__file__).with_name("systemctl_fake.py"), program)
+        shutil.copy(Path(__file__).parents[1] / "systemctl_fake.py", program)
         program.write_text(program.read_text().replace("/usr/bin/env python3", sys.executable, 1))
         program.chmod(0o755)
     web = {"load": "loaded", "active": "inactive", "file_state": "disabled", "type": "notify"}
