@@ -124,7 +124,8 @@ def test_a_person_does_not_depend_on_who_else_is_asked_for(keys: list[int], othe
 def test_people_are_the_same_in_any_process() -> None:
     """The order of sets, the time zone and the locale of a host must not matter."""
     code = (
-        "import sys, json, hashlib\nsys.path[:0] = ['tests/unit/people', 'tests/unit', '.']\nimport ansible.module_utils\n"
+        "import sys, json, hashlib\n"
+        "sys.path[:0] = ['tests/unit/people', 'tests/unit', '.']\nimport ansible.module_utils\n"
         "ansible.module_utils.__path__.append('plugins/module_utils')\n"
         "from test_inventor import *\n"
         "made = Inventor(recipe(locales=['en_US', 'de_DE', 'ja_JP'], personas=list(DEFAULT_PERSONAS)), WIDE)\n"
