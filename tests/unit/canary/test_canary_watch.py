@@ -8,6 +8,7 @@ import random
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.canary import metrics_page
 from ansible.module_utils.greenroom.controller.canary import watch
 
 MIB = 2**20
@@ -85,8 +86,8 @@ def test_what_is_probed_is_what_services_name_or_else_their_routes() -> None:
 
 def test_a_page_is_read() -> None:
     expected = {"metric": 7.0, "memory": 1048576.0, "started": 1.7e9, "release": "1.0"}
-    assert watch.read(PAGE, "shop_orders_total") == expected
-    assert watch.read("", "shop_orders_total") == dict.fromkeys(expected)
+    assert metrics_page.read(PAGE, "shop_orders_total") == expected
+    assert metrics_page.read("", "shop_orders_total") == dict.fromkeys(expected)
 
 
 def reading(**changes: Any) -> dict[str, Any]:
@@ -105,12 +106,12 @@ def reading(**changes: Any) -> dict[str, Any]:
     ],
 )
 def test_what_became_of_a_process(end: dict[str, Any], key: str, said: object) -> None:
-    assert watch.compared(TARGET, reading(), reading(**end))[key] == said
+    assert metrics_page.compared(TARGET, reading(), reading(**end))[key] == said
 
 
 def test_a_page_that_does_not_answer_is_no_figure() -> None:
     for begin, end in ((None, reading()), (reading(), None)):
-        found = watch.compared(TARGET, begin, end)
+        found = metrics_page.compared(TARGET, begin, end)
         assert (found["unread"], found["metric"]) == (["the metrics of shop on app1"], None)
 
 
@@ -119,11 +120,11 @@ def test_memory_that_goes_on_growing_is_told_from_memory_that_fills() -> None:
     growing = [60 * MIB + number * 2 * MIB + chance.random() * MIB for number in range(20)]
     filling = [100 * MIB - 60 * MIB * 0.7**number + chance.random() * MIB / 50 for number in range(20)]
     steady = [60 * MIB + chance.random() * MIB for number in range(20)]
-    assert watch.leaking(growing, 256 * MIB, 0.005) is not None
-    assert watch.leaking(filling, 256 * MIB, 0.005) is None
-    assert watch.leaking(steady, 256 * MIB, 0.005) is None
+    assert metrics_page.leaking(growing, 256 * MIB, 0.005) is not None
+    assert metrics_page.leaking(filling, 256 * MIB, 0.005) is None
+    assert metrics_page.leaking(steady, 256 * MIB, 0.005) is None
     # So slow that nobody will see the end of it.
-    assert watch.leaking([60 * MIB + number * 1000 for number in range(20)], 256 * MIB, 0.005) is None
-    assert watch.leaking(growing[:5], 256 * MIB, 0.005) is None
-    assert watch.leaking([], 256 * MIB, 0.005) is None
-    assert watch.growth([]) == 0
+    assert metrics_page.leaking([60 * MIB + number * 1000 for number in range(20)], 256 * MIB, 0.005) is None
+    assert metrics_page.leaking(growing[:5], 256 * MIB, 0.005) is None
+    assert metrics_page.leaking([], 256 * MIB, 0.005) is None
+    assert metrics_page.growth([]) == 0

@@ -19,8 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common import web
-from ..controller.canary import watch
-from . import statistics
+from . import metrics_page, statistics
 from .figures import Figures, empty, note
 
 SLOT_HEADER = "X-Greenroom-Slot"
@@ -149,15 +148,15 @@ class Prober:
         return chance <= BROKEN
 
 
-def pages(targets: Sequence[Mapping[str, Any]]) -> list[watch.Reading | None]:
+def pages(targets: Sequence[Mapping[str, Any]]) -> list[metrics_page.Reading | None]:
     """Return what each target's metrics page says, None where it does not answer."""
 
-    def page(target: Mapping[str, Any]) -> watch.Reading | None:
+    def page(target: Mapping[str, Any]) -> metrics_page.Reading | None:
         for _ in range(PAGE_TRIES):
             with contextlib.suppress(web.WebError, TimeoutError):
                 answer = web.request(web.Request("GET", target["url"]), web.Network(), web.Deadline(PAGE_SECONDS))
                 if answer.status == 200:
-                    return watch.read(answer.text, target["metric"])
+                    return metrics_page.read(answer.text, target["metric"])
         return None
 
     with ThreadPoolExecutor(8) as pool:
@@ -179,7 +178,7 @@ def observe(plan: Plan, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     sides = {slot: side for side, slot in plan.slots.items()}
     for target, before, after in zip(targets, first, pages(targets), strict=True):
         if target["slot"] in sides:
-            watched[sides[target["slot"]]].append(watch.compared(target, before, after))
+            watched[sides[target["slot"]]].append(metrics_page.compared(target, before, after))
     return {
         "probes": prober.figures,
         "watched": watched,

@@ -18,8 +18,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..controller.canary import watch
-from . import statistics
+from . import metrics_page, statistics
 from .figures import Figures, empty, merged, summary
 
 Slice = Mapping[str, Any]
@@ -268,7 +267,7 @@ def _column_sums(rows: Sequence[tuple[int, int]]) -> tuple[int, int]:
 
 
 def _events(each: Slice, side: str) -> float:
-    return watch.metric(each["watched"][side])
+    return metrics_page.metric(each["watched"][side])
 
 
 def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
@@ -282,9 +281,9 @@ def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
         return
     for (service, host), (samples, limit) in memory["candidate"].items():
         usual = memory["live"].get((service, host), ([], 0))[0]
-        spans = watch.leaking(samples, limit, STEADY)
-        if spans is not None and watch.growth(samples) > 2 * watch.growth(usual):
-            mebibytes = [number / 2**20 for number in (watch.growth(samples), samples[-1], limit)]
+        spans = metrics_page.leaking(samples, limit, STEADY)
+        if spans is not None and metrics_page.growth(samples) > 2 * metrics_page.growth(usual):
+            mebibytes = [number / 2**20 for number in (metrics_page.growth(samples), samples[-1], limit)]
             grown, used, most = (f"{number:.0f}" for number in mebibytes)
             yield f"memory of {service} on {host} goes on growing ({grown} MiB lately, {used} of {most} MiB)"
 

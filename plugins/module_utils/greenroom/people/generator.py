@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from .personas import PeopleError
+from .recipe.personas import PeopleError
 
 PACKAGES = ("faker", "fastjsonschema")
 _PROVIDERS = ("faker", "providers")

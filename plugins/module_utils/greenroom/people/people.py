@@ -11,8 +11,8 @@ from .generator import generator_archive, generator_version, use_generator
 from .invent.inventor import Inventor
 from .invent.schema import TraitError
 from .passwords import derived_hash, person_password
-from .personas import DEFAULT_PERSONAS, PeopleError, Persona, personas_of, personas_wanted
-from .recipe import MARK, NO_MAIL, Fingerprints, Recipe, is_key
+from .recipe.personas import DEFAULT_PERSONAS, PeopleError, Persona, personas_of, personas_wanted
+from .recipe.recipe import MARK, NO_MAIL, Fingerprints, Recipe, is_key
 
 __all__ = [
     "DEFAULT_PERSONAS",

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A canary step as a run follows it, and the metrics pages that are read beside it."""
+"""The steps of a canary, and the metrics pages and paths that it watches."""

@@ -11,8 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from ...common.names import suggestion
-from ..personas import Persona
-from ..recipe import MARK, Recipe
+from ..recipe.personas import Persona
+from ..recipe.recipe import MARK, Recipe
 from . import phones
 from .locales import Voice
 from .overrides import Override

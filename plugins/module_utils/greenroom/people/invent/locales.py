@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..personas import PeopleError
+from ..recipe.personas import PeopleError
 from .randomness import Stream
 
 TODAY = datetime.datetime(2026, 1, 1)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ..personas import Persona
+from ..recipe.personas import Persona
 from . import phones
 from .locales import Voice
 from .randomness import Stream, salt

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from ..personas import PeopleError
+from ..recipe.personas import PeopleError
 from .patterns import PatternError, python_pattern
 
 EXTENSION = "ory.sh/kratos"

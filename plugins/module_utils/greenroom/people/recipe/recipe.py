@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from ..common.names import suggestion
+from ...common.names import suggestion
 from .personas import PeopleError, Persona, is_persona_name, personas_of
 
 MARK = "greenroom"

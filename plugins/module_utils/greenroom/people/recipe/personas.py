@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from ..common.names import suggestion
+from ...common.names import suggestion
 
 STATES = ("active", "inactive")
 NEEDS = ("feature", "release")
