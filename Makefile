@@ -100,6 +100,12 @@ docs: setup ## write docs/reference/ from options, modules, service.yml and this
 requirements: setup ## compile requirements.txt from requirements.in
 	uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
 	  --custom-compile-command 'make requirements' requirements.in --output-file requirements.txt
+	uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-emit-index-url \
+	  --custom-compile-command 'make requirements' tools/requirements.in --output-file tools/requirements.txt
+
+.PHONY: release
+release: setup ## write archive, SBOM and checksums to dist/, and tag the commit: make release VERSION=1.2.0
+	@python tools/release.py $(or $(VERSION),missing)
 
 .PHONY: down
 down: ## remove hosts, networks and keys of the lab; caches stay

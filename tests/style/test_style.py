@@ -18,7 +18,7 @@ PROGRAMS = Path(sys.executable).parent
 # Each is checked by itself: the same names mean different modules in them.
 TYPED = {
     "controller and modules": (["plugins", "library"], []),
-    "bench and docs": (["bench", "docs"], []),
+    "bench, docs and tools": (["bench", "docs", "tools"], []),
     "lab": (["lab"], ["lab"]),
     "demo": (["demo/portal"], ["demo/portal"]),
     "visitors": (["demo/visitors"], ["demo/visitors"]),
