@@ -113,7 +113,7 @@ class Run:
     @property
     def summary(self) -> str:
         """What it said at its very end: what was done, and where to look."""
-        _, found, text = self.output.rpartition("Say what was done and where to look")
+        _, found, text = self.output.rpartition("Print the summary")
         assert found, self.output
         return text
 

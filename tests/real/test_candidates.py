@@ -43,7 +43,7 @@ def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
         # The line names the service and what was asked of it.
         assert "portal" in run.errors.lower(), run.output
         assert failed == set(hosts)
-        assert "PLAY [Tell the edge each slot's backends and routes]" not in run.output
+        assert "PLAY [Configure each slot's backends and routes on the edge hosts]" not in run.output
     assert probe.failures == []
     assert set(probe.slots) == {live}
     assert probe.asked > 20

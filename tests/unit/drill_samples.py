@@ -46,7 +46,7 @@ def requests(
 
 def run(name: str, began: float, ended: float, code: int = 0, said: str = "") -> dict[str, Any]:
     """One playbook run; times since the beginning."""
-    phases = ["Open the run", "Check the slot from outside", "Let the slot serve the public"]
+    phases = ["Open the run", "Check the slot from outside", "Cut over to the candidate"]
     step = (ended - began) / len(phases)
     return {
         "name": name,

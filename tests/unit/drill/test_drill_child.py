@@ -17,7 +17,7 @@ LIMIT = 60
 PLAYBOOK = """
 print("PLAY [Open the run] ****", flush=True)
 print("ok: [one]", flush=True)
-print("PLAY [Let the slot serve the public] ****", flush=True)
+print("PLAY [Cut over to the candidate] ****", flush=True)
 """
 # A worker of its own session with a child, as Ansible's are.
 WORKERS = """
@@ -57,7 +57,7 @@ def test_a_run_that_ends_leaves_its_record_and_its_output(tmp_path: Path) -> Non
     assert first["pid"] > 0
     record = ended(folder)
     assert (record["code"], record["said"]) == (0, "")
-    assert [phase["what"] for phase in record["phases"]] == ["Open the run", "Let the slot serve the public"]
+    assert [phase["what"] for phase in record["phases"]] == ["Open the run", "Cut over to the candidate"]
     assert record["began"] <= record["phases"][0]["at"] <= record["ended"]
     assert "ok: [one]" in (folder / "cutover.log").read_text()
 
