@@ -1,20 +1,20 @@
-# Greenroom: every command by name. The work is done in lab/lab, site.yml and tests/.
+# Greenroom's commands. lab/lab, the playbooks and tests/ do the work.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Some containers set it, and a run would compile all plugins anew.
+# Some containers set this variable; every run would then compile all plugins again.
 unexport PYTHONDONTWRITEBYTECODE
 STAGING := -i inventories/staging
-# Most tests without hosts wait for a program; those of one file share what they made.
+# Most tests without hosts wait for a program, so four run at once. Tests of one file share fixtures.
 SIDE_BY_SIDE := --numprocesses 4 --dist loadfile
-# Beside the tests on hosts they stand back, and may take longer.
+# Beside the tests on hosts, fewer run at once, and each may take longer.
 MEANWHILE := --numprocesses 2 --dist loadfile --timeout 900
 WITHOUT_HOSTS := tests/style tests/templates tests/unit tests/contract tests/loopback
-# `make test SHUFFLE=yes` takes the files on hosts in another order, by a seed that is printed; SHUFFLE=12345 in that one.
+# `make test SHUFFLE=yes` shuffles the test files on hosts and prints the seed; SHUFFLE=12345 repeats that order.
 ORDER := $(if $(SHUFFLE),--random-order $(if $(filter-out yes,$(SHUFFLE)),--random-order-seed=$(SHUFFLE)))
-# What tests/minutes.py reads.
+# tests/minutes.py reads these files.
 RECORD := --junitxml=reports/tests
-# A terminal's colors, though pytest writes to a pipe.
+# Keep colors on a terminal although pytest writes to a pipe.
 COLOR := $$(test -t 1 && echo --color=yes)
 
 .PHONY: help
@@ -22,13 +22,13 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 22
 
 .PHONY: stage
-stage: lab ## from nothing to a staging environment that serves: lab, secrets, site.yml
+stage: lab ## set up a staging environment from scratch: lab, secrets, site.yml
 	ansible-playbook $(STAGING) playbooks/secrets.yml -e create=missing
 	ansible-playbook $(STAGING) site.yml
 	@lab/lab status
 
 .PHONY: setup
-setup: ## install the Debian and Python packages that are missing
+setup: ## install missing Debian and Python packages
 	@lab/lab setup
 
 .PHONY: lab
@@ -36,11 +36,11 @@ lab: ## start staging's bare hosts, Vault and the registry
 	@lab/lab up staging
 
 .PHONY: production
-production: ## start production's bare hosts, too
+production: ## start production's bare hosts
 	@lab/lab up production
 
 .PHONY: status
-status: ## show hosts, slots, release and addresses
+status: ## show hosts, slots, releases and addresses
 	@lab/lab status
 
 .PHONY: ssh
@@ -48,7 +48,7 @@ ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1
 	@lab/lab ssh $(or $(HOST),app1)
 
 .PHONY: test
-test: lab ## run all tests (30 minutes or less); hosts stay up for a look
+test: lab ## run all tests (30 minutes or less); hosts stay up afterwards
 	color=$(COLOR); python tests/side_by_side.py \
 	  pytest $(WITHOUT_HOSTS) $(MEANWHILE) --cov $$color $(RECORD)/without-hosts.xml -- \
 	  pytest tests/real $(ORDER) $$color $(RECORD)/hosts.xml
@@ -70,30 +70,30 @@ test-real: lab ## run the tests on lab hosts
 	pytest tests/real $(ORDER) $(RECORD)/hosts.xml
 
 .PHONY: proof
-proof: lab ## gather the long evidence (hours), in sections: those that have not passed yet (only one: make proof-edge)
+proof: lab ## run the sections of the long proof that haven't passed yet (takes hours; only one: make proof-edge)
 	@python -m bench.proof $(addprefix --without ,$(WITHOUT))
 
 .PHONY: proof-status
-proof-status: ## show which sections of the long evidence have passed, and which are open, and why
+proof-status: ## show which sections of the long proof have passed, and why others are open
 	@python3 -m bench.proof --status
 
 proof-%: lab
 	@python -m bench.proof $*
 
 .PHONY: bench
-bench: lab ## measure what bench/ claims, and write its tables (only one: make bench-site)
+bench: lab ## run the benchmarks in bench/ and write their tables (only one: make bench-site)
 	@$(MAKE) --no-print-directory --keep-going $(addprefix bench-,template_tree identity_seed site release stage)
 
 bench-%: lab
 	python -m bench.$*.run $(if $(ROUNDS),--rounds $(ROUNDS)) $(OPTIONS)
 
 .PHONY: drill
-drill: lab ## practise a cut-over under load: make drill FAULT=edge-killed; the report goes to reports/
+drill: lab ## practice a cutover under load: make drill FAULT=edge-killed; the report goes to reports/
 	ansible-playbook $(STAGING) playbooks/deploy.yml -e release_name=$(or $(RELEASE),1.1)
 	ansible-playbook $(STAGING) playbooks/drill.yml -e fault=$(or $(FAULT),none)
 
 .PHONY: docs
-docs: setup ## write docs/reference/ from options, modules, service.yml and this file
+docs: setup ## generate docs/reference/ from options, modules, service.yml and this file
 	python docs/generate.py
 
 .PHONY: requirements
@@ -112,5 +112,5 @@ down: ## remove hosts, networks and keys of the lab; caches stay
 	@lab/lab down
 
 .PHONY: clean
-clean: ## the same, and remove caches and the virtual environment
+clean: ## the same as down, and remove caches and the virtual environment
 	@lab/lab clean

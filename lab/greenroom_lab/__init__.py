@@ -1,1 +1,1 @@
-"""The lab: hosts to practise on, Vault, registry and image builds. Nothing outside lab/ knows that it exists."""
+"""The lab: practice hosts, Vault, registry and image builds. No code outside lab/ depends on it."""

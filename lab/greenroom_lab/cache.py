@@ -1,4 +1,4 @@
-"""Keys of what the lab builds: the hash of everything that goes in, and nothing else."""
+"""Cache keys of what the lab builds: a hash of all inputs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ IGNORED = {"__pycache__", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".venv"
 
 
 def content_hash(*inputs: str | Path) -> str:
-    """Return 16 hexadecimal digits that stand for all `inputs`: strings, files, and folders with names and modes."""
+    """Hash strings, files, and folders (with names and modes) to 16 hexadecimal digits."""
     digest = hashlib.sha256()
     for item in inputs:
         if isinstance(item, str):
@@ -36,7 +36,7 @@ def _add(digest: hashlib._Hash, name: str, content: bytes) -> None:
 
 @contextlib.contextmanager
 def only_one() -> Iterator[None]:
-    """Let one lab command at a time change the machine; a second one waits until the first has ended or died."""
+    """Let one lab command at a time change the machine; a second one waits until the first has ended."""
     paths.CACHE.mkdir(parents=True, exist_ok=True)
     with (paths.CACHE / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

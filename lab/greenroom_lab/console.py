@@ -1,4 +1,4 @@
-"""What the person at the terminal sees, and the programs that run meanwhile."""
+"""Output on the terminal, and running programs."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from pathlib import Path
 from . import paths
 
 TICK = 5.0
-"""Seconds after which a step that still runs says so."""
+"""Seconds between the progress lines of a step."""
 
 LEASH = ["setpriv", "--pdeathsig", "TERM", "--"]
-"""What runs a program that must not outlive this one: a build that nobody waits for would disturb the next."""
+"""Ends a long-running program when this one dies: an orphaned build would disturb the next one."""
 
 WRAPPERS = {"nsenter", "env", "--"}
-"""Words of a command line that are not the program a reader cares for."""
+"""Words of a command line to skip when an error message names the program."""
 
 TAIL = 15
-"""Lines of a failed program's output that are shown."""
+"""Lines of a failed program's output to print."""
 
 
 class LabError(Exception):
-    """Something stops the lab. The message is one line: what, and what to do next."""
+    """A lab command can't continue. The message is one line: what is wrong, and what to do next."""
 
 
 def say(message: str) -> None:
-    """Print one line at once."""
+    """Print one line without buffering."""
     print(message, flush=True)
 
 
 @contextlib.contextmanager
 def step(title: str) -> Iterator[None]:
-    """Name what is going on, repeat it while it lasts, and tell how long it took when that was noticeable."""
+    """Print the title of a step, progress lines while it lasts, and its duration if that is a second or more."""
     say(f"lab: {title}")
     started = time.monotonic()
     done = threading.Event()
@@ -59,14 +59,14 @@ def step(title: str) -> Iterator[None]:
 
 
 def guarded(action: Callable[[], None]) -> int:
-    """Do `action`, and return the exit code: what stops the lab is one line on standard error."""
+    """Run `action`, print a LabError as one line on standard error, and return the exit code."""
     try:
         action()
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("lab: interrupted; run the same command again, it goes on from there.", file=sys.stderr)
+        print("lab: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
     return 0
 
@@ -84,9 +84,9 @@ def run(
 ) -> subprocess.CompletedProcess[str]:
     """Run a program, and return it with its output.
 
-    `log` names a file under .lab/log/ that gets the output of long work, which is stopped when this program dies.
-    `env` is added to the own environment. `finish` lets the program end in peace when this one is killed.
-    Raises LabError with the end of the output when the program fails and `check` is set; `hint` says what to do then.
+    `log` names a file under .lab/log/ for the output of a long-running program, which ends when this process dies.
+    `env` is added to this process's environment. With `finish`, the program may end by itself when this one is killed.
+    If the program fails and `check` is set, prints the end of its output and raises LabError; `hint` says what to do.
     """
     words = [str(word) for word in command]
     try:
@@ -104,7 +104,7 @@ def run(
             start_new_session=finish,
         )
     except FileNotFoundError:
-        raise LabError(f"{words[0]} is not installed. Run `make lab`, which installs what is missing.") from None
+        raise LabError(f"{words[0]} is not installed. Run `make lab`, which installs missing packages.") from None
     if log is not None:
         folder = paths.private_folder(paths.STATE / "log")
         paths.write(folder / f"{log}.log", done.stdout)

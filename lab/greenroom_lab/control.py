@@ -43,17 +43,17 @@ path "{pki}/cert/ca" {{ capabilities = ["read"] }}
 
 
 def vault_address() -> str:
-    """Say where Vault answers."""
+    """Return Vault's URL."""
     return f"https://{inventory.control().address}:8200"
 
 
 def registry_address() -> str:
-    """Say where the registry answers, without scheme."""
+    """Return the registry's address and port, without scheme."""
     return f"{inventory.control().address}:5000"
 
 
 def plan() -> dict[inventory.Host, hosts.Container]:
-    """Make what control1 needs for its start: keys, certificate, accounts and the registry's storage."""
+    """Create what control1 needs to start: keys, certificate, accounts and the registry's storage."""
     host = inventory.control()
     if host.container not in podman.containers():
         for stale in (KEYS, INITIALISING, ACCOUNTS):
@@ -66,12 +66,12 @@ def plan() -> dict[inventory.Host, hosts.Container]:
 
 
 def configure() -> None:
-    """Open and configure Vault, push the images that the registry lacks, and write the access folders."""
-    # First the one that restarts its server. The registry reads its accounts again by itself when they changed, as they
-    # do when an environment was added.
+    """Unseal and configure Vault, push the images that the registry lacks, and write the access folders."""
+    # The sign-in provider comes first, because it restarts. Clients and accounts change when an environment is added;
+    # the registry reloads its accounts by itself.
     sign_in.renew()
     run(hosts.ssh(inventory.control(), RENEW_ACCOUNTS))
-    with step("opening Vault"):
+    with step("unsealing Vault"):
         configure_vault()
     push()
     for environment in inventory.environments():
@@ -79,7 +79,7 @@ def configure() -> None:
 
 
 def accounts() -> dict[str, str]:
-    """Return the registry's accounts and passwords, made once: one for each environment, and one that pushes."""
+    """Return the registry's accounts and passwords, created once: one per environment, and one that pushes."""
     found: dict[str, str] = json.loads(ACCOUNTS.read_text()) if ACCOUNTS.exists() else {}
     missing = [name for name in (PUSHER, *inventory.environments()) if name not in found]
     htpasswd = keys.seed(inventory.control()) / "htpasswd"
@@ -94,35 +94,35 @@ def accounts() -> dict[str, str]:
 
 
 def client(token: str | None = None) -> Any:
-    """Return a client of Vault that trusts the lab's CA only."""
+    """Return a Vault client that trusts only the lab's CA."""
     return hvac.Client(url=vault_address(), token=token, verify=str(keys.authority()[0]), timeout=10)
 
 
 def patiently[Result](action: Callable[[], Result], seconds: float = 20) -> Result:
-    """Repeat `action` while Vault starts, elects itself leader, or upgrades a mount."""
+    """Retry `action` while Vault starts, elects itself leader, or upgrades a mount. Raises LabError."""
     deadline = time.monotonic() + seconds
     while True:
         try:
             return action()
         except (requests.ConnectionError, hvac.exceptions.VaultError) as error:
             if time.monotonic() > deadline:
-                what = f"Vault at {vault_address()} does not do what it should: {error}"
+                what = f"Vault at {vault_address()} still fails after {seconds:.0f} s: {error}"
                 raise LabError(f"{what}. See `make ssh HOST=control1`.") from None
             time.sleep(0.1)
 
 
 def configure_vault() -> None:
-    """Initialise and unseal Vault and give it mounts, the CA, and each environment's role; what is there stays."""
+    """Initialize and unseal Vault; add missing mounts, the CA, and each environment's role."""
     vault = client()
     if INITIALISING.exists() and not KEYS.exists():
-        # A run was killed between the two: whatever this Vault holds, nobody can open it.
+        # A run was killed after Vault was initialized and before its keys were saved: this Vault can't be unsealed.
         run(hosts.ssh(inventory.control(), EMPTY_VAULT))
     if not patiently(vault.sys.is_initialized):
         paths.write(INITIALISING, "")
         made = vault.sys.initialize(1, 1)
         paths.write(KEYS, json.dumps({"key": made["keys_base64"][0], "root_token": made["root_token"]}), 0o600)
     if not KEYS.exists():
-        raise LabError("Vault's keys in .lab/ are gone. Run `make down`, then this again.")
+        raise LabError("Vault's keys in .lab/ are gone. Run `make down`, then this command again.")
     known = json.loads(KEYS.read_text())
     if patiently(vault.sys.is_sealed):
         vault.sys.submit_unseal_key(known["key"])
@@ -172,7 +172,7 @@ def _configure_environment(vault: Any, environment: str) -> None:
 
 
 def _keep(vault: Any, path: str, content: dict[str, str]) -> None:
-    """Write a secret unless it is what Vault has."""
+    """Write a secret unless Vault has the same content."""
     if patiently(lambda: _read(vault, path)) != content:
         patiently(lambda: vault.secrets.kv.v2.create_or_update_secret(path, content, mount_point=MOUNT))
 
@@ -187,7 +187,7 @@ def _read(vault: Any, path: str) -> dict[str, str] | None:
 
 
 def push() -> None:
-    """Push the images that the registry lacks; the record of what was pushed lies beside the registry's storage."""
+    """Push the images that the registry lacks; the record of pushed images is beside the registry's storage."""
     for repository, image in images.services().items():
         name, tag = repository.split(":")
         record = REGISTRY_STORAGE / "pushed" / name / tag
@@ -213,7 +213,7 @@ def push() -> None:
 
 
 def _digest(repository: str, tag: str) -> str | None:
-    """Return the digest of a tag in the registry, or None when it is not there."""
+    """Return the digest of a tag in the registry, or None if the tag doesn't exist."""
     answer = requests.head(
         f"https://{registry_address()}/v2/{repository}/manifests/{tag}",
         headers={"Accept": "application/vnd.oci.image.manifest.v1+json"},
@@ -225,7 +225,7 @@ def _digest(repository: str, tag: str) -> str | None:
 
 
 def write_access(environment: str) -> None:
-    """Write .access/<environment>/: what lets this machine's users enter the environment's hosts and Vault."""
+    """Write .access/<environment>/: keys and credentials for the environment's hosts and Vault."""
     folder = paths.private_folder(paths.private_folder(paths.ACCESS) / environment)
     paths.write(folder / "ca.crt", keys.authority()[0].read_text())
     paths.write(folder / "ssh_key", keys.operator().read_text(), 0o600)
@@ -240,7 +240,7 @@ def write_access(environment: str) -> None:
 
 
 def _accepted(role: str, secret_id: Path) -> bool:
-    """Whether Vault still takes the secret id that an earlier run wrote."""
+    """Whether Vault still accepts the secret ID that an earlier run wrote."""
     if not secret_id.exists():
         return False
     try:
@@ -251,15 +251,15 @@ def _accepted(role: str, secret_id: Path) -> bool:
 
 
 def show_secret(path: str) -> None:
-    """Print one secret, read as its environment reads it: with the AppRole of .access/."""
+    """Print one secret, read with the environment's own AppRole from .access/. Raises LabError."""
     environment = path.partition("/")[0]
     folder = paths.ACCESS / environment
     if not folder.exists():
-        raise LabError(f"There is no access to {environment or 'that'} here. Run `make lab` first.")
+        raise LabError(f"This checkout has no access to {environment or 'that environment'}. Run `make lab` first.")
     vault = client()
     vault.auth.approle.login((folder / "vault-role-id").read_text(), (folder / "vault-secret-id").read_text())
     found = _read(vault, path)
     if found is None:
-        raise LabError(f"Vault has no {path}. `make stage` makes the missing secrets.")
+        raise LabError(f"Vault has no secret {path}. `make stage` creates missing secrets.")
     for value in found.values() if len(found) == 1 else (f"{key}: {value}" for key, value in found.items()):
         print(value)

@@ -1,4 +1,4 @@
-"""Hosts: containers with systemd that one enters by ssh, as one enters a rented machine."""
+"""Hosts: containers with systemd and SSH that behave like rented machines."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ from .console import LabError, run, step
 from .inventory import Host
 
 DEADLINE = 60
-"""Seconds in which a host has to be up."""
+"""Seconds until a host must be up."""
 
 ATTEMPTS = 3
-"""Times that a host is started, at an interval of a second: what a killed run began may still be going on."""
+"""Times to try to start a host, one second apart: podman may still be busy with the work of a killed run."""
 
 VOLUMES = {"containers": "/var/lib/containers", "journal": "/var/log/journal"}
-"""What can't lie on a container's own file system: podman's storage, and the journal (a tmpfs otherwise)."""
+"""Volumes for what can't be on a container's own file system: podman's storage and the journal (else a tmpfs)."""
 
 PACKAGES = "sudo /usr/local/lib/greenroom-lab/packages {repository}"
 BOOTED = "systemctl is-system-running --wait"
-"""A new host has to be content; on one that was there before, a failed unit is its user's affair."""
+"""A new host must have no failed unit. On an existing host, a failed unit is not the lab's concern."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Container:
-    """What plays a host: an image, and folders of this machine to mount, by their place in the host."""
+    """The container of a host: an image, and folders of this machine to mount, by their path in the host."""
 
     image: str
     mounts: Mapping[str, Path] = dataclasses.field(default_factory=dict)
 
 
 def start(plan: Mapping[Host, Container]) -> None:
-    """Start those hosts that do not run, make them if need be, and wait until all can be entered.
+    """Start the hosts that don't run, create missing ones, and wait until all accept SSH logins.
 
     Raises LabError.
     """
@@ -61,7 +61,7 @@ def _list(hosts: Iterable[Host]) -> str:
 
 
 def _start(host: Host, container: Container) -> None:
-    """Start one host, whatever an earlier run left of it."""
+    """Start one host, whatever state an earlier run left it in."""
     for _ in range(ATTEMPTS):
         state = podman.state(host.container)
         if state == "running":
@@ -75,11 +75,11 @@ def _start(host: Host, container: Container) -> None:
                 _make(host, container)
             return
         time.sleep(1)
-    raise LabError(f"{host.container} can't be started. Run `make down`, then this again.")
+    raise LabError(f"{host.container} can't be started. Run `make down`, then this command again.")
 
 
 def _make(host: Host, container: Container) -> None:
-    # A killed run may have left a container that never ran, or that only podman's storage knows.
+    # A killed run may have left a container that never started, or one that only podman's storage knows.
     podman.call("rm", "--force", "--ignore", host.container)
     seed = keys.seed(host)
     paths.write(seed / "containers.conf", podman.LIMITS.format(*podman.limits()))
@@ -105,14 +105,14 @@ def _make(host: Host, container: Container) -> None:
 
 
 def _check_keys(existing: list[Host]) -> None:
-    """Hosts that run with keys this checkout no longer has can't be entered."""
+    """Raise LabError if this checkout has no key of an existing host: the lab couldn't log in there."""
     for host in existing:
         if not (keys.FOLDER / "hosts" / host.container / "ssh_host_ed25519_key.pub").exists():
-            raise LabError(f"The keys of {host.container} in .lab/ are gone. Run `make down`, then this again.")
+            raise LabError(f"The keys of {host.container} in .lab/ are gone. Run `make down`, then this command again.")
 
 
 def wait(host: Host, repository: str, new: bool) -> None:
-    """Wait until the operator can enter `host`, and a new one's systemd has started everything. Raises LabError."""
+    """Wait until `host` accepts SSH logins and, if it is new, systemd has started all units. Raises LabError."""
     ready = f"{PACKAGES.format(repository=repository)} && {{ {BOOTED} {'' if new else '|| true'}; }}"
     deadline = time.monotonic() + DEADLINE
     while True:
@@ -128,7 +128,7 @@ def wait(host: Host, repository: str, new: bool) -> None:
 
 
 def ssh(host: Host, *words: str) -> list[str]:
-    """Return the command line with which the operator enters `host`."""
+    """Return the SSH command line that logs in to `host` as the operator."""
     options = [
         "BatchMode=yes",
         "ConnectTimeout=10",
@@ -142,28 +142,28 @@ def ssh(host: Host, *words: str) -> list[str]:
 
 
 def write_known_hosts() -> None:
-    """Write the known_hosts file of `ssh`, for all hosts that were made."""
+    """Write the known_hosts file of `ssh` for all hosts that exist."""
     made = [host for host in inventory.everything() if (keys.FOLDER / "hosts" / host.container).exists()]
     paths.write(keys.FOLDER / "known_hosts", keys.known_hosts(made))
 
 
 def find(name: str, environment: str) -> Host:
-    """Return the host that a person means by `app1`, `control1` or `production/app1`. Raises LabError."""
+    """Return the host with a name such as `app1`, `control1` or `production/app1`. Raises LabError."""
     wanted, _, host_name = name.rpartition("/")
     for host in inventory.everything():
         if host.name == host_name and host.environment in (wanted or environment, network.CONTROL):
             return host
     known = sorted({host.name for host in inventory.everything()})
-    raise LabError(f"There is no host {name}: choose one of {', '.join(known)}, or <environment>/<host>.")
+    raise LabError(f"There is no host {name}. Use one of {', '.join(known)}, or <environment>/<host>.")
 
 
 def enter(host: Host, words: list[str]) -> None:
-    """Become an ssh to `host`: a shell, or the command in `words`."""
+    """Replace this process with SSH to `host`: a shell, or the command in `words`."""
     if podman.containers().get(host.container, {}).get("State") != "running":
-        raise LabError(f"{host.container} does not run. Start it with `make lab`.")
+        raise LabError(f"{host.container} isn't running. Start it with `make lab`.")
     os.execvp("ssh", ssh(host, *words))
 
 
 def change(verb: str, host: Host) -> None:
-    """`stop`, `start`, `restart`, `pause` or `unpause` one host, as a power button would."""
+    """Stop, start, restart, pause or unpause one host, as a power button would."""
     podman.call(verb, *(["--time=20"] if verb in ("stop", "restart") else []), host.container)

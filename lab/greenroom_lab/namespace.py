@@ -1,7 +1,7 @@
-"""A private mount namespace with cgroup v2, for machines whose /sys/fs/cgroup is not.
+"""A private mount namespace with cgroup v2, for machines whose /sys/fs/cgroup isn't.
 
-systemd in the hosts needs cgroup v2. The namespace is held by a bind mount and not by a process, so nothing has to
-stay alive; on machines with cgroup v2 there is none.
+systemd in the hosts needs cgroup v2. A bind mount and not a process keeps the namespace alive. Machines with cgroup v2
+need no namespace.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SETUP = """
 mkdir -p /run/netns && mount -t tmpfs -o mode=755 tmpfs /run/netns &&
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 """
-"""Run once inside. Podman keeps network namespaces in /run/netns; the mount that `prefix` asks for comes last."""
+"""Runs once inside. Podman keeps network namespaces in /run/netns. `ensure` looks for the last of these mounts."""
 
 
 def needed() -> bool:
@@ -27,12 +27,12 @@ def needed() -> bool:
 
 
 def prefix() -> list[str]:
-    """Return the words before each command that has to run inside; none where the machine has cgroup v2."""
+    """Return the words before each command that must run inside; none if the machine has cgroup v2."""
     return ["nsenter", f"--mount={FILE}", "--"] if needed() else []
 
 
 def ensure() -> None:
-    """Make the namespace unless it is there and complete."""
+    """Create the namespace unless it exists and is complete."""
     if not needed() or _filesystem(prefix(), "/sys/fs/cgroup") == "cgroup2fs":
         return
     remove()
@@ -44,14 +44,14 @@ def ensure() -> None:
 
 
 def remove() -> None:
-    """Take the namespace away; also one that was left half-made."""
+    """Remove the namespace, even an incomplete one."""
     for mount in reversed(mounts_below(HOLDER)):
         run(["umount", "--lazy", mount])
     FILE.unlink(missing_ok=True)
 
 
 def mounts_below(folder: Path) -> list[Path]:
-    """List what is mounted on `folder` or below, in the order in which it was mounted."""
+    """List the mounts on `folder` or below, in the order in which they were mounted."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [Path(line.split()[4]) for line in lines]
     return [point for point in points if point == folder or folder in point.parents]

@@ -1,4 +1,4 @@
-"""The lab's networks: one for each environment, shut off from each other; control reaches both, and both reach it."""
+"""The lab's networks: one per environment, isolated from each other, and one for control, which all can reach."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from .console import run
 
 CONTROL = "control"
 CONTROL_ADDRESS = "198.18.30.11"
-"""The host outside every environment. All other addresses come from the inventories."""
+"""The control host's address. All other addresses come from the inventories."""
 
 DOMAIN = "greenroom.test"
-"""Environments are names in this domain."""
+"""Each environment has a subdomain of this domain."""
 
 TABLE = "greenroom_lab"
 """nftables table of the lab on the machine."""
@@ -27,10 +27,10 @@ TABLE = "greenroom_lab"
 Network = ipaddress.IPv4Network
 
 RANGE = Network("198.18.0.0/15")
-"""Benchmark addresses (RFC 2544): an inventory with others is for real hosts, and none of the lab's business."""
+"""Benchmark addresses (RFC 2544). An inventory with other addresses is for real hosts; the lab ignores it."""
 
 NARROW = 8
-"""Routes with shorter prefixes are somebody's default route, in halves or quarters."""
+"""Routes with shorter prefixes are a default route in halves or quarters, as VPN clients set it."""
 
 
 def _network(address: str) -> Network:
@@ -38,12 +38,12 @@ def _network(address: str) -> Network:
 
 
 def name(environment: str) -> str | None:
-    """Return the network's name in podman, or None when there is no network."""
+    """Return the network's name in podman, or None if there is no network."""
     return next((file.stem for file in podman.NETWORKS.glob(f"greenroom-{environment}-*.json")), None)
 
 
 def networks() -> dict[str, Network]:
-    """Return the networks that the lab may make, by environment. Needs no YAML parser: it runs before there is one."""
+    """Return the networks that the lab can have, by environment. Runs before a YAML parser is installed."""
     found = {CONTROL: _network(CONTROL_ADDRESS)}
     for file in sorted((paths.ROOT / "inventories").glob("*/hosts.yml")):
         first = re.search(r"ansible_host:\s*(\d+\.\d+\.\d+\.\d+)", file.read_text())
@@ -53,16 +53,16 @@ def networks() -> dict[str, Network]:
 
 
 def bridge(environment: str) -> str:
-    """Name the network's interface on this machine: at most 15 characters, and nobody else's."""
+    """Name the network's interface on this machine, in at most 15 characters."""
     return f"greenr-{environment[:8]}"
 
 
 def ensure(environment: str) -> None:
-    """Make an environment's network unless it is there.
+    """Create an environment's network unless it exists.
 
-    The file is podman's own format: its command can't name the interface before podman 4.4, and by that name the lab
-    finds what a killed run left behind. The network's name is new each time, since podman keeps the addresses in use by
-    name, also those of containers that a kill made it forget.
+    This writes podman's own file format, because its command can't set the interface's name before podman 4.4. The lab
+    uses that name to find what a killed run left behind. The network gets a new name each time: podman records used
+    addresses by network name, and still has those of containers that it lost when a run was killed.
     """
     if name(environment) is not None:
         return
@@ -91,10 +91,10 @@ def _drop_bridge(environment: str) -> None:
 
 
 def keep_addresses() -> None:
-    """Keep source addresses between the environments and control, so that audits and allow-lists see the real ones.
+    """Keep source addresses between the environments and control, so that audit logs and allowlists see the real ones.
 
-    Podman translates what leaves a network to the bridge's address. A mapping of each address to itself, made before
-    Podman's, settles the connection's translation with any firewall that podman uses.
+    Podman translates the source address of packets that leave a network to the bridge's address. A rule that runs
+    before podman's maps each address to itself. The first rule wins, with any firewall that podman uses.
     """
     found = networks()
     control = found.pop(CONTROL)
@@ -116,7 +116,7 @@ table ip {TABLE} {{
 
 
 def remove() -> None:
-    """Remove the exemption, and what podman left of the networks."""
+    """Remove the rules of `keep_addresses`, and the interfaces that podman left behind."""
     for environment in networks():
         _drop_bridge(environment)
     if run(["nft", "list", "table", "ip", TABLE], check=False).returncode == 0:
@@ -124,14 +124,14 @@ def remove() -> None:
 
 
 def overlap() -> str | None:
-    """Say in one line what of the machine lies inside the lab's networks and would be cut off, or return None.
+    """Return one line about an address of the machine that the lab's networks would hide, or None.
 
-    Looks at interfaces, routes, name servers, and at the addresses that names of the machine's package mirrors have.
+    Checks interfaces, routes, name servers, and the addresses of the machine's package mirrors.
     """
     for what, address in [*_interfaces(), *_routes(), *_name_servers(), *_answers()]:
         for net in networks().values():
             if address.overlaps(net):
-                return f"{what} ({address}) lies in the lab's network {net}. Use a machine or VM where {RANGE} is free."
+                return f"{what} ({address}) is in the lab's network {net}. Use a machine or VM where {RANGE} is free."
     return None
 
 
@@ -158,7 +158,7 @@ def _routes() -> Iterable[tuple[str, Network]]:
             continue
         target = Network(entry["dst"])
         if target.prefixlen >= NARROW:
-            yield f"A route by {entry.get('dev', 'a gateway')}", target
+            yield f"A route through {entry.get('dev', 'a gateway')}", target
         if "gateway" in entry:
             yield "The gateway of a route", Network(entry["gateway"])
 
@@ -181,4 +181,4 @@ def _answers() -> Iterable[tuple[str, Network]]:
         except OSError:
             continue
         for answer in answers:
-            yield f"The name server's answer for {mirror}", Network(str(answer[4][0]))
+            yield f"The address of the Debian mirror {mirror}", Network(str(answer[4][0]))

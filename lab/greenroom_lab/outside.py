@@ -1,6 +1,6 @@
-"""The lab's commands, as far as any Python from 3.9 on can do them; the others go on inside the virtual environment.
+"""The lab's commands that run with any Python from 3.9 on. The others continue inside the virtual environment.
 
-Each command is safe to repeat, and to interrupt at any point.
+You can repeat each command, and interrupt it at any point.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from . import cache, machine, namespace, network, paths, podman, preflight, venv
 from .console import guarded, say
 
 POWER = ("stop", "start", "restart", "pause", "unpause")
-"""What can be done to one host, as with a power button."""
+"""Commands for one host that act like its power button."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run one command. Returns the exit code; what stops the lab is one line on standard error."""
+    """Run one command and return its exit code. An error is one line on standard error."""
     chosen = parser().parse_args(arguments)
     return guarded(lambda: _run(chosen, arguments))
 
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of all commands."""
-    made = argparse.ArgumentParser(prog="lab/lab", description="Hosts to practise on, with a Vault and a registry.")
+    made = argparse.ArgumentParser(prog="lab/lab", description="Practice hosts with a Vault and a registry.")
     commands = made.add_subparsers(dest="command", required=True, metavar="command")
-    commands.add_parser("setup", help="install the Debian packages and Python packages that are missing")
+    commands.add_parser("setup", help="install missing Debian and Python packages")
     up = commands.add_parser("up", help="start control and the hosts of environments")
     up.add_argument("environments", nargs="+", metavar="environment")
     commands.add_parser("down", help="remove hosts, networks and keys; caches stay")
-    commands.add_parser("clean", help="the same, and the caches and the virtual environment, too")
+    commands.add_parser("clean", help="the same, and remove the caches and the virtual environment")
     commands.add_parser("status", help="show hosts, slots and addresses")
     ssh = commands.add_parser("ssh", help="open a shell on a host (app1, control1, production/app1)")
     ssh.add_argument("host")
@@ -48,7 +48,7 @@ def _run(chosen: argparse.Namespace, arguments: Sequence[str]) -> None:
     elif chosen.command == "clean":
         clean()
     elif chosen.command == "status" and not venv.ready():
-        say("The lab was never started here. `make stage` brings up a whole staging environment.")
+        say("The lab was never started from this checkout. `make stage` starts a staging environment.")
     else:
         setup(hosts=chosen.command == "up")
         if chosen.command != "setup":
@@ -56,7 +56,7 @@ def _run(chosen: argparse.Namespace, arguments: Sequence[str]) -> None:
 
 
 def setup(hosts: bool) -> None:
-    """Check the machine, and install what is missing. `hosts`: the lab's addresses are needed, too. Raises LabError."""
+    """Check the machine and install missing packages. With `hosts`, check the lab's addresses, too. Raises LabError."""
     preflight.machine()
     if machine.missing_packages() or not venv.ready():
         with cache.only_one():
@@ -69,10 +69,10 @@ def setup(hosts: bool) -> None:
 
 
 def down() -> None:
-    """Remove hosts, networks and keys, from whatever checkout they were started. Caches stay."""
+    """Remove hosts, networks and keys, even those of a lab that another checkout started. Caches stay."""
     preflight.root()
     with cache.only_one():
-        # Hosts outlive a reboot of the machine, which takes /run with it: the storage tells whether there may be any.
+        # Hosts outlive a reboot of the machine, but /run doesn't. So the storage shows whether there can be any.
         if podman.STORAGE.exists() and shutil.which("podman"):
             podman.setup()
             podman.remove_all()
@@ -82,11 +82,11 @@ def down() -> None:
         access = [paths.ACCESS / environment for environment in network.networks()]
         for folder in (*access, paths.STATE, paths.RUN):
             shutil.rmtree(folder, ignore_errors=True)
-    say("lab: nothing runs, and no network or key is left")
+    say("lab: removed all hosts, networks and keys")
 
 
 def clean() -> None:
-    """Remove everything that the lab ever made, except Debian packages."""
+    """Remove everything that the lab created, except the Debian packages on this machine."""
     down()
     for folder in (paths.CACHE, paths.VENV):
         say(f"lab: removing {folder}")

@@ -1,6 +1,6 @@
-"""Debian packages for the hosts: a folder that is a repository, made once for each list of packages.
+"""Debian packages for the hosts: a folder that is an apt repository, built once for each list of packages.
 
-The lists are those of the roles, so what a role installs is there, and hosts download nothing.
+The lists come from the roles, so the repository has everything that a role installs, and hosts download nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from . import cache, images, paths, podman
 from .console import LabError, step
 
 FOLDER = paths.CACHE / "packages"
-"""Repositories by content hash, and `pool`: every package that was ever downloaded, to which they hold hard links."""
+"""Repositories by content hash, and `pool` with all downloaded packages, to which the repositories have hard links."""
 
 SCRIPT = r"""
 set -eu
@@ -34,7 +34,7 @@ $apt install apt-utils
 cd $new
 apt-ftparchive packages . >Packages
 """
-"""Runs in a container of the host image: each role's list is resolved as on a host that has only that role."""
+"""Runs in a container of the host image. Resolves each role's list as on a host that has only that role."""
 
 
 def lists() -> list[list[str]]:
@@ -45,13 +45,13 @@ def lists() -> list[list[str]]:
         for name, value in variables.items():
             if name.endswith("_packages") and value:
                 if not isinstance(value, list) or any("{" in str(item) for item in value):
-                    raise LabError(f"{file.relative_to(paths.ROOT)}: {name} has to be a plain list of Debian packages.")
+                    raise LabError(f"{file.relative_to(paths.ROOT)}: {name} must be a plain list of Debian packages.")
                 found.append(sorted(map(str, value)))
     return sorted(found)
 
 
 def repository() -> str:
-    """Make the repository of the roles' packages unless it exists, and return the name of its folder."""
+    """Build the repository of the roles' packages unless it exists, and return the name of its folder."""
     wanted = "\n".join(" ".join(packages) for packages in lists())
     key = cache.content_hash(images.host(), wanted, SCRIPT)
     if (FOLDER / key).exists():
@@ -75,7 +75,7 @@ def repository() -> str:
             "sh",
             new.name,
             log="debian-packages",
-            hint="A package name in a role's defaults may be wrong, or the Debian mirror out of reach.",
+            hint="A package name in a role's defaults may be wrong, or the Debian mirror may be unreachable.",
         )
         os.replace(new, FOLDER / key)
     return key

@@ -1,4 +1,4 @@
-"""Where the lab keeps things. Everything here can be deleted: `make clean` does."""
+"""Where the lab keeps its files. `make clean` deletes all of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ ROOT = LAB.parent
 """The checkout."""
 
 STATE = ROOT / ".lab"
-"""Keys and logs of the lab that this checkout started; ends with `make down`."""
+"""Keys and logs of the lab that this checkout started; `make down` deletes it."""
 
 ACCESS = ROOT / ".access"
-"""What a person's machine needs to enter an environment, one folder for each."""
+"""Keys and credentials for the environments, one folder for each."""
 
 VENV = ROOT / ".venv"
 """The virtual environment of the controller."""
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom"
-"""Built things, shared by all checkouts, each keyed by the hash of its inputs."""
+"""Build results, shared by all checkouts, each keyed by a hash of its inputs."""
 
 RUN = Path("/run/greenroom-lab")
-"""What ends with a reboot of the machine: podman's run state and the mount namespace."""
+"""State that a reboot of the machine deletes: podman's run state and the mount namespace."""
 
 
 def private_folder(path: Path) -> Path:

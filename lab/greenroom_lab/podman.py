@@ -1,4 +1,4 @@
-"""Podman with storage, networks and run state of its own, so that the machine's other containers are never touched."""
+"""Podman with its own storage, networks and run state, separate from the machine's other containers."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ STORAGE = paths.CACHE / "podman"
 NETWORKS = STORAGE / "networks"
 CONFIGURATION = paths.RUN / "containers.conf"
 LABEL = "greenroom.checkout"
-"""The label of every host: the checkout whose lab it belongs to."""
+"""The label of every host; its value is the checkout that started it."""
 
 NOFILE, NPROC = 1048576, 32768
-"""Limits that hosts get unless the machine's own hard limits are lower. Builds fail with more processes than that."""
+"""Limits of hosts, unless the machine's own hard limits are lower. With a higher process limit, builds fail."""
 
 LIMITS = """[containers]
 default_ulimits = ["nofile={0}:{0}", "nproc={1}:{1}"]
 pids_limit = 0
 """
-"""Part of containers.conf, for the hosts themselves and for the containers in them: what nesting permits."""
+"""Part of containers.conf, for the hosts and for the containers in them: limits that work when nested."""
 
 
 def setup() -> None:
-    """Write podman's configuration and make the mount namespace it runs in."""
+    """Write podman's configuration and create its mount namespace. Raises LabError."""
     paths.RUN.mkdir(parents=True, exist_ok=True)
     place = paths.RUN / "cache"
     if not place.exists():
@@ -53,7 +53,7 @@ network_backend = "netavark"
 
 
 def limits() -> tuple[int, int]:
-    """Open files and processes that a container may have: never more than the machine's own hard limits."""
+    """Return the limits of open files and processes for a container, at most the machine's own hard limits."""
     found = []
     for kind, bound in ((resource.RLIMIT_NOFILE, NOFILE), (resource.RLIMIT_NPROC, NPROC)):
         hard = resource.getrlimit(kind)[1]
@@ -62,7 +62,7 @@ def limits() -> tuple[int, int]:
 
 
 def command(*words: str | Path) -> list[str]:
-    """Return the whole command line of a podman call. File names in it have to be absolute."""
+    """Return the command line of a podman call. File names in it must be absolute."""
     return [
         *namespace.prefix(),
         "env",
@@ -78,15 +78,16 @@ def command(*words: str | Path) -> list[str]:
 
 
 def call(*words: str | Path, log: str | None = None, hint: str = "", stdin: str | None = None) -> str:
-    """Run podman and return what it printed. Raises LabError when it fails.
+    """Run podman and return its output. Raises LabError if it fails.
 
-    Only long work (with a `log`) may be cut short: a killed podman leaves half-made containers and addresses in use.
+    Only long-running calls (with a `log`) end when this process is killed: a killed podman leaves incomplete
+    containers and addresses in use.
     """
     return run(command(*words), log=log, hint=hint, stdin=stdin, finish=log is None).stdout
 
 
 def succeeds(*words: str | Path) -> bool:
-    """Run podman and return whether it ended well; for questions such as `image exists`."""
+    """Run podman and return whether it exited with 0; for queries such as `image exists`."""
     return run(command(*words), check=False).returncode == 0
 
 
@@ -99,21 +100,21 @@ def containers() -> dict[str, dict[str, Any]]:
 
 
 def state(container: str) -> str:
-    """Return the state of a container, such as running, exited or created; empty when there is none."""
+    """Return the state of a container, such as running, exited or created; empty if it doesn't exist."""
     return run(command("inspect", "--format={{.State.Status}}", container), check=False).stdout.strip()
 
 
 def owners(found: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Name the checkouts that the given hosts belong to."""
+    """Return the checkouts that started the given hosts."""
     return {entry["Labels"][LABEL] for entry in found.values()}
 
 
 def refuse_strangers(found: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raise LabError when a lab of another checkout is there: addresses and names are the same for all."""
+    """Raise LabError if another checkout's lab exists: all labs use the same addresses and names."""
     strangers = sorted(owners(found) - {str(paths.ROOT)})
     if strangers:
         raise LabError(
-            f"The lab of {strangers[0]} runs on this machine. Run `make down`, here or there, then this again."
+            f"The lab of {strangers[0]} runs on this machine. Run `make down`, here or there, then this command again."
         )
 
 

@@ -1,4 +1,4 @@
-"""What has to be true of the machine before anything is built. Each finding is one line: what, and what to do."""
+"""Checks of the machine before the lab builds anything. Each error is one line: what is wrong, and what to do."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from . import network, paths
 from .console import LabError
 
 DISK = 10
-"""Free space in GB that a first start needs."""
+"""Free space in GB for a first start."""
 
 DISK_WARM = 2
-"""Free space in GB that is needed once everything is built."""
+"""Free space in GB for later starts, when everything is built."""
 
 MEMORY = 4
-"""Memory in GB: an environment (six hosts that serve), control, and builds."""
+"""Memory in GB for an environment (six hosts), control, and builds."""
 
 
 def root() -> None:
-    """Check that this is root. Raises LabError."""
+    """Check that this process runs as root. Raises LabError."""
     if os.geteuid() != 0:
-        raise LabError("The lab needs root, for containers and networks. Use a virtual machine, and run this as root.")
+        raise LabError("The lab needs root for containers and networks. Run this as root, in a virtual machine.")
 
 
 def machine() -> None:
-    """Check what needs no program but Python. Raises LabError."""
+    """Run the checks that need only Python: root, Linux, memory, disk space. Raises LabError."""
     root()
     if not Path("/proc/self/mountinfo").exists():
         raise LabError("The lab needs Linux. Use a virtual machine with Debian 13.")
@@ -41,7 +41,7 @@ def machine() -> None:
         free = shutil.disk_usage(folder).free / 1000**3
         if free < needed:
             what = f"{folder} has {free:.1f} GB free; the lab needs {needed}"
-            raise LabError(f"{what}. Free some, or set XDG_CACHE_HOME to another disk.")
+            raise LabError(f"{what}. Free some space, or set XDG_CACHE_HOME to a folder on another disk.")
 
 
 def addresses() -> None:
@@ -52,11 +52,12 @@ def addresses() -> None:
 
 
 def downloads() -> None:
-    """Check that the Debian mirrors answer, for when something has to be built. Raises LabError."""
+    """Check that the first Debian mirror accepts connections. Raises LabError."""
     for mirror in network.mirrors():
         try:
             socket.create_connection((mirror, 80), timeout=10).close()
         except OSError as error:
-            reason = f"The Debian mirror {mirror} does not answer ({error.strerror or error})"
-            raise LabError(f"{reason}. Check the network and /etc/apt/sources.list, then run this again.") from None
+            reason = f"Can't connect to the Debian mirror {mirror} ({error.strerror or error})"
+            advice = "Check the network and /etc/apt/sources.list, then run this command again."
+            raise LabError(f"{reason}. {advice}") from None
         return

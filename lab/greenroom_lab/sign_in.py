@@ -1,4 +1,4 @@
-"""The sign-in provider (OpenID Connect) on control1, with a client for each environment."""
+"""The sign-in provider (OpenID Connect) on control1, with one client per environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .console import run
 from .hosts import ssh
 
 NAME = "company"
-"""What the inventories call the provider."""
+"""The provider's name in the inventories."""
 
 PORT = 9443
 
@@ -21,12 +21,12 @@ RENEW = (
 
 
 def issuer() -> str:
-    """Say under which address the provider answers and signs."""
+    """Return the provider's URL, which is also the issuer in its tokens."""
     return f"https://{inventory.control().address}:{PORT}"
 
 
 def plan() -> None:
-    """Write what the provider needs for its start: its address, and a client for each environment, made once."""
+    """Write the provider's configuration: its address, and one client per environment, created once."""
     folder = keys.seed(inventory.control())
     paths.write(folder / "provider", f"ISSUER={issuer()}\n")
     file = folder / "clients.json"
@@ -37,13 +37,13 @@ def plan() -> None:
 
 
 def renew() -> None:
-    """Let the running provider read its clients again when they changed, as they do when an environment was added."""
-    hint = "Was control1 made by an earlier version of the lab? Then run `make down`, then this again."
+    """Restart the provider if its clients changed, as they do when an environment is added."""
+    hint = "If an earlier version of the lab created control1, run `make down`, then this command again."
     run(ssh(inventory.control(), RENEW), hint=hint)
 
 
 def client(environment: str) -> dict[str, str]:
-    """Return what an environment keeps in its Vault of its client, and the password of its test accounts."""
+    """Return the secret that an environment has in Vault: its client, and the password of its test accounts."""
     listed = json.loads((keys.seed(inventory.control()) / "clients.json").read_text())
     found = next(item for item in listed if item["client_id"] == _identifier(environment))
     return {key: found[key] for key in ("client_id", "client_secret", "redirect_uri", "password")}
@@ -54,13 +54,13 @@ def _identifier(environment: str) -> str:
 
 
 def _client(environment: str, known: dict[str, str]) -> dict[str, str]:
-    """Return an environment's client; secrets that are `known` stay."""
+    """Return an environment's client, with the secrets in `known` if there are any."""
     portal = f"https://portal.{environment}.{network.DOMAIN}"
     return {
         "client_id": _identifier(environment),
         "client_secret": known.get("client_secret") or secrets.token_urlsafe(32),
         "redirect_uri": f"{portal}/self-service/methods/oidc/callback/{NAME}",
         "password": known.get("password") or secrets.token_urlsafe(24),
-        # The synthetic people's: nobody can have an address there.
+        # For synthetic users: no real address can end in .invalid.
         "domain": f"people.{environment}.invalid",
     }

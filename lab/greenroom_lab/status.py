@@ -1,4 +1,4 @@
-"""What runs, where it answers, and how to get in."""
+"""`make status`: hosts, addresses, slots, and how to open the pages."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ STATE_FILE = "/var/lib/greenroom/edge/state.json"
 
 
 def show() -> None:
-    """Print the state of the lab: hosts, addresses, slots, and how to reach the pages."""
+    """Print hosts, addresses, slots, and how to open the pages."""
     found = podman.containers()
     if not found:
-        say("The lab does not run. `make stage` brings up a whole staging environment, `make lab` the bare hosts.")
+        say("The lab isn't running. `make stage` starts a staging environment, `make lab` only bare hosts.")
         return
     made = [host for host in inventory.everything() if host.container in found]
     for environment in network.networks():
@@ -45,12 +45,12 @@ def _show_environment(environment: str, members: list[Host], found: dict[str, An
 
 
 def _has(edge: Host, address: str) -> bool:
-    """Whether an edge host has the address that the public name leads to."""
+    """Whether an edge host has the public address."""
     return f" {address}/" in run(hosts.ssh(edge, "ip", "-4", "-brief", "address"), check=False).stdout
 
 
 def _show_slots(edges: list[Host], app: Host | None) -> None:
-    """Ask an edge which slot is live (it knows from the first cut-over on), and an app host what each slot runs."""
+    """Print the live slot, as an edge host records it from the first cutover on, and the release of each slot."""
     answers = (run(hosts.ssh(edge, "sudo", "cat", STATE_FILE), check=False) for edge in edges)
     known = next((answer.stdout for answer in answers if answer.returncode == 0), None)
     if known is None:

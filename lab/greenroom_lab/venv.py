@@ -1,4 +1,4 @@
-"""The virtual environment: found Python, pinned packages, a stamp that is written last."""
+"""The virtual environment: finds Python, installs pinned packages, and writes a stamp when it is complete."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ STAMP = paths.VENV / "greenroom-stamp"
 PYTHON = paths.VENV / "bin" / "python"
 
 UV = {"UV_NATIVE_TLS": "1", "UV_HTTP_TIMEOUT": "180"}
-"""uv trusts the machine's certificates, and waits for slow mirrors."""
+"""Makes uv trust the machine's certificates and wait for slow mirrors."""
 
-INDEX = "Is the Python package index reachable? Then run the same command again: it goes on from there."
+INDEX = "Check that the Python package index is reachable, then run the same command again to continue."
 
 COMPILE: tuple[str | Path, ...] = (PYTHON, "-m", "compileall", "-q", "-j", "0")
-"""Where Python may not keep what it compiles, each of Ansible's workers would compile what it imports anew."""
+"""Without compiled files, each of Ansible's workers would compile every import again if Python can't write them."""
 
 PROBE = "import sys; print(*sys.version_info[:2]); import ensurepip, venv"
 
 
 def ready() -> bool:
-    """Whether the virtual environment holds exactly what requirements.txt says."""
+    """Whether the virtual environment has exactly the packages of requirements.txt."""
     return PYTHON.exists() and STAMP.exists() and STAMP.read_text() == _wanted()
 
 
@@ -40,7 +40,7 @@ def _wanted() -> str:
 
 
 def ensure() -> None:
-    """Make the virtual environment, or make it again when requirements.txt changed. Raises LabError."""
+    """Create the virtual environment, or update it if requirements.txt changed. Raises LabError."""
     if ready():
         return
     python = find_python()
@@ -53,25 +53,25 @@ def ensure() -> None:
             env=UV,
             hint=INDEX,
         )
-        # Of the collections, all but a few modules are never imported here.
+        # The controller imports only a few modules of the collections.
         packages = paths.VENV.glob("lib/*/site-packages")
         run([*COMPILE, "-x", "/ansible_collections/", *packages], log="packages")
         paths.write(STAMP, _wanted())
 
 
 def compile_plugins() -> None:
-    """Compile what Ansible imports of this checkout, where that has changed. Raises LabError."""
+    """Compile this checkout's plugins, as far as they changed. Raises LabError."""
     run([*COMPILE, paths.ROOT / "plugins"])
 
 
 def go_on(arguments: Sequence[str]) -> NoReturn:
-    """Let the virtual environment's Python do the rest of this command."""
+    """Continue this command with the virtual environment's Python."""
     os.environ["PYTHONPATH"] = str(paths.LAB)
     os.execv(PYTHON, [str(PYTHON), "-B", "-m", "greenroom_lab.inside", *arguments])
 
 
 def find_python() -> str:
-    """Return the newest suitable Python on PATH, of pyenv or of uv. Raises LabError when there is none."""
+    """Return the newest suitable Python on PATH, from pyenv or from uv. Raises LabError if there is none."""
     names = [f"python3.{minor}" for minor in range(19, MINIMUM[1] - 1, -1)] + ["python3"]
     candidates = [path for name in names for path in [shutil.which(name)] if path]
     home = Path.home()
@@ -84,8 +84,8 @@ def find_python() -> str:
         if paths.VENV not in Path(candidate).parents and _works(Path(candidate)):
             return candidate
     if candidates and Path("/usr/bin/apt-get").exists() and _system_python_is_new():
-        raise LabError("Python lacks its venv module. Run `apt-get install python3-venv`, then this again.")
-    raise LabError("No Python 3.12 or newer was found (PATH, pyenv, uv). Install one: `uv python install 3.13`.")
+        raise LabError("Python lacks its venv module. Run `apt-get install python3-venv`, then this command again.")
+    raise LabError("No Python 3.12 or newer found (PATH, pyenv, uv). Install one: `uv python install 3.13`.")
 
 
 def _version_in(path: Path) -> list[int]:
@@ -102,7 +102,7 @@ def _new_enough(output: str) -> bool:
 
 
 def _works(python: Path) -> bool:
-    """Whether `python` starts (pyenv's stand-ins may not), is new enough, and can make virtual environments."""
+    """Whether `python` starts (pyenv's shims may not), is new enough, and can create virtual environments."""
     if not python.exists():
         return False
     probe = subprocess.run([str(python), "-c", PROBE], capture_output=True, text=True, check=False)
@@ -110,7 +110,7 @@ def _works(python: Path) -> bool:
 
 
 def _uv(python: str) -> Path:
-    """Return the pinned uv; pip alone, which installs it into a new environment, would take minutes for the rest."""
+    """Return the pinned uv, which pip installs into a new environment: pip would take minutes for all packages."""
     uv = paths.VENV / "bin" / "uv"
     block = re.search(r"^uv==(\S+)(?: \\\n +--hash=\S+)+", REQUIREMENTS.read_text(), re.MULTILINE)
     if block is None:

@@ -76,7 +76,7 @@ def test_find_a_host(name: str, container: str) -> None:
 @pytest.mark.usefixtures("checkout")
 @pytest.mark.parametrize("name", ["three", "other/one", ""])
 def test_find_no_host(name: str) -> None:
-    with pytest.raises(LabError, match="choose one of control1, one, two"):
+    with pytest.raises(LabError, match=rf"There is no host {name}\. Use one of control1, one, two"):
         hosts.find(name, "test")
 
 
@@ -94,5 +94,5 @@ def test_packages_of_all_roles(checkout: Path) -> None:
 def test_packages_that_are_not_plain(checkout: Path) -> None:
     (checkout / "roles" / "edge" / "defaults").mkdir(parents=True)
     (checkout / "roles" / "edge" / "defaults" / "main.yml").write_text("edge_packages: ['{{ edge_name }}']\n")
-    with pytest.raises(LabError, match=r"roles/edge/defaults/main\.yml: edge_packages has to be a plain list"):
+    with pytest.raises(LabError, match=r"roles/edge/defaults/main\.yml: edge_packages must be a plain list"):
         packages.lists()

@@ -73,7 +73,7 @@ def test_network_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "create_connection", refuse)
     with pytest.raises(LabError) as caught:
         preflight.downloads()
-    assert "mirror.example does not answer (Network is unreachable)" in one_line(caught)
+    assert "Can't connect to the Debian mirror mirror.example (Network is unreachable)" in one_line(caught)
 
 
 def test_no_python(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_address_range_is_taken(monkeypatch: pytest.MonkeyPatch, source: str) ->
         monkeypatch.setattr(network, name, lambda found=found: found)
     with pytest.raises(LabError) as caught:
         preflight.addresses()
-    assert "Something (198.18.0.0/16) lies in the lab's network" in one_line(caught)
+    assert "Something (198.18.0.0/16) is in the lab's network" in one_line(caught)
 
 
 def test_address_range_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
