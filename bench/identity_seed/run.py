@@ -260,7 +260,8 @@ def work_alone(server: Server, folder: Path, name: str) -> float:
 import json, sys, time
 import ansible.module_utils
 ansible.module_utils.__path__.append({str(ROOT / "plugins/module_utils")!r})
-from ansible.module_utils.greenroom import hashing, people, population
+from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.people import people, population
 archive = people.generator_archive({str(folder / "python")!r}, ["en_US"])
 started = time.monotonic()
 hashed = hashing.hash_password({PASSWORD!r}, 12, "alone")
@@ -443,7 +444,7 @@ def module_cost(count: int = 5000) -> float:
 import json, time
 import ansible.module_utils
 ansible.module_utils.__path__.append({str(ROOT / "plugins/module_utils")!r})
-from ansible.module_utils.greenroom import ledger, people
+from ansible.module_utils.greenroom.people import ledger, people
 schema = json.load(open({str(ROOT / "services/kratos/config/identity.schema.json")!r}))
 recipe = people.Recipe.of({{"set": "cost", "seed": "1", "count": {count}, "domain": "people.bench.invalid"}})
 inventor = people.Inventor(recipe, schema)

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import identities, kratos, ledger, people, population
+from ansible.module_utils.greenroom.people import apply, identities, kratos, kratos_client, ledger, people, population
 
 from bench.identity_seed import servers
 from bench.identity_seed.servers import Server, wait_for
@@ -146,7 +146,7 @@ def seeder(
     generator: Path,
 ) -> Iterator[Seeder]:
     """A set of its own for each test, made in small batches."""
-    monkeypatch.setattr(identities, "BATCH", 100)
+    monkeypatch.setattr(apply, "BATCH", 100)
     # The same in each run: who is invented, and who of them is verified, follows from the name of the set.
     name = f"set-{zlib.crc32(request.node.name.encode()):08x}"
     yield Seeder(server, name, tmp_path, generator)
@@ -197,7 +197,7 @@ def test_people_of_a_playbook_log_in(seeder: Seeder) -> None:
 
 def test_a_password_that_is_too_long_is_refused(seeder: Seeder) -> None:
     done = seeder.play(password="x" * 73)
-    assert "has 73 bytes, and bcrypt takes 72 at most" in done["output"]
+    assert "has 73 bytes; bcrypt accepts at most 72 at most" in done["output"]
     assert "x" * 73 not in done["output"]
     assert seeder.there() == []
 
@@ -217,7 +217,7 @@ def test_kratos_is_killed_and_comes_back_during_a_batch(seeder: Seeder) -> None:
 
 
 def test_kratos_stays_away_and_the_next_run_finishes(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos, "PATIENCE", 2.0)
+    monkeypatch.setattr(kratos_client, "PATIENCE", 2.0)
     create: Callable[..., list[dict[str, Any]]] = kratos.Kratos.create
     calls = itertools.count(1)
 
@@ -232,7 +232,7 @@ def test_kratos_stays_away_and_the_next_run_finishes(seeder: Seeder, monkeypatch
     # Which of these it was depends on what the last request of many at once ran into.
     ends = "Connection refused|closed connection|reset by peer|Broken pipe|IncompleteRead"
     assert re.search(ends, result["msg"])
-    assert "of 700 people are done; run it again to go on" in result["msg"]
+    assert "of 700 users are done; run it again to continue" in result["msg"]
     seeder.server.start()
     made = len(seeder.there())
     assert seeder.run(700)["created"] == 700 - made
@@ -357,7 +357,7 @@ def test_half_a_batch_is_refused(seeder: Seeder, monkeypatch: pytest.MonkeyPatch
         result = seeder.run()
     assert (result["failed"], result["created"], len(result["problems"])) == (True, 10, 10)
     assert "additionalProperties" in result["problems"][0]
-    assert result["msg"].startswith("10 people could not be dealt with: person 1: ")
+    assert result["msg"].startswith("10 users could not be created, updated or removed: person 1: ")
     assert seeder.run()["created"] == 10
     seeder.assert_exact(20)
 
@@ -428,9 +428,9 @@ def test_a_million_is_planned(seeder: Seeder) -> None:
 
 def test_what_is_not_kratos_admin_interface(seeder: Seeder) -> None:
     for url in (seeder.server.public, f"http://127.0.0.1:{seeder.server.database}"):
-        with pytest.raises(kratos.KratosError, match=rf"^{url}\b.*"):
+        with pytest.raises(kratos_client.KratosError, match=rf"^{url}\b.*"):
             seeder.run(admin=url)
-    with pytest.raises(kratos.KratosError, match="no identity schema 'nobody'; it has default"):
+    with pytest.raises(kratos_client.KratosError, match="no identity schema 'nobody'; it has default"):
         seeder.run(schema_id="nobody")
 
 

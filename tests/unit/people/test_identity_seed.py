@@ -22,7 +22,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import identities, kratos, ledger, people, population
+from ansible.module_utils.greenroom.people import apply, compare, kratos_client, ledger, people, population
 from fake_kratos import SCHEMA, FakeKratos, error
 from modules import run_module
 from webserver import Asked, Reply, Site, hang, misbehave, serve
@@ -113,10 +113,10 @@ class Task:
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
-    monkeypatch.setattr(kratos, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(kratos_client, "FIRST_PAUSE", 0.01)
     # Where nobody is to answer any more, a test has less of it.
-    monkeypatch.setattr(kratos, "PATIENCE", 60.0)
-    monkeypatch.setattr(kratos, "FIRST_PATIENCE", 60.0)
+    monkeypatch.setattr(kratos_client, "PATIENCE", 60.0)
+    monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 60.0)
     monkeypatch.setattr(ledger, "PATIENCE", 0.3)
     monkeypatch.setattr(ledger, "LEASE", 0.2)
     archive = tmp_path / "local" / "generator-0123456789abcdef.zip"
@@ -264,7 +264,7 @@ def test_who_was_left_by_a_check_is_removed_and_nobody_else(
 ) -> None:
     task.run()
     if not small:
-        monkeypatch.setattr(identities, "SMALL", -100)
+        monkeypatch.setattr(compare, "SMALL", -100)
     gone = {task.kratos.add(address) for address in (LEFT, f"smoke-3d4e5f@{DOMAIN}")}
     others = {
         task.kratos.add("smoke-0a1b2c@example.org"),
@@ -501,7 +501,7 @@ def test_somebody_without_the_mark_is_a_conflict_and_left_alone(task: Task, meta
     assert (result["failed"], result["created"], result["present"]) == (True, 4, 4)
     assert result["conflicts"] == [address]
     assert result["msg"] == (
-        f"these addresses belong to identities that are not synthetic, and were left alone: {address}"
+        f"these addresses belong to identities that are not synthetic users, and were not changed: {address}"
     )
     assert task.run()["msg"] == result["msg"]
     task.run(state="absent")
@@ -572,7 +572,7 @@ def test_a_damaged_ledger_is_made_again(task: Task, content: bytes) -> None:
 
 
 def test_somebody_who_changed_the_address_is_known_by_the_ledger(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identities, "SMALL", -100)
+    monkeypatch.setattr(compare, "SMALL", -100)
     task.kratos.add("a@person.invalid")
     task.kratos.add("b@person.invalid")
     for number in range(20):
@@ -655,7 +655,7 @@ def test_a_server_that_is_busy_for_a_moment_is_waited_for(task: Task, status: in
 
 def test_a_server_that_says_when_to_come_back_is_given_the_time(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(kratos.time, "sleep", slept.append)
+    monkeypatch.setattr(kratos_client.time, "sleep", slept.append)
     refused: list[bool] = []
 
     def busy(asked: Asked) -> Reply | None:
@@ -672,8 +672,8 @@ def test_a_server_that_says_when_to_come_back_is_given_the_time(task: Task, monk
 def test_a_server_that_stays_away_ends_the_run_which_the_next_one_finishes(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(identities, "BATCH", 2)
-    monkeypatch.setattr(kratos, "PATIENCE", 0.3)
+    monkeypatch.setattr(apply, "BATCH", 2)
+    monkeypatch.setattr(kratos_client, "PATIENCE", 0.3)
     batches: list[bool] = []
 
     def overload(asked: Asked) -> Reply | None:
@@ -684,7 +684,9 @@ def test_a_server_that_stays_away_ends_the_run_which_the_next_one_finishes(
 
     task.kratos.trouble = overload
     result = task.run(connections=1)
-    assert result["msg"] == (f"{task.site.url}: status 503: overloaded (2 of 5 people are done; run it again to go on)")
+    assert result["msg"] == (
+        f"{task.site.url}: status 503: overloaded (2 of 5 users are done; run it again to continue)"
+    )
     assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 2, 2)
     task.kratos.trouble = lambda asked: None
     result = task.run()
@@ -704,7 +706,10 @@ def test_half_a_batch_that_is_refused_is_told_one_by_one(task: Task, monkeypatch
     result = task.run()
     assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 3, 3)
     assert result["problems"] == ["person 2: refuse_me is set", "person 4: refuse_me is set"]
-    assert result["msg"] == ("2 people could not be dealt with: person 2: refuse_me is set; person 4: refuse_me is set")
+    assert result["msg"] == (
+        "2 users could not be created, updated or removed: "
+        "person 2: refuse_me is set; person 4: refuse_me is set"
+    )
 
 
 def test_one_who_spoils_a_batch_is_found_and_the_others_are_created(
@@ -753,13 +758,13 @@ def test_a_server_that_is_not_kratos_is_said_to_be_none(task: Task, reply: Reply
 def test_a_batch_with_a_strange_answer_is_looked_up_and_then_an_error(
     task: Task, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
-    monkeypatch.setattr(kratos, "PATIENCE", 0.1)
+    monkeypatch.setattr(kratos_client, "PATIENCE", 0.1)
     task.kratos.trouble = lambda asked: Reply(200, body) if asked.method == "PATCH" else None
     assert "not what Ory Kratos answers" in task.run()["msg"]
 
 
 def test_nobody_answers(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos, "FIRST_PATIENCE", 0.3)
+    monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 0.3)
     port = free_port()
     result = task.run(url=f"http://127.0.0.1:{port}")
     assert result["msg"] == f"http://127.0.0.1:{port}: 127.0.0.1 port {port}: Connection refused"
@@ -782,7 +787,7 @@ def test_the_schema_is_read_where_it_is_said_to_be(task: Task, monkeypatch: pyte
     admin_only.trouble = lambda asked: Reply(307, "", [("Location", away)]) if asked.path == "/schemas" else None
     with serve(admin_only.respond) as admin:
         with monkeypatch.context() as patch:
-            patch.setattr(kratos, "PATIENCE", 0.3)
+            patch.setattr(kratos_client, "PATIENCE", 0.3)
             result = task.run(url=admin.url)
         assert "Connection refused; say where Kratos' public interface is: public_url" in result["msg"]
         assert task.run(url=admin.url, public_url=task.site.url)["created"] == 5
@@ -842,7 +847,7 @@ def test_two_runs_at_once_are_one_and_a_refusal(task: Task, monkeypatch: pytest.
     second = task.run()
     go_on.set()
     thread.join(120)
-    assert second["msg"].startswith("another run is at work on these people: Ann, here as process ")
+    assert second["msg"].startswith("another run is working on these users: Ann (process ")
     assert done[0]["created"] == 5
     assert task.run()["created"] == 0
 
@@ -865,7 +870,7 @@ def test_a_run_keeps_its_place_between_two_slices(task: Task, monkeypatch: pytes
 
 
 def test_long_work_is_done_in_slices_that_are_told(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identities, "BATCH", 10)
+    monkeypatch.setattr(apply, "BATCH", 10)
     task.slices = (0.0,)
     result = task.run(count=95, connections=1)
     assert (result["created"], len(task.kratos.identities)) == (95, 95)
@@ -879,7 +884,7 @@ def test_long_work_is_done_in_slices_that_are_told(task: Task, monkeypatch: pyte
 
 
 def test_a_deadline_ends_a_run_which_the_next_one_finishes(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(identities, "BATCH", 10)
+    monkeypatch.setattr(apply, "BATCH", 10)
     task.slices = (0.0,)
     # The time is over as soon as a first slice is done.
     task.clock = lambda: 900.0 if task.told else 0.0
@@ -958,7 +963,7 @@ def test_an_environment_that_wants_no_synthetic_people_gets_none(task: Task, sta
         ({"password": ""}, "the password is empty"),
         ({"password": None}, "the password is empty"),
         ({"password": "x" * 73}, "has 73 bytes"),
-        ({"password": "ä" * 37}, "has 74 bytes, and bcrypt takes 72"),
+        ({"password": "ä" * 37}, "has 74 bytes; bcrypt accepts at most 72"),
         ({"cost": 4}, "cost must be 10 to 16"),
         ({"cost": "much"}, "invalid literal"),
         ({"password_key": KEY}, "not both"),
@@ -978,14 +983,14 @@ def test_a_password_that_cannot_be_used_is_refused_before_anything_is_asked(
     [
         ({"domain": "gmail.com"}, "could receive mail"),
         ({"count": -1}, "count must be 0 or more"),
-        ({"set": "A"}, "no name for a set"),
+        ({"set": "A"}, "can't be a set's name"),
         ({"state": "gone"}, "gone"),
         ({"ledger": "/dev/null/x"}, "/dev/null/x"),
         ({"connections": 0}, "connections must be 1 to 32, not 0"),
-        ({"verified": 2}, "verified is a share"),
+        ({"verified": 2}, "verified must be from 0 to 1"),
         ({"personas": ["admn"]}, "admn"),
         ({"traits": {"name.first": 3}}, "name.first"),
-        ({"locales": ["english"]}, "no locale"),
+        ({"locales": ["english"]}, "not a locale"),
     ],
 )
 def test_wrong_arguments_are_refused(task: Task, arguments: dict[str, Any], message: str) -> None:

@@ -1,136 +1,40 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The part of Ory Kratos' admin interface that seeding needs, with patience for a server that is busy or restarts."""
+"""The part of Ory Kratos' admin interface that seeding needs."""
 
 from __future__ import annotations
 
-import json
 import queue
-import random
 import re
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 from ..common import web
+from .kratos_client import Client, Identity, KratosError, RefusedError, UnansweredError, content, origin, reason
 
-BATCH_LIMIT = 2000
-"""Identities that Kratos takes in one request."""
 PAGE = 1000
 """Identities in one page of a listing of all."""
 SIMILAR_PAGE = 4000
 """Identities in one page of those with similar addresses: Kratos joins all of them anew for each page."""
 IDS = 100
 """Identities asked for by id in one request; a longer address is refused by servers."""
-FIRST_PATIENCE = 5.0
-"""Seconds in which a server that has not answered yet must have done so."""
-PATIENCE = 90.0
-"""Seconds for which one that did answer before may stay away."""
-FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
-"""Seconds between tries; doubled each time, less a random part, so that clients don't come back all at once."""
-ANSWER_LIMIT = 64 * 1024 * 1024
-
-Identity = dict[str, Any]
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
-_FIRST_ID = "00000000-0000-0000-0000-000000000000"
 
 
-class KratosError(Exception):
-    """What Kratos did not do; the text says why, on one line."""
+class Kratos(Client):
+    """Ory Kratos with the admin interface `url`, for several threads.
 
-
-class UnansweredError(KratosError):
-    """A request that may have been carried out or not: no answer, or one that says to try again.
-
-    `sent` is false when it certainly was not; `after` are the seconds that the server asks to wait.
-    """
-
-    def __init__(self, text: str, sent: bool = True, after: float = 0) -> None:
-        super().__init__(text)
-        self.sent = sent
-        self.after = after
-
-
-class RefusedError(KratosError):
-    """A request that was answered with another `status` than hoped for; `reason` is what the server says."""
-
-    def __init__(self, url: str, status: int, reason: str) -> None:
-        super().__init__(f"{url}: status {status}: {reason}")
-        self.status = status
-        self.reason = reason
-
-
-class Pauses:
-    """The waiting between tries of one thing; ends with the error that is waited out when it takes too long."""
-
-    def __init__(self, seconds: float, deadline: web.Deadline) -> None:
-        self._until = deadline.earlier(seconds)
-        self._next = FIRST_PAUSE
-
-    def wait(self, error: UnansweredError) -> None:
-        """Wait before the next try, or raise `error` as one that is final."""
-        pause = max(self._next * random.uniform(0.5, 1), error.after)
-        if pause >= self._until.left():
-            raise KratosError(str(error)) from error
-        time.sleep(pause)
-        self._next = min(self._next * 2, LONGEST_PAUSE)
-
-
-class Kratos:
-    """Ory Kratos with the admin interface `url`, for several threads; `requests` counts what it was asked.
-
-    `timeout` are the seconds for one request, `deadline` ends all of them.
+    `timeout` is the seconds for one request, `deadline` ends all of them.
     """
 
     def __init__(self, url: str, timeout: float, deadline: web.Deadline, public_url: str | None = None) -> None:
+        super().__init__(timeout, deadline)
         self.url = url.rstrip("/")
         self.public_url = (public_url or url).rstrip("/")
-        self.requests = 0
-        self._timeout = timeout
-        self._deadline = deadline
-        self._answered = False
-        self._connections = threading.local()
-        self._lock = threading.Lock()
         self._knows_external_id: bool | None = None
-
-    # --- asking ---
-
-    def ask(self, method: str, url: str, data: Any = None) -> web.Answer:
-        """Send one request; returns the answer when it is one, whatever its status below 500 but 429."""
-        with self._lock:
-            self.requests += 1
-        if not hasattr(self._connections, "own"):
-            self._connections.own = web.Connection(web.Network())
-        body = None if data is None else json.dumps(data).encode()
-        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body else {})}
-        try:
-            answer: web.Answer = self._connections.own.ask(
-                web.Request(method, url, headers, body), self._deadline.earlier(self._timeout), ANSWER_LIMIT
-            )
-        except web.WebError as error:
-            sent = not isinstance(error, web.UnreachedError)
-            raise UnansweredError(f"{_origin(url)}: {error}", sent) from error
-        if answer.status == 429 or answer.status >= 500:
-            text = f"{_origin(url)}: status {answer.status}: {_reason(answer)}"
-            raise UnansweredError(text, after=_seconds(answer.header("Retry-After")))
-        self._answered = True
-        return answer
-
-    def pauses(self) -> Pauses:
-        """Return the pauses for one thing that is tried again and again."""
-        return Pauses(PATIENCE if self._answered else FIRST_PATIENCE, self._deadline)
-
-    def patiently[T](self, ask: Callable[[], T]) -> T:
-        """Do what may be repeated safely, again while it stays without an answer; raises KratosError in the end."""
-        pauses = self.pauses()
-        while True:
-            try:
-                return ask()
-            except UnansweredError as error:
-                pauses.wait(error)
 
     def _admin(self, method: str, path: str, data: Any = None) -> web.Answer:
         return self.ask(method, f"{self.url}/admin/{path}", data)
@@ -140,11 +44,11 @@ class Kratos:
     def version(self) -> str:
         """Return the server's version; raises KratosError when it is something else than Kratos."""
         answer = self.patiently(lambda: self._admin("GET", "version"))
-        found = _json(answer)
+        found = content(answer)
         if answer.status != 200 or not isinstance(found, dict) or not isinstance(found.get("version"), str):
             raise KratosError(
                 f"{self.url} does not answer as Ory Kratos' admin interface does: "
-                f"status {answer.status}: {_reason(answer)}"
+                f"status {answer.status}: {reason(answer)}"
             )
         return str(found["version"])
 
@@ -160,10 +64,10 @@ class Kratos:
             if answer.status in (301, 302, 303, 307, 308):
                 url = urljoin(url, answer.header("Location") or "")
                 continue
-            found = _json(answer)
+            found = content(answer)
             if answer.status != 200 or not isinstance(found, list):
-                text = f"status {answer.status}: {_reason(answer)}"
-                raise KratosError(f"{_origin(url)} does not give identity schemas as Ory Kratos does: {text}{hint}")
+                text = f"status {answer.status}: {reason(answer)}"
+                raise KratosError(f"{origin(url)} does not give identity schemas as Ory Kratos does: {text}{hint}")
             for each in found:
                 if each.get("id") == schema_id and isinstance(each.get("schema"), dict):
                     return dict(each["schema"])
@@ -180,7 +84,7 @@ class Kratos:
             return self._knows_external_id
         nobody = {"create": {"external_id": "greenroom", "state": "none of Kratos' states"}}
         answer = self.patiently(lambda: self._admin("PATCH", "identities", {"identities": [nobody]}))
-        self._knows_external_id = answer.status == 400 and "state" in _reason(answer)
+        self._knows_external_id = answer.status == 400 and "state" in reason(answer)
         return self._knows_external_id
 
     # --- who is there ---
@@ -213,7 +117,7 @@ class Kratos:
         """Return who has this external id: one or nobody."""
         path = f"identities/by/external/{quote(external_id, safe='')}"
         answer = self.patiently(lambda: self._admin("GET", path))
-        found = _json(answer)
+        found = content(answer)
         return [found] if answer.status == 200 and isinstance(found, dict) else []
 
     def everybody(self, connections: int) -> Iterator[list[Identity]]:
@@ -250,10 +154,10 @@ class Kratos:
         """Return one page of a listing and the mark of the next one, empty at the end."""
         path = f"identities?{urlencode({**query, **({'page_token': token} if token else {})}, doseq=True)}"
         answer = self.patiently(lambda: self._admin("GET", path))
-        found = _json(answer)
+        found = content(answer)
         if answer.status != 200 or not isinstance(found, list):
             raise KratosError(
-                f"{self.url} does not list identities as Ory Kratos does: status {answer.status}: {_reason(answer)}"
+                f"{self.url} does not list identities as Ory Kratos does: status {answer.status}: {reason(answer)}"
             )
         return found, _next_token(answer)
 
@@ -267,12 +171,12 @@ class Kratos:
         answer = self._admin("PATCH", "identities", {"identities": [{"create": each} for each in bodies]})
         if answer.status == 409:
             # The whole call fails when the only one in it does.
-            return [{"action": "error", "error": {"code": 409, "reason": _reason(answer)}} for _ in bodies]
-        found = _json(answer)
+            return [{"action": "error", "error": {"code": 409, "reason": reason(answer)}} for _ in bodies]
+        found = content(answer)
         if answer.status != 200:
-            raise RefusedError(self.url, answer.status, _reason(answer))
+            raise RefusedError(self.url, answer.status, reason(answer))
         if not isinstance(found, dict) or len(found.get("identities") or []) != len(bodies):
-            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {_reason(answer)}")
+            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {reason(answer)}")
         return list(found["identities"])
 
     def create_one(self, body: Mapping[str, Any]) -> Identity:
@@ -291,44 +195,15 @@ class Kratos:
         """Remove an identity; that it is gone already is fine."""
         answer = self._admin("DELETE", f"identities/{identity}")
         if answer.status not in (204, 404):
-            raise RefusedError(self.url, answer.status, _reason(answer))
+            raise RefusedError(self.url, answer.status, reason(answer))
 
     def _identity(self, answer: web.Answer, status: int) -> Identity:
-        found = _json(answer)
+        found = content(answer)
         if answer.status != status:
-            raise RefusedError(self.url, answer.status, _reason(answer))
+            raise RefusedError(self.url, answer.status, reason(answer))
         if not isinstance(found, dict) or not isinstance(found.get("id"), str):
-            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {_reason(answer)}")
+            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {reason(answer)}")
         return found
-
-
-def said(error: Mapping[str, Any]) -> str:
-    """Return the reason in Kratos' description of an error."""
-    return " ".join(str(error.get("reason") or error.get("message") or "no reason given").split())[:300]
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _json(answer: web.Answer) -> Any:
-    try:
-        return json.loads(answer.body)
-    except ValueError:
-        return None
-
-
-def _reason(answer: web.Answer) -> str:
-    """Return what a server says of an error, on one short line."""
-    data = _json(answer)
-    error = data.get("error") if isinstance(data, dict) else None
-    return said(error) if isinstance(error, dict) else " ".join(answer.text.split())[:200]
-
-
-def _seconds(text: str | None) -> float:
-    """Return what a Retry-After says in seconds; a date counts as nothing."""
-    return float(text) if text and text.strip().isdecimal() else 0
 
 
 def _next_token(answer: web.Answer) -> str:

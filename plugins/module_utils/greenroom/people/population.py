@@ -15,10 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from ..common import web
-from . import identities, ledger, people
-from .identities import CURRENT, EXTRA, FEW, OUTDATED, Found, Progress
-from .kratos import Kratos, KratosError
+from . import ledger, people
+from .apply import FEW, Progress, Work
+from .compare import Found, Look
+from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
+from .kratos import Kratos
+from .kratos_client import KratosError
 from .ledger import Ledger
+from .people_file import write_people
 
 FOLDER = "/var/lib/greenroom/seed"
 """Where ledgers and people files lie, unless the operator says otherwise."""
@@ -101,13 +105,13 @@ class _Call:
 
     # --- looking ---
 
-    def _look(self) -> tuple[identities.Look, Found]:
+    def _look(self) -> tuple[Look, Found]:
         self.server = f"Ory Kratos {self.kratos.version()} at {self.kratos.url}"
         fingerprints, searchable = None, True
         if self.order.state != "absent":
             schema = self._schema()
-            fingerprints, searchable = self.recipe.fingerprints(schema), identities.logs_in_by_address(schema)
-        look = identities.Look(self.recipe, fingerprints, self.book, self.order.leftovers)
+            fingerprints, searchable = self.recipe.fingerprints(schema), logs_in_by_address(schema)
+        look = Look(self.recipe, fingerprints, self.book, self.order.leftovers)
         return look, look.at(self.kratos, self.order.connections, searchable)
 
     def _schema(self) -> dict[str, Any]:
@@ -138,7 +142,7 @@ class _Call:
             conflicts=found.conflicts,
             news=found.news,
         )
-        changed, digest = identities.write_people(self.book, self.recipe, self.order.people_file, write=False)
+        changed, digest = write_people(self.book, self.recipe, self.order.people_file, write=False)
         result = self._result(progress, changed, digest)
         # Nobody has been dealt with, unlike after a run.
         result["present"] += progress.created
@@ -185,7 +189,7 @@ class _Call:
             people.use_generator(Path(order.generators, order.archive))
             inventor = people.Inventor(self.recipe, self._schema())
         progress.seconds += time.monotonic() - started
-        work = identities.Work(
+        work = Work(
             self.kratos,
             self.recipe,
             self.book,
@@ -201,7 +205,7 @@ class _Call:
 
     def _finish(self, progress: Progress) -> dict[str, Any]:
         self.book.end()
-        changed, digest = identities.write_people(self.book, self.recipe, self.order.people_file, write=True)
+        changed, digest = write_people(self.book, self.recipe, self.order.people_file, write=True)
         result = self._result(progress, changed, digest)
         if problems := _problems(progress):
             result.update(failed=True, msg=problems)
@@ -212,7 +216,7 @@ class _Call:
         self.book.end()
         result = self._result(progress, False, "")
         done = progress.created + progress.updated + progress.removed
-        told = f" ({done} of {progress.todo} people are done; run it again to go on)" if done else ""
+        told = f" ({done} of {progress.todo} users are done; run it again to continue)" if done else ""
         return {**result, "failed": True, "msg": f"{reason}{told}"}
 
     # --- telling ---
@@ -251,14 +255,14 @@ def _problems(progress: Progress) -> str:
     problems = []
     if conflicts := progress.conflicts:
         problems.append(
-            "these addresses belong to identities that are not synthetic, and were left alone: "
+            "these addresses belong to identities that are not synthetic users, and were not changed: "
             + ", ".join(conflicts[:3])
             + (f" and {len(conflicts) - 3} more" if conflicts[3:] else "")
         )
     if progress.refused:
         more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
         first = "; ".join(_in_order(progress.problems)[:3])
-        problems.append(f"{progress.refused} people could not be dealt with: {first}{more}")
+        problems.append(f"{progress.refused} users could not be created, updated or removed: {first}{more}")
     return "; ".join(problems)
 
 

@@ -1,0 +1,321 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Creates, updates and removes identities in Ory Kratos until they are as a recipe says."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from .identities import CURRENT, EXTRA, addresses_of, is_wanted, key_of, mark_of
+from .invent.inventor import Inventor
+from .kratos import Kratos
+from .kratos_client import Identity, KratosError, RefusedError, UnansweredError, said
+from .ledger import Ledger, Row
+from .recipe.recipe import MARK, Recipe
+
+BATCH = 500
+"""People created by one request."""
+FEW = 20
+"""People updated or removed in a row by one thread; also how many conflicts and problems are told by name."""
+
+
+@dataclass
+class Progress:
+    """What an operation has done so far and knows; kept in the ledger between two slices."""
+
+    todo: int = 0
+    created: int = 0
+    updated: int = 0
+    removed: int = 0
+    seconds: float = 0
+    conflicts: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    refused: int = 0
+    unclear: list[str] = field(default_factory=list)
+    behind: dict[str, str] = field(default_factory=dict)
+    news: bool = False
+
+    @property
+    def done(self) -> int:
+        """How many people are done with, well or not."""
+        return self.created + self.updated + self.removed + self.refused + len(self.conflicts) + len(self.unclear)
+
+    @property
+    def rate(self) -> float:
+        """People per second of work."""
+        return (self.created + self.updated + self.removed) / self.seconds if self.seconds else 0
+
+
+class Work:
+    """Creates, updates and removes until the ledger has nobody left to deal with."""
+
+    def __init__(
+        self,
+        kratos: Kratos,
+        recipe: Recipe,
+        ledger: Ledger,
+        progress: Progress,
+        *,
+        connections: int,
+        inventor: Inventor | None = None,
+        hash_of: Callable[[str], str] = lambda key: "",
+    ) -> None:
+        """Without an `inventor` nobody is created or updated. `hash_of` gives a person's password hash."""
+        self._kratos = kratos
+        self._recipe = recipe
+        self._ledger = ledger
+        self._inventor = inventor
+        self._hash_of = hash_of
+        self._connections = connections
+        self.progress = progress
+        self._lock = threading.RLock()
+        self._failure: Exception | None = None
+        # Few people are divided among the connections.
+        self._batch = max(1, min(BATCH, -(-progress.todo // connections)))
+
+    def go(self, seconds: float, statuses: Sequence[str], create: bool) -> bool:
+        """Work for about so long: remove or update people of these statuses, create; returns whether all is done."""
+        started = time.monotonic()
+        stop = started + seconds
+        if self._inventor is not None:
+            # Asked before the threads would all ask.
+            self._kratos.knows_external_id()
+        finished = [False] * self._connections
+
+        def run(number: int) -> None:
+            try:
+                while self._failure is None:
+                    job = self._next(statuses, create)
+                    if job is None:
+                        finished[number] = True
+                        return
+                    job()
+                    if time.monotonic() >= stop:
+                        return
+            except Exception as error:
+                self._failure = error
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(self._connections)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        over = all(finished) and self._failure is None
+        if over and self.progress.unclear:
+            self._clear_up()
+        self.progress.seconds += time.monotonic() - started
+        if self._failure is not None:
+            raise self._failure
+        return over
+
+    def _next(self, statuses: Sequence[str], create: bool) -> Callable[[], None] | None:
+        """Take the next piece of work."""
+        with self._lock:
+            for status in statuses:
+                rows = self._ledger.after(status, self.progress.behind.get(status, ""), FEW)
+                if rows:
+                    self.progress.behind[status] = rows[-1].id
+                    return partial(self._remove if status == EXTRA else self._update, rows)
+            keys = self._ledger.take_missing(self._batch) if create else []
+            return partial(self._create, keys) if keys else None
+
+    # --- what came of somebody ---
+
+    def _made(self, ids: Mapping[str, str]) -> None:
+        """Note who was created: key to id."""
+        with self._lock:
+            self._ledger.put(Row(each, self._recipe.seed, key, CURRENT) for key, each in ids.items())
+            self.progress.created += len(ids)
+
+    def _conflict(self, key: str) -> None:
+        with self._lock:
+            self.progress.conflicts.append(self._recipe.address(key))
+
+    def _problem(self, key: str, reason: str) -> None:
+        with self._lock:
+            self.progress.refused += 1
+            if len(self.progress.problems) < FEW:
+                self.progress.problems.append(f"person {key}: {reason}")
+            if (
+                self.progress.refused >= FEW
+                and not self.progress.created + self.progress.updated + self.progress.removed
+            ):
+                raise KratosError(f"{self._kratos.url} refuses all of it: {'; '.join(self.progress.problems[:3])}")
+
+    # --- creating ---
+
+    def _generator(self) -> Inventor:
+        if self._inventor is None:
+            raise KratosError("nobody can be invented without a generator")
+        return self._inventor
+
+    def _body(self, key: str) -> dict[str, Any]:
+        body = self._generator().identity(key, self._hash_of(key) if self._recipe.has_password(key) else "")
+        if self._kratos.knows_external_id():
+            body["external_id"] = self._external_id(key)
+        return body
+
+    def _external_id(self, key: str) -> str:
+        return f"{MARK}-{self._recipe.local_part(key)}"
+
+    def _create(self, keys: Sequence[str]) -> None:
+        self._send({key: self._body(key) for key in keys})
+
+    def _send(self, bodies: dict[str, dict[str, Any]]) -> None:
+        """Create people; what came of a request without an answer is looked up, not guessed."""
+        pauses = self._kratos.pauses()
+        while bodies:
+            try:
+                answers = self._kratos.create(list(bodies.values()))
+            except RefusedError as error:
+                return self._divide(bodies, error)
+            except UnansweredError as error:
+                pauses.wait(error)
+                if error.sent:
+                    there = {key: found for key in bodies if (found := self._mine(key))}
+                    self._made(there)
+                    bodies = {key: body for key, body in bodies.items() if key not in there}
+            else:
+                return self._take_in(bodies, answers)
+        return None
+
+    def _divide(self, bodies: dict[str, dict[str, Any]], error: RefusedError) -> None:
+        """Find out whom the server refused a whole batch for."""
+        keys = list(bodies)
+        if error.status in (401, 403):
+            raise error
+        if len(keys) == 1:
+            return self._problem(keys[0], error.reason)
+        middle = len(keys) // 2
+        self._send({key: bodies[key] for key in keys[:middle]})
+        return self._send({key: bodies[key] for key in keys[middle:]})
+
+    def _take_in(self, bodies: Mapping[str, dict[str, Any]], answers: Sequence[Mapping[str, Any]]) -> None:
+        """Note what came of each person of a batch."""
+        made, others = {}, []
+        for key, answer in zip(bodies, answers, strict=True):
+            if answer.get("action") == "create" and answer.get("identity"):
+                made[key] = str(answer["identity"])
+            else:
+                others.append((key, answer.get("error") or {}))
+        self._made(made)
+        for key, error in others:
+            if error.get("code") == 409:
+                self._taken(key)
+            else:
+                self._refused(key, bodies[key], said(error))
+
+    def _refused(self, key: str, body: Mapping[str, Any], reason: str) -> None:
+        """Ask for one person alone, for then the server gives a reason worth the name, as long as there are few."""
+        if len(self.progress.problems) >= FEW:
+            return self._problem(key, reason)
+        try:
+            self._made({key: str(self._kratos.create_one(body)["id"])})
+        except RefusedError as error:
+            if error.status == 409:
+                return self._taken(key)
+            self._problem(key, error.reason)
+        except UnansweredError:
+            with self._lock:
+                self.progress.unclear.append(key)
+        return None
+
+    def _taken(self, key: str) -> None:
+        """Find out who has the address of a person whom the server says to exist."""
+        found = self._holders(key)
+        mine = self._mine_of(key, found)
+        if mine:
+            self._made({key: mine})
+        elif found:
+            self._conflict(key)
+        else:
+            with self._lock:
+                self.progress.unclear.append(key)
+
+    def _holders(self, key: str) -> list[Identity]:
+        if self._kratos.knows_external_id() and (found := self._kratos.by_external_id(self._external_id(key))):
+            return found
+        return self._kratos.who_logs_in_as(self._generator().login(key))
+
+    def _mine(self, key: str) -> str:
+        """Return the id of a person who is there already, empty when nobody is."""
+        return self._mine_of(key, self._holders(key))
+
+    def _mine_of(self, key: str, found: Iterable[Identity]) -> str:
+        for identity in found:
+            mark = mark_of(identity, self._recipe.set)
+            if mark is not None and key_of(mark) == key and is_wanted(self._recipe, mark):
+                return str(identity["id"])
+        return ""
+
+    def _clear_up(self) -> None:
+        """Find out, by a look at everybody, who has the addresses that no look-up shows."""
+        unclear, self.progress.unclear = set(self.progress.unclear), []
+        for page in self._kratos.everybody(self._connections):
+            for identity in page:
+                mark = mark_of(identity, self._recipe.set)
+                if mark is None:
+                    for key, _address in addresses_of(self._recipe, identity):
+                        if key in unclear:
+                            unclear.discard(key)
+                            self._conflict(key)
+                elif key_of(mark) in unclear and is_wanted(self._recipe, mark):
+                    unclear.discard(key_of(mark))
+                    self._made({key_of(mark): str(identity["id"])})
+        for key in sorted(unclear):
+            self._problem(key, "the server says that somebody like this exists, and shows nobody")
+
+    # --- updating and removing ---
+
+    def _update(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            body = self._body(row.key)
+            try:
+                self._kratos.patiently(lambda body=body, row=row: self._put(row.id, body))  # type: ignore[misc]
+            except RefusedError as error:
+                if error.status == 404:
+                    # Gone since we looked.
+                    self._ledger.remove([row.id])
+                    self._send({row.key: body})
+                elif error.status == 409:
+                    self._conflict(row.key)
+                else:
+                    self._problem(row.key, error.reason)
+                continue
+            self._ledger.put([Row(row.id, self._recipe.seed, row.key, CURRENT)])
+            with self._lock:
+                self.progress.updated += 1
+
+    def _put(self, identity: str, body: Mapping[str, Any]) -> None:
+        """Update somebody. The first request can't tell which addresses are verified, so the mark is set in the end."""
+        metadata = body["metadata_admin"]
+        unfinished = {**metadata, MARK: {**metadata[MARK], "recipe": ""}}
+        there = self._kratos.update(identity, {**body, "metadata_admin": unfinished})
+        wanted = {each["value"].lower(): each for each in body.get("verifiable_addresses") or []}
+        changes = [{"op": "replace", "path": f"/metadata_admin/{MARK}/recipe", "value": metadata[MARK]["recipe"]}]
+        for number, address in enumerate(there.get("verifiable_addresses") or []):
+            aim = wanted.get(str(address.get("value")).lower())
+            if aim is not None and bool(address.get("verified")) != aim["verified"]:
+                path = f"/verifiable_addresses/{number}"
+                changes += [
+                    {"op": "replace", "path": f"{path}/{key}", "value": aim[key]} for key in ("verified", "status")
+                ]
+        self._kratos.patch(identity, changes)
+
+    def _remove(self, rows: Sequence[Row]) -> None:
+        for row in rows:
+            try:
+                self._kratos.patiently(lambda row=row: self._kratos.delete(row.id))  # type: ignore[misc]
+            except RefusedError as error:
+                if error.status in (401, 403):
+                    raise
+                self._problem(row.key, f"not removed: {error.reason}")
+                continue
+            self._ledger.remove([row.id])
+            with self._lock:
+                self.progress.removed += 1

@@ -1,0 +1,146 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Sends requests to Ory Kratos, and tries again while a server is busy or restarts."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..common import web
+
+FIRST_PATIENCE = 5.0
+"""Seconds in which a server that has not answered yet must have done so."""
+PATIENCE = 90.0
+"""Seconds for which one that did answer before may stay away."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
+"""Seconds between tries; doubled each time, less a random part, so that clients don't come back all at once."""
+ANSWER_LIMIT = 64 * 1024 * 1024
+
+Identity = dict[str, Any]
+
+
+class KratosError(Exception):
+    """What Kratos did not do; the text says why, on one line."""
+
+
+class UnansweredError(KratosError):
+    """A request that may have been carried out or not: no answer, or one that says to try again.
+
+    `sent` is false when it certainly was not; `after` are the seconds that the server asks to wait.
+    """
+
+    def __init__(self, text: str, sent: bool = True, after: float = 0) -> None:
+        super().__init__(text)
+        self.sent = sent
+        self.after = after
+
+
+class RefusedError(KratosError):
+    """A request that was answered with another `status` than hoped for; `reason` is what the server says."""
+
+    def __init__(self, url: str, status: int, reason: str) -> None:
+        super().__init__(f"{url}: status {status}: {reason}")
+        self.status = status
+        self.reason = reason
+
+
+class Pauses:
+    """The waiting between tries of one thing; ends with the error that is waited out when it takes too long."""
+
+    def __init__(self, seconds: float, deadline: web.Deadline) -> None:
+        self._until = deadline.earlier(seconds)
+        self._next = FIRST_PAUSE
+
+    def wait(self, error: UnansweredError) -> None:
+        """Wait before the next try, or raise `error` as one that is final."""
+        pause = max(self._next * random.uniform(0.5, 1), error.after)
+        if pause >= self._until.left():
+            raise KratosError(str(error)) from error
+        time.sleep(pause)
+        self._next = min(self._next * 2, LONGEST_PAUSE)
+
+
+class Client:
+    """Sends requests for several threads; `requests` counts them.
+
+    `timeout` is the seconds for one request, `deadline` ends all of them.
+    """
+
+    def __init__(self, timeout: float, deadline: web.Deadline) -> None:
+        self.requests = 0
+        self._timeout = timeout
+        self._deadline = deadline
+        self._answered = False
+        self._connections = threading.local()
+        self._lock = threading.Lock()
+
+    def ask(self, method: str, url: str, data: Any = None) -> web.Answer:
+        """Send one request; returns the answer when it is one, whatever its status below 500 but 429."""
+        with self._lock:
+            self.requests += 1
+        if not hasattr(self._connections, "own"):
+            self._connections.own = web.Connection(web.Network())
+        body = None if data is None else json.dumps(data).encode()
+        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body else {})}
+        try:
+            answer: web.Answer = self._connections.own.ask(
+                web.Request(method, url, headers, body), self._deadline.earlier(self._timeout), ANSWER_LIMIT
+            )
+        except web.WebError as error:
+            sent = not isinstance(error, web.UnreachedError)
+            raise UnansweredError(f"{origin(url)}: {error}", sent) from error
+        if answer.status == 429 or answer.status >= 500:
+            text = f"{origin(url)}: status {answer.status}: {reason(answer)}"
+            raise UnansweredError(text, after=_seconds(answer.header("Retry-After")))
+        self._answered = True
+        return answer
+
+    def pauses(self) -> Pauses:
+        """Return the pauses for one thing that is tried again and again."""
+        return Pauses(PATIENCE if self._answered else FIRST_PATIENCE, self._deadline)
+
+    def patiently[T](self, ask: Callable[[], T]) -> T:
+        """Do what may be repeated safely, again while it stays without an answer; raises KratosError in the end."""
+        pauses = self.pauses()
+        while True:
+            try:
+                return ask()
+            except UnansweredError as error:
+                pauses.wait(error)
+
+
+def said(error: Mapping[str, Any]) -> str:
+    """Return the reason in Kratos' description of an error."""
+    return " ".join(str(error.get("reason") or error.get("message") or "no reason given").split())[:300]
+
+
+def origin(url: str) -> str:
+    """Return the scheme, host and port of a URL."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def content(answer: web.Answer) -> Any:
+    """Return the JSON of a response, None when it has none."""
+    try:
+        return json.loads(answer.body)
+    except ValueError:
+        return None
+
+
+def reason(answer: web.Answer) -> str:
+    """Return what a server says of an error, on one short line."""
+    data = content(answer)
+    error = data.get("error") if isinstance(data, dict) else None
+    return said(error) if isinstance(error, dict) else " ".join(answer.text.split())[:200]
+
+
+def _seconds(text: str | None) -> float:
+    """Return what a Retry-After says in seconds; a date counts as nothing."""
+    return float(text) if text and text.strip().isdecimal() else 0
