@@ -87,7 +87,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             text = _told(progress, str(arguments.get("set")))
             Display().display(text)
             if time.monotonic() - operation["started"] >= limit:
-                return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to go on"}
+                return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to continue"}
 
     def _bring(self, recipe: people.Recipe, there: list[str]) -> dict[str, str]:
         """Bring the generator to the host unless it is there; returns its name, and where it lies when it is new."""
@@ -107,7 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 def _cost(password: str, key: str, cost: Any) -> int:
     """Return the cost of a hash; refuses passwords that can't be used, before anything is asked."""
     if password and key:
-        raise AnsibleActionFail("give either a password or a password_key, not both")
+        raise AnsibleActionFail("set either password or password_key, not both")
     try:
         if key:
             people.person_password(key, "", "", "")

@@ -18,7 +18,7 @@ def person_address(key: int | str, people_set: str, seed: str | int, domain: str
     """
     try:
         if not people.is_key(key):
-            raise people.PeopleError(f"'{key}' is neither a person's number nor a persona's name")
+            raise people.PeopleError(f"'{key}' is neither a user's number nor a persona's name")
         return str(people.Recipe(people_set, str(seed), 0, domain).address(key))
     except people.PeopleError as error:
         raise AnsibleFilterError(str(error)) from error

@@ -174,7 +174,7 @@ def test_a_protected_environment_is_not_touched_unless_it_is_named(here: World, 
     [
         (("--limit", "app2"), "--limit leaves out app1, data1, edge1, edge2, ops1"),
         (("--limit", "app:edge"), "--limit leaves out data1, ops1"),
-        (("-e", "slot_target=blue"), "slot_target: a run finds this out by itself"),
+        (("-e", "slot_target=blue"), "slot_target: can't be set, a run detects it"),
     ],
     ids=["one host", "some groups", "a slot"],
 )
@@ -196,6 +196,6 @@ def test_another_environments_client_is_refused(here: World, exchanged: dict[str
     run = here.play("site.yml")
     refused(run)
     (line,) = run.errors.splitlines()
-    assert "staging/environment/oidc/company holds a client of another environment" in line
+    assert "staging/environment/oidc/company holds the client of another environment" in line
     assert exchanged["client_id"] in line
     assert exchanged["client_secret"] not in run.output

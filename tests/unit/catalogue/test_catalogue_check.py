@@ -45,7 +45,7 @@ def test_a_plain_service_is_right() -> None:
         ),
         (
             {"ports": {"http": {"container": 45536, "from": []}}, "health": HEALTH},
-            "ports.http: 65536, its port in green, is above 65535; name a smaller `host`",
+            "ports.http: port 65536 in green is above 65535; set a lower `host`",
         ),
         (
             {"queues": {"jobs": {}}, "secrets": {"URL": {"broker": "shop"}}},
@@ -53,7 +53,7 @@ def test_a_plain_service_is_right() -> None:
         ),
         (
             {"queues": {"jobs": {}}, "activation": "live_only"},
-            "secrets: no login for the broker; add one like `BROKER_URL: {broker: shop}`",
+            "secrets: no broker login; add one, such as `BROKER_URL: {broker: shop}`",
         ),
         (
             {"publishes": ["jobs"], "secrets": {"URL": {"broker": "shop"}}},
@@ -61,11 +61,11 @@ def test_a_plain_service_is_right() -> None:
         ),
         (
             {"secrets": {"URL": {"broker": "shop"}}},
-            "secrets.URL.broker: there are neither `queues` nor `publishes`",
+            "secrets.URL.broker: not needed; the service has neither `queues` nor `publishes`",
         ),
-        ({"heads": "SELECT 1", "database": "shop"}, "heads: says when to seed again, and there is no `seed`"),
-        ({"heads": "SELECT 1", "seed": ["seed"]}, "heads: says when to seed again, and there is no `database`"),
-        ({"ports": HTTP}, "health: missing; a service with ports says how to see that it is ready"),
+        ({"heads": "SELECT 1", "database": "shop"}, "heads: decides when to seed again, but `seed` is missing"),
+        ({"heads": "SELECT 1", "seed": ["seed"]}, "heads: decides when to seed again, but `database` is missing"),
+        ({"ports": HTTP}, "health: missing; a service with ports needs a page that shows whether it is ready"),
         (
             {"ports": HTTP, "health": {"port": "htp", "path": "/"}},
             'health.port: unknown port "htp"; did you mean "http"?',
@@ -80,7 +80,7 @@ def test_a_plain_service_is_right() -> None:
         ),
         (
             {"ports": HTTP, "health": HEALTH, "canary": {"metric": {"name": "orders"}}},
-            "canary.metric: on which page? Name `port` and `path`, or give the service `metrics`",
+            "canary.metric: the page is unknown; set `port` and `path`, or give the service `metrics`",
         ),
         (
             {"ports": HTTP, "health": HEALTH, "canary": {"metric": {"name": "orders", "port": "htp", "path": "/"}}},
@@ -92,7 +92,7 @@ def test_a_plain_service_is_right() -> None:
                 "health": HEALTH,
                 "canary": {"metric": {"name": "orders", "port": "own", "path": "/"}},
             },
-            'canary.metric.port: "own" never leaves the host; add `ops` to its `from`',
+            'canary.metric.port: "own" can\'t be reached from other hosts; add `ops` to its `from`',
         ),
         (
             {
@@ -101,9 +101,9 @@ def test_a_plain_service_is_right() -> None:
                 "activation": "live_only",
                 "canary": {"metric": {"name": "orders", "port": "http", "path": "/"}},
             },
-            "canary.metric: a live_only service runs beside one slot only; nothing can be compared",
+            "canary.metric: a live_only service runs for the live slot only; nothing can be compared",
         ),
-        ({"routes": [{"path": "/"}]}, "routes[0]: leads nowhere; no port of the service has `edge` in `from`"),
+        ({"routes": [{"path": "/"}]}, "routes[0]: no target; none of the service's ports has `edge` in `from`"),
         (
             {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "port": "htpp"}]},
             'routes[0].port: unknown port "htpp"; did you mean "http"?',
@@ -114,7 +114,7 @@ def test_a_plain_service_is_right() -> None:
                 "health": HEALTH,
                 "routes": [{"path": "/", "port": "http"}],
             },
-            'routes[0].port: the edge may not reach "http"; add `edge` to its `from`',
+            'routes[0].port: the edge hosts can\'t reach "http"; add `edge` to its `from`',
         ),
         (
             {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "limit": "logn"}]},
@@ -122,11 +122,11 @@ def test_a_plain_service_is_right() -> None:
         ),
         (
             {"ports": HTTP, "health": HEALTH, "activation": "live_only", "routes": [{"path": "/"}]},
-            "routes: a live_only service does not run in the idle slot, so nothing can lead to it",
+            "routes: a live_only service does not run in the idle slot, so it can't have routes",
         ),
-        ({"config_path": "/etc/x"}, "config_path: there is no folder shop/config with what to mount"),
+        ({"config_path": "/etc/x"}, "config_path: there is no folder shop/config to mount"),
         ({"config_of": "kratso"}, 'config_of: unknown service "kratso"; did you mean "kratos"?'),
-        ({"config_of": "kratos"}, "config_path: missing; kratos/config would be mounted nowhere"),
+        ({"config_of": "kratos"}, "config_path: missing; kratos/config would not be mounted"),
         (
             {"secrets": {"A": {"ring": "x", "of": "kratso"}}},
             'secrets.A.of: unknown service "kratso"; did you mean "kratos"?',
@@ -143,7 +143,10 @@ def test_a_plain_service_is_right() -> None:
             {"secrets": {"A": {"ring": "cokie", "of": "kratos"}}},
             'secrets.A.ring: kratos has no ring "cokie"; did you mean "cookie"?',
         ),
-        ({"secrets": {"A": {"value": "x"}}, "environment": {"A": "y"}}, "secrets.A: stands in `environment`, too"),
+        (
+            {"secrets": {"A": {"value": "x"}}, "environment": {"A": "y"}},
+            "secrets.A: also set in `environment`; remove one of them",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_key(keys: dict[str, Any], line: str) -> None:
@@ -166,15 +169,15 @@ def test_what_hangs_on_a_service_with_mistakes_of_its_own_is_not_told() -> None:
 def test_configuration_that_nothing_mounts(tmp_path: Path) -> None:
     (tmp_path / "shop" / "config").mkdir(parents=True)
     shop = service("shop", folder=str(tmp_path))
-    assert lines(shop) == ["shop: config_path: missing; shop/config would be mounted nowhere"]
+    assert lines(shop) == ["shop: config_path: missing; shop/config would not be mounted"]
     assert lines(service("shop", folder=str(tmp_path), config_path="/etc/shop")) == []
 
 
 def test_two_services_on_one_port() -> None:
     keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
     assert lines(service("one", **keys), service("two", **keys)) == [
-        "two: ports.http: 18000, its port in blue, is taken by one.http; name another `host`",
-        "two: ports.http: 28000, its port in green, is taken by one.http; name another `host`",
+        "two: ports.http: port 18000 in blue is taken by one.http; set another `host`",
+        "two: ports.http: port 28000 in green is taken by one.http; set another `host`",
     ]
     apart = {"app": ["app1", "app2"], "first": ["app1"], "second": ["app2"], "edge": ["edge1"]}
     catalogue = {"one": service("one", **keys, group="first"), "two": service("two", **keys, group="second")}
@@ -184,14 +187,14 @@ def test_two_services_on_one_port() -> None:
 def test_one_service_s_blue_port_is_another_s_green_one() -> None:
     other = {"http": {"container": 8000, "host": 28000, "from": ["edge"]}}
     found = lines(service("one", ports=HTTP, health=HEALTH), service("two", ports=other, health=HEALTH))
-    assert found == ["two: ports.http: 28000, its port in blue, is taken by one.http; name another `host`"]
+    assert found == ["two: ports.http: port 28000 in blue is taken by one.http; set another `host`"]
 
 
 def test_a_service_is_on_hosts_that_have_slots_or_nowhere() -> None:
     groups = {"app": ["app1", "app2"], "edge": ["edge1"], "ops": ["ops1", "app1"], "part": ["app2"]}
     keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
     assert problems({"one": service("one", **keys), "two": service("two", group="part")}, groups) == []
-    line = 'group: ops1 of "ops" is not in "app", whose hosts have slots'
+    line = 'group: ops1 of "ops" is not in "app"; only its hosts have slots'
     assert problems({"one": service("one", **keys, group="ops")}, groups) == [("one", line)]
 
 
@@ -231,7 +234,7 @@ def test_one_service_keeps_identities() -> None:
             for port in ports
         )
     )
-    assert found == ["kratos-8001: identities: kratos-8000 keeps them; one service does"]
+    assert found == ["kratos-8001: identities: kratos-8000 already keeps them; only one service can"]
 
 
 def test_queues_and_logins_of_the_broker_belong_to_one_service() -> None:
@@ -247,10 +250,10 @@ def test_queues_and_logins_of_the_broker_belong_to_one_service() -> None:
     ]
     two = {"A": {"broker": "one"}, "B": {"broker": "two"}}
     assert lines(service("twice", **worker, secrets=two)) == [
-        'twice: secrets.B.broker: twice has the login "one"; one is enough'
+        'twice: secrets.B.broker: twice already has "one"; one is enough'
     ]
     stranger = {"URL": {"broker": "two", "of": "first"}}
     assert lines(first, service("guest", publishes=["jobs"], secrets=stranger)) == [
         'guest: secrets.URL.broker: first has no broker "two"; known: both',
-        'guest: secrets.URL.broker: first has the login "both"; one is enough',
+        'guest: secrets.URL.broker: first already has "both"; one is enough',
     ]

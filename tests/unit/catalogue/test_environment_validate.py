@@ -71,9 +71,9 @@ def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path)
         'services/three/service.yml: routes[0].prt: unknown key; did you mean "port"?',
         'services/three/service.yml: user: expected a whole number, got "me"',
         'services/two/service.yml: routes[0].limit: unknown class "logn"; did you mean "login"?',
-        "services/two/service.yml: config_path: there is no folder two/config with what to mount",
-        "services/two/service.yml: ports.http: 18000, its port in blue, is taken by one.http; name another `host`",
-        "services/two/service.yml: ports.http: 28000, its port in green, is taken by one.http; name another `host`",
+        "services/two/service.yml: config_path: there is no folder two/config to mount",
+        "services/two/service.yml: ports.http: port 18000 in blue is taken by one.http; set another `host`",
+        "services/two/service.yml: ports.http: port 28000 in green is taken by one.http; set another `host`",
     ]
 
 
@@ -100,15 +100,15 @@ def test_mistakes_in_checks_are_told_before_any_host_is_touched(tmp_path: Path, 
         f'{start}[1].on: unknown value "opps"; did you mean "ops"?',
     ]
     assert told([{"name": "c"}]) == [f"{start}check 'c': url is missing"]
-    nothing = "no service has a smoke check{}, so any release would be cut over; write at least one into one/checks.yml"
+    nothing = "no service has a smoke check{}, so a broken release would go live; add at least one to one/checks.yml"
     assert told([]) == [nothing.format("")]
     assert told([right | {"mutates": True}], "-e", "environment_protected=true", "-e", "confirm=staging") == [
-        nothing.format(" that leaves nothing behind")
+        nothing.format(" that changes no data")
     ]
     hosts = yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8"))
     del hosts["staging"]["children"]["ops"]
     write(inventory / "hosts.yml", hosts)
-    assert '1 smoke checks run from the group "ops", which has no host' in told([right])
+    assert '1 smoke checks run from the group "ops", which has no hosts' in told([right])
 
 
 def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path: Path, inventory: Path) -> None:
@@ -149,8 +149,8 @@ def test_mistakes_in_sign_in_providers_are_named(tmp_path: Path, inventory: Path
     file = inventory / "group_vars" / "staging" / "sign-in.yml"
     write(file, {"identity_providers": [right, {**right, "issuer": "http://a.test"}]})
     assert set(validate(tmp_path, inventory=inventory)) >= {
-        'identity_providers[1].name: "a" is there twice',
-        'identity_providers[1].issuer: "http://a.test" is not an https address',
+        'identity_providers[1].name: "a" is used twice',
+        'identity_providers[1].issuer: "http://a.test" is not an https URL',
     }
     write(file, {"identity_providers": [{**right, "isuer": "https://a.test"}]})
     (line,) = validate(tmp_path, inventory=inventory)
@@ -182,7 +182,7 @@ def test_a_cut_over_that_nobody_can_make_is_refused_before_the_deploy(tmp_path: 
 
 def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:
     both = validate(tmp_path, "-i", str(ROOT / "inventories" / "production"))
-    assert "more than one environment at once: production, staging; give one environment's inventory, once" in both
+    assert "more than one environment at once: production, staging; pass the inventory of one environment only" in both
 
 
 def test_a_protected_environment_wants_its_name(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_the_environments_own_client_is_right() -> None:
 @pytest.mark.parametrize("keys", [["client_id"], ["redirect_uri"], ["client_id", "redirect_uri"]])
 def test_a_client_of_another_environment_is_refused_with_one_line(keys: list[str]) -> None:
     (line,) = problems(COMPANY, {**CLIENT, **{key: FOREIGN[key] for key in keys}})
-    assert line.startswith("staging/environment/oidc/company holds a client of another environment: ")
+    assert line.startswith("staging/environment/oidc/company holds the client of another environment: ")
     assert all(f'{key} "{FOREIGN[key]}" instead of "{CLIENT[key]}"' in line for key in keys)
     assert "\n" not in line
     assert CLIENT["client_secret"] not in line
@@ -108,6 +108,6 @@ def test_a_wrong_setting_is_named(change: dict[str, Any], line: str) -> None:
 
 def test_two_of_one_name_are_refused() -> None:
     assert list(providers.setting_problems([COMPANY, COMPANY])) == [
-        'identity_providers[1].name: "company" is there twice'
+        'identity_providers[1].name: "company" is used twice'
     ]
     assert list(providers.setting_problems([COMPANY, {**COMPANY, "name": "other"}])) == []

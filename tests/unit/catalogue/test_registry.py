@@ -56,7 +56,7 @@ def test_all_missing_images_are_named_with_their_source(monkeypatch: pytest.Monk
         found.resolve(SHOP | {"mail": Image("demo/mail", DIGEST, "release_images")})
     assert str(error.value) == (
         "registry registry:5000 has no demo/shop:1.0 (shop in releases/1.yml), "
-        f"no demo/mail@{DIGEST} (mail in release_images); push it, or name one that is there"
+        f"no demo/mail@{DIGEST} (mail in release_images); push each missing image, or name one that exists"
     )
 
 
@@ -65,11 +65,11 @@ def test_all_missing_images_are_named_with_their_source(monkeypatch: pytest.Monk
     [
         ({"1.0": answer(401)}, " refuses demo/shop:1.0 (401); check the login in the secret environment/registry"),
         ({"1.0": answer(403)}, " refuses demo/shop:1.0 (403); check the login in the secret environment/registry"),
-        ({"1.0": answer(500)}, " answered 500 without a digest for demo/shop:1.0; see its log"),
-        ({"1.0": answer(200)}, " answered 200 without a digest for demo/shop:1.0; see its log"),
+        ({"1.0": answer(500)}, " returned status 500 without a digest for demo/shop:1.0; check its log"),
+        ({"1.0": answer(200)}, " returned status 200 without a digest for demo/shop:1.0; check its log"),
         (
             requests.exceptions.ReadTimeout("timed out"),
-            " can't be reached (timed out); check that it runs, and registry_address",
+            " can't be reached (timed out); check that the registry runs, and check registry_address",
         ),
         (
             UNTRUSTED,

@@ -10,7 +10,7 @@ import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import DEFAULTS
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import SCHEMA, structure_errors
 
-A_PATH = "a path that starts with / and has no blank, #, \\ or quotation mark"
+A_PATH = "a path that starts with / and has no space, #, \\ or quotation mark"
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -44,30 +44,30 @@ def test_schema_and_defaults_know_the_same_keys() -> None:
             {"ports": {"http": {"container": 80.0, "from": []}}},
             "ports.http.container: expected a whole number, got 80.0",
         ),
-        ({"ports": {"http": {"container": 0, "from": []}}}, "ports.http.container: 0 is too small, the smallest is 1"),
+        ({"ports": {"http": {"container": 0, "from": []}}}, "ports.http.container: 0 is too small; the minimum is 1"),
         (
             {"ports": {"http": {"container": 70000, "from": []}}},
-            "ports.http.container: 70000 is too large, the largest is 65535",
+            "ports.http.container: 70000 is too large; the maximum is 65535",
         ),
         ({"ports": {"http": {"container": 80}}}, "ports.http.from: missing"),
         (
             {"ports": {"Http": {"container": 80, "from": []}}},
-            'ports: "Http" is not a name of small letters, digits and _',
+            'ports: "Http" is not a name of lowercase letters, digits and _',
         ),
-        ({"user": 0}, "user: 0 is too small, the smallest is 1000"),
+        ({"user": 0}, "user: 0 is too small; the minimum is 1000"),
         ({"user": True}, "user: expected a whole number, got True"),
-        ({"image": None}, "image: expected a text, got nothing"),
+        ({"image": None}, "image: expected a string, got nothing"),
         ({"memory": "lots"}, 'memory: "lots" is not a size like 256M or 1G'),
         ({"activation": "liveonly"}, 'activation: unknown value "liveonly"; did you mean "live_only"?'),
-        ({"environment": {"A": True}}, "environment.A: expected a text or a whole number, got True"),
-        ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of capital letters, digits and _'),
+        ({"environment": {"A": True}}, "environment.A: expected a string or a whole number, got True"),
+        ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of uppercase letters, digits and _'),
         (
             {"secrets": {"DSN": {"login": "shop", "ring": "x"}}},
             "secrets.DSN: needs exactly one of login, broker, ring, value",
         ),
         ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, broker, ring, value"),
-        ({"queues": {"jobs": {"delivery_limit": 0}}}, "queues.jobs.delivery_limit: 0 is too small, the smallest is 1"),
-        ({"publishes": ["Jobs"]}, 'publishes[0]: "Jobs" is not a name of small letters, digits, - and _'),
+        ({"queues": {"jobs": {"delivery_limit": 0}}}, "queues.jobs.delivery_limit: 0 is too small; the minimum is 1"),
+        ({"publishes": ["Jobs"]}, 'publishes[0]: "Jobs" is not a name of lowercase letters, digits, - and _'),
         ({"seed": "seed"}, 'seed: expected a list, got "seed"'),
         ({"heads": ""}, 'heads: "" is not a query'),
         ({"command": "serve"}, 'command: expected a list, got "serve"'),
@@ -82,7 +82,7 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert structure_errors({"rutes": [], "user": 1}) == [
         'rutes: unknown key; did you mean "routes"?',
         "image: missing",
-        "user: 1 is too small, the smallest is 1000",
+        "user: 1 is too small; the minimum is 1000",
     ]
 
 

@@ -83,7 +83,7 @@ def test_one_environment() -> None:
             CHILDREN | {"production": ["app", "edge"]},
             "more than one environment at once: production, staging",
         ),
-        ({"a": "uat", "e": "uat"}, {"all": ["app"]}, "environment_name: uat, but a, e is not in a group of that name"),
+        ({"a": "uat", "e": "uat"}, {"all": ["app"]}, "environment_name: uat, but not in a group of that name: a, e"),
     ],
 )
 def test_what_is_not_exactly_one_environment(names: Any, children: Any, start: str) -> None:
@@ -110,4 +110,4 @@ def test_a_protected_environment_wants_its_name(protected: bool, confirm: Any, l
 def test_what_a_run_finds_out_is_not_an_option() -> None:
     assert variables.found_problems(["release_name", "smoke_slot", "to"]) == []
     (line,) = variables.found_problems(["release_name", "slot_target"])
-    assert line.startswith("slot_target: a run finds this out by itself; -e to=<slot> cuts over")
+    assert line.startswith("slot_target: can't be set, a run detects it; use -e to=<slot> to cut over")

@@ -707,8 +707,7 @@ def test_half_a_batch_that_is_refused_is_told_one_by_one(task: Task, monkeypatch
     assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 3, 3)
     assert result["problems"] == ["person 2: refuse_me is set", "person 4: refuse_me is set"]
     assert result["msg"] == (
-        "2 users could not be created, updated or removed: "
-        "person 2: refuse_me is set; person 4: refuse_me is set"
+        "2 users could not be created, updated or removed: person 2: refuse_me is set; person 4: refuse_me is set"
     )
 
 

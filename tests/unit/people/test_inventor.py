@@ -109,7 +109,7 @@ def test_people_speak_the_locales_of_the_set() -> None:
     inventor = Inventor(recipe(locales=["de_DE", "fr_FR"]), document)
     found = [inventor.identity(key)["traits"] for key in range(1, 41)]
     assert {(each["locale"], each["country"]) for each in found} == {("de-DE", "DE"), ("fr-FR", "FR")}
-    assert "'xx_XX' is no locale that the generator knows" in refusal(document, locales=["xx_XX"])
+    assert "the generator has no locale 'xx_XX'" in refusal(document, locales=["xx_XX"])
 
 
 @settings(deadline=None, max_examples=20)
@@ -258,9 +258,9 @@ def test_people_may_log_in_with_a_name_or_a_number() -> None:
 
 def test_there_are_only_so_many_telephone_numbers() -> None:
     own = {"phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}}}
-    assert "phone: there are 95300 telephone numbers that belong to nobody" in refusal(schema(own), count=95_301)
+    assert "phone: only 95300 reserved phone numbers are available" in refusal(schema(own), count=95_301)
     crowd = [{"name": f"p{number}"} for number in range(100)]
-    assert "get one number; call one otherwise" in refusal(schema(own), personas=crowd)
+    assert "get the same phone number; rename one" in refusal(schema(own), personas=crowd)
 
 
 def test_several_addresses_of_one_name_are_told_apart() -> None:
@@ -273,13 +273,13 @@ def test_several_addresses_of_one_name_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("node", "text"),
     [
-        ({"type": "integer", "ory.sh/kratos": LOGIN}, "thing: nothing can generate the type integer so that"),
+        ({"type": "integer", "ory.sh/kratos": LOGIN}, "thing: can't generate unique values of the type integer"),
         (
             {"type": "string", "enum": ["a"], "ory.sh/kratos": LOGIN},
-            "thing: nothing can generate the type string so that",
+            "thing: can't generate unique values of the type string",
         ),
-        ({"type": "string", "maxLength": 5, "ory.sh/kratos": LOGIN}, "thing: nothing can generate this"),
-        ({"type": "string", "format": "email", "pattern": "@company[.]com$"}, "thing: nothing can generate this"),
+        ({"type": "string", "maxLength": 5, "ory.sh/kratos": LOGIN}, "thing: can't generate a value"),
+        ({"type": "string", "format": "email", "pattern": "@company[.]com$"}, "thing: can't generate a value"),
     ],
 )
 def test_what_can_not_be_everybodys_own_is_refused(node: dict[str, Any], text: str) -> None:
@@ -289,7 +289,7 @@ def test_what_can_not_be_everybodys_own_is_refused(node: dict[str, Any], text: s
 def test_a_schema_without_logins_is_refused() -> None:
     document = schema({})
     document["properties"]["traits"]["properties"] = {"email": {"type": "string", "format": "email"}}
-    assert "names no trait that people log in with" in refusal(document)
+    assert "has no trait that users log in with" in refusal(document)
 
 
 # --- what playbooks say ---
@@ -345,11 +345,11 @@ def test_a_share_of_the_people_has_a_trait() -> None:
         ({"thng": "first_name"}, 'thng: the identity schema has no such trait; did you mean "thing"?'),
         ({"thing": "frist_name"}, "thing: Faker has no provider 'frist_name' for en_US; did you mean \"first_name\"?"),
         ({"thing": "__class__"}, "thing: Faker has no provider '__class__' for en_US"),
-        ({"thing": {"provider": "random_int", "args": {"mni": 1}}}, "thing: the provider random_int refuses: "),
-        ({"thing": "time_delta"}, "thing: the provider time_delta gives what is no JSON: timedelta"),
-        ({"thing": {"value": "x" * 99}}, "thing: nothing can generate this: it must be shorter than or equal to 50"),
-        ({"email": "email"}, "email: it is everybody's own, and made from set, seed and number"),
-        ({"email": {"share": 0}}, "traits: nothing can generate this: it must contain ['email'] properties"),
+        ({"thing": {"provider": "random_int", "args": {"mni": 1}}}, "thing: the provider random_int failed: "),
+        ({"thing": "time_delta"}, "thing: the provider time_delta returns a value that is not JSON: timedelta"),
+        ({"thing": {"value": "x" * 99}}, "thing: can't generate a value: it must be shorter than or equal to 50"),
+        ({"email": "email"}, "email: can't be set, it is unique for each user and made from set, seed and number"),
+        ({"email": {"share": 0}}, "traits: can't generate a value: it must contain ['email'] properties"),
     ],
 )
 def test_what_playbooks_say_wrongly_is_refused(given: dict[str, Any], text: str) -> None:
@@ -362,35 +362,38 @@ def test_what_playbooks_say_wrongly_is_refused(given: dict[str, Any], text: str)
 @pytest.mark.parametrize(
     ("node", "text"),
     [
-        (False, "thing: nothing can generate what the schema does not allow; give it in traits"),
-        ({"type": "colour"}, "thing: nothing can generate the type colour; give it in traits"),
-        ({"type": "string", "pattern": "^(a)\\1$"}, "thing: nothing can generate this, the pattern ^(a)\\1$"),
+        (False, "thing: can't generate a value that the schema does not allow; set it in traits"),
+        ({"type": "colour"}, "thing: can't generate the type colour; set it in traits"),
+        ({"type": "string", "pattern": "^(a)\\1$"}, "thing: can't generate a value: the pattern ^(a)\\1$"),
         (
             {"type": "string", "pattern": "^a{9}$", "maxLength": 3},
-            "thing: nothing can generate this, no text of 0 to 3",
+            "thing: can't generate a value: found no text of 0 to 3",
         ),
-        ({"type": "string", "minLength": 3, "maxLength": 2}, "thing: nothing can generate a text of 3 to 2 characters"),
+        ({"type": "string", "minLength": 3, "maxLength": 2}, "thing: can't generate a string of 3 to 2 characters"),
         (
             {"type": "string", "format": "uuid", "maxLength": 3},
-            "thing: nothing can generate a uuid within these bounds",
+            "thing: can't generate a uuid within these bounds",
         ),
-        ({"type": "integer", "minimum": 3, "maximum": 2}, "thing: nothing can generate a number from 3 to 2"),
+        ({"type": "integer", "minimum": 3, "maximum": 2}, "thing: can't generate a number from 3 to 2"),
         (
             {"type": "integer", "exclusiveMinimum": 3, "exclusiveMaximum": 4},
-            "nothing can generate a number from 3 to 4",
+            "can't generate a number from 3 to 4",
         ),
-        ({"enum": []}, "thing: nothing can generate one of no values"),
-        ({"enum": ["abc"], "minLength": 9}, "thing: nothing can generate this: it must be longer than or equal to 9"),
-        ({"type": "array", "minItems": 3, "maxItems": 2}, "thing: nothing can generate 3 to 2 items"),
+        ({"enum": []}, "thing: can't generate a value, its enum is empty"),
+        ({"enum": ["abc"], "minLength": 9}, "thing: can't generate a value: it must be longer than or equal to 9"),
+        ({"type": "array", "minItems": 3, "maxItems": 2}, "thing: can't generate 3 to 2 items"),
         ({"type": "array", "minItems": 3, "uniqueItems": True, "items": {"enum": [1, 2]}}, "3 different items"),
-        ({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/loop"}}, "what contains itself"),
-        ({"$ref": "#/definitions/loop"}, "thing.next: nothing can generate what contains itself"),
+        ({"type": "array", "minItems": 1, "items": {"$ref": "#/definitions/loop"}}, "a trait that contains itself"),
+        ({"$ref": "#/definitions/loop"}, "thing.next: can't generate a trait that contains itself"),
         ({"$ref": "#/definitions/lost"}, "thing: the schema has no #/definitions/lost"),
         ({"$ref": "#/properties/traits/required/0"}, "thing: the schema has no #/properties/traits/required/0"),
         ({"$ref": "https://other.test/a.json"}, "another document describes (https://other.test/a.json)"),
-        ({"oneOf": [{"type": "colour"}]}, "thing: nothing can generate the type colour"),
-        ({"required": ["x"], "additionalProperties": False}, "thing.x: nothing can generate what the schema does not"),
-        ({"type": "string", "not": {"minLength": 0}}, "thing: nothing can generate this: it must NOT match"),
+        ({"oneOf": [{"type": "colour"}]}, "thing: can't generate the type colour"),
+        (
+            {"required": ["x"], "additionalProperties": False},
+            "thing.x: can't generate a value that the schema does not",
+        ),
+        ({"type": "string", "not": {"minLength": 0}}, "thing: can't generate a value: it must NOT match"),
     ],
 )
 def test_what_nothing_generates_is_refused_by_name(node: Any, text: str) -> None:
@@ -406,7 +409,7 @@ def test_what_is_free_is_a_word_and_what_is_never_there_is_left_out() -> None:
 
 def test_what_no_pattern_makes_may_be_known_or_given() -> None:
     unknown = {"type": "string", "pattern": "^([A-Z])\\w*(?<!\\1x)$"}
-    assert "thing: nothing can generate" in refusal(schema({"thing": unknown}))
+    assert "thing: can't generate" in refusal(schema({"thing": unknown}))
     assert set(one(unknown, traits={"thing": {"value": "Abc"}})) == {"Abc"}
     assert set(one({"$ref": "https://other.test/a.json"}, traits={"thing": {"value": 1}})) == {1}
     assert one({"type": "string", "pattern": "^(US|(DE))(?:\\2)?$"}, "country_code")[0] == "US"
@@ -418,7 +421,7 @@ def test_an_alternative_that_can_not_be_made_is_passed_over() -> None:
     for several in ([hopeless, *fine], [*fine, hopeless], [fine[0], hopeless, *fine[1:]]):
         found = one({"oneOf": several})
         assert {name for value in found for name in value} == {"a", "b", "c"}
-    assert "thing.x: nothing can generate" in refusal(schema({"thing": {"oneOf": [hopeless]}}))
+    assert "thing.x: can't generate" in refusal(schema({"thing": {"oneOf": [hopeless]}}))
 
 
 def test_alternatives_may_speak_of_the_same_address() -> None:
@@ -437,7 +440,7 @@ def test_alternatives_may_speak_of_the_same_address() -> None:
 
 @pytest.mark.parametrize("document", [{}, {"properties": {"name": {}}}, {"properties": {"traits": True}}])
 def test_what_is_no_identity_schema_is_refused(document: dict[str, Any]) -> None:
-    assert refusal(document) == "traits: the identity schema does not describe any"
+    assert refusal(document) == "traits: the identity schema describes no traits"
 
 
 def test_a_condition_is_left_to_chance() -> None:
@@ -454,13 +457,13 @@ def test_a_condition_is_left_to_chance() -> None:
 def test_a_pattern_that_runs_dry_is_an_error_of_the_trait(monkeypatch: pytest.MonkeyPatch) -> None:
     inventor = Inventor(recipe(count=0), schema({"thing": {"type": "string", "pattern": "^[a-z]$"}}))
     monkeypatch.setattr("ansible.module_utils.greenroom.people.invent.patterns.Pattern.fits", lambda self, text: False)
-    with pytest.raises(TraitError, match="thing: nothing can generate this, no text for the pattern"):
+    with pytest.raises(TraitError, match="thing: can't generate a value: found no text for the pattern"):
         inventor.identity(1)
 
 
 def test_without_the_generator_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faker.factory", None)
-    with pytest.raises(PeopleError, match="the generator is not there"):
+    with pytest.raises(PeopleError, match="the generator is missing"):
         people.Inventor(recipe(), DEPLOYED)
 
 

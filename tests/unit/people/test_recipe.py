@@ -58,39 +58,39 @@ def test_no_two_people_share_an_address(names: list[str], seed: str) -> None:
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
-        ({"set": "People"}, "'People' is no name for a set"),
+        ({"set": "People"}, "'People' can't be a set's name"),
         ({"count": -1}, "count must be 0 or more, not -1"),
         ({"domain": "example.org.uk"}, "'example.org.uk' could receive mail"),
         ({"domain": "PEOPLE.test"}, "'PEOPLE.test' is not a domain"),
-        ({"locales": ["german"]}, "'german' is no locale"),
-        ({"locales": []}, "'' is no locale"),
-        ({"verified": 1.5}, "verified is a share from 0 to 1, not 1.5"),
-        ({"metadata_admin": {"greenroom": 1}}, "metadata_admin can't hold 'greenroom'"),
-        ({"personas": [{"name": "x", "metadata_admin": {"greenroom": 1}}]}, "metadata_admin can't hold 'greenroom'"),
-        ({"colour": 1}, "'colour' is nothing that makes people"),
+        ({"locales": ["german"]}, "'german' is not a locale"),
+        ({"locales": []}, "'' is not a locale"),
+        ({"verified": 1.5}, "verified must be from 0 to 1, not 1.5"),
+        ({"metadata_admin": {"greenroom": 1}}, "metadata_admin can't contain 'greenroom'"),
+        ({"personas": [{"name": "x", "metadata_admin": {"greenroom": 1}}]}, "metadata_admin can't contain 'greenroom'"),
+        ({"colour": 1}, "unknown recipe key 'colour'"),
         ({"traits": {"a": 3}}, "a: write the name of a provider"),
-        ({"traits": {"a": {"provder": "x"}}}, "a: 'provder' is no key of a trait; did you mean \"provider\"?"),
-        ({"traits": {"a": {"share": True}}}, "a: share is a number from 0 to 1, not True"),
-        ({"traits": {"a": {"share": 2}}}, "a: share is a number from 0 to 1, not 2"),
-        ({"traits": {"a": {"value": 1, "provider": "x"}}}, "a: either a provider or a value"),
-        ({"traits": {"a": {"value": 1, "args": []}}}, "a: args are a list or a mapping for a provider"),
-        ({"traits": {"a": {"provider": "x", "args": "y"}}}, "a: args are a list or a mapping for a provider"),
-        ({"personas": ["amdin"]}, "'amdin' is no persona; did you mean \"admin\"?"),
+        ({"traits": {"a": {"provder": "x"}}}, "a: unknown key 'provder'; did you mean \"provider\"?"),
+        ({"traits": {"a": {"share": True}}}, "a: share must be a number from 0 to 1, not True"),
+        ({"traits": {"a": {"share": 2}}}, "a: share must be a number from 0 to 1, not 2"),
+        ({"traits": {"a": {"value": 1, "provider": "x"}}}, "a: set either provider or value"),
+        ({"traits": {"a": {"value": 1, "args": []}}}, "a: args must be a list or a mapping, and need a provider"),
+        ({"traits": {"a": {"provider": "x", "args": "y"}}}, "a: args must be a list or a mapping, and need a provider"),
+        ({"personas": ["amdin"]}, "unknown persona 'amdin'; did you mean \"admin\"?"),
         ({"personas": ["admin", "admin"]}, "persona admin: listed twice"),
-        ({"personas": [7]}, "a persona is a name, or a mapping with one, not 7"),
-        ({"personas": [{"name": "1st"}]}, "'1st' is no name for a persona"),
-        ({"personas": [{"name": "x" * 25}]}, "is no name for a persona"),
-        ({"personas": [{"name": "x", "like": "admn"}]}, "persona x: 'admn' is no persona to be like"),
+        ({"personas": [7]}, "a persona is a name or a mapping with a name, not 7"),
+        ({"personas": [{"name": "1st"}]}, "'1st' can't be a persona's name"),
+        ({"personas": [{"name": "x" * 25}]}, "can't be a persona's name"),
+        ({"personas": [{"name": "x", "like": "admn"}]}, "persona x: like: unknown persona 'admn'"),
         (
             {"personas": [{"name": "x", "stat": "inactive"}]},
-            "persona x: 'stat' is no key of it; did you mean \"state\"?",
+            "persona x: unknown key 'stat'; did you mean \"state\"?",
         ),
         ({"personas": [{"name": "x", "state": "gone"}]}, "persona x: state must be one of active, inactive"),
         ({"personas": [{"name": "x", "verified": "no"}]}, "persona x: verified can't be 'no'"),
         ({"personas": [{"name": "x", "traits": []}]}, "persona x: traits can't be []"),
-        ({"personas": [{"name": "x", "needs": {"realese": ">=1"}}]}, "persona x: 'realese' is nothing to need"),
-        ({"personas": [{"name": "x", "needs": {"release": "1.1"}}]}, "persona x: '1.1' is no release"),
-        ({"personas": [{"name": "x", "needs": {"feature": 1}}]}, "persona x: '1' is no feature"),
+        ({"personas": [{"name": "x", "needs": {"realese": ">=1"}}]}, "persona x: 'realese' can't be needed"),
+        ({"personas": [{"name": "x", "needs": {"release": "1.1"}}]}, "persona x: '1.1' is not a release"),
+        ({"personas": [{"name": "x", "needs": {"feature": 1}}]}, "persona x: '1' is not a feature"),
     ],
 )
 def test_what_makes_no_sense_is_refused_on_one_line(wrong: dict[str, Any], text: str) -> None:
@@ -148,7 +148,7 @@ def test_personas_are_wanted_where_they_have_a_purpose() -> None:
     assert wanted("1.1.0") == ["admin", "new"]
     assert wanted("1.2", ["notes"]) == ["admin", "new", "notes"]
     assert personas_wanted(["admin"], "main") == ["admin"]
-    with pytest.raises(AnsibleFilterError, match="persona new needs a release by number, and 'main' is none"):
+    with pytest.raises(AnsibleFilterError, match="persona new needs a release number, and 'main' is not one"):
         personas_wanted(listed, "main")
 
 
@@ -230,7 +230,7 @@ def test_filters_name_people_as_the_module_does() -> None:
 
 @pytest.mark.parametrize("key", [0, -1, "", "Admin", "1x", None])
 def test_a_filter_refuses_who_can_not_be(key: Any) -> None:
-    with pytest.raises(AnsibleFilterError, match="neither a person's number nor a persona's name"):
+    with pytest.raises(AnsibleFilterError, match="neither a user's number nor a persona's name"):
         person_address(key, "people", "1", "people.invalid")
 
 

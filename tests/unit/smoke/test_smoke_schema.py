@@ -38,20 +38,20 @@ def test_what_is_right_is_told_nothing(more: dict[str, Any]) -> None:
     ("more", "line"),
     [
         ({"ulr": "/"}, '[0].ulr: unknown key; did you mean "url"?'),
-        ({True: "app"}, '[0]: YAML takes a bare `on` for true; write `"on"`'),
+        ({True: "app"}, '[0]: YAML reads a bare `on` as true; write `"on"`'),
         ({"on": "opps"}, '[0].on: unknown value "opps"; did you mean "ops"?'),
         ({"on": "edge"}, '[0].on: unknown value "edge"; known: app, ops'),
         ({"name": None}, "[0].name: missing"),
         ({"mutates": "perhaps"}, '[0].mutates: expected true or false, got "perhaps"'),
         ({"timeout": "long"}, '[0].timeout: expected a number, got "long"'),
-        ({"url": ["/"]}, "[0].url: expected a text, got ['/']"),
+        ({"url": ["/"]}, "[0].url: expected a string, got ['/']"),
         ({"headers": "Accept"}, '[0].headers: expected a mapping, got "Accept"'),
         ({"expect": {"status": ["ok"]}}, '[0].expect.status[0]: expected a whole number, got "ok"'),
         ({"expect": {"status": True}}, "[0].expect.status[0]: expected a whole number, got True"),
         ({"steps": [{"url": "/", "expct": {}}]}, '[0].steps[0].expct: unknown key; did you mean "expect"?'),
         ({"url": None}, "check 'It opens': url is missing"),
         ({"capture": {"x": {"regx": "y"}}}, "check 'It opens': capture x: name a source: json, header, cookie, "),
-        ({"each": None}, "[0].each: there is nothing in it"),
+        ({"each": None}, "[0].each: empty"),
         ({"each": ["a"]}, '[0].each[0]: expected a mapping, got "a"'),
     ],
 )
@@ -65,7 +65,7 @@ def test_a_file_is_a_list_of_checks() -> None:
     assert smoke_schema.file_problems({"a": RIGHT}) == ["expected a list of checks"]
     assert smoke_schema.file_problems(["a", None]) == [
         '[0]: expected a mapping, got "a"',
-        "[1]: there is nothing in it",
+        "[1]: empty",
     ]
 
 
@@ -77,8 +77,8 @@ def run_problems(checks: dict[str, Any], routed: tuple[str, ...] = ("shop",), **
 def test_a_name_is_there_once() -> None:
     each = {"name": "It opens ${x}", "url": "/", "each": [{"x": 1}, {"x": 2}]}
     assert run_problems({"shop": [RIGHT, each], "other": None}) == []
-    assert run_problems({"shop": [RIGHT, {**each, "name": "same"}]}) == ["check 'same': the name is there twice"]
-    assert run_problems({"shop": [RIGHT], "other": [RIGHT]}) == ["check 'It opens': the name is there twice"]
+    assert run_problems({"shop": [RIGHT, {**each, "name": "same"}]}) == ["check 'same': the name is used twice"]
+    assert run_problems({"shop": [RIGHT], "other": [RIGHT]}) == ["check 'It opens': the name is used twice"]
     assert run_problems({"shop": [{**RIGHT, "name": LATER}, {**RIGHT, "name": LATER, "each": LATER}]}) == []
 
 
@@ -86,7 +86,7 @@ def test_checks_have_a_host_to_run_from() -> None:
     both = {"shop": [RIGHT, {**RIGHT, "name": "inside", "on": "app"}]}
     assert run_problems(both) == []
     assert run_problems(both, groups={"app": ["app1"]}) == [
-        '1 smoke checks run from the group "ops", which has no host'
+        '1 smoke checks run from the group "ops", which has no hosts'
     ]
 
 
@@ -97,4 +97,4 @@ def test_what_the_public_reaches_is_checked() -> None:
     leaves = {"shop": [{**RIGHT, "mutates": True}]}
     assert run_problems(leaves) == []
     (line,) = run_problems(leaves, mutating=False)
-    assert line.startswith("no service has a smoke check that leaves nothing behind, ")
+    assert line.startswith("no service has a smoke check that changes no data, ")

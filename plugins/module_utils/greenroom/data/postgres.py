@@ -21,14 +21,14 @@ READ_ALL = "pg_read_all_data"
 def identifier(name: str) -> str:
     """Return a quoted identifier."""
     if "\0" in name or not name:
-        raise ValueError("a name in a database is not empty and has no zero byte")
+        raise ValueError("a database identifier can't be empty or contain a zero byte")
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
     """Return a quoted text."""
     if "\0" in text:
-        raise ValueError("a text in a database has no zero byte")
+        raise ValueError("a database string can't contain a zero byte")
     quoted = text.replace("'", "''")
     return f" E'{quoted.replace(chr(92), chr(92) * 2)}'" if "\\" in text else f"'{quoted}'"
 

@@ -33,7 +33,7 @@ def generator_version() -> str:
     try:
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     except importlib.metadata.PackageNotFoundError as error:
-        raise PeopleError(f"{error.name} is missing where Ansible runs; install what requirements.txt says") from None
+        raise PeopleError(f"{error.name} is missing on the controller; install requirements.txt there") from None
 
 
 def generator_archive(folder: str | Path, locales: Iterable[str] = ()) -> Path:
@@ -130,7 +130,7 @@ def _with_imported(sources: dict[str, bytes], wanted: set[str]) -> set[str]:
     while wanted:
         locale = wanted.pop()
         if locale not in files:
-            raise PeopleError(f"'{locale}' is no locale that the generator knows")
+            raise PeopleError(f"the generator has no locale '{locale}'")
         found.add(locale)
         wanted |= {each for text in files[locale] for each in _IMPORTED.findall(text) if each in files} - found
     return found

@@ -321,8 +321,9 @@ def _enter(file: Any, token: str) -> None:
         except BlockingIOError:
             note = _read(file)
         if time.monotonic() >= until:
-            who = note.get("holder") or "somebody"
-            raise BusyError(f"another run is at work on these people: {who}, here as process {note.get('pid')}")
+            holder = note.get("holder") or "unknown"
+            here = f"process {note.get('pid')} on this host"
+            raise BusyError(f"another run is working on these users: {holder} ({here}); wait until it ends")
         time.sleep(0.2)
 
 

@@ -18,7 +18,7 @@ def person_password(secret: str, people_set: str, seed: str, key: str | int) -> 
     Raises ValueError for a secret with less than 16 bytes, from which passwords would follow that can be guessed.
     """
     if len(secret.encode()) < 16:
-        raise ValueError("the key that passwords follow from must have at least 16 bytes")
+        raise ValueError("the password key must have at least 16 bytes")
     text = f"greenroom password\0{people_set}\0{seed}\0{key}"
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
     letters = base64.b32encode(digest).decode().lower()

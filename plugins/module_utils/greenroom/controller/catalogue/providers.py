@@ -59,12 +59,12 @@ def setting_problems(providers: Sequence[Provider]) -> Iterator[str]:
     for index, provider in enumerate(providers):
         where = f"identity_providers[{index}]"
         if not NAME.fullmatch(names[index]):
-            yield f'{where}.name: "{names[index]}" is not a name of small letters, digits and _'
+            yield f'{where}.name: "{names[index]}" is not a name of lowercase letters, digits and _'
         elif names[index] in names[:index]:
-            yield f'{where}.name: "{names[index]}" is there twice'
+            yield f'{where}.name: "{names[index]}" is used twice'
         issuer = urlsplit(str(provider.get("issuer")))
         if issuer.scheme != "https" or not issuer.netloc:
-            yield f'{where}.issuer: "{provider.get("issuer")}" is not an https address'
+            yield f'{where}.issuer: "{provider.get("issuer")}" is not an https URL'
 
 
 def client_problems(
@@ -89,8 +89,8 @@ def client_problems(
         ]
         if foreign:
             lines.append(
-                f"{environment}/{path} holds a client of another environment: {', '.join(foreign)}; "
-                "each environment has a client of its own (docs/sign-in-providers.md)"
+                f"{environment}/{path} holds the client of another environment: {', '.join(foreign)}; "
+                "each environment needs its own client (docs/sign-in-providers.md)"
             )
         elif missing:
             lines.append(f"{environment}/{path} lacks {', '.join(missing)} (docs/sign-in-providers.md)")

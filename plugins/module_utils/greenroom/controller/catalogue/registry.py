@@ -55,7 +55,7 @@ class Registry:
             else:
                 digests[name] = digest
         if missing:
-            raise self._error(f" has no {', no '.join(missing)}; push it, or name one that is there")
+            raise self._error(f" has no {', no '.join(missing)}; push each missing image, or name one that exists")
         return digests
 
     def _digest(self, image: Image) -> str | None:
@@ -67,7 +67,7 @@ class Registry:
             line = f": its certificate is not trusted ({reason}); check registry_address and environment_ca_file"
             raise self._error(line) from error
         except requests.exceptions.RequestException as error:
-            line = f" can't be reached ({innermost(error)}); check that it runs, and registry_address"
+            line = f" can't be reached ({innermost(error)}); check that the registry runs, and check registry_address"
             raise self._error(line) from error
         except OSError as error:  # what requests raises for a CA file that isn't there
             raise self._error(f": {error}; check environment_ca_file") from error
@@ -77,7 +77,7 @@ class Registry:
         if code in (requests.codes.unauthorized, requests.codes.forbidden):
             raise self._error(f" refuses {image} ({code}); check the login in the secret environment/registry")
         if not answer.ok or not DIGEST.match(digest):
-            raise self._error(f" answered {code} without a digest for {image}; see its log")
+            raise self._error(f" returned status {code} without a digest for {image}; check its log")
         return digest
 
     def _error(self, line: str) -> RegistryError:

@@ -45,7 +45,7 @@ def parse_image(text: object, source: str) -> Image:
 def _listed(content: object, file: str) -> tuple[dict[str, Image], list[str]]:
     images = content.get("images") if isinstance(content, Mapping) else None
     if not isinstance(content, Mapping) or not isinstance(images, Mapping):
-        return {}, [f"{file}: images: missing; a release names its images as {{images: {{portal: repository:tag}}}}"]
+        return {}, [f"{file}: images: missing; list the images as in {{images: {{portal: repository:tag}}}}"]
     errors = [f"{file}: {key}: unknown key{suggestion(str(key), ['images'])}" for key in content if key != "images"]
     found = {}
     for name, text in images.items():

@@ -28,7 +28,7 @@ def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
                 yield f'ports.{name}.from: unknown group "{group}"{suggestion(group, groups)}'
         for slot, number in port["host"].items():
             if number > LARGEST_PORT:
-                yield f"ports.{name}: {number}, its port in {slot}, is above {LARGEST_PORT}; name a smaller `host`"
+                yield f"ports.{name}: port {number} in {slot} is above {LARGEST_PORT}; set a lower `host`"
 
 
 def _pages(service: Service) -> Iterator[str]:
@@ -40,7 +40,7 @@ def _pages(service: Service) -> Iterator[str]:
     if port and port not in service["ports"]:
         yield f'identities: unknown port "{port}"{suggestion(port, service["ports"])}'
     if service["ports"] and not service["health"]:
-        yield "health: missing; a service with ports says how to see that it is ready"
+        yield "health: missing; a service with ports needs a page that shows whether it is ready"
 
 
 def _canary(service: Service) -> Iterator[str]:
@@ -49,26 +49,26 @@ def _canary(service: Service) -> Iterator[str]:
         return
     ports, port = service["ports"], metric["port"]
     if port is None or metric["path"] is None:
-        yield "canary.metric: on which page? Name `port` and `path`, or give the service `metrics`"
+        yield "canary.metric: the page is unknown; set `port` and `path`, or give the service `metrics`"
     elif port not in ports:
         yield f'canary.metric.port: unknown port "{port}"{suggestion(str(port), ports)}'
     elif not ports[port]["from"]:
-        yield f'canary.metric.port: "{port}" never leaves the host; add `ops` to its `from`'
+        yield f'canary.metric.port: "{port}" can\'t be reached from other hosts; add `ops` to its `from`'
     elif service["activation"] != "always":
-        yield f"canary.metric: a {service['activation']} service runs beside one slot only; nothing can be compared"
+        yield f"canary.metric: a {service['activation']} service runs for the live slot only; nothing can be compared"
 
 
 def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
     if service["routes"] and service["activation"] != "always":
-        yield f"routes: a {service['activation']} service does not run in the idle slot, so nothing can lead to it"
+        yield f"routes: a {service['activation']} service does not run in the idle slot, so it can't have routes"
     for index, route in enumerate(service["routes"]):
         port = route["port"]
         if port is None:
-            yield f"routes[{index}]: leads nowhere; no port of the service has `edge` in `from`"
+            yield f"routes[{index}]: no target; none of the service's ports has `edge` in `from`"
         elif port not in service["ports"]:
             yield f'routes[{index}].port: unknown port "{port}"{suggestion(port, service["ports"])}'
         elif "edge" not in service["ports"][port]["from"]:
-            yield f'routes[{index}].port: the edge may not reach "{port}"; add `edge` to its `from`'
+            yield f'routes[{index}].port: the edge hosts can\'t reach "{port}"; add `edge` to its `from`'
         if limits is not None and route["limit"] not in limits:
             yield f'routes[{index}].limit: unknown class "{route["limit"]}"{suggestion(str(route["limit"]), limits)}'
 
@@ -93,7 +93,7 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
                 hint = suggestion(secret["name"], own)
                 yield f'secrets.{variable}.{secret["kind"]}: {owner} has no {secret["kind"]} "{secret["name"]}"{hint}'
         if variable in service["environment"]:
-            yield f"secrets.{variable}: stands in `environment`, too"
+            yield f"secrets.{variable}: also set in `environment`; remove one of them"
 
 
 def _queues(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
@@ -107,15 +107,15 @@ def _queues(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> I
     uses = bool(service["queues"] or service["publishes"])
     logins = [variable for variable, secret in service["secrets"].items() if secret["kind"] == "broker"]
     if uses and not logins:
-        yield "secrets: no login for the broker; add one like `BROKER_URL: {broker: " + service["name"] + "}`"
+        yield "secrets: no broker login; add one, such as `BROKER_URL: {broker: " + service["name"] + "}`"
     for variable in logins if not uses else ():
-        yield f"secrets.{variable}.broker: there are neither `queues` nor `publishes`"
+        yield f"secrets.{variable}.broker: not needed; the service has neither `queues` nor `publishes`"
 
 
 def _seed(service: Service) -> Iterator[str]:
     for needed in ("seed", "database"):
         if service["heads"] and not service[needed]:
-            yield f"heads: says when to seed again, and there is no `{needed}`"
+            yield f"heads: decides when to seed again, but `{needed}` is missing"
 
 
 def _config(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
@@ -125,9 +125,9 @@ def _config(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> I
     if source not in catalogue:
         yield f'config_of: unknown service "{source}"{suggestion(source, catalogue)}'
     elif service["config_path"] and not service["has_config"]:
-        yield f"config_path: there is no folder {source}/config with what to mount"
+        yield f"config_path: there is no folder {source}/config to mount"
     elif not service["config_path"] and (service["has_config"] or source != service["name"]):
-        yield f"config_path: missing; {source}/config would be mounted nowhere"
+        yield f"config_path: missing; {source}/config would not be mounted"
 
 
 def service_problems(
@@ -164,7 +164,7 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
     paths: dict[str, str] = {}
     keepers = [name for name, service in catalogue.items() if service["identities"]]
     for name in keepers[1:]:
-        yield name, f"identities: {keepers[0]} keeps them; one service does"
+        yield name, f"identities: {keepers[0]} already keeps them; only one service can"
     for name, service in catalogue.items():
         hosts = groups.get(service["group"], ())
         for port, value in service["ports"].items():
@@ -172,7 +172,7 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
                 # A group may have no host yet: then its name stands for them.
                 others = {ports.setdefault((host, number), f"{name}.{port}") for host in hosts or [service["group"]]}
                 for other in sorted(others - {f"{name}.{port}"}):
-                    yield name, f"ports.{port}: {number}, its port in {slot}, is taken by {other}; name another `host`"
+                    yield name, f"ports.{port}: port {number} in {slot} is taken by {other}; set another `host`"
         database = service["database"]
         if database and databases.setdefault(database, name) != name:
             yield name, f'database: "{database}" belongs to {databases[database]}'
@@ -197,7 +197,7 @@ def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
                 if logins.setdefault(secret["name"], owner) != owner:
                     yield name, f'secrets.{variable}.broker: "{secret["name"]}" belongs to {logins[secret["name"]]}'
                 if names.setdefault(owner, secret["name"]) != secret["name"]:
-                    yield name, f'secrets.{variable}.broker: {owner} has the login "{names[owner]}"; one is enough'
+                    yield name, f'secrets.{variable}.broker: {owner} already has "{names[owner]}"; one is enough'
 
 
 def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
@@ -209,7 +209,7 @@ def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Ite
     for name, service in catalogue.items():
         outside = ", ".join(sorted(set(groups.get(service["group"], ())) - slots))
         if outside:
-            yield name, f'group: {outside} of "{service["group"]}" is not in "{SLOT_HOSTS}", whose hosts have slots'
+            yield name, f'group: {outside} of "{service["group"]}" is not in "{SLOT_HOSTS}"; only its hosts have slots'
 
 
 def problems(

@@ -21,10 +21,10 @@ def _text(pattern: str, description: str) -> dict[str, Any]:
     return {"type": "string", "pattern": pattern, "description": description}
 
 
-NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of small letters, digits, - and _")
-DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of small letters, digits and _")
+NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of lowercase letters, digits, - and _")
+DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of lowercase letters, digits and _")
 # It stands in files of several programs, to which these characters mean something.
-PATH = _text(r"""^/[^\s#"'\\]*\Z""", "a path that starts with / and has no blank, #, \\ or quotation mark")
+PATH = _text(r"""^/[^\s#"'\\]*\Z""", "a path that starts with / and has no space, #, \\ or quotation mark")
 WORDS = {"type": "array", "items": {"type": "string"}}
 PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
 
@@ -41,7 +41,7 @@ def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, A
     }
 
 
-_VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of capital letters, digits and _")
+_VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of uppercase letters, digits and _")
 _PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
 _METRIC = _object(
     {"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", "a metric's name"), "port": NAME, "path": PATH}, ["name"]
@@ -63,7 +63,7 @@ SCHEMA = _object(
                 ["container", "from"],
             ),
             r"^[a-z][a-z0-9_]*$",
-            "a name of small letters, digits and _",
+            "a name of lowercase letters, digits and _",
         ),
         "database": DATABASE,
         "migrate": WORDS,
@@ -94,7 +94,7 @@ _KINDS = {
     "boolean": "true or false",
     "integer": "a whole number",
     "object": "a mapping",
-    "string": "a text",
+    "string": "a string",
 }
 
 
@@ -133,9 +133,9 @@ def _lines(error: jsonschema.ValidationError) -> list[str]:
         case "enum":
             what = f"unknown value {_shown(value)}{suggestion(str(value), error.validator_value)}"
         case "minimum":
-            what = f"{value} is too small, the smallest is {error.validator_value}"
+            what = f"{value} is too small; the minimum is {error.validator_value}"
         case "maximum":
-            what = f"{value} is too large, the largest is {error.validator_value}"
+            what = f"{value} is too large; the maximum is {error.validator_value}"
         case _:
             what = f"{_shown(value)} is not {error.schema['description']}"
     return [f"{where}: {what}" if where else what]

@@ -40,7 +40,7 @@ def _number(kind: Callable[[str], Any]) -> Callable[[Any], bool]:
 
 # As Ansible takes values: `"401"` is a number, and one value is a list of one.
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "str": (lambda value: not isinstance(value, (Mapping, list)), "a text"),
+    "str": (lambda value: not isinstance(value, (Mapping, list)), "a string"),
     "int": (_number(int), "a whole number"),
     "float": (_number(float), "a number"),
     "bool": (lambda value: str(value).lower() in _WORDS, "true or false"),
@@ -63,7 +63,7 @@ def file_problems(content: Any) -> list[str]:
     for index, check in enumerate(content):
         found = list(_problems(check, {"type": "dict", "options": FILE}, f"[{index}]"))
         if check is None or (not found and "each" in check and check["each"] is None):
-            found = [f"[{index}]{'' if check is None else '.each'}: there is nothing in it"]
+            found = [f"[{index}]{'' if check is None else '.each'}: empty"]
         lines += found or validate([_known(check)])
     return lines
 
@@ -101,7 +101,7 @@ def _problems(value: Any, spec: Mapping[str, Any], where: str) -> Iterator[str]:
 def _keys(value: Mapping[Any, Any], options: Mapping[str, Any], where: str) -> Iterator[str]:
     for key, item in value.items():
         if key is True:
-            yield f'{where}: YAML takes a bare `on` for true; write `"on"`'
+            yield f'{where}: YAML reads a bare `on` as true; write `"on"`'
         elif key not in options:
             yield f"{where}.{key}: unknown key{suggestion(str(key), options)}"
         else:
@@ -125,14 +125,14 @@ def run_problems(
     everything = [check for found in checks_of.values() for check in found]
     for name, times in Counter(str(check["name"]) for check in everything).items():
         if times > 1 and LATER not in name:
-            yield f"check '{name}': the name is there twice"
+            yield f"check '{name}': the name is used twice"
     for place in PLACES:
         waiting = sum(check["on"] == place for check in everything)
         if waiting and not groups.get(place):
-            yield f'{waiting} smoke checks run from the group "{place}", which has no host'
+            yield f'{waiting} smoke checks run from the group "{place}", which has no hosts'
     if routed and not any(mutating or not check.get("mutates") for check in everything):
-        kind = "" if mutating else " that leaves nothing behind"
+        kind = "" if mutating else " that changes no data"
         yield (
-            f"no service has a smoke check{kind}, so any release would be cut over; write at least one into "
+            f"no service has a smoke check{kind}, so a broken release would go live; add at least one to "
             f"{sorted(routed)[0]}/checks.yml"
         )

@@ -66,7 +66,7 @@ def name_problems(
 def found_problems(options: Iterable[str]) -> list[str]:
     """Return one line for each of the `options` given by `-e` that is not the operator's to say."""
     return [
-        f"{name}: a run finds this out by itself; -e to=<slot> cuts over, -e smoke_slot=<slot> checks a slot"
+        f"{name}: can't be set, a run detects it; use -e to=<slot> to cut over, -e smoke_slot=<slot> to check a slot"
         for name in sorted(options)
         if name.startswith(FOUND_PREFIX)
     ]
@@ -93,14 +93,14 @@ def environment_problems(
     """
     nameless = sorted(host for host, name in names.items() if not name)
     if nameless:
-        return [f"environment_name: missing for {', '.join(nameless)}; each environment's inventory names it"]
+        return [f"environment_name: missing for {', '.join(nameless)}; set it in the environment's inventory"]
     parents = {group for group, below in children.items() if len(HOST_GROUPS & set(below)) > 1} - {"all"}
     found = sorted({str(name) for name in names.values()} | parents)
     if len(found) > 1:
-        return [f"more than one environment at once: {', '.join(found)}; give one environment's inventory, once"]
+        return [f"more than one environment at once: {', '.join(found)}; pass the inventory of one environment only"]
     outside = sorted(host for host, name in names.items() if host not in set(groups.get(str(name), ())))
     if outside:
-        return [f"environment_name: {found[0]}, but {', '.join(outside)} is not in a group of that name"]
+        return [f"environment_name: {found[0]}, but not in a group of that name: {', '.join(outside)}"]
     return []
 
 

@@ -22,9 +22,9 @@ def validate(password: str, cost: int) -> None:
     """Raise ValueError for what bcrypt would cut off, or take for ever to hash."""
     secret = password.encode()
     if not secret or b"\0" in secret:
-        raise ValueError("the password is empty or holds a NUL byte")
+        raise ValueError("the password is empty or contains a NUL byte")
     if len(secret) > LONGEST:
-        raise ValueError(f"the password has {len(secret)} bytes, and bcrypt takes {LONGEST} at most")
+        raise ValueError(f"the password has {len(secret)} bytes; bcrypt accepts at most {LONGEST}")
     if cost not in COSTS:
         raise ValueError(f"the cost must be {COSTS[0]} to {COSTS[-1]}, not {cost}")
 

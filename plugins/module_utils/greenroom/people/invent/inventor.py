@@ -112,7 +112,7 @@ class Inventor:
                 problem = problem or error
             else:
                 return someone, traits
-        raise problem or TraitError("traits: nothing fits")
+        raise problem or TraitError("traits: can't generate traits that fit the schema")
 
     def _someone(self, key: str, attempt: int) -> Someone:
         recipe, persona = self._recipe, self._personas.get(key)
@@ -154,12 +154,12 @@ class Inventor:
         if own is None:
             return
         if self._recipe.count > _NUMBERED:
-            raise TraitError(f"{own.path}: there are {_NUMBERED} telephone numbers that belong to nobody, not more")
+            raise TraitError(f"{own.path}: only {_NUMBERED} reserved phone numbers are available; set a lower count")
         places: dict[int, str] = {}
         for name, persona in self._personas.items():
             other = places.setdefault(self._place(name, persona), name)
             if other != name:
-                raise TraitError(f"{own.path}: the personas {other} and {name} get one number; call one otherwise")
+                raise TraitError(f"{own.path}: the personas {other} and {name} get the same phone number; rename one")
 
     def _compiled(self, traits: Mapping[str, Any]) -> dict[str, Override]:
         own = {each.path for each in self._traits.own}
@@ -170,7 +170,7 @@ class Inventor:
                 raise TraitError(f"{path}: the identity schema has no such trait{suggestion(path, known)}")
             override = found[path] = Override(path, given)
             if path in own and override.replaces:
-                raise TraitError(f"{path}: it is everybody's own, and made from set, seed and number")
+                raise TraitError(f"{path}: can't be set, it is unique for each user and made from set, seed and number")
             override.check(self._voices)
         return found
 

@@ -26,11 +26,11 @@ class Voice:
         try:
             factory = importlib.import_module("faker.factory")
         except ImportError as error:
-            raise PeopleError(f"the generator is not there: {error}") from None
+            raise PeopleError(f"the generator is missing: {error}") from None
         try:
             self.faker: Any = factory.Factory.create(locale)
         except AttributeError:
-            raise PeopleError(f"'{locale}' is no locale that the generator knows") from None
+            raise PeopleError(f"the generator has no locale '{locale}'") from None
         self.locale = locale
         # Without a seed some providers ask the system for randomness.
         self.faker.seed_instance(0)

@@ -69,7 +69,7 @@ class Override:
         try:
             value = getattr(someone.voice.faker, self._provider)(*self._positional, **self._named)
         except Exception as error:  # whatever a provider raises, these are the arguments that it does not take
-            raise TraitError(f"{self._path}: the provider {self._provider} refuses: {error}") from error
+            raise TraitError(f"{self._path}: the provider {self._provider} failed: {error}") from error
         found = self._plain(value)
         return str(found) if kind == "string" and isinstance(found, (int, float)) else found
 
@@ -89,4 +89,5 @@ class Override:
             return int(value) if value == value.to_integral_value() else float(value)
         if isinstance(value, (datetime.date, datetime.time, uuid.UUID)):
             return str(value)
-        raise TraitError(f"{self._path}: the provider {self._provider} gives what is no JSON: {type(value).__name__}")
+        kind = type(value).__name__
+        raise TraitError(f"{self._path}: the provider {self._provider} returns a value that is not JSON: {kind}")

@@ -42,7 +42,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
     try:
         return re.compile(python_pattern(pattern))
     except (re.error, OverflowError, ValueError) as error:
-        raise PatternError(f"the pattern {pattern} is not understood: {error}") from None
+        raise PatternError(f"the pattern {pattern} can't be parsed: {error}") from None
 
 
 def python_pattern(pattern: str) -> str:
@@ -80,7 +80,7 @@ def _property(name: str) -> str:
             else:
                 ranges.append([code, code])
     if not ranges:
-        raise ValueError(f"there is no class of characters \\p{{{name}}}")
+        raise ValueError(f"unknown Unicode category \\p{{{name}}}")
     return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges)
 
 
@@ -109,7 +109,7 @@ class Pattern:
             text = self._try(stream, self._extra)
             if self.fits(text):
                 return text
-        raise PatternError(f"no text for the pattern {self._pattern} was found")
+        raise PatternError(f"found no text for the pattern {self._pattern}")
 
     def _try(self, stream: Stream, extra: int) -> str:
         """Return what may fit; a pattern without anchors leaves room for more."""
@@ -127,8 +127,8 @@ class Pattern:
                 return extra
         best = max(hits, key=lambda extra: hits[extra])
         if not hits[best]:
-            length = f"{self._shortest} to {self._longest} " if self._longest is not None else ""
-            raise PatternError(f"no text of {length}characters for the pattern {self._pattern} was found")
+            length = f" of {self._shortest} to {self._longest} characters" if self._longest is not None else ""
+            raise PatternError(f"found no text{length} for the pattern {self._pattern}")
         return best
 
 
@@ -142,11 +142,11 @@ class _Parser:
     def parse(self) -> Piece:
         piece = self._alternatives()
         if self._place < len(self._pattern):
-            raise self._error("a ) too many")
+            raise self._error("unmatched )")
         return piece
 
     def _error(self, reason: str) -> PatternError:
-        return PatternError(f"the pattern {self._pattern} is not understood: {reason}")
+        return PatternError(f"the pattern {self._pattern} can't be parsed: {reason}")
 
     def _peek(self) -> str:
         return self._pattern[self._place : self._place + 1]
@@ -208,7 +208,7 @@ class _Parser:
         if sign in "^$" or (sign == "\\" and self._match("[bBAzZ]")):
             return _nothing
         if sign == "\\" and self._match(r"[1-9]|k<"):
-            raise self._error("it refers to one of its groups")
+            raise self._error("backreferences are not supported")
         return _one_of(self._escaped() if sign == "\\" else sign)
 
     def _group(self) -> Piece:
@@ -217,10 +217,10 @@ class _Parser:
             if self._match(r"\?[ims]+\)"):
                 return _nothing
             if self._peek() == "?":
-                raise self._error("a group of a kind that is not known")
+                raise self._error("unknown kind of group")
         piece = self._alternatives()
         if not self._take(")"):
-            raise self._error("a ) is missing")
+            raise self._error("missing )")
         return _nothing if around else piece
 
     def _escaped(self) -> str:
@@ -234,7 +234,7 @@ class _Parser:
             characters = _CLASSES[sign.lower()]
             return characters if sign.islower() else _others(characters + "_" * (sign == "W"))
         if sign.isalnum() and sign not in _CONTROL:
-            raise self._error(f"\\{sign} is not known")
+            raise self._error(f"unknown escape \\{sign}")
         return _CONTROL.get(sign, sign)
 
     def _class(self) -> str:
@@ -245,20 +245,20 @@ class _Parser:
             if len(first) == 1 and self._match(r"-(?!\])"):
                 last = self._class_item()
                 if len(last) != 1 or last < first:
-                    raise self._error("a range of characters is the wrong way round")
+                    raise self._error("a character range is reversed")
                 first = "".join(map(chr, range(ord(first), min(ord(last), ord(first) + 255) + 1)))
             characters += first
         self._take("]")
         chosen = _others(characters) if negated else characters
         if not chosen:
-            raise self._error("a class without characters")
+            raise self._error("empty character class")
         # Twice listed is no more likely, and the order says nothing.
         return "".join(sorted(set(chosen)))
 
     def _class_item(self) -> str:
         if found := self._match(r"\[:(\w+):\]"):
             if found[1] not in _POSIX:
-                raise self._error(f"there is no class [:{found[1]}:]")
+                raise self._error(f"unknown character class [:{found[1]}:]")
             return _POSIX[found[1]]
         sign = self._take()
         if sign != "\\":

@@ -72,7 +72,7 @@ class Schema:
         properties = document.get("properties")
         self.traits = properties.get("traits") if isinstance(properties, Mapping) else None
         if not isinstance(self.traits, Mapping):
-            raise TraitError("traits: the identity schema does not describe any")
+            raise TraitError("traits: the identity schema describes no traits")
 
     def resolved(
         self, node: Mapping[str, Any], path: str, refs: tuple[str, ...]
@@ -81,7 +81,7 @@ class Schema:
         if "$ref" in node:
             ref = str(node["$ref"])
             if ref in refs:
-                raise EndlessError(f"{path}: nothing can generate what contains itself; give it in traits")
+                raise EndlessError(f"{path}: can't generate a trait that contains itself; set it in traits")
             return self.resolved(self._target(ref, path), path, (*refs, ref))
         result = {key: value for key, value in node.items() if key != "allOf"}
         for part in node.get("allOf", ()):
@@ -93,7 +93,7 @@ class Schema:
     def _target(self, ref: str, path: str) -> Mapping[str, Any]:
         document, _, pointer = ref.partition("#")
         if document not in ("", self._document.get("$id")):
-            raise TraitError(f"{path}: nothing can generate what another document describes ({ref}); give it in traits")
+            raise TraitError(f"{path}: can't generate what another document describes ({ref}); set it in traits")
         found: Any = self._document
         try:
             for part in unquote(pointer).split("/")[1:]:
@@ -129,7 +129,7 @@ class Schema:
             except library.JsonSchemaValueException as error:
                 path = str(error.name).removeprefix("data.traits").removeprefix(".") or "traits"
                 what = str(error.message).removeprefix(str(error.name)).strip()[:200]
-                raise TraitError(f"{path}: nothing can generate this: it {what}; give it in traits") from None
+                raise TraitError(f"{path}: can't generate a value: it {what}; set it in traits") from None
 
         return validate
 

@@ -56,7 +56,7 @@ class Traits:
         login = tell_apart(self.own)
         if login is None:
             raise TraitError(
-                "traits: the identity schema names no trait that people log in with (credentials.password.identifier)"
+                "traits: the identity schema has no trait that users log in with (credentials.password.identifier)"
             )
         self.login = login
 
@@ -68,7 +68,7 @@ class Traits:
     def _value(self, given: Any, path: Path, refs: tuple[str, ...]) -> Maker:
         node = {} if given is True else given
         if not isinstance(node, Mapping):
-            raise TraitError(f"{dotted(path)}: nothing can generate what the schema does not allow; give it in traits")
+            raise TraitError(f"{dotted(path)}: can't generate a value that the schema does not allow; set it in traits")
         node, refs = self._schema.resolved(node, dotted(path), refs)
         for key in ("oneOf", "anyOf"):
             if node.get(key) and "enum" not in node and "const" not in node:
@@ -81,7 +81,7 @@ class Traits:
             return lambda someone: node["const"]
         if own := own_trait(node, dotted(path), fact if kind == "string" else ""):
             if kind != "string" or "enum" in node:
-                raise TraitError(f"{own.path}: nothing can generate the type {kind} so that it is everybody's own")
+                raise TraitError(f"{own.path}: can't generate unique values of the type {kind}")
             # Two alternatives may speak of the same trait.
             same = next((each for each in self.own if (each.path, each.kind) == (own.path, own.kind)), own)
             if same is own:
@@ -99,7 +99,7 @@ class Traits:
             "array": lambda: self._array(node, path, refs),
         }
         if kind not in simple:
-            raise TraitError(f"{dotted(path)}: nothing can generate the type {kind}; give it in traits")
+            raise TraitError(f"{dotted(path)}: can't generate the type {kind}; set it in traits")
         return simple[kind]()
 
     def _one_of(self, node: dict[str, Any], key: str, path: Path, refs: tuple[str, ...]) -> Maker:
@@ -114,7 +114,7 @@ class Traits:
             except TraitError as error:
                 problem = error
         if not makers:
-            raise problem or TraitError(f"{dotted(path)}: nothing can generate this; give it in traits")
+            raise problem or TraitError(f"{dotted(path)}: can't generate a value; set it in traits")
         seed = salt(f"{key} {dotted(path)}")
 
         def make(someone: Someone) -> Any:
@@ -179,7 +179,7 @@ class Traits:
             high = usual if high is None else min(high, usual)
             low = usual if len(self.own) > owned else low
         if low > high:
-            raise TraitError(f"{dotted(path)}: nothing can generate {low} to {high} items; give it in traits")
+            raise TraitError(f"{dotted(path)}: can't generate {low} to {high} items; set it in traits")
         where, seed, unique = dotted(path), salt(dotted(path)), bool(node.get("uniqueItems"))
 
         def make(someone: Someone) -> list[Any]:
@@ -196,7 +196,7 @@ class Traits:
                     found.append(value)
                     seen.add(text)
             if len(found) < low:
-                raise TraitError(f"{where}: nothing can generate {low} different items; give it in traits")
+                raise TraitError(f"{where}: can't generate {low} different items; set it in traits")
             return found
 
         return make
@@ -215,7 +215,7 @@ def _enum(values: list[Any], path: str, fact: str) -> Maker:
     """Return what chooses: what is known of the person if that is among the values, or else any."""
     choice = [value for value in values if value is not None] or values
     if not choice:
-        raise TraitError(f"{path}: nothing can generate one of no values; give it in traits")
+        raise TraitError(f"{path}: can't generate a value, its enum is empty; set it in traits")
     seed = salt(path)
     spelt = {_plainly(value): value for value in reversed(choice) if isinstance(value, str)}
 

@@ -25,16 +25,14 @@ def text(node: Mapping[str, Any], path: str, fact: str) -> Maker:
     """Return what makes a text: the `fact` as long as it fits, or else from pattern and lengths. Raises TraitError."""
     shortest, longest = int(node.get("minLength", 0)), node.get("maxLength")
     if longest is not None and shortest > longest:
-        raise TraitError(
-            f"{path}: nothing can generate a text of {shortest} to {longest} characters; give it in traits"
-        )
+        raise TraitError(f"{path}: can't generate a string of {shortest} to {longest} characters; set it in traits")
     form = str(node.get("format", ""))
     try:
         expression = compiled(node["pattern"]) if "pattern" in node else None
         otherwise = _otherwise(node, form, shortest, longest)
     except PatternError as error:
         if not fact:
-            raise TraitError(f"{path}: nothing can generate this, {error}; give it in traits") from None
+            raise TraitError(f"{path}: can't generate a value: {error}; set it in traits") from None
         otherwise = None
 
     seed = salt(path)
@@ -55,8 +53,8 @@ def text(node: Mapping[str, Any], path: str, fact: str) -> Maker:
             if otherwise:
                 return str(otherwise(someone))
         except PatternError as error:
-            raise TraitError(f"{path}: nothing can generate this, {error}; give it in traits") from None
-        raise TraitError(f"{path}: nothing can generate a {form or 'text'} within these bounds; give it in traits")
+            raise TraitError(f"{path}: can't generate a value: {error}; set it in traits") from None
+        raise TraitError(f"{path}: can't generate a {form or 'string'} within these bounds; set it in traits")
 
     return make
 
@@ -95,7 +93,7 @@ def number(node: Mapping[str, Any], path: str, whole: bool) -> Maker:
     if node.get("exclusiveMaximum") is not None and last * step == high:
         last -= 1
     if first > last:
-        raise TraitError(f"{path}: nothing can generate a number from {low} to {high}; give it in traits")
+        raise TraitError(f"{path}: can't generate a number from {low} to {high}; set it in traits")
     seed, above, below = salt(path), step.numerator, step.denominator
 
     def make(someone: Someone) -> int | float:

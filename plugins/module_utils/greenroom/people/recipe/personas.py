@@ -62,7 +62,8 @@ class Persona:
         """Refuse what can't be an address, or what Kratos would refuse."""
         if not is_persona_name(self.name):
             raise PeopleError(
-                f"'{self.name}' is no name for a persona: at most 24 small letters, digits and dashes, a letter first"
+                f"'{self.name}' can't be a persona's name: "
+                "use up to 24 lowercase letters, digits and dashes, and start with a letter"
             )
         for each in fields(self):
             value = getattr(self, each.name)
@@ -72,9 +73,9 @@ class Persona:
             raise PeopleError(f"persona {self.name}: state must be one of {', '.join(STATES)}, not '{self.state}'")
         for need, value in self.needs.items():
             if need not in NEEDS:
-                raise PeopleError(f"persona {self.name}: '{need}' is nothing to need{suggestion(need, NEEDS)}")
+                raise PeopleError(f"persona {self.name}: '{need}' can't be needed{suggestion(need, NEEDS)}")
             if not isinstance(value, str) or (need == "release" and not _RELEASE.match(value)):
-                raise PeopleError(f"persona {self.name}: '{value}' is no {need}; a release is needed as in '>=1.1'")
+                raise PeopleError(f"persona {self.name}: '{value}' is not a {need}; write a release as '>=1.1'")
 
     def wanted(self, release: str, features: Collection[str]) -> bool:
         """Return whether the persona has a purpose where `release` runs with `features`; raises PeopleError."""
@@ -97,7 +98,7 @@ def _version(name: str, text: str) -> tuple[int, ...]:
     try:
         parts = [int(part) for part in text.split(".")]
     except ValueError:
-        raise PeopleError(f"persona {name} needs a release by number, and '{text}' is none") from None
+        raise PeopleError(f"persona {name} needs a release number, and '{text}' is not one") from None
     while parts and not parts[-1]:
         parts.pop()
     return tuple(parts)
@@ -137,16 +138,16 @@ def personas_of(values: Iterable[Any]) -> tuple[Persona, ...]:
 def _persona(value: Any) -> Persona:
     if isinstance(value, str):
         if value not in DEFAULT_PERSONAS:
-            raise PeopleError(f"'{value}' is no persona{suggestion(value, DEFAULT_PERSONAS)}")
+            raise PeopleError(f"unknown persona '{value}'{suggestion(value, DEFAULT_PERSONAS)}")
         return DEFAULT_PERSONAS[value]
     if not isinstance(value, Mapping) or "name" not in value:
-        raise PeopleError(f"a persona is a name, or a mapping with one, not {value!r}")
+        raise PeopleError(f"a persona is a name or a mapping with a name, not {value!r}")
     given = {str(key): each for key, each in value.items() if each is not None}
     name, like = given["name"], given.pop("like", None)
     if like is not None and like not in DEFAULT_PERSONAS:
-        raise PeopleError(f"persona {name}: '{like}' is no persona to be like{suggestion(str(like), DEFAULT_PERSONAS)}")
+        raise PeopleError(f"persona {name}: like: unknown persona '{like}'{suggestion(str(like), DEFAULT_PERSONAS)}")
     for key in given.keys() - _KINDS:
-        raise PeopleError(f"persona {name}: '{key}' is no key of it{suggestion(key, _KINDS)}")
+        raise PeopleError(f"persona {name}: unknown key '{key}'{suggestion(key, _KINDS)}")
     start = DEFAULT_PERSONAS.get(like or str(name))
     return replace(start, **given) if start else Persona(**given)
 

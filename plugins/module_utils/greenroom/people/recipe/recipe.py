@@ -61,23 +61,23 @@ class Recipe:
     def __post_init__(self) -> None:
         """Refuse what could name a real person, and what has no sense; raises PeopleError."""
         if not _SET.match(self.set):
-            raise PeopleError(f"'{self.set}' is no name for a set: at most 32 small letters, digits and dashes")
+            raise PeopleError(f"'{self.set}' can't be a set's name: use up to 32 lowercase letters, digits, dashes")
         if self.count < 0:
             raise PeopleError(f"count must be 0 or more, not {self.count}")
         if not _DOMAIN.match(self.domain):
-            raise PeopleError(f"'{self.domain}' is not a domain in small letters")
+            raise PeopleError(f"'{self.domain}' is not a domain in lowercase letters")
         if not any(self.domain == safe or self.domain.endswith(f".{safe}") for safe in NO_MAIL):
             raise PeopleError(
-                f"'{self.domain}' could receive mail; take a name that ends with one of {', '.join(NO_MAIL)}"
+                f"'{self.domain}' could receive mail; use a domain that ends with one of {', '.join(NO_MAIL)}"
             )
         for locale in self.locales or ("",):
             if not _LOCALE.match(locale):
-                raise PeopleError(f"'{locale}' is no locale; write it as en_US")
+                raise PeopleError(f"'{locale}' is not a locale; write it like en_US")
         if not 0 <= self.verified <= 1:
-            raise PeopleError(f"verified is a share from 0 to 1, not {self.verified}")
+            raise PeopleError(f"verified must be from 0 to 1, not {self.verified}")
         for metadata in (self.metadata_admin, *(persona.metadata_admin for persona in self.personas)):
             if MARK in metadata:
-                raise PeopleError(f"metadata_admin can't hold '{MARK}': that is where the mark stands")
+                raise PeopleError(f"metadata_admin can't contain '{MARK}': Greenroom keeps its mark there")
         for traits in (self.traits, *(persona.traits for persona in self.personas)):
             for path, given in traits.items():
                 _check_override(path, given)
@@ -89,7 +89,7 @@ class Recipe:
         known = [each.name for each in fields(cls)]
         for key in given:
             if key not in known:
-                raise PeopleError(f"'{key}' is nothing that makes people{suggestion(key, known)}")
+                raise PeopleError(f"unknown recipe key '{key}'{suggestion(key, known)}")
         given["personas"] = personas_of(given.get("personas", ()))
         if "locales" in given:
             given["locales"] = tuple(given["locales"])
@@ -179,11 +179,11 @@ def _check_override(path: str, given: Any) -> None:
         raise PeopleError(f"{path}: write the name of a provider, {{provider, args}} or {{value}}, not {given!r}")
     for key in given:
         if key not in _OVERRIDE:
-            raise PeopleError(f"{path}: '{key}' is no key of a trait{suggestion(str(key), _OVERRIDE)}")
+            raise PeopleError(f"{path}: unknown key '{key}'{suggestion(str(key), _OVERRIDE)}")
     share = given.get("share", 1)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-        raise PeopleError(f"{path}: share is a number from 0 to 1, not {share!r}")
+        raise PeopleError(f"{path}: share must be a number from 0 to 1, not {share!r}")
     if "provider" in given and "value" in given:
-        raise PeopleError(f"{path}: either a provider or a value, not both")
+        raise PeopleError(f"{path}: set either provider or value, not both")
     if "args" in given and ("provider" not in given or not isinstance(given["args"], (Mapping, list, tuple))):
-        raise PeopleError(f"{path}: args are a list or a mapping for a provider")
+        raise PeopleError(f"{path}: args must be a list or a mapping, and need a provider")
