@@ -427,7 +427,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.common import masking
-from ansible.module_utils.greenroom.tree import changes, debian_packages, diff, systemd, units
+from ansible.module_utils.greenroom.tree import changes, debian_packages, diff, systemd, unit_records, units
 from ansible.module_utils.greenroom.tree import options as tree_options
 from ansible.module_utils.greenroom.tree.files import (
     Attributes,
@@ -568,7 +568,7 @@ def unit_manager(
         if specs:
             raise TreeError("systemd does not run on this host, its units can't be managed")
         return None
-    records = units.Records(wanted.name)
+    records = unit_records.Records(wanted.name)
     return units.Manager(specs, systemd.Systemd(runner(module)), records, wanted, check=module.check_mode)
 
 

@@ -18,6 +18,7 @@ import pytest
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.tree import changes, systemd
 from ansible.module_utils.greenroom.tree import files as tree_files
+from ansible.module_utils.greenroom.tree import manifest as tree_manifest
 from ansible.module_utils.greenroom.tree import options as tree_options
 from ansible.module_utils.testing import patch_module_args
 
@@ -51,7 +52,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SYSTEMD", str(tmp_path / "systemd.json"))
     monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(tmp_path))
-    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(tmp_path / "state"))
+    monkeypatch.setattr(tree_manifest, "STATE_DIRECTORY", str(tmp_path / "state"))
     return tmp_path
 
 
@@ -112,7 +113,7 @@ def test_check_mode_calls_nothing_that_writes(call: Call, host: Path, monkeypatc
         (changes.Tree, "apply"),
         (changes.Tree, "finish"),
         (changes.Tree, "validate"),
-        (changes, "write_json"),
+        (tree_manifest, "write_json"),
         (systemd.Systemd, "act"),
         (systemd.Systemd, "enable"),
         (systemd.Systemd, "daemon_reload"),

@@ -17,6 +17,7 @@ from ansible.module_utils.greenroom.common import durable
 from ansible.module_utils.greenroom.tree import changes
 from ansible.module_utils.greenroom.tree import diff as tree_diff
 from ansible.module_utils.greenroom.tree import files as tree_files
+from ansible.module_utils.greenroom.tree import manifest as tree_manifest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -58,7 +59,7 @@ class Site:
 
 @pytest.fixture
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
-    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(tree_manifest, "STATE_DIRECTORY", str(tmp_path / "lib"))
     return Site(tmp_path)
 
 
@@ -609,7 +610,7 @@ def test_any_sequence_of_calls_ends_as_wished_and_spares_foreign_files(
     foreign: dict[str, str],
 ) -> None:
     site = Site(tmp_path_factory.mktemp("site"))
-    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(site.root / "lib"))
+    monkeypatch.setattr(tree_manifest, "STATE_DIRECTORY", str(site.root / "lib"))
     for name, text in foreign.items():
         place = Path(site.path(name))
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.tree import changes, systemd, units
+from ansible.module_utils.greenroom.tree import changes, systemd, unit_records, units
 from ansible.module_utils.greenroom.tree import files as tree_files
+from ansible.module_utils.greenroom.tree import manifest as tree_manifest
 from systemctl_fake import Systemd, moment
 
 WEB = "web.service"
@@ -24,7 +25,7 @@ class Host:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.systemd = Systemd()
-        self.records = units.Records("test", str(root / "units"))
+        self.records = unit_records.Records("test", str(root / "units"))
 
     def path(self, name: str) -> str:
         return str(self.root / "host" / name)
@@ -35,7 +36,7 @@ class Host:
         *wanted: units.Unit,
         check: bool = False,
         drift: bool = False,
-        records: units.Records | None = None,
+        records: unit_records.Records | None = None,
         kill: str = "",
     ) -> units.Outcome:
         """One call as the module makes it; `kill` names the step before which it ends."""
@@ -76,7 +77,7 @@ class Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
-    monkeypatch.setattr(changes, "STATE_DIRECTORY", str(tmp_path / "lib"))
+    monkeypatch.setattr(tree_manifest, "STATE_DIRECTORY", str(tmp_path / "lib"))
     monkeypatch.setattr(units, "SETTLE", 0.0)
     host = Host(tmp_path)
     host.systemd.add(WEB)
@@ -187,7 +188,7 @@ def test_a_unit_that_reloaded_an_edit_is_reloaded(host: Host) -> None:
 
 
 def test_two_calls_share_a_unit(host: Host) -> None:
-    other = units.Records("other", str(host.root / "units"))
+    other = unit_records.Records("other", str(host.root / "units"))
     unit = started(on_change="reload")
     host.call(A, unit)
     host.call({"other/x": "1"}, unit, records=other)
@@ -360,7 +361,9 @@ def test_a_complaint_without_a_culprit_blames_the_first() -> None:
 
     grumpy = Grumpy()
     grumpy.add(WEB, active="active")
-    manager = units.Manager([], systemd.Systemd(grumpy.run), units.Records("t", "/nonexistent"), changes.Tree("t", []))
+    manager = units.Manager(
+        [], systemd.Systemd(grumpy.run), unit_records.Records("t", "/nonexistent"), changes.Tree("t", [])
+    )
     with pytest.raises(units.UnitError, match=WEB):
         manager._act("stop", [WEB])
     with pytest.raises(tree_files.TreeError, match="daemon-reload failed: no bus"):

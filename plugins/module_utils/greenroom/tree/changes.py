@@ -6,63 +6,22 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import errno
 import hashlib
 import json
 import os
 import shlex
-import stat
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from ..common import durable
+from . import disk
+from . import manifest as manifests
 from .files import Directory, File, TreeError, matches
-
-STATE_DIRECTORY = "/var/lib/greenroom"
-PARENT_MODE = 0o755
+from .manifest import Manifest
 
 Run = Callable[[list[str]], tuple[int, str, str]]
 Label = Callable[[str, str], None]
-
-
-@dataclasses.dataclass
-class Manifest:
-    """What an earlier call applied. `pending` names files of a call that did not come to its end."""
-
-    hash: str | None = None
-    metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
-    files: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    directories: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-    secret: list[str] = dataclasses.field(default_factory=list)
-    created: list[str] = dataclasses.field(default_factory=list)
-    pending: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
-
-    @classmethod
-    def load(cls, path: str) -> Manifest:
-        """Read a manifest; one that is not there is empty."""
-        try:
-            with open(path, encoding="utf-8") as stream:
-                stored = json.load(stream)
-            names = {field.name for field in dataclasses.fields(cls)}
-            return cls(**{key: value for key, value in stored.items() if key in names})
-        except FileNotFoundError:
-            return cls()
-        except (ValueError, AttributeError) as error:
-            raise TreeError(
-                f"{path} is not a manifest of template_tree ({error}); move it away and run again "
-                "(files that are no longer wanted then stay where they are)"
-            ) from error
-
-    def save(self, path: str) -> None:
-        """Write the manifest atomically, readable by its owner only (it holds checksums of secret files)."""
-        stored = dataclasses.asdict(self)
-        if not self.pending:
-            del stored["pending"]
-        try:
-            write_json(path, stored)
-        except OSError as error:
-            raise TreeError(f"{path} can't be written: {error.strerror}") from error
 
 
 @dataclasses.dataclass
@@ -114,7 +73,7 @@ class Tree:
         self.files = [file for file in ordered if file.force]
         self.beginnings = [file for file in ordered if not file.force]
         self.directories = sorted(directories, key=lambda directory: directory.path)
-        self.path = manifest or os.path.join(STATE_DIRECTORY, "trees", f"{name}.json")
+        self.path = manifest or os.path.join(manifests.STATE_DIRECTORY, "trees", f"{name}.json")
         self.metadata = metadata or {}
         self.label = label or (lambda path, dest: None)
         self.before = Manifest.load(self.path)
@@ -145,14 +104,14 @@ class Tree:
         plan = Plan(self.hash, outdated=self.hash != self.before.hash)
         for file in self.files:
             promised = self.before.files.get(file.dest) == file.record()
-            difference = _difference(file)
+            difference = disk.difference(file)
             if promised and difference:
                 plan.drifted.append(file.dest)
             if difference and (promised or not drift):
                 (plan.adjust if difference == "attributes" else plan.write).append(file)
         for directory in self.directories:
             promised = self.before.directories.get(directory.path) == directory.record()
-            if _directory_differs(directory) and (promised or not drift):
+            if disk.directory_differs(directory) and (promised or not drift):
                 plan.make.append(directory)
         if not drift:
             plan.write += [file for file in self.beginnings if not os.path.lexists(file.dest)]
@@ -173,14 +132,14 @@ class Tree:
             self.before.pending.update({file.dest: file.record() for file in plan.write}, **gone)
             self.before.secret = sorted({*self.before.secret, *(file.dest for file in plan.write if file.secret)})
             self.before.created = sorted({*self.before.created, *plan.new_directories})
-            _make_directories(path for path in plan.new_directories if self.path.startswith(f"{path}/"))
+            disk.make_directories(path for path in plan.new_directories if self.path.startswith(f"{path}/"))
             self.before.save(self.path)
         # Files that give way to directories of the same name can't wait until the new files are there.
         blocking = [dest for dest in plan.remove if dest in plan.new_directories]
         for dest in blocking:
             os.unlink(dest)
         try:
-            _make_directories(plan.new_directories)
+            disk.make_directories(plan.new_directories)
             for directory in plan.make:
                 directory.attributes.apply(directory.path, directory.path)
             self._write(plan.write)
@@ -204,7 +163,7 @@ class Tree:
         for dest in self.before.pending:
             # What a killed call was preparing.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                os.unlink(_temporary(dest))
+                os.unlink(disk.temporary_name(dest))
         if self.absent:
             durable.remove(self.path)
         for path in plan.prune:
@@ -261,7 +220,7 @@ class Tree:
                 raise TreeError(f"{file.dest} is wanted twice by {self.name}")
             seen.add(file.dest)
         for path in [*seen, *(directory.path for directory in self.directories)]:
-            for parent in _parents(path):
+            for parent in disk.parents(path):
                 if parent in seen:
                     raise TreeError(f"{parent} is wanted as a file, and as the directory of {path}")
         for directory in self.directories:
@@ -273,7 +232,7 @@ class Tree:
             if os.path.isdir(file.dest) and not os.path.islink(file.dest):
                 raise TreeError(f"{file.dest} is a directory; a file is wanted there")
         for path in [file.dest for file in plan.write] + [f"{directory.path}/" for directory in plan.make]:
-            for parent in _parents(path):
+            for parent in disk.parents(path):
                 if os.path.lexists(parent) and not os.path.isdir(parent) and parent not in plan.remove:
                     raise TreeError(f"{parent} is not a directory, {path.rstrip('/')} can't be put below it")
 
@@ -282,16 +241,16 @@ class Tree:
         ours = dict.fromkeys(self.before.files)
         # Of a call that was interrupted, only what it really wrote is ours.
         for dest, record in self.before.pending.items():
-            if dest not in ours and _sha256(dest) == record["sha256"]:
+            if dest not in ours and disk.sha256(dest) == record["sha256"]:
                 ours[dest] = None
-        gone = [dest for dest in sorted(ours) if dest not in wanted and _is_file(dest)]
+        gone = [dest for dest in sorted(ours) if dest not in wanted and disk.is_file(dest)]
         claimed = self._claimed_elsewhere() if gone else set()
         return [dest for dest in gone if dest not in claimed]
 
     def _claimed_elsewhere(self) -> set[str]:
         """Return paths that other calls own by now: a file may move from one call to another."""
         claimed: set[str] = set()
-        folder = os.path.join(STATE_DIRECTORY, "trees")
+        folder = os.path.join(manifests.STATE_DIRECTORY, "trees")
         for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
             path = os.path.join(folder, entry)
             if path != self.path and entry.endswith(".json") and not entry.startswith("."):
@@ -302,7 +261,7 @@ class Tree:
         """Return directories that calls of this name made and that nothing needs any more, deepest first."""
         needed = {directory.path for directory in self.directories}
         for path in [*(file.dest for file in (*self.files, *self.beginnings)), *needed]:
-            needed.update(_parents(path))
+            needed.update(disk.parents(path))
         gone = {*removed, self.path} if self.absent else {*removed}
         prunable = []
         for path in sorted(self.before.created, reverse=True):
@@ -317,24 +276,24 @@ class Tree:
         """Return directories that must be made, parents first."""
         paths = {directory.path for directory in plan.make}
         needing = [*(file.dest for file in plan.write), *paths]
-        if plan.changed and not self.path.startswith(f"{STATE_DIRECTORY}/"):
+        if plan.changed and not self.path.startswith(f"{manifests.STATE_DIRECTORY}/"):
             needing.append(self.path)
         for path in needing:
-            paths.update(_parents(path))
+            paths.update(disk.parents(path))
         return sorted(path for path in paths if not os.path.isdir(path))
 
     def _write(self, files: Sequence[File]) -> None:
         staged: list[tuple[str, str]] = []
         try:
             for file in files:
-                temporary = _temporary(file.dest)
+                temporary = disk.temporary_name(file.dest)
                 staged.append((temporary, file.dest))
                 try:
                     self._stage(file, temporary)
                 except OSError as error:
                     raise TreeError(f"{file.dest} can't be written: {error.strerror}; no file was changed") from error
             for temporary, _dest in staged:
-                _sync(temporary)
+                disk.sync(temporary)
             for temporary, dest in staged:
                 os.rename(temporary, dest)
         finally:
@@ -351,77 +310,3 @@ class Tree:
             stream.flush()
             file.attributes.apply(descriptor, file.dest)
         self.label(temporary, file.dest)
-
-
-def write_json(path: str, value: object) -> None:
-    """Write JSON durably, 0600, into a directory that is made 0700 if it is missing."""
-    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    durable.write(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode(), mode=0o600)
-
-
-def _difference(file: File) -> str | None:
-    """Return None, "attributes" or "content" (also for what is missing or no regular file)."""
-    try:
-        found = os.lstat(file.dest)
-    except (FileNotFoundError, NotADirectoryError):
-        return "content"
-    if not stat.S_ISREG(found.st_mode) or found.st_size != len(file.content) or read(file.dest) != file.content:
-        return "content"
-    return None if file.attributes.equal(found) else "attributes"
-
-
-def _directory_differs(directory: Directory) -> bool:
-    try:
-        found = os.stat(directory.path)
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    return not stat.S_ISDIR(found.st_mode) or not directory.attributes.equal(found)
-
-
-def _is_file(path: str) -> bool:
-    """Tell whether there is something that is no directory (which somebody made in the place of our file)."""
-    return os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path))
-
-
-def read(path: str) -> bytes | None:
-    """Return the content of a regular file, or None."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO):
-            return None
-        raise
-    with open(descriptor, "rb") as stream:
-        return stream.read() if stat.S_ISREG(os.fstat(descriptor).st_mode) else None
-
-
-def _sha256(path: str) -> str | None:
-    content = read(path)
-    return None if content is None else hashlib.sha256(content).hexdigest()
-
-
-def _temporary(path: str) -> str:
-    """Return the name under which a file is prepared: the same each time, so that a killed call leaves no litter."""
-    return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.greenroom")
-
-
-def _make_directories(paths: Iterable[str]) -> None:
-    for path in paths:
-        if not os.path.isdir(path):
-            os.mkdir(path, PARENT_MODE)
-            os.chmod(path, PARENT_MODE)  # whatever the umask is
-
-
-def _parents(path: str) -> Iterator[str]:
-    """Yield the directories above a path, highest first, without the root."""
-    parts = path.split("/")[1:-1]
-    for count in range(1, len(parts) + 1):
-        yield "/" + "/".join(parts[:count])
-
-
-def _sync(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import os
 import stat
 
-from .changes import Plan, Tree, read
+from .changes import Plan, Tree
+from .disk import read
 from .files import Attributes, group_name, user_name
 
 DIFF_LIMIT = 100_000  # bytes; ansible.builtin.template shows no larger files either

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import os
 import re
@@ -22,6 +21,7 @@ from typing import Any
 from . import changes
 from .files import File, TreeError, matches
 from .systemd import Status, Systemd, defined_by, full_name, is_definition
+from .unit_records import Records
 
 # The kernel stamps files with a clock that runs up to a tick behind the one systemd reads.
 CLOCK_TICK = 0.02
@@ -49,44 +49,6 @@ class Unit:
     enabled: bool | None = None  # None: leave it
     files: tuple[str, ...] = ("*",)
     holds: str | None = None  # a command that fails where what it did is not in force any more
-
-
-class Records:
-    """What units had loaded, kept on the host for each unit and each call that has to do with it."""
-
-    def __init__(self, tree_name: str, folder: str | None = None) -> None:
-        """Use the records of the call of this name."""
-        self.tree_name = tree_name
-        self.folder = folder or os.path.join(changes.STATE_DIRECTORY, "units")
-
-    def get(self, unit: str) -> dict[str, Any]:
-        """Return {hash, invocation, changed, loaded_drift}, empty when nothing is known."""
-        record = self._all(unit).get(self.tree_name, {})
-        return record if isinstance(record, dict) else {}
-
-    def set(self, unit: str, record: dict[str, Any]) -> None:
-        """Keep a record, written only when it differs; an empty one is removed."""
-        records = self._all(unit)
-        if records.get(self.tree_name, {}) == record:
-            return
-        records.pop(self.tree_name, None)
-        if record:
-            records[self.tree_name] = record
-        if records:
-            changes.write_json(self._path(unit), records)
-        else:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path(unit))
-
-    def _path(self, unit: str) -> str:
-        return os.path.join(self.folder, f"{unit}.json")
-
-    def _all(self, unit: str) -> dict[str, Any]:
-        # A record that can't be read says nothing: the times decide then.
-        with contextlib.suppress(FileNotFoundError, ValueError), open(self._path(unit), encoding="utf-8") as stream:
-            records = json.load(stream)
-            return records if isinstance(records, dict) else {}
-        return {}
 
 
 def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float) -> bool:
