@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a run prints: its phases, what changed, what operators are told, errors as a whole, and a summary."""
+"""The output of a run: its phases, changes, messages, complete errors, and a summary."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ author: Greenroom developers (!UNKNOWN)
 short_description: Phases, changes, messages and a summary
 version_added: "1.0.0"
 description:
-  - Says which phase of a run begins, which tasks changed something and where, what C(debug) tasks have to say, what
-    takes long, and at the end how long each phase took and what came of the run. What changes nothing is silent.
-  - Errors, warnings and differences are shown as the default callback shows them. With C(-v) and more, all is.
-  - Plays of one file of the project's folder C(playbooks/) are a phase, which is called as the file is. Elsewhere each
-    play is a phase.
-  - O(display_ok_hosts), O(display_skipped_hosts) and O(display_included_hosts) count with C(-v) only.
+  - Prints the start of each phase, the tasks that changed something and on which hosts, the messages of C(debug) tasks,
+    and tasks that take long. At the end, prints the duration of each phase and a summary of the run. Tasks that change
+    nothing print nothing.
+  - Shows errors, warnings and differences as the default callback does. With C(-v) and more, shows all output that way.
+  - Consecutive plays from the same file in the project's folder C(playbooks/) are one phase with the file's name.
+    Everywhere else, each play is a phase.
+  - O(display_ok_hosts), O(display_skipped_hosts) and O(display_included_hosts) only have an effect with C(-v).
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
 options:
   progress_seconds:
     description:
-      - After how many seconds a task that is not over is told of; then again after twice the time, and so on, each
-        minute at the latest. V(0) is never.
+      - Seconds after which a task that is still running is reported. The interval doubles each time, up to one minute.
+        V(0) turns these reports off.
     type: float
     default: 10
     env:
@@ -50,17 +51,17 @@ from ansible.playbook.task_include import TaskInclude
 from ansible.plugins.callback.default import CallbackModule as DefaultCallback
 
 STEPS = Path(__file__).resolve().parents[2] / "playbooks"
-# The role that says what came of a run.
+# The role that prints a run's summary.
 SUMMARY = "report : "
-CHECK_MODE = "CHECK MODE: nothing is changed, this only says what a run would change."
+CHECK_MODE = "CHECK MODE: nothing is changed. This run only shows what it would change."
 SHORT = 80
-"""Characters; what is longer is counted and not listed."""
+"""Characters; a longer list of changes is shown as a number."""
 MANY_HOSTS = 8
 LONGEST_SILENCE = 60.0
 
 
 class _Dumper(yaml.SafeDumper):
-    """Texts of several lines stay such; what YAML has no word for is a text."""
+    """Keeps the lines of multi-line strings, and shows types that YAML doesn't know as strings."""
 
 
 def _text(dumper: yaml.SafeDumper, value: Any) -> yaml.Node:
@@ -74,7 +75,7 @@ _Dumper.add_multi_representer(object, _text)
 
 @dataclass(eq=False)
 class _Phase:
-    """One phase of a run. Its name is empty until its play begins where the play is not the project's."""
+    """One phase of a run. For a play from outside the project, the name is empty until the play begins."""
 
     number: int
     name: str
@@ -86,31 +87,31 @@ class _Phase:
 
 @dataclass(eq=False)
 class _Work:
-    """A task that hosts are at."""
+    """A task that is running, and its results so far."""
 
     name: str
     began: float = field(default_factory=time.monotonic)
     told: float = 0.0
     tries: str = ""
     hosts: list[str] = field(default_factory=list)
-    """All that have begun it, in that order."""
+    """All hosts that have begun it, in that order."""
     running: set[str] = field(default_factory=set)
     changed: dict[str, str] = field(default_factory=dict)
-    """How those that changed are shown, by host."""
+    """The labels of the hosts that changed, by host."""
     imagined: bool = False
-    """Whether it would have changed them, as in check mode."""
+    """Whether the task ran in check mode."""
     details: dict[str, list[str]] = field(default_factory=dict)
-    """What changed, by kind: files, units, items."""
+    """The changes by kind: files, units, items."""
     messages: dict[str, list[str]] = field(default_factory=dict)
-    """Hosts by what a `debug` task says of them."""
+    """The hosts of each message of a `debug` task."""
 
     def note(self, kind: str, *values: str) -> None:
-        """Add details, each once: they are mostly the same on all hosts."""
+        """Add details, each only once: most are the same on all hosts."""
         known = self.details.setdefault(kind, [])
         known.extend(value for value in dict.fromkeys(values) if value not in known)
 
     def in_order(self, hosts: Iterable[str]) -> list[str]:
-        """Return hosts as the inventory has them."""
+        """Return these hosts in the order in which they began."""
         chosen = set(hosts)
         return [host for host in list(self.hosts) if host in chosen]
 
@@ -130,12 +131,12 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         self._phase: _Phase | None = None
         self._under_way: dict[str, _Work] = {}
         self._summary: Mapping[str, Any] = {}
-        # Into a pipe or a file Python writes some kilobytes at a time, which with so few lines are all of a run.
+        # Python buffers output to a pipe or a file. Without this, most runs would print everything at the end.
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(line_buffering=True)
 
     def set_options(self, task_keys: Any = None, var_options: Any = None, direct: Any = None) -> None:
-        """Silence what changes nothing; the parent then shows a task's name only above what it has to say of it."""
+        """Hide results without changes; the parent class then prints a task's name only above its output."""
         super().set_options(task_keys=task_keys, var_options=var_options, direct=direct)
         if self._quiet:
             for kind in ("ok", "skipped", "included"):
@@ -160,7 +161,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             threading.Thread(target=self._watch, args=(self._over,), daemon=True).start()
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
-        """Begin the play's phase; without -v it is shown with its first task, as there may be none."""
+        """Begin the play's phase; without -v, its title appears with its first task, because there may be none."""
         self._tell_all()
         phase = self._phases.get(play._uuid)
         if phase and phase is not self._phase:
@@ -174,7 +175,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             super().v2_playbook_on_play_start(play)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
-        """Say nothing of a play without hosts, unless asked for all."""
+        """Print nothing for a play without hosts, except with -v."""
         if not self._quiet:
             super().v2_playbook_on_no_hosts_matched()
 
@@ -185,7 +186,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._display.display(f"Phase {self._title(self._phase)}", color=constants.COLOR_HIGHLIGHT)
 
     def _show_empty_phases(self, end: int) -> None:
-        """Let the numbers of phases without a task go by, so that none seems to be missing."""
+        """Print the titles of phases without a task, so that no number is missing."""
         for phase in dict.fromkeys(self._phases.values()):
             if phase.number < end and not phase.shown:
                 phase.shown = True
@@ -210,20 +211,20 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
 
     @property
     def _in_step(self) -> bool:
-        """Whether a task begins when all hosts are done with the one before; nobody is asked in between either."""
+        """Whether each task begins after all hosts have finished the one before, and Ansible doesn't ask in between."""
         return self._last_task_name is not None and not context.CLIARGS.get("step")
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
-        """Note that a host is at a task."""
+        """Record that a host has begun a task."""
         super().v2_runner_on_start(host, task)
         if self._quiet:
-            # The strategy has rendered the name for the task's start only.
+            # Only the task's start has the rendered name.
             work = self._under_way.setdefault(task._uuid, _Work(self._last_task_name or task.get_name().strip()))
             work.hosts.append(host.get_name())
             work.running.add(host.get_name())
 
     def v2_runner_on_ok(self, result: Any) -> None:
-        """Keep what changed and what is said until all hosts have answered."""
+        """Keep changes and messages until all hosts have finished the task."""
         summary = _summary(result)
         self._summary = summary or self._summary
         if not self._quiet:
@@ -236,49 +237,49 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         self._answered(result)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Show it as it is."""
+        """Show the failure as the default callback does."""
         super().v2_runner_on_failed(result, ignore_errors)
         self._answered(result)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
-        """Show it as it is."""
+        """Show the error as the default callback does."""
         super().v2_runner_on_unreachable(result)
         self._answered(result)
 
     def v2_runner_on_skipped(self, result: Any) -> None:
-        """Show warnings only."""
+        """Show only warnings."""
         if self._quiet:
             self._warn(result)
         super().v2_runner_on_skipped(result)
         self._answered(result)
 
     def v2_runner_item_on_ok(self, result: Any) -> None:
-        """Keep what changed and what is said."""
+        """Keep changes and messages."""
         if not self._quiet:
             super().v2_runner_item_on_ok(result)
         elif not isinstance(result.task, TaskInclude):
             self._note(result, super().v2_runner_item_on_ok)
 
     def v2_runner_item_on_skipped(self, result: Any) -> None:
-        """Show warnings only."""
+        """Show only warnings."""
         if self._quiet:
             self._warn(result)
         super().v2_runner_item_on_skipped(result)
 
     def v2_runner_retry(self, result: Any) -> None:
-        """Keep the number of the try for what is told from time to time."""
+        """Keep the number of the try for the progress reports."""
         if work := self._work_of(result):
             work.tries = f", try {result.result['attempts']} of {result.result['retries']}"
         else:
             super().v2_runner_retry(result)
 
     def v2_runner_on_async_poll(self, result: Any) -> None:
-        """Say nothing: what takes long is told of anyway."""
+        """Print nothing: progress reports cover long tasks."""
         if not self._quiet:
             super().v2_runner_on_async_poll(result)
 
     def v2_runner_on_async_ok(self, result: Any) -> None:
-        """Say nothing: the task's own result follows."""
+        """Print nothing: the task's own result follows."""
         if not self._quiet:
             super().v2_runner_on_async_ok(result)
 
@@ -286,17 +287,17 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         return self._under_way.get(result.task._uuid)
 
     def _warn(self, result: Any) -> None:
-        """Show a task's warnings, below its name."""
+        """Show a task's warnings below its name."""
         if (result.warnings or result.exception) and self._last_task_banner != result.task._uuid:
             self._print_task_banner(result.task)
         self._handle_warnings_and_exception(result)
 
     def _note(self, result: Any, show: Callable[[Any], None]) -> None:
-        """Keep what a host's task, or an item of it, says and what it changed."""
+        """Keep the message and the change of a host's task, or of one item of its loop."""
         self._warn(result)
         work, host = self._work_of(result), result.host.get_name()
         if work is None or (result.task.diff and result.is_changed() and result.result.get("diff")):
-            # Whose difference it is has to stand with the difference.
+            # The difference must appear with its host.
             show(result)
             return
         if result.task.action in constants._ACTION_DEBUG:
@@ -314,17 +315,17 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
     def _answered(self, result: Any) -> None:
         if work := self._work_of(result):
             work.running.discard(result.host.get_name())
-            # In step, the first host may be done before the last one begins.
+            # If hosts run in step, the first one may finish before the last one begins.
             if not work.running and not self._in_step:
                 self._tell(self._under_way.pop(result.task._uuid))
 
     def _tell_all(self) -> None:
-        """Tell of all tasks that were begun, also of one of which a host never answered."""
+        """Print the results of all tasks that have begun, including those that a host never finished."""
         while self._under_way:
             self._tell(self._under_way.pop(next(iter(self._under_way))))
 
     def _tell(self, work: _Work) -> None:
-        # By whom says it, and not by who was the first to answer; what one host says stays in its order.
+        # Sort by host, not by which host was first. Messages of one host stay in order.
         told = [(work.in_order(hosts), text) for text, hosts in work.messages.items()]
         for hosts, text in sorted(told, key=lambda each: work.hosts.index(each[0][0])):
             whose = "" if hosts == work.hosts else f"{_joined(hosts)}:"
@@ -337,7 +338,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._display.display(line, color=constants.COLOR_CHANGED)
 
     def _watch(self, over: threading.Event) -> None:
-        """Tell of what takes long, until the run is over. Ansible, too, displays from threads of its own."""
+        """Report tasks that take long, until the run is over. Ansible's display can be used from any thread."""
         patience = self.get_option("progress_seconds")
         while not over.wait(min(1.0, patience / 2)):
             for work in list(self._under_way.values()):
@@ -345,13 +346,13 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
                 hosts = work.in_order(work.running.copy())
                 if hosts and seconds - work.told >= min(max(work.told, patience), LONGEST_SILENCE):
                     work.told = seconds
-                    line = f"still at it: {_joined(hosts)}  {work.name} ({seconds:.0f} s{work.tries})"
+                    line = f"still running: {_joined(hosts)}  {work.name} ({seconds:.0f} s{work.tries})"
                     self._display.display(line, color=constants.COLOR_DEBUG)
 
     # The end
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """Say how each host did, how long each phase took, and what came of the run."""
+        """Print the results by host, the duration of each phase, and the summary."""
         self._over.set()
         self._tell_all()
         self._end_phase()
@@ -361,7 +362,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
         super().v2_playbook_on_stats(stats)
         self._display.display(self._durations())
         if self._phase and bad:
-            line = f"Ended with errors, in phase {self._title(self._phase)}"
+            line = f"Failed in phase {self._title(self._phase)}"
             self._display.display(line, color=constants.COLOR_ERROR)
         if self._summary:
             self._display.display("\n" + "\n".join(_block(self._summary)))
@@ -369,19 +370,19 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._display.display(CHECK_MODE, color=constants.COLOR_WARN)
 
     def _durations(self) -> str:
-        """Return the seconds of each phase, those of one name added up."""
+        """Return a line with the seconds of each phase; phases with the same name are added up."""
         seconds: dict[str, float] = {}
         for phase in dict.fromkeys(self._phases.values()):
             if not phase.empty:
                 seconds[phase.name] = seconds.get(phase.name, 0.0) + phase.seconds
         parts = ", ".join(f"{name} {took:.0f}\xa0s".replace(" ", "\xa0") for name, took in seconds.items())
         line = f"Took {time.monotonic() - self._began:.0f} s{': ' if parts else ''}{parts}"
-        # A name and its seconds stay on one line.
+        # Don't wrap between a name and its seconds.
         return textwrap.fill(line, 100, subsequent_indent="  ", break_on_hyphens=False).replace("\xa0", " ")
 
 
 def _phases(plays: Sequence[Any]) -> Iterator[tuple[str, _Phase]]:
-    """Yield each play's identity and phase: those of one step after the other are one phase."""
+    """Yield each play's ID and phase: consecutive plays of the same playbook file are one phase."""
     number, before = 0, None
     for play in plays:
         path = Path(play.get_path().rpartition(":")[0])
@@ -394,7 +395,7 @@ def _phases(plays: Sequence[Any]) -> Iterator[tuple[str, _Phase]]:
 
 
 def _summary(result: Any) -> Mapping[str, Any]:
-    """Return what came of the run, where this is the task that says so."""
+    """Return the run's summary if this is the task that prints it, else an empty mapping."""
     said = result.result.get("msg")
     ours = result.task.action in constants._ACTION_DEBUG and result.task_name.startswith(SUMMARY)
     return said if ours and isinstance(said, Mapping) else {}
@@ -405,7 +406,7 @@ def _is_loop(result: Any) -> bool:
 
 
 def _label(result: Any) -> str:
-    """Return the host, and the one that did it in its place."""
+    """Return the host, and the host that the task was delegated to."""
     host, other = str(result.host.get_name()), result.task.delegate_to
     return host if other in (None, host) else f"{host} -> {other}"
 
@@ -417,14 +418,14 @@ def _joined(hosts: Sequence[str]) -> str:
 
 
 def _tree_changes(result: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the files and units that a call of template_tree changed; nothing where they are not to be shown."""
+    """Return the files and units that a call of template_tree changed; nothing if the result is hidden."""
     files = [*result.get("changed_files", ()), *(f"{path} removed" for path in result.get("removed_files", ()))]
     units = [f"{unit} {what}" for unit, what in result.get("units", {}).items()]
     return {"files": files, "units": units}
 
 
 def _details(details: Mapping[str, Sequence[str]], all_of_it: bool) -> str:
-    """Return what changed, each kind listed or, where that would be long, counted."""
+    """Return the changes of each kind, as a list or, if that is long, as a number."""
     parts = []
     for kind, values in details.items():
         listed = ", ".join(values)
@@ -433,7 +434,7 @@ def _details(details: Mapping[str, Sequence[str]], all_of_it: bool) -> str:
 
 
 def _message(result: Mapping[str, Any]) -> str:
-    """Return what a `debug` task says."""
+    """Return the message of a `debug` task."""
     shown = {key: value for key, value in result.items() if not key.startswith("_ansible_")}
     value = shown.get("msg", shown)
     if isinstance(value, Mapping | list):
@@ -443,7 +444,7 @@ def _message(result: Mapping[str, Any]) -> str:
 
 
 def _block(summary: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a summary, its values one below the other."""
+    """Yield the lines of a summary, with its values aligned."""
     width = max(len(key) for key in summary) + 2
     for key, value in summary.items():
         for number, line in enumerate(value if isinstance(value, list) else [value]):

@@ -7,7 +7,7 @@ from environment import ONE_TRY, Environment, until
 
 def test_a_dead_host_is_named_and_a_worker_that_is_missing_too(staging: Environment) -> None:
     live, (first, *_, last) = staging.live(), staging.groups["app"]
-    missing = f"portal-worker-{live} does not run, though {live} is live"
+    missing = f"portal-worker-{live} is not running, but {live} is live"
     staging.ssh(first, f"systemctl stop portal-worker-{live}")
     staging.power("pause", last)
     try:

@@ -160,7 +160,7 @@ def test_a_switch_reaches_workers_that_a_reload_left_behind_and_loses_nothing(ed
     assert blue["in_force"]
     assert blue["mended"][2:] == [f"worker {worker['name']}" for worker in blue["workers"]]
     assert switch(live="blue")["changed"] is False
-    assert switch(live="green", expected_epoch=2)["msg"].startswith("refused: epoch 2 was expected, and it is 3")
+    assert switch(live="green", expected_epoch=2)["msg"].startswith("refused: expected epoch 2, but it is 3")
 
     edge.ssh("edge1", f"rm {FOLDER}/on")
     output = until(lambda: edge.ssh("edge1", f"cat {FOLDER}/load.out").stdout, 120, "the load has ended")

@@ -175,7 +175,7 @@ def test_a_cut_over_that_nobody_can_make_is_refused_before_the_deploy(tmp_path: 
     assert first == "5 mistakes; nothing was touched."
     assert bake.startswith("bake: ")
     assert to == "to: value of to must be one of: blue, green, got: purple"
-    assert canary == "canary=0,200: shares are percents from 1 to 99, as in canary=5,25,50"
+    assert canary == "canary=0,200: weights must be percentages from 1 to 99, as in canary=5,25,50"
     assert seconds.startswith("cutover_share_seconds=0: each share is to be watched")
     assert other.startswith("canary_seconds: cutover_share_seconds says")
 

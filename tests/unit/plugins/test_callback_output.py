@@ -359,7 +359,7 @@ def test_errors_and_warnings_are_as_whole_as_ansibles(project: Project) -> None:
     ours = project.play("errors.yml")
     theirs = project.play("errors.yml", ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default")
     assert ours.returncode == theirs.returncode != 0
-    ended = "Ended with errors, in phase 1 of 1: Go wrong"
+    ended = "Failed in phase 1 of 1: Go wrong"
     assert [line for line in errors_of(ours.stdout) if line != ended] == errors_of(theirs.stdout)
     assert ended in ours.stdout
     assert "[WARNING]: " in ours.stdout
@@ -458,13 +458,13 @@ def test_what_takes_long_is_told_while_it_does(project: Project, tmp_path: Path)
         subprocess.Popen(command, cwd=project.folder, env=os.environ | configuration, stdout=file) as process,
     ):
         try:
-            until(lambda: output.read_text().count("still at it: ") >= 2, "it is told twice")
+            until(lambda: output.read_text().count("still running: ") >= 2, "it is told twice")
         finally:
             (tmp_path / "go").touch()
         assert process.wait(60) == 0
-    lines = [line for line in output.read_text().splitlines() if line.startswith("still at it: ")]
+    lines = [line for line in output.read_text().splitlines() if line.startswith("still running: ")]
     seconds = [int(re.findall(r"\((\d+) s, try \d+ of 1001\)", line)[0]) for line in lines]
-    assert lines[0].startswith("still at it: app1, app2  Wait for long (")
+    assert lines[0].startswith("still running: app1, app2  Wait for long (")
     # Both are rounded.
     assert seconds[1] >= 2 * seconds[0] - 1, "later and later"
     assert "FAILED - RETRYING" not in output.read_text()

@@ -185,10 +185,10 @@ def test_a_summary_says_who_serves_and_what_runs() -> None:
     running = {"app1": ["portal-blue running", "portal-green exited", "blueprint running"]}
     said = status.summary(found, {"blue": description("blue", "1.0")}, running, {}, GROUPS)
     assert said["live slot"] == "blue"
-    assert said["under way"] == "run-1: canary, green gets 5 %, until 2026-01-31T12:05:00Z"
+    assert said["operation"] == "run-1: canary, green gets 5 %, until 2026-01-31T12:05:00Z"
     assert said["edge hosts"] == {
-        "edge1": {"disk": "blue at epoch 7", "load balancer": "in force"},
-        "edge2": {"disk": "blue at epoch 7", "load balancer": "not in force", "worker 9 (old)": "6:green:-:0"},
+        "edge1": {"disk": "blue at epoch 7", "load balancer": "in effect"},
+        "edge2": {"disk": "blue at epoch 7", "load balancer": "not in effect", "worker 9 (old)": "6:green:-:0"},
         "edge3": "does not answer",
     }
     assert said["slots"] == {
@@ -204,8 +204,8 @@ def test_a_summary_says_who_serves_and_what_runs() -> None:
 
 def test_a_summary_of_an_idle_environment() -> None:
     said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS)
-    assert said["under way"] == "nothing"
-    assert [said["slots"][slot]["serves"] for slot in ("blue", "green")] == ["everybody", "nobody"]
+    assert said["operation"] == "none"
+    assert [said["slots"][slot]["serves"] for slot in ("blue", "green")] == ["all traffic", "no traffic"]
 
 
 def test_containers_by_host() -> None:
@@ -247,15 +247,15 @@ RIGHT = {"app1": ["portal-blue", "jobs-blue", "clock-blue"], "app2": ["portal-bl
         ([], [], []),
         # Both slots' own services may run; who is neither's, too.
         (["portal-green", "jobs-blueprint"], [], []),
-        (["jobs-green"], [], ["jobs-green runs, though green is idle"]),
-        ([], ["jobs-blue"], ["jobs-blue does not run, though blue is live"]),
+        (["jobs-green"], [], ["jobs-green is running, but green is idle"]),
+        ([], ["jobs-blue"], ["jobs-blue is not running, but blue is live"]),
         (
             ["jobs-green"],
             ["jobs-blue"],
-            ["jobs-green runs, though green is idle", "jobs-blue does not run, though blue is live"],
+            ["jobs-green is running, but green is idle", "jobs-blue is not running, but blue is live"],
         ),
         # One in the environment is enough.
-        (["clock-blue"], [], ["clock-blue runs, though it belongs on another host"]),
+        (["clock-blue"], [], ["clock-blue is running, but belongs on another host"]),
     ],
 )
 def test_a_summary_says_what_is_beside_the_wrong_slot(more: list[str], less: list[str], wrong: list[str]) -> None:
@@ -271,7 +271,7 @@ def test_a_summary_says_what_is_beside_the_wrong_slot(more: list[str], less: lis
 def test_a_cut_over_that_is_not_over_may_still_put_it_right() -> None:
     found = edges.together([answer("edge1", operation="run-1", phase="live", deadline="2026-01-31T12:05:00Z")])
     said = status.summary(found, BOTH, {"app2": ["jobs-green running"]}, {}, GROUPS)
-    assert said["to do"].startswith("look again when run-1 is over; if nobody carries it on, run playbooks/cutover.yml")
+    assert said["to do"].startswith("check again when run-1 is over; if no run continues it, run playbooks/cutover.yml")
 
 
 @pytest.mark.parametrize(("live", "bundles"), [(None, BOTH), ("blue", {"green": BOTH["green"]})])

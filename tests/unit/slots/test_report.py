@@ -31,7 +31,7 @@ NOTHING_DONE: dict[str, Any] = {
     "confirm": False,
     "started": "2026-01-31T12:00:00Z",
 }
-STATUS = "playbooks/status.yml says what serves and runs"
+STATUS = "playbooks/status.yml shows which slot is live and what runs"
 
 
 def summary(**changed: Any) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def test_a_run_that_changes_nothing_says_what_serves_and_where_to_look() -> None
         ("cut over", "no"),
         ("log in as", "somebody@people.invalid"),
         ("monitoring", "http://ops:9090/"),
-        ("next", [STATUS, "playbooks/cutover.yml -e to=green lets green serve"]),
+        ("next", [STATUS, "playbooks/cutover.yml -e to=green cuts over to green"]),
         ("seconds", 90),
     ]
 
@@ -69,34 +69,34 @@ def test_a_new_release_that_serves_has_a_way_back() -> None:
     said = summary(was_live="green", deployed="blue")
     assert said["deployed"] == "release 1.1 to blue"
     assert said["cut over"] == "from green to blue"
-    assert said["next"][1] == "playbooks/rollback.yml goes back to green"
+    assert said["next"][1] == "playbooks/rollback.yml rolls back to green"
 
 
 def test_after_a_deploy_alone_the_cut_over_comes_next() -> None:
     said = summary(deployed="green", bundles={"blue": {"release": "1.0"}, "green": {"release": "1.1"}})
     assert (said["live slot"], said["idle slot"]) == ("blue, release 1.0", "green, release 1.1")
     assert (said["deployed"], said["cut over"]) == ("release 1.1 to green", "no")
-    assert said["next"][1] == "playbooks/cutover.yml -e to=green lets green serve"
+    assert said["next"][1] == "playbooks/cutover.yml -e to=green cuts over to green"
 
 
 def test_a_first_deploy_alone_serves_nobody() -> None:
     said = summary(live=None, was_live=None, deployed="blue", bundles={"blue": {"release": "1.1"}})
     assert (said["live slot"], said["idle slot"]) == ("none yet", "blue, release 1.1")
     assert said["cut over"] == "no"
-    assert said["next"][1] == "playbooks/cutover.yml -e to=blue lets blue serve"
+    assert said["next"][1] == "playbooks/cutover.yml -e to=blue cuts over to blue"
 
 
 def test_a_way_back_says_from_where_to_where_and_how_to_go_on() -> None:
     said = summary(was_live="green", rolled_back=True)
     assert said["cut over"] == "back from green to blue"
-    assert said["next"][1] == "playbooks/cutover.yml -e to=green lets green serve"
+    assert said["next"][1] == "playbooks/cutover.yml -e to=green cuts over to green"
 
 
 def test_what_was_taken_back_is_no_cut_over() -> None:
     said = summary(taken_back=True, bundles=None, release="", deployed="")
     assert said["live slot"] == "blue"
     assert said["idle slot"] == "green"
-    assert said["cut over"] == "no; what was under way was taken back"
+    assert said["cut over"] == "no; the operation in progress was aborted"
     assert said["next"] == [STATUS]
 
 
@@ -110,8 +110,8 @@ def test_a_check_run_tells_what_would_be_and_what_is() -> None:
 
 def test_where_each_run_is_confirmed_the_next_ones_are() -> None:
     assert summary(confirm=True)["next"] == [
-        "playbooks/status.yml -e confirm=staging says what serves and runs",
-        "playbooks/cutover.yml -e to=green -e confirm=staging lets green serve",
+        "playbooks/status.yml -e confirm=staging shows which slot is live and what runs",
+        "playbooks/cutover.yml -e to=green -e confirm=staging cuts over to green",
     ]
 
 
@@ -209,7 +209,7 @@ def test_site_says_what_serves_now_and_where_to_look(said: dict[str, dict[str, l
     assert shown["log in as"][0].endswith("@people.staging.invalid")
     assert shown["monitoring"] == ["http://198.18.10.41:9090/"]
     assert shown["mail"] == ["http://198.18.10.41:1080/"]
-    assert shown["next"] == [STATUS, "playbooks/rollback.yml goes back to blue"]
+    assert shown["next"] == [STATUS, "playbooks/rollback.yml rolls back to blue"]
     assert int(shown["seconds"][0]) > 0
 
 
@@ -230,12 +230,12 @@ def test_rollback_says_from_where_to_where(said: dict[str, dict[str, list[str]]]
 def test_abort_knows_the_slots_and_no_releases(said: dict[str, dict[str, list[str]]]) -> None:
     shown = said["abort.yml"]
     assert (shown["live slot"], shown["idle slot"]) == (["blue"], ["green"])
-    assert shown["cut over"] == ["no; what was under way was taken back"]
+    assert shown["cut over"] == ["no; the operation in progress was aborted"]
     assert "mail" not in shown
 
 
 def test_a_deploy_without_ops_hosts_and_people_names_neither(said: dict[str, dict[str, list[str]]]) -> None:
     shown = said["deploy.yml"]
     assert (shown["live slot"], shown["idle slot"]) == (["blue, release 1.0"], ["green, release 1.1"])
-    assert shown["next"][1] == "playbooks/cutover.yml -e to=green -e confirm=least lets green serve"
+    assert shown["next"][1] == "playbooks/cutover.yml -e to=green -e confirm=least cuts over to green"
     assert {"log in as", "monitoring", "mail"}.isdisjoint(shown)

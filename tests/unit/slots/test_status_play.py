@@ -154,15 +154,15 @@ def test_a_dead_app_host_is_named_and_all_else_is_told(playbooks: Playbooks, dea
 
 def test_without_any_app_host_the_edge_still_says_who_serves(playbooks: Playbooks) -> None:
     lines = said(playbooks.play("status.yml", dead=["app1", "app2"]))
-    for line in ("live slot: blue", "app1: does not answer", "app2: does not answer", "blue: not known"):
+    for line in ("live slot: blue", "app1: does not answer", "app2: does not answer", "blue: unknown"):
         assert line in lines
 
 
 def test_a_worker_beside_the_idle_slot_is_told_with_what_to_do(playbooks: Playbooks) -> None:
     playbooks.runs("jobs-green")
     lines = said(playbooks.play("status.yml"))
-    assert lines.count("- jobs-green runs, though green is idle") == 2
-    assert lines.count("- jobs-blue does not run, though blue is live") == 2
+    assert lines.count("- jobs-green is running, but green is idle") == 2
+    assert lines.count("- jobs-blue is not running, but blue is live") == 2
     assert any("playbooks/cutover.yml" in line for line in lines)
 
 

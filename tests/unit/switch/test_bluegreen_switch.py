@@ -99,7 +99,7 @@ def test_a_refusal_is_one_clear_line(edge: Edge) -> None:
     edge.call(live="green")
     result = edge.call(live="blue", expected_epoch=1)
     assert result["failed"]
-    assert result["msg"].startswith("refused: epoch 1 was expected, and it is 2: green is live since 20")
+    assert result["msg"].startswith("refused: expected epoch 1, but it is 2: green is live since 20")
     edge.state_file.unlink()
     result = edge.call(check=True, live="green")
     assert result["msg"].endswith("say so: live, and recover: true")
@@ -111,8 +111,11 @@ def test_a_refusal_is_one_clear_line(edge: Edge) -> None:
     [
         ({"live": "red"}, "red"),
         ({"site": "a b", "live": "blue"}, "no name for a site"),
-        ({"map_file": "/etc/haproxy/a b.map", "live": "blue"}, "absolute path of plain characters"),
-        ({}, "say which slot is live"),
+        (
+            {"map_file": "/etc/haproxy/a b.map", "live": "blue"},
+            "absolute path with only letters, digits, dots, dashes and underscores",
+        ),
+        ({}, "set `live` to the live slot"),
         ({"live": "blue", "expected_epoch": "x"}, "expected_epoch"),
     ],
 )

@@ -82,7 +82,7 @@ def test_a_change_since_calls_the_stop_off_for_good(host: Host, value: str) -> N
     host.says["192.0.2.2"] = value
     assert host.run() == 0, "systemd does not try again"
     assert host.called == []
-    assert host.result().startswith("not stopped: 192.0.2.2: there was a change since")
+    assert host.result().startswith("not stopped: 192.0.2.2: traffic was switched again")
 
 
 def test_one_edge_host_that_knows_more_is_enough(host: Host) -> None:
@@ -97,8 +97,8 @@ def test_one_edge_host_that_knows_more_is_enough(host: Host) -> None:
         (None, "no route"),
         ("", "no slot is live there"),
         ("nonsense", "is not epoch:live"),
-        ("8:blue:-:0", "lags behind, at epoch 8"),
-        ("8:green:-:0", "lags behind, at epoch 8"),
+        ("8:blue:-:0", "is behind, at epoch 8"),
+        ("8:green:-:0", "is behind, at epoch 8"),
     ],
 )
 def test_an_edge_host_that_can_not_tell_is_asked_again(host: Host, value: str | None, reason: str) -> None:

@@ -287,7 +287,7 @@ def test_a_reload_brings_what_disk_says_to_every_worker(edge: Edge, capsys: pyte
 
 def test_a_reload_that_fails_says_so(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
     assert edge.run("reload") == 1
-    assert "nobody listens" in capsys.readouterr().err
+    assert "no process listens" in capsys.readouterr().err
 
 
 def test_settle_puts_in_force_what_was_decided_while_haproxy_started(edge: Edge) -> None:
@@ -317,7 +317,7 @@ def test_status_counts_each_slots_connections_over_all_workers(edge: Edge, capsy
     ("prepare", "reason"),
     [
         (lambda edge: None, "no slot is live yet"),
-        (lambda edge: edge.write(State("staging", 5, "blue")), "HAProxy does not run"),
+        (lambda edge: edge.write(State("staging", 5, "blue")), "HAProxy isn't running"),
         (lambda edge: edge.state_file.write_text("{"), "the state was lost: "),
         (lambda edge: edge.file.write_text("{}"), "edge.json: KeyError"),
     ],
@@ -334,7 +334,7 @@ def test_check_names_what_does_not_agree(edge: Edge, capsys: pytest.CaptureFixtu
     edge.write(State("staging", 5, "blue"))
     with edge.proxy.running():
         assert edge.run("check") == 1
-    assert capsys.readouterr().err == "not as the state file says: map, worker 100\n"
+    assert capsys.readouterr().err == "differs from the state file: map, worker 100\n"
 
 
 def test_no_command_but_these(capsys: pytest.CaptureFixture[str]) -> None:

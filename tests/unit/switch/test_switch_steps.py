@@ -95,29 +95,29 @@ def test_an_abort_goes_back_to_what_was_live(state: State, value: str, phase: st
 def test_an_abort_brings_an_edge_along_on_which_it_is_over() -> None:
     assert after(Wish("aborted", "green", epoch=9), state=IDLE).value == "9:green:-:0"
     assert after(Wish("aborted", "blue", epoch=5), state=IDLE) == IDLE
-    with pytest.raises(SwitchError, match="no operation is under way, and blue is live"):
+    with pytest.raises(SwitchError, match="no operation is in progress, and blue is live"):
         decide(IDLE, Wish("aborted", "green"), NOW)
 
 
 @pytest.mark.parametrize(
     ("state", "wish", "message"),
     [
-        (PREPARED, Wish(live="green"), r"operation x is under way \(prepared, until 2027-.*Z\).*playbooks/abort.yml"),
-        (CANARY, replace(PREPARE, operation="y"), "operation x is under way"),
-        (CANARY, replace(GREEN, operation="y"), "operation x is under way"),
-        (LIVE, replace(DRAIN, operation="y"), "operation x is under way"),
-        (LIVE, replace(ABORT, operation="y"), "operation x is under way"),
-        (IDLE, COMMIT, "operation x has prepared nothing here"),
-        (PREPARED, replace(COMMIT, epoch=7), "has prepared nothing here, or another epoch"),
-        (IDLE, replace(PREPARE, expected_epoch=4), "epoch 4 was expected, and it is 5: blue is live since 2026"),
-        (CANARY, replace(GREEN, expected_epoch=5), "epoch 5 was expected, and it is 6"),
+        (PREPARED, Wish(live="green"), r"operation x is in progress \(prepared, until 2027-.*Z\).*playbooks/abort.yml"),
+        (CANARY, replace(PREPARE, operation="y"), "operation x is in progress"),
+        (CANARY, replace(GREEN, operation="y"), "operation x is in progress"),
+        (LIVE, replace(DRAIN, operation="y"), "operation x is in progress"),
+        (LIVE, replace(ABORT, operation="y"), "operation x is in progress"),
+        (IDLE, COMMIT, "operation x has no prepared step here"),
+        (PREPARED, replace(COMMIT, epoch=7), "has no prepared step here, or one with another epoch"),
+        (IDLE, replace(PREPARE, expected_epoch=4), "expected epoch 4, but it is 5: blue is live since 2026"),
+        (CANARY, replace(GREEN, expected_epoch=5), "expected epoch 5, but it is 6"),
         (IDLE, replace(PREPARE, epoch=5), "epoch 5 is not above 5"),
         (PREPARED, replace(PREPARE, weight=50, epoch=6), "epoch 6 is not above 6"),
         (IDLE, Wish(live="green", epoch=4), "epoch 4 is not above 5"),
         (CANARY, DRAIN, "operation x is a canary: commit its next step, or end it"),
         (PREPARED, FINISH, "operation x is a preparation: commit"),
-        (LIVE, replace(FINISH, live="blue"), "green is live, not blue: the operation was undone"),
-        (IDLE, replace(DRAIN, live="green"), "blue is live, not green: the operation was undone"),
+        (LIVE, replace(FINISH, live="blue"), "green is live, not blue: the operation was aborted"),
+        (IDLE, replace(DRAIN, live="green"), "blue is live, not green: the operation was aborted"),
         (IDLE, replace(PREPARE, live="green"), r"a canary stands beside the slot that was live before \(blue\)"),
     ],
 )
@@ -129,9 +129,9 @@ def test_what_does_not_fit_is_refused(state: State, wish: Wish, message: str) ->
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"state": "prepared", "live": "blue"}, "needs `operation`"),
-        ({"state": "prepared", "operation": "x"}, "needs `live`"),
-        ({"live": "blue", "weight": 5}, "weight needs an operation"),
+        ({"state": "prepared", "live": "blue"}, "state prepared needs `operation`"),
+        ({"state": "prepared", "operation": "x"}, "state prepared needs `live`"),
+        ({"live": "blue", "weight": 5}, "weight needs `operation`"),
         ({"weight": 5, "operation": "x"}, "weight needs `live`"),
         ({"live": "blue", "weight": 101, "operation": "x"}, "not a number from 0 to 100"),
         ({"live": "blue", "operation": "a b"}, "no name for an operation"),
@@ -158,7 +158,8 @@ def test_edges_with_different_epochs_come_to_one() -> None:
 def test_nothing_but_a_first_switch_is_possible_without_a_state() -> None:
     assert steps.first("staging", Wish(live="blue", epoch=3), [], "", NOW).value == "3:blue:-:0"
     for wish in (Wish(), PREPARE, GREEN, DRAIN, FINISH, ABORT):
-        with pytest.raises(SwitchError, match="there is no state yet: say which slot is live, without an operation"):
+        message = "this edge host has no state yet: set `live` to the live slot, without an operation"
+        with pytest.raises(SwitchError, match=message):
             steps.first("staging", wish, [], "", NOW)
 
 
@@ -262,9 +263,9 @@ def test_the_new_number_is_above_what_is_prepared() -> None:
 
 def test_a_record_that_contradicts_itself_is_none() -> None:
     operation = Operation("x", "canary", "5:blue:-:0")
-    with pytest.raises(ValueError, match="phase canary is not one with weight 0"):
+    with pytest.raises(ValueError, match="phase canary can't have weight 0"):
         State("staging", 6, "blue", operation=operation)
-    with pytest.raises(ValueError, match="phase live is not one with weight 5"):
+    with pytest.raises(ValueError, match="phase live can't have weight 5"):
         State("staging", 6, "blue", "green", 5, operation=replace(operation, phase="live"))
     for changes in ({"phase": "over"}, {"phase": "prepared"}, {"id": "a b"}, {"before": "x"}, {"deadline": 1.5}):
         with pytest.raises(ValueError, match=r"."):

@@ -145,7 +145,7 @@ def test_a_check_does_not_imagine_how_an_operation_ends(edge: Edge) -> None:
     before = (edge.folder / "state.json").read_text()
     done = edge.runs(ROLLBACK, "--check")
     assert done.returncode != 0
-    assert "dead is under way (canary, until " in done.stdout, done.stdout + done.stderr
+    assert "dead is in progress (canary, until " in done.stdout, done.stdout + done.stderr
     assert (edge.folder / "state.json").read_text() == before
 
 

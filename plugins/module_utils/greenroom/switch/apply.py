@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A state put in force on one edge host: written to disk before HAProxy is told, read back from every worker.
+"""Put a state in effect on one edge host: write it to disk, then set it in every HAProxy worker and read it back.
 
-The truth is the state file. The map file follows from it and is what HAProxy reads when it starts or reloads; what
-running workers have in memory follows from that. A switch that dies half-way has changed the first ones of these three
-only, so that repeating it, or any later one, mends the rest.
+The state file is authoritative. The map file is made from it; HAProxy reads the map when it starts or reloads. Running
+workers hold the map in memory. An interrupted switch has changed only the first of these three. Repeating it, or
+making any later switch, repairs the rest.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from . import haproxy
 from .bluegreen import IDLE, SLOTS, State, SwitchError, check_site, other
 
 ROUNDS = 5
-"""How often workers are listed and told: a reload may bring new ones in between."""
+"""How often to list the workers and set their value: a reload may start new workers in between."""
 
-BUSY = "another switch is at work on this host; look at the status, then repeat"
+BUSY = "another switch is in progress on this host; check the status, then try again"
 
 _PATH = re.compile(r"/[A-Za-z0-9._/-]+\Z")
 
 
 @dataclass(frozen=True)
 class Places:
-    """Where a site's state lives; `seconds` bounds each question to a socket and the wait for another switch."""
+    """Where a site's state is stored; `seconds` limits each request to a socket and the wait for another switch."""
 
     site: str
     state_file: str
@@ -43,18 +43,21 @@ class Places:
     seconds: float = 5.0
 
     def __post_init__(self) -> None:
-        """Refuse names that would be something else in a map line or in a command to HAProxy."""
+        """Raise SwitchError for names that would break a map line or a command to HAProxy."""
         try:
             check_site(self.site)
         except ValueError as error:
             raise SwitchError(str(error)) from error
         if not _PATH.match(self.map_file):
-            raise SwitchError(f"map_file must be an absolute path of plain characters, not {self.map_file}")
+            raise SwitchError(
+                "map_file must be an absolute path with only letters, digits, dots, dashes and underscores, "
+                f"not {self.map_file}"
+            )
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What was found: on disk, and in each worker (`value` None: it has no entry, or a `problem`)."""
+    """The state on disk and in each worker (`value` None: the worker has no entry, or a `problem`)."""
 
     state: State | None
     damage: str
@@ -64,25 +67,25 @@ class Seen:
 
     @property
     def lost(self) -> bool:
-        """Whether there is no state although something else knows the site."""
+        """Whether there is no usable state although a worker, the map or a damaged state file knows the site."""
         return self.state is None and bool(self.damage or self.traces)
 
     @property
     def traces(self) -> list[str]:
-        """What workers (newest first) and the map file say, in the order in which to believe them."""
+        """The values of the workers (newest first) and of the map file, the most reliable first."""
         values = [worker["value"] for worker in self.workers] + [self.map_value]
         return [value for value in values if value is not None]
 
 
 def look(places: Places, workers: bool = True) -> Seen:
-    """Read disk and ask the workers; changes nothing. Raises SwitchError when the state file is another site's."""
+    """Read the disk and the workers; changes nothing. Raises SwitchError if the state file belongs to another site."""
     state, damage = _read_state(places)
     value, present = _read_map(places)
     return Seen(state, damage, value, present, _ask_workers(places) if workers else [])
 
 
 def _read_state(places: Places) -> tuple[State | None, str]:
-    """Return the state on disk, or None and, where there is a damaged one, what is wrong with it."""
+    """Return the state on disk, or None; and what is wrong with a damaged state file, or an empty string."""
     try:
         with open(places.state_file, encoding="utf-8") as file:
             state = State.from_json(file.read())
@@ -98,7 +101,7 @@ def _read_state(places: Places) -> tuple[State | None, str]:
 
 
 def _read_map(places: Places) -> tuple[str | None, bool]:
-    """Return what the map file says for the site, and whether there is a map file."""
+    """Return the site's value in the map file, and whether there is a map file."""
     try:
         with open(places.map_file, encoding="utf-8") as file:
             entries = dict(line.split(maxsplit=1) for line in file.read().splitlines() if len(line.split()) > 1)
@@ -111,7 +114,7 @@ def _read_map(places: Places) -> tuple[str | None, bool]:
 
 
 def _ask_workers(places: Places) -> list[dict[str, Any]]:
-    """Ask each worker what it has in memory; what keeps one from answering is its `problem`."""
+    """Read the value that each worker has in memory; a worker that doesn't answer has a `problem`."""
     answers: list[dict[str, Any]] = []
     try:
         for worker in haproxy.workers(places.runtime_socket, places.master_socket, places.seconds):
@@ -129,10 +132,10 @@ def _ask_workers(places: Places) -> list[dict[str, Any]]:
 
 
 def report(places: Places, seen: Seen) -> dict[str, Any]:
-    """Return what was found as data.
+    """Return `seen` as plain data, in the form of the module's result.
 
-    With the state lost, `live` and what belongs to it are what the workers serve, or what the map file says: the truth
-    about the public, and not to be built upon; `state_lost` says so.
+    If the state is lost (`state_lost`), `live` and the related keys come from the workers, or else from the map file.
+    They tell what HAProxy does now; don't derive a new state from them.
     """
     state = seen.state
     if state is None:
@@ -174,7 +177,7 @@ def report(places: Places, seen: Seen) -> dict[str, Any]:
 
 
 def connections(places: Places) -> dict[str, dict[str, int | None]]:
-    """Count each slot's connections over all workers; `current` is None where a running worker could not be asked."""
+    """Count each slot's connections on all workers; `current` is None if a running worker doesn't answer."""
     found: dict[str, dict[str, int | None]] = {slot: {"current": 0} for slot in SLOTS}
     try:
         for worker in haproxy.workers(places.runtime_socket, places.master_socket, places.seconds):
@@ -189,9 +192,9 @@ def connections(places: Places) -> dict[str, dict[str, int | None]]:
 
 
 def apply(places: Places, seen: Seen, wanted: State) -> list[str]:
-    """Put `wanted` in force: state file, map file, workers. Returns what had to be changed, raises SwitchError.
+    """Put `wanted` in effect: state file, map file, workers. Returns what it changed, raises SwitchError.
 
-    The caller holds the lock. Killed at any point, this does the rest when it is called again.
+    The caller holds the lock. After an interruption at any point, the next call does the rest.
     """
     changed = settle(places, seen, wanted)
     for name in _tell_workers(places, seen, wanted):
@@ -201,9 +204,9 @@ def apply(places: Places, seen: Seen, wanted: State) -> list[str]:
 
 
 def settle(places: Places, seen: Seen, wanted: State) -> list[str]:
-    """Put `wanted` on disk, so that HAProxy's next start knows it. Returns what had to be changed, raises SwitchError.
+    """Write `wanted` to disk, for HAProxy's next start. Returns what it changed, raises SwitchError.
 
-    Only the state file is forced onto the disk: whatever starts or reloads HAProxy makes the map from it again.
+    Only the state file is flushed to disk: each start or reload of HAProxy makes the map from it again.
     """
     changed = []
     try:
@@ -214,12 +217,12 @@ def settle(places: Places, seen: Seen, wanted: State) -> list[str]:
             durable.write(places.map_file, _map_with(places, wanted).encode(), forced=False)
             changed.append("map")
     except OSError as error:
-        raise SwitchError(f"{error.filename}: {error.strerror}; nothing was told to HAProxy") from error
+        raise SwitchError(f"{error.filename}: {error.strerror}; HAProxy was not changed") from error
     return changed
 
 
 def _map_with(places: Places, wanted: State) -> str:
-    """Return the map file's content with the site's line as it should be; other sites' lines stay."""
+    """Return the map file's content with the wanted line for the site; other sites' lines stay."""
     lines = []
     with contextlib.suppress(FileNotFoundError), open(places.map_file, encoding="utf-8") as file:
         lines = [line for line in file.read().splitlines() if line.split(maxsplit=1)[:1] != [places.site]]
@@ -227,9 +230,9 @@ def _map_with(places: Places, wanted: State) -> str:
 
 
 def _tell_workers(places: Places, seen: Seen, wanted: State) -> Iterator[str]:
-    """Set the value in each worker that has another one, until a list shows no further worker; yields their names.
+    """Set the value in each worker that has another one, until there are no new workers; yields their names.
 
-    Under the lock nobody else tells a worker anything, so what was seen in one is what it has.
+    The lock keeps other processes from changing a worker, so `seen` is still current.
     """
     known = {worker["name"]: worker["value"] for worker in seen.workers if not worker["problem"]}
     obeying: set[str] = set()
@@ -244,7 +247,7 @@ def _tell_workers(places: Places, seen: Seen, wanted: State) -> Iterator[str]:
                         told = True
                         yield worker.name
                 if worker.prefix:
-                    # A process that obeys goes on doing so; behind the runtime socket there may be another next time.
+                    # This worker keeps its value. Behind the runtime socket, there may be another worker next time.
                     told = True
                     obeying.add(worker.name)
                 else:
@@ -252,12 +255,16 @@ def _tell_workers(places: Places, seen: Seen, wanted: State) -> Iterator[str]:
             if not told:
                 return
     except haproxy.SocketError as error:
-        raise SwitchError(f"disk says {wanted.live} is live, HAProxy may not: {error}; repeat the call") from error
-    raise SwitchError(f"disk says {wanted.live} is live, HAProxy's workers change faster than they can be told; repeat")
+        raise SwitchError(
+            f"on disk, {wanted.live} is live, but HAProxy may not follow it yet: {error}; repeat the call"
+        ) from error
+    raise SwitchError(
+        f"on disk, {wanted.live} is live, but HAProxy restarts its workers faster than they can be set; repeat the call"
+    )
 
 
 def _tell(worker: haproxy.Worker, places: Places, wanted: State, known: dict[str, str | None]) -> bool:
-    """Set the value in one worker; returns whether it had another one."""
+    """Set the value in one worker; returns whether it had another value."""
     if worker.name in known:
         found = known[worker.name]
     else:
@@ -269,14 +276,14 @@ def _tell(worker: haproxy.Worker, places: Places, wanted: State, known: dict[str
 
 
 class BusyError(SwitchError):
-    """Somebody else holds the lock."""
+    """Another process holds the lock."""
 
 
 @contextlib.contextmanager
 def locked(places: Places, seconds: float | None = None) -> Iterator[None]:
-    """Keep other switches on this host out; the lock ends with its holder. Raises SwitchError when one goes on.
+    """Hold this host's lock for switches, which ends with its process. Raises BusyError if another process holds it.
 
-    Waits `seconds` for the lock, or as long as `places` says.
+    Waits for the lock for `seconds`, or by default for `places.seconds`. Raises SwitchError if it can't open the lock.
     """
     path = places.state_file + ".lock"
     try:

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What HAProxy's processes have in memory for one map: asked and set over its sockets, without a reload.
+"""Read and set one map in the memory of HAProxy's processes, over its sockets, without a reload.
 
-The runtime socket reaches the newest worker only. Older ones live on after a reload until their connections are done,
-and still route: they are reached through the master's socket.
+The runtime socket reaches the newest worker only. After a reload, older workers keep running and routing requests until
+their connections end. The master socket reaches them.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ import time
 from dataclasses import dataclass
 
 DEAD_SECONDS = 0.3
-"""How long both sockets have to be without anybody before HAProxy counts as not running."""
+"""HAProxy counts as not running once no process has listened at either socket for this long."""
 
 
 class SocketError(Exception):
-    """A socket or worker that did not do what it was asked; the text says which and why."""
+    """A socket or worker failed to do what it was asked; the text says which one and why."""
 
 
 class NobodyThereError(SocketError):
-    """Nobody listens at a socket (any more), or a worker has ended."""
+    """No process listens at a socket, or a worker has ended."""
 
 
 class UnknownMapError(SocketError):
-    """A worker whose configuration does not use the map: nothing it routes depends on it."""
+    """A worker's configuration doesn't use the map, so its routing doesn't depend on it."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A process of HAProxy: how it is reached, and whether a newer one took over from it.
+    """An HAProxy worker: how to reach it, and whether a newer one has replaced it.
 
-    With a `prefix`, `socket` is the master's, and `runtime` tells whether HAProxy lives while the master is away.
+    With a `prefix`, `socket` is the master socket, and `runtime` tells whether HAProxy runs while the master is away.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Worker:
 
 
 def ask(path: str, command: str, seconds: float) -> str:
-    """Send a line of commands to a socket and return the whole answer; raises SocketError."""
+    """Send a line of commands to a socket and return the whole response; raises SocketError."""
     give_up = time.monotonic() + seconds
     answer = b""
     try:
@@ -56,7 +56,7 @@ def ask(path: str, command: str, seconds: float) -> str:
             # The master keeps a connection open until it hears that no other command follows.
             channel.shutdown(socket.SHUT_WR)
             while True:
-                # A time limit of the socket's own would start again with every byte.
+                # The socket's own timeout starts again with every byte.
                 left = give_up - time.monotonic()
                 if left <= 0:
                     raise TimeoutError
@@ -68,15 +68,15 @@ def ask(path: str, command: str, seconds: float) -> str:
     except TimeoutError as error:
         raise SocketError(f"{path} did not answer within {seconds:.3g} s") from error
     except (FileNotFoundError, ConnectionRefusedError, ConnectionResetError, BrokenPipeError) as error:
-        raise NobodyThereError(f"nobody listens at {path}") from error
+        raise NobodyThereError(f"no process listens at {path}") from error
     except OSError as error:
         raise SocketError(f"{path}: {error.strerror or error}") from error
 
 
 def _ask_master(master: str, runtime: str, command: str, seconds: float) -> str:
-    """Send a command to the master, and again while it is away; raises NobodyThereError when there is none.
+    """Send a command to the master, and retry while the master is away; raises NobodyThereError if there is none.
 
-    At each reload the master starts anew, and nobody listens at its socket until it has read its configuration.
+    With each reload the master restarts. It listens at its socket only after it has read its configuration.
     """
     give_up = time.monotonic() + seconds
     last_sign = time.monotonic()
@@ -90,7 +90,7 @@ def _ask_master(master: str, runtime: str, command: str, seconds: float) -> str:
                 ask(runtime, "show version", seconds)
                 last_sign = time.monotonic()
             except NobodyThereError:
-                # Before the limit is looked at: whoever is slow to ask still finds out that nobody is there.
+                # Check this before the timeout, so that a slow caller still learns that HAProxy isn't running.
                 if time.monotonic() - last_sign > DEAD_SECONDS:
                     raise
             if time.monotonic() > give_up:
@@ -99,7 +99,7 @@ def _ask_master(master: str, runtime: str, command: str, seconds: float) -> str:
 
 
 def _ask_worker(worker: Worker, commands: list[str], seconds: float) -> str:
-    """Send commands to a worker over one connection, as each costs as much as a command; raises SocketError."""
+    """Send commands to a worker over one connection, because each connection costs time; raises SocketError."""
     line = ";".join(worker.prefix + command for command in commands)
     if worker.prefix:
         return _ask_master(worker.socket, worker.runtime, line, seconds)
@@ -107,10 +107,10 @@ def _ask_worker(worker: Worker, commands: list[str], seconds: float) -> str:
 
 
 def workers(runtime_socket: str, master_socket: str, seconds: float) -> list[Worker]:
-    """Return the processes that may route requests, newest first; empty when HAProxy is not running.
+    """Return the processes that may route requests, newest first; empty if HAProxy isn't running.
 
-    Without a master (HAProxy can be started without one) the process behind the runtime socket is all there is.
-    Raises SocketError when a process listens and does not answer.
+    Without a master (HAProxy can run without one), this is the process behind the runtime socket.
+    Raises SocketError if a process listens and doesn't respond.
     """
     with contextlib.suppress(NobodyThereError):
         listing = _ask_master(master_socket, runtime_socket, "show proc", seconds)
@@ -123,7 +123,7 @@ def workers(runtime_socket: str, master_socket: str, seconds: float) -> list[Wor
 
 
 def _listed(listing: str, master_socket: str, runtime_socket: str) -> list[Worker]:
-    """Take the workers out of the answer to `show proc`."""
+    """Return the workers in the output of `show proc`."""
     found = []
     old = False
     for line in listing.splitlines():
@@ -136,10 +136,10 @@ def _listed(listing: str, master_socket: str, runtime_socket: str) -> list[Worke
 
 
 def read(worker: Worker, map_file: str, key: str, seconds: float) -> str | None:
-    """Return the value of `key` in a worker's map, None when the key is not in it.
+    """Return the value of `key` in a worker's map, None if the map doesn't have the key.
 
-    Raises NobodyThereError when the worker has ended, UnknownMapError when it knows no such map, SocketError when it
-    does not answer.
+    Raises NobodyThereError if the worker has ended, UnknownMapError if it doesn't have the map, SocketError if it
+    doesn't respond.
     """
     for line in _ask_worker(worker, [f"show map {map_file}"], seconds).splitlines():
         entry = line.split(maxsplit=2)
@@ -159,14 +159,14 @@ def _refusal(line: str) -> type[SocketError]:
 
 
 def put(worker: Worker, map_file: str, key: str, value: str, seconds: float, *, found: str | None) -> None:
-    """Set `key`, of which the worker has `found`, and read it back.
+    """Set `key`, whose present value in the worker is `found`, and read it back.
 
-    Raises SocketError when it is not there then, and what `read` raises.
+    Raises SocketError if the worker then has another value, and the errors of `read`.
     """
     verb = "add" if found is None else "set"
     answer = _ask_worker(worker, [f"{verb} map {map_file} {key} {value}", f"show map {map_file}"], seconds)
     if not _has(answer, key, value):
-        raise _refusal(answer)(f"worker {worker.name} did not take {value}: {answer or 'it gave no reason'}")
+        raise _refusal(answer)(f"worker {worker.name} did not accept {value}: {answer or 'it gave no reason'}")
 
 
 def _has(answer: str, key: str, value: str) -> bool:
@@ -179,7 +179,7 @@ def sessions(worker: Worker, seconds: float) -> dict[str, int]:
     answer = _ask_worker(worker, [f"show stat {everything} {backends} {everything}"], seconds)
     head, *lines = answer.splitlines() or [""]
     if not head.startswith("# pxname,"):
-        raise _refusal(head)(f"worker {worker.name}: {head or 'it gave no answer'}")
+        raise _refusal(head)(f"worker {worker.name}: {head or 'empty response'}")
     columns = head.removeprefix("# ").split(",")
     name, current = columns.index("pxname"), columns.index("scur")
     rows = [line.split(",") for line in lines if line]
@@ -187,11 +187,11 @@ def sessions(worker: Worker, seconds: float) -> dict[str, int]:
 
 
 def reload(master_socket: str, runtime_socket: str, seconds: float) -> str:
-    """Let the master start a worker with what its files say now; returns what it says, raises SocketError if it fails.
+    """Reload HAProxy through the master; returns its output, raises SocketError if the reload fails.
 
-    The old worker goes on serving when the new one does not start.
+    If the new worker doesn't start, the old one keeps serving.
     """
     answer = _ask_master(master_socket, runtime_socket, "reload", seconds)
     if not answer.startswith("Success=1"):
-        raise SocketError(f"HAProxy was not reloaded: {answer or 'it gave no answer'}")
+        raise SocketError(f"HAProxy was not reloaded: {answer or 'empty response'}")
     return answer

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""greenroom-edge: what an edge host does by itself, at HAProxy's start and reload and every few seconds.
+"""greenroom-edge: the watchdog of an edge host. It runs when HAProxy starts or reloads, and every few seconds.
 
-The module bluegreen_switch is how an operator moves the public; this keeps its word when the operator, HAProxy or the
-host died meanwhile.
+An operator switches traffic with the module bluegreen_switch. If the run, HAProxy or the host then fails,
+greenroom-edge restores the state on disk or ends the operation.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .peers import Peers
 
 CONFIGURATION = "/etc/greenroom/edge.json"
 PEERS_SECONDS = 1.5
-"""How long peers may take, all together: HAProxy does not start before."""
+"""The timeout for all peers together: HAProxy doesn't start before."""
 START_SECONDS = 0.5
-"""How long HAProxy's start waits for the lock: whoever holds it tells the new worker, too."""
+"""How long HAProxy's start waits for the lock. The process that holds it sets the new worker's value, too."""
 RELOAD_SECONDS = 30.0
 """How long a reload waits for the lock, and then for the new worker."""
 
 
 @dataclass(frozen=True)
 class Host:
-    """An edge host: where its state lies, its peers, and the seconds between two looks of its watchdog."""
+    """An edge host: where its state is stored, its peers, and the seconds between two checks of its watchdog."""
 
     places: Places
     peers: Peers
@@ -55,7 +55,7 @@ class Host:
 
 
 def status(host: Host) -> int:
-    """Print what disk, workers and connections say."""
+    """Print the state on disk, in the workers, and the number of connections."""
     places = host.places
     seen = apply.look(places)
     print(json.dumps({**apply.report(places, seen), "connections": apply.connections(places)}, indent=2))
@@ -63,7 +63,7 @@ def status(host: Host) -> int:
 
 
 def check(host: Host) -> int:
-    """Say whether state file, map file and all workers agree: exit code 0 or 1."""
+    """Check whether state file, map file and all workers agree: exit code 0, or 1 and the reason."""
     found = apply.report(host.places, apply.look(host.places))
     if found["in_force"]:
         return 0
@@ -72,11 +72,11 @@ def check(host: Host) -> int:
     elif found["live"] is None:
         reason = "no slot is live yet"
     elif not found["running"]:
-        reason = "HAProxy does not run"
+        reason = "HAProxy isn't running"
     else:
         what = [] if found["disk"]["map"] == _value(found) else ["map"]
         what += [f"worker {worker['name']}" for worker in found["workers"] if not worker["agrees"]]
-        reason = f"not as the state file says: {', '.join(what)}"
+        reason = f"differs from the state file: {', '.join(what)}"
     print(reason, file=sys.stderr)
     return 1
 
@@ -86,7 +86,7 @@ def _value(found: dict[str, Any]) -> str:
 
 
 def settle(host: Host) -> int:
-    """Put in force what the state file says; for the moment after HAProxy's start, which read the map before."""
+    """Put the state file in effect after HAProxy's start, because the map may have changed since HAProxy read it."""
     with apply.locked(host.places):
         seen = apply.look(host.places)
         if seen.state is not None:
@@ -95,7 +95,7 @@ def settle(host: Host) -> int:
 
 
 def catch_up(host: Host) -> int:
-    """Take over what peers decided while this host was away, for HAProxy's start: on disk, there is no worker yet."""
+    """Write the peers' newer state to disk before HAProxy starts; there is no worker yet."""
     found = _ask_peers(host)
     with apply.locked(host.places, START_SECONDS):
         seen = apply.look(host.places, workers=False)
@@ -106,7 +106,7 @@ def catch_up(host: Host) -> int:
 
 
 def watch(host: Host) -> int:
-    """Catch up, end what is past its deadline, mend what does not agree; nothing while an operator is at work."""
+    """Catch up with peers, end an overdue operation, repair differences; does nothing while a switch holds the lock."""
     found = _ask_peers(host)
     try:
         with apply.locked(host.places, 0):
@@ -117,9 +117,9 @@ def watch(host: Host) -> int:
 
 
 def guard(host: Host) -> int:
-    """Watch, again and again: the service. To start a process for each look costs many times what the look does.
+    """Run `watch` every few seconds, as a service: a new process for each check would cost many times more.
 
-    What keeps one look from its end is told once, and tried again by the next.
+    If a check fails, print the reason once and try again.
     """
     _notify("READY=1")
     told = ""
@@ -137,7 +137,7 @@ def guard(host: Host) -> int:
 
 
 def _notify(message: str) -> None:
-    """Tell systemd, where it listens (sd_notify(3))."""
+    """Notify systemd, if it listens (sd_notify(3))."""
     if address := os.environ.get("NOTIFY_SOCKET"):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
             channel.connect(address)
@@ -145,7 +145,7 @@ def _notify(message: str) -> None:
 
 
 def tick(places: Places, found: State | None, clock: float) -> list[str]:
-    """Do what the watchdog does under the lock, `found` being the highest state of its peers; returns what changed."""
+    """Run one watchdog check under the lock; `found` is the highest state of the peers. Returns what changed."""
     seen = apply.look(places)
     wanted = caught_up(seen, found, clock)
     if wanted is None:
@@ -157,17 +157,17 @@ def tick(places: Places, found: State | None, clock: float) -> list[str]:
 
 
 def caught_up(seen: Seen, found: State | None, clock: float) -> State | None:
-    """Return the state on disk, or what peers have where that is newer; None where nobody knows anything."""
+    """Return the state on disk, or the peers' state if that is newer; None if there is neither."""
     if found is None:
         return seen.state
     if seen.state is None and found.epoch < steps.highest_trace(seen.traces):
-        # The state was lost, and what this host's proxy serves is newer than what peers know: an operator's decision.
+        # The state was lost, and HAProxy here serves a newer epoch than the peers know. An operator must decide.
         return None
     return steps.adopt(seen.state, found, clock)
 
 
 def reload(host: Host) -> int:
-    """Reload HAProxy with what the state file says, and see to it that every worker says the same afterwards."""
+    """Write the map from the state file, reload HAProxy, and set the value in every worker."""
     places = host.places
     with apply.locked(places, RELOAD_SECONDS):
         seen = apply.look(places)

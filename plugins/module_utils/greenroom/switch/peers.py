@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What edge hosts have in force, for others that ask: HAProxy itself answers there with its map's value, over TLS.
+"""Ask other edge hosts which state they have in effect: HAProxy there responds with its map's value, over TLS.
 
-A few lines of HTTP instead of a library's: this runs every few seconds, and loading one costs more than the question.
+This runs every few seconds. Loading an HTTP library would cost more than the request, so it has a few lines of HTTP.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from .bluegreen import State
 
 LONGEST = 4096
-"""Bytes of an answer that are read; a value with its headers has some hundred."""
+"""Bytes of a response to read; a value with its headers has a few hundred."""
 
 
 @dataclass(frozen=True)
 class Peers:
-    """The edge hosts to ask: their addresses and port, whom their certificate is for, and the file of who signs it."""
+    """The edge hosts to ask: their addresses, port and certificate's name, and the file with the CA that signs it."""
 
     addresses: Sequence[str]
     port: int
@@ -31,7 +31,7 @@ class Peers:
 
 
 def ask(peers: Peers, address: str, seconds: float) -> str:
-    """Return what a peer's map says ("" for nothing); raises OSError or ValueError when it gives no such answer."""
+    """Return a peer's map value ("" for none); raises OSError or ValueError if the peer doesn't give one."""
     give_up = time.monotonic() + seconds
     context = ssl.create_default_context(cafile=peers.ca_file)
     with (
@@ -52,12 +52,12 @@ def ask(peers: Peers, address: str, seconds: float) -> str:
     head, separator, body = answer.partition(b"\r\n\r\n")
     status = head.split(b"\r\n")[0].decode(errors="replace").split()
     if not separator or status[1:2] != ["200"]:
-        raise ValueError(f"{address} answered {' '.join(status) or 'nothing'}")
+        raise ValueError(f"{address} responded with {' '.join(status) or 'nothing'}")
     return body.decode(errors="replace").strip()
 
 
 def states(peers: Peers, site: str, seconds: float) -> tuple[dict[str, State], dict[str, str]]:
-    """Ask all peers at once; return the states that they have in force, and why others gave none (both by address).
+    """Ask all peers at once; return the states in effect there, and the errors of the others, both by address.
 
     A peer where no slot was ever live is in neither.
     """
@@ -79,11 +79,11 @@ def states(peers: Peers, site: str, seconds: float) -> tuple[dict[str, State], d
         thread.join(max(0.0, give_up - time.monotonic()))
     for address, thread in zip(peers.addresses, threads, strict=True):
         if thread.is_alive():
-            problems.setdefault(address, f"no answer within {seconds:g} s")
+            problems.setdefault(address, f"no response within {seconds:g} s")
     return dict(found), problems
 
 
 def highest(peers: Peers, site: str, seconds: float) -> tuple[State | None, dict[str, str]]:
-    """Ask all peers at once and return the state that takes precedence, and why others gave none (by address)."""
+    """Ask all peers at once and return the state that takes precedence, and the errors of peers by address."""
     found, problems = states(peers, site, seconds)
     return max(found.values(), key=lambda state: state.precedence, default=None), problems

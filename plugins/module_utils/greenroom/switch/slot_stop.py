@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""greenroom-stop: stops a slot's services on an app host some time after the public has left the slot.
+"""greenroom-stop: the planned stop of the previous slot's services on an app host, some time after a cutover.
 
-The run that planned it is long gone by then, so that every edge host is asked first: nothing is stopped unless each of
-them still has in force what the cut-over made. Whoever wants the slot before that calls the stop off (roles/stop).
+The run that planned the stop is over by then. So greenroom-stop asks every edge host first, and stops nothing unless
+the cutover is still in effect on each of them. A run that needs the slot earlier cancels the stop (roles/stop).
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ from .bluegreen import SLOTS, State
 from .peers import Peers
 
 SECONDS = 5.0
-"""How long the edge hosts may take to answer, all together."""
+"""The timeout for all edge hosts together."""
 AGAIN = 75
-"""The exit code (EX_TEMPFAIL) after which systemd tries again: somebody did not answer."""
+"""The exit code (EX_TEMPFAIL) after which systemd tries again, because an edge host didn't respond, for example."""
 
 
 class PlanError(Exception):
-    """A plan that can't be read, or units that can't be stopped."""
+    """The plan can't be read."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A slot that is to be stopped, with its units on this host and the edge hosts to ask.
+    """The planned stop of a slot, with its units on this host and the edge hosts to ask.
 
-    `epoch` is the number of the change with which the public left the slot, `at` says (UTC) when it is to be stopped.
+    `epoch` is the epoch of the cutover away from the slot, `at` the time of the stop (UTC).
     """
 
     site: str
@@ -53,17 +53,17 @@ class Plan:
             peers = Peers(given["edges"], given["port"], given["public_name"], given["ca_file"])
             plan = cls(given["site"], given["slot"], given["epoch"], given["at"], given["units"], peers)
         except (ValueError, KeyError, TypeError) as error:
-            raise PlanError(f"the plan can't be read: {error!r}") from error
-        # Either would have something stopped that nobody has looked at.
+            raise PlanError(f"can't read the plan of the stop: {error!r}") from error
+        # With a plan like this, the slot could stop without a check of the edge hosts.
         if plan.slot not in SLOTS or type(plan.epoch) is not int or not plan.edges.addresses:
-            raise PlanError(f"the plan makes no sense: {text}")
+            raise PlanError(f"the plan of the stop is invalid: {text}")
         return plan
 
 
 def objections(plan: Plan, states: Mapping[str, State], problems: Mapping[str, str]) -> tuple[list[str], list[str]]:
-    """Return why the slot must not be stopped any more, and why not now, a line for each edge host.
+    """Return why the slot must not stop at all, and why it must not stop yet, one line for each edge host.
 
-    An edge host that lags behind, as one that has just come back, is asked again: it catches up by itself.
+    An edge host with a lower epoch, such as one that has just come back, catches up by itself and is asked again.
     """
     never, not_now = [], []
     for address in plan.edges.addresses:
@@ -71,21 +71,21 @@ def objections(plan: Plan, states: Mapping[str, State], problems: Mapping[str, s
         if state is None:
             not_now.append(f"{address}: {problems.get(address, 'no slot is live there')}")
         elif state.epoch < plan.epoch:
-            not_now.append(f"{address}: lags behind, at epoch {state.epoch}")
+            not_now.append(f"{address}: is behind, at epoch {state.epoch}")
         elif state.epoch > plan.epoch or plan.slot in (state.live, state.candidate):
-            never.append(f"{address}: there was a change since, {state.live} is live at epoch {state.epoch}")
+            never.append(f"{address}: traffic was switched again, {state.live} is live at epoch {state.epoch}")
     return never, not_now
 
 
 def stop(plan: Plan, call: Callable[[list[str]], int]) -> tuple[int, str]:
-    """Stop the slot if nobody is sent there any more; return the exit code, and what came of it as a line."""
+    """Stop the slot if no edge host sends requests there; return the exit code, and the result as a line."""
     never, not_now = objections(plan, *switch_peers.states(plan.edges, plan.site, SECONDS))
     if never:
         return 0, f"not stopped: {'; '.join(never)}"
     if not_now:
-        return AGAIN, f"not stopped yet, tried again every minute: {'; '.join(not_now)}"
+        return AGAIN, f"not stopped yet, retrying every minute: {'; '.join(not_now)}"
     if plan.units and (code := call(["systemctl", "stop", *plan.units])):
-        return AGAIN, f"systemctl stop failed ({code}), tried again every minute"
+        return AGAIN, f"systemctl stop failed ({code}), retrying every minute"
     return 0, "stopped"
 
 
@@ -94,7 +94,7 @@ def _call(command: list[str]) -> int:
 
 
 def main(plan_file: str, call: Callable[[list[str]], int] = _call) -> int:
-    """Do what the plan says, and keep beside it what came of it; returns the exit code."""
+    """Carry out the planned stop, and write the result beside the plan; returns the exit code."""
     try:
         with open(plan_file, encoding="utf-8") as file:
             plan = Plan.from_json(file.read())

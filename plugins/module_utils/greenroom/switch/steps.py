@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What may follow what: from a state and what is asked for to the next state, or a refusal. No disk, no HAProxy.
+"""The state machine of a switch: returns the next state for a state and a request, or refuses. No disk, no HAProxy.
 
 idle → prepared → canary (growing weights) → live (the bake) → draining → idle, and back from each of them. With several
-edges each step is prepared on all of them and then committed on all of them, under one epoch that is above any other,
-so that an epoch never means two things and the highest one is always the truth. Where two operators went on without
-different edges, an epoch may mean two things after all; edges end that as soon as they hear of each other (`adopt`).
+edge hosts, each step is prepared on all of them and then committed on all of them, under a new highest epoch. So an
+epoch has one meaning, and the highest epoch is current. If two operators go on without different edge hosts, an epoch
+may get two meanings. The edge hosts resolve that as soon as they reach each other (`adopt`).
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from typing import NoReturn
 from .bluegreen import ADOPTED, CANARY, DRAINING, LIVE, PREPARED, SLOTS, Operation, State, SwitchError, check_operation
 
 ADOPTED_SECONDS = 120
-"""How long an edge keeps up a canary that it only knows from its peers after none of them has it any more."""
+"""How long an edge host keeps an adopted canary after the last peer that reports it has gone."""
 ADOPTED_LONGEST = 86400
-"""How long it does so at most: edges that know it from one another alone would keep it up for ever."""
+"""The upper limit for an adopted canary: edge hosts that adopted it from each other would keep it forever."""
 
 ABORT = "playbooks/abort.yml"
 
 
 @dataclass(frozen=True)
 class Wish:
-    """What is asked for. `state` is one of STEPS; `deadline` is in seconds from now; None and "" mean: not said."""
+    """A request. `state` is one of STEPS; `deadline` is in seconds from now; None and "" mean not given."""
 
     state: str = "present"
     live: str | None = None
@@ -39,7 +39,7 @@ class Wish:
     recover: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse with SwitchError what makes no sense, whatever the state."""
+        """Raise SwitchError for a request that is invalid in every state."""
         if self.live is not None and self.live not in SLOTS:
             raise SwitchError(f"'{self.live}' is not a slot: {' or '.join(SLOTS)}")
         if not 0 <= self.weight <= 100:
@@ -47,13 +47,13 @@ class Wish:
         if self.deadline < 1:
             raise SwitchError(f"deadline {self.deadline} is not a number of seconds from now")
         if self.state == PREPARED and not self.operation:
-            raise SwitchError("prepared needs `operation`, the name of what is under way")
+            raise SwitchError("state prepared needs `operation`, the name of the operation")
         if self.state == PREPARED and not self.live:
-            raise SwitchError("prepared needs `live`, the slot that shall serve")
+            raise SwitchError("state prepared needs `live`, the slot that goes live")
         if self.weight and not self.operation:
-            raise SwitchError("weight needs an operation, so that somebody ends it")
+            raise SwitchError("weight needs `operation`, so that the watchdog can end it at its deadline")
         if self.weight and not self.live:
-            raise SwitchError("weight needs `live`, the slot beside which the candidate stands")
+            raise SwitchError("weight needs `live`, the slot that serves the remaining traffic")
         if self.operation:
             try:
                 check_operation(self.operation)
@@ -62,42 +62,42 @@ class Wish:
 
 
 def decide(now: State, wish: Wish, clock: float) -> State:
-    """Return the state that should be, the one there is when nothing is to change; raises SwitchError on a refusal.
+    """Return the wanted state, or `now` if nothing changes. Raises SwitchError when the request is refused.
 
-    A repeated call is not refused for what it did itself. `clock` is the time in seconds since 1970.
+    Repeating a call is safe: it isn't refused because of its own first run. `clock` is in seconds since 1970.
     """
     return STEPS[wish.state](now, wish, clock)
 
 
 def first(site: str, wish: Wish, traces: list[str], damage: str, clock: float) -> State:
-    """Decide where there is no state: on a new edge, or after it was lost. Raises SwitchError.
+    """Return the first state of an edge host that has none: it is new, or it lost its state. Raises SwitchError.
 
-    `traces` are what else knows the site (workers, map file), `damage` is what is wrong with the state file.
+    `traces` are the values that workers and the map file have for the site. `damage` describes a damaged state file.
     """
     if wish.state != "present" or wish.operation or wish.live is None:
-        raise SwitchError("there is no state yet: say which slot is live, without an operation")
+        raise SwitchError("this edge host has no state yet: set `live` to the live slot, without an operation")
     if (traces or damage) and not wish.recover:
         raise SwitchError(
-            f"refused: the state of '{site}' was lost ({damage or 'no state file'}; proxy and map say "
+            f"refused: the state of '{site}' was lost ({damage or 'no state file'}; HAProxy and its map say "
             f"{', '.join(sorted(set(traces))) or 'nothing else'}). "
-            "Find out which slot serves, then say so: live, and recover: true"
+            "Find out which slot is live, then set `live` to it, with recover: true"
         )
     epoch = highest_trace(traces)
     if wish.expected_epoch not in (None, epoch):
-        raise SwitchError(f"refused: epoch {wish.expected_epoch} was expected, and there is no state at all")
+        raise SwitchError(f"refused: expected epoch {wish.expected_epoch}, but this edge host has no state at all")
     if wish.epoch is not None and wish.epoch <= epoch:
         _past(wish.epoch, epoch)
     return State(site, wish.epoch or epoch + 1, wish.live, changed_at=_text(clock))
 
 
 def highest_trace(traces: list[str]) -> int:
-    """Return the highest epoch that values of a map name, sound or not; 0 for none."""
+    """Return the highest epoch in map values, valid or not; 0 for none."""
     heads = [value.split(":")[0] for value in traces]
     return max((int(head) for head in heads if head.isascii() and head.isdigit()), default=0)
 
 
 def _prepare(now: State, wish: Wish, clock: float) -> State:
-    """Note the next step; nothing of it is in force."""
+    """Record the next step without putting it in effect."""
     _mine(now, wish)
     wanted = _wanted(now, wish)
     if _same(now.following, wanted, wish) or (now.phase != PREPARED and _same(now, wanted, wish)):
@@ -106,15 +106,16 @@ def _prepare(now: State, wish: Wish, clock: float) -> State:
     wanted = replace(wanted, epoch=_epoch(now, wish))
     operation = now.operation or Operation(wish.operation, PREPARED, now.value, wanted.value)
     if wish.weight and wish.live != operation.live_before:
-        # So that whoever undoes it, knowing its history or not, comes to the same end.
+        # Every abort, with or without the operation's history, then ends with the same live slot.
         raise SwitchError(
-            f"refused: a canary stands beside the slot that was live before ({operation.live_before}), not {wish.live}"
+            f"refused: during a canary, the slot that was live before ({operation.live_before}) stays live, "
+            f"not {wish.live}"
         )
     return _wound(replace(now, operation=replace(operation, next=wanted.value)), wish, clock)
 
 
 def _present(now: State, wish: Wish, clock: float) -> State:
-    """Put a slot in force: what the operation prepared, or at once where there is no operation."""
+    """Put the operation's prepared step in effect. Without an operation, put the requested position in effect."""
     if not wish.operation:
         return _at_once(now, wish, clock)
     _mine(now, wish)
@@ -123,19 +124,19 @@ def _present(now: State, wish: Wish, clock: float) -> State:
         step = now.following
         return _commit(now, wish, clock) if step and step.position == _wanted(now, wish).position else now
     if wish.epoch == now.epoch or (wish.epoch is None and now.operation and not now.following):
-        # Committed already: by a call before this one, or by a peer that this edge caught up with.
+        # An earlier call committed it, or a peer did and this edge host caught up.
         return _wound(now, wish, clock)
     if now.following is None or wish.epoch not in (None, now.following.epoch):
         raise SwitchError(
-            f"refused: operation {wish.operation} has prepared nothing here, or another epoch "
-            "(it was dropped after its deadline, or never prepared); prepare it again"
+            f"refused: operation {wish.operation} has no prepared step here, or one with another epoch "
+            "(it was never prepared, or dropped after its deadline); prepare it again"
         )
     _expect(now, wish)
     return _commit(now, wish, clock)
 
 
 def _commit(now: State, wish: Wish | None, clock: float) -> State:
-    """Put the prepared step in force; without a wish its deadline stays."""
+    """Put the prepared step in effect; without `wish`, the deadline stays."""
     step, operation = now.following, now.operation
     if step is None or operation is None:
         raise ValueError("nothing is prepared")
@@ -151,7 +152,7 @@ def _at_once(now: State, wish: Wish, clock: float) -> State:
         return now
     if now.operation:
         _under_way(now)
-    # Its own repetition finds the epoch that it named, or one more than it expected.
+    # When a call is repeated, it finds the epoch that it asked for, or one more than it expected.
     own = wish.epoch == now.epoch or wish.expected_epoch in (None, now.epoch, now.epoch - 1)
     if own and _same(now, wanted, wish):
         return now
@@ -160,21 +161,21 @@ def _at_once(now: State, wish: Wish, clock: float) -> State:
 
 
 def _drain(now: State, wish: Wish, clock: float) -> State:
-    """Let the old slot's connections end."""
+    """Start draining the previous slot."""
     if not _bakes(now, wish):
         return now
     return _wound(now.with_operation(phase=DRAINING, next=""), wish, clock)
 
 
 def _finish(now: State, wish: Wish, clock: float) -> State:
-    """End an operation where it stands."""
+    """End an operation and keep the current position."""
     return replace(now, operation=None) if _bakes(now, wish) else now
 
 
 def _bakes(now: State, wish: Wish) -> bool:
-    """Whether there is an operation that may be drained or finished; False when it is over, else SwitchError."""
+    """Whether an operation can be drained or finished; False if it is over. Raises SwitchError if it can't be."""
     if wish.live not in (None, now.live):
-        raise SwitchError(f"refused: {now.live} is live, not {wish.live}: the operation was undone; look at the status")
+        raise SwitchError(f"refused: {now.live} is live, not {wish.live}: the operation was aborted; check the status")
     if now.operation is None:
         return False
     if wish.operation:
@@ -183,13 +184,13 @@ def _bakes(now: State, wish: Wish) -> bool:
     if now.phase in (PREPARED, CANARY):
         kind = "canary" if now.phase == CANARY else "preparation"
         raise SwitchError(
-            f"refused: operation {now.operation.id} is a {kind}: commit its next step, or end it with {ABORT}"
+            f"refused: operation {now.operation.id} is still a {kind}: commit its next step, or abort it with {ABORT}"
         )
     return True
 
 
 def _abort(now: State, wish: Wish, clock: float) -> State:
-    """Go back to what was live before the operation, and end it."""
+    """Return to the slot that was live before the operation, and end the operation."""
     if now.operation is None:
         return _align(now, wish, clock)
     if wish.operation:
@@ -198,7 +199,7 @@ def _abort(now: State, wish: Wish, clock: float) -> State:
     live = now.operation.live_before or now.live
     if wish.live not in (None, live):
         raise SwitchError(
-            f"refused: {live} was live before operation {now.operation.id}, not {wish.live}; look at the status"
+            f"refused: {live} was live before operation {now.operation.id}, not {wish.live}; check the status"
         )
     back = State.at(now.site, now.epoch, live)
     if wish.epoch is None and (now.phase == PREPARED or back.position == now.position):
@@ -207,12 +208,12 @@ def _abort(now: State, wish: Wish, clock: float) -> State:
 
 
 def _align(now: State, wish: Wish, clock: float) -> State:
-    """Take the position that the other edges go back to, on an edge on which the operation is over already."""
+    """Take the position that the other edge hosts return to, on an edge host whose operation is over already."""
     wanted = State.at(now.site, now.epoch, wish.live or now.live)
     if wish.live is not None and wish.epoch is not None and wish.epoch > now.epoch:
         return replace(wanted, epoch=wish.epoch, changed_at=_text(clock))
     if wish.live is not None and wanted.position != now.position:
-        raise SwitchError(f"refused: no operation is under way, and {now.live} is live; look at the status")
+        raise SwitchError(f"refused: no operation is in progress, and {now.live} is live; check the status")
     return now
 
 
@@ -226,22 +227,22 @@ STEPS: dict[str, Callable[[State, Wish, float], State]] = {
 
 
 def expire(now: State, clock: float) -> State:
-    """Return what the watchdog makes of a state: itself, or the end of an operation past its deadline."""
+    """Return the state that the watchdog puts in effect: `now`, or one without the operation past its deadline."""
     if now.operation is None or clock <= now.operation.deadline:
         return now
     if now.phase == CANARY:
-        # Above what is prepared, too: another edge may have committed that already.
+        # Above the prepared epoch, too: another edge host may have committed it already.
         back = State.at(now.site, now.highest + 1, now.operation.live_before or now.live)
         return replace(back, changed_at=_text(clock))
     return replace(now, operation=None)
 
 
 def adopt(now: State | None, found: State, clock: float) -> State:
-    """Return the state after a peer said that it has `found`: the higher epoch is the truth.
+    """Return the state after a peer reports `found`: the higher epoch is current.
 
-    What was prepared here and is in force there is this edge's commit. A canary that was not prepared here ends by
-    itself, so that it does not stay when the edge that knows its operation is gone; until then that edge's deadline
-    holds, which this one does not know.
+    If a step is prepared here and in effect on the peer, this edge host commits it. A canary that isn't prepared here
+    gets a deadline of its own, so that it ends even if the edge host that knows its operation is gone. Otherwise the
+    deadline on that edge host counts, which this one doesn't know.
     """
     if now is not None:
         if found.precedence == now.precedence:
@@ -251,7 +252,7 @@ def adopt(now: State | None, found: State, clock: float) -> State:
         if now.following == found:
             return _commit(now, None, clock)
         if found.epoch == now.epoch:
-            # Another number, or an operator who has seen this one would go on as if nothing had happened.
+            # A new epoch, so that an operator who has seen the old one can't continue unaware of the conflict.
             found = replace(found, epoch=now.highest + 1)
     operation = None
     if found.weight:
@@ -261,7 +262,7 @@ def adopt(now: State | None, found: State, clock: float) -> State:
 
 
 def _kept_up(now: State, clock: float) -> State:
-    """Give a canary that is only known from peers more time, once half of it is over: each time is a write to disk."""
+    """Extend an adopted canary's deadline once half of the time has passed, because each extension writes to disk."""
     if now.operation is None or now.operation.id != ADOPTED:
         return now
     longest = int(datetime.fromisoformat(now.changed_at).timestamp()) + ADOPTED_LONGEST
@@ -274,12 +275,12 @@ def _wanted(now: State, wish: Wish) -> State:
 
 
 def _same(there: State | None, wanted: State, wish: Wish) -> bool:
-    """Whether a position is the wished one already, at the wished epoch where one was named."""
+    """Whether a state already has the wanted position, and the requested epoch if there is one."""
     return there is not None and there.position == wanted.position and wish.epoch in (None, there.epoch)
 
 
 def _wound(state: State, wish: Wish, clock: float) -> State:
-    """Give the operator, who is there, time for the next call; what was adopted has an operator now."""
+    """Extend the deadline until the operator's next call; an adopted operation gets the operator's name."""
     if state.operation is None:
         return state
     return state.with_operation(id=wish.operation or state.operation.id, deadline=int(clock) + wish.deadline)
@@ -293,8 +294,8 @@ def _mine(now: State, wish: Wish) -> None:
 def _expect(now: State, wish: Wish) -> None:
     if wish.expected_epoch not in (None, now.epoch):
         raise SwitchError(
-            f"refused: epoch {wish.expected_epoch} was expected, and it is {now.epoch}: "
-            f"{now.live} is live since {now.changed_at or 'an unknown time'}; look at the status, then decide again"
+            f"refused: expected epoch {wish.expected_epoch}, but it is {now.epoch}: "
+            f"{now.live} is live since {now.changed_at or 'an unknown time'}; check the status, then decide again"
         )
 
 
@@ -309,17 +310,17 @@ def _epoch(now: State, wish: Wish) -> int:
 
 def _past(epoch: int, known: int) -> NoReturn:
     raise SwitchError(
-        f"refused: epoch {epoch} is not above {known}, which this edge knows already; "
-        "look at the status, then decide again"
+        f"refused: epoch {epoch} is not above {known}, which this edge host knows already; "
+        "check the status, then decide again"
     )
 
 
 def _under_way(now: State) -> NoReturn:
     if now.operation is None:
-        raise ValueError("no operation is under way")
+        raise ValueError("no operation is in progress")
     raise SwitchError(
-        f"refused: operation {now.operation.id} is under way ({now.phase}, until {_text(now.operation.deadline)}): "
-        f"wait for its end, or end it with {ABORT}"
+        f"refused: operation {now.operation.id} is in progress ({now.phase}, until {_text(now.operation.deadline)}): "
+        f"wait until it ends, or abort it with {ABORT}"
     )
 
 

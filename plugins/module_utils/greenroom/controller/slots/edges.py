@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What an environment's edge hosts say together: which slot is live, who lags behind, what number the next change gets.
+"""The state of all edge hosts of an environment: which slot is live, which hosts are behind, and the next epoch.
 
-Plain data in and out: each answer is what `bluegreen_switch` returns for one edge host.
+Plain data in and out: each answer is the result of `bluegreen_switch` on one edge host.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ Answer = Mapping[str, Any]
 
 
 def answers(hostvars: Mapping[str, Answer], task: str, hosts: Sequence[str]) -> list[dict[str, Any]]:
-    """Return what a task, registered as `task` on each of `hosts`, said there, as a loop over them would return it."""
+    """Return the results registered as `task` on each of `hosts`, in the form of a loop's results."""
     return [{**hostvars[host][task], "item": host} for host in hosts]
 
 
 def together(results: Sequence[Answer]) -> dict[str, Any]:
-    """Return the answer that holds for the whole environment, from those of a task that asked each edge in a loop.
+    """Return the answer that is valid for the whole environment, from the results of a loop over the edge hosts.
 
-    That is the one with the highest epoch of those whose record is sound, and of the others only where there is no
-    sound one. Added to it: all `answers` by host; `hosts` that answered; those that are `down`; those `behind` (another
-    epoch or position, a lost record, not all in force); the `operation` that is under way on any of them, with its
-    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} of all
-    of them. Raises ValueError when no edge host answered.
+    This is the answer with the highest epoch of the edge hosts that have their state, or of all if none has it. It also
+    gets: all `answers` by host; the `hosts` that answered; the hosts that are `down`; the hosts `behind` (another
+    epoch or position, a lost state, or not in effect everywhere); the `operation` in progress on any of them, with its
+    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} on all
+    of them. Raises ValueError if no edge host answered.
     """
     answers = {str(result["item"]): result for result in results if not result.get("unreachable")}
     down = [str(result["item"]) for result in results if result.get("unreachable")]
     if not answers:
-        raise ValueError(f"no edge host answers ({', '.join(down)}): which slot is live is not to be found out")
+        raise ValueError(f"can't tell which slot is live: no edge host answers ({', '.join(down)})")
     best = max(answers.values(), key=lambda answer: (not answer["state_lost"], answer["epoch"]))
-    # An edge that knows its operation's name before one that only found it at its peers: those take any name.
+    # Prefer the operation's own name: an edge host that adopted the operation doesn't know it.
     named = sorted([best, *answers.values()], key=lambda answer: answer["operation"] == ADOPTED)
     busy = next((answer for answer in named if answer["operation"]), best)
     return {
@@ -54,7 +54,7 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
 
 def notes(text: str) -> dict[str, Any]:
-    """Return what was noted off the edge, {epoch, live, slot, before, ...}, from the lines of its files."""
+    """Return the notes kept outside the edge hosts, {epoch, live, slot, before, ...}, from their JSON lines."""
     found: dict[str, Any] = {}
     for line in text.splitlines():
         found.update(json.loads(line))
@@ -72,10 +72,10 @@ def _connections(answer: Answer, slot: str) -> int:
 
 
 def epoch_for(edges: Answer, live: str, weight: int, recorded: int) -> int:
-    """Return the number of the change to `live` with a candidate's `weight` (percent); the present one if that is so.
+    """Return the epoch for a switch to `live` and a candidate's `weight` (percent); the same one if nothing changes.
 
-    A new number is higher than any that an edge knows and than the one `recorded` off the edges: an edge that died
-    half-way through a change may come back with a number that the others never saw.
+    A new epoch is higher than any that an edge host knows, and than the one `recorded` outside the edge hosts. An edge
+    host that failed during a switch may come back with an epoch that the others never saw.
     """
     if not is_new(edges, live, weight):
         return int(edges["epoch"])
@@ -83,16 +83,16 @@ def epoch_for(edges: Answer, live: str, weight: int, recorded: int) -> int:
 
 
 def is_new(edges: Answer, live: str, weight: int = 0) -> bool:
-    """Return whether `live` with a candidate's `weight` is a change, the end of an operation, or a lost record anew."""
+    """Whether a switch to `live` and a candidate's `weight` moves traffic, ends an operation or restores a state."""
     lost = edges["disk"]["state"] is None
     return bool(lost or edges["live"] != live or edges["weight"] != weight or edges["operation"])
 
 
 def served_before(noted: Answer, live: str | None) -> str:
-    """Return the slot that served before `live`, "" where none did, by what is `noted` off the edges.
+    """Return the slot that was live before `live`, "" if there was none, from the notes outside the edge hosts.
 
-    `noted` is {live, slot, before}: the last change's slot, the one that served before it, and the one before that. A
-    change whose run died before it came into force is noted, too, and counts for nothing.
+    `noted` is {live, slot, before}: the slot of the last switch, the live slot before it, and the one before that. The
+    notes may have a switch that never took effect because its run failed; that one doesn't count.
     """
     slot = str(noted.get("slot") or "")
     if slot == live and noted.get("live") != live:
@@ -101,7 +101,7 @@ def served_before(noted: Answer, live: str | None) -> str:
 
 
 def routed(results: Sequence[Answer], slot: str) -> list[str]:
-    """Return what may still send requests to `slot`, a line each: a disk or worker that says so or does not answer."""
+    """Return one line for each map and worker that may still send requests to `slot`, or doesn't answer."""
     return [
         f"{answer['item']}, {where}: {value or 'does not answer'}"
         for answer in results
@@ -111,7 +111,7 @@ def routed(results: Sequence[Answer], slot: str) -> list[str]:
 
 
 def _values(answer: Answer) -> Iterator[tuple[str, str | None]]:
-    """Yield what disk and workers of an edge say, as (where, value); a worker without an entry routes nothing."""
+    """Yield (where, value) for the map and the workers of an edge host; a worker without an entry routes nothing."""
     yield "map on disk", answer["disk"]["map"] or ""
     for worker in answer["workers"]:
         if worker["problem"] or worker["value"] is not None:
@@ -119,21 +119,21 @@ def _values(answer: Answer) -> Iterator[tuple[str, str | None]]:
 
 
 def _serving(value: str) -> set[str]:
-    """Return the slots that a map's value sends requests to."""
+    """Return the slots that get requests with this map value."""
     _, live, candidate, weight = [*value.split(":"), "", "", "", ""][:4]
     return {live} | ({candidate} if weight not in ("", "0") else set())
 
 
 def weights(canary: Any) -> list[int]:
-    """Return the candidate's shares (percent) of the steps that an operator asked for: 5,25,50 as text or list.
+    """Return the weights (percent) of the canary steps that an operator asked for: 5,25,50 as text or list.
 
-    Raises ValueError for what is no share between 1 and 99, or does not grow.
+    Raises ValueError if a weight is not between 1 and 99, or if the weights don't grow.
     """
     given = canary if isinstance(canary, list | tuple) else str(canary).split(",")
     steps = [str(step).strip() for step in given if str(step).strip()]
     if not all(step.isascii() and step.isdigit() and 0 < int(step) < 100 for step in steps):
-        raise ValueError(f"canary={canary}: shares are percents from 1 to 99, as in canary=5,25,50")
+        raise ValueError(f"canary={canary}: weights must be percentages from 1 to 99, as in canary=5,25,50")
     numbers = [int(step) for step in steps]
     if numbers != sorted(set(numbers)):
-        raise ValueError(f"canary={canary}: each step is to be larger than the one before it")
+        raise ValueError(f"canary={canary}: each weight must be larger than the one before it")
     return numbers

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What an operator wants to know at the end of a run: what serves, what changed, where to look, how long it took."""
+"""The summary of a run: which slot is live, what changed, what to do next, and how long the run took."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any
 from ...switch.bluegreen import other
 
 Known = Mapping[str, Any]
-"""What is known when a run ends:
+"""The facts of a run at its end:
 
-environment, address, live and was_live (slots, or None), rolled_back, taken_back (of what was under way when the run
-began), bundles ({slot: description}, None where the run did not ask), deployed (the slot that got a bundle, or ""),
-release (its name), check (whether nothing was really done), login (of a synthetic person, or ""), pages ({name:
-address}), confirm (whether each run wants to be confirmed), started (an ISO time).
+environment, address, live and was_live (slots, or None), rolled_back, taken_back (whether the run aborted an operation
+that it found), bundles ({slot: description}, None if the run didn't read them), deployed (the slot that got a bundle,
+or ""), release (its name), check (whether the run was in check mode), login (of a synthetic user, or ""), pages
+({name: address}), confirm (whether runs must be confirmed), started (an ISO time).
 """
 
 
 def summary(known: Known, now: datetime) -> dict[str, Any]:
-    """Return the lines of the summary, by name. What is not known has no line."""
-    # A check run knows what would serve; what serves is what did before.
+    """Return the lines of the summary, by name. Unknown facts have no line."""
+    # In check mode, `live` is only predicted; the slot that was live before still is.
     live = known["was_live"] if known["check"] else known["live"]
-    # Before the first cut-over nothing is idle but what was deployed.
+    # Before the first cutover, the deployed slot is the idle slot.
     idle = other(live) if live else known["deployed"] or None
     lines = {
         "environment": known["environment"],
@@ -56,18 +56,18 @@ def _deployed(known: Known) -> str:
 def _cut_over(known: Known) -> str:
     was, live = known["was_live"], known["live"]
     if was == live:
-        return "no; what was under way was taken back" if known["taken_back"] else "no"
+        return "no; the operation in progress was aborted" if known["taken_back"] else "no"
     words = f"{'back ' if known['rolled_back'] else ''}{f'from {was} ' if was else ''}to {live}"
     return f"would be {words}" if known["check"] else words
 
 
 def _next(known: Known, idle: str | None) -> Iterator[str]:
-    """Yield the playbooks that come next, and what each is for."""
+    """Yield the playbooks to run next, and what each one does."""
     confirm = f" -e confirm={known['environment']}" if known["confirm"] else ""
-    yield f"playbooks/status.yml{confirm} says what serves and runs"
+    yield f"playbooks/status.yml{confirm} shows which slot is live and what runs"
     if idle is None or known["check"] or idle not in (known["bundles"] or {}):
         return
     if known["was_live"] == idle and not known["rolled_back"]:
-        yield f"playbooks/rollback.yml{confirm} goes back to {idle}"
+        yield f"playbooks/rollback.yml{confirm} rolls back to {idle}"
     else:
-        yield f"playbooks/cutover.yml -e to={idle}{confirm} lets {idle} serve"
+        yield f"playbooks/cutover.yml -e to={idle}{confirm} cuts over to {idle}"
