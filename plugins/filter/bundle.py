@@ -1,39 +1,40 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters that turn the catalogue into a slot's files, units, checks, backends and routes."""
+"""Filters that return a slot's files, units, checks, backends and routes from the catalogue."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.slots import bundle
+from ansible.module_utils.greenroom.controller.bundle import activation, checks, description, edge_routes, files, units
+from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
 
 
 class FilterModule:
-    """The filters `bundle_*` and `edge_*`, each a function of `controller/slots/bundle.py` in module_utils."""
+    """The filters `bundle_*` and `edge_*`, each a function of `controller/bundle/` in module_utils."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Names as templates use them."""
+        """Return the filters by name."""
         return {
-            "bundle_trees": bundle.trees,
-            "bundle_files": bundle.files,
-            "bundle_volumes": bundle.volumes,
-            "bundle_units": bundle.units,
-            "bundle_ready_checks": bundle.ready_checks,
-            "bundle_description": bundle.describe,
-            "bundle_description_file": bundle.description_file,
-            "bundle_descriptions": bundle.descriptions,
-            "bundle_stops": bundle.stops,
-            "bundle_description_of": bundle.description_of,
-            "bundle_live_only": bundle.live_only,
-            "bundle_live_only_units": bundle.live_only_units,
-            "bundle_slot_services": bundle.slot_services,
-            "bundle_slot_units": bundle.slot_units,
-            "bundle_slot_started": bundle.slot_started,
-            "bundle_unit_name": bundle.unit_name,
-            "bundle_checks": bundle.checks,
-            "smoke_checks": bundle.smoke_checks,
-            "edge_backends": bundle.edge_backends,
-            "edge_routes": bundle.edge_routes,
+            "bundle_trees": files.trees,
+            "bundle_files": files.files,
+            "bundle_volumes": files.volumes,
+            "bundle_units": units.units,
+            "bundle_ready_checks": checks.ready_checks,
+            "bundle_description": description.describe,
+            "bundle_description_file": description.description_file,
+            "bundle_descriptions": description.descriptions,
+            "bundle_stops": description.stops,
+            "bundle_description_of": description.description_of,
+            "bundle_live_only": activation.live_only,
+            "bundle_live_only_units": activation.live_only_units,
+            "bundle_slot_services": units.slot_services,
+            "bundle_slot_units": units.slot_units,
+            "bundle_slot_started": units.slot_started,
+            "bundle_unit_name": units.unit_name,
+            "bundle_checks": smoke_checks.checks,
+            "smoke_checks": checks.smoke_checks,
+            "edge_backends": edge_routes.edge_backends,
+            "edge_routes": edge_routes.edge_routes,
         }

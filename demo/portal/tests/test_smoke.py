@@ -9,7 +9,8 @@ import httpx
 import jinja2
 import pytest
 import yaml
-from ansible.module_utils.greenroom.controller.slots import bundle
+from ansible.module_utils.greenroom.controller.bundle import checks as bundle_checks
+from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
 from ansible.module_utils.greenroom.smoke import checks as smoke
 from ansible.module_utils.greenroom.smoke.attempt import Settings
 from jinja2.nativetypes import NativeEnvironment
@@ -88,8 +89,8 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
             if "each" in check:
                 check["each"] = NativeEnvironment().from_string(check["each"]).render(variables)
         catalogue[service] = {"checks": [render(check, variables) for check in found]}
-    wanted: list[dict[str, Any]] = bundle.smoke_checks(
-        bundle.checks(catalogue), "here", {"app": ["here"], "ops": ["here"]}
+    wanted: list[dict[str, Any]] = bundle_checks.smoke_checks(
+        smoke_checks.checks(catalogue), "here", {"app": ["here"], "ops": ["here"]}
     )
     assert smoke.validate(wanted) == []
     return wanted

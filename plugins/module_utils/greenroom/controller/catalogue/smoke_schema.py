@@ -11,7 +11,7 @@ from typing import Any
 from ...common.names import suggestion
 from ...smoke.checks import validate
 from ...smoke.options import CHECK
-from ..slots.bundle import checks
+from .smoke_checks import checks
 
 LATER = "${later}"
 """Stands for a value that only a later part of the run can know."""

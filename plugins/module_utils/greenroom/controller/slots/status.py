@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...switch.bluegreen import SLOTS
-from . import bundle
+from ..bundle.activation import live_only
 
 SILENT = "does not answer"
 Running = Mapping[str, Sequence[str] | str]
@@ -48,7 +48,7 @@ def _astray(
     if live is None or live not in bundles:
         return []
     runs = [name for name, _, state in (line.partition(" ") for line in lines) if state == "running"]
-    wanted = [f"{name}-{live}" for name in bundle.live_only(bundles[live], host, groups)]
+    wanted = [f"{name}-{live}" for name in live_only(bundles[live], host, groups)]
     followers = {
         f"{name}-{slot}": slot
         for slot, description in bundles.items()

@@ -6,7 +6,19 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.slots import bundle
+from ansible.module_utils.greenroom.controller.bundle import checks as bundle_checks
+from ansible.module_utils.greenroom.controller.bundle import edge_routes
+from ansible.module_utils.greenroom.controller.bundle import files as bundle_files
+from ansible.module_utils.greenroom.controller.bundle import units as bundle_units
+from ansible.module_utils.greenroom.controller.bundle.activation import live_only, live_only_units
+from ansible.module_utils.greenroom.controller.bundle.description import (
+    describe,
+    description_file,
+    description_of,
+    descriptions,
+    stops,
+)
+from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
 
 
 def service(name: str, **changes: Any) -> dict[str, Any]:
@@ -47,7 +59,7 @@ def catalogue() -> dict[str, dict[str, Any]]:
 
 
 def test_files_keep_secrets_apart_and_closed(catalogue: dict[str, Any]) -> None:
-    items = bundle.files([catalogue["shop"]], "/etc/greenroom/slots/blue", "blue")
+    items = bundle_files.files([catalogue["shop"]], "/etc/greenroom/slots/blue", "blue")
     by_dest = {item["dest"]: item for item in items}
     assert set(by_dest) == {
         "/etc/containers/systemd/shop-blue.container",
@@ -61,7 +73,7 @@ def test_files_keep_secrets_apart_and_closed(catalogue: dict[str, Any]) -> None:
 
 
 def test_trees_follow_the_service_whose_configuration_is_mounted(catalogue: dict[str, Any]) -> None:
-    trees = bundle.trees(catalogue.values(), "/slots/green", "green", catalogue)
+    trees = bundle_files.trees(catalogue.values(), "/slots/green", "green", catalogue)
     assert {tree["dest"]: tree["src"] for tree in trees} == {
         "/slots/green/shop/config": "/srv/services/shop/config",
         "/slots/green/mailer/config": "/srv/services/shop/config",
@@ -70,7 +82,7 @@ def test_trees_follow_the_service_whose_configuration_is_mounted(catalogue: dict
 
 
 def test_units_leave_what_is_live_only_to_the_activation(catalogue: dict[str, Any]) -> None:
-    units = {unit["name"]: unit for unit in bundle.units(catalogue.values(), "/slots/blue", "blue")}
+    units = {unit["name"]: unit for unit in bundle_units.units(catalogue.values(), "/slots/blue", "blue")}
     assert units["shop-blue.service"]["state"] == "started"
     assert units["mailer-blue.service"]["state"] == "unchanged"
     assert units["consumer-blue.service"]["state"] == "unchanged"
@@ -78,19 +90,19 @@ def test_units_leave_what_is_live_only_to_the_activation(catalogue: dict[str, An
 
 
 def test_a_candidate_does_no_live_work(catalogue: dict[str, Any]) -> None:
-    units = bundle.units(catalogue.values(), "/slots/blue", "blue", "stopped")
+    units = bundle_units.units(catalogue.values(), "/slots/blue", "blue", "stopped")
     states = {unit["name"].removesuffix("-blue.service"): unit["state"] for unit in units}
     assert states == {"shop": "started", "mailer": "stopped", "consumer": "stopped"}
 
 
 def test_volumes_mount_configuration_where_the_service_wants_it(catalogue: dict[str, Any]) -> None:
     ca = "/etc/greenroom/ca.crt:/etc/greenroom/ca.crt:ro"
-    assert bundle.volumes(catalogue["shop"], "/slots/blue") == [ca, "/slots/blue/shop/config:/config:ro"]
-    assert bundle.volumes(catalogue["consumer"], "/slots/blue") == [ca]
+    assert bundle_files.volumes(catalogue["shop"], "/slots/blue") == [ca, "/slots/blue/shop/config:/config:ro"]
+    assert bundle_files.volumes(catalogue["consumer"], "/slots/blue") == [ca]
 
 
 def test_ready_checks_ask_the_slots_own_port(catalogue: dict[str, Any]) -> None:
-    checks = bundle.ready_checks(catalogue.values(), "green")
+    checks = bundle_checks.ready_checks(catalogue.values(), "green")
     assert [check["url"] for check in checks] == ["http://127.0.0.1:28000/readyz"]
 
 
@@ -107,7 +119,7 @@ GROUPS = {group: list(hosts) for group, hosts in MEMBERS.items()} | {"ops": ["op
 
 def described(catalogue: dict[str, Any], slot: str = "blue") -> dict[str, Any]:
     """A slot's description as it comes back from a host."""
-    content = bundle.description_file(bundle.describe(catalogue, slot, RELEASE, MEMBERS), "/slots/x")["content"]
+    content = description_file(describe(catalogue, slot, RELEASE, MEMBERS), "/slots/x")["content"]
     result: dict[str, Any] = json.loads(content)
     return result
 
@@ -138,9 +150,9 @@ def test_a_description_has_what_others_must_know_and_the_slots_own_ports(catalog
 def test_what_the_edge_and_the_checks_go_by_is_part_of_the_bundle(
     catalogue: dict[str, Any], change: dict[str, Any]
 ) -> None:
-    before = bundle.description_file(bundle.describe(catalogue, "blue", RELEASE, MEMBERS), "/slots/blue")
+    before = description_file(describe(catalogue, "blue", RELEASE, MEMBERS), "/slots/blue")
     catalogue["shop"].update(change)
-    after = bundle.description_file(bundle.describe(catalogue, "blue", RELEASE, MEMBERS), "/slots/blue")
+    after = description_file(describe(catalogue, "blue", RELEASE, MEMBERS), "/slots/blue")
     assert (before["dest"], before["mode"]) == ("/slots/blue.fact", "0600")
     assert before["dest"] == after["dest"]
     assert before["content"] != after["content"]
@@ -148,50 +160,48 @@ def test_what_the_edge_and_the_checks_go_by_is_part_of_the_bundle(
 
 def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any]) -> None:
     other = {**RELEASE, "images": {**RELEASE["images"], "other": "registry/other@sha256:1"}}
-    assert bundle.describe(catalogue, "blue", other, MEMBERS) == bundle.describe(catalogue, "blue", RELEASE, MEMBERS)
+    assert describe(catalogue, "blue", other, MEMBERS) == describe(catalogue, "blue", RELEASE, MEMBERS)
 
 
 def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: dict[str, Any]) -> None:
     blue, green = described(catalogue), described(catalogue, "green")
-    one, other = (bundle.description_file(slot, "/x")["content"] for slot in (blue, green))
+    one, other = (description_file(slot, "/x")["content"] for slot in (blue, green))
     both = {"blue": blue, "green": green}
-    assert bundle.descriptions([one + other]) == both
+    assert descriptions([one + other]) == both
     # One that is damaged, on a host that lacks the other; a host that has none; a host that has both.
-    assert bundle.descriptions([one[: len(one) // 2], "", one + other]) == both
-    assert bundle.descriptions([one[: len(one) // 2] + "\n" + other, one]) == both
-    assert bundle.descriptions([one, json.dumps({**blue, "release": "another"})]) == {"blue": blue}
-    assert bundle.descriptions(['{"slot": "red"}\n', "[1]\n", "{}\n"]) == {}
-    assert bundle.descriptions([]) == {}
+    assert descriptions([one[: len(one) // 2], "", one + other]) == both
+    assert descriptions([one[: len(one) // 2] + "\n" + other, one]) == both
+    assert descriptions([one, json.dumps({**blue, "release": "another"})]) == {"blue": blue}
+    assert descriptions(['{"slot": "red"}\n', "[1]\n", "{}\n"]) == {}
+    assert descriptions([]) == {}
 
 
 def test_a_plan_to_stop_a_slot_is_found_beside_descriptions_and_is_none() -> None:
     plan = json.dumps({"slot": "green", "at": "2026-01-31T12:00:00Z", "units": ["web-green.service"]}, indent=4) + "\n"
     blue = json.dumps({"slot": "blue", "services": {}}, indent=1) + "\n"
-    assert bundle.stops({"one": blue + plan, "two": blue, "three": "", "four": plan[:9]}) == ["one"]
-    assert bundle.descriptions([blue + plan]) == {"blue": {"slot": "blue", "services": {}}}
+    assert stops({"one": blue + plan, "two": blue, "three": "", "four": plan[:9]}) == ["one"]
+    assert descriptions([blue + plan]) == {"blue": {"slot": "blue", "services": {}}}
 
 
 def test_a_slot_without_description_is_what_the_catalogue_says(catalogue: dict[str, Any]) -> None:
     blue = described(catalogue)
-    assert bundle.description_of({"blue": blue}, "blue", {}) == blue
-    stand_in = bundle.description_of({"blue": blue}, "green", catalogue)
-    assert bundle.live_only(stand_in, "app1", GROUPS) == ["consumer", "mailer"]
+    assert description_of({"blue": blue}, "blue", {}) == blue
+    stand_in = description_of({"blue": blue}, "green", catalogue)
+    assert live_only(stand_in, "app1", GROUPS) == ["consumer", "mailer"]
 
 
 @pytest.mark.parametrize(("host", "names"), [("app1", ["consumer", "mailer"]), ("app2", ["consumer"]), ("edge1", [])])
 def test_a_singleton_runs_on_the_first_host_only(catalogue: dict[str, Any], host: str, names: list[str]) -> None:
-    assert bundle.live_only(described(catalogue), host, GROUPS) == names
+    assert live_only(described(catalogue), host, GROUPS) == names
 
 
 def test_a_singleton_runs_on_a_host_that_the_slot_has(catalogue: dict[str, Any]) -> None:
     grown = {"app": ["app0", "app1", "app2"]}
-    assert [host for host in grown["app"] if "mailer" in bundle.live_only(described(catalogue), host, grown)] == [
-        "app1"
-    ]
+    assert [host for host in grown["app"] if "mailer" in live_only(described(catalogue), host, grown)] == ["app1"]
 
 
 def test_the_other_slots_workers_stop_before_the_live_ones_start(catalogue: dict[str, Any]) -> None:
-    units = bundle.live_only_units(described(catalogue, "green"), described(catalogue), "app2", GROUPS)
+    units = live_only_units(described(catalogue, "green"), described(catalogue), "app2", GROUPS)
     assert [(unit["name"], unit["state"]) for unit in units] == [
         ("consumer-blue.service", "stopped"),
         ("mailer-blue.service", "stopped"),
@@ -208,7 +218,7 @@ def test_a_worker_that_came_or_went_with_a_release_is_looked_for_in_its_own_slot
     old, new = described(catalogue, "blue"), described(newer, "green")
 
     def units(live: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, str]]:
-        found = bundle.live_only_units(live, other, "app2", GROUPS)
+        found = live_only_units(live, other, "app2", GROUPS)
         return [(unit["name"].removesuffix(".service"), unit["state"]) for unit in found[:-1]]
 
     assert units(new, old) == [("consumer-blue", "stopped"), ("mailer-blue", "stopped"), ("indexer-green", "started")]
@@ -217,25 +227,25 @@ def test_a_worker_that_came_or_went_with_a_release_is_looked_for_in_its_own_slot
 
 def test_what_a_slot_has_on_a_host_and_what_of_it_runs_without_being_live(catalogue: dict[str, Any]) -> None:
     found = described({**catalogue, "gate": service("gate", image="shop", group="edge")}, "green")
-    assert bundle.slot_units(found, "app2", GROUPS) == [
+    assert bundle_units.slot_units(found, "app2", GROUPS) == [
         "consumer-green.service",
         "mailer-green.service",
         "shop-green.service",
     ]
     started = [{"name": "shop-green.service", "state": "started", "on_change": "none", "files": []}]
-    assert bundle.slot_started(found, "app2", GROUPS) == started
-    assert bundle.slot_units(found, "ops1", GROUPS) == []
+    assert bundle_units.slot_started(found, "app2", GROUPS) == started
+    assert bundle_units.slot_units(found, "ops1", GROUPS) == []
 
 
 def test_a_host_that_came_after_a_slot_has_nothing_of_it(catalogue: dict[str, Any]) -> None:
     grown = {"app": ["app0", "app1", "app2"]}
-    assert bundle.slot_units(described(catalogue), "app0", grown) == []
-    assert len(bundle.slot_units(bundle.description_of({}, "blue", catalogue), "app0", grown)) == 3
+    assert bundle_units.slot_units(described(catalogue), "app0", grown) == []
+    assert len(bundle_units.slot_units(description_of({}, "blue", catalogue), "app0", grown)) == 3
 
 
 def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]) -> None:
     found = described(catalogue, "green")
-    assert bundle.edge_backends(found) == [
+    assert edge_routes.edge_backends(found) == [
         {
             "name": "shop_http",
             "port": 28000,
@@ -243,14 +253,14 @@ def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]
             "hosts": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}],
         }
     ]
-    assert bundle.edge_routes(found) == [{"path": "/", "backend": "shop_http", "limit": "default", "auth": True}]
+    assert edge_routes.edge_routes(found) == [{"path": "/", "backend": "shop_http", "limit": "default", "auth": True}]
 
 
 def test_smoke_checks_run_on_the_first_host_of_the_group_they_name(catalogue: dict[str, Any]) -> None:
     groups = {"app": ["app1", "app2"], "ops": ["ops1"]}
-    assert bundle.smoke_checks(bundle.checks(catalogue), "ops1", groups) == [{"name": "page", "url": "x"}]
-    assert bundle.smoke_checks(bundle.checks(catalogue), "app1", groups) == [{"name": "clean", "url": "y"}]
-    assert bundle.smoke_checks(bundle.checks(catalogue), "app2", groups) == []
+    assert bundle_checks.smoke_checks(smoke_checks.checks(catalogue), "ops1", groups) == [{"name": "page", "url": "x"}]
+    assert bundle_checks.smoke_checks(smoke_checks.checks(catalogue), "app1", groups) == [{"name": "clean", "url": "y"}]
+    assert bundle_checks.smoke_checks(smoke_checks.checks(catalogue), "app2", groups) == []
 
 
 def test_a_check_with_each_is_there_once_for_each(catalogue: dict[str, Any]) -> None:
@@ -261,7 +271,7 @@ def test_a_check_with_each_is_there_once_for_each(catalogue: dict[str, Any]) -> 
         "steps": [{"url": "/${name}:${port}", "form": {"${name}": "${run}"}, "expect": {"status": [200, 303]}}],
     }
     catalogue["shop"]["checks"] = [check, {"name": "none", "url": "x", "each": []}]
-    assert bundle.smoke_checks(bundle.checks(catalogue), "ops1", {"ops": ["ops1"]}) == [
+    assert bundle_checks.smoke_checks(smoke_checks.checks(catalogue), "ops1", {"ops": ["ops1"]}) == [
         {
             "name": "By An A",
             "mutates": True,

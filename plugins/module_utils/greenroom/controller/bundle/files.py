@@ -1,0 +1,76 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The files of a bundle: configuration, units and environments of its services, and what containers mount."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .description import Service
+
+QUADLET_FOLDER = "/etc/containers/systemd"
+CA_FILE = "/etc/greenroom/ca.crt"
+
+
+def trees(
+    services: Iterable[Service], folder: str, slot: str, catalogue: Mapping[str, Service]
+) -> list[dict[str, Any]]:
+    """Return the template trees of a bundle: one for each service that has configuration files.
+
+    `services` are those that run on the host, `folder` is the slot's folder there. The configuration is that of the
+    service's `config_of` in `catalogue`, and readable by the container's user only.
+    """
+    return [
+        {
+            "src": f"{catalogue[service['config_of']]['folder']}/config",
+            "dest": f"{folder}/{service['name']}/config",
+            "vars": {"slot": slot, "service": _for_templates(service)},
+            "owner": str(service["user"]),
+            "group": str(service["user"]),
+            "mode": "0400",
+        }
+        for service in services
+        if service["config_path"] and catalogue[service["config_of"]]["has_config"]
+    ]
+
+
+def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str, Any]]:
+    """Return the single files of a bundle: for each service its unit, its plain and its secret environment."""
+    items: list[dict[str, Any]] = []
+    for service in services:
+        variables = {"service": _for_templates(service), "slot": slot, "folder": folder}
+        items += [
+            {
+                "src": "service.container.j2",
+                "dest": f"{QUADLET_FOLDER}/{service['name']}-{slot}.container",
+                "vars": variables,
+            },
+            {
+                "src": "environment.j2",
+                "dest": f"{folder}/{service['name']}/environment",
+                "vars": variables,
+                "mode": "0600",
+            },
+            {
+                "src": "secrets.j2",
+                "dest": f"{folder}/{service['name']}/secrets",
+                "vars": variables,
+                "mode": "0600",
+                "secret": True,
+            },
+        ]
+    return items
+
+
+def volumes(service: Service, folder: str) -> list[str]:
+    """Return what is mounted into a service's container, as `source:destination:options`."""
+    mounts = [f"{CA_FILE}:{CA_FILE}:ro"]
+    if service["config_path"]:
+        mounts.append(f"{folder}/{service['name']}/config:{service['config_path']}:ro")
+    return mounts
+
+
+def _for_templates(service: Service) -> dict[str, Any]:
+    """Return the service without its checks: those are templates that mean something during a smoke check only."""
+    return {key: value for key, value in service.items() if key != "checks"}

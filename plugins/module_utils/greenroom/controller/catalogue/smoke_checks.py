@@ -1,0 +1,35 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The smoke checks of all services in the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def checks(catalogue: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return all smoke checks, each with the group that it runs from in `on` (default `ops`).
+
+    One with `each`, a list of mappings, is there once for each of them, with their values in the place of `${key}`.
+    """
+    return [
+        {"on": check.get("on", "ops")}
+        | {key: filled(value, values) for key, value in check.items() if key not in ("on", "each")}
+        for _, service in sorted(catalogue.items())
+        for check in service["checks"]
+        for values in check.get("each", [{}])
+    ]
+
+
+def filled(value: Any, values: Mapping[str, Any]) -> Any:
+    """Return `value` with `${key}` replaced by the values of that name, in all texts within it; other ones stay."""
+    if isinstance(value, str):
+        for key, item in values.items():
+            value = value.replace(f"${{{key}}}", str(item))
+        return value
+    if isinstance(value, Mapping):
+        return {filled(key, values): filled(item, values) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [filled(item, values) for item in value]
+    return value
