@@ -125,7 +125,7 @@ def test_a_reset_makes_the_same_again_and_leaves_others_alone(staging: Environme
     before, known = sql(staging, CONTENT), people(staging)
     refused = staging.play("playbooks/reset.yml", "-e", '{"environment_seeding_allowed": false}')
     assert refused.code != 0
-    assert "synthetic people are not allowed in staging" in refused.errors
+    assert "synthetic users are not allowed in staging" in refused.errors
     assert people(staging) == known
 
     run = staging.play("playbooks/reset.yml")

@@ -188,7 +188,7 @@ def test_the_load_ends_though_what_was_broken_stays_so(imagined: Imagined) -> No
 def test_a_service_that_is_not_there_is_refused(imagined: Imagined) -> None:
     done = imagined.drill("fails-after-cutover", "-e", "drill_service=shpo")
     assert done.returncode != 0
-    assert "No drill was held: drill_service: the slot has no service shpo." in done.stdout, done.stdout
+    assert "The drill was not started: drill_service: the slot has no service shpo." in done.stdout, done.stdout
     assert not imagined.report().exists()
 
 
@@ -205,5 +205,5 @@ def test_a_long_cut_over_is_given_its_time_and_shares_may_be_a_list(imagined: Im
 def test_a_drill_of_nothing_known_is_refused(imagined: Imagined) -> None:
     done = imagined.drill("power-cut")
     assert done.returncode != 0
-    assert "No drill was held: fault is 'power-cut', and there are none, candidate-unhealthy" in done.stdout
+    assert "The drill was not started: fault is 'power-cut', and there are none, candidate-unhealthy" in done.stdout
     assert not imagined.report().exists()
