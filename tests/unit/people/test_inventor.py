@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from ansible.module_utils.greenroom.people import people
 from ansible.module_utils.greenroom.people.invent import phones
-from ansible.module_utils.greenroom.people.invent.unique_traits import tell_apart
+from ansible.module_utils.greenroom.people.invent.unique_traits import assign_suffixes
 from ansible.module_utils.greenroom.people.people import DEFAULT_PERSONAS, Inventor, PeopleError, Recipe, TraitError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -267,7 +267,7 @@ def test_several_addresses_of_one_name_are_told_apart() -> None:
     found = traits(schema({part: {"properties": {"email": EMAIL}} for part in ("work", "home", "other")}))
     addresses = [found["email"], *(found[part]["email"] for part in ("work", "home", "other"))]
     assert [each.split("@")[0].split(".")[1:] for each in addresses] == [[], ["email"], ["email2"], ["email3"]]
-    assert tell_apart([]) is None
+    assert assign_suffixes([]) is None
 
 
 @pytest.mark.parametrize(

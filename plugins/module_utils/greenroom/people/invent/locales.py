@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Faker for one locale, made to depend on nothing but our random numbers, and faster."""
+"""Faker for one locale: reproducible, because it uses only our random numbers, and faster."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..recipe.personas import PeopleError
 from .randomness import Stream
 
 TODAY = datetime.datetime(2026, 1, 1)
-"""What Faker takes for today: "18 to 80 years old" must mean the same days in any run."""
+"""The date that Faker uses as today, so that "18 to 80 years old" means the same dates in every run."""
 
 
-class Voice:
-    """How people of a locale are called and where they live: `faker` offers Faker's providers as methods."""
+class LocaleFaker:
+    """Names, addresses and so on of a locale: `faker` has Faker's providers as methods."""
 
     def __init__(self, locale: str, stream: Stream) -> None:
         try:
@@ -32,54 +32,54 @@ class Voice:
         except AttributeError:
             raise PeopleError(f"the generator has no locale '{locale}'") from None
         self.locale = locale
-        # Without a seed some providers ask the system for randomness.
+        # Without a seed, some providers use the system's random numbers.
         self.faker.seed_instance(0)
         self.faker.random = stream
-        _Choice(stream).teach(self.faker.providers)
-        _stop_clock()
+        _WeightedChoice(stream).install(self.faker.providers)
+        _fix_today()
 
 
-class _Choice:
-    """Faker's weighted choice, without adding up all weights each time: that takes 0.15 ms for a name."""
+class _WeightedChoice:
+    """Faker's weighted choice with cached sums: Faker sums all weights on each call, which takes 0.15 ms per name."""
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
         self._tables: dict[int, tuple[Mapping[Any, float], list[Any], list[float]]] = {}
 
-    def teach(self, providers: Sequence[Any]) -> None:
+    def install(self, providers: Sequence[Any]) -> None:
         for provider in providers:
             provider.random_element = self
 
     def __call__(self, elements: Any = ("a", "b", "c")) -> Any:
-        """Return one of a sequence, or one of a mapping's keys, whose values are weights."""
+        """Return an element of a sequence, or a key of a mapping whose values are weights."""
         if not isinstance(elements, Mapping):
             return self._stream.choice(elements if hasattr(elements, "__getitem__") else sorted(elements))
         table = self._tables.get(id(elements))
         if table is None:
             if len(self._tables) > 1000:
                 self._tables.clear()
-            # The mapping stays in the table, so that nothing else gets its id.
+            # Keep a reference to the mapping, so that no other object gets its id.
             table = self._tables[id(elements)] = (elements, list(elements), list(accumulate(elements.values())))
         return self._stream.choices(table[1], cum_weights=table[2])[0]
 
 
-# --- the same day for ever ---
+# --- a fixed date ---
 
 
-class _Kind(type):
-    """Lets real dates count as instances of the classes below."""
+class _AcceptsBase(type):
+    """Makes real dates instances of the classes below."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
         return isinstance(instance, cls.__mro__[1])
 
 
-class _Date(datetime.date, metaclass=_Kind):
+class _FixedDate(datetime.date, metaclass=_AcceptsBase):
     @classmethod
     def today(cls) -> datetime.date:  # type: ignore[override]
         return TODAY.date()
 
 
-class _Datetime(datetime.datetime, metaclass=_Kind):
+class _FixedDatetime(datetime.datetime, metaclass=_AcceptsBase):
     @classmethod
     def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
         return TODAY.replace(tzinfo=tz)
@@ -89,17 +89,17 @@ class _Datetime(datetime.datetime, metaclass=_Kind):
         return TODAY
 
 
-_STOPPED = types.SimpleNamespace(**{**vars(datetime), "date": _Date, "datetime": _Datetime})
+_FIXED_DATETIME = types.SimpleNamespace(**{**vars(datetime), "date": _FixedDate, "datetime": _FixedDatetime})
 
 
-def _stop_clock() -> None:
-    """Give the providers' modules a `datetime` in which it is always the same day."""
+def _fix_today() -> None:
+    """Give the providers' modules a `datetime` whose today is always TODAY."""
     for name, module in list(sys.modules.items()):
         if name.startswith("faker.providers."):
             for key, value in list(vars(module).items()):
                 if value is datetime:
-                    setattr(module, key, _STOPPED)
+                    setattr(module, key, _FIXED_DATETIME)
                 elif value is datetime.date:
-                    setattr(module, key, _Date)
+                    setattr(module, key, _FixedDate)
                 elif value is datetime.datetime:
-                    setattr(module, key, _Datetime)
+                    setattr(module, key, _FixedDatetime)

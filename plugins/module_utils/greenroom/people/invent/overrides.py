@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Traits that are made as a playbook says, not as the schema suggests."""
+"""Traits that a playbook defines, instead of the schema."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from .randomness import salt
 from .schema import TraitError
 
 if TYPE_CHECKING:
-    from .locales import Voice
-    from .person import Someone
+    from .locales import LocaleFaker
+    from .person import Person
 
 ABSENT: Any = object()
-"""Stands for a trait that a person does not have."""
+"""Marks a trait that a user does not have."""
 
 
 class Override:
-    """One entry of `traits`: a provider's name, {provider, args} or {value}, each with a share of the people."""
+    """One entry of `traits`: a provider's name, {provider, args} or {value}; mappings may have a share of the users."""
 
     def __init__(self, path: str, given: Any) -> None:
         spec: Mapping[str, Any] = {"provider": given} if isinstance(given, str) else given
@@ -41,44 +41,44 @@ class Override:
 
     @property
     def replaces(self) -> bool:
-        """Whether this says what the value is, not only how many people have one."""
+        """Whether this sets the value, not only the share of users that have one."""
         return self._has_value or self._provider is not None
 
-    def check(self, voices: Mapping[str, Voice]) -> None:
-        """Raise TraitError for a provider that a locale does not have."""
+    def check(self, locale_fakers: Mapping[str, LocaleFaker]) -> None:
+        """Raise TraitError if a locale does not have the provider."""
         name = self._provider
-        for locale, voice in voices.items():
-            if name is not None and (name.startswith("_") or not callable(getattr(voice.faker, name, None))):
-                best = nearest(name, (each for each in dir(voice.faker) if not each.startswith("_")))
+        for locale, locale_faker in locale_fakers.items():
+            if name is not None and (name.startswith("_") or not callable(getattr(locale_faker.faker, name, None))):
+                best = nearest(name, (each for each in dir(locale_faker.faker) if not each.startswith("_")))
                 hint = f'; did you mean "{best}"?' if best else ""
                 raise TraitError(f"{self._path}: Faker has no provider '{name}' for {locale}{hint}")
 
-    def __call__(self, someone: Someone, maker: Callable[[Someone], Any], kind: str) -> Any:
-        """Return the value for somebody, or ABSENT; `maker` makes it from the schema, `kind` is the trait's type."""
+    def __call__(self, person: Person, maker: Callable[[Person], Any], kind: str) -> Any:
+        """Return a user's value or ABSENT. `maker` generates it from the schema, `kind` is the trait's type."""
         if self._share < 1:
-            someone.stream.start(someone.base ^ self._share_salt)
-            if someone.stream.random() >= self._share:
+            person.stream.start(person.base ^ self._share_salt)
+            if person.stream.random() >= self._share:
                 return ABSENT
         if self._has_value:
             return self._value
         if self._provider is None:
-            return maker(someone)
-        someone.stream.start(someone.base ^ self._salt)
-        # A few of Faker's providers ask Python's own generator.
-        random.seed(someone.base ^ self._salt)
+            return maker(person)
+        person.stream.start(person.base ^ self._salt)
+        # A few of Faker's providers use Python's own generator.
+        random.seed(person.base ^ self._salt)
         try:
-            value = getattr(someone.voice.faker, self._provider)(*self._positional, **self._named)
-        except Exception as error:  # whatever a provider raises, these are the arguments that it does not take
+            value = getattr(person.locale_faker.faker, self._provider)(*self._positional, **self._named)
+        except Exception as error:  # a provider may raise anything for wrong arguments
             raise TraitError(f"{self._path}: the provider {self._provider} failed: {error}") from error
         found = self._plain(value)
         return str(found) if kind == "string" and isinstance(found, (int, float)) else found
 
     def _plain(self, value: Any) -> Any:
-        """Return a provider's value as JSON has it."""
+        """Convert a provider's value to JSON types."""
         if value is None or isinstance(value, (bool, int, float, str)):
             return value
         if isinstance(value, (list, tuple, set, frozenset)):
-            # The order of a set is another one in each run.
+            # The order of a set differs between runs.
             listed = sorted(value, key=repr) if isinstance(value, (set, frozenset)) else value
             return [self._plain(each) for each in listed]
         if isinstance(value, Mapping):

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Texts that match a regular expression of a schema.
+"""Generate strings that match a regular expression from a schema.
 
-Schemas write them for Go or ECMAScript. Understood are literals, classes, groups, alternatives, counts and anchors;
-look-arounds and word boundaries are left to chance. What was made is tried against the whole expression.
+Schemas use the syntax of Go or ECMAScript. Supported are literals, classes, groups, alternatives, counts and anchors.
+Generation ignores look-arounds and word boundaries. Each generated string is tested against the whole expression.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from functools import cache
 from .randomness import Stream
 
 Piece = Callable[[Stream, int], str]
-"""Makes a text that matches; the number bounds how often `*` and `+` repeat beyond what they must."""
+"""Generates a matching string; the number limits how often `*` and `+` repeat beyond their minimum."""
 
-# How much is repeated: what looks natural first, then what short and long texts need.
+# Limits for repetition: natural-looking ones first, then those for short and long strings.
 _EXTRAS = (7, 3, 1, 0, 15, 31, 63, 127, 255)
 _TRIES = 60
 _LETTERS = string.ascii_lowercase
@@ -34,11 +34,11 @@ _PROPERTY = re.compile(r"\\p(?:\{(\w+)\}|([A-Z]))")
 
 
 class PatternError(ValueError):
-    """A pattern for which nothing can be made; the text says why."""
+    """A pattern that no string can be generated for; the message says why."""
 
 
 def compiled(pattern: str) -> re.Pattern[str]:
-    """Return a schema's pattern as Python reads it; raises PatternError."""
+    """Compile a schema's pattern. Raises PatternError."""
     try:
         return re.compile(python_pattern(pattern))
     except (re.error, OverflowError, ValueError) as error:
@@ -46,7 +46,7 @@ def compiled(pattern: str) -> re.Pattern[str]:
 
 
 def python_pattern(pattern: str) -> str:
-    r"""Translate what Go and ECMAScript write otherwise: `$` at the very end only, `\z`, `\p{L}`, `[[:alpha:]]`."""
+    r"""Translate the syntax of Go and ECMAScript: `$` matches only at the end; `\z`, `\p{L}`, `[[:alpha:]]`."""
     translated = []
     in_class = False
     for token in re.findall(r"\\[px]\{\w+\}|\\p[A-Z]|\\.|\[:\w+:\]|\(\?<(?=\w)|.", pattern, re.DOTALL):
@@ -71,9 +71,9 @@ def _python_token(token: str, in_class: bool) -> str:
 
 @cache
 def _property(name: str) -> str:
-    r"""Return the characters of a Unicode category (L, Lu, Nd …), written for use within a class."""
+    r"""Return the characters of a Unicode category (L, Lu, Nd …) as ranges for a character class."""
     ranges: list[list[int]] = []
-    for code in range(0x10000):  # all that names and texts are written with; the rest takes long to go through
+    for code in range(0x10000):  # enough for names and text; the remaining planes take long to scan
         if unicodedata.category(chr(code)).startswith(name):
             if ranges and ranges[-1][1] == code - 1:
                 ranges[-1][1] = code
@@ -85,7 +85,7 @@ def _property(name: str) -> str:
 
 
 class Pattern:
-    """Makes texts of `shortest` to `longest` characters that match `pattern`; raises PatternError at once."""
+    """Generates strings of `shortest` to `longest` characters that match `pattern`. Raises PatternError."""
 
     def __init__(self, pattern: str, shortest: int = 0, longest: int | None = None) -> None:
         self.expression = compiled(pattern)
@@ -96,7 +96,7 @@ class Pattern:
         self._extra = self._best()
 
     def fits(self, text: str) -> bool:
-        """Return whether a text matches and is as long as it may be."""
+        """Return whether a string matches and has an allowed length."""
         return (
             len(text) >= self._shortest
             and (self._longest is None or len(text) <= self._longest)
@@ -104,7 +104,7 @@ class Pattern:
         )
 
     def make(self, stream: Stream) -> str:
-        """Return such a text; raises PatternError when chance brings none."""
+        """Return a matching string. Raises PatternError if no attempt matches."""
         for _ in range(_TRIES * 10):
             text = self._try(stream, self._extra)
             if self.fits(text):
@@ -112,12 +112,12 @@ class Pattern:
         raise PatternError(f"found no text for the pattern {self._pattern}")
 
     def _try(self, stream: Stream, extra: int) -> str:
-        """Return what may fit; a pattern without anchors leaves room for more."""
+        """Return a candidate, padded to the minimum length: a pattern without anchors allows that."""
         text = self._piece(stream, extra)
         return text + "".join(stream.choice(_LETTERS) for _ in range(self._shortest - len(text)))
 
     def _best(self) -> int:
-        """Return the repetition with which every third try fits, or else the best."""
+        """Return the first limit for repetition that makes a third of the attempts match, otherwise the best one."""
         stream = Stream()
         stream.start(0)
         hits = {}
@@ -133,7 +133,7 @@ class Pattern:
 
 
 class _Parser:
-    """Reads a pattern, by recursive descent, into what makes texts."""
+    """Parses a pattern into generators of strings, by recursive descent."""
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
@@ -152,7 +152,7 @@ class _Parser:
         return self._pattern[self._place : self._place + 1]
 
     def _take(self, text: str = "") -> str:
-        """Return the next character; with `text`, that or nothing."""
+        """Return the next character; with `text`, return it if it comes next, otherwise an empty string."""
         if text:
             if not self._pattern.startswith(text, self._place):
                 return ""
@@ -224,7 +224,7 @@ class _Parser:
         return _nothing if around else piece
 
     def _escaped(self) -> str:
-        """Return the characters for which an escape stands, those that are used here."""
+        """Return the characters that an escape matches, as far as generation uses them."""
         sign = self._take()
         if found := self._match(r"(?<=x)([0-9A-Fa-f]{2})|(?<=x)\{([0-9A-Fa-f]+)\}|(?<=u)([0-9A-Fa-f]{4})"):
             return chr(int(found[1] or found[2] or found[3], 16))
@@ -252,7 +252,7 @@ class _Parser:
         chosen = _others(characters) if negated else characters
         if not chosen:
             raise self._error("empty character class")
-        # Twice listed is no more likely, and the order says nothing.
+        # Duplicates must not be more likely, and the order must not matter.
         return "".join(sorted(set(chosen)))
 
     def _class_item(self) -> str:
@@ -267,7 +267,7 @@ class _Parser:
 
 
 def _of_property(name: str) -> str:
-    """Return letters, digits or other characters of a Unicode category, as far as they are in everyday use."""
+    """Return the common characters of a Unicode category."""
     return "".join(_in_category(name)) or chr(ord(next(iter(_property(name)))))
 
 

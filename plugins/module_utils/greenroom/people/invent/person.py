@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Somebody who is being invented: name, place, dates; what one trait says, the others say as well."""
+"""A synthetic user during generation: name, place, dates. Facts are shared, so a user's traits agree."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING
 
 from ..recipe.personas import Persona
 from . import phones
-from .locales import Voice
+from .locales import LocaleFaker
 from .randomness import Stream, salt
 
 if TYPE_CHECKING:
     from .overrides import Override
 
-# Where family comes first, and where nothing stands between the names.
+# Languages that write the family name first, and those without a space between the names.
 _FAMILY_FIRST = ("hu", "ja", "ko", "vi", "zh")
 _JOINED = ("ko", "zh")
 
 
 @dataclass(slots=True)
-class Someone:
-    """One person in the making.
+class Person:
+    """One synthetic user during generation.
 
-    `base` is what all of the person's random numbers follow from; `local` stands before the @ of the address;
-    `phone` is the person's own number; `overrides` say how traits are made otherwise than from the schema; `position`
-    says which item of which arrays is being made; `verifiable` collects (address, via).
+    `base` is the seed of all of the user's random numbers, `local` the local part of the address, `phone` the unique
+    phone number. `overrides` replace what the schema says about a trait. `position` holds the indexes of the array
+    items that are being generated. `verifiable` collects (address, via).
     """
 
     base: int
@@ -37,23 +37,23 @@ class Someone:
     domain: str
     phone: str
     stream: Stream
-    voice: Voice
+    locale_faker: LocaleFaker
     persona: Persona | None = None
     overrides: Mapping[str, Override] = field(default_factory=dict)
     position: tuple[int, ...] = ()
     verifiable: list[tuple[str, str]] = field(default_factory=list)
     facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
-    def item(self, index: int) -> Someone:
-        """Return the same person for one item of an array: with other facts than the next item."""
+    def item(self, index: int) -> Person:
+        """Return a copy of the user for one item of an array; each item has its own facts."""
         base = self.base ^ salt(f"item {index}")
-        return Someone(
+        return Person(
             base,
             self.local,
             self.domain,
             self.phone,
             self.stream,
-            self.voice,
+            self.locale_faker,
             self.persona,
             self.overrides,
             (*self.position, index),
@@ -61,7 +61,7 @@ class Someone:
         )
 
     def fact(self, name: str) -> tuple[str, ...]:
-        """Return a fact in the spellings that there are, the best one first; the same at each call."""
+        """Return a fact in all its spellings, the preferred one first. Each call returns the same."""
         found = self.facts.get(name)
         if found is None:
             self.stream.start(self.base ^ _SALTS[name])
@@ -71,96 +71,96 @@ class Someone:
 
     @property
     def language(self) -> str:
-        """Return the language of the person's locale."""
-        return self.voice.locale.partition("_")[0]
+        """Return the language of the user's locale."""
+        return self.locale_faker.locale.partition("_")[0]
 
     @property
     def country(self) -> str:
-        """Return the country of the person's locale."""
-        return self.voice.locale.partition("_")[2]
+        """Return the country of the user's locale."""
+        return self.locale_faker.locale.partition("_")[2]
 
 
-def _first(someone: Someone) -> str:
-    return (someone.persona and someone.persona.first) or str(someone.voice.faker.first_name())
+def _first(person: Person) -> str:
+    return (person.persona and person.persona.first) or str(person.locale_faker.faker.first_name())
 
 
-def _last(someone: Someone) -> str:
-    return (someone.persona and someone.persona.last) or str(someone.voice.faker.last_name())
+def _last(person: Person) -> str:
+    return (person.persona and person.persona.last) or str(person.locale_faker.faker.last_name())
 
 
-def _full(someone: Someone) -> str:
-    names = [someone.fact("first")[0], someone.fact("last")[0]]
-    if someone.language in _FAMILY_FIRST:
+def _full(person: Person) -> str:
+    names = [person.fact("first")[0], person.fact("last")[0]]
+    if person.language in _FAMILY_FIRST:
         names.reverse()
-    return ("" if someone.language in _JOINED else " ").join(names)
+    return ("" if person.language in _JOINED else " ").join(names)
 
 
-def _initials(someone: Someone) -> str:
-    return "".join(someone.fact(name)[0][:1] for name in ("first", "last"))
+def _initials(person: Person) -> str:
+    return "".join(person.fact(name)[0][:1] for name in ("first", "last"))
 
 
-def _country(someone: Someone) -> tuple[str, ...]:
+def _country(person: Person) -> tuple[str, ...]:
     try:
-        return str(someone.voice.faker.current_country()), *_country_code(someone)
-    except (AttributeError, ValueError):  # a locale like ar_AA belongs to no country
-        return str(someone.voice.faker.country()), *_country_code(someone)
+        return str(person.locale_faker.faker.current_country()), *_country_code(person)
+    except (AttributeError, ValueError):  # a locale such as ar_AA has no country
+        return str(person.locale_faker.faker.country()), *_country_code(person)
 
 
-def _country_code(someone: Someone) -> tuple[str, ...]:
-    code = someone.country or str(someone.voice.faker.country_code())
+def _country_code(person: Person) -> tuple[str, ...]:
+    code = person.country or str(person.locale_faker.faker.country_code())
     return code, code.lower()
 
 
-def _locale(someone: Someone) -> tuple[str, ...]:
-    locale = someone.voice.locale
-    return locale.replace("_", "-"), locale, locale.lower().replace("_", "-"), someone.language
+def _locale(person: Person) -> tuple[str, ...]:
+    locale = person.locale_faker.locale
+    return locale.replace("_", "-"), locale, locale.lower().replace("_", "-"), person.language
 
 
-def _language(someone: Someone) -> tuple[str, ...]:
-    return someone.language, *_locale(someone)[:3]
+def _language(person: Person) -> tuple[str, ...]:
+    return person.language, *_locale(person)[:3]
 
 
-def _phone(someone: Someone) -> tuple[str, ...]:
-    number = phones.any_number(someone.country, someone.stream)
+def _phone(person: Person) -> tuple[str, ...]:
+    number = phones.any_number(person.country, person.stream)
     return number, number[1:]
 
 
-def _day(someone: Someone, first: int, last: int) -> str:
+def _day(person: Person, first: int, last: int) -> str:
     start = datetime.date(first, 1, 1).toordinal()
     end = datetime.date(last, 12, 31).toordinal()
-    return datetime.date.fromordinal(someone.stream.randint(start, end)).isoformat()
+    return datetime.date.fromordinal(person.stream.randint(start, end)).isoformat()
 
 
-def _time(someone: Someone) -> str:
-    seconds = someone.stream.randrange(86400)
+def _time(person: Person) -> str:
+    seconds = person.stream.randrange(86400)
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}Z"
 
 
-def _host(someone: Someone) -> str:
-    # A host name's label has 63 characters at most.
-    return f"{someone.local[:63].rstrip('-')}.{someone.domain}"
+def _host(person: Person) -> str:
+    # A label of a host name has at most 63 characters.
+    return f"{person.local[:63].rstrip('-')}.{person.domain}"
 
 
-def _faker(*names: str) -> Callable[[Someone], str]:
-    """Return what takes a fact from the first of Faker's providers that the locale has."""
+def _faker(*names: str) -> Callable[[Person], str]:
+    """Return a function that calls the first of these Faker providers that the locale has."""
 
-    def ask(someone: Someone) -> str:
-        faker = someone.voice.faker
+    def call(person: Person) -> str:
+        faker = person.locale_faker.faker
         return str(next(getattr(faker, name) for name in names if hasattr(faker, name))())
 
-    return ask
+    return call
 
 
-FACTS: dict[str, Callable[[Someone], str | tuple[str, ...]]] = {
+FACTS: dict[str, Callable[[Person], str | tuple[str, ...]]] = {
     "first": _first,
     "middle": _faker("first_name"),
     "last": _last,
     "full": _full,
-    "nickname": lambda someone: someone.fact("first")[0].split(" ")[0],
+    "nickname": lambda person: person.fact("first")[0].split(" ")[0],
     "initials": _initials,
     "salutation": _faker("prefix"),
-    "gender": lambda someone: someone.stream.choice(("female", "male")),
-    "birth_date": lambda someone: _day(someone, 1940, 2007),
+    "gender": lambda person: person.stream.choice(("female", "male")),
+    "birth_date": lambda person: _day(person, 1940, 2007),
     "phone": _phone,
     "street_address": _faker("street_address"),
     "street": _faker("street_name"),
@@ -173,34 +173,34 @@ FACTS: dict[str, Callable[[Someone], str | tuple[str, ...]]] = {
     "locale": _locale,
     "language": _language,
     "timezone": _faker("timezone"),
-    "username": lambda someone: someone.local,
+    "username": lambda person: person.local,
     "company": _faker("company"),
     "job": _faker("job"),
-    "website": lambda someone: f"https://{someone.domain}/{someone.local}",
-    "picture": lambda someone: f"https://{someone.domain}/{someone.local}.png",
+    "website": lambda person: f"https://{person.domain}/{person.local}",
+    "picture": lambda person: f"https://{person.domain}/{person.local}.png",
     "text": _faker("sentence"),
     "currency": _faker("currency_code"),
     "color": _faker("hex_color"),
     # Formats
-    "date": lambda someone: _day(someone, 2000, 2025),
+    "date": lambda person: _day(person, 2000, 2025),
     "time": _time,
-    "date_time": lambda someone: f"{_day(someone, 2000, 2025)}T{_time(someone)}",
+    "date_time": lambda person: f"{_day(person, 2000, 2025)}T{_time(person)}",
     "host": _host,
     # Ranges for documentation: RFC 5737, RFC 3849
-    "ipv4": lambda someone: f"{someone.stream.choice(('192.0.2', '198.51.100', '203.0.113'))}.{_byte(someone)}",
-    "ipv6": lambda someone: f"2001:db8::{someone.stream.randint(1, 0xFFFF):x}",
-    "uuid": lambda someone: str(uuid.UUID(int=someone.stream.getrandbits(128), version=4)),
+    "ipv4": lambda person: f"{person.stream.choice(('192.0.2', '198.51.100', '203.0.113'))}.{_byte(person)}",
+    "ipv6": lambda person: f"2001:db8::{person.stream.randint(1, 0xFFFF):x}",
+    "uuid": lambda person: str(uuid.UUID(int=person.stream.getrandbits(128), version=4)),
 }
-"""What can be known of a person, by name."""
+"""Everything that can be generated about a user, by name."""
 
 CUTTABLE = frozenset(
     {"first", "middle", "last", "full", "nickname", "initials", "salutation", "company", "job", "text"}
     | {"street_address", "street", "city", "region"}
 )
-"""Facts that still make sense when a schema allows fewer characters."""
+"""Facts that may be cut to the length that a schema allows."""
 
 _SALTS = {name: salt(f"fact {name}") for name in FACTS}
 
 
-def _byte(someone: Someone) -> int:
-    return someone.stream.randint(1, 254)
+def _byte(person: Person) -> int:
+    return person.stream.randint(1, 254)

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Telephone numbers that belong to nobody: countries keep these for films and books. All pass as valid (E.164)."""
+"""Phone numbers without a subscriber, which countries reserve for films and books. All are valid E.164 numbers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _AREAS = """
 980 985 989
 """
 
-# Country → what a number begins with and how many digits follow.
+# Country → (prefix, number of digits that follow).
 _RANGES: dict[str, tuple[tuple[str, int], ...]] = {
     "US": tuple((f"+1{area}55501", 2) for area in _AREAS.split()),
     "FR": tuple((f"+33{start}", 4) for start in ("19900", "26191", "35301", "46571", "53649")),
@@ -44,17 +44,17 @@ _STARTS = tuple(_all())
 ENDS: tuple[int, ...] = tuple(accumulate(10**digits for _, digits in _STARTS))
 """Positions at which one range ends and the next begins."""
 CAPACITY: int = ENDS[-1]
-"""How many such numbers there are."""
+"""The number of reserved phone numbers."""
 
 
 def number(position: int) -> str:
-    """Return the number at a position from 0 to below CAPACITY; each has another one."""
+    """Return the phone number at a position from 0 to CAPACITY - 1. No two positions have the same number."""
     place = bisect_right(ENDS, position)
     start, digits = _STARTS[place]
     return f"{start}{ENDS[place] - position - 1:0{digits}}"
 
 
 def any_number(country: str, stream: Stream) -> str:
-    """Return some number of a country; of the United States where a country keeps none."""
+    """Return a random number of a country; of the United States if the country reserves none."""
     start, digits = stream.choice(_RANGES.get(country, _RANGES["US"]))
     return f"{start}{stream.randrange(10**digits):0{digits}}"

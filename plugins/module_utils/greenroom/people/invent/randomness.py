@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Random numbers that depend on nothing but their seed, and cost next to nothing to seed anew."""
+"""Random numbers that depend only on their seed, and are cheap to reseed."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ _STEP = 0x9E3779B97F4A7C15
 
 
 def salt(text: str) -> int:
-    """Return 64 bits that stand for a text."""
+    """Return a 64-bit hash of a string."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 class Stream(random.Random):
-    """SplitMix64 as a source for all that `random.Random` offers; `start` begins anew.
+    """SplitMix64 with the methods of `random.Random`; `start` reseeds it.
 
-    Each trait of each person has a start of its own, so that a further trait leaves the others as they are. Python's
-    own generator takes 15 µs to seed, which for ten traits would be most of the time that a person takes.
+    Each trait of each user has its own seed, so that a new trait doesn't change the others. Python's own generator
+    takes 15 µs to seed; for ten traits, that would be most of the time that a user takes.
     """
 
     state = 0
 
     def start(self, seed: int) -> None:
-        """Begin with a seed of 64 bits."""
+        """Reseed with 64 bits."""
         self.state = seed
 
     def _next(self) -> int:
@@ -36,15 +36,15 @@ class Stream(random.Random):
         return state ^ (state >> 31)
 
     def _randbelow(self, n: int) -> int:
-        """Return a whole number below `n`: what choices and ranges of `random.Random` come from."""
+        """Return an integer below `n`. The choices and ranges of `random.Random` call this."""
         return (self._next() * n) >> 64
 
     def random(self) -> float:
-        """Return a number from 0 to below 1."""
+        """Return a float from 0 (inclusive) to 1 (exclusive)."""
         return (self._next() >> 11) * 2.0**-53
 
     def getrandbits(self, k: int, /) -> int:
-        """Return `k` random bits as a number."""
+        """Return an integer of `k` random bits."""
         value = self._next()
         for _ in range(64, k, 64):
             value = (value << 64) | self._next()

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Kratos' identity schema (JSON schema draft 07): references, parts put together, validation."""
+"""Kratos' identity schema (JSON Schema draft 07): references, `allOf`, validation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ..recipe.personas import PeopleError
 from .patterns import PatternError, python_pattern
 
 EXTENSION = "ory.sh/kratos"
-"""Where Kratos says in a trait's schema what the trait is to it."""
+"""The key in a trait's schema that tells Kratos how to use the trait."""
 
-# What holds data, not a schema.
+# Keywords that hold data, not a schema.
 _DATA = ("const", "enum", "default", "examples", EXTENSION)
 _STRICTER: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems"), max),
@@ -24,7 +24,7 @@ _STRICTER: dict[str, Callable[[Any, Any], Any]] = {
 
 
 class TraitError(PeopleError):
-    """A trait that nothing generates; the text begins with its path and says what to do."""
+    """A trait that can't be generated; the message begins with its path and says what to do."""
 
 
 class EndlessError(TraitError):
@@ -32,7 +32,7 @@ class EndlessError(TraitError):
 
 
 def type_of(node: Mapping[str, Any]) -> str:
-    """Return the type that a value for `node` gets: the first that isn't null, or what its keywords speak of."""
+    """Return the type of a value for `node`: the first that isn't null, or the one that its keywords imply."""
     given = node.get("type")
     if isinstance(given, list):
         given = next((each for each in given if each != "null"), "null")
@@ -49,7 +49,7 @@ def type_of(node: Mapping[str, Any]) -> str:
 
 
 def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema for what fits both, as far as that can be said in one."""
+    """Merge two schemas into one that requires both, as far as one schema can express it."""
     result = dict(one)
     for key, value in other.items():
         before = result.get(key)
@@ -77,7 +77,7 @@ class Schema:
     def resolved(
         self, node: Mapping[str, Any], path: str, refs: tuple[str, ...]
     ) -> tuple[dict[str, Any], tuple[str, ...]]:
-        """Return `node` with its references followed and `allOf` put together, and the references followed so far."""
+        """Return `node` with references resolved and `allOf` merged, and the references followed so far."""
         if "$ref" in node:
             ref = str(node["$ref"])
             if ref in refs:
@@ -106,11 +106,11 @@ class Schema:
         return found
 
     def validator(self) -> Callable[[Mapping[str, Any]], None]:
-        """Return what raises TraitError for traits that don't fit the schema."""
+        """Return a function that raises TraitError for traits that don't fit the schema."""
         library = importlib.import_module("fastjsonschema")
 
         def anything(_uri: str) -> Any:
-            # What another document describes is given in traits, and left to Kratos to check.
+            # Playbooks must set traits that another document describes; Kratos validates those.
             return {}
 
         try:
@@ -141,7 +141,7 @@ _FORMATS = frozenset(
 
 
 def _prepared(node: Any) -> Any:
-    """Return a copy as the validator reads it: patterns in Python's way, formats only as far as Kratos checks them."""
+    """Return a copy for the validator: patterns in Python's syntax, and only the formats that Kratos checks."""
     if isinstance(node, list):
         return [_prepared(each) for each in node]
     if not isinstance(node, Mapping):

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Which fact of a person a trait is likely to hold, by its name and its format."""
+"""Find which fact about a user a trait holds, by its name and format."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ BY_FORMAT = {
     "ipv6": "ipv6",
     "uuid": "uuid",
 }
-"""The fact that a format asks for."""
+"""The fact for each format."""
 
-# Facts that have a format although their name says more than it.
+# Facts that keep the meaning of their name although they have this format.
 _OF_FORMAT = {"birth_date": ("date",), "picture": ("uri", "iri"), "website": ("uri", "iri")}
 
 
-def _words(name: str) -> str:
-    """Return givenName, given-name and Given Name as given_name."""
+def _snake_case(name: str) -> str:
+    """Convert givenName, given-name and Given Name to given_name."""
     return re.sub(r"[^a-z0-9]+", "_", re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", name).lower()).strip("_")
 
 
 def fact_of(path: Sequence[str], form: str = "") -> str:
-    """Return the fact that a trait holds, by the last names of its path and its format; empty when nothing is known."""
-    words = [_words(name) for name in path]
+    """Return the fact that a trait holds, by its format and the last two names of its path; empty if unknown."""
+    words = [_snake_case(name) for name in path]
     named = _BY_NAME.get("_".join(words[-2:])) or _BY_NAME.get(words[-1] if words else "", "")
     wanted = BY_FORMAT.get(form)
     if wanted is None or form in _OF_FORMAT.get(named, ()):
@@ -78,5 +78,5 @@ def fact_of(path: Sequence[str], form: str = "") -> str:
 
 
 def is_consent(path: Sequence[str]) -> bool:
-    """Return whether a trait is a question that everybody who got an account said yes to."""
-    return bool(path) and _ACCEPTED.search(_words(path[-1])) is not None
+    """Return whether a trait is a consent that each user must give to get an account."""
+    return bool(path) and _ACCEPTED.search(_snake_case(path[-1])) is not None

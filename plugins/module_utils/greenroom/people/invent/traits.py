@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What makes a person's traits, compiled once from an identity schema.
+"""Compile an identity schema into generators of traits.
 
-Every trait in the schema gets a value, the optional ones, too. What a trait's name or format says is known of a person
-comes first; the rest follows from type, enum, pattern and bounds.
+Every trait in the schema gets a value, also the optional ones. If a trait's name or format matches a fact about the
+user, the trait gets that fact. Otherwise its value follows from type, enum, pattern and bounds.
 """
 
 from __future__ import annotations
@@ -14,55 +14,55 @@ from typing import Any
 
 from . import values as leaves
 from .overrides import ABSENT
-from .person import Someone
+from .person import Person
 from .randomness import salt
 from .schema import EndlessError, Schema, TraitError, merged, type_of
 from .trait_kinds import fact_of, is_consent
-from .unique_traits import Own, own_trait, tell_apart
+from .unique_traits import UniqueTrait, assign_suffixes, unique_trait
 from .values import Maker
 
 ITEMS = "[]"
 _USUAL_ITEMS = 3
-_TRIES = 50
-# Facts that are one of few values, which an enum may spell in its own way.
-_CHOSEN = ("locale", "language", "country", "country_code", "gender", "currency", "timezone", "salutation")
+_EXTRA_ITEMS = 50
+# Facts with few values, which an enum may spell in a different way.
+_ENUM_FACTS = ("locale", "language", "country", "country_code", "gender", "currency", "timezone", "salutation")
 
 Path = tuple[str, ...]
 
 
 def dotted(path: Path) -> str:
-    """Return a trait's path as playbooks write it: name.first, addresses[].city."""
+    """Return a trait's path in the notation of playbooks: name.first, addresses[].city."""
     return ".".join(path).replace(f".{ITEMS}", ITEMS) or "traits"
 
 
 def _names(path: Path) -> Path:
-    """Return what a path says a value is: an item of `emails` is an email."""
+    """Return the names in a path that describe the value: an item of `emails` is an `email`."""
     names = tuple(name for name in path if name != ITEMS)
     return (*names[:-1], names[-1].removesuffix("s")) if names and path[-1] == ITEMS else names
 
 
 class Traits:
-    """Makes traits.
+    """Generates traits.
 
-    `types` holds the paths of all traits with their types ("" where the schema names none), `own` those that no two
-    people share, `login` the one of these that people log in with. Raises TraitError.
+    `types` maps the path of each trait to its type ("" if the schema names none). `unique` lists the traits that no two
+    users share, `login` is the one that users log in with. Raises TraitError.
     """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self.types: dict[str, str] = {}
-        self.own: list[Own] = []
+        self.unique: list[UniqueTrait] = []
         self._make = self._value(schema.traits, (), ())
-        login = tell_apart(self.own)
+        login = assign_suffixes(self.unique)
         if login is None:
             raise TraitError(
                 "traits: the identity schema has no trait that users log in with (credentials.password.identifier)"
             )
         self.login = login
 
-    def make(self, someone: Someone) -> dict[str, Any]:
-        """Return a person's traits; raises TraitError for what can't be made."""
-        found: dict[str, Any] = self._make(someone)
+    def make(self, person: Person) -> dict[str, Any]:
+        """Return a user's traits. Raises TraitError if one can't be generated."""
+        found: dict[str, Any] = self._make(person)
         return found
 
     def _value(self, given: Any, path: Path, refs: tuple[str, ...]) -> Maker:
@@ -78,14 +78,14 @@ class Traits:
         kind = type_of(node)
         self.types[dotted(path)] = kind if "type" in node else ""
         if "const" in node:
-            return lambda someone: node["const"]
-        if own := own_trait(node, dotted(path), fact if kind == "string" else ""):
+            return lambda person: node["const"]
+        if unique := unique_trait(node, dotted(path), fact if kind == "string" else ""):
             if kind != "string" or "enum" in node:
-                raise TraitError(f"{own.path}: can't generate unique values of the type {kind}")
-            # Two alternatives may speak of the same trait.
-            same = next((each for each in self.own if (each.path, each.kind) == (own.path, own.kind)), own)
-            if same is own:
-                self.own.append(own)
+                raise TraitError(f"{unique.path}: can't generate unique values of the type {kind}")
+            # Two alternatives may describe the same trait.
+            same = next((each for each in self.unique if (each.path, each.kind) == (unique.path, unique.kind)), unique)
+            if same is unique:
+                self.unique.append(unique)
             return same.value
         if "enum" in node:
             return _enum(list(node["enum"]), dotted(path), fact)
@@ -93,8 +93,8 @@ class Traits:
             "string": lambda: leaves.text(node, dotted(path), fact),
             "integer": lambda: leaves.number(node, dotted(path), whole=True),
             "number": lambda: leaves.number(node, dotted(path), whole=False),
-            "boolean": lambda: leaves.coin(dotted(path), 1.0 if is_consent(names) else 0.5),
-            "null": lambda: lambda someone: None,
+            "boolean": lambda: leaves.boolean(dotted(path), 1.0 if is_consent(names) else 0.5),
+            "null": lambda: lambda person: None,
             "object": lambda: self._object(node, path, refs),
             "array": lambda: self._array(node, path, refs),
         }
@@ -103,7 +103,7 @@ class Traits:
         return simple[kind]()
 
     def _one_of(self, node: dict[str, Any], key: str, path: Path, refs: tuple[str, ...]) -> Maker:
-        """Return what makes one of several: those alternatives count that can be made."""
+        """Return a maker that picks an alternative; it ignores alternatives that can't be generated."""
         base = {name: value for name, value in node.items() if name != key}
         makers: list[Maker] = []
         problem: TraitError | None = None
@@ -117,12 +117,12 @@ class Traits:
             raise problem or TraitError(f"{dotted(path)}: can't generate a value; set it in traits")
         seed = salt(f"{key} {dotted(path)}")
 
-        def make(someone: Someone) -> Any:
-            someone.stream.start(someone.base ^ seed)
-            first = someone.stream.randrange(len(makers))
+        def make(person: Person) -> Any:
+            person.stream.start(person.base ^ seed)
+            first = person.stream.randrange(len(makers))
             for maker in (*makers[first:], *makers[:first]):
                 try:
-                    return maker(someone)
+                    return maker(person)
                 except TraitError as error:
                     problem = error
             raise problem
@@ -145,16 +145,16 @@ class Traits:
             except TraitError as error:
                 if isinstance(error, EndlessError) and name not in required:
                     continue
-                # Somebody who is given this trait does not need it made.
+                # A user for whom a playbook sets this trait does not need it generated.
                 self.types.setdefault(dotted(here), "")
-                maker = _refusing(error)
+                maker = _failing(error)
             members.append((name, dotted(here), self.types.get(dotted(here), ""), maker))
 
-        def make(someone: Someone) -> dict[str, Any]:
+        def make(person: Person) -> dict[str, Any]:
             found = {}
             for name, where, kind, maker in members:
-                override = someone.overrides.get(where)
-                value = override(someone, maker, kind) if override else maker(someone)
+                override = person.overrides.get(where)
+                value = override(person, maker, kind) if override else maker(person)
                 if value is not ABSENT:
                     found[name] = value
             return found
@@ -162,7 +162,7 @@ class Traits:
         return make
 
     def _array(self, node: dict[str, Any], path: Path, refs: tuple[str, ...]) -> Maker:
-        owned = len(self.own)
+        unique_before = len(self.unique)
         items = node.get("items", True)
         low, high = int(node.get("minItems", 0)), node.get("maxItems")
         if isinstance(items, list):
@@ -174,23 +174,23 @@ class Traits:
             except EndlessError:
                 if low:
                     raise
-                return lambda someone: []
-            usual = max(low, 1) if len(self.own) > owned else low + _USUAL_ITEMS
+                return lambda person: []
+            usual = max(low, 1) if len(self.unique) > unique_before else low + _USUAL_ITEMS
             high = usual if high is None else min(high, usual)
-            low = usual if len(self.own) > owned else low
+            low = usual if len(self.unique) > unique_before else low
         if low > high:
             raise TraitError(f"{dotted(path)}: can't generate {low} to {high} items; set it in traits")
         where, seed, unique = dotted(path), salt(dotted(path)), bool(node.get("uniqueItems"))
 
-        def make(someone: Someone) -> list[Any]:
-            someone.stream.start(someone.base ^ seed)
-            count = someone.stream.randint(low, high)
+        def make(person: Person) -> list[Any]:
+            person.stream.start(person.base ^ seed)
+            count = person.stream.randint(low, high)
             found: list[Any] = []
             seen: set[str] = set()
-            for index in range(count + (_TRIES if unique else 0)):
+            for index in range(count + (_EXTRA_ITEMS if unique else 0)):
                 if len(found) == count:
                     break
-                value = makers[min(len(found), len(makers) - 1)](someone.item(index))
+                value = makers[min(len(found), len(makers) - 1)](person.item(index))
                 text = json.dumps(value, sort_keys=True) if unique else ""
                 if not unique or text not in seen:
                     found.append(value)
@@ -202,32 +202,32 @@ class Traits:
         return make
 
 
-def _refusing(error: TraitError) -> Maker:
-    """Return what says for everybody why a trait can't be made."""
+def _failing(error: TraitError) -> Maker:
+    """Return a maker that raises the error for every user."""
 
-    def make(someone: Someone) -> Any:
+    def make(person: Person) -> Any:
         raise error
 
     return make
 
 
 def _enum(values: list[Any], path: str, fact: str) -> Maker:
-    """Return what chooses: what is known of the person if that is among the values, or else any."""
+    """Return a maker that picks the user's fact if the enum has it, otherwise a random value."""
     choice = [value for value in values if value is not None] or values
     if not choice:
         raise TraitError(f"{path}: can't generate a value, its enum is empty; set it in traits")
     seed = salt(path)
-    spelt = {_plainly(value): value for value in reversed(choice) if isinstance(value, str)}
+    spellings = {_normalized(value): value for value in reversed(choice) if isinstance(value, str)}
 
-    def make(someone: Someone) -> Any:
-        for spelling in someone.fact(fact) if fact in _CHOSEN else ():
-            if _plainly(spelling) in spelt:
-                return spelt[_plainly(spelling)]
-        someone.stream.start(someone.base ^ seed)
-        return someone.stream.choice(choice)
+    def make(person: Person) -> Any:
+        for spelling in person.fact(fact) if fact in _ENUM_FACTS else ():
+            if _normalized(spelling) in spellings:
+                return spellings[_normalized(spelling)]
+        person.stream.start(person.base ^ seed)
+        return person.stream.choice(choice)
 
     return make
 
 
-def _plainly(text: str) -> str:
+def _normalized(text: str) -> str:
     return text.lower().replace("_", "-")

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Traits that are somebody's own: addresses and names to log in with, which no two people share."""
+"""Traits that are unique for each user: addresses, and names to log in with."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .person import Someone
+from .person import Person
 from .schema import EXTENSION
 
 _CHANNELS = {"email": "address", "sms": "phone", "phone": "phone"}
 
 
 @dataclass
-class Own:
-    """One such trait: an e-mail `address`, a `phone` number or a `username`.
+class UniqueTrait:
+    """A unique trait: an email `address`, a `phone` number or a `username`.
 
-    `login` says whether people log in with it, `via` how Kratos verifies it, `suffix` what tells it from the person's
-    first trait of the kind.
+    `login` is whether users log in with it, `via` how Kratos verifies it. `suffix` distinguishes it from the user's
+    first trait of the same kind.
     """
 
     path: str
@@ -30,22 +30,22 @@ class Own:
     via: str
     suffix: str = ""
 
-    def value(self, someone: Someone) -> str:
-        """Return the value for a person, and remember it when Kratos verifies such."""
+    def value(self, person: Person) -> str:
+        """Return a user's value, and add it to `person.verifiable` if Kratos verifies it."""
         if self.kind == "phone":
-            value = someone.phone
+            value = person.phone
         else:
-            marks = [each for each in (self.suffix, *map(str, someone.position)) if each and each != "0"]
-            value = ".".join([someone.local, *marks])
+            marks = [each for each in (self.suffix, *map(str, person.position)) if each and each != "0"]
+            value = ".".join([person.local, *marks])
             if self.kind == "address":
-                value = f"{value}@{someone.domain}"
+                value = f"{value}@{person.domain}"
         if self.via:
-            someone.verifiable.append((value, self.via))
+            person.verifiable.append((value, self.via))
         return value
 
 
-def own_trait(node: Mapping[str, Any], path: str, fact: str) -> Own | None:
-    """Return what a trait is to Kratos when that makes it somebody's own; `fact` is what it holds."""
+def unique_trait(node: Mapping[str, Any], path: str, fact: str) -> UniqueTrait | None:
+    """Return the unique trait that a schema node describes, or None if it isn't unique; `fact` is what it holds."""
     extension = node.get(EXTENSION)
     extension = extension if isinstance(extension, Mapping) else {}
     credentials = extension.get("credentials") or {}
@@ -59,20 +59,20 @@ def own_trait(node: Mapping[str, Any], path: str, fact: str) -> Own | None:
     kind = next((_CHANNELS[each] for each in channels if each in _CHANNELS), "")
     if not kind:
         kind = fact if fact in ("address", "phone") else "username"
-    return Own(path, kind, login, login or any(channels), channels[0])
+    return UniqueTrait(path, kind, login, login or any(channels), channels[0])
 
 
-def tell_apart(traits: Sequence[Own]) -> Own | None:
-    """Give each trait a suffix of its own, none to the first of each kind; returns the one that people log in with.
+def assign_suffixes(traits: Sequence[UniqueTrait]) -> UniqueTrait | None:
+    """Give each trait of a kind its own suffix, and the first of each kind none; return the one that users log in with.
 
-    The first is the one to log in with: an address rather than a name, a name rather than a number.
+    Traits to log in with come first, then required ones; addresses come before user names, those before phone numbers.
     """
     order = ("address", "username", "phone")
-    ranked = sorted(traits, key=lambda own: (not own.login, not own.required, order.index(own.kind)))
+    ranked = sorted(traits, key=lambda trait: (not trait.login, not trait.required, order.index(trait.kind)))
     used: set[tuple[str, str]] = set()
-    for own in ranked:
-        name = re.sub(r"[^a-z0-9]", "", own.path.lower().removesuffix("[]").split(".")[-1])[:10] or "x"
+    for trait in ranked:
+        name = re.sub(r"[^a-z0-9]", "", trait.path.lower().removesuffix("[]").split(".")[-1])[:10] or "x"
         choices = ("", name, *(f"{name[:8]}{number}" for number in range(2, 99)))
-        own.suffix = next(each for each in choices if (own.kind, each) not in used)
-        used.add((own.kind, own.suffix))
+        trait.suffix = next(each for each in choices if (trait.kind, each) not in used)
+        used.add((trait.kind, trait.suffix))
     return ranked[0] if ranked and ranked[0].login else None

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Texts and numbers within the bounds that a schema gives."""
+"""Generate strings and numbers within the bounds of a schema."""
 
 from __future__ import annotations
 
@@ -10,35 +10,35 @@ from fractions import Fraction
 from typing import Any
 
 from .patterns import Pattern, PatternError, compiled
-from .person import CUTTABLE, Someone
+from .person import CUTTABLE, Person
 from .randomness import salt
 from .schema import TraitError
 from .trait_kinds import BY_FORMAT
 
-Maker = Callable[[Someone], Any]
-"""Makes a value for somebody."""
+Maker = Callable[[Person], Any]
+"""Generates a user's value."""
 
 _FIXED = {"regex": "^[a-z]+$", "json-pointer": "/a", "relative-json-pointer": "0"}
 
 
 def text(node: Mapping[str, Any], path: str, fact: str) -> Maker:
-    """Return what makes a text: the `fact` as long as it fits, or else from pattern and lengths. Raises TraitError."""
+    """Return a maker of strings: the `fact` if it fits, otherwise from pattern and lengths. Raises TraitError."""
     shortest, longest = int(node.get("minLength", 0)), node.get("maxLength")
     if longest is not None and shortest > longest:
         raise TraitError(f"{path}: can't generate a string of {shortest} to {longest} characters; set it in traits")
     form = str(node.get("format", ""))
     try:
         expression = compiled(node["pattern"]) if "pattern" in node else None
-        otherwise = _otherwise(node, form, shortest, longest)
+        fallback = _from_schema(node, form, shortest, longest)
     except PatternError as error:
         if not fact:
             raise TraitError(f"{path}: can't generate a value: {error}; set it in traits") from None
-        otherwise = None
+        fallback = None
 
     seed = salt(path)
 
-    def make(someone: Someone) -> str:
-        for spelling in someone.fact(fact) if fact else ():
+    def make(person: Person) -> str:
+        for spelling in person.fact(fact) if fact else ():
             found = spelling
             if longest is not None and len(found) > longest and fact in CUTTABLE:
                 found = found[:longest].rstrip()
@@ -48,10 +48,10 @@ def text(node: Mapping[str, Any], path: str, fact: str) -> Maker:
                 and (expression is None or expression.search(found))
             ):
                 return found
-        someone.stream.start(someone.base ^ seed)
+        person.stream.start(person.base ^ seed)
         try:
-            if otherwise:
-                return str(otherwise(someone))
+            if fallback:
+                return str(fallback(person))
         except PatternError as error:
             raise TraitError(f"{path}: can't generate a value: {error}; set it in traits") from None
         raise TraitError(f"{path}: can't generate a {form or 'string'} within these bounds; set it in traits")
@@ -59,29 +59,29 @@ def text(node: Mapping[str, Any], path: str, fact: str) -> Maker:
     return make
 
 
-def _otherwise(
+def _from_schema(
     node: Mapping[str, Any], form: str, shortest: int, longest: int | None
-) -> Callable[[Someone], str] | None:
-    """Return what makes a text from the schema alone, None where a format leaves no choice."""
+) -> Callable[[Person], str] | None:
+    """Return a maker of strings that uses only the schema, or None for a format that only a fact can satisfy."""
     if form in _FIXED:
-        return lambda someone: _FIXED[form]
+        return lambda person: _FIXED[form]
     if form in BY_FORMAT:
         return None
     if "pattern" in node:
         pattern = Pattern(node["pattern"], shortest, longest)
-        return lambda someone: pattern.make(someone.stream)
+        return lambda person: pattern.make(person.stream)
 
-    def words(someone: Someone) -> str:
-        found = str(someone.voice.faker.word())
+    def words(person: Person) -> str:
+        found = str(person.locale_faker.faker.word())
         while len(found) < shortest or (len(found) < 4 and not longest):
-            found += f" {someone.voice.faker.word()}"
+            found += f" {person.locale_faker.faker.word()}"
         return found if longest is None else found[:longest].rstrip().ljust(shortest, "x")
 
     return words
 
 
 def number(node: Mapping[str, Any], path: str, whole: bool) -> Maker:
-    """Return what makes a number: of a whole one's steps, or with two digits after the point. Raises TraitError."""
+    """Return a maker of numbers: multiples of the step, or with two decimal places. Raises TraitError."""
     low, high = _bounds(node)
     step = _fraction(node["multipleOf"]) if node.get("multipleOf") else _step(high - low)
     if whole:
@@ -96,27 +96,27 @@ def number(node: Mapping[str, Any], path: str, whole: bool) -> Maker:
         raise TraitError(f"{path}: can't generate a number from {low} to {high}; set it in traits")
     seed, above, below = salt(path), step.numerator, step.denominator
 
-    def make(someone: Someone) -> int | float:
-        someone.stream.start(someone.base ^ seed)
-        found = someone.stream.randint(first, last) * above
+    def make(person: Person) -> int | float:
+        person.stream.start(person.base ^ seed)
+        found = person.stream.randint(first, last) * above
         return found if below == 1 else found / below
 
     return make
 
 
-def coin(path: str, share: float) -> Maker:
-    """Return what says yes for a share of the people."""
+def boolean(path: str, probability: float) -> Maker:
+    """Return a maker that gives True with this probability."""
     seed = salt(path)
 
-    def make(someone: Someone) -> bool:
-        someone.stream.start(someone.base ^ seed)
-        return someone.stream.random() < share
+    def make(person: Person) -> bool:
+        person.stream.start(person.base ^ seed)
+        return person.stream.random() < probability
 
     return make
 
 
 def _step(width: Fraction) -> Fraction:
-    """Return a hundredth, or what gives some choice in a narrower range."""
+    """Return 1/100, or less if the range is too narrow for that."""
     step = Fraction(1, 100)
     while 0 < width < step * 10:
         step /= 10
@@ -124,7 +124,7 @@ def _step(width: Fraction) -> Fraction:
 
 
 def _bounds(node: Mapping[str, Any]) -> tuple[Fraction, Fraction]:
-    """Return the bounds of a schema; where one is missing, 1000 from the other."""
+    """Return the bounds of a schema; a missing one is 1000 away from the other."""
     lows = [_fraction(node[key]) for key in ("minimum", "exclusiveMinimum") if _is_number(node.get(key))]
     highs = [_fraction(node[key]) for key in ("maximum", "exclusiveMaximum") if _is_number(node.get(key))]
     high = min(highs) if highs else None
@@ -137,5 +137,5 @@ def _is_number(value: Any) -> bool:
 
 
 def _fraction(value: Any) -> Fraction:
-    """Return a number as it is written: 0.1 is a tenth."""
+    """Convert a number by its decimal notation: 0.1 is 1/10."""
     return Fraction(str(value))
