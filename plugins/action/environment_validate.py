@@ -26,7 +26,7 @@ from ansible.module_utils.greenroom.controller.catalogue import (
     variables,
 )
 from ansible.module_utils.greenroom.controller.catalogue.release import read_release
-from ansible.module_utils.greenroom.controller.hosts import hosts
+from ansible.module_utils.greenroom.controller.hosts import vrrp
 from ansible.module_utils.greenroom.controller.slots import edges
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
@@ -172,7 +172,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 own[host] = str(self.hostvars[host].get("environment_address"))
         address, network = self._value("keepalived_address"), self._value("environment_network")
         if isinstance(address, str) and isinstance(network, str):
-            yield from hosts.shared_address_problems(address, network, own)
+            yield from vrrp.shared_address_problems(address, network, own)
 
     def _shares(self) -> Iterator[str]:
         # A deploy comes before the cut-over that they are for.

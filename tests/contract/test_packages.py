@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.greenroom.controller.hosts.hosts import roles_of_host
+from ansible.module_utils.greenroom.controller.hosts.roles import roles_of_host
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.hosts import hosts
+from ansible.module_utils.greenroom.controller.hosts import firewall, keys, networks, pg_hba, scrape_targets, vrrp
 
 ADDRESSES = {
     "all": ["198.18.10.11", "198.18.10.21", "198.18.10.22", "198.18.10.31", "198.18.10.41"],
@@ -41,7 +41,7 @@ def service(**given: Any) -> dict[str, Any]:
 
 def rule(name: str, groups: list[str], sources: list[str], own: list[str], networks: list[str]) -> list[dict[str, Any]]:
     ports = [{"name": name, "ports": [1], "groups": groups, "from": sources}]
-    found: list[dict[str, Any]] = hosts.firewall_rules(ports, own, ADDRESSES, networks)
+    found: list[dict[str, Any]] = firewall.firewall_rules(ports, own, ADDRESSES, networks)
     return found
 
 
@@ -49,15 +49,15 @@ def test_each_account_has_a_file_with_its_keys() -> None:
     alice = {"name": "alice", "role": "developer", "ssh_keys": ["ssh-ed25519 A", "ssh-ed25519 B"]}
     victor = {"name": "victor", "role": "viewer", "ssh_keys": ["ssh-ed25519 V"]}
     own = {"dest": "/etc/ssh/authorized_keys.d/alice", "content": "ssh-ed25519 A\nssh-ed25519 B\n"}
-    assert hosts.key_files([alice, victor], has_pages=False) == [own]
-    assert [file["dest"] for file in hosts.key_files([alice, victor], has_pages=True)] == [
+    assert keys.key_files([alice, victor], has_pages=False) == [own]
+    assert [file["dest"] for file in keys.key_files([alice, victor], has_pages=True)] == [
         own["dest"], "/etc/ssh/authorized_keys.d/victor",
     ]  # fmt: skip
 
 
 def test_published_ports_are_open_in_both_slots_for_the_groups_they_name() -> None:
     catalogue = {"portal": service(ports={"http": port(8080, ["edge"])})}
-    assert hosts.service_ports(catalogue) == [
+    assert firewall.service_ports(catalogue) == [
         {"name": "portal http", "ports": [18080, 28080], "groups": ["app"], "from": ["edge"]}
     ]
 
@@ -70,29 +70,29 @@ def test_ports_that_a_slot_still_has_stay_open_until_no_slot_has_them() -> None:
 
     catalogue = {"portal": service(ports={"http": port(9090, ["edge"])})}
     old = {"blue": bundle("blue", 8080, ["edge"]), "green": bundle("green", 9090, ["edge"])}
-    assert [(found["ports"], found["from"]) for found in hosts.service_ports(catalogue, old)] == [
+    assert [(found["ports"], found["from"]) for found in firewall.service_ports(catalogue, old)] == [
         ([18080, 19090, 29090], ["edge"])
     ]
     # From elsewhere, or of a service that is gone: rules of their own.
     other = {"blue": bundle("blue", 8080, ["ops"])}
-    assert [(found["ports"], found["from"]) for found in hosts.service_ports(catalogue, other)] == [
+    assert [(found["ports"], found["from"]) for found in firewall.service_ports(catalogue, other)] == [
         ([19090, 29090], ["edge"]), ([18080], ["ops"]),
     ]  # fmt: skip
-    assert [found["ports"] for found in hosts.service_ports({}, old)] == [[18080, 29090]]
+    assert [found["ports"] for found in firewall.service_ports({}, old)] == [[18080, 29090]]
     both = {slot: bundle(slot, 9090, ["edge"]) for slot in ("blue", "green")}
-    assert hosts.service_ports(catalogue, both) == hosts.service_ports(catalogue)
+    assert firewall.service_ports(catalogue, both) == firewall.service_ports(catalogue)
 
 
 def test_a_port_that_never_leaves_the_host_is_not_in_the_firewall() -> None:
     catalogue = {"kratos": service(ports={"admin": port(4434, [])}, metrics={"port": "admin", "path": "/metrics"})}
-    assert hosts.service_ports(catalogue) == []
-    assert hosts.scrape_targets(catalogue, {"app": {"app1": "198.18.10.21"}}) == []
+    assert firewall.service_ports(catalogue) == []
+    assert scrape_targets.scrape_targets(catalogue, {"app": {"app1": "198.18.10.21"}}) == []
 
 
 @pytest.mark.parametrize("sources", [["edge"], ["edge", "ops"]])
 def test_metrics_are_open_for_ops_once(sources: list[str]) -> None:
     catalogue = {"portal": service(ports={"http": port(8080, sources)}, metrics={"port": "http", "path": "/metrics"})}
-    assert hosts.service_ports(catalogue)[0]["from"] == ["edge", "ops"]
+    assert firewall.service_ports(catalogue)[0]["from"] == ["edge", "ops"]
 
 
 def test_a_rule_is_for_the_groups_it_names_only() -> None:
@@ -116,10 +116,10 @@ def test_a_host_in_the_source_group_lets_its_own_containers_in() -> None:
 def test_another_protocol_than_tcp_has_no_ports_and_is_not_for_containers() -> None:
     shared = {"name": "shared address", "protocol": "vrrp", "groups": ["edge"], "from": ["edge"]}
     addresses = ADDRESSES | {"edge": ["198.18.10.11", "198.18.10.13"]}
-    [found] = hosts.firewall_rules([shared], ["edge"], addresses, SLOTS)
+    [found] = firewall.firewall_rules([shared], ["edge"], addresses, SLOTS)
     assert (found["protocol"], found["ports"]) == ("vrrp", [])
     assert found["ipv4"] == ["198.18.10.11/32", "198.18.10.13/32"]
-    assert hosts.firewall_rules([shared], ["app"], addresses, SLOTS) == []
+    assert firewall.firewall_rules([shared], ["app"], addresses, SLOTS) == []
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_another_protocol_than_tcp_has_no_ports_and_is_not_for_containers() -> N
     ],
 )
 def test_a_shared_address_is_a_free_one_of_the_network(address: str, line: str | None) -> None:
-    found = hosts.shared_address_problems(address, "198.18.10.0/24", {"edge1": "198.18.10.11"})
+    found = vrrp.shared_address_problems(address, "198.18.10.0/24", {"edge1": "198.18.10.11"})
     assert found == ([] if line is None else [line])
 
 
@@ -144,10 +144,10 @@ def test_the_interface_of_a_host_is_the_one_with_its_address() -> None:
         "eth0": {"ipv4": {"address": "10.0.0.5"}, "ipv4_secondaries": [{"address": "10.0.0.6"}]},
         "br_lan": {"ipv4": {"address": "198.18.10.11"}},
     }
-    assert hosts.interface_of(facts, "198.18.10.11") == "br-lan"
-    assert hosts.interface_of(facts, "10.0.0.6") == "eth0"
+    assert vrrp.interface_of(facts, "198.18.10.11") == "br-lan"
+    assert vrrp.interface_of(facts, "10.0.0.6") == "eth0"
     with pytest.raises(ValueError, match=r"no interface has the address 10\.0\.0\.7; set keepalived_interface"):
-        hosts.interface_of(facts, "10.0.0.7")
+        vrrp.interface_of(facts, "10.0.0.7")
 
 
 def test_overlapping_sources_are_merged_and_families_kept_apart() -> None:
@@ -170,7 +170,7 @@ def test_a_host_known_by_name_only_wants_an_address() -> None:
     with pytest.raises(
         ValueError, match=r"ssh: 'ops1.example.org' in group ops is not an address; set environment_addr"
     ):
-        hosts.firewall_rules(ports, ["edge"], {"ops": ["ops1.example.org"]})
+        firewall.firewall_rules(ports, ["edge"], {"ops": ["ops1.example.org"]})
 
 
 def test_targets_are_all_hosts_and_slots_and_one_host_for_a_singleton() -> None:
@@ -182,7 +182,7 @@ def test_targets_are_all_hosts_and_slots_and_one_host_for_a_singleton() -> None:
         "courier": service(ports=ports, metrics=metrics, activation="singleton"),
         "silent": service(ports=ports),
     }
-    found = hosts.scrape_targets(catalogue, members)
+    found = scrape_targets.scrape_targets(catalogue, members)
     assert [target["targets"] for target in found if target["labels"]["service"] == "portal"] == [
         ["198.18.10.21:18081"], ["198.18.10.21:28081"], ["198.18.10.22:18081"], ["198.18.10.22:28081"],
     ]  # fmt: skip
@@ -198,7 +198,7 @@ def test_targets_of_a_slot_are_those_that_its_own_bundle_has() -> None:
     members = {"app": {"app1": "198.18.10.21"}}
 
     def targets(bundles: dict[str, Any]) -> list[str]:
-        return [target["targets"][0] for target in hosts.scrape_targets(catalogue, members, bundles)]
+        return [target["targets"][0] for target in scrape_targets.scrape_targets(catalogue, members, bundles)]
 
     assert targets({"blue": {"services": old}}) == ["198.18.10.21:18081", "198.18.10.21:29091"]
     assert targets({"blue": {"services": old}, "green": {"services": {}}}) == ["198.18.10.21:18081"]
@@ -207,12 +207,12 @@ def test_targets_of_a_slot_are_those_that_its_own_bundle_has() -> None:
 
 def test_targets_of_a_group_without_hosts_are_none() -> None:
     catalogue = {"portal": service(ports={"m": port(1, ["ops"])}, metrics={"port": "m", "path": "/m"})}
-    assert hosts.scrape_targets(catalogue, {"app": {}}) == []
+    assert scrape_targets.scrape_targets(catalogue, {"app": {}}) == []
 
 
 def test_databases_are_listed_once() -> None:
     catalogue = {"a": service(database="shop"), "b": service(database="kratos"), "c": service(database="shop")}
-    assert hosts.databases(catalogue | {"d": service()}) == ["kratos", "shop"]
+    assert pg_hba.databases(catalogue | {"d": service()}) == ["kratos", "shop"]
 
 
 def test_database_clients_are_the_hosts_of_services_with_a_login() -> None:
@@ -223,25 +223,25 @@ def test_database_clients_are_the_hosts_of_services_with_a_login() -> None:
         "courier": service(group="ops", secrets=login),
         "portal": service(group="edge", secrets=other),
     }
-    assert [client["address"] for client in hosts.database_clients(catalogue, ADDRESSES)] == [
+    assert [client["address"] for client in pg_hba.database_clients(catalogue, ADDRESSES)] == [
         "198.18.10.21/32", "198.18.10.22/32", "198.18.10.41/32",
     ]  # fmt: skip
-    single = hosts.database_clients({"kratos": catalogue["kratos"]}, {"app": ["198.18.10.9"]}, ["app", "data"], SLOTS)
+    single = pg_hba.database_clients({"kratos": catalogue["kratos"]}, {"app": ["198.18.10.9"]}, ["app", "data"], SLOTS)
     assert [client["address"] for client in single] == [*SLOTS, "198.18.10.9/32"]
 
 
 def test_a_slot_keeps_its_way_to_the_database_when_its_service_left_the_catalogue() -> None:
     login = {"DSN": {"kind": "login", "name": "shop", "owner": "shop"}}
     bundles = {"blue": {"services": {"shop": service(secrets=login)}}, "green": {"services": {}}}
-    found = hosts.database_clients({}, ADDRESSES, bundles=bundles)
+    found = pg_hba.database_clients({}, ADDRESSES, bundles=bundles)
     assert found == [
         {"database": "shop", "address": "198.18.10.21/32"}, {"database": "shop", "address": "198.18.10.22/32"},
     ]  # fmt: skip
-    assert hosts.database_clients({}, ADDRESSES, bundles={"green": bundles["green"]}) == []
+    assert pg_hba.database_clients({}, ADDRESSES, bundles={"green": bundles["green"]}) == []
 
 
 def test_sources_are_groups_addresses_and_networks() -> None:
-    found = hosts.source_networks(["ops", "192.168.1.0/24", "2001:db8::1"], ADDRESSES, "edge_limit_exempt")
+    found = networks.source_networks(["ops", "192.168.1.0/24", "2001:db8::1"], ADDRESSES, "edge_limit_exempt")
     assert found == ["198.18.10.41/32", "192.168.1.0/24", "2001:db8::1/128"]
     with pytest.raises(ValueError, match="edge_limit_exempt: 'opps' is neither an address nor a group"):
-        hosts.source_networks(["opps"], ADDRESSES, "edge_limit_exempt")
+        networks.source_networks(["opps"], ADDRESSES, "edge_limit_exempt")

@@ -1,0 +1,67 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The firewall: published ports of services, and what a host lets in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .networks import merged, networks_of
+from .services import everywhere
+
+# The group whose hosts scrape metrics.
+SCRAPERS = "ops"
+
+
+def service_ports(
+    catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[dict[str, Any]]:
+    """Return the published ports as {name, ports, groups, from}: the catalogue's, and those that a slot still has.
+
+    `bundles` = {slot: description of its bundle}. Of the catalogue's ports both slots' are in one entry. Metrics are
+    for the hosts that scrape, too, unless their port never leaves the host.
+    """
+    found: dict[tuple[str, str, tuple[str, ...]], set[int]] = {}
+    for name, service in everywhere(catalogue, bundles):
+        for port, value in service["ports"].items():
+            if value["bind"] == "127.0.0.1":
+                continue
+            sources = [str(source) for source in value["from"]]
+            if service["metrics"] and service["metrics"]["port"] == port and SCRAPERS not in sources:
+                sources.append(SCRAPERS)
+            found.setdefault((f"{name} {port}", service["group"], tuple(sources)), set()).update(value["host"].values())
+    return [
+        {"name": name, "ports": sorted(ports), "groups": [group], "from": list(sources)}
+        for (name, group, sources), ports in sorted(found.items())
+    ]
+
+
+def firewall_rules(
+    ports: Iterable[Mapping[str, Any]],
+    own_groups: Iterable[str],
+    addresses: Mapping[str, Sequence[str]],
+    container_networks: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Return what one host lets in, as {name, protocol, ports, ipv4: [network], ipv6: [network]}.
+
+    `ports` are {name, ports: [int], groups: [where], from: [group, address or network]}, or with `protocol` (else tcp)
+    in the place of `ports`. `own_groups` are the host's, `addresses` = {group: [address]}. A host's own containers
+    count as the host: their packets to it carry an address from `container_networks`. Raises ValueError for a source
+    that is neither a group nor an address.
+    """
+    own = set(own_groups) | {"all"}
+    rules = []
+    for port in ports:
+        if not own & set(port["groups"]):
+            continue
+        sources = list(port["from"])
+        protocol = port.get("protocol", "tcp")
+        if own & set(sources) and protocol == "tcp":
+            sources += container_networks
+        networks = [network for source in sources for network in networks_of(str(source), addresses, port["name"])]
+        kind = {"protocol": protocol, "ports": list(port.get("ports", []))}
+        rule = {"ipv4": merged(networks, 4), "ipv6": merged(networks, 6)}
+        if networks:
+            rules.append({"name": port["name"], **kind, **rule})
+    return rules
