@@ -137,4 +137,4 @@ def test_nobody_is_sent_back_to_where_nobody_was(staging: Environment) -> None:
     staging.ssh("ops1", "rm -f /var/lib/greenroom/previous.json")
     run = staging.play("playbooks/rollback.yml")
     assert run.code != 0
-    assert "There is nothing to go back to" in run.errors
+    assert "There is nothing to roll back to" in run.errors

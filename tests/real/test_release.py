@@ -132,7 +132,7 @@ def test_a_broken_candidate_behind_a_healthy_live_slot_is_caught(staging: Enviro
     assert run.code != 0
     assert "portal-migrate" not in staging.ssh("app1", "podman ps --all --format '{{.Names}}'").stdout.split()
     # It was ready, so only the smoke checks can have known; they say which check, what they expected and what they got.
-    assert "PLAY [Run the smoke checks against the candidate]" in run.output or "smoke : Run the checks" in run.output
+    assert "PLAY [Run the smoke checks against the candidate]" in run.output or "smoke : Run the smoke checks" in run.output
     assert re.search(r"expected.*got.*500|got.*500", run.errors), run.errors
     assert probe.failures == []
     assert set(probe.slots) == {live}

@@ -154,4 +154,4 @@ def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cut
     # The share had the one before.
     assert [call["epoch"] for call in asked if call["state"] == "present"] == [8] * 2
     assert asked[-2:] == [{**TAKEN_BACK, "live": "blue", "epoch": 9}] * 2, cutover.output
-    assert "blue serves everybody: no data" in cutover.output
+    assert "blue serves all public traffic: no data" in cutover.output

@@ -71,7 +71,7 @@ def drain(required: bool, seconds: int = 1) -> list[dict[str, Any]]:
 def test_an_edge_host_that_is_back_is_asked_before_a_slot_is_stopped(tmp_path: Path) -> None:
     code, said = run(tmp_path, drain(required=True), {"edge1": "7:green:-:0", "edge2": "6:blue:-:0"})
     assert code != 0, said
-    assert "blue may still serve people, so that it is not touched: edge2, map on disk: 6:blue:-:0" in said
+    assert "blue may still get public traffic, so this run does not touch it: edge2, map on disk: 6:blue:-:0" in said
 
 
 def test_one_that_has_caught_up_keeps_nothing_from_being_stopped(tmp_path: Path) -> None:

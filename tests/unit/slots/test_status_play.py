@@ -131,7 +131,7 @@ def playbooks(tmp_path: Path) -> Playbooks:
 def said(run: subprocess.CompletedProcess[str]) -> list[str]:
     """The lines of the summary, which is the last thing that is said."""
     assert run.returncode == 0, run.stdout + run.stderr
-    _, _, summary = run.stdout.partition("TASK [status : Say which slot serves]")
+    _, _, summary = run.stdout.partition("TASK [status : Print which slot is live]")
     assert summary, run.stdout
     return [line.strip() for line in summary.splitlines()]
 
@@ -180,7 +180,7 @@ def test_no_other_run_is_opened_without_the_app_host_that_it_asks(playbooks: Pla
     refused = playbooks.play("steps/open.yml", *needs, dead=["app1"])
     assert refused.returncode != 0
     assert "no route to host" in refused.stdout + refused.stderr
-    assert "Note that the run is open" not in refused.stdout
+    assert "Record that the run is open" not in refused.stdout
 
 
 def test_who_needs_the_edge_alone_asks_no_app_host(playbooks: Playbooks) -> None:

@@ -132,7 +132,7 @@ def test_no_stop_is_planned_while_an_old_worker_may_route_to_the_slot(roles: Rol
     assert (
         roles.run("stop", cases=[{"stop_after": 0, "cutover_status": MOVED, "drain_routed": routed}], fails=True) == []
     )
-    assert "blue may still serve people, as say edge1, worker 77: does not answer" in roles.output
+    assert "blue may still get public traffic, according to edge1, worker 77: does not answer" in roles.output
 
 
 def test_a_slot_that_nobody_was_to_stop_is_left_alone(roles: Roles) -> None:
