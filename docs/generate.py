@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write docs/reference/ from what the code declares: roles' options, modules, service.yml, and the Makefile.
+"""Write docs/reference/ from the code: role variables, modules, service.yml and the Makefile.
 
-`make docs` writes the pages; `--check` writes nothing, names the pages that are not current and exits with 1.
+`make docs` writes the pages. `--check` writes nothing; if a page is outdated, it names the page and exits with 1.
 """
 
 from __future__ import annotations
@@ -27,78 +27,78 @@ MARKUP = re.compile(r"\b(RV|[BCIOPV])\(((?:[^()]|\([^()]*\))*)\)")
 
 SERVICE_KEYS = {
     "image": "The image's name in the release file (`releases/<name>.yml`).",
-    "group": "The hosts that run the service: every host of this group, all of which are in `app`, too.",
-    "activation": "`always`: in both slots. `live_only`: beside the live slot only (consumers, schedulers). "
-    "`singleton`: beside the live slot, on the group's first host only.",
+    "group": "The group whose hosts run the service. All of its hosts must also be in `app`.",
+    "activation": "`always`: runs in both slots. `live_only`: runs for the live slot only, such as a queue consumer or "
+    "a scheduler. `singleton`: like `live_only`, but on the first host of the group only.",
     "command": "Arguments for the image's entry point.",
-    "user": "User and group id of the process, inside the container and out.",
-    "memory": "Memory that the service may use.",
-    "stop_timeout": "Seconds between the request to stop and the kill.",
-    "ports": "The ports that the service listens on, by a name of your choice.",
+    "user": "The user ID and group ID of the process, inside and outside the container.",
+    "memory": "The memory limit of the service.",
+    "stop_timeout": "How many seconds the service has to stop before it is killed.",
+    "ports": "The ports that the service listens on, by name. You choose the names.",
     "ports.<name>.container": "The port inside the container.",
-    "ports.<name>.host": "The host's port in blue; green's is 10000 higher. Without it: 10000 more than `container`.",
-    "ports.<name>.from": "Groups whose hosts may reach the port. Empty: the port is offered on 127.0.0.1 only.",
-    "database": "A PostgreSQL database of this name is made, with an owner role and one login for each slot.",
-    "migrate": "Arguments that migrate the database. Runs once, from one host, before the candidate starts.",
-    "prepare": "Arguments of a second command that runs like `migrate` and after it: for rows that the service makes "
-    "when it first starts, of which two that start at the same moment would make two.",
-    "seed": "Arguments that make the service's invented data what it should be, or remove it. Runs once, from one "
-    "host, when people, volume, seed or schema are others than the last time. How: "
+    "ports.<name>.host": "The host port in blue; in green it is 10000 higher. Default: `container` plus 10000.",
+    "ports.<name>.from": "The groups whose hosts can reach the port. If empty, the port is bound to 127.0.0.1 only.",
+    "database": "A PostgreSQL database. Greenroom creates it with an owner role and one login for each slot.",
+    "migrate": "Arguments to migrate the database. The command runs once, on one host, before the candidate starts.",
+    "prepare": "Arguments of a second command, which runs like `migrate` and after it. Use it for rows that the "
+    "service otherwise creates at its first start, because two instances that start at once would create them twice.",
+    "seed": "Arguments of the command that creates, updates or removes the service's generated data. It runs once, on "
+    "one host, when users, volume, seed or database schema have changed since the last time. For details, see "
     "[bring your own service](../bring-your-own-service.md#invented-data).",
-    "heads": "A query that names the state of the database's schema. Another answer than at the last time: seed again.",
-    "queues": "Queues of the broker that the service takes jobs from, by name. What can't be done goes to "
-    "`<name>.dead`. Needs `live_only` or `singleton`.",
-    "queues.<name>.delivery_limit": "How often a job is given out before it counts as one that can't be done. "
-    "Without it: 20.",
-    "publishes": "Queues that the service puts jobs into: it publishes to the exchange of the queue's name.",
-    "secrets": "Secrets, as environment variables of the container. Each has exactly one of `login`, `broker`, `ring`, "
-    "`value`.",
-    "secrets.<name>.login": "The address of this database, with the slot's login and a checked certificate: "
+    "heads": "An SQL query for the version of the database schema. If the result has changed, `seed` runs again.",
+    "queues": "Broker queues that the service consumes, by name. Jobs that can't be done go to the dead-letter queue "
+    "`<name>.dead`. Requires the activation `live_only` or `singleton`.",
+    "queues.<name>.delivery_limit": "How often the broker delivers a job before it moves it to the "
+    "dead-letter queue. Default: 20.",
+    "publishes": "Queues that the service adds jobs to. It publishes to the exchange with the queue's name.",
+    "secrets": "Secrets, as environment variables of the container. Each has exactly one of `login`, `broker`, `ring` "
+    "or `value`.",
+    "secrets.<name>.login": "The URL of this database, with the slot's login. The certificate is verified: "
     "`postgres://…?sslmode=verify-full`.",
-    "secrets.<name>.broker": "The broker's address, with the slot's login of this name: `amqps://…?cafile=…`. It may "
-    "take jobs from the service's `queues`, put some into those that it `publishes`, and nothing else.",
-    "secrets.<name>.ring": "A list of keys, newest first, joined by commas. Both slots read all of them.",
+    "secrets.<name>.broker": "The URL of the broker, with the slot's login of this name: `amqps://…?cafile=…`. The "
+    "login can consume the service's `queues` and publish to its `publishes`, and nothing else.",
+    "secrets.<name>.ring": "A comma-separated list of keys, newest first. Both slots get all of them.",
     "secrets.<name>.value": "A single random value.",
-    "secrets.<name>.of": "The service that owns the secret, where that is another one.",
-    "environment": "Plain environment variables; values may be templates. `GREENROOM_ENVIRONMENT`, `GREENROOM_SLOT` "
-    "and `GREENROOM_RELEASE` are always set.",
-    "config_path": "Where the service's folder `config/` is mounted, read-only. `.j2` files in it are rendered.",
-    "config_of": "Mount another service's `config/` instead of the own one.",
-    "health": "The page that answers 200 when the service is ready. Needed where there are ports.",
+    "secrets.<name>.of": "The service that owns the secret. Default: this service.",
+    "environment": "Environment variables that are not secret. Values can be templates. `GREENROOM_ENVIRONMENT`, "
+    "`GREENROOM_SLOT` and `GREENROOM_RELEASE` are always set.",
+    "config_path": "The mount point of the service's folder `config/`, read-only. `.j2` files in it are rendered.",
+    "config_of": "The service whose `config/` is mounted. Default: this service.",
+    "health": "The page that returns status 200 when the service is ready. Required if the service has ports.",
     "health.port": "The port's name.",
     "health.path": "The page's path.",
     "metrics": "The page with metrics for Prometheus.",
-    "metrics.port": "The port's name. Hosts of the group `ops` may reach it, unless it is on 127.0.0.1 only.",
+    "metrics.port": "The port's name. Hosts in `ops` can reach the port unless its `from` is empty.",
     "metrics.path": "The page's path.",
-    "identities": "The port with Ory Kratos' admin API, in the one service that keeps identities: synthetic people are "
-    "created there. Without such a service there are none.",
-    "canary": "What is looked at while the service is a candidate with a share of the public ([canary](../canary.md)).",
-    "canary.probes": "Paths below the public address that both slots are asked for. They must be cheap, and change "
-    "nothing. Where no service names any: the routes' paths.",
-    "canary.metric": "A counter that rises with what the service is for, as orders.",
-    "canary.metric.name": "The counter's name on the page; with labels, the sum counts.",
-    "canary.metric.port": "The port's name. Without it: that of `metrics`.",
-    "canary.metric.path": "The page's path. Without it: that of `metrics`.",
-    "routes": "What of the public address leads here. The longest path that fits wins.",
-    "routes[].path": "Requests for this path and all below it: `/order` takes `/order/1`, not `/orders`.",
-    "routes[].port": "The port's name. Without it: the first port with `edge` in `from`.",
-    "routes[].limit": "The class of rate limits: a key of `edge_limits`. Without it: `default`.",
-    "routes[].auth": "`false` lets visitors in without the environment's password: for APIs with a login of their own. "
-    "Without it: `true`.",
+    "identities": "The port of the Ory Kratos admin API. Only one service can set it. Greenroom creates synthetic "
+    "users there; if no service sets it, there are none.",
+    "canary": "What a [canary](../canary.md) observes of the service while it is part of the candidate.",
+    "canary.probes": "Paths at the public address that Greenroom probes in both slots. They must be cheap and change "
+    "no data. Default, if no service sets any: the paths of the routes.",
+    "canary.metric": "A counter for the purpose of the service, such as orders.",
+    "canary.metric.name": "The name of the counter. If it has labels, the sum is compared.",
+    "canary.metric.port": "The port's name. Default: the port of `metrics`.",
+    "canary.metric.path": "The page's path. Default: the path of `metrics`.",
+    "routes": "The public paths that lead to the service. The longest matching path wins.",
+    "routes[].path": "The path, including everything below it: `/order` matches `/order/1`, but not `/orders`.",
+    "routes[].port": "The port's name. Default: the first port with `edge` in `from`.",
+    "routes[].limit": "The class of rate limits, a key of `edge_limits`. Default: `default`.",
+    "routes[].auth": "`false` allows requests without the environment's password, for example for an API with its own "
+    "login. Default: `true`.",
 }
-"""What each key of service.yml means. A key of the schema that is missing here is an error, and so is the reverse."""
+"""The meaning of each key of service.yml. Must have exactly the keys of the schema."""
 
-WORDS = {"array": "list", "boolean": "true or false", "integer": "whole number", "object": "mapping", "string": "text"}
-"""What JSON's types are called."""
+WORDS = {"array": "list", "boolean": "true or false", "integer": "integer", "object": "mapping", "string": "string"}
+"""Names of the JSON types."""
 
 
 def code(value: object) -> str:
-    """Return `value` as inline code, texts as they are and everything else as JSON."""
+    """Return `value` as inline code: strings unchanged, everything else as JSON."""
     return f"`{value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)}`"
 
 
 def prose(text: object) -> str:
-    """Return a description (a text or a list of paragraphs) as one line of Markdown."""
+    """Return a description (a string or a list of paragraphs) as one line of Markdown."""
     joined = " ".join(map(str, text)) if isinstance(text, list) else str(text or "")
     return " ".join(MARKUP.sub(_marked, joined).split())
 
@@ -126,7 +126,7 @@ def _default(option: Mapping[str, Any]) -> str:
 
 
 def option_rows(options: Mapping[str, Any], nested: str, prefix: str = "") -> Iterator[tuple[str, ...]]:
-    """Yield name, type, default and meaning of options; those below an option's key `nested` follow it, dotted."""
+    """Yield name, type, default and meaning of options, each followed by its suboptions (in key `nested`), dotted."""
     for name, option in options.items():
         yield f"`{prefix}{name}`", _type(option), _default(option), prose(option["description"])
         below = option.get(nested)
@@ -139,20 +139,20 @@ OPTION_HEAD = ("Option", "Type", "Default", "Meaning")
 
 
 def roles() -> str:
-    """Return the page of all roles' options."""
+    """Return the page about all role variables."""
     lines = ["# Roles and their variables", "", NOTE, ""]
-    lines += ["Set a variable in an inventory, or with `-e`. A name that no role declares is refused.", ""]
+    lines += ["Set a variable in an inventory or with `-e`. Greenroom rejects names that no role declares.", ""]
     for file in sorted((ROOT / "roles").glob("*/meta/argument_specs.yml")):
         for spec in yaml.safe_load(file.read_text(encoding="utf-8"))["argument_specs"].values():
             lines += [f"## {file.parts[-3]}", "", f"{prose(spec['short_description'])}.", ""]
             lines += [prose(spec["description"]), ""] if spec.get("description") else []
             rows = list(option_rows(spec.get("options") or {}, "options"))
-            lines += table(OPTION_HEAD, rows) if rows else ["No variables of its own.", ""]
+            lines += table(OPTION_HEAD, rows) if rows else ["This role has no variables.", ""]
     return "\n".join(lines)
 
 
 def module_documents(file: Path) -> dict[str, str]:
-    """Return the texts DOCUMENTATION, EXAMPLES and RETURN of a module, without running it."""
+    """Return the strings DOCUMENTATION, EXAMPLES and RETURN of a module without importing it."""
     found = {}
     for node in ast.parse(file.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
@@ -163,7 +163,7 @@ def module_documents(file: Path) -> dict[str, str]:
 
 
 def modules() -> str:
-    """Return the page of all modules in library/."""
+    """Return the page about all modules in library/."""
     lines = ["# Modules", "", NOTE, ""]
     for file in sorted((ROOT / "library").glob("*.py")):
         texts = module_documents(file)
@@ -182,7 +182,7 @@ def modules() -> str:
 
 
 def schema_rows(schema: Mapping[str, Any], defaults: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, ...]]:
-    """Yield key, shape, default and meaning of every key of service.yml, in the schema's order."""
+    """Yield key, value, default and meaning of each key of service.yml, in the order of the schema."""
     for name, value in schema["properties"].items():
         key = f"{prefix}{name}"
         if name in schema["required"]:
@@ -197,17 +197,17 @@ def schema_rows(schema: Mapping[str, Any], defaults: Mapping[str, Any], prefix: 
 
 
 def _shape(value: Mapping[str, Any]) -> str:
-    """Return what may stand there, in words."""
+    """Describe the allowed values."""
     if "enum" in value:
         return ", ".join(map(code, value["enum"]))
     kinds = [value["type"]] if isinstance(value["type"], str) else value["type"]
     text = str(value.get("description") or " or ".join(WORDS[kind] for kind in kinds))
-    text += " of texts" if value.get("items", {}).get("type") == "string" else ""
+    text += " of strings" if value.get("items", {}).get("type") == "string" else ""
     return text + (f" from {value['minimum']}" if "minimum" in value else "")
 
 
 def services() -> str:
-    """Return the page of service.yml. Raises KeyError for a key without a meaning, or a meaning without a key."""
+    """Return the page about service.yml. Raises KeyError if schema and SERVICE_KEYS have different keys."""
     sys.path.insert(0, str(ROOT))
     package = "plugins.module_utils.greenroom.controller.catalogue"
     schema = importlib.import_module(f"{package}.service_schema").SCHEMA
@@ -217,13 +217,13 @@ def services() -> str:
     if unknown:
         raise KeyError(f"service.yml has no key {', '.join(sorted(unknown))}")
     lines = ["# service.yml", "", NOTE, ""]
-    lines += ["All keys. Another key is refused, and the nearest right one is suggested.", ""]
-    lines += ["How to write one: [bring your own service](../bring-your-own-service.md).", ""]
+    lines += ["This page lists all keys. Greenroom rejects other keys and suggests the closest known one.", ""]
+    lines += ["For instructions, see [bring your own service](../bring-your-own-service.md).", ""]
     return "\n".join([*lines, *table(("Key", "Value", "Default", "Meaning"), rows)])
 
 
 def commands() -> str:
-    """Return the page of the Makefile's targets."""
+    """Return the page about the Makefile's targets."""
     targets = re.findall(r"^([a-z-]+):.*?## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     rows = [(f"`make {name}`", f"{text[0].upper()}{text[1:]}.") for name, text in targets]
     lines = ["# Commands", "", NOTE, "", "`make` alone prints this list.", ""]
@@ -231,26 +231,26 @@ def commands() -> str:
 
 
 def pages() -> dict[Path, str]:
-    """Return the content of every reference page by its file."""
+    """Return {file: content} of all reference pages."""
     made = {"roles": roles, "modules": modules, "services": services, "commands": commands}
     return {REFERENCE / f"{name}.md": page().rstrip() + "\n" for name, page in made.items()}
 
 
 def outdated() -> list[str]:
-    """Return the names of pages that differ from what would be written now."""
+    """Return the names of the outdated pages."""
     return [
         file.name for file, text in pages().items() if not file.exists() or file.read_text(encoding="utf-8") != text
     ]
 
 
 def main() -> int:
-    """Write the pages, or check them. Returns the exit code."""
-    parser = argparse.ArgumentParser(description="Write docs/reference/ from what the code declares.")
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is not current")
+    """Write or check the pages. Return the exit code."""
+    parser = argparse.ArgumentParser(description="Write docs/reference/ from the code.")
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is outdated")
     if parser.parse_args().check:
         wrong = outdated()
         for name in wrong:
-            print(f"docs/reference/{name} is not current: run `make docs`")
+            print(f"docs/reference/{name} is outdated: run `make docs`")
         return 1 if wrong else 0
     REFERENCE.mkdir(exist_ok=True)
     for file, text in pages().items():

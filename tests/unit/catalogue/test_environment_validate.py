@@ -69,7 +69,7 @@ def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path)
         "7 mistakes; nothing was touched.",
         "services/four: has no service.yml",
         'services/three/service.yml: routes[0].prt: unknown key; did you mean "port"?',
-        'services/three/service.yml: user: expected a whole number, got "me"',
+        'services/three/service.yml: user: expected an integer, got "me"',
         'services/two/service.yml: routes[0].limit: unknown class "logn"; did you mean "login"?',
         "services/two/service.yml: config_path: there is no folder two/config to mount",
         "services/two/service.yml: ports.http: port 18000 in blue is taken by one.http; set another `host`",

@@ -38,11 +38,11 @@ def test_schema_and_defaults_know_the_same_keys() -> None:
         ({"config_path": '/"'}, f'config_path: "/"" is not {A_PATH}'),
         (
             {"ports": {"http": {"container": "80", "from": []}}},
-            'ports.http.container: expected a whole number, got "80"',
+            'ports.http.container: expected an integer, got "80"',
         ),
         (
             {"ports": {"http": {"container": 80.0, "from": []}}},
-            "ports.http.container: expected a whole number, got 80.0",
+            "ports.http.container: expected an integer, got 80.0",
         ),
         ({"ports": {"http": {"container": 0, "from": []}}}, "ports.http.container: 0 is too small; the minimum is 1"),
         (
@@ -55,11 +55,11 @@ def test_schema_and_defaults_know_the_same_keys() -> None:
             'ports: "Http" is not a name of lowercase letters, digits and _',
         ),
         ({"user": 0}, "user: 0 is too small; the minimum is 1000"),
-        ({"user": True}, "user: expected a whole number, got True"),
+        ({"user": True}, "user: expected an integer, got True"),
         ({"image": None}, "image: expected a string, got nothing"),
         ({"memory": "lots"}, 'memory: "lots" is not a size like 256M or 1G'),
         ({"activation": "liveonly"}, 'activation: unknown value "liveonly"; did you mean "live_only"?'),
-        ({"environment": {"A": True}}, "environment.A: expected a string or a whole number, got True"),
+        ({"environment": {"A": True}}, "environment.A: expected a string or an integer, got True"),
         ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of uppercase letters, digits and _'),
         (
             {"secrets": {"DSN": {"login": "shop", "ring": "x"}}},

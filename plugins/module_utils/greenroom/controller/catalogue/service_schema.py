@@ -92,14 +92,14 @@ SCHEMA = _object(
 _KINDS = {
     "array": "a list",
     "boolean": "true or false",
-    "integer": "a whole number",
+    "integer": "an integer",
     "object": "a mapping",
     "string": "a string",
 }
 
 
 def _is_integer(_checker: object, value: object) -> bool:
-    # JSON counts 1.0 among the integers; a port or a user does not.
+    # JSON Schema accepts 1.0 as an integer, but it is not a valid port or user ID.
     return isinstance(value, int) and not isinstance(value, bool)
 
 

@@ -41,7 +41,7 @@ def _number(kind: Callable[[str], Any]) -> Callable[[Any], bool]:
 # As Ansible takes values: `"401"` is a number, and one value is a list of one.
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "str": (lambda value: not isinstance(value, (Mapping, list)), "a string"),
-    "int": (_number(int), "a whole number"),
+    "int": (_number(int), "an integer"),
     "float": (_number(float), "a number"),
     "bool": (lambda value: str(value).lower() in _WORDS, "true or false"),
     "dict": (lambda value: isinstance(value, Mapping), "a mapping"),
