@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A playbook that a drill runs beside itself, so that the drill can break things meanwhile, or kill it."""
+"""A playbook that a drill runs in the background, so that the drill can inject faults meanwhile, or kill it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.drill import child
 from ansible.plugins.action import ActionBase
 
-# Options of the drill's own command line that its playbooks need, too: files only, nobody is there to be asked.
+# Command line options that the drill passes on to its playbooks. Only files: there is no terminal to ask for passwords.
 PASSED_ON = {
     "remote_user": "--user",
     "private_key_file": "--private-key",
@@ -31,13 +31,13 @@ LISTS_PASSED_ON = {
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Starts a playbook, waits for its end, or kills it; always on the controller."""
+    """Starts a playbook, waits for its end, or kills it. Runs on the controller."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the playbook's record (see drill_child), and with `killed` when that was, as `at` and `ended`."""
+        """Return the playbook's record (see `child`), or with `killed` the times `at` and `ended` of the kill."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(
             {
@@ -59,13 +59,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         record = child.wait(folder, name, args["limit"])
         if record is None:
             raise AnsibleActionFail(
-                f"{name} did not end within {args['limit']} s; its output is in {folder}/{name}.log"
+                f"{name} was still running after {args['limit']} s; see {folder}/{name}.log"
             )
         return result | {"record": record}
 
     def _start(self, folder: Path, name: str, args: dict[str, Any]) -> child.Record:
         environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_FORCE_COLOR"}
-        # Who runs the drill may have a callback of their own: what the child prints is for the log.
+        # The drill parses the default callback's output in the log, whatever callback the operator uses.
         environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
         if constants.CONFIG_FILE:
             environment["ANSIBLE_CONFIG"] = constants.CONFIG_FILE
@@ -85,14 +85,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _kill(self, folder: Path, name: str) -> dict[str, Any]:
         record = child.read(folder, name)
         if record is None or record["ended"] is not None:
-            raise AnsibleActionFail(f"{name} is not running any more, so that it can't be killed")
+            raise AnsibleActionFail(f"can't kill {name}: it isn't running anymore; see {folder}/{name}.log")
         at = time.time()
         child.kill(record["pid"])
         return {"at": at, "ended": time.time()}
 
 
 def command(playbook: str, arguments: list[str]) -> list[str]:
-    """Return the command that runs a playbook as the drill itself was run: same inventory, variables and keys."""
+    """Return the command for a playbook with the drill's own inventory, variables and keys."""
     words = [sys.executable, "-m", "ansible", "playbook"]
     for key, option in LISTS_PASSED_ON.items():
         for value in context.CLIARGS.get(key) or ():

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""One run at a time for an environment."""
+"""The environment's lock: one run at a time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ansible.plugins.action import ActionBase
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Starts the child of the controller that keeps the lock, or ends it. The lock's host is the task's."""
+    """Starts the process on the controller that holds the lock, or ends it. The lock is on the task's host."""
 
     TRANSFERS_FILES = False
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Hold the lock (nothing to do when this run has it already), or release it."""
+        """Hold the lock (unless this run has it already), or release it."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(
             {
@@ -34,7 +34,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result["changed"] = False
         if self._task.check_mode:
             return result | {"msg": "check mode takes no lock"}
-        # Tasks run in children of the process that the lock belongs to.
+        # The lock belongs to the run's main process, the parent of this one.
         run = os.getppid()
         address = lock.address(name, run)
         if args["state"] == "released":
@@ -47,7 +47,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return result | {"msg": self._acquire(name, me, args["path"])}
 
     def _acquire(self, name: str, me: dict[str, Any], path: str) -> str:
-        """Return what there is to say once the lock is held."""
+        """Take the lock and return the message about it."""
         password = self._connection.become and self._connection.become.get_option("become_pass")
         line = ""
         for event in lock.start(
@@ -64,7 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return line
 
     def _command(self) -> list[str]:
-        """Return the command that runs the lock's program on its host, over Ansible's own settings for that host."""
+        """Return the command that runs the lock's program on its host, with Ansible's connection settings for it."""
         connection = self._connection
         remote = lock.remote_command()
         if connection.become:
@@ -72,7 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if connection.transport == "local":
             return ["/bin/sh", "-c", remote]
         if connection.transport != "ssh":
-            raise AnsibleActionFail(f"the lock needs ssh or local, and its host is reached over {connection.transport}")
+            raise AnsibleActionFail(f"the lock needs the connection ssh or local, not {connection.transport}")
         connection.host = connection.get_option("host") or self._play_context.remote_addr
         command = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote)
         first, *others = (os.fsdecode(part) for part in command)

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The release of a run: every image by its digest."""
+"""The release of a run, with the digest of each image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Reads a release file and asks the registry for the digests of its images."""
+    """Reads a release file and gets the digests of its images from the registry."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -59,7 +59,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 
 def _commit() -> str:
-    """Return the checkout's commit, or nothing where there is no git."""
+    """Return the checkout's commit, or an empty string without git."""
     try:
         command = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()

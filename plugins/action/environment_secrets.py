@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""An environment's secrets: all of them for a run, or the creation of what is missing."""
+"""An environment's secrets: reads them for a run, or creates missing ones."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "certificate_days": {"type": "int", "default": 30},
 }
 
-# With these the token is the operator's own; every other login makes one, which this task gives back.
+# With these methods, the token belongs to the operator. Every other login makes a token, which this task revokes.
 GIVEN = ("token", "none")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Works on the controller. Its failures are visible, its secrets are not: `no_log` on the task would hide both."""
+    """Runs on the controller. Shows its errors but not its secrets: `no_log` on the task would hide both."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         _validated, args = self.validate_argument_spec(ARGUMENTS)
         try:
             return result | self._answer(args, task_vars)
-        except AnsibleError as error:  # the lookup's: as this task's own it is told in its own words only
+        except AnsibleError as error:  # the lookup's error, without the text that Ansible adds to it
             raise AnsibleActionFail(error.message) from None
 
     def _answer(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:

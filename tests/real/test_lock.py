@@ -27,7 +27,7 @@ def test_a_second_run_is_refused_and_a_dead_ones_lock_expires_for_one_that_names
     assert refused.code != 0
     holder = f"staging is locked by root@{os.uname().nodename} (process {first.pid}, site.yml, since "
     assert holder in refused.errors, refused.output
-    assert "that run is alive" in refused.errors
+    assert "which is still running; wait until it ends" in refused.errors
 
     # A protected environment that is named is served as any other.
     named = ("-e", "environment_protected=true", "-e", "confirm=staging")

@@ -28,14 +28,14 @@ def test_a_drill_in_which_all_went_well_passes(fault: str) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_load_is_no_pass(fault: str) -> None:
     happened, _ = sample(fault)
-    assert "load goes on from before the cut-over until after the end" in missed(drill.judge(happened, []))
+    assert "the load runs from before the cutover until after the end" in missed(drill.judge(happened, []))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_load_that_ends_early_is_no_pass(fault: str) -> None:
     happened, sent = sample(fault)
     early = [request for request in sent if request["sent_at"] < T0 + 10]
-    assert "load goes on from before the cut-over until after the end" in missed(drill.judge(happened, early))
+    assert "the load runs from before the cutover until after the end" in missed(drill.judge(happened, early))
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -52,7 +52,7 @@ def test_one_request_lost_before_anything_breaks_fails_it(fault: str) -> None:
 def test_another_live_slot_at_the_end_of_one_edge_fails_it(fault: str) -> None:
     happened, sent = sample(fault)
     happened["after"]["edges"]["edge2"] |= {"live": "green"}
-    assert missed(drill.judge(happened, sent)) == ["live slot at the end, on all edge hosts"]
+    assert missed(drill.judge(happened, sent)) == ["live slot on all edge hosts at the end"]
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_another_live_slot_at_the_end_of_one_edge_fails_it(fault: str) -> None:
 def test_an_edge_that_is_not_settled_at_the_end_fails_it(left: dict[str, Any]) -> None:
     happened, sent = sample("none")
     happened["after"]["edges"]["edge2"] |= left
-    assert missed(drill.judge(happened, sent)) == ["live slot at the end, on all edge hosts"]
+    assert missed(drill.judge(happened, sent)) == ["live slot on all edge hosts at the end"]
 
 
 def test_a_service_that_does_not_run_any_more_fails_it() -> None:
@@ -71,7 +71,7 @@ def test_a_service_that_does_not_run_any_more_fails_it() -> None:
     happened["after"] = copy.deepcopy(happened["after"])
     happened["after"]["units"]["app1"].remove("shop-green.service")
     result = drill.judge(happened, sent)
-    assert missed(result) == ["services that ran before run again"]
+    assert missed(result) == ["services that ran before the drill run again"]
     assert result["expectations"][-1]["found"] == "not app1: shop-green.service"
 
 
@@ -84,7 +84,7 @@ def test_a_host_that_says_nothing_at_the_end_fails_it() -> None:
 def test_trouble_fails_it_whatever_else_was_well() -> None:
     happened, sent = sample("none")
     result = drill.judge(happened | {"trouble": "Roll back: no such file"}, sent)
-    assert missed(result) == ["the drill is held to its end"]
+    assert missed(result) == ["the drill runs to its end"]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_cut_over_that_ends_otherwise_fails_it(fault: str, code: int, wanted: 
     happened, sent = sample(fault)
     happened["children"][0]["code"] = code
     result = drill.judge(happened, sent)
-    assert missed(result) == ["the cut-over"]
+    assert missed(result) == ["the cutover"]
     (told,) = [one["wanted"] for one in result["expectations"] if not one["ok"]]
     assert told == (wanted or "done or refused")
 
@@ -108,14 +108,14 @@ def test_a_cut_over_that_ends_otherwise_fails_it(fault: str, code: int, wanted: 
 def test_a_fault_that_comes_too_late_has_practised_nothing() -> None:
     late = broken("edge1", "killed", 29, 29.4, "haproxy.service")
     happened = record("edge-killed", 60, [run("cutover", 6, 28), run("rollback", 40, 50)], late)
-    assert missed(drill.judge(happened, requests(60, lambda _at: "blue"))) == ["the fault comes"]
+    assert missed(drill.judge(happened, requests(60, lambda _at: "blue"))) == ["time of the fault"]
 
 
 def test_a_fault_that_nobody_notices_has_practised_nothing() -> None:
     happened, sent = sample("fails-after-cutover")
     for request in sent:
         request |= {"outcome": "ok", "slot": "green", "status": 200}
-    assert missed(drill.judge(happened, sent)) == ["requests lost while it is broken"]
+    assert missed(drill.judge(happened, sent)) == ["requests lost during the fault"]
 
 
 def test_requests_lost_after_the_time_to_recover_fail_it() -> None:
@@ -123,7 +123,7 @@ def test_requests_lost_after_the_time_to_recover_fail_it() -> None:
     late = next(request for request in sent if request["sent_at"] > T0 + 40)
     late |= {"outcome": "timeout"}
     result = drill.judge(happened, sent)
-    assert missed(result) == ["requests lost before the fault, and after the time to recover"]
+    assert missed(result) == ["requests lost before the fault or after the recovery time"]
     assert result["figures"]["lost_outside"] == 1
 
 
@@ -139,7 +139,7 @@ def test_what_was_never_sent_is_neither_sent_nor_lost_but_told() -> None:
     sent[100] |= {"outcome": "unsent"}
     result = drill.judge(happened, sent)
     assert (result["figures"]["sent"], result["figures"]["lost"]) == (len(sent) - 1, 0)
-    assert missed(result) == ["the load's generator keeps up"]
+    assert missed(result) == ["the load generator keeps up"]
 
 
 def test_zero_lost_is_said_as_what_it_can_mean() -> None:
@@ -192,20 +192,24 @@ def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "change", "why"),
     [
-        ("nothing", {}, "fault is 'nothing', and there are none, candidate-unhealthy, "),
-        ("none", {"image": ""}, "no image of visitors"),
-        ("none", {"endpoints": False}, "name a path: -e drill_path=/version"),
-        ("none", {"limit": 2999}, "takes 2999 requests a minute from one address, and the load makes 3000; give a"),
+        ("nothing", {}, "there is no fault 'nothing'; choose one of none, candidate-unhealthy, "),
+        ("none", {"image": ""}, "no image `visitors`"),
+        ("none", {"endpoints": False}, "set another path: -e drill_path=/version"),
+        ("none", {"limit": 2999}, "allow 2999 requests a minute from one address, and the load sends 3000; set a"),
         ("none", {"live": None}, "no slot is live"),
         ("candidate-unhealthy", {"service": "shpo"}, "drill_service: the slot has no service shpo"),
         ("none", {"bundles": {"blue": {}}}, "the green slot is empty; deploy a release to it first"),
         ("database-restarted", {"protected": True}, "the environment is protected"),
-        ("database-restarted", {"groups": {"edge": ["edge1"], "data": []}}, "no host in the group data"),
+        (
+            "database-restarted",
+            {"groups": {"edge": ["edge1"], "data": []}},
+            "the group data, in which this fault happens, has no hosts",
+        ),
         ("edge-killed", {"groups": {"edge": ["edge1"]}}, "no two edge hosts share an address"),
         ("edge-killed", {"address": ""}, "no two edge hosts share an address"),
-        ("none", {"edges": {"edge1": EDGE | {"phase": "canary"}}}, "an operation is under way on edge1 (canary)"),
-        ("none", {"edges": {"edge1": EDGE | {"live": "green"}}}, "edge1 does not serve blue as recorded"),
-        ("none", {"edges": {"edge1": EDGE | {"in_force": False}}}, "edge1 does not serve blue as recorded"),
+        ("none", {"edges": {"edge1": EDGE | {"phase": "canary"}}}, "an operation is in progress on edge1 (canary)"),
+        ("none", {"edges": {"edge1": EDGE | {"live": "green"}}}, "blue is not in effect on edge1"),
+        ("none", {"edges": {"edge1": EDGE | {"in_force": False}}}, "blue is not in effect on edge1"),
         ("none", {"broken": {"app1": ["shop.service"]}}, "an earlier drill keeps shop.service down on app1"),
         ("none", {"clock": 7.0}, "differ by 7 s"),
     ],

@@ -161,8 +161,8 @@ def test_a_drill_that_does_not_end_as_it_should_fails_and_says_why(imagined: Ima
     done = imagined.drill("none")
     assert done.returncode != 0
     assert imagined.result()["verdict"] == "fail"
-    assert "the way back: done expected, refused: it is not there found" in done.stdout
-    assert "live slot at the end, on all edge hosts: blue expected, one: green, idle found" in done.stdout
+    assert "the rollback: expected done, found refused: it is not there" in done.stdout
+    assert "live slot on all edge hosts at the end: expected blue, found one: green, idle" in done.stdout
 
 
 def test_a_drill_that_can_not_go_on_undoes_what_it_broke_and_tells(imagined: Imagined) -> None:
@@ -173,7 +173,7 @@ def test_a_drill_that_can_not_go_on_undoes_what_it_broke_and_tells(imagined: Ima
     result = imagined.result()
     assert result["verdict"] == "fail"
     assert "HAProxy does not answer" in result["trouble"]
-    assert "the drill is held to its end: yes expected, Let the edge end an operation" in done.stdout
+    assert "the drill runs to its end: expected yes, found Let the edge end an operation" in done.stdout
     assert (imagined.state()["broken"], "load" in imagined.state()) == ([], False)
 
 
@@ -205,5 +205,6 @@ def test_a_long_cut_over_is_given_its_time_and_shares_may_be_a_list(imagined: Im
 def test_a_drill_of_nothing_known_is_refused(imagined: Imagined) -> None:
     done = imagined.drill("power-cut")
     assert done.returncode != 0
-    assert "The drill was not started: fault is 'power-cut', and there are none, candidate-unhealthy" in done.stdout
+    refusal = "The drill was not started: there is no fault 'power-cut'; choose one of none, candidate-unhealthy"
+    assert refusal in done.stdout
     assert not imagined.report().exists()

@@ -345,7 +345,7 @@ class TestTheHolder:
             taken = lock_remote.Lock(path, OTHER, expires=0)
             assert taken.take() is None
             assert run.wait(60) == -signal.SIGTERM
-        assert "test is locked by root@there" in errors.read_text(encoding="utf-8")
+        assert "test is now locked by root@there" in errors.read_text(encoding="utf-8")
         assert written(path)["id"] == "other"
 
     def test_no_connection_is_told_with_its_last_words(self, path: str) -> None:
@@ -480,34 +480,37 @@ class TestInProcess:
         (
             {"event": "waiting", "holder": ME, "seconds": 20.0},
             "test is locked by root@here (process 1, site.yml, since 2026-01-01T00:00:00Z); "
-            "if that run is dead, the lock expires in 20 s",
+            "if that run has crashed, the lock expires in 20 s",
         ),
         (
             {"event": "refused", "holder": {"id": "x"}},
             "test is locked by unknown@unknown (process unknown, unknown, since unknown), "
-            "and that run is alive; wait until it ends",
+            "which is still running; wait until it ends",
         ),
         (
             {"event": "held", "took_over": ME},
             "test is locked by this run, after root@here (process 1, site.yml, since 2026-01-01T00:00:00Z), "
-            "which ended without giving the lock back",
+            "which ended without releasing the lock",
         ),
         ({"event": "held", "took_over": None}, "test is locked by this run"),
         (
             {"event": "lost", "holder": ME},
-            "test is locked by root@here (process 1, site.yml, since 2026-01-01T00:00:00Z) now, "
+            "test is now locked by root@here (process 1, site.yml, since 2026-01-01T00:00:00Z), "
             "because this run did not renew its lock in time",
         ),
         (
             {"event": "lost", "holder": None},
-            "test is not locked by this run any more: its lock was not renewed in time, and others may have had it",
+            "test is no longer locked by this run: it did not renew its lock in time, and another run may have had it",
         ),
         ({"event": "failed", "message": "no space"}, "test can't be locked: no space"),
         (
             {"event": "unreachable", "message": "Permission denied", "code": 255},
-            "test can't be locked, its host can't be reached: Permission denied",
+            "test can't be locked: can't reach the lock's host: Permission denied",
         ),
-        ({"event": "unreachable", "message": "", "code": 255}, "test can't be locked, its host can't be reached: 255"),
+        (
+            {"event": "unreachable", "message": "", "code": 255},
+            "test can't be locked: can't reach the lock's host: 255",
+        ),
     ],
 )
 def test_every_event_has_words(event: dict[str, Any], line: str) -> None:

@@ -163,13 +163,13 @@ def test_a_secret_that_others_write_is_not_made_up(tmp_path: Path, vault: Vault)
     kv.delete_metadata_and_all_versions("test/environment/registry", mount_point="greenroom")
     answer = present(tmp_path, vault)
     assert answer["msg"].startswith(
-        "secrets of test are missing: environment/registry; somebody else writes environment/"
+        "secrets of test are missing: environment/registry; write environment/"
     )
     answer, _ = run(
         tmp_path, vault.url, vault.token(), paths=["environment/registry"], read_only=["environment/registry"]
     )
     assert answer["msg"] == (
-        "secrets of test are missing: environment/registry; somebody else writes environment/registry (docs/secrets.md)"
+        "secrets of test are missing: environment/registry; write environment/registry to Vault yourself (docs/secrets.md)"
     )
 
 

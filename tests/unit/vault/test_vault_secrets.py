@@ -161,12 +161,12 @@ def connection_refused() -> Exception:
         (
             connection_refused(),
             "the login",
-            " can't be reached ([Errno 111] Connection refused); check that it runs, and secrets_url",
+            " can't be reached ([Errno 111] Connection refused); check that it is running, and check secrets_url",
         ),
         (
             requests.exceptions.ReadTimeout(),
             "the login",
-            " can't be reached (ReadTimeout); check that it runs, and secrets_url",
+            " can't be reached (ReadTimeout); check that it is running, and check secrets_url",
         ),
         (
             requests.exceptions.SSLError(requests.exceptions.ConnectionError("verify failed: self-signed certificate")),

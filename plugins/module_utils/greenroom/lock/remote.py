@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""The end of a run's lock on the host: takes it, and renews it whenever it is told to.
+"""The part of the lock that runs on its host: takes the lock, and renews it on request.
 
-Runs as a program of its own on a host that may have nothing but Python (standard library only). It is sent over the
-connection by `lock_holder`, speaks JSON lines (`waiting`, `held`, `refused`, `lost` with a holder; `failed`) and reads
-the words `renew` and `release`.
+Runs as a separate program on a host that may have nothing but Python (standard library only). The holder sends it over
+the connection. It writes JSON lines (`waiting`, `held`, `refused`, `lost` with a holder; `failed`) and reads the words
+`renew` and `release`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ POLL = 0.5
 
 
 def clock() -> float:
-    """Return this host's seconds since boot: no correction of the time of day makes a lock older or younger."""
+    """Return this host's seconds since boot, so that corrections of the time of day don't change a lock's age."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Lock:
-    """The lock file at `path`; `me` is the holder written into it, `expires` the seconds after which it is nobody's."""
+    """The lock file at `path`; `me` is its holder, `expires` the seconds after which the lock is free again."""
 
     def __init__(self, path: str, me: Holder, expires: float) -> None:
         self.path, self.me, self.expires = path, me, expires
@@ -43,7 +43,7 @@ class Lock:
             yield
 
     def holder(self) -> Holder | None:
-        """Return who holds the lock; None when nobody does or the file is unreadable. May be expired."""
+        """Return the holder of the lock, which may have expired; None if there is none or the file is unreadable."""
         try:
             with open(self.path, encoding="utf-8") as file:
                 content = json.load(file)
@@ -52,11 +52,11 @@ class Lock:
         return content if isinstance(content, dict) and "id" in content and "renewed" in content else None
 
     def alive(self, holder: Holder | None) -> bool:
-        """Whether a holder may still be at work. A renewal in the future is from before a restart."""
+        """Whether a holder may still be running. A renewal time in the future is from before a restart."""
         return holder is not None and 0 <= clock() - float(holder["renewed"]) < self.expires
 
     def take(self) -> Holder | None:
-        """Take the lock. Return None, or the living holder that has it instead."""
+        """Take the lock. Return None, or the holder if another run has the lock."""
         with self._alone():
             other = self.holder()
             if other is not None and other["id"] != self.me["id"] and self.alive(other):
@@ -65,7 +65,7 @@ class Lock:
         return None
 
     def renew(self) -> bool:
-        """Renew the lock. Return whether it is still ours: who finds another's, or none, was not alone in between."""
+        """Renew the lock. Return whether it is still ours. If not, another run may have run in between."""
         with self._alone():
             holder = self.holder()
             if holder is None or holder["id"] != self.me["id"]:
@@ -80,7 +80,7 @@ class Lock:
         os.rename(temporary, self.path)
 
     def release(self) -> None:
-        """Give the lock up, if it is ours."""
+        """Release the lock, if it is ours."""
         with self._alone():
             holder = self.holder()
             if holder is not None and holder["id"] == self.me["id"]:
@@ -88,9 +88,10 @@ class Lock:
 
 
 def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool]) -> bool:
-    """Take the lock, if need be after a dead holder's time is over. Return whether it is held.
+    """Take the lock, if necessary after a crashed holder's lock expires. Return whether the lock is held.
 
-    A holder that renews while we look is alive: refused at once. `wait(seconds)` returns False to give up.
+    A holder that renews its lock meanwhile is running, and the run is refused at once. `wait(seconds)` returns False to
+    give up.
     """
     first = lock.holder()
     other = lock.take()
@@ -109,11 +110,11 @@ def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool])
 
 
 def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], again: bool = False) -> None:
-    """Acquire, then obey: each line renews, `release` gives the lock up, the end leaves it to expire.
+    """Acquire the lock, then follow commands: each line renews it, `release` releases it, the end lets it expire.
 
-    Renewal is asked for, rather than done until the connection ends, because the connection of a controller that lost
-    its power ends hours later. `again`: this run had the lock before its connection broke; it may go on with that one,
-    and never takes a new one, because others may have been at work meanwhile.
+    The controller asks for each renewal, because a connection may stay open for hours after its controller lost power.
+    `again`: this run had the lock before its connection broke. It may keep that lock but not take a new one, because
+    another run may have run meanwhile.
     """
 
     def keep() -> bool:
@@ -142,7 +143,7 @@ def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], again: bool 
 
 
 def main(commands: BinaryIO, order: dict[str, Any]) -> None:
-    """Serve one order {path, me, expires, again} that came over `commands` (unbuffered)."""
+    """Serve one order {path, me, expires, again}; `commands` is the unbuffered standard input."""
 
     def say(event: str, **details: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **details}) + "\n")

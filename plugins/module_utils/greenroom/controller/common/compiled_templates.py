@@ -1,14 +1,14 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Templates that are compiled once, not once for each task, host and run.
+"""A cache of compiled templates, so that a template isn't compiled again for each task, host and run.
 
-Ansible compiles every template anew wherever it is used: a run without a change compiles some 350 different ones
-1,800 times, a quarter of all that the controller computes. Jinja has a cache of compiled templates, but asks it for
-files only. Here it is asked for every template. Its key is the text of the template together with all that decides
-what comes out, so that a changed template is another one: what is kept can't be out of date.
+Without it, Ansible compiles a template each time it is used. A run without changes compiles about 350 different
+templates 1,800 times, a quarter of the controller's CPU time. Jinja has a cache for compiled templates, but uses it
+only for files. This module uses it for every template. The key has the template's text and all options that affect the
+result, so a changed template gets another key, and the cache can't be out of date.
 
-The files lie in a folder of Jinja's own that nobody else may write to, below the folder for temporary files. They hold
-code, never values. Where there can't be such a folder, templates are compiled as ever.
+The files are in Jinja's own folder below the folder for temporary files; no other user can write there. They hold code
+and no values. If there is no such folder, Ansible compiles templates as usual.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from jinja2 import nodes
 from jinja2.bccache import Bucket, BytecodeCache, FileSystemBytecodeCache
 from jinja2.environment import Environment
 
-# The text of the expression that is being compiled, which reaches Jinja's compiler only as a tree.
+# The text of the expression that is being compiled: Jinja's compiler only gets its syntax tree.
 _EXPRESSION: ContextVar[str | None] = ContextVar("expression", default=None)
 
 
 class CompiledTemplates:
-    """What was compiled, by this process or by an earlier one.
+    """The templates that this process or an earlier one has compiled.
 
-    `options` gives everything beside the text that decides what an environment makes of a template.
+    `options` returns all settings of an environment that affect the compiled code.
     """
 
     def __init__(self, cache: BytecodeCache, options: Callable[[Environment], object]) -> None:
@@ -41,14 +41,14 @@ class CompiledTemplates:
         self.codes: dict[str, CodeType] = {}
 
     def code(self, environment: Environment, kind: str, text: str, compile_it: Callable[[], CodeType]) -> CodeType:
-        """Return the code of a template; compile it, and keep that, where nobody has done so yet."""
+        """Return the code of a template; compile and store it if it isn't in the cache."""
         key = self.cache.get_cache_key(f"{kind} {self.options(environment)!r} {text}")
         if key not in self.codes:
             bucket = Bucket(environment, key, key)
             self.cache.load_bytecode(bucket)
             if bucket.code is None:
                 bucket.code = compile_it()
-                # A full disk, or a folder that somebody emptied, costs time only.
+                # A full disk or a deleted folder only costs time.
                 with suppress(OSError):
                     self.cache.set_bucket(bucket)
             self.codes[key] = bucket.code
@@ -56,9 +56,9 @@ class CompiledTemplates:
 
 
 def keep_compiled() -> None:
-    """Keep what Ansible compiles from now on, in this process and in all that it starts."""
+    """Turn the cache on for this process and its children."""
     try:
-        # Ansible's own inside, which another version may have elsewhere.
+        # Private parts of Ansible. Other versions may have them elsewhere; then there is no cache.
         inside = import_module("ansible._internal._templating._jinja_bits")
         names, contexts = inside._TEMPLATE_OVERRIDE_FIELD_NAMES, inside._TemplateCompileContext
         config = inside._TemplateConfig
@@ -77,7 +77,7 @@ def keep_compiled() -> None:
 
 
 def wrap(environment_class: type[Environment], compiled: CompiledTemplates) -> None:
-    """Let a class of environments ask for compiled templates before it compiles."""
+    """Make a class of environments look for compiled templates before it compiles."""
     compile_template, compile_expression = environment_class.compile, environment_class.compile_expression
 
     def compile(self: Environment, source: str | nodes.Template, *arguments: Any, **named: Any) -> Any:

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A playbook that a drill runs beside itself, and what is known of it while it runs and afterwards.
+"""A playbook that a drill runs in the background, and its record.
 
-Also a program of its own (`python drill_child.py`, its order as one JSON line on standard input): it outlives the task
-that started it, writes the playbook's output to a file, and keeps a record beside it, replaced as a whole each time:
+This is also a program (`python child.py`, with its order as one JSON line on standard input). It outlives the task
+that started it, writes the playbook's output to a file, and keeps a record beside it, which it replaces atomically:
 {name, arguments, pid, began, ended, code, phases: [{at, what}], said}. Times are seconds since the epoch; `ended` and
 `code` are null while the playbook runs, a negative `code` is the signal that killed it.
 """
@@ -29,16 +29,16 @@ ERROR = re.compile(r"^\[ERROR\]: (.*?)\n(?:Origin: |\n|fatal: )", re.M | re.S)
 SAID_CHARACTERS = 400
 POLL = 0.1
 OUTPUT_SECONDS = 10.0
-"""How long the last output may take after the playbook's end, where the machine is busy."""
+"""How long to wait for the last output after the playbook's end, for example on a busy machine."""
 
 
 def record_of(folder: Path, name: str) -> Path:
-    """Return where the record of the playbook run called `name` is."""
+    """Return the path of the record of the playbook run `name`."""
     return folder / f"{name}.json"
 
 
 def read(folder: Path, name: str) -> Record | None:
-    """Return the record, None before there is one."""
+    """Return the record, None if there is none yet."""
     try:
         found: Record = json.loads(record_of(folder, name).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -47,7 +47,7 @@ def read(folder: Path, name: str) -> Record | None:
 
 
 def start(folder: Path, name: str, command: list[str], arguments: list[str], **order: Any) -> Record:
-    """Start a playbook and return its record. `order` has cwd, env, limit (seconds, then it is killed)."""
+    """Start a playbook and return its record. `order` has cwd, env and limit (seconds, after which it is killed)."""
     folder.mkdir(parents=True, exist_ok=True)
     record_of(folder, name).unlink(missing_ok=True)
     child = subprocess.Popen(
@@ -62,13 +62,13 @@ def start(folder: Path, name: str, command: list[str], arguments: list[str], **o
         orders.write(json.dumps(order).encode() + b"\n")
     while (record := read(folder, name)) is None:
         if child.poll() is not None:
-            raise OSError(f"{' '.join(command)} could not be started")
+            raise OSError(f"can't start {' '.join(command)}")
         time.sleep(POLL)
     return record
 
 
 def wait(folder: Path, name: str, timeout: float) -> Record | None:
-    """Return the record of a playbook that has ended; None when it has not within `timeout` seconds."""
+    """Return the record of a playbook that has ended; None if it is still running after `timeout` seconds."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:
         record = read(folder, name)
@@ -79,9 +79,9 @@ def wait(folder: Path, name: str, timeout: float) -> Record | None:
 
 
 def kill(pid: int) -> None:
-    """Kill a process and all of its descendants at once, as a crash of the machine would.
+    """Kill a process and all of its descendants at once, like a crash of the machine.
 
-    Ansible's workers have sessions of their own, so that a signal to the process group does not reach them.
+    Ansible's workers have their own sessions, so a signal to the process group doesn't reach them.
     """
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGSTOP)
@@ -91,7 +91,7 @@ def kill(pid: int) -> None:
 
 
 def said(output: str) -> str:
-    """Return the first error that a playbook's output tells, on one line and without where in the playbook it was."""
+    """Return the first error in a playbook's output, on one line and without its position in the playbook."""
     found = ERROR.search(output)
     words = " ".join(found[1].split()) if found else ""
     words = re.sub(r"^(Task failed: )?((Action|Module) failed: )?", "", words)
@@ -112,7 +112,7 @@ def _descendants(pid: int) -> Iterator[int]:
 
 
 class _Child:
-    """The running playbook, and its record."""
+    """A running playbook and its record."""
 
     def __init__(self, order: dict[str, Any]) -> None:
         self.order = order
@@ -136,7 +136,7 @@ class _Child:
         new.replace(place)
 
     def listen(self, output: IO[str]) -> None:
-        """Write the output to the log, and note when each play begins."""
+        """Write the output to the log, and record when each play begins."""
         with self.log.open("w", encoding="utf-8") as log:
             for line in output:
                 log.write(line)
@@ -167,7 +167,7 @@ class _Child:
             kill(process.pid)
             process.wait()
         ended = time.time()
-        # A connection that outlives the playbook may hold its output open.
+        # A connection that outlives the playbook may keep its output open.
         listener.join(OUTPUT_SECONDS)
         self.record |= {"ended": ended, "code": process.returncode}
         self.record["said"] = said(self.log.read_text(encoding="utf-8") + "\n\n") if process.returncode else ""

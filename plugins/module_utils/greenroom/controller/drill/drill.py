@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a drill practises, and its verdict. Times are seconds since the epoch, latencies milliseconds.
+"""A drill's expectations, figures and verdict. Times are seconds since the epoch, latencies milliseconds.
 
 A request is one line of the load's `requests.jsonl`: {id, kind, sent_at, ms, status, slot, outcome, why}. Its outcome
-is `ok`, `unsent` (the generator could not keep up; counts for nothing) or the way in which it was lost.
+is `ok`, `unsent` (the load generator could not keep up; doesn't count) or the way in which it was lost.
 
-A record is what happened, as the drill's tasks noted it:
+A record holds what happened, written by the drill's tasks:
 {environment, fault, run, began, ended, trouble, recovery, releases: {slot: name},
  before: {live, epoch, units: {host: [unit]}},
  after: {edges: {host: {live, epoch, phase, in_force}}, units: {host: [unit]}},
@@ -36,46 +36,46 @@ KIND = re.compile(r"(?:(ws)|.*)-(\d+)")
 
 @dataclass
 class Judgement:
-    """What was expected, with what was found."""
+    """The expectations of a drill, each with the result."""
 
     expectations: list[dict[str, Any]] = field(default_factory=list)
 
     def expect(self, what: str, wanted: str, found: str, ok: bool) -> None:
-        """Note one expectation."""
+        """Add one expectation and its result."""
         self.expectations.append({"what": what, "wanted": wanted, "found": found, "ok": ok})
 
     @property
     def passed(self) -> bool:
-        """Whether all were met."""
+        """Whether all expectations were met."""
         return all(expectation["ok"] for expectation in self.expectations)
 
 
 def handler_ms(kind: str) -> int:
-    """Return how long the portal was asked to take for a request of this kind (none for a WebSocket's upgrade)."""
+    """Return how long the portal was told to take for a request of this kind (0 for a WebSocket's upgrade)."""
     found = KIND.fullmatch(kind)
     return int(found[2]) if found and not found[1] else 0
 
 
 def over(request: Request) -> float:
-    """Return when a request was over; a WebSocket is held open after its upgrade."""
+    """Return when a request was over; a WebSocket stays open after its upgrade."""
     found = KIND.fullmatch(str(request["kind"]))
     held = int(found[2]) if found and found[1] else 0
     return float(request["sent_at"]) + (float(request["ms"]) + held) / 1000
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Return the smallest value that `percent` of the values do not exceed; 0.0 of none."""
+    """Return the smallest value that `percent` of the values don't exceed; 0.0 without values."""
     ordered = sorted(values)
     return ordered[max(0, -(-len(ordered) * percent // 100).__int__() - 1)] if ordered else 0.0
 
 
 def latency(request: Request) -> float:
-    """Return what an answered request took beside the handler's own time, in milliseconds."""
+    """Return the latency of a request without the handler's own time, in milliseconds."""
     return max(0.0, float(request["ms"]) - handler_ms(str(request["kind"])))
 
 
 def series(requests: Iterable[Request]) -> list[dict[str, Any]]:
-    """Return one entry for each second in which requests left: {at, sent, lost, p50_ms, p99_ms, slots: {slot: n}}."""
+    """Return one entry for each second with requests: {at, sent, lost, p50_ms, p99_ms, slots: {slot: n}}."""
     seconds: dict[int, list[Request]] = {}
     for request in requests:
         if request["outcome"] != "unsent":
@@ -98,10 +98,10 @@ def series(requests: Iterable[Request]) -> list[dict[str, Any]]:
 
 
 def figures(requests: Sequence[Request]) -> dict[str, Any]:
-    """Return the load in numbers.
+    """Return the figures of the load.
 
     {sent, lost, unsent, lost_at_most_per_million, p50_ms, p99_ms, max_ms, outcomes: {outcome: n}, slots: {slot: n},
-    kinds: {kind: {sent, lost}}, unserved_seconds: the longest time in which nothing was answered}.
+    kinds: {kind: {sent, lost}}, unserved_seconds: the longest time without a response}.
     """
     sent = [request for request in requests if request["outcome"] != "unsent"]
     answered = [request for request in sent if request["outcome"] == "ok"]
@@ -127,12 +127,12 @@ def figures(requests: Sequence[Request]) -> dict[str, Any]:
 
 
 def child(record: Record, name: str) -> dict[str, Any] | None:
-    """Return the playbook run called `name` (cutover, rollback, abort), None when there was none."""
+    """Return the record of the playbook run `name` (cutover, rollback, abort), None if there was none."""
     return next((dict(found) for found in record["children"] if found["name"] == name), None)
 
 
 def end_of(run: Mapping[str, Any] | None) -> str:
-    """Return how a playbook run ended: done, refused, killed; "not run" and "not ended" where that is so."""
+    """Return how a playbook run ended: done, refused, killed, "not run" or "not ended"."""
     if run is None:
         return "not run"
     if run["code"] is None:
@@ -143,7 +143,7 @@ def end_of(run: Mapping[str, Any] | None) -> str:
 
 
 def window(record: Record) -> tuple[float, float] | None:
-    """Return from when to when requests may be lost; None when never."""
+    """Return the start and end of the time in which requests may be lost; None if none may be lost."""
     practised = SCENARIOS[record["fault"]]
     if practised.lossless or not record["faults"]:
         return None
@@ -157,25 +157,25 @@ def window(record: Record) -> tuple[float, float] | None:
 
 
 def is_lost(request: Request) -> bool:
-    """Tell whether a request got no good answer."""
+    """Whether a request got no valid response."""
     return request["outcome"] not in {"ok", "unsent"}
 
 
 def lost_in(request: Request, allowed: tuple[float, float]) -> bool:
-    """Tell whether a request was lost, and was under way at any moment of the `allowed` time."""
+    """Whether a request was lost, and was open at any moment of the `allowed` time."""
     return is_lost(request) and request["sent_at"] <= allowed[1] and over(request) >= allowed[0]
 
 
 def judge(record: Record, requests: Sequence[Request]) -> dict[str, Any]:
-    """Return the drill's result: the record without its lists of units, and what follows from it.
+    """Return the drill's result: the record without its lists of units, and the verdict.
 
-    That is {format, says, verdict: pass|fail, expectations: [{what, wanted, found, ok}], figures, seconds (`series`),
-    window, lost: the first lost requests}.
+    The verdict adds {format, says, verdict: pass|fail, expectations: [{what, wanted, found, ok}], figures, seconds
+    (`series`), window, lost: the first lost requests}.
     """
     practised = SCENARIOS[record["fault"]]
     judgement = Judgement()
     if record["trouble"]:
-        judgement.expect("the drill is held to its end", "yes", record["trouble"], False)
+        judgement.expect("the drill runs to its end", "yes", record["trouble"], False)
     numbers = figures(requests)
     allowed = window(record)
     inside = [request for request in requests if allowed and lost_in(request, allowed)]
@@ -204,31 +204,31 @@ def judge(record: Record, requests: Sequence[Request]) -> dict[str, Any]:
 
 
 def _load(judgement: Judgement, record: Record, numbers: Mapping[str, Any], requests: Sequence[Request]) -> None:
-    """No data is no pass: requests have to leave from before the cut-over until after all is over."""
+    """Without data, the drill can't pass: the load must run from before the cutover until after the end."""
     sent_at = [float(request["sent_at"]) for request in requests if request["outcome"] != "unsent"]
     ends = [found[key] for found in record["children"] for key in ("began", "ended") if found[key]]
     around = bool(sent_at and ends) and min(sent_at) < min(ends) and max(sent_at) > max(ends)
     judgement.expect(
-        "load goes on from before the cut-over until after the end",
+        "the load runs from before the cutover until after the end",
         "yes",
-        f"{numbers['sent']} requests{', all the time' if around else ', not all the time'}",
+        f"{numbers['sent']} requests{', the whole time' if around else ', not the whole time'}",
         around,
     )
     if numbers["unsent"]:
-        judgement.expect("the load's generator keeps up", "nothing unsent", f"{numbers['unsent']} unsent", False)
+        judgement.expect("the load generator keeps up", "0 requests unsent", f"{numbers['unsent']} unsent", False)
 
 
 def _cutover(judgement: Judgement, record: Record, practised: Scenario) -> None:
     run = child(record, "cutover")
     end = end_of(run)
     found = f"{end}: {run['said']}" if run and run["said"] and end == "refused" else end
-    judgement.expect("the cut-over", " or ".join(practised.ends), found, end in practised.ends)
+    judgement.expect("the cutover", " or ".join(practised.ends), found, end in practised.ends)
     if practised.moment:
         began, ended = (run["began"], run["ended"] or record["ended"]) if run else (0.0, 0.0)
         moments = [_moment(fault["at"], began, ended) for fault in record["faults"]]
         found = " and ".join(sorted(set(moments))) or "never"
         judgement.expect(
-            "the fault comes", f"{practised.moment} the cut-over", found, set(moments) == {practised.moment}
+            "time of the fault", f"{practised.moment} the cutover", found, set(moments) == {practised.moment}
         )
 
 
@@ -248,12 +248,12 @@ def _losses(
         judgement.expect("requests lost", "0", _counted(lost), not lost)
         return
     outside = len(lost) - len(inside)
-    judgement.expect("requests lost before the fault, and after the time to recover", "0", str(outside), outside == 0)
+    judgement.expect("requests lost before the fault or after the recovery time", "0", str(outside), outside == 0)
     if practised.felt:
-        judgement.expect("requests lost while it is broken", "some", _counted(inside), bool(inside))
-    # Whoever asks when it should be good again gets an answer.
+        judgement.expect("requests lost during the fault", "some", _counted(inside), bool(inside))
+    # Requests after the recovery time must get responses.
     late = [request for request in requests if request["sent_at"] > allowed[1] and request["outcome"] == "ok"]
-    judgement.expect("people are served again", "yes", "yes" if late else "no", bool(late))
+    judgement.expect("requests succeed again", "yes", "yes" if late else "no", bool(late))
 
 
 def _counted(lost: Sequence[Request]) -> str:
@@ -263,7 +263,7 @@ def _counted(lost: Sequence[Request]) -> str:
 
 
 def _way_back(judgement: Judgement, record: Record) -> None:
-    for name, what in (("abort", "the operation is ended by hand"), ("rollback", "the way back")):
+    for name, what in (("abort", "the abort"), ("rollback", "the rollback")):
         run = child(record, name)
         if run is not None:
             end = end_of(run)
@@ -279,7 +279,8 @@ def _end(judgement: Judgement, record: Record) -> None:
     epochs = sorted({seen["epoch"] for seen in edges.values()})
     agree = bool(edges) and not others and len(epochs) == 1
     found = "; ".join(others) or (f"epochs {', '.join(map(str, epochs))}" if len(epochs) > 1 else live)
-    judgement.expect("live slot at the end, on all edge hosts", live, found if edges else "unknown", agree)
+    judgement.expect("live slot on all edge hosts at the end", live, found if edges else "unknown", agree)
     missing = faults.outcome(record["before"]["units"], record["after"]["units"])
     words = "; ".join(f"{host}: {', '.join(units)}" for host, units in missing.items())
-    judgement.expect("services that ran before run again", "all", f"not {words}" if words else "all", not missing)
+    found = f"not {words}" if words else "all"
+    judgement.expect("services that ran before the drill run again", "all", found, not missing)

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A run's side of the environment's lock."""
+"""The environment's lock, on the controller."""

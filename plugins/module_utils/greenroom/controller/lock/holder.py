@@ -1,12 +1,12 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A run's child on the controller that keeps the environment's lock over one connection, for the whole run.
+"""A child process of a run on the controller. It holds the environment's lock over one connection, for the whole run.
 
-A program of its own (`python lock_holder.py`, its order as one JSON line on standard input), so that nothing of Ansible
-is in it. It ends with the run's main process: after an orderly end, failed or not, the lock is given back; after a
-crash it is renewed no more, and expires.
-Other tasks of the same run reach it over an abstract socket; there is no file to be left behind.
+This is a separate program (`python holder.py`, with its order as one JSON line on standard input), so that it doesn't
+load Ansible. It ends with the run's main process. If that ends normally, failed or not, the holder releases the lock.
+After a crash, the lock isn't renewed, and expires.
+Other tasks of the same run reach the holder over an abstract socket, which leaves no file behind.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import IO, Any, cast
 
 Event = dict[str, Any]
 MARK = b"GREENROOM "
-# What the host runs: standard input carries the program (and before it, maybe, a password that sudo didn't want).
+# Runs on the lock's host. Standard input has the program, sometimes after a password that sudo didn't read.
 BOOTSTRAP = (
     "import json\n"
     "s=open(0,'rb',0)\n"
@@ -39,7 +39,7 @@ RECONNECT = 2.0
 
 
 def start_time(pid: int) -> int | None:
-    """Return when a process started (clock ticks since boot), which tells it from a later one of its number."""
+    """Return when a process started (clock ticks since boot), to tell it from a later process with the same ID."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -48,31 +48,31 @@ def start_time(pid: int) -> int | None:
 
 
 def socket_name(environment: str, pid: int, started: int) -> bytes:
-    """Return the abstract address of the holder of process `pid`'s lock on `environment`."""
+    """Return the abstract socket address of the holder of process `pid`'s lock on `environment`."""
     return f"\0greenroom-lock/{os.getuid()}/{environment}/{pid}/{started}".encode()
 
 
 def words(event: Event, environment: str) -> str:
-    """Return an event as one line for people."""
+    """Return an event as one line for the operator."""
     holder = event.get("holder") or event.get("took_over")
     who = "{user}@{host} (process {pid}, {playbook}, since {since})".format_map(_Unknown(holder or {}))
     match event["event"]:
         case "waiting":
-            line = f"is locked by {who}; if that run is dead, the lock expires in {event['seconds']:.0f} s"
+            line = f"is locked by {who}; if that run has crashed, the lock expires in {event['seconds']:.0f} s"
         case "refused":
-            line = f"is locked by {who}, and that run is alive; wait until it ends"
+            line = f"is locked by {who}, which is still running; wait until it ends"
         case "lost" if holder:
-            line = f"is locked by {who} now, because this run did not renew its lock in time"
+            line = f"is now locked by {who}, because this run did not renew its lock in time"
         case "lost":
-            line = "is not locked by this run any more: its lock was not renewed in time, and others may have had it"
+            line = "is no longer locked by this run: it did not renew its lock in time, and another run may have had it"
         case "held" if holder:
-            line = f"is locked by this run, after {who}, which ended without giving the lock back"
+            line = f"is locked by this run, after {who}, which ended without releasing the lock"
         case "held":
             line = "is locked by this run"
         case "failed":
             line = f"can't be locked: {event['message']}"
         case _:
-            line = f"can't be locked, its host can't be reached: {event['message'] or event['code']}"
+            line = f"can't be locked: can't reach the lock's host: {event['message'] or event['code']}"
     return f"{environment} {line}"
 
 
@@ -82,7 +82,7 @@ class _Unknown(dict[str, Any]):
 
 
 class Link:
-    """The connection: a command that runs BOOTSTRAP on the lock's host, with the order sent to it."""
+    """The connection: a command that runs BOOTSTRAP on the lock's host, and gets the order on standard input."""
 
     def __init__(self, command: list[str], order: Event, password: str | None) -> None:
         pipe = subprocess.PIPE
@@ -97,13 +97,13 @@ class Link:
         self.send((f"{password}\n" if password else "").encode() + MARK + json.dumps(order).encode() + b"\n")
 
     def send(self, data: bytes) -> None:
-        """Send to the host's end; one that is gone is noticed by `events`."""
+        """Send data to the host; `events` reports a closed connection."""
         with contextlib.suppress(OSError):
             self.commands.write(data)
             self.commands.flush()
 
     def events(self) -> list[Event] | None:
-        """Return what the host said since the last call; None when the connection ended."""
+        """Return the host's events since the last call; None if the connection has ended."""
         self.errors = (self.errors + (self.complaints.read() or b""))[-4000:]
         data = self.answers.read()
         if data == b"":
@@ -113,7 +113,7 @@ class Link:
         return [json.loads(line) for line in lines if line.startswith(b"{")]
 
     def close(self) -> str:
-        """End the connection and return the last line of its complaints, without ssh's debugging."""
+        """End the connection and return the last line of its error output, without ssh's debug lines."""
         with contextlib.suppress(OSError):
             self.commands.close()
         try:
@@ -129,7 +129,7 @@ class Link:
 
 
 class Holder:
-    """Keeps one lock while process `pid` lives."""
+    """Holds one lock while process `pid` runs."""
 
     def __init__(self, order: Event, report: Callable[[Event], None]) -> None:
         self.order, self.report = order, report
@@ -138,7 +138,7 @@ class Holder:
         self.renewed = time.monotonic()
 
     def run(self) -> None:
-        """Acquire, report, and stay until the main process ends, the lock is released or lost."""
+        """Acquire the lock and hold it until the main process ends, or the lock is released or lost."""
         main = os.pidfd_open(self.order["pid"])
         if start_time(self.order["pid"]) != self.order["started"]:
             return
@@ -146,11 +146,11 @@ class Holder:
         server.bind(socket_name(self.order["environment"], self.order["pid"], self.order["started"]))
         server.listen()
         while self._connected(main, server):
-            # The network, or the host: the lock may still be ours when it is back.
+            # The network or the host failed. When it is back, this run may still have the lock.
             time.sleep(RECONNECT)
 
     def _connected(self, main: int, server: socket.socket) -> bool:
-        """Serve one connection. Return whether another one is worth trying."""
+        """Serve one connection. Return whether to connect again."""
         remote = {**self.order["remote"], "again": self.state["event"] == "held"}
         self.link = Link(self.order["command"], remote, self.order.get("password"))
         selector = selectors.DefaultSelector()
@@ -177,19 +177,19 @@ class Holder:
                 self._tell({"event": "unreachable", "message": words, "code": self.link.process.returncode})
 
     def _ended_orderly(self) -> bool:
-        """Tell whether the main process lived to clean up: a crash leaves its scratch folder, and maybe open work."""
+        """Whether the main process has cleaned up: a crash leaves its scratch folder, and maybe unfinished work."""
         scratch = self.order.get("scratch")
         return scratch is not None and not os.path.exists(scratch)
 
     def _release(self) -> None:
-        """Give the lock back."""
+        """Release the lock."""
         if self.link is not None:
             self.link.send(b"release\n")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.link.process.wait(10)
 
     def _heard(self) -> bool | None:
-        """Take in what the host said. Return None to go on, else whether to connect again."""
+        """Handle the host's events. Return None to continue, else whether to connect again."""
         events = self.link.events() if self.link else None
         if events is None:
             return bool(self.state["event"] == "held")
@@ -210,7 +210,7 @@ class Holder:
             self._stop_the_run(words(event, self.order["environment"]))
 
     def _stop_the_run(self, line: str) -> None:
-        """End the run that lost its lock: it was silent for long (a notebook that slept), and another was at work."""
+        """Stop this run, which lost its lock: it paused for too long (a laptop that slept), and another run may run."""
         pid = self.order["pid"]
         with contextlib.suppress(OSError):
             error_output = os.open(f"/proc/{pid}/fd/2", os.O_WRONLY | os.O_APPEND)
@@ -219,7 +219,7 @@ class Holder:
             os.kill(pid, signal.SIGTERM)
 
     def _asked(self, server: socket.socket) -> bool:
-        """Answer a task of this run. Return whether the lock was released."""
+        """Answer a request from a task of this run. Return whether the lock was released."""
         connection, _ = server.accept()
         with connection:
             connection.settimeout(10)
@@ -235,12 +235,12 @@ class Holder:
 
 
 def ask(address: bytes, word: str, timeout: float = 20.0) -> Event | None:
-    """Return the holder's answer to `status` or `release`; None when there is no holder."""
+    """Return the holder's response to `status` or `release`; None if there is no holder."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:
             connection.connect(address)
-            # Anybody on this machine may bind such an address; only our own holder is believed.
+            # Any user of this machine may bind such an address. Trust only a process of our own user.
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             if struct.unpack("3i", credentials)[1] != os.getuid():
                 return None
@@ -252,11 +252,11 @@ def ask(address: bytes, word: str, timeout: float = 20.0) -> Event | None:
 
 
 def main() -> None:
-    """Hold the lock that standard input orders; what happens until it is held goes to standard output."""
+    """Hold the lock as ordered on standard input; print its events to standard output until it is held."""
     order = json.loads(sys.stdin.buffer.readline())
 
     def report(event: Event) -> None:
-        # Who started this stops listening as soon as the lock is held; that must not end the holding.
+        # The parent stops reading as soon as the lock is held. That must not end this process.
         with contextlib.suppress(OSError):
             sys.stdout.write(json.dumps(event) + "\n")
             sys.stdout.flush()

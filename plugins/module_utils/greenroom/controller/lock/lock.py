@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A run's side of the environment's lock: starting its holder, and words for what the holder says."""
+"""The environment's lock, on the controller: starts the process that holds it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from . import holder
 PATH = "/run/greenroom/lock.json"
 RENEW = 5.0
 EXPIRES = 20.0
-# The lock's connection is its own: a reset of the shared one must not drop it, and one that hangs must be noticed.
+# The lock has its own connection: resetting the shared one must not drop it, and a connection that hangs must time out.
 SSH_OPTIONS = (
     "-T",
     *("-o", "BatchMode=yes"),
@@ -37,7 +37,7 @@ Event = dict[str, Any]
 
 
 def address(environment: str, pid: int) -> bytes:
-    """Return where the holder of run `pid`'s lock listens. Raises ProcessLookupError when there is no such process."""
+    """Return the address of the holder of run `pid`'s lock. Raises ProcessLookupError if there is no such process."""
     started = holder.start_time(pid)
     if started is None:
         raise ProcessLookupError(pid)
@@ -45,12 +45,12 @@ def address(environment: str, pid: int) -> bytes:
 
 
 def remote_command() -> str:
-    """Return what a shell on the lock's host runs."""
+    """Return the shell command for the lock's host."""
     return f"python3 -I -u -c {shlex.quote(holder.BOOTSTRAP)}"
 
 
 def myself(run: str, pid: int, playbook: str) -> Event:
-    """Return the holder as the lock file names it."""
+    """Return this run's entry for the lock file."""
     return {
         "id": run,
         "user": getpass.getuser(),
@@ -72,10 +72,10 @@ def start(
     renew: float = RENEW,
     scratch: str | None = None,
 ) -> Iterator[Event]:
-    """Start the holder for run `me` with the connection `command`; yield what it says up to a verdict.
+    """Start the holder for run `me` with the connection `command`; yield its events up to the final one.
 
-    `scratch` is a folder that the run's process removes when it ends in an orderly way: then the lock is given back.
-    Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is the verdict. Seconds throughout.
+    `scratch` is a folder that the run's process removes if it ends normally; the holder then releases the lock.
+    Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is final. All times are in seconds.
     """
     code = Path(lock_remote.__file__).read_text(encoding="utf-8")
     remote = {"code": code, "path": path, "me": me, "expires": expires}
@@ -94,11 +94,11 @@ def start(
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        # Neither the terminal's signals nor its working directory are the holder's.
+        # The holder must neither get the terminal's signals nor keep its working directory busy.
         start_new_session=True,
         cwd="/",
     )
-    # One that could not even start has closed its end; what it says, or that it says nothing, is told below.
+    # If the holder can't even start, the pipe is closed. The events below then report that.
     with contextlib.suppress(BrokenPipeError), cast(IO[bytes], child.stdin) as orders:
         orders.write(json.dumps(order).encode() + b"\n")
     with cast(IO[bytes], child.stdout) as events:
@@ -107,4 +107,4 @@ def start(
             yield event
             if event["event"] != "waiting":
                 return
-    yield {"event": "unreachable", "message": "the lock's holder ended", "code": child.wait()}
+    yield {"event": "unreachable", "message": "the process that holds the lock ended", "code": child.wait()}

@@ -1,14 +1,14 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""New secrets: every one is generated, none has a default."""
+"""New secrets. All are generated; none has a default."""
 
 from __future__ import annotations
 
 import secrets
 import string
 
-# Kratos demands 32 characters of a cipher key, and all of them fit into an address and an environment file unquoted.
+# Kratos needs cipher keys of 32 characters. These characters need no quotes in addresses and environment files.
 LENGTH = 32
 ALPHABET = string.ascii_letters + string.digits
 
@@ -19,6 +19,6 @@ def generate(length: int = LENGTH) -> str:
 
 
 def new_secret(path: str) -> dict[str, str]:
-    """Return a first value for the secret at `<owner>/<kind>/<name>`, in the shape of its kind."""
+    """Return a new secret for the path `<owner>/<kind>/<name>`, with the key that its kind has."""
     kind = path.split("/")[1]
     return {{"login": "password", "broker": "password", "ring": "values", "value": "value"}[kind]: generate()}

@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""What Vault's refusals mean, as one line that says what to do."""
+"""Vault's errors, each as one line that says what to do."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Iterable
 
 
 def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = ()) -> str:
-    """Return the line that names all missing secrets and what to do; `foreign` are those that somebody else writes."""
+    """Return the line that names all missing secrets and what to do; Greenroom doesn't write those in `foreign`."""
     paths = set(paths)
     others = sorted(paths.intersection(foreign))
     advice = []
     if paths.difference(others):
         advice.append(f"run: ansible-playbook -i inventories/{environment} playbooks/secrets.yml -e create=missing")
     if others:
-        advice.append(f"somebody else writes {', '.join(others)} (docs/secrets.md)")
+        advice.append(f"write {', '.join(others)} to Vault yourself (docs/secrets.md)")
     return f"secrets of {environment} are missing: {', '.join(sorted(paths))}; {'; '.join(advice)}"
 
 
@@ -35,20 +35,20 @@ def innermost(error: BaseException) -> str:
 
 
 def explain(error: BaseException, url: str, doing: str) -> str:
-    """Return what went wrong at the Vault of `url` while `doing`.
+    """Return the line for an error at the Vault of `url` while `doing`.
 
-    `error` is an exception of hvac or requests; they are told apart by name, so that neither must be installed here.
+    `error` is an exception of hvac or requests. It is identified by name, so neither must be installed here.
     """
     kinds = {kind.__name__ for kind in type(error).__mro__}
-    # hvac's exceptions add method and address to their text; what the server said is in `errors`.
+    # hvac's exceptions add method and address to their text; `errors` has only the server's messages.
     text = ", ".join(getattr(error, "errors", None) or [str(part) for part in error.args if part])
     refused = kinds & {"InvalidRequest", "Unauthorized", "Forbidden"}
     if "SSLError" in kinds:
         line = f": its certificate is not trusted ({innermost(error)}); check secrets_url and environment_ca_file"
     elif "OSError" in kinds and "CA certificate" in text:
         line = f": {text}; check environment_ca_file"
-    elif "OSError" in kinds:  # what requests raises is one, too
-        line = f" can't be reached ({innermost(error)}); check that it runs, and secrets_url"
+    elif "OSError" in kinds:  # exceptions of requests are OSErrors, too
+        line = f" can't be reached ({innermost(error)}); check that it is running, and check secrets_url"
     elif "VaultDown" in kinds and "sealed" in text.lower():
         line = " is sealed; unseal it, then run this again"
     elif refused and doing.startswith("the login"):

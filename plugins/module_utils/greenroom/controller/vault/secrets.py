@@ -22,12 +22,12 @@ CERTIFICATE = "environment/certificate/"
 
 
 class VaultError(Exception):
-    """A failure at Vault: what was being done, and the client's own exception as its cause."""
+    """A request to Vault failed; the text names the request, and the client's own exception is the cause."""
 
 
 @dataclass
 class Secrets:
-    """The secrets of `environment` on a KV mount; `missing_error` is what `client` raises where there is none."""
+    """The secrets of `environment` on a KV mount; `client` raises `missing_error` for a path without a secret."""
 
     client: Any
     mount: str
@@ -45,17 +45,17 @@ class Secrets:
         return found
 
     def create(self, paths: Iterable[str]) -> None:
-        """Generate the secrets at `paths`; one that somebody else made meanwhile is an error. Raises VaultError."""
+        """Generate the secrets at `paths`. Raises VaultError, also if another run created one meanwhile."""
         for path in paths:
             self._try(f"creating {self._where(path)}", self._write, path, new_secret(path))
 
     def issue(self, path: str, names: Sequence[str], mount: str, role: str) -> None:
-        """Have a certificate for `names` issued by the PKI's `role` and keep it at `path`. Raises VaultError."""
+        """Issue a certificate for `names` with the PKI's `role` and store it at `path`. Raises VaultError."""
         issued = self._try(f"issuing {names[0]} at {mount}/issue/{role}", self._issue, names, mount, role)
         self._try(f"creating {self._where(path)}", self._write, path, issued)
 
     def leave(self) -> None:
-        """Give the login's token back, as far as Vault lets us: it ends by itself soon."""
+        """Revoke the login's token. Errors don't matter, because the token expires soon anyway."""
         with contextlib.suppress(Exception):
             self.client.auth.token.revoke_self()
 
@@ -80,7 +80,7 @@ class Secrets:
         return content
 
     def _write(self, path: str, content: Mapping[str, Any]) -> None:
-        # Version 0 means "only when there is none": what two runs both create, only one creates.
+        # Version 0 means "only if there is none": if two runs create a secret, only one succeeds.
         self.client.secrets.kv.v2.create_or_update_secret(
             path=f"{self.environment}/{path}",
             secret=dict(content),
@@ -104,7 +104,7 @@ class Secrets:
 def needs_issue(
     content: Mapping[str, Any] | None, names: Iterable[str], days: int, now: datetime | None = None
 ) -> bool:
-    """Whether a certificate must be issued: there is none, it ends within `days`, or it isn't for exactly `names`."""
+    """Whether to issue a certificate: there is none, it expires within `days`, or it isn't for exactly `names`."""
     if content is None:
         return True
     certificate = x509.load_pem_x509_certificate(content["certificate"].encode())
