@@ -18,7 +18,7 @@ def test_a_new_person_comes_by_way_of_the_provider_and_leaves_nothing(staging: E
     before = comers(staging)
     run = staging.play("playbooks/smoke.yml", "-v", ANSIBLE_CALLBACK_RESULT_FORMAT="json")
     assert run.code == 0, run.output
-    for name in ("The login leads to the provider company", "A new person comes by way of the provider company"):
+    for name in ("The login redirects to the provider company", "A new user signs up through the provider company"):
         assert name in run.output
     assert comers(staging) == before
 

@@ -1,4 +1,5 @@
-// What an account takes over from a provider. An address that the provider did not check is none: the person is asked.
+// The traits that an account gets from a provider. An address that the provider did not verify is ignored, so the user
+// must enter one.
 local claims = std.extVar('claims');
 local vouched = std.objectHas(claims, 'email') && std.objectHas(claims, 'email_verified') && claims.email_verified;
 local name = {
