@@ -66,7 +66,7 @@ def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path)
     )
     (services / "four").mkdir()
     assert validate(tmp_path, services=services) == [
-        "7 mistakes; nothing was touched.",
+        "Found 7 mistakes. No host was changed.",
         "services/four: has no service.yml",
         'services/three/service.yml: routes[0].prt: unknown key; did you mean "port"?',
         'services/three/service.yml: user: expected an integer, got "me"',
@@ -94,7 +94,7 @@ def test_mistakes_in_checks_are_told_before_any_host_is_touched(tmp_path: Path, 
     assert told({"It opens": {"url": "/"}}) == [f"{start}expected a list of checks"]
     unlikely = {"name": "b", "url": "/", "on": "opps", "expect": {"statsu": 200}, "each": "{{ environment_domain }}"}
     assert told([right, unlikely]) == [
-        "3 mistakes; nothing was touched.",
+        "Found 3 mistakes. No host was changed.",
         f'{start}[1].each[0]: expected a mapping, got "staging.greenroom.test"',
         f'{start}[1].expect.statsu: unknown key; did you mean "status"?',
         f'{start}[1].on: unknown value "opps"; did you mean "ops"?',
@@ -127,9 +127,9 @@ def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path
         'edge_visitors_olny: role edge has no such variable; did you mean "edge_visitors_only"?',
         'enviroment_domain: unknown variable; did you mean "environment_domain"?',
         'craete: unknown variable; did you mean "create"?',
-        "release_name: expected a text, got list",
-        """cutover_canary: expected a list, got a text; with -e it takes JSON: -e '{"cutover_canary": ...}'""",
-        """drill_load: expected a dict, got a text; with -e it takes JSON: -e '{"drill_load": ...}'""",
+        "release_name: expected a string, got list",
+        """cutover_canary: expected a list, got a string; with -e, pass JSON: -e '{"cutover_canary": ...}'""",
+        """drill_load: expected a dict, got a string; with -e, pass JSON: -e '{"drill_load": ...}'""",
     ):
         assert line in found
     for start in ("edge_limits: ", "environment_seeding_allowed: "):
@@ -172,12 +172,12 @@ def test_a_shared_address_that_is_no_free_one_is_told(tmp_path: Path, inventory:
 def test_a_cut_over_that_nobody_can_make_is_refused_before_the_deploy(tmp_path: Path) -> None:
     wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_share_seconds=0", "canary_seconds=5")
     first, bake, to, canary, seconds, other = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
-    assert first == "5 mistakes; nothing was touched."
+    assert first == "Found 5 mistakes. No host was changed."
     assert bake.startswith("bake: ")
     assert to == "to: value of to must be one of: blue, green, got: purple"
     assert canary == "canary=0,200: weights must be percentages from 1 to 99, as in canary=5,25,50"
-    assert seconds.startswith("cutover_share_seconds=0: each share is to be watched")
-    assert other.startswith("canary_seconds: cutover_share_seconds says")
+    assert seconds.startswith("cutover_share_seconds=0: set the length of a step")
+    assert other.startswith("canary_seconds: set cutover_share_seconds for")
 
 
 def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:

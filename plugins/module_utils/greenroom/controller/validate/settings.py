@@ -1,0 +1,50 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What is wrong with the settings of a run: its hosts, its sign-in providers, the shared address and the cutover."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..catalogue import providers
+from ..hosts import vrrp
+from ..slots import edges
+
+
+def limit_problems(hosts: Collection[str], in_play: Collection[str]) -> Iterator[str]:
+    """Yield a line if `--limit` leaves out hosts of a run that changes the whole environment."""
+    left_out = sorted(set(hosts) - set(in_play))
+    if left_out:
+        yield (
+            f"--limit leaves out {', '.join(left_out)}. This playbook must change all hosts of the environment: the "
+            "slots and the firewalls of its hosts depend on each other. Run it again without --limit."
+        )
+
+
+def provider_problems(given: object) -> Iterator[str]:
+    """Yield what is wrong with `identity_providers`; the check of types reports a value of another type."""
+    if isinstance(given, Sequence) and all(isinstance(provider, Mapping) for provider in given):
+        yield from providers.setting_problems(given)
+
+
+def shared_address_problems(address: object, network: object, hosts: Mapping[str, str]) -> Iterator[str]:
+    """Yield what is wrong with `keepalived_address`; `hosts` = {host: its own address}."""
+    if isinstance(address, str) and isinstance(network, str):
+        yield from vrrp.shared_address_problems(address, network, hosts)
+
+
+def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> Iterator[str]:
+    """Yield what is wrong with the options of a cutover, which a deploy may precede; None is an option not set.
+
+    `weights` is the option `canary`, `step_seconds` is `cutover_share_seconds`, `old_step_seconds` `canary_seconds`.
+    """
+    if weights is not None:
+        try:
+            edges.weights(weights)
+        except ValueError as error:
+            yield str(error)
+    if step_seconds is not None and not (str(step_seconds).isdecimal() and int(step_seconds) > 0):
+        yield f"cutover_share_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0"
+    if old_step_seconds is not None:
+        yield "canary_seconds: set cutover_share_seconds for the length of a step, and bake for the time after it"
