@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""The logic of Greenroom: plain Python, without Ansible."""
+"""The logic of Greenroom in plain Python, without Ansible."""

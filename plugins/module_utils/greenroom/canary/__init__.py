@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Is a candidate as good as the live slot? Figures, exact tests, own probes and the verdict."""
+"""The watch of a canary on its hosts: figures, statistical tests, probes, metrics pages and the verdict."""

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Files written as a whole, names, masked secrets and HTTP requests: what every package may use."""
+"""Helpers for every package: durable files, names, masked secrets and HTTP requests."""

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""What runs on the controller only: no module and no host imports it."""
+"""The packages that run on the controller only; modules never import them."""

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""PostgreSQL and RabbitMQ: from what there should be and what there is to the statements between them."""
+"""PostgreSQL and RabbitMQ: the desired state, the state on the server, and the statements that bridge the two."""

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A drill's faults on one host."""
+"""The faults of a drill on one host."""

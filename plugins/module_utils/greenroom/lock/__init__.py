@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""The environment's lock, on the host that keeps it."""
+"""The environment's lock on the host that keeps it."""

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""What a slot's bundle consists of, computed from the catalogue."""
+"""A slot's bundle, computed from the catalog: files, units, checks, routes and the activation."""

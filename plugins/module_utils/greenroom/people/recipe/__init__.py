@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""What a set of synthetic users consists of: its recipe and its personas."""
+"""The recipe of a set of synthetic users, and its personas."""

@@ -1,0 +1,167 @@
+"""The packages of module_utils import each other in one direction only, and hosts get every package that they need."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+LOGIC = ROOT / "plugins/module_utils/greenroom"
+NAME = "ansible.module_utils.greenroom"
+CONTROLLER = "controller"
+MOST_LINES = 350
+
+# From the bottom to the top. A package imports only packages of lower layers.
+LAYERS = (
+    {"common"},
+    {"canary", "data", "drill", "lock", "people/recipe", "smoke", "switch", "tree"},
+    {"people/invent"},
+    {"people"},
+    {
+        "controller/canary",
+        "controller/common",
+        "controller/data",
+        "controller/drill",
+        "controller/hosts",
+        "controller/lock",
+        "controller/people",
+        "controller/vault",
+    },
+    {"controller/catalogue"},
+    {"controller/bundle"},
+    {"controller/slots"},
+    {"controller/validate"},
+)
+LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
+# These two have no modules, only packages.
+FRAMES = {".", CONTROLLER}
+
+FILES = sorted(LOGIC.rglob("*.py"))
+MODULES = [path for path in FILES if path.name != "__init__.py"]
+# What a role copies to hosts, and the program that runs there.
+COPIES = {"edge": ("switch/host.py", "vars/main.yml"), "stop": ("switch/slot_stop.py", "tasks/plan.yml")}
+
+
+def package_of(path: Path) -> str:
+    """The folder of a module below module_utils/greenroom, such as `controller/bundle`."""
+    return path.parent.relative_to(LOGIC).as_posix()
+
+
+def file_of(parts: list[str]) -> Path | None:
+    """The file of a module or package, None for what a module defines."""
+    path = LOGIC.joinpath(*parts)
+    if (path / "__init__.py").is_file():
+        return path / "__init__.py"
+    return path.with_suffix(".py") if path.with_suffix(".py").is_file() else None
+
+
+@cache
+def imports(path: Path) -> frozenset[Path]:
+    """The files of module_utils/greenroom that a file imports, anywhere in it."""
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[Path]:
+    here = list(path.parent.relative_to(LOGIC).parts) if path.is_relative_to(LOGIC) else []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names if f"{alias.name}.".startswith(f"{NAME}.")]
+            found = [name.removeprefix(NAME).split(".")[1:] for name in names]
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module.split(".") if node.module else []
+            if node.level:
+                module = here[: len(here) - node.level + 1] + module
+            elif f"{node.module}.".startswith(f"{NAME}."):
+                module = module[len(NAME.split(".")) :]
+            else:
+                continue
+            found = [[*module, alias.name] if file_of([*module, alias.name]) else module for alias in node.names]
+        else:
+            continue
+        for parts in found:
+            file = file_of(parts)
+            assert file, f"{path}: there is no module {'/'.join(parts)}"
+            yield file
+
+
+def needed(path: Path) -> set[Path]:
+    """The files that a file imports, directly and through others."""
+    seen: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        new = imports(waiting.pop()) - seen
+        seen |= new
+        waiting += new
+    return seen
+
+
+def sources(data: Any) -> Iterator[str]:
+    """All values of `src` in a YAML document."""
+    if isinstance(data, dict):
+        yield from (str(value) for key, value in data.items() if key == "src")
+        data = list(data.values())
+    if isinstance(data, list):
+        for item in data:
+            yield from sources(item)
+
+
+def test_every_package_has_a_layer() -> None:
+    assert {package_of(path) for path in FILES} == LAYER_OF.keys() | FRAMES
+    assert {package_of(path) for path in MODULES} == LAYER_OF.keys()
+    assert sum(map(len, LAYERS)) == len(LAYER_OF)
+
+
+def test_a_package_imports_only_lower_layers() -> None:
+    upward = [
+        f"{path.relative_to(LOGIC)} imports {used.relative_to(LOGIC)}"
+        for path in MODULES
+        for used in sorted(imports(path))
+        if package_of(used) not in {package_of(path), *FRAMES}
+        and LAYER_OF[package_of(used)] >= LAYER_OF[package_of(path)]
+    ]
+    assert upward == []
+
+
+def test_hosts_run_nothing_of_the_controllers() -> None:
+    for_hosts = [path for path in FILES if CONTROLLER not in path.relative_to(LOGIC).parts]
+    wrong = [
+        f"{path.relative_to(ROOT)} needs {used.relative_to(LOGIC)}"
+        for path in [*for_hosts, *sorted((ROOT / "library").glob("*.py"))]
+        for used in sorted(needed(path))
+        if CONTROLLER in used.relative_to(LOGIC).parts
+    ]
+    assert wrong == []
+
+
+def test_a_package_says_in_one_sentence_what_it_is() -> None:
+    for folder in sorted({path.parent for path in FILES}):
+        file = folder / "__init__.py"
+        assert file.is_file(), f"{folder.relative_to(ROOT)} has no __init__.py"
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        text = ast.get_docstring(tree) or ""
+        assert len(tree.body) == 1, f"{file.relative_to(ROOT)} has more than a docstring"
+        assert text.endswith("."), f"{file.relative_to(ROOT)}: {text!r} is not a sentence"
+        assert not re.search(r"[.?!] |\n", text), f"{file.relative_to(ROOT)}: {text!r} is more than one sentence"
+
+
+def test_no_module_of_logic_is_too_long() -> None:
+    lengths = {path.relative_to(LOGIC).as_posix(): len(path.read_text("utf-8").splitlines()) for path in FILES}
+    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+
+
+@pytest.mark.parametrize("role", COPIES)
+def test_a_role_copies_all_packages_that_its_program_imports(role: str) -> None:
+    program, file = COPIES[role]
+    start = f"{{{{ __{role}_logic }}}}/"
+    document = yaml.safe_load((ROOT / "roles" / role / file).read_text(encoding="utf-8"))
+    copied = {source.removeprefix(start) for source in sources(document) if source.startswith(start)}
+    packages = {package_of(path) for path in [LOGIC / program, *needed(LOGIC / program)]}
+    assert "__init__.py" in copied
+    assert packages == copied - {"__init__.py"}
