@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The controller's part of identity_seed: hashes the password, brings what invents people, and tells of progress."""
+"""The controller's part of identity_seed: hashes the password, sends the generator and prints the progress."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 SLICES = (10.0, 20.0, 30.0)
-"""Seconds for which the module works before it tells how far it is; the last one again and again."""
+"""Seconds of work in the first calls of the module, after which it reports progress. The last value repeats."""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Asks the host what is to be done, and calls it until it is; a run that changes nothing is one call."""
+    """Calls the module on the host until all is done. A run without changes is one call."""
 
     TRANSFERS_FILES = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module once, or until it has nothing left to do."""
+        """Run the module, repeatedly if needed."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         password = str(arguments.pop("password", None) or "")
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
                 recipe = people.Recipe.of(found["todo"]["recipe"])
-                # Tried out here first: what nobody can be made of is refused before anything is brought or changed.
+                # Test the recipe here first, so that an error comes before anything is sent or changed.
                 people.Inventor(recipe, found["todo"]["schema"])
                 if not self._task.check_mode:
                     given["_generator"].update(self._bring(recipe, found["todo"]["archives"]))
@@ -62,9 +62,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return result
 
     def _call(self, task_vars: Any, arguments: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        """Call the module until it is done, or wants something that it was not given."""
+        """Call the module until it is done or needs something that it doesn't have."""
         operation = given.setdefault(
-            "_operation", {"token": secrets.token_hex(8), "holder": _myself(), "started": time.monotonic(), "calls": 0}
+            "_operation", {"token": secrets.token_hex(8), "holder": _holder(), "started": time.monotonic(), "calls": 0}
         )
         limit = float(arguments.get("deadline", 14400))
         while True:
@@ -84,13 +84,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if found.get("failed") or progress is None:
                 return found
             operation["calls"] += 1
-            text = _told(progress, str(arguments.get("set")))
+            text = _progress_line(progress, str(arguments.get("set")))
             Display().display(text)
             if time.monotonic() - operation["started"] >= limit:
                 return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to continue"}
 
     def _bring(self, recipe: people.Recipe, there: list[str]) -> dict[str, str]:
-        """Bring the generator to the host unless it is there; returns its name, and where it lies when it is new."""
+        """Send the generator to the host unless it is there. Return its name, and its path if it is new."""
         locales = [*recipe.locales, *(persona.locale for persona in recipe.personas if persona.locale)]
         archive = Path(people.generator_archive(constants.DEFAULT_LOCAL_TMP, locales))
         if archive.name in there:
@@ -105,7 +105,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 
 def _cost(password: str, key: str, cost: Any) -> int:
-    """Return the cost of a hash; refuses passwords that can't be used, before anything is asked."""
+    """Return the cost of a hash. Reject unusable passwords before any request."""
     if password and key:
         raise AnsibleActionFail("set either password or password_key, not both")
     try:
@@ -119,17 +119,17 @@ def _cost(password: str, key: str, cost: Any) -> int:
 
 
 def _mark(password: str, key: str, people_set: str) -> str:
-    """Return what differs when passwords do: part of the recipe. Slow to compute, so that it helps nobody to guess."""
+    """Return a fingerprint of the password for the recipe. It is slow to compute, which prevents guessing."""
     raw = hashlib.scrypt((key or password).encode(), salt=f"greenroom {people_set}".encode(), n=2**14, r=8, p=1)
     return f"{'derived' if key else 'shared'} {raw.hex()[:16]}"
 
 
-def _myself() -> str:
+def _holder() -> str:
     return f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}"
 
 
-def _told(progress: dict[str, Any], people_set: str) -> str:
-    """Return one line about how far it is."""
+def _progress_line(progress: dict[str, Any], people_set: str) -> str:
+    """Return one line about the progress."""
     done, todo, rate = progress["done"], progress["todo"], progress["rate"]
     text = f"{people_set}: {done} of {todo}, {rate:.0f}/s"
     return f"{text}, {_duration((todo - done) / rate)} left" if rate else text

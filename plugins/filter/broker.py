@@ -11,7 +11,7 @@ from ansible.module_utils.greenroom.data import broker
 
 
 class FilterModule:
-    """Each is a function of `data/broker.py` in module_utils, which describes its arguments."""
+    """The filters `broker_*`: functions of `module_utils/greenroom/data/broker.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

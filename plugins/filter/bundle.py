@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters that return a slot's files, units, checks, backends and routes from the catalogue."""
+"""Filters that return a slot's files, units, checks, backends and routes from the catalog."""
 
 from __future__ import annotations
 

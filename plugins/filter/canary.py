@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters for the watch over a candidate: what to ask, and what came of it."""
+"""Filters for the canary: what to probe, and the verdict."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def canary_verdict(
     journeys: Mapping[str, Any],
     limits: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """Return the result after one more slice (`canary_step.continued`); `limits` are those of `canary.Limits`."""
+    """Return the result after one more interval (`step.continued`); `limits` are the fields of `verdict.Limits`."""
     try:
         judged: dict[str, Any] = step.continued(result, probed, traffic, journeys, verdict.Limits(**limits))
     except (ValueError, TypeError) as error:
@@ -28,7 +28,7 @@ def canary_verdict(
 
 
 class FilterModule:
-    """The filters; logic is in `module_utils/greenroom/canary/` and `controller/canary/`."""
+    """The filters `canary_*`: functions of `module_utils/greenroom/controller/canary/`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as roles use them."""

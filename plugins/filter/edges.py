@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters for what the edge hosts say together."""
+"""Filters that combine the responses of all edge hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible.module_utils.greenroom.controller.slots import edges, status
 
 
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a refusal reach the operator as one line."""
+    """Turn a ValueError into an error message of one line."""
 
     def call(*given: Any, **named: Any) -> Any:
         try:
@@ -24,7 +24,7 @@ def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class FilterModule:
-    """The filters of `module_utils/greenroom/controller/slots/edges.py` and `status.py`."""
+    """The filters `edges_*`: functions of `controller/slots/edges.py` and `status.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

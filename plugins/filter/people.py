@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters about synthetic people."""
+"""Filters for synthetic users."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ansible.module_utils.greenroom.people import people
 
 
 def person_address(key: int | str, people_set: str, seed: str | int, domain: str) -> str:
-    """Return the address of the person with this number, or of the persona with this name, as identity_seed makes it.
+    """Return the address that identity_seed gives to the user with this number, or the persona with this name.
 
-    The number is any from 1, the name need not be one of a default persona.
+    Numbers start at 1. The persona need not be a default one.
     """
     try:
         if not people.is_key(key):
@@ -25,7 +25,7 @@ def person_address(key: int | str, people_set: str, seed: str | int, domain: str
 
 
 def person_password(key: int | str, secret: str, people_set: str, seed: str | int) -> str:
-    """Return the password of a person whose password follows from the key `secret`, for whoever tests as them."""
+    """Return the password of a user whose password is derived from the key `secret`, for tests that log in."""
     try:
         return str(people.person_password(secret, people_set, str(seed), key))
     except ValueError as error:
@@ -33,7 +33,7 @@ def person_password(key: int | str, secret: str, people_set: str, seed: str | in
 
 
 def personas_wanted(values: Iterable[Any], release: str, features: Collection[str] = ()) -> list[Any]:
-    """Return those of a list of personas that have a purpose where `release` runs with `features`."""
+    """Return the personas of a list whose `needs` are met by `release` and `features`."""
     try:
         return list(people.personas_wanted(values, str(release), features))
     except people.PeopleError as error:
@@ -41,10 +41,10 @@ def personas_wanted(values: Iterable[Any], release: str, features: Collection[st
 
 
 class FilterModule:
-    """The filters of this file."""
+    """The filters `person_*` and `personas_wanted`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return them by name."""
+        """Names as templates use them."""
         return {
             "person_address": person_address,
             "person_password": person_password,

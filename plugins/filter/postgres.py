@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The filter that says what there should be on a database server."""
+"""A filter for the desired state of a database server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.greenroom.data import postgres
 
 
 class FilterModule:
-    """A function of `module_utils/greenroom/data/postgres.py`, where its arguments are described."""
+    """The filter `postgres_desired`: a function of `module_utils/greenroom/data/postgres.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

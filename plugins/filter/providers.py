@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters about sign-in providers."""
+"""Filters for sign-in providers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.greenroom.controller.catalogue import providers
 
 
 class FilterModule:
-    """Each is a function of `controller/catalogue/providers.py` in module_utils, which describes its arguments."""
+    """The filters `provider_*`: functions of `controller/catalogue/providers.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The filter that sums a run up."""
+"""A filter for the summary of a run."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def run_summary(known: report.Known) -> dict[str, Any]:
 
 
 class FilterModule:
-    """The filter of this file."""
+    """The filter `run_summary`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return it by name."""
+        """Names as templates use them."""
         return {"run_summary": run_summary}

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters about services' invented data."""
+"""Filters for seeding services' data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.greenroom.controller.data import seeding
 
 
 class FilterModule:
-    """The filters of this file; each is a function of `module_utils/greenroom/controller/data/seeding.py`."""
+    """The filters `data_*`: functions of `module_utils/greenroom/controller/data/seeding.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

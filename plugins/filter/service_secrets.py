@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters for the secrets of the catalogue."""
+"""Filters for the secrets of services."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ansible.module_utils.greenroom.controller.catalogue import service_secrets
 
 
 class FilterModule:
-    """Each is a function of `controller/catalogue/service_secrets.py`, where its arguments are described."""
+    """The filters `secret_*`: functions of `controller/catalogue/service_secrets.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

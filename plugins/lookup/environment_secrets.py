@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""All secrets of an environment with one login."""
+"""Read all secrets of an environment with one login."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ name: environment_secrets
 short_description: Reads many secrets of one environment from Vault
 description:
   - Reads secrets (KV version 2) with one login and returns them as one dictionary by path.
-  - A secret that is missing is left out.
-  - The action of the same name logs in with it.
-  - Takes every option of the C(community.hashi_vault) collection for the connection and the login.
+  - The result omits missing secrets.
+  - The action plugin of the same name uses this lookup to log in.
+  - Accepts all connection and login options of the C(community.hashi_vault) collection.
 requirements: [hvac]
 extends_documentation_fragment:
   - community.hashi_vault.connection
@@ -20,15 +20,15 @@ extends_documentation_fragment:
   - community.hashi_vault.auth.plugins
 options:
   _terms:
-    description: Paths of secrets below the environment, for instance C(kratos/login/blue).
+    description: Paths of secrets, relative to the environment, for example C(kratos/login/blue).
     type: str
     required: true
   environment_name:
-    description: The environment, which is the first part of each secret's path.
+    description: The environment, the first part of each secret's path.
     type: str
     required: true
   mount:
-    description: Where the secrets engine is mounted.
+    description: The mount point of the secrets engine.
     type: str
     default: greenroom
 """
@@ -59,10 +59,10 @@ from ansible_collections.community.hashi_vault.plugins.plugin_utils._hashi_vault
 
 
 class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
-    """Logs in once, with the collection's own code, and reads path after path."""
+    """Logs in once with the collection's code, then reads each path."""
 
     def run(self, terms: Iterable[str], variables: Any = None, **kwargs: Any) -> list[dict[str, Any]]:
-        """Return [{path: content}]. Every failure is one line that says what to do."""
+        """Return [{path: content}]. Errors are one line that says what to do."""
         secrets = self.login(variables, **kwargs)
         try:
             return [secrets.read(terms)]
@@ -70,7 +70,7 @@ class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
             raise self.error(problem) from None
 
     def login(self, variables: Any, **kwargs: Any) -> Secrets:
-        """Return the environment's secrets, reached with the options given."""
+        """Log in with the given options and return the environment's secrets."""
         try:
             self.set_options(direct=kwargs, var_options=variables)
             self.connection_options.process_connection_options()
@@ -86,6 +86,6 @@ class LookupModule(HashiVaultLookupBase):  # type: ignore[misc]
         return Secrets(client, self.get_option("mount"), self.get_option("environment_name"), missing)
 
     def error(self, problem: BaseException, doing: str | None = None) -> AnsibleError:
-        """Return the one line for a failure at Vault."""
+        """Return a Vault failure as an error of one line."""
         cause = problem.__cause__ if isinstance(problem, VaultError) else problem
         return AnsibleError(explain(cause or problem, str(self.get_option("url")), doing or str(problem)))

@@ -1,17 +1,17 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The packages of all roles of a host."""
+"""The Debian packages of roles."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 name: role_packages
-short_description: The Debian packages of roles
+short_description: Returns the Debian packages of roles
 description:
-  - Returns the union of the lists C(<role>_packages) of several roles, for one call to install. A role without a list
-    needs none.
-  - A list stands in the role's defaults; a variable of that name goes before it, as everywhere.
-  - A role whose variable C(<role>_wanted) is false needs none.
+  - Returns the union of the lists C(<role>_packages) of several roles, so that one task can install all packages.
+    A role without a list has no packages.
+  - The list is in the role's defaults. A variable of that name overrides it, as usual.
+  - A role whose variable C(<role>_wanted) is false has no packages.
 options:
   _terms:
     description: The names of the roles.
@@ -26,7 +26,7 @@ EXAMPLES = """
 
 RETURN = """
 _raw:
-  description: Names of packages, sorted, each once.
+  description: Sorted names of packages, without duplicates.
   type: list
   elements: str
 """
@@ -52,13 +52,13 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         return sorted(packages)
 
     def _packages(self, role: str, variables: dict[str, Any]) -> list[str]:
-        """Return one role's packages; fails where there is no such role."""
+        """Return one role's packages. Raises AnsibleError if the role doesn't exist."""
         name = f"{role}_packages"
         if name in variables:
             return list(self._templar.template(variables[name]))
         if not (ROLES / role).is_dir():
             raise AnsibleError(f"there is no role {role!r} in {ROLES}")
         defaults = ROLES / role / "defaults" / "main.yml"
-        # Trusted, as the loader gives the same to whoever reads this file later.
+        # Trusted as a template, because the loader's cache returns the same objects when Ansible reads the file later.
         found = defaults.is_file() and self._loader.load_from_file(str(defaults), trusted_as_template=True)
         return list((found or {}).get(name, []))

@@ -1,29 +1,29 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""All services as one variable."""
+"""The variable `catalogue` with all services."""
 
 from __future__ import annotations
 
 DOCUMENTATION = """
 name: catalogue
-short_description: All services as one variable
+short_description: Provides all services as one variable
 description:
-  - Gives every host the variables C(catalogue), a dictionary of all services below the services folder with every
-    default filled in, and C(catalogue_path), the folder.
-  - Templates in a service are rendered where they are used, with that host's variables.
-  - Is enabled in ansible.cfg (C(vars_plugins_enabled)).
-  - Is not part of what C(ansible-inventory) exports, because a copy in somebody's database would outlive a change of
-    the files.
+  - Sets two variables for all hosts. C(catalogue) is a dictionary of all services in the services folder, with all
+    defaults filled in. C(catalogue_path) is the folder.
+  - Templates in a service are rendered where they are used, with the variables of that host.
+  - ansible.cfg enables this plugin (C(vars_plugins_enabled)).
+  - C(ansible-inventory) does not export these variables by default: a copy in the database of another tool would
+    become outdated when the files change.
 options:
   stage:
-    description: When the plugin runs; C(all) adds the variables to the output of C(ansible-inventory).
+    description: When the plugin runs. C(all) adds the variables to the output of C(ansible-inventory).
     type: str
     default: task
     choices: [all, inventory, task]
     env:
       - name: GREENROOM_CATALOGUE_STAGE
   services_path:
-    description: The folder that holds one folder for each service. The default is C(services) in the checkout.
+    description: The folder with one subfolder for each service. The default is C(services) in the checkout.
     type: path
     env:
       - name: GREENROOM_SERVICES
@@ -49,8 +49,8 @@ from ansible.plugins.loader import (
 from ansible.plugins.vars import BaseVarsPlugin
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Ansible finds the checkout's module_utils for modules only. Vars plugins are loaded before all others, so that this
-# line makes `ansible.module_utils.greenroom` importable for the action, filter and lookup plugins, too.
+# Ansible finds the checkout's module_utils only for modules. Vars plugins load before all other plugins, so this line
+# makes `ansible.module_utils.greenroom` importable for action, filter and lookup plugins as well.
 ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
 
 CACHE: dict[str, dict[str, Any]] = {}
@@ -63,7 +63,7 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
     is_stateless = True
 
     def get_vars(self, loader: Any, path: str, entities: Any, cache: bool = True) -> dict[str, Any]:
-        """Return the variables when the group `all` is among `entities`; the files are read once for each process."""
+        """Return the variables if `entities` has the group `all`. Each process reads the files once."""
         wanted = entities if isinstance(entities, list) else [entities]
         if not any(entity.name == "all" for entity in wanted):
             return {}
@@ -79,10 +79,10 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
 
 
 def _load_plugins() -> None:
-    """Load what nearly every task uses now, in the main process.
+    """Load the plugins that nearly every task uses, in the main process.
 
-    Ansible loads plugins where they are first used, which is in a worker: each of a run's hundreds of workers would
-    read and execute all of their files again, half of the controller's time.
+    Ansible loads a plugin on first use, which is in a worker. Each of a run's hundreds of workers would load the same
+    files again, which takes half of the controller's time.
     """
     for plugins in (filter_loader, test_loader):
         for name in ("bool", "ansible.builtin.bool"):

@@ -1,12 +1,12 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""RabbitMQ's vhost, queues and logins: from what there should be and what there is to the definitions between them.
+"""RabbitMQ's vhost, queues and logins: compute the definitions that are missing or differ.
 
-A queue is three pairs of things: an exchange of its name leads to it, and what can't be done goes through the exchange
-`<queue>.dead` into the queue of that name. What may change later (limits, where dead letters go) is a policy, because a
-queue's own arguments never change. A login may configure nothing: it publishes to exchanges and reads queues that the
-catalogue names.
+Each queue has an exchange of the same name. Jobs that can't be done go through the exchange `<queue>.dead` to the
+dead-letter queue of that name. Settings that may change later (limits, dead-letter exchange) are in a policy, because
+a queue's own arguments can't change. A login has no configure permission: it can only publish to exchanges and consume
+queues that the catalog names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Definitions = dict[str, list[dict[str, Any]]]
 
 HASHING = "rabbit_password_hashing_sha256"
 SALT = 4
-# What tells one definition from another of its kind, in the order in which they are imported.
+# The keys that identify a definition of each kind, in import order.
 KEYS: dict[str, tuple[str, ...]] = {
     "vhosts": ("name",),
     "users": ("name",),
@@ -37,14 +37,14 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 
 def queues(catalogue: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Return all queues of the catalogue, {queue: {delivery_limit: int}}."""
+    """Return all queues of the catalog, {queue: {delivery_limit: int}}."""
     return {name: dict(queue) for service in catalogue.values() for name, queue in service["queues"].items()}
 
 
 def broker_url(
     name: str, slot: str, password: str, ca_file: str, *, host: str = "localhost", port: int = 5671, vhost: str = "/"
 ) -> str:
-    """Return the broker's address for the login `name` of `slot`; the certificate is checked with `ca_file`."""
+    """Return the broker's URL for the login `name` of `slot`. Clients verify the certificate with `ca_file`."""
     login = f"{quote(f'{name}_{slot}', safe='')}:{quote(password, safe='')}"
     return f"amqps://{login}@{host}:{port}/{quote(vhost, safe='')}?cafile={ca_file}"
 
@@ -55,11 +55,11 @@ def desired(
     slots: Iterable[str],
     vhost: str,
 ) -> dict[str, Any]:
-    """Return what there should be: {vhost, queues, logins, passwords}.
+    """Return the desired state: {vhost, queues, logins, passwords}.
 
-    `queues` = {name: {delivery_limit}}, `logins` = {login: {write, read}}, `passwords` = {login: password}. Only
-    logins of `slots` are in it, so that those of the live slot can be left alone. `write` are the queues that the
-    login's services publish to, `read` those that they take jobs from.
+    `queues` = {name: {delivery_limit}}, `logins` = {login: {write, read}}, `passwords` = {login: password}. It has
+    only the logins of `slots`, so that the logins of the live slot can stay unchanged. `write` are the queues that the
+    login's services publish to, `read` the queues that they consume.
     """
     logins: dict[str, dict[str, list[str]]] = {}
     passwords: dict[str, str] = {}
@@ -76,13 +76,13 @@ def desired(
 
 
 def password_hash(password: str, salt: bytes | None = None) -> str:
-    """Return what RabbitMQ keeps of a password: base64 of four bytes of salt and the SHA-256 of salt and password."""
+    """Return RabbitMQ's hash of a password: the base64 of a 4-byte salt and the SHA-256 of salt and password."""
     salt = os.urandom(SALT) if salt is None else salt
     return base64.b64encode(salt + hashlib.sha256(salt + password.encode()).digest()).decode()
 
 
 def matches(stored: str, password: str) -> bool:
-    """Whether `stored` is a hash of `password`."""
+    """Return whether `stored` is a hash of `password`."""
     try:
         salt = base64.b64decode(stored, validate=True)[:SALT]
     except ValueError:
@@ -91,9 +91,9 @@ def matches(stored: str, password: str) -> bool:
 
 
 def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> Definitions:
-    """Return the definitions that are missing or different, by kind; empty when there are none.
+    """Return the definitions that are missing or differ, by kind; empty if there are none.
 
-    `wanted` is as `desired` returns it, `current` what the broker exports. What is there and not wanted stays.
+    `wanted` is the result of `desired`, `current` the broker's export. Definitions that are not wanted stay.
     """
     result: Definitions = {}
     for kind, definition in _definitions(wanted):
@@ -109,12 +109,12 @@ def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> Definitions:
 
 
 def strangers(current: Mapping[str, Any]) -> list[str]:
-    """Return the users that come with the broker and have a known password."""
+    """Return the broker's default users, whose password is public."""
     return [user["name"] for user in current.get("users", []) if user["name"] == "guest"]
 
 
 def lines(definitions: Mapping[str, Iterable[Mapping[str, Any]]]) -> list[str]:
-    """Return each definition as one line, `<kind> <name>`, without any secret."""
+    """Return each definition as one line, `<kind> <name>`, without secrets."""
     return [f"{kind} {_name(kind, item)}" for kind in KEYS for item in definitions.get(kind, ())]
 
 
@@ -129,7 +129,7 @@ def _find(kind: str, definition: Mapping[str, Any], current: Mapping[str, Any]) 
 
 
 def _pattern(names: Iterable[str]) -> str:
-    """Return the regular expression for exactly these names; for none, one that fits the empty name only."""
+    """Return a regular expression for exactly these names; without names, one that matches only the empty name."""
     text = "|".join(re.escape(name) for name in names)
     return f"^({text})$" if text else "^$"
 
@@ -163,7 +163,7 @@ def _definitions(wanted: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any
                 "definition": {
                     "delivery-limit": options["delivery_limit"],
                     "dead-letter-exchange": dead,
-                    # A dead letter is kept until its queue has it; that wants a full queue to refuse, not to drop.
+                    # Keeps a job until the dead-letter queue has it. Requires that a full queue rejects new jobs.
                     "dead-letter-strategy": "at-least-once",
                     "overflow": "reject-publish",
                 },

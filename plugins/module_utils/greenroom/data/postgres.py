@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""PostgreSQL's databases and logins: from what there should be and what there is to the statements between them.
+"""PostgreSQL's databases and logins: compute the statements that lead to the desired state.
 
-Each database has an owner role that can't log in, and a login for each slot that acts as the owner, so that what one
-slot creates the other may change.
+Each database has an owner role that can't log in, and a login for each slot that acts as the owner, so that each slot
+can change what the other one created.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def identifier(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """Return a quoted text."""
+    """Return a quoted string literal."""
     if "\0" in text:
         raise ValueError("a database string can't contain a zero byte")
     quoted = text.replace("'", "''")
@@ -39,10 +39,10 @@ def desired(
     slots: Iterable[str],
     readers: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
-    """Return what there should be: {databases: {name: {logins: {login: password}}}, readers: {login: password}}.
+    """Return the desired state: {databases: {name: {logins: {login: password}}}, readers: {login: password}}.
 
-    Only logins of `slots` are in it, so that those of the live slot can be left alone; `readers` may read everything
-    (backups). A database without any login of a service still exists.
+    It has only the logins of `slots`, so that the logins of the live slot can stay unchanged. `readers` can read all
+    databases (for backups). A database without any login of a service is also created.
     """
     databases: dict[str, dict[str, Any]] = {
         service["database"]: {
@@ -59,10 +59,10 @@ def desired(
 
 
 def state_query(wanted: Mapping[str, Any]) -> str:
-    """Return one query (for a superuser) that answers with the current state of what is `wanted`, as one JSON value.
+    """Return a query (for a superuser) that returns the current state of all `wanted` objects as one JSON value.
 
-    The answer: {roles: {name: {login, password, role}}, members: [[group, member]],
-    databases: {name: {owner, public: bool, connect: [role]}}, waiting: [setting that waits for a restart]}.
+    The result: {roles: {name: {login, password, role}}, members: [[group, member]],
+    databases: {name: {owner, public: bool, connect: [role]}}, waiting: [setting that needs a restart]}.
     """
     names = ", ".join(literal(name) for name in _roles(wanted)) or "NULL"
     databases = ", ".join(literal(name) for name in wanted["databases"]) or "NULL"
@@ -88,21 +88,21 @@ SELECT json_build_object(
 
 
 def rows_query(query: str) -> str:
-    """Return statements that answer with a query's rows as one JSON value, and can't change anything."""
+    """Return read-only statements that return a query's rows as one JSON value."""
     return f"BEGIN READ ONLY;\nSELECT coalesce(json_agg(rows), '[]') FROM ({query.strip().rstrip(';')}\n) AS rows"
 
 
 def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
-    """Return the statements, in order, from `current` (the state query's answer) to `wanted`; none when equal.
+    """Return the statements, in order, that lead from `current` (the state query's result) to `wanted`.
 
-    Each is to be run outside a transaction (CREATE DATABASE demands it) and is safe to run once more after a failure.
-    What is there and not wanted stays. Passwords are compared with the stored verifiers and sent as verifiers only.
+    Run each outside a transaction (CREATE DATABASE requires it). After a failure it is safe to run them again. Objects
+    that are not wanted stay. Passwords are compared with the stored verifiers, and only verifiers are sent.
     """
     return list(_statements(wanted, current))
 
 
 def without_verifiers(text: str) -> str:
-    """Return a statement, or a server's words about it, as it may be shown."""
+    """Return a statement or a server's message without password verifiers."""
     return re.sub(r"SCRAM-SHA-256\$[^'\s]*", "…", text)
 
 
@@ -153,6 +153,6 @@ def _database(name: str, database: Mapping[str, Any] | None) -> Iterator[str]:
         yield f"CREATE DATABASE {identifier(name)} OWNER {identifier(name)}"
     elif database["owner"] != name:
         yield f"ALTER DATABASE {identifier(name)} OWNER TO {identifier(name)}"
-    # By default everybody may connect to every database.
+    # By default, every role can connect to every database.
     if database is None or database["public"]:
         yield f"REVOKE ALL ON DATABASE {identifier(name)} FROM PUBLIC"

@@ -16,7 +16,7 @@ _FORMAT = re.compile(r"^SCRAM-SHA-256\$(\d+):([A-Za-z0-9+/=]+)\$([A-Za-z0-9+/=]+
 
 
 def verifier(password: str, salt: bytes | None = None, iterations: int = ITERATIONS) -> str:
-    """Return the verifier of a password, which must be printable ASCII (so that no SASLprep is needed)."""
+    """Return the verifier of a password. It must be printable ASCII, so that SASLprep is not needed."""
     if not password or not password.isascii() or not password.isprintable():
         raise ValueError("a database password must be printable ASCII")
     salt = os.urandom(16) if salt is None else salt
@@ -29,7 +29,7 @@ def verifier(password: str, salt: bytes | None = None, iterations: int = ITERATI
 
 
 def matches(stored: str | None, password: str) -> bool:
-    """Whether `stored`, from pg_authid.rolpassword, is a verifier of `password`."""
+    """Return whether `stored` (from pg_authid.rolpassword) is a verifier of `password`."""
     found = _FORMAT.match(stored or "")
     if found is None:
         return False

@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The pinned generator: Faker and a validator, as one archive that hosts get from the controller.
+"""The pinned generator: Faker and a JSON Schema validator, in one archive that the controller sends to hosts.
 
-A host's own Faker is never used: another version makes other people from the same seed.
+A Faker that is installed on the host is never used: another version generates other users from the same seed.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _DEFAULT = re.compile(r"^default_locale\s*=\s*\"(\w+)\"", re.MULTILINE)
 
 
 def generator_version() -> str:
-    """Return what invents people here, by name and version; loads none of it. Controller only; raises PeopleError."""
+    """Return names and versions of the generator's packages. Imports none; controller only; raises PeopleError."""
     try:
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     except importlib.metadata.PackageNotFoundError as error:
@@ -37,10 +37,10 @@ def generator_version() -> str:
 
 
 def generator_archive(folder: str | Path, locales: Iterable[str] = ()) -> Path:
-    """Write the archive for `locales` into `folder`, unless it is there, and return its path.
+    """Write the archive for `locales` to `folder` unless it exists, and return its path.
 
-    The same packages and locales give the same bytes, and the name says which. Controller only; raises PeopleError,
-    and OSError when the folder can't be written.
+    The same packages and locales result in the same bytes, and the name has their hash. Controller only. Raises
+    PeopleError, or OSError if the folder can't be written.
     """
     sources = _sources()
     wanted = _with_imported(sources, {*_fallbacks(sources), *locales})
@@ -62,9 +62,9 @@ def generator_archive(folder: str | Path, locales: Iterable[str] = ()) -> Path:
 
 
 def use_generator(path: str | Path) -> None:
-    """Let this process import the generator from the archive at `path`, and from nowhere else; raises PeopleError.
+    """Make this process import the generator only from the archive at `path`. Raises PeopleError.
 
-    It is unpacked beside the archive once: Python keeps what it compiled only for files.
+    The archive is unpacked once next to itself, because Python caches bytecode only for files.
     """
     archive = Path(path)
     folder = archive.with_suffix("")
@@ -77,7 +77,7 @@ def use_generator(path: str | Path) -> None:
 
 
 def _unpack(archive: Path, folder: Path) -> None:
-    """Unpack as a whole or not at all; another process may do the same meanwhile."""
+    """Unpack completely or not at all. Another process may do the same concurrently."""
     temporary = tempfile.mkdtemp(dir=archive.parent)
     try:
         with zipfile.ZipFile(archive) as file:
@@ -92,7 +92,7 @@ def _unpack(archive: Path, folder: Path) -> None:
 
 
 def _sources() -> dict[str, bytes]:
-    """Return the Python files of the packages by name."""
+    """Return {name: content} of the packages' Python files."""
     generator_version()
     found: dict[str, bytes] = {}
     for package in PACKAGES:
@@ -103,7 +103,7 @@ def _sources() -> dict[str, bytes]:
 
 
 def _locale_of(name: str) -> str | None:
-    """Return the locale that a file of Faker is for, None for one that is for all."""
+    """Return the locale of one of Faker's files, or None for a file that all locales use."""
     parts = PurePosixPath(name).parts
     if parts[:2] == _PROVIDERS and len(parts) == 5 and _LOCALE.match(parts[3]):
         return parts[3]
@@ -111,7 +111,7 @@ def _locale_of(name: str) -> str | None:
 
 
 def _fallbacks(sources: dict[str, bytes]) -> set[str]:
-    """Return the locales that Faker takes where another one lacks something."""
+    """Return the locales that Faker falls back to if another one lacks something."""
     return {"en_US"} | {
         locale
         for name, content in sources.items()
@@ -121,7 +121,7 @@ def _fallbacks(sources: dict[str, bytes]) -> set[str]:
 
 
 def _with_imported(sources: dict[str, bytes], wanted: set[str]) -> set[str]:
-    """Return the locales and those that their files build upon; raises PeopleError for one that Faker lacks."""
+    """Return the locales and those that their files import. Raises PeopleError for a locale that Faker lacks."""
     files: dict[str, list[str]] = {}
     for name, content in sources.items():
         if locale := _locale_of(name):

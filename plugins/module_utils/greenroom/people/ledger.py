@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The memory of seeding: which identity is which person, and what is left to do.
+"""The ledger of seeding: which identity is which synthetic user, and what is left to do.
 
-A database in one file, beside it a file for those who need the people's ids. The marks in Kratos are the truth: a
-ledger that is lost or damaged is made anew from them, so nothing here has to survive a crash.
+It is a database in one file, next to the people file with the users' IDs. The marks in Kratos are authoritative: a
+lost or damaged ledger is rebuilt from them, so nothing here needs to survive a crash.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from typing import Any
 from ..common import durable
 
 VERSION = 1
-"""Another number in the file, and it is made anew."""
+"""The ledger's format. A ledger with another version is rebuilt."""
 PATIENCE = 45.0
-"""Seconds that a run waits for another one: what a killed run leaves behind works on for less."""
+"""Seconds that a run waits for another one. Requests of a killed run end sooner than that."""
 LEASE = 10.0
-"""Seconds for which a run that works in slices keeps its place between two of them."""
+"""Seconds for which a run keeps its lock between two calls."""
 
 _TABLES = f"""
 CREATE TABLE people (
@@ -41,16 +41,16 @@ PRAGMA user_version = {VERSION};
 
 
 class LedgerError(Exception):
-    """A ledger that can't be used; the text says why."""
+    """The ledger can't be used; the message says why."""
 
 
 class BusyError(LedgerError):
-    """Another run works on the set."""
+    """Another run is working on the set."""
 
 
 @dataclass(frozen=True, order=True)
 class Row:
-    """One identity with the set's mark. `status`: current, outdated (another recipe) or extra (nobody wants it)."""
+    """One identity with the set's mark. `status`: current, outdated (another recipe) or extra (not in the recipe)."""
 
     id: str
     seed: str
@@ -59,7 +59,7 @@ class Row:
 
 
 class Ledger:
-    """The database at `path`; with `write` false it is a copy that vanishes in the end. For several threads."""
+    """The database at `path`; if `write` is false, a temporary copy. Safe for several threads."""
 
     def __init__(self, path: str, write: bool = True) -> None:
         self.path = path
@@ -69,7 +69,7 @@ class Ledger:
         try:
             self._database = self._open() if write else self._copy()
         except sqlite3.DatabaseError:
-            # Damaged, or of another version.
+            # The file is damaged, or has another version.
             self.is_new = True
             if write:
                 forget(path)
@@ -78,7 +78,7 @@ class Ledger:
             raise LedgerError(f"{path}: {error.strerror or error}") from error
         if self.is_new:
             self._database.executescript(_TABLES)
-        # Kept in a file, so that memory does not grow with the people.
+        # In a file, so that memory does not grow with the number of users.
         self._database.execute("PRAGMA temp_store = FILE")
         self._database.execute("CREATE TEMP TABLE seen (id TEXT PRIMARY KEY) WITHOUT ROWID")
 
@@ -91,7 +91,7 @@ class Ledger:
         self.is_new = os.path.getsize(self.path) == 0
         database = sqlite3.connect(self.path, timeout=10, check_same_thread=False)
         try:
-            # What a loss of power damages is made anew.
+            # If a power failure damages the file, it is rebuilt.
             database.execute("PRAGMA synchronous = OFF")
             if not self.is_new:
                 _check(database)
@@ -103,7 +103,7 @@ class Ledger:
     def _copy(self) -> sqlite3.Connection:
         copy = sqlite3.connect("", check_same_thread=False)
         if not self.is_new:
-            # Not read-only: SQLite may have to finish what a killed run has begun.
+            # Not read-only: SQLite may have to roll back the transaction of a killed run.
             source = sqlite3.connect(f"file:{self.path}?mode=rw", timeout=10, uri=True)
             with contextlib.closing(source):
                 _check(source)
@@ -111,36 +111,36 @@ class Ledger:
         return copy
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         with self._lock:
             self._database.close()
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Do several things as one."""
+        """Run several statements in one transaction."""
         with self._lock, self._database:
             yield
 
-    # --- who is there ---
+    # --- existing users ---
 
     def count(self, status: str | None = None) -> int:
-        """Return how many people there are, of one status or of any."""
+        """Return the number of users with a status, or of all users."""
         where, given = ("WHERE status = ?", (status,)) if status else ("", ())
         with self._lock:
             return int(self._database.execute(f"SELECT count(*) FROM people {where}", given).fetchone()[0])
 
     def saw(self, rows: Sequence[Row]) -> bool:
-        """Note that these are there; returns whether somebody was not known, or as somebody else."""
+        """Record that these users exist; return whether any was missing here or had another seed or key."""
         with self.together():
             marks = ",".join("?" * len(rows))
             query = f"SELECT id, seed, key, status FROM people WHERE id IN ({marks})"
             known = {each[0]: Row(*each) for each in self._database.execute(query, [row.id for row in rows])}
             self._database.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", ((row.id,) for row in rows))
             self.put(row for row in rows if known.get(row.id) != row)
-        return any(replace(known.get(row.id, _NOBODY), status=row.status) != row for row in rows)
+        return any(replace(known.get(row.id, _NO_ROW), status=row.status) != row for row in rows)
 
     def put(self, rows: Iterable[Row]) -> None:
-        """Write people down."""
+        """Insert or update users."""
         with self.together():
             self._database.executemany(
                 "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
@@ -148,45 +148,45 @@ class Ledger:
             )
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Forget people."""
+        """Delete users."""
         with self.together():
             self._database.executemany("DELETE FROM people WHERE id = ?", ((each,) for each in ids))
 
     def unseen(self) -> Iterator[str]:
-        """Yield the ids of those who were not seen."""
+        """Yield the IDs of users that were not seen."""
         with self._lock:
             yield from [each for (each,) in self._database.execute(f"SELECT id FROM people WHERE {_UNSEEN}")]
 
     def forget_unseen(self) -> int:
-        """Forget those who were not seen; returns how many."""
+        """Delete users that were not seen; return their number."""
         with self.together():
             return self._database.execute(f"DELETE FROM people WHERE {_UNSEEN}").rowcount
 
     def after(self, status: str | None, identity: str, limit: int) -> list[Row]:
-        """Return the next people behind an id, of one status or of any."""
+        """Return the next users after an ID, with a status or with any."""
         where = "status = ? AND" if status else ""
         given = [*([status] if status else []), identity, limit]
         query = f"SELECT id, seed, key, status FROM people WHERE {where} id > ? ORDER BY id LIMIT ?"
         with self._lock:
             return [Row(*row) for row in self._database.execute(query, given)]
 
-    # --- what is left to do ---
+    # --- remaining work ---
 
     def operation(self, token: str) -> dict[str, Any] | None:
-        """Return the state of an unfinished operation, None when it is another one's."""
+        """Return the state of an unfinished operation, or None if the ledger has another one."""
         with self._lock:
             found = self._database.execute("SELECT token, state FROM operation").fetchone()
         return dict(json.loads(found[1])) if found and found[0] == token else None
 
     def begin(self, missing: Iterable[tuple[int, int, str]]) -> None:
-        """Start an operation: write down who is missing, as (first number, last number, '') or (0, 0, persona)."""
+        """Start an operation. Missing users are (first number, last number, '') or (0, 0, persona)."""
         with self.together():
             self._database.execute("DELETE FROM operation")
             self._database.execute("DELETE FROM missing")
             self._database.executemany("INSERT INTO missing VALUES (?, ?, ?)", missing)
 
     def keep(self, token: str, state: dict[str, Any]) -> None:
-        """Write the state of an operation down."""
+        """Save the state of an operation."""
         with self.together():
             self._database.execute("INSERT OR REPLACE INTO operation VALUES (1, ?, ?)", (token, json.dumps(state)))
 
@@ -195,7 +195,7 @@ class Ledger:
         self.begin([])
 
     def take_missing(self, limit: int) -> list[str]:
-        """Return the keys of the next missing people, and take them off the list."""
+        """Remove the next missing users from the list and return their keys."""
         keys: list[str] = []
         with self.together():
             while len(keys) < limit:
@@ -211,10 +211,10 @@ class Ledger:
                     self._database.execute("UPDATE missing SET first = ? WHERE rowid = ?", (end + 1, row))
         return keys
 
-    # --- for those who need the ids ---
+    # --- the people file ---
 
     def lines(self, address: Callable[[str], str]) -> Iterator[bytes]:
-        """Yield the people file: personas by name, then numbers, one JSON line for each wanted person."""
+        """Yield the lines of the people file, one JSON object per wanted user: personas by name, then by number."""
         query = """
             SELECT key, id FROM people WHERE status != 'extra'
             ORDER BY key GLOB '[0-9]*', CASE WHEN key GLOB '[0-9]*' THEN length(key) END, key
@@ -224,26 +224,26 @@ class Ledger:
                 yield json.dumps({"key": key, "id": identity, "email": address(key)}).encode() + b"\n"
 
 
-_NOBODY = Row("", "", "", "")
+_NO_ROW = Row("", "", "", "")
 _UNSEEN = "id NOT IN (SELECT id FROM temp.seen)"
 
 
 def _check(database: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError for a file that can't be relied on."""
+    """Raise sqlite3.DatabaseError if the file is damaged or has another version."""
     if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
-        raise sqlite3.DatabaseError("of another version")
+        raise sqlite3.DatabaseError("another version")
     if (problem := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise sqlite3.DatabaseError(problem)
 
 
 def forget(path: str) -> None:
-    """Remove a ledger."""
+    """Remove a ledger's files."""
     for each in (path, f"{path}-journal"):
         durable.remove(each)
 
 
 def digest(path: str) -> str:
-    """Return the SHA-256 of a file, empty when it is not there."""
+    """Return the SHA-256 of a file, or an empty string if it doesn't exist."""
     try:
         with open(path, "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -260,7 +260,7 @@ def digest_of(lines: Iterable[bytes]) -> str:
 
 
 def write_lines(path: str, lines: Iterable[bytes]) -> None:
-    """Put a file in place as a whole, line by line, readable for everybody; raises LedgerError."""
+    """Write a file atomically, line by line, readable by all. Raises LedgerError."""
     temporary = os.path.join(os.path.dirname(os.path.abspath(path)), f".{os.path.basename(path)}.new")
     try:
         os.makedirs(os.path.dirname(temporary), exist_ok=True)
@@ -280,9 +280,9 @@ def write_lines(path: str, lines: Iterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def alone(path: str, token: str, holder: str) -> Iterator[Callable[[], None]]:
-    """Keep other runs out while the block lasts, and for a while after it unless the run is over then.
+    """Lock out other runs during the block, and for LEASE seconds after it unless the run has ended.
 
-    Yields what is called when it is. Raises BusyError when another one is at work and stays so.
+    Yields the function to call when the run has ended. Raises BusyError if another run doesn't end in time.
     """
     try:
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -291,7 +291,7 @@ def alone(path: str, token: str, holder: str) -> Iterator[Callable[[], None]]:
         raise LedgerError(f"{path}: {error.strerror}") from error
     with os.fdopen(handle, "r+") as file:
         _enter(file, token)
-        # As long as this process lives, the lock on the file is enough.
+        # While this process lives, the lock on the file is enough.
         note = {"token": token, "holder": holder, "pid": os.getpid(), "until": 0.0}
         _write(file, note)
         over = False

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Passwords that follow from a key: each person has another one, and who has the key can compute it."""
+"""Passwords that are derived from a key: each user has a different one, and the key is enough to compute it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import hashlib
 import hmac
 
 ROUNDS = 1
-"""A password with 125 random bits is found by no search, so that more rounds would only cost time."""
+"""A password with 125 random bits can't be guessed, so more rounds would only cost time."""
 
 
 def person_password(secret: str, people_set: str, seed: str, key: str | int) -> str:
-    """Return a person's password: 25 letters and digits (125 bits) in five groups.
+    """Return a user's password: 25 letters and digits (125 bits) in five groups.
 
-    Raises ValueError for a secret with less than 16 bytes, from which passwords would follow that can be guessed.
+    Raises ValueError for a secret of less than 16 bytes, because its passwords could be guessed.
     """
     if len(secret.encode()) < 16:
         raise ValueError("the password key must have at least 16 bytes")
@@ -26,7 +26,7 @@ def person_password(secret: str, people_set: str, seed: str, key: str | int) -> 
 
 
 def derived_hash(password: str) -> str:
-    """Return the hash of such a password in the form that Kratos imports, the same one each time."""
+    """Return the hash of a derived password in Kratos' import format. It is the same each time."""
     secret = password.encode()
     salt = hmac.new(secret, b"greenroom salt", hashlib.sha256).digest()[:16]
     raw = hashlib.pbkdf2_hmac("sha256", secret, salt, ROUNDS)

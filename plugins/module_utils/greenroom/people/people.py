@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Synthetic people: who they are (`Recipe`), what they are like (`Inventor`), how they log in.
+"""Synthetic users: their keys and addresses (`Recipe`), traits (`Inventor`) and passwords.
 
-Importing this needs the standard library only; an Inventor needs the generator, see `generator`.
+Importing this module needs only the standard library. An Inventor needs the generator, see `generator`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""One call of identity_seed on a host: look, then work for a while, then say how far it got."""
+"""One call of identity_seed on a host: compare, work for a limited time, then report the progress."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from .ledger import Ledger
 from .people_file import write_people
 
 FOLDER = "/var/lib/greenroom/seed"
-"""Where ledgers and people files lie, unless the operator says otherwise."""
+"""The default folder of ledgers and people files."""
 ERRORS = (KratosError, ledger.LedgerError, people.PeopleError)
-"""What is told to the operator in one line."""
+"""Errors that the operator gets as a message of one line."""
 
 
 @dataclass(frozen=True)
 class Order:
-    """What one call is to do.
+    """The parameters of one call.
 
-    `token` names the operation that a call begins or goes on with, `holder` who is behind it. `seconds` is how long
-    the call may work, `deadline` when everything must be over (seconds from now). `archive` is the generator's name
-    in the folder `generators`; without it the call only looks when somebody is to be invented. `leftovers` are how
-    addresses begin that only checks use.
+    `token` identifies the operation that the call starts or continues, `holder` is who runs it. `seconds` limits the
+    work of this call, `deadline` the whole operation (seconds from now). `archive` is the generator's name in the
+    folder `generators`; without it, a call that needs the generator only compares. `leftovers` are prefixes of
+    addresses that only smoke checks use.
     """
 
     recipe: people.Recipe
@@ -59,12 +59,12 @@ class Order:
 
     @property
     def statuses(self) -> tuple[str, ...]:
-        """Whom the state wants removed or updated."""
+        """The statuses that `state` removes or updates."""
         return {"present": (), "exact": (EXTRA, OUTDATED), "absent": (EXTRA,)}[self.state]
 
 
 def run(order: Order, check: bool) -> dict[str, Any]:
-    """Do it; returns the module's result. With `todo` in it the task is not over: call again with what it wants."""
+    """Return the module's result. If it has `todo`, call again with what `todo` asks for."""
     try:
         return _run(order, check)
     except sqlite3.Error as error:
@@ -93,7 +93,7 @@ def _run(order: Order, check: bool) -> dict[str, Any]:
 
 
 class _Call:
-    """One call: the server, the ledger and how far the operation is."""
+    """One call, with the server and the ledger."""
 
     def __init__(self, order: Order, kratos: Kratos, book: Ledger) -> None:
         self.order = order
@@ -103,7 +103,7 @@ class _Call:
         self.schema: dict[str, Any] | None = None
         self.server = ""
 
-    # --- looking ---
+    # --- comparing ---
 
     def _look(self) -> tuple[Look, Found]:
         self.server = f"Ory Kratos {self.kratos.version()} at {self.kratos.url}"
@@ -120,7 +120,7 @@ class _Call:
         return self.schema
 
     def _wanted(self) -> dict[str, Any]:
-        """Return what the controller needs to know to bring a generator."""
+        """Return what the controller needs to send the generator."""
         return {
             "recipe": self.recipe.plain(),
             "schema": self._schema(),
@@ -128,11 +128,11 @@ class _Call:
         }
 
     def _invents(self, found: Found) -> int:
-        """Return for how many people a generator is needed."""
+        """Return the number of users that need the generator."""
         return found.missing + (found.outdated if self.order.state == "exact" else 0)
 
     def predict(self) -> dict[str, Any]:
-        """Return what a run would do; nothing is written."""
+        """Return what a run would do, without changes."""
         _look, found = self._look()
         statuses = self.order.statuses
         progress = Progress(
@@ -144,7 +144,7 @@ class _Call:
         )
         changed, digest = write_people(self.book, self.recipe, self.order.people_file, write=False)
         result = self._result(progress, changed, digest)
-        # Nobody has been dealt with, unlike after a run.
+        # The ledger still has the counts from before the run.
         result["present"] += progress.created
         result["outdated"] -= progress.updated
         result["extra"] -= progress.removed
@@ -157,7 +157,7 @@ class _Call:
     # --- working ---
 
     def go_on(self) -> dict[str, Any]:
-        """Look, or go on where the last call of the operation stopped, and work for a while."""
+        """Compare, or continue where the operation's last call stopped, and work for a limited time."""
         order, kept = self.order, self.book.operation(self.order.token)
         if kept is None:
             look, found = self._look()
@@ -212,14 +212,14 @@ class _Call:
         return result
 
     def _stopped(self, progress: Progress, reason: str) -> dict[str, Any]:
-        """Return the result of an operation that the server ended."""
+        """Return the result of an operation that failed because of the server."""
         self.book.end()
         result = self._result(progress, False, "")
         done = progress.created + progress.updated + progress.removed
         told = f" ({done} of {progress.todo} users are done; run it again to continue)" if done else ""
         return {**result, "failed": True, "msg": f"{reason}{told}"}
 
-    # --- telling ---
+    # --- reporting ---
 
     def _result(self, progress: Progress, people_changed: bool, digest: str) -> dict[str, Any]:
         changes = progress.created + progress.updated + progress.removed
@@ -246,12 +246,12 @@ class _Call:
 
 
 def _in_order(problems: list[str]) -> list[str]:
-    """Return `person <key>: <reason>` by key, numbers as numbers: several threads note them as they come."""
+    """Sort `person <key>: <reason>` by key, numbers numerically, because several threads add them in any order."""
     return sorted(problems, key=lambda line: (len(line.partition(":")[0]), line))
 
 
 def _problems(progress: Progress) -> str:
-    """Say what could not be done, empty when all of it was."""
+    """Return a message about what failed, or an empty string."""
     problems = []
     if conflicts := progress.conflicts:
         problems.append(
@@ -267,7 +267,7 @@ def _problems(progress: Progress) -> str:
 
 
 def _archives(folder: str) -> list[str]:
-    """Return the generators that are here."""
+    """Return the names of the generators on this host."""
     try:
         return sorted(os.listdir(folder))
     except FileNotFoundError:
@@ -275,7 +275,7 @@ def _archives(folder: str) -> list[str]:
 
 
 def install(path: str, folder: str, name: str) -> None:
-    """Put a generator that was brought to this host in its place; raises LedgerError."""
+    """Move a transferred generator to its folder. Raises LedgerError."""
     target = Path(folder, os.path.basename(name))
     temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:

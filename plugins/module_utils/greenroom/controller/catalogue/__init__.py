@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""services/: what a service.yml, its checks and its secrets may say, and the release that follows."""
+"""The folder services/: validation of service.yml, checks and secrets, and the release that results."""

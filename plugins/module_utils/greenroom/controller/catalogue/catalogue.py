@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""The catalogue: what `services/<name>/service.yml` says, with every default filled in.
+"""The catalog: the content of `services/<name>/service.yml`, with all defaults filled in.
 
-Reading never fails on wrong content: `service_schema` reports it, with file and key, before any host is touched.
+Loading never fails on invalid content: `service_schema` reports it, with file and key, before any host is changed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 SLOTS = ("blue", "green")
-# A container's port 4433 is published as 14433 in blue and 24433 in green, unless the service names blue's port.
+# Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
 BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000
 SECRET_KINDS = ("login", "broker", "ring", "value")
-# A job that was given out so often without being done is put aside.
+# After so many deliveries, a job goes to the dead-letter queue.
 DELIVERY_LIMIT = 20
 DEFAULTS: dict[str, Any] = {
     "image": "",
@@ -48,17 +48,17 @@ DEFAULTS: dict[str, Any] = {
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    """Return `value` when it is a mapping, else an empty one."""
+    """Return `value` if it is a mapping, otherwise an empty one."""
     return value if isinstance(value, Mapping) else {}
 
 
 def _list(value: object) -> list[Any]:
-    """Return `value` when it is a list, else an empty one."""
+    """Return `value` if it is a list, otherwise an empty one."""
     return list(value) if isinstance(value, list) else []
 
 
 def host_ports(port: Mapping[str, Any]) -> dict[str, int]:
-    """Return the published port of each slot: {blue: int, green: int}; empty when there is no usable number."""
+    """Return the published port of each slot: {blue: int, green: int}; empty if the port number is invalid."""
     container, blue = port.get("container"), port.get("host")
     if blue is None and isinstance(container, int):
         blue = container + BLUE_OFFSET
@@ -72,7 +72,7 @@ def _port(raw: object) -> dict[str, Any]:
         "container": port.get("container"),
         "from": sources,
         "host": host_ports(port),
-        # A port that nobody else may reach is not even offered to the network.
+        # A port without sources is not bound to the network.
         "bind": "0.0.0.0" if sources else "127.0.0.1",
     }
 
@@ -96,7 +96,7 @@ def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
     offered = next((name for name, port in ports.items() if "edge" in port["from"]), None)
     path = route.get("path")
     return {
-        # `/order` is /order, /order/ and /order/1, but not /orders: the edge compares paths with a slash at their end.
+        # `/order` matches /order, /order/ and /order/1, but not /orders: the edge compares paths with a trailing slash.
         "path": f"{path.rstrip('/')}/" if isinstance(path, str) else path,
         "port": route.get("port", offered),
         "limit": route.get("limit", "default"),
@@ -107,9 +107,9 @@ def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
 def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     """Return service `name` with all defaults filled in.
 
-    `raw` is the content of service.yml (anything; wrong parts are left out), `folder` the service's absolute path.
+    `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
-    `routes[]` = {path (ends with a slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path}};
+    `routes[]` = {path (with a trailing slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path}};
     `queues.<q>` = {delivery_limit}.
     """
     given = _mapping(raw)
@@ -136,7 +136,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
 
 def folders(services_path: str) -> dict[str, str]:
-    """Return {service: absolute folder} of every folder below `services_path` that has a service.yml."""
+    """Return {service: absolute folder} for each folder in `services_path` that has a service.yml."""
     if not os.path.isdir(services_path):
         return {}
     found = {entry.name: os.path.abspath(entry.path) for entry in os.scandir(services_path) if entry.is_dir()}
@@ -144,9 +144,9 @@ def folders(services_path: str) -> dict[str, str]:
 
 
 def load(services_path: str, read: Callable[[str], Any]) -> dict[str, dict[str, Any]]:
-    """Return the catalogue below `services_path` as {name: normalised service}.
+    """Return the catalog in `services_path` as {name: normalized service}.
 
-    `read` loads one YAML file by its absolute path and raises, naming the file, when it can't be parsed.
+    `read` loads a YAML file by its absolute path. If it can't be parsed, `read` raises an error that names the file.
     """
     catalogue = {}
     for name, folder in folders(services_path).items():

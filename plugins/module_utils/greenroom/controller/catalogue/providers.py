@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Sign-in providers (OpenID Connect): where an environment's client lies, and whose it is.
+"""Sign-in providers (OpenID Connect): the environment's clients in Vault, and their validation.
 
-A provider here is one item of the variable ``identity_providers``: {name, label, issuer, client_id}, and optionally
-``smoke_login``. Its client, as whoever runs the provider registered it, lies in Vault below the environment:
-{client_id, client_secret, redirect_uri}, and with ``smoke_login`` the ``password`` of the provider's test accounts.
+A provider is one item of the variable ``identity_providers``: {name, label, issuer, client_id}, and optionally
+``smoke_login``. Vault has the client that was registered at the provider for the environment: {client_id,
+client_secret, redirect_uri}, and with ``smoke_login`` also the ``password`` of the provider's test accounts.
 """
 
 from __future__ import annotations
@@ -21,30 +21,30 @@ CALLBACK = "/self-service/methods/oidc/callback/"
 
 
 def secret_path(name: str) -> str:
-    """Return the path of the client of provider `name` below `<environment>/`."""
+    """Return the path of the client of provider `name`, relative to `<environment>/`."""
     return f"environment/oidc/{name}"
 
 
 def secret_paths(providers: Iterable[Provider]) -> list[str]:
-    """Return the paths of all clients below `<environment>/`."""
+    """Return the paths of all clients, relative to `<environment>/`."""
     return [secret_path(provider["name"]) for provider in providers]
 
 
 def redirect_uri(public_url: str, name: str) -> str:
-    """Return the address to which provider `name` sends people back: Kratos' own, at the public address."""
+    """Return the URL that provider `name` redirects to after a login: Kratos at the public URL."""
     return f"{public_url.rstrip('/')}{CALLBACK}{name}"
 
 
 def origins(providers: Iterable[Provider]) -> list[str]:
-    """Return the origins (scheme, host, port) of the issuers, each once."""
+    """Return the distinct origins (scheme, host, port) of the issuers."""
     parts = [urlsplit(str(provider["issuer"])) for provider in providers]
     return list(dict.fromkeys(f"{part.scheme}://{part.netloc}" for part in parts))
 
 
 def passwords(providers: Iterable[Provider], secrets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return {variable: password} for the smoke checks that log in: `provider_<name>_password`.
+    """Return {`provider_<name>_password`: password} for the smoke checks that log in.
 
-    `secrets` are the run's secrets by path.
+    `secrets` maps paths to the run's secrets.
     """
     return {
         f"provider_{provider['name']}_password": str(secrets[secret_path(provider["name"])]["password"])
@@ -54,7 +54,7 @@ def passwords(providers: Iterable[Provider], secrets: Mapping[str, Mapping[str, 
 
 
 def setting_problems(providers: Sequence[Provider]) -> Iterator[str]:
-    """Yield what is wrong with the variable itself, one line each; its keys and types are checked elsewhere."""
+    """Yield one line for each problem of the variable. Its keys and types are validated elsewhere."""
     names = [str(provider.get("name")) for provider in providers]
     for index, provider in enumerate(providers):
         where = f"identity_providers[{index}]"
@@ -70,10 +70,10 @@ def setting_problems(providers: Sequence[Provider]) -> Iterator[str]:
 def client_problems(
     providers: Iterable[Provider], secrets: Mapping[str, Mapping[str, Any]], environment: str, public_url: str
 ) -> list[str]:
-    """Return why the clients in Vault are not those of `environment`, one line for each provider.
+    """Return one line for each provider whose client in Vault is not valid for `environment`.
 
-    `secrets` are the run's secrets by path, `public_url` is where people reach this environment. No line holds a
-    secret: an identifier and an address of a client are none.
+    `secrets` maps paths to the run's secrets, `public_url` is the environment's public URL. No line contains a secret:
+    a client's ID and redirect URI are not secret.
     """
     lines = []
     for provider in providers:

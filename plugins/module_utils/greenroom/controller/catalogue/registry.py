@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Images at a registry: from tags to digests, one request each (registry API v2).
+"""Resolve image tags to digests with one request each (registry API v2).
 
-Runs on the controller only (needs the requests package).
+Runs only on the controller (needs the requests package).
 """
 
 from __future__ import annotations
@@ -28,24 +28,24 @@ ACCEPT = ", ".join(
 
 
 class RegistryError(Exception):
-    """What a registry refused, as one line that says what to do."""
+    """A registry failed or rejected a request; the message is one line that says what to do."""
 
 
 class Registry:
-    """A registry at `address` (host[:port]), over TLS checked against `ca_file`, with an optional login."""
+    """A registry at `address` (host[:port]), with TLS verified by `ca_file` and an optional login."""
 
     def __init__(self, address: str, ca_file: str | None = None, login: tuple[str, str] | None = None) -> None:
         self.address = address
         self.session = requests.Session()
         self.session.auth = login
-        # Given with each request: a session's own setting would lose against REQUESTS_CA_BUNDLE.
+        # Passed with each request, because REQUESTS_CA_BUNDLE overrides a session's setting.
         self.verify = ca_file or True
         self.session.headers["Accept"] = ACCEPT
 
     def resolve(self, images: Mapping[str, Image]) -> dict[str, str]:
         """Return {name: digest} of all images.
 
-        Raises RegistryError: for a registry that doesn't answer at once, for images that it lacks with all of them.
+        Raises RegistryError: at once if the registry doesn't respond, and at the end with all missing images.
         """
         digests, missing = {}, []
         for name, image in images.items():
@@ -69,7 +69,7 @@ class Registry:
         except requests.exceptions.RequestException as error:
             line = f" can't be reached ({innermost(error)}); check that the registry runs, and check registry_address"
             raise self._error(line) from error
-        except OSError as error:  # what requests raises for a CA file that isn't there
+        except OSError as error:  # requests raises this for a missing CA file
             raise self._error(f": {error}; check environment_ca_file") from error
         code, digest = answer.status_code, answer.headers.get("Docker-Content-Digest", "")
         if code == requests.codes.not_found:

@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A release: which image, by digest, each service runs, and the identity that its content gives it."""
+"""A release: the image digest of each service, and the ID that follows from the content."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _REFERENCE = re.compile(f"^{_REPOSITORY}{_TAG_OR_DIGEST}$", re.ASCII)
 
 @dataclass(frozen=True)
 class Image:
-    """One image in a registry: a repository and a tag or a digest, and the place that names it."""
+    """One image in a registry: repository, tag or digest, and the source that names it."""
 
     repository: str
     reference: str
     source: str
 
     def __str__(self) -> str:
-        """Return the image as people write it."""
+        """Return the usual notation of the image."""
         return f"{self.repository}{'@' if DIGEST.match(self.reference) else ':'}{self.reference}"
 
 
 def parse_image(text: object, source: str) -> Image:
-    """Return the image that `repository:tag` or `repository@sha256:...` names. Raises ValueError."""
+    """Parse `repository:tag` or `repository@sha256:...`. Raises ValueError."""
     match = _REFERENCE.match(text) if isinstance(text, str) and not text.startswith("sha256:") else None
     if match is None:
         raise ValueError(f'"{text}" is neither repository:tag nor repository@sha256:<64 digits>')
@@ -59,10 +59,10 @@ def _listed(content: object, file: str) -> tuple[dict[str, Image], list[str]]:
 def read_release(
     content: object, file: str, overrides: object, catalogue: Mapping[str, Mapping[str, Any]]
 ) -> tuple[dict[str, Image], list[str]]:
-    """Return ({image: where it is}, problems as one line each) of a release file's content.
+    """Return ({image name: image}, problems as one line each) of a release file's content.
 
-    `overrides` = {image: digest, or repository with tag or digest} replaces single images of the file;
-    every service of `catalogue` must find its image.
+    `overrides` = {image: digest, or repository with tag or digest} replaces single images of the file. Each service
+    in `catalogue` must have its image in the release.
     """
     images, errors = _listed(content, file)
     if not isinstance(overrides, Mapping):
@@ -86,9 +86,9 @@ def read_release(
 
 
 def release_id(digests: Mapping[str, str], catalogue: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the hash over the images' digests, the services and their configuration templates (64 hex digits).
+    """Return the SHA-256 of image digests, services and their configuration templates (64 hex digits).
 
-    Where the checkout lies, and what checks there are, is no part of it; neither is any environment's value.
+    It does not depend on the location of the checkout, on the checks, or on the values of an environment.
     """
     services = {
         name: {key: value for key, value in item.items() if key not in {"folder", "checks"}}

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""What is wrong between services: ports, routes, secrets, configuration. Each mistake is `<service>` and one line.
+"""Validate services against each other: ports, routes, secrets, configuration. A problem is (service, line).
 
-The catalogue given here is the normalised one, of services whose own structure is right.
+The catalog must be normalized, and each of its services must fit the schema.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
 def _queues(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
     known = {queue for item in catalogue.values() for queue in item["queues"]}
     for index, queue in enumerate(service["publishes"]):
-        # The service that has it may be among those with mistakes of their own.
+        # The queue may belong to a service that was left out because it is invalid.
         if queue not in known and not wrong:
             yield f'publishes[{index}]: no service has a queue "{queue}"{suggestion(queue, known)}'
     if service["queues"] and service["activation"] == "always":
@@ -137,10 +137,10 @@ def service_problems(
     limits: Collection[str] | None,
     wrong: Collection[str] = (),
 ) -> Iterator[str]:
-    """Yield what is wrong with one service among the others.
+    """Yield the problems of one service in the catalog.
 
-    `groups` are the inventory's groups, `limits` the edge's classes of rate limits (None: not known here), `wrong` the
-    services that are not in the catalogue because of their own mistakes.
+    `groups` are the inventory's groups, `limits` the classes of rate limits (None if unknown). `wrong` are the services
+    that are missing from the catalog because they are invalid.
     """
     if service["group"] not in groups:
         yield f'group: unknown group "{service["group"]}"{suggestion(str(service["group"]), groups)}'
@@ -155,9 +155,9 @@ def service_problems(
 
 
 def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield (service, line) for what two services both claim: a host's port, a database, a public path, all identities.
+    """Yield (service, line) if two services claim the same host port, database or public path, or both keep identities.
 
-    `groups` = {group: [host]}; groups that share a host share its ports.
+    `groups` = {group: [host]}. Groups with a common host share its ports.
     """
     ports: dict[tuple[str, int], str] = {}
     databases: dict[str, str] = {}
@@ -169,7 +169,7 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
         hosts = groups.get(service["group"], ())
         for port, value in service["ports"].items():
             for slot, number in value["host"].items():
-                # A group may have no host yet: then its name stands for them.
+                # If the group has no hosts yet, its name takes their place.
                 others = {ports.setdefault((host, number), f"{name}.{port}") for host in hosts or [service["group"]]}
                 for other in sorted(others - {f"{name}.{port}"}):
                     yield name, f"ports.{port}: port {number} in {slot} is taken by {other}; set another `host`"
@@ -183,7 +183,7 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
 
 
 def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
-    """Yield (service, line) for queues and logins of the broker that two services both claim."""
+    """Yield (service, line) if two services claim the same broker queue or login."""
     queues: dict[str, str] = {}
     logins: dict[str, str] = {}
     names: dict[str, str] = {}
@@ -201,9 +201,9 @@ def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
 
 
 def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield (service, line) for services that would be deployed to some of their hosts only, or to none.
+    """Yield (service, line) for services with hosts that have no slots, because they would not be deployed there.
 
-    `groups` = {group: [host]}. A service's group is `app`, whose hosts have slots, or some of those hosts.
+    `groups` = {group: [host]}. A service's group must be `app`, whose hosts have slots, or a subset of it.
     """
     slots = set(groups.get(SLOT_HOSTS, ()))
     for name, service in catalogue.items():
@@ -218,7 +218,7 @@ def problems(
     limits: Collection[str] | None = None,
     wrong: Collection[str] = (),
 ) -> list[Problem]:
-    """Return every mistake between services as (service, line)."""
+    """Return all problems between services as (service, line)."""
     single = [
         (name, line)
         for name, service in catalogue.items()

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""What may stand in a service.yml, and every mistake in it as one line that names file and key.
+"""The schema of service.yml. Each problem is reported as one line with its key.
 
-Runs on the controller only (needs the jsonschema package).
+Runs only on the controller (needs the jsonschema package).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def _text(pattern: str, description: str) -> dict[str, Any]:
 
 NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of lowercase letters, digits, - and _")
 DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of lowercase letters, digits and _")
-# It stands in files of several programs, to which these characters mean something.
+# Several configuration files contain the path, and these characters have a meaning there.
 PATH = _text(r"""^/[^\s#"'\\]*\Z""", "a path that starts with / and has no space, #, \\ or quotation mark")
 WORDS = {"type": "array", "items": {"type": "string"}}
 PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
@@ -43,9 +43,7 @@ def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, A
 
 _VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of uppercase letters, digits and _")
 _PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
-_METRIC = _object(
-    {"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", "a metric's name"), "port": NAME, "path": PATH}, ["name"]
-)
+_METRIC = _object({"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", "a metric name"), "port": NAME, "path": PATH}, ["name"])
 _ROUTE = _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"])
 
 SCHEMA = _object(
@@ -110,7 +108,7 @@ _VALIDATOR = jsonschema.validators.extend(
 
 
 def _key(path: Iterable[str | int], *more: str) -> str:
-    """Return a path as people write it: `routes[0].port`."""
+    """Return a path in the usual notation: `routes[0].port`."""
     text = ""
     for part in [*path, *more]:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
@@ -118,7 +116,7 @@ def _key(path: Iterable[str | int], *more: str) -> str:
 
 
 def _lines(error: jsonschema.ValidationError) -> list[str]:
-    """Return `<key>: <what is wrong>` for one violation of the schema."""
+    """Return `<key>: <problem>` lines for one violation of the schema."""
     where, value, path = _key(error.absolute_path), error.instance, list(error.absolute_path)
     match error.validator:
         case "additionalProperties":
@@ -146,7 +144,7 @@ def _shown(value: object) -> str:
 
 
 def structure_errors(raw: object) -> list[str]:
-    """Return what is wrong with the content of one service.yml by itself, as `<key>: <what>`."""
+    """Return the problems of the content of one service.yml, as `<key>: <problem>`."""
     errors = sorted(
         _VALIDATOR.iter_errors(raw), key=lambda error: ([str(part) for part in error.absolute_path], error.validator)
     )

@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Services' secrets: where each lies, and what a container gets."""
+"""Services' secrets: their paths in Vault, and the environment variables of containers."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from .catalogue import SLOTS
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
 CA_IN_CONTAINER = "/etc/greenroom/ca.crt"
-# These have one for each slot.
+# Kinds with one secret per slot.
 LOGINS = ("login", "broker")
 
 
 def secret_path(secret: Mapping[str, Any], slot: str) -> str:
-    """Return the path of a service's secret below `<environment>/`; a login has one for each slot."""
+    """Return the path of a service's secret, relative to `<environment>/`. A login has one for each slot."""
     return f"{secret['owner']}/{secret['kind']}/{slot if secret['kind'] in LOGINS else secret['name']}"
 
 
 def secret_paths(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[str]:
-    """Return the paths of all services' secrets below `<environment>/`, sorted."""
+    """Return the sorted paths of all services' secrets, relative to `<environment>/`."""
     secrets = [secret for service in catalogue.values() for secret in service["secrets"].values()]
     return sorted({secret_path(secret, slot) for secret in secrets for slot in slots})
 
 
 def database_url(database: str, slot: str, password: str, host: str, port: int = 5432) -> str:
-    """Return the address of `database` for the login of `slot`, with a checked certificate."""
+    """Return the URL of `database` for the login of `slot`. Clients verify the server's certificate."""
     login = f"{quote(f'{database}_{slot}', safe='')}:{quote(password, safe='')}"
     options = f"sslmode=verify-full&sslrootcert={CA_IN_CONTAINER}"
     return f"postgres://{login}@{host}:{port}/{quote(database, safe='')}?{options}"
@@ -46,10 +46,10 @@ def secret_environment(
     *,
     broker: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """Return {variable: value} of a service's secrets in `slot`.
+    """Return {environment variable: value} of a service's secrets in `slot`.
 
-    `values` are the run's secrets by path; `host` and `port` are the database's, `broker` = {host, port, vhost} the
-    broker's, as containers reach them.
+    `values` maps paths to the run's secrets. `host` and `port` are the database's, `broker` = {host, port, vhost} is
+    the broker's address, as containers reach them.
     """
     result = {}
     for variable, secret in service["secrets"].items():

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What may stand in a service's checks.yml, and every mistake in it as one line, before any host is touched."""
+"""Validate a service's checks.yml before any host is changed. Each problem is one line."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ...smoke.options import CHECK
 from .smoke_checks import checks
 
 LATER = "${later}"
-"""Stands for a value that only a later part of the run can know."""
+"""Placeholder for a value that is known only later in the run."""
 PLACES = ("ops", "app")
-"""Groups that checks run from; without `on` it is the first."""
-# What the file says of a check, beyond what the module takes.
+"""Groups that checks run from. The first is the default of `on`."""
+# The keys of a check in the file: the module's options, `on` and `each`.
 FILE: dict[str, Any] = {
     **CHECK,
     "on": {"type": "str", "choices": list(PLACES)},
@@ -38,7 +38,7 @@ def _number(kind: Callable[[str], Any]) -> Callable[[Any], bool]:
     return fits
 
 
-# As Ansible takes values: `"401"` is a number, and one value is a list of one.
+# Like Ansible, accept `"401"` as a number, and a single value as a list.
 _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "str": (lambda value: not isinstance(value, (Mapping, list)), "a string"),
     "int": (_number(int), "an integer"),
@@ -51,9 +51,9 @@ _TYPES: dict[str, tuple[Callable[[Any], bool], str]] = {
 
 
 def file_problems(content: Any) -> list[str]:
-    """Return what is wrong with the content of one checks.yml, rendered; LATER stands for what can't be rendered yet.
+    """Return the problems of a rendered checks.yml. LATER replaces values that can't be rendered yet.
 
-    Each line is `[<index>].<key>: <what>`, or names the check.
+    Each line is `[<index>].<key>: <problem>`, or names the check.
     """
     if content is None:
         return []
@@ -69,19 +69,19 @@ def file_problems(content: Any) -> list[str]:
 
 
 def _known(check: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a check without the parts, other than texts, that are known later."""
+    """Return a check without LATER values, except in string options."""
     known = {key: value for key, value in check.items() if value != LATER or FILE[key]["type"] == "str"}
     return {**known, "steps": [_known(step) for step in known["steps"]]} if known.get("steps") else known
 
 
 def expanded(content: Any) -> list[dict[str, Any]]:
-    """Return the checks of a right file as they run: with `on`, and each as often as its `each` says."""
+    """Return the checks of a valid file as they run: with `on`, and repeated for each item of `each`."""
     known = [{**check, "each": [{}]} if check.get("each") == LATER else check for check in content or []]
     return checks({"": {"checks": known}})
 
 
 def _problems(value: Any, spec: Mapping[str, Any], where: str) -> Iterator[str]:
-    """Yield how `value` is not what an argument specification says."""
+    """Yield the problems of `value` under an argument specification."""
     if value is None or value == LATER or (isinstance(value, str) and spec["type"] in _SINGLE and "${" in value):
         return
     fits, kind = _TYPES[spec["type"]]
@@ -117,10 +117,10 @@ def run_problems(
     groups: Mapping[str, Collection[str]],
     mutating: bool,
 ) -> Iterator[str]:
-    """Yield what is wrong with all checks together: names that are there twice, and releases that nothing would check.
+    """Yield the problems of all checks together: duplicate names, and a run without any check.
 
-    `checks_of` = {service: what `expanded` returns}; `routed` are the services with routes, `groups` =
-    {group: [host]}, `mutating` says whether checks that mutate run in this environment.
+    `checks_of` = {service: result of `expanded`}, `groups` = {group: [host]}. `routed` are the services with routes.
+    `mutating` is whether checks that change data run in this environment.
     """
     everything = [check for found in checks_of.values() for check in found]
     for name, times in Counter(str(check["name"]) for check in everything).items():

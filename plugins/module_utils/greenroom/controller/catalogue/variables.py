@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Variables against what roles declare: misspelt names, and more than one environment at a time."""
+"""Validate variables: misspelled names, missing values, and more than one environment in a run."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ FOREIGN = frozenset(
     | {"inventory_file", "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir"}
     | {"role_name", "role_names", "role_path", "vars"}
 )
-# What a run finds out. Told otherwise, it would deploy into the slot that serves.
+# A run detects these. Set by hand, they could make it deploy into the live slot.
 FOUND_PREFIX = "slot_"
-# How alike a name must be to a declared one to count as its misspelling: operators' options are few and typed by hand.
+# How similar to a declared name a misspelling is. Options are few and typed by hand, so their limit is lower.
 ALIKE = 0.85
 ALIKE_OPTION = 0.7
 
 
 def declared_options(argument_specs: object) -> dict[str, Any]:
-    """Return {option: its specification} of one role's meta/argument_specs.yml, of all its entry points."""
+    """Return {option: specification} of a role's meta/argument_specs.yml, for all entry points."""
     specs = argument_specs.get("argument_specs") if isinstance(argument_specs, Mapping) else None
     entries = specs.values() if isinstance(specs, Mapping) else ()
     return {name: option for entry in entries for name, option in (entry.get("options") or {}).items()}
 
 
 def role_of(variable: str, roles: Iterable[str]) -> str | None:
-    """Return the role whose interface a variable belongs to by its name: the longest that fits, or None."""
+    """Return the role that a variable belongs to by its prefix: the longest that matches, or None."""
     return max((role for role in roles if variable.startswith(f"{role}_")), key=len, default=None)
 
 
 def name_problems(
     names: Iterable[str], declared: Declared, options: Iterable[str] = (), services: Iterable[str] = ()
 ) -> list[str]:
-    """Return one line for each variable whose name is a mistake.
+    """Return one line for each misspelled variable.
 
-    `declared` = {role: {variable: specification}}; `options` are the names given by `-e`.
-    A variable with a role's prefix must be declared by a role; one with the prefix of one of the `services` is that
-    service's own; another one must not be nearly a declared one.
+    `declared` = {role: {variable: specification}}; `options` are the names set with `-e`. A variable with a role's
+    prefix must be declared by a role. One with the prefix of a service in `services` belongs to that service. Any
+    other variable must not be similar to a declared one.
     """
     prefixes = tuple(f"{service.replace('-', '_')}_" for service in services)
     known = {name for variables in declared.values() for name in variables}
@@ -64,7 +64,7 @@ def name_problems(
 
 
 def found_problems(options: Iterable[str]) -> list[str]:
-    """Return one line for each of the `options` given by `-e` that is not the operator's to say."""
+    """Return one line for each of the `options` set with `-e` that operators can't set."""
     return [
         f"{name}: can't be set, a run detects it; use -e to=<slot> to cut over, -e smoke_slot=<slot> to check a slot"
         for name in sorted(options)
@@ -73,7 +73,7 @@ def found_problems(options: Iterable[str]) -> list[str]:
 
 
 def missing_problems(names: Iterable[str], declared: Declared) -> list[str]:
-    """Return one line for each variable that a role declares as required and that is not among `names`."""
+    """Return one line for each required variable that is not in `names`."""
     there = set(names)
     return [
         f"{name}: missing; role {role} needs it"
@@ -86,7 +86,7 @@ def missing_problems(names: Iterable[str], declared: Declared) -> list[str]:
 def environment_problems(
     names: Mapping[str, object], groups: Mapping[str, Iterable[str]], children: Mapping[str, Iterable[str]]
 ) -> list[str]:
-    """Return why this inventory isn't exactly one environment.
+    """Return the reason why the inventory isn't exactly one environment, or an empty list.
 
     `names` = {host: its environment_name (None when it has none)}, `groups` = {group: [host]},
     `children` = {group: [child group]}.
@@ -105,7 +105,7 @@ def environment_problems(
 
 
 def confirmation_problems(name: str, protected: bool, confirm: object) -> list[str]:
-    """Return why a run may not touch environment `name`: a protected one wants its name as `confirm`."""
+    """Return the reason why a run must not change environment `name`: a protected one needs its name in `confirm`."""
     if confirm not in (None, "", name):
         return [f'confirm: "{confirm}" is not the environment of this inventory, which is "{name}"']
     if protected and confirm != name:

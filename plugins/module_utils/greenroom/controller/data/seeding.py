@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""When services' invented data has to be made anew: what a record of the last time says, and what a command is told."""
+"""Decide when to seed services' data again (records of the last seeding), and build the seeding commands."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ PEOPLE_IN_CONTAINER = "/run/people.jsonl"
 def records(
     services: Iterable[Mapping[str, Any]], wanted: Mapping[str, Any], heads: Mapping[str, Any]
 ) -> list[dict[str, str]]:
-    """Return one file {dest, content} for each service: all that its data depends on.
+    """Return one file {dest, content} for each service, with everything that its data depends on.
 
-    `services` are those of the catalogue that can seed, `wanted` is what they share ({people, set, seed, volume,
-    until}), `heads` are the answers {database: [rows]} to their queries; one that was not asked has none.
+    `services` are the catalog's services with `seed`. `wanted` are their common settings {people, set, seed, volume,
+    until}. `heads` are the query results {database: [rows]}; a database that was not queried is missing.
     """
     return [
         {
@@ -30,18 +30,18 @@ def records(
 
 
 def questions(catalogue: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return what to ask for `heads`: {database: query}."""
+    """Return the queries for `heads`: {database: query}."""
     return {each["database"]: each["heads"] for each in catalogue.values() if each["seed"] and each["heads"]}
 
 
 def environment(wanted: Mapping[str, Any], state: str) -> dict[str, str]:
-    """Return the environment variables that tell a service's command what to do; `state` is present or absent."""
+    """Return the environment variables of a service's seeding command. `state` is present or absent."""
     told = {key: value for key, value in _texts(wanted).items() if key != "people"}
     return {f"GREENROOM_SEED_{key.upper()}": value for key, value in {**told, "state": state}.items()}
 
 
 def _texts(wanted: Mapping[str, Any]) -> dict[str, str]:
-    """Return the values as texts that are the same however they were written (1, "1" and 1.0 are one volume)."""
+    """Return the values as normalized strings (1, "1" and 1.0 are the same volume)."""
     return {key: f"{float(value):g}" if key == "volume" else str(value) for key, value in wanted.items()}
 
 
@@ -50,5 +50,5 @@ def _json(value: object) -> str:
 
 
 def volumes(people_file: str | None) -> list[str]:
-    """Return what is mounted for a service's command: the list of people, where there is one."""
+    """Return the volumes of a service's seeding command: the list of synthetic users, if there is one."""
     return [f"{people_file}:{PEOPLE_IN_CONTAINER}:ro"] if people_file else []

@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Password hashes, which only the controller can make."""
+"""Password hashes, which only the controller computes."""

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Hash the password that synthetic people share. Runs on the controller only, which has bcrypt."""
+"""Hash the shared password of synthetic users. Runs only on the controller, which has bcrypt."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import hmac
 import bcrypt
 
 LONGEST = 72
-"""Bytes of a password that bcrypt takes."""
+"""The maximum length of a password in bcrypt, in bytes."""
 COSTS = range(10, 17)
 
 _STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -19,7 +19,7 @@ _BCRYPT = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def validate(password: str, cost: int) -> None:
-    """Raise ValueError for what bcrypt would cut off, or take for ever to hash."""
+    """Raise ValueError for a password that bcrypt would truncate, or a cost that is too low or too slow."""
     secret = password.encode()
     if not secret or b"\0" in secret:
         raise ValueError("the password is empty or contains a NUL byte")
@@ -30,7 +30,7 @@ def validate(password: str, cost: int) -> None:
 
 
 def hash_password(password: str, cost: int, purpose: str) -> str:
-    """Return the bcrypt hash of a valid password, the same one each time: its salt comes from it and `purpose`."""
+    """Return the bcrypt hash of a valid password. The salt is derived from password and `purpose`."""
     secret = password.encode()
     raw = hmac.new(secret, f"greenroom {purpose}".encode(), hashlib.sha256).digest()[:16]
     salt = base64.b64encode(raw).rstrip(b"=").translate(bytes.maketrans(_STANDARD, _BCRYPT))

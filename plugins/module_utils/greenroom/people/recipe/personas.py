@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Personas: synthetic people with a name and a purpose, among the many that are numbered."""
+"""Personas: synthetic users with a name and a purpose. All other users have numbers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...common.names import suggestion
 STATES = ("active", "inactive")
 NEEDS = ("feature", "release")
 
-# At most 24 characters keep the address' local part within the 64 that mail allows. A digit first would be a number.
+# With at most 24 characters, the local part fits in the 64 that email allows. A leading digit would be a number.
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?\Z")
 _RELEASE = re.compile(r"(>=|<=|==|!=|>|<)\s*([0-9]+(\.[0-9]+)*)\Z")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
@@ -29,21 +29,21 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class PeopleError(ValueError):
-    """People that can't be made as asked for; the text says why, on one line."""
+    """Synthetic users can't be generated as requested; the message is one line that says why."""
 
 
 def is_persona_name(name: object) -> bool:
-    """Return whether a persona may be called so."""
+    """Return whether this is a valid persona name."""
     return _NAME.match(str(name)) is not None
 
 
 @dataclass(frozen=True)
 class Persona:
-    """One named person.
+    """One named synthetic user.
 
-    `verified` None leaves it to the set's share; `first` and `last` replace the invented name; `traits` stand above the
-    set's own; without a `locale` the set's first counts. `needs` says in which environments the persona has a purpose:
-    {feature: x}, {release: ">=1.1"} or both.
+    If `verified` is None, the set's share decides. `first` and `last` replace the generated name, `traits` override the
+    set's traits. The default `locale` is the first of the set. `needs` limits the persona to environments where it has
+    a purpose: {feature: x}, {release: ">=1.1"} or both.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Persona:
     needs: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse what can't be an address, or what Kratos would refuse."""
+        """Reject values that can't be an address, or that Kratos would reject."""
         if not is_persona_name(self.name):
             raise PeopleError(
                 f"'{self.name}' can't be a persona's name: "
@@ -78,7 +78,7 @@ class Persona:
                 raise PeopleError(f"persona {self.name}: '{value}' is not a {need}; write a release as '>=1.1'")
 
     def wanted(self, release: str, features: Collection[str]) -> bool:
-        """Return whether the persona has a purpose where `release` runs with `features`; raises PeopleError."""
+        """Return whether `release` and `features` meet the persona's `needs`. Raises PeopleError."""
         if self.needs.get("feature", "") not in ("", *features):
             return False
         condition = _RELEASE.match(self.needs.get("release", ""))
@@ -94,7 +94,7 @@ _KINDS: dict[str, Any] = {
 
 
 def _version(name: str, text: str) -> tuple[int, ...]:
-    """Return 1.10.0 as (1, 10): trailing zeros don't count."""
+    """Convert 1.10.0 to (1, 10): trailing zeros don't count."""
     try:
         parts = [int(part) for part in text.split(".")]
     except ValueError:
@@ -118,13 +118,13 @@ DEFAULT_PERSONAS: dict[str, Persona] = {
         Persona("right-to-left", verified=True, first="عبد الرحمن", last="الخوارزمي"),
     )
 }
-"""Personas that playbooks call by name. A name longer than the schema allows is cut to what it does allow."""
+"""Personas that playbooks can use by name. First and last names are cut to the length that the schema allows."""
 
 
 def personas_of(values: Iterable[Any]) -> tuple[Persona, ...]:
-    """Return the personas that a playbook lists: names of defaults, or mappings of a persona's fields.
+    """Return the personas that a playbook lists, as names of default ones or mappings of a persona's fields.
 
-    A mapping starts from the default that its `like` (without it: its `name`) says. Raises PeopleError.
+    A mapping starts from the default persona in `like`, or the one with its `name`. Raises PeopleError.
     """
     found: dict[str, Persona] = {}
     for value in values:
@@ -153,7 +153,7 @@ def _persona(value: Any) -> Persona:
 
 
 def personas_wanted(values: Iterable[Any], release: str, features: Collection[str] = ()) -> list[Any]:
-    """Return those of a list that have a purpose where `release` runs with `features`; raises PeopleError."""
+    """Return the personas of a list whose `needs` are met by `release` and `features`. Raises PeopleError."""
     listed = list(values)
     pairs = zip(listed, personas_of(listed), strict=True)
     return [value for value, persona in pairs if persona.wanted(str(release), features)]

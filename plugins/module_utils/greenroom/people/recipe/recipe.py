@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Who the synthetic people of a set are: their keys, their addresses, and what would make them others."""
+"""The synthetic users of a set: their keys, addresses and fingerprints."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ...common.names import suggestion
 from .personas import PeopleError, Persona, is_persona_name, personas_of
 
 MARK = "greenroom"
-"""Key in `metadata_admin` below which stands what Greenroom made."""
+"""The key in `metadata_admin` that marks identities created by Greenroom."""
 NO_MAIL = ("invalid", "test", "example", "localhost", "example.com", "example.net", "example.org")
 """Domains that never receive mail (RFC 2606, RFC 6761)."""
 DRAFT = 1
-"""Raised when this code makes other people from the same recipe."""
+"""Increase this if a change of the code generates other users from the same recipe."""
 
 _SET = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
@@ -29,19 +29,19 @@ _OVERRIDE = ("provider", "args", "value", "share")
 
 
 def is_key(key: object) -> bool:
-    """Return whether somebody could have this key: a number from 1, or a persona's name."""
+    """Return whether this is a valid key: a number from 1, or a persona's name."""
     text = str(key)
     return _NUMBER.match(text) is not None or is_persona_name(text)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A set of `count` numbered people and of `personas`; the same recipe makes the same people anywhere.
+    """A set of `count` numbered users and `personas`. The same recipe generates the same users everywhere.
 
-    `traits` maps a trait's dotted path to the name of a Faker provider, to {provider, args}, or to {value}; with
-    {share} the trait is there for that part of the people only. `verified` is the part whose addresses are verified.
-    `password` says how passwords are made, `generator` what invents the people (`generator_version()`): both are
-    compared and not read.
+    `traits` maps a trait's dotted path to the name of a Faker provider, to {provider, args}, or to {value}. With
+    {share}, only that share of the users has the trait. `verified` is the share of users with verified addresses.
+    `password` identifies how passwords are made, `generator` the generator's version (`generator_version()`). Both are
+    only compared.
     """
 
     set: str
@@ -59,7 +59,7 @@ class Recipe:
     generator: str = ""
 
     def __post_init__(self) -> None:
-        """Refuse what could name a real person, and what has no sense; raises PeopleError."""
+        """Reject addresses that could belong to a real person, and invalid values. Raises PeopleError."""
         if not _SET.match(self.set):
             raise PeopleError(f"'{self.set}' can't be a set's name: use up to 32 lowercase letters, digits, dashes")
         if self.count < 0:
@@ -84,7 +84,7 @@ class Recipe:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Recipe:
-        """Return a recipe from plain data; what is None has its default. Raises PeopleError."""
+        """Return a recipe from plain data. None stands for the default. Raises PeopleError."""
         given = {key: value for key, value in values.items() if value is not None}
         known = [each.name for each in fields(cls)]
         for key in given:
@@ -96,62 +96,62 @@ class Recipe:
         return cls(**given)
 
     def plain(self) -> dict[str, Any]:
-        """Return the recipe as plain data, which `of` reads."""
+        """Return the recipe as plain data for `of`."""
         return {**asdict(self), "locales": list(self.locales), "personas": [asdict(each) for each in self.personas]}
 
     @property
     def prefix(self) -> str:
-        """What all addresses of the set begin with, whatever the seed; those of longer set names may, too."""
+        """The prefix of all addresses of the set with any seed. Sets with longer names may have it, too."""
         return f"{self.set}-"
 
     @property
     def size(self) -> int:
-        """How many people these are, personas included."""
+        """The number of users, including personas."""
         return self.count + len(self.personas)
 
     def keys(self) -> Iterator[str]:
-        """Yield who they are: personas by name, then numbers from 1."""
+        """Yield the keys: names of personas, then numbers from 1."""
         yield from (persona.name for persona in self.personas)
         yield from map(str, range(1, self.count + 1))
 
     def __contains__(self, key: object) -> bool:
-        """Return whether somebody with this key is one of them."""
+        """Return whether the set has a user with this key."""
         text = str(key)
         return int(text) <= self.count if _NUMBER.match(text) else self.persona(text) is not None
 
     def persona(self, key: str | int) -> Persona | None:
-        """Return the persona of that name, None for a numbered person."""
+        """Return the persona with this name, or None for a numbered user."""
         return next((persona for persona in self.personas if persona.name == key), None)
 
     def local_part(self, key: str | int) -> str:
-        """Return what stands before the @ of a person's address; unique by construction."""
+        """Return the local part of a user's address, which is unique."""
         if not str(key)[:1].isdecimal():
             return f"{self.set}-{key}"
         digest = hashlib.sha256(f"{self.set}\0{self.seed}\0{key}".encode()).hexdigest()
         return f"{self.set}-{key}-{digest[:8]}"
 
     def address(self, key: str | int) -> str:
-        """Return a person's address."""
+        """Return a user's address."""
         return f"{self.local_part(key)}@{self.domain}"
 
     def has_password(self, key: str | int) -> bool:
-        """Return whether a person logs in with a password."""
+        """Return whether a user has a password."""
         persona = self.persona(key)
         return persona is None or persona.password
 
     def fingerprints(self, schema: Mapping[str, Any]) -> Fingerprints:
-        """Return what must be equal for a person of this recipe to be unchanged, under Kratos' identity `schema`."""
+        """Return the users' fingerprints under Kratos' identity `schema`. A user is outdated if its fingerprint differs."""
         return Fingerprints(self, schema)
 
     def fingerprint(self, schema: Mapping[str, Any], key: str | int = 1) -> str:
-        """Return one person's; who asks for many takes `fingerprints`."""
+        """Return one user's fingerprint. For many users, call `fingerprints`."""
         return self.fingerprints(schema).of(key)
 
 
 class Fingerprints:
-    """16 hexadecimal digits for each person: one value for all that are numbered, another for each persona.
+    """16 hexadecimal digits for each user: one value for all numbered users, another for each persona.
 
-    The count is not part of it, and a persona that changes changes nobody else.
+    It does not depend on the count, and a changed persona doesn't affect other users.
     """
 
     def __init__(self, recipe: Recipe, schema: Mapping[str, Any]) -> None:
@@ -162,7 +162,7 @@ class Fingerprints:
         }
 
     def of(self, key: str | int) -> str:
-        """Return the fingerprint of a person."""
+        """Return the fingerprint of a user."""
         return self._personas.get(str(key), self._numbered)
 
 
@@ -172,7 +172,7 @@ def _digest(data: Any) -> str:
 
 
 def _check_override(path: str, given: Any) -> None:
-    """Refuse what is no source of a trait; whether the provider exists is known only where Faker is."""
+    """Reject invalid sources of a trait. Only the generator knows whether the provider exists."""
     if isinstance(given, str):
         given = {"provider": given}
     if not isinstance(given, Mapping):
