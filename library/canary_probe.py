@@ -102,7 +102,7 @@ notes:
   returned: always
   type: list
   elements: str
-  sample: [3 probes got status 401 from the edge itself, not from the slot they named]
+  sample: [3 probes got status 401 from the edge itself, not from the slot they asked for]
 stopped_early:
   description: Whether the candidate was so clearly broken that probing ended.
   returned: always

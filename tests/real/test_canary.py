@@ -28,6 +28,6 @@ def test_a_candidate_that_dies_is_given_up_and_the_log_says_why(both_slots: Envi
         for host in apps:
             both_slots.ssh(host, f"systemctl start portal-{new}.service")
     said = output.read_text()
-    assert f"fail: {new} at 50 % (beside {live})" in said, said
+    assert f"fail: {new} at 50 % (baseline {live})" in said, said
     state = both_slots.state()
     assert (state["live"], state["weight"], state["operation"]) == (live, 0, None)

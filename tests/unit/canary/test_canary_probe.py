@@ -99,9 +99,9 @@ def test_a_broken_candidate_ends_it_early() -> None:
     [
         (
             Reply(200, "", [("X-Greenroom-Slot", "blue")]),
-            "probes got status 200 from blue, not from the slot they named",
+            "probes got status 200 from blue, not from the slot they asked for",
         ),
-        (Reply(401), "probes got status 401 from the edge itself, not from the slot they named"),
+        (Reply(401), "probes got status 401 from the edge itself, not from the slot they asked for"),
     ],
 )
 def test_an_answer_of_somebody_else_is_no_figure(reply: Reply, said: str) -> None:

@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is known of a slot's requests: counts and a histogram, from the edge's log or from probes.
+"""The figures of a slot's requests: counts and a histogram of latencies, from the edge hosts' logs or from probes.
 
-Figures are plain data of bounded size that goes through Ansible as JSON: {requests, failed, refused, routes: {route:
-[requests, failed, refused]}, latency: {bucket: how many}}. `failed` are answers of 500 and above and connections that
-broke; `refused` are those of 400 to 499. A WebSocket has no latency: it lasts as long as it is wanted.
+Figures are plain data of limited size that Ansible transfers as JSON: {requests, failed, refused, routes: {route:
+[requests, failed, refused]}, latency: {bucket: how many}}. `failed` counts responses with status 500 and above, and
+broken connections; `refused` counts those with status 400 to 499. A WebSocket has no latency, because it stays open.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from . import statistics
 
 Figures = dict[str, Any]
 ROUTES = 24
-"""How many routes are told apart; later ones count as `OTHER`. Paths are the public's: there may be any number."""
+"""How many routes have their own counts; further ones count as `OTHER`, because clients may request any path."""
 OTHER = "other"
 NO_SERVER = "<NOSRV>"
 CHOSEN = ("live", "share", "instead")
-"""How the slot of a public request was chosen. Testers' requests name theirs, and are no part of the comparison."""
+"""How the slot of a public request was chosen. Testers choose their slot, and their requests don't count."""
 INSTEAD = "instead"
-"""The candidate had no healthy server, and the live slot served: the candidate failed, though nobody noticed."""
+"""The candidate had no healthy server, so the live slot served: counts as a failure of the candidate."""
 OTHER_SLOT = {"blue": "green", "green": "blue"}
 
 
@@ -33,7 +33,7 @@ def empty() -> Figures:
 
 
 def note(figures: Figures, route: str, status: int, milliseconds: float | None, failed: bool = False) -> None:
-    """Add one request; a `status` of 0 is none, `milliseconds` of None no latency."""
+    """Add one request; `status` is 0 without a response, `milliseconds` is None without a latency."""
     failed = failed or status >= 500
     counts = (1, int(failed), int(400 <= status < 500 and not failed))
     routes = figures["routes"]
@@ -49,7 +49,7 @@ def note(figures: Figures, route: str, status: int, milliseconds: float | None, 
 
 
 def merged(several: Iterable[Figures]) -> Figures:
-    """Return the figures of several hosts or times as one."""
+    """Return the sum of several figures, such as those of several hosts or intervals."""
     result = empty()
     everyone = list(several)
     for figures in everyone:
@@ -64,10 +64,10 @@ def merged(several: Iterable[Figures]) -> Figures:
 
 
 def take(line: str, slots: Mapping[str, Figures]) -> str | None:
-    """Add a line of the edge's log to the figures of the slot that served; returns that slot, None for another line.
+    """Add a line of an edge host's log to the figures of the slot that served; returns the slot, None if it is skipped.
 
-    Left out: what the edge answered itself (redirects, refusals, limits), testers' requests, and clients that went away
-    for reasons of their own. Who left while still waiting for an answer counts with the time that was waited.
+    Skips responses of the edge itself (redirects, refusals, rate limits), testers' requests, and clients that closed
+    the connection. A client that left before its response began counts, with the time that it waited.
     """
     try:
         entry = json.loads(line)
@@ -83,7 +83,7 @@ def take(line: str, slots: Mapping[str, Figures]) -> str | None:
         slot = OTHER_SLOT[slot]
         note(slots[slot], route, 0, None, failed=True)
         return str(slot)
-    # S and s: the server refused, broke off or was too slow. D: it was found down meanwhile.
+    # S and s: the server refused the connection, closed it or timed out. D: the server went down meanwhile.
     broken = end[0] in "SsD" and status != 101
     if server == NO_SERVER and not broken:
         return None
@@ -95,7 +95,7 @@ def take(line: str, slots: Mapping[str, Figures]) -> str | None:
 
 
 def summary(figures: Figures) -> dict[str, Any]:
-    """Return what a person wants to see: {requests, failed, refused, p50, p99} (milliseconds, None without any)."""
+    """Return the figures for operators: {requests, failed, refused, p50, p99} (milliseconds, None without data)."""
     quantiles = {
         name: None if (value := statistics.quantile(figures["latency"], share)) is None else round(value)
         for name, share in (("p50", 0.5), ("p99", 0.99))

@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a slot's processes say of themselves on their metrics pages, read at the begin and at the end of a slice.
+"""The metrics pages of a slot's processes, read at the beginning and the end of an interval.
 
-What is read is {metric, memory, started, release}, each None where the page doesn't have it.
+A reading is {metric, memory, started, release}; values that the page doesn't have are None.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 from .statistics import trend
 
 HORIZON = 10
-"""A rise is followed ten times as far into the future as it was seen."""
+"""How far to extrapolate the growth of memory, as a multiple of the observed time."""
 
 Reading = dict[str, Any]
 _LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?[ \t]+(\S+)", re.M)
@@ -22,7 +22,7 @@ _LABEL = re.compile(r'([a-zA-Z_]\w*)="((?:[^"\\]|\\.)*)"')
 
 
 def read(page: str, metric: str) -> Reading:
-    """Return what a metrics page says; a metric with labels counts with the sum of them all."""
+    """Return the reading of a metrics page; a metric with labels counts as the sum over all labels."""
     values: dict[str, float] = {}
     release = None
     for name, labels, value in _LINE.findall(page):
@@ -41,10 +41,10 @@ def read(page: str, metric: str) -> Reading:
 
 
 def compared(target: Mapping[str, Any], begin: Reading | None, end: Reading | None) -> dict[str, Any]:
-    """Return what became of one process during a slice; a reading of None is a page that did not answer.
+    """Return the changes of one process during an interval; a reading is None if the page did not respond.
 
-    {service, host, metric: how many more, memory: bytes at the end, limit: bytes that it may use, problems: [what is
-    wrong], unread: [what was not to be had]}.
+    {service, host, metric: the increase, memory: bytes at the end, limit: bytes that it may use, problems: [what is
+    wrong], unread: [what could not be read]}.
     """
     where = f"{target['service']} on {target['host']}"
     result: dict[str, Any] = {
@@ -72,21 +72,21 @@ def compared(target: Mapping[str, Any], begin: Reading | None, end: Reading | No
 
 
 def metric(watched: Iterable[Mapping[str, Any]]) -> float:
-    """Return how far the business metric of a slot rose, all its processes together."""
+    """Return the increase of a slot's business metric, summed over its processes."""
     return float(sum(each["metric"] or 0 for each in watched))
 
 
 def growth(samples: Sequence[float]) -> float:
-    """Return how many bytes the later half of the samples rose."""
+    """Return the increase over the later half of the samples, in bytes."""
     late = samples[len(samples) // 2 :]
     return late[-1] - late[0] if late else 0.0
 
 
 def leaking(samples: Sequence[float], limit: float, chance: float) -> float | None:
-    """Return after how many more spans of observation the memory's limit is met, None while nothing says so.
+    """Return after how many more spans as long as the observed one memory reaches its limit; None without a leak.
 
-    `samples` are bytes at regular times. A process that has just begun fills its caches: the first half is not looked
-    at, and growth has to be steady (by chance no more often than `chance`) and must not get less.
+    `samples` are bytes at regular intervals. The first half doesn't count, because a new process fills its caches.
+    The growth must be steady (the probability that it is random is at most `chance`) and must not slow down.
     """
     late = samples[len(samples) // 2 :]
     if len(late) < 6 or not limit or trend(late) > chance:

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Own requests to both slots through the edge, for when the public's are too few; and what processes say meanwhile.
+"""Probes: requests to both slots through the edge, for times with little public traffic. Also reads metrics pages.
 
-Both slots are asked for the same paths in turn, at a pace that does not depend on how fast they answer. Standard
-library only: this runs on hosts.
+Both slots get requests for the same paths in turn, at a rate that doesn't depend on how fast they respond. Standard
+library only, because this runs on hosts.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from .figures import Figures, empty, note
 
 SLOT_HEADER = "X-Greenroom-Slot"
 WORKERS = 16
-"""How many probes may be under way; a slot that lets so many wait is slow enough to be noticed."""
+"""How many probes may wait for a response at once; a slot with so many open requests is clearly too slow."""
 BROKEN = 1e-6
-"""By chance so many failures come together no more often than that: what is so clearly broken is probed no longer."""
+"""Probing stops when the failures of the candidate would occur by chance with at most this probability."""
 PAGE_SECONDS = 3.0
 PAGE_TRIES = 2
-"""A page that is not to be had leaves the step without a verdict: one pause of a host is not to do that."""
+"""Without a metrics page, a step has no verdict. A second try keeps a short pause of a host from causing that."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is asked: `rate` requests a second for `seconds`, of both slots together, each given `timeout` seconds.
+    """The requests: `rate` a second to both slots together, for `seconds`, each with a timeout of `timeout` seconds.
 
-    `slots` are {live: name, candidate: name}; `paths` begin with a slash and follow `url`.
+    `slots` are {live: name, candidate: name}; `paths` begin with a slash and are appended to `url`.
     """
 
     url: str
@@ -50,11 +50,11 @@ class Plan:
     password: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        """Refuse with ValueError what would be no probes, or a load."""
+        """Raise ValueError for values that send no probes, or too many."""
         if not 0 < self.rate <= 100 or not 0 < self.seconds <= 3600 or self.timeout <= 0:
-            raise ValueError("rate must be up to 100 a second, seconds up to 3600, timeout above 0")
+            raise ValueError("rate must be above 0 and at most 100, seconds above 0 and at most 3600, timeout above 0")
         if strange := [path for path in self.paths if not path.startswith("/")]:
-            raise ValueError(f"a path to probe begins with a slash, not as {strange[0]}")
+            raise ValueError(f"paths to probe must begin with a slash: {strange[0]}")
 
     def headers(self, slot: str) -> dict[str, str]:
         """Return the headers of a probe of `slot`."""
@@ -66,7 +66,7 @@ class Plan:
 
 
 class Prober:
-    """Probes while `run` runs; `figures` and `notes` are what came of it."""
+    """Sends probes during `run`; the results are in `figures` and `notes`."""
 
     def __init__(self, plan: Plan) -> None:
         self.figures: dict[str, Figures] = {"live": empty(), "candidate": empty()}
@@ -77,7 +77,7 @@ class Prober:
         self._wanted: queue.Queue[tuple[str, str] | None] = queue.Queue(WORKERS)
 
     def run(self) -> None:
-        """Probe to the end, or until the candidate is clearly broken."""
+        """Send probes until the end, or until the candidate is clearly broken."""
         workers = [threading.Thread(target=self._work, daemon=True) for _ in range(WORKERS)]
         for worker in workers:
             worker.start()
@@ -88,12 +88,12 @@ class Prober:
                 self.stopped_early = True
                 break
             pair, second = divmod(number, 2)
-            # Who is asked first changes, so that none of the two always finds warm caches.
+            # The slots take turns in being first, so that not always the same one finds warm caches.
             side = ("live", "candidate")[(pair + second) % 2]
             try:
                 self._wanted.put_nowait((side, self._plan.paths[pair % len(self._plan.paths)]))
             except queue.Full:
-                self._say("left out, because earlier probes still wait")
+                self._say("were not sent, because earlier probes still wait for a response")
         for _worker in workers:
             self._wanted.put(None)
         end = time.monotonic() + 2 * self._plan.timeout
@@ -108,7 +108,7 @@ class Prober:
         connection.close()
 
     def _probe(self, connection: web.Connection, side: str, path: str, used: bool) -> bool:
-        """Ask once; returns whether the connection was good for an answer."""
+        """Send one probe; returns whether the connection worked."""
         wanted = web.Request("GET", self._plan.url.rstrip("/") + path, self._plan.headers(self._plan.slots[side]))
         began = time.monotonic()
         try:
@@ -118,7 +118,7 @@ class Prober:
             return False
         except web.WebError as error:
             if used and time.monotonic() - began < self._plan.timeout / 2:
-                # The edge may close a connection that was kept, which says nothing of a slot.
+                # The edge may close an idle connection. That isn't a slot's failure.
                 return self._probe(connection, side, path, False)
             self._note(side, path, 0, began, failed=True)
             return "answer longer" in str(error)
@@ -126,7 +126,7 @@ class Prober:
         if answer.status >= 500 or slot == self._plan.slots[side]:
             self._note(side, path, answer.status, began)
         else:
-            self._say(f"got status {answer.status} from {slot or 'the edge itself'}, not from the slot they named")
+            self._say(f"got status {answer.status} from {slot or 'the edge itself'}, not from the slot they asked for")
         return True
 
     def _note(self, side: str, path: str, status: int, began: float, failed: bool = False) -> None:
@@ -149,7 +149,7 @@ class Prober:
 
 
 def pages(targets: Sequence[Mapping[str, Any]]) -> list[metrics_page.Reading | None]:
-    """Return what each target's metrics page says, None where it does not answer."""
+    """Return the reading of each target's metrics page, None if it doesn't respond."""
 
     def page(target: Mapping[str, Any]) -> metrics_page.Reading | None:
         for _ in range(PAGE_TRIES):
@@ -164,7 +164,7 @@ def pages(targets: Sequence[Mapping[str, Any]]) -> list[metrics_page.Reading | N
 
 
 def observe(plan: Plan, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Probe, and read the targets' pages before and after.
+    """Send probes, and read the targets' metrics pages before and after.
 
     Returns {probes: {live, candidate}, watched: {live, candidate}, notes, stopped_early, seconds}.
     """

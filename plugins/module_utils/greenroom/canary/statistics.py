@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Is the candidate worse, or was it chance? Exact tests that hold for ten requests as well as for a million.
+"""Statistical tests: is the candidate worse, or is the difference random? They are valid for any number of requests.
 
-All of them count, none assumes a distribution of the values: latencies have none that one could name, and errors are
-too rare for the usual approximations. Each answers with the probability of seeing what was seen, or worse, from two
-releases that are alike. Standard library only: this runs on hosts, too.
+All tests use counts and assume no distribution of the values: latencies don't have a known one, and errors are too rare
+for the usual approximations. Each test returns the probability that two equal releases show the observed difference, or
+a larger one. Standard library only, because this runs on hosts, too.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 GROWTH = 1.05
-"""How much wider each bucket of a histogram is than the one before: a quantile is known to 5 %."""
+"""The growth of a histogram's buckets: each is 5 % wider than the one before, so quantiles are accurate to 5 %."""
 
 EXACT = 250
-"""Up to so many hits the strata's distributions are put together as they are."""
+"""Up to this number of hits, `by_chance` is exact; above, it uses a bound."""
 
 Histogram = Mapping[str, int]
-"""Latencies: {bucket: how many}. Keys are texts, as JSON has them; histograms of several hosts add up."""
+"""Latencies: {bucket: count}. Keys are strings, as in JSON. Histograms of several hosts can be added."""
 
 
 def bucket(milliseconds: float) -> str:
-    """Return the bucket of a latency; bucket n holds what is at most `bound(n)`."""
+    """Return the bucket of a latency; bucket n holds latencies up to `bound(n)`."""
     return str(0 if milliseconds <= 1 else math.ceil(math.log(milliseconds) / math.log(GROWTH) - 1e-9))
 
 
@@ -34,12 +34,12 @@ def bound(number: int) -> float:
 
 
 def total(histogram: Histogram) -> int:
-    """Return how many latencies there are."""
+    """Return the number of latencies."""
     return sum(histogram.values())
 
 
 def added(histograms: Sequence[Histogram]) -> dict[str, int]:
-    """Return several histograms as one."""
+    """Return the sum of several histograms."""
     result: dict[str, int] = {}
     for histogram in histograms:
         for key, number in histogram.items():
@@ -48,7 +48,7 @@ def added(histograms: Sequence[Histogram]) -> dict[str, int]:
 
 
 def quantile(histogram: Histogram, share: float) -> float | None:
-    """Return the latency that `share` (0 to 1) of all don't exceed, in milliseconds; None when there are none."""
+    """Return the latency that `share` (0 to 1) of all requests don't exceed, in milliseconds; None without data."""
     wanted, seen = max(1, math.ceil(share * total(histogram))), 0
     for number in sorted(map(int, histogram)):
         seen += histogram[str(number)]
@@ -58,7 +58,7 @@ def quantile(histogram: Histogram, share: float) -> float | None:
 
 
 def above(histogram: Histogram, milliseconds: float) -> int:
-    """Return how many surely took longer than that: the bucket that it falls into does not count."""
+    """Return how many latencies are certainly above `milliseconds`: the bucket that contains it doesn't count."""
     return sum(count for number, count in histogram.items() if bound(int(number) - 1) >= milliseconds)
 
 
@@ -67,7 +67,7 @@ def _log_choose(n: int, k: int) -> float:
 
 
 def hypergeometric_above(hits: int, draws: int, marked: int, size: int) -> float:
-    """Return the probability of `hits` or more marked ones among `draws` from `size`, of which `marked` are."""
+    """Return the probability of `hits` or more marked items in `draws` from `size` items with `marked` marked ones."""
     lowest, highest = max(0, draws + marked - size), min(draws, marked)
     if hits <= lowest:
         return 1.0
@@ -84,13 +84,13 @@ def hypergeometric_above(hits: int, draws: int, marked: int, size: int) -> float
 
 
 def more_often(candidate: int, candidate_of: int, live: int, live_of: int) -> float:
-    """Fisher's exact test, one-sided: how likely so large a part of all failures meets the candidate by chance."""
+    """Return the probability that so many of all failures hit the candidate by chance (Fisher's test, one-sided)."""
     return hypergeometric_above(candidate, candidate_of, candidate + live, candidate_of + live_of)
 
 
 @dataclass(frozen=True)
 class Stratum:
-    """One slice of a comparison: `hits` of `size` on the one side, `others` of `others_size` on the other."""
+    """One interval of a comparison: `hits` of `size` on one side, `others` of `others_size` on the other."""
 
     hits: int
     size: int
@@ -99,16 +99,16 @@ class Stratum:
 
     @property
     def marked(self) -> int:
-        """How many hits there are on both sides."""
+        """The number of hits on both sides."""
         return self.hits + self.others
 
 
 def by_chance(strata: Sequence[Stratum]) -> float:
-    """Return the probability that chance gives the one side as many hits, or more, as it has in all strata together.
+    """Return the probability that one side gets its number of hits, or more, by chance, over all strata together.
 
-    As Fisher's test, but nothing is compared across strata: when in one of them everybody fails, and the one side had
-    more requests there than before, that says nothing of a release (Simpson's paradox). Exact up to `EXACT` hits: the
-    distributions of all strata are put together. For more, Chernoff's bound, which never says less than it is.
+    Like Fisher's test, but without comparing across strata. If all requests fail in one stratum, and one side had more
+    requests there, the releases may still be equal (Simpson's paradox). Up to `EXACT` hits, the result is exact: it
+    convolves the strata's distributions. Above, it is Chernoff's bound, which is never too small.
     """
     useful = [each for each in strata if each.size and each.others_size and each.marked]
     hits = sum(each.hits for each in useful)
@@ -128,7 +128,7 @@ def by_chance(strata: Sequence[Stratum]) -> float:
 
 
 def _probabilities(stratum: Stratum) -> list[float]:
-    """Return how likely 0, 1, 2 … of a stratum's hits are on the one side."""
+    """Return the probabilities that 0, 1, 2 … of a stratum's hits are on one side."""
     marked, size = stratum.marked, stratum.size + stratum.others_size
     return [
         0.0
@@ -141,7 +141,7 @@ def _probabilities(stratum: Stratum) -> list[float]:
 
 
 def _chernoff(hits: int, strata: Sequence[Stratum]) -> float:
-    """Bound the tail of a sum of binomial variables, which are wider than those without replacement (Hoeffding)."""
+    """Return a bound for the tail of a sum of binomial variables, which spread more than hypergeometric (Hoeffding)."""
     parts = [(each.marked, each.size / (each.size + each.others_size)) for each in strata]
     if hits <= sum(number * share for number, share in parts):
         return 1.0
@@ -157,18 +157,17 @@ def _chernoff(hits: int, strata: Sequence[Stratum]) -> float:
 
 
 def mark(live: Histogram, share: float, factor: float, extra: float) -> float:
-    """Return the latency above which a request counts as slow, infinity where there is nothing to compare with.
+    """Return the latency above which a request counts as slow, infinity without a baseline.
 
-    It is the live slot's own quantile, moved up by `factor` and at least by `extra` milliseconds: what nobody minds is
-    no difference. Whether the candidate is beyond it more often than the live slot itself is a question of counts, so
-    that it can be answered for any distribution.
+    It is the live slot's own quantile, raised by `factor` and at least by `extra` milliseconds, the margin. Counting
+    the requests above it on both slots gives a test that is valid for any distribution.
     """
     reference = quantile(live, share)
     return math.inf if reference is None else max(reference * factor, reference + extra)
 
 
 def trend(values: Sequence[float]) -> float:
-    """Mann and Kendall's test, one-sided, exact for up to ten values and by its normal limit above."""
+    """Return the probability of a rise by chance (Mann-Kendall test, one-sided, exact for up to ten values)."""
     n = len(values)
     score = sum((b > a) - (b < a) for i, a in enumerate(values) for b in values[i + 1 :])
     if n < 3:

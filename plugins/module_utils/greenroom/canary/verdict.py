@@ -1,15 +1,14 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The verdict on a candidate: as good as the live slot, worse, or not known.
+"""The verdict on a candidate: `pass`, `fail` or `no data`, in comparison with the live slot.
 
-A rollout is watched in slices of some seconds. What was seen is a list of them, oldest first:
+A canary is watched in intervals ("slices" in the data). The observations are a list of them, oldest first:
 
     {weight, seconds, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, journeys}
 
-`public` and `probes` are figures (`canary_figures`), `watched` what processes said of themselves (`canary_watch`),
-`notes` what kept figures from being had, `journeys` smoke checks of the candidate that failed. Public requests and
-probes are never thrown together: who comes by himself asks for other things than a probe does, and the sum would follow
-the mixture instead of the release.
+`public` and `probes` are figures (`figures`), `watched` are changes on metrics pages (`metrics_page`), `notes` are
+reasons for missing figures, `journeys` are failed smoke checks of the candidate. Public requests and probes are never
+added up: clients request other paths than probes do, so the sum would depend on the mixture instead of the release.
 """
 
 from __future__ import annotations
@@ -26,24 +25,23 @@ Pairs = Sequence[tuple[Figures, Figures]]
 QUANTILES = {"p50": 0.5, "p99": 0.99}
 SOURCES = ("public", "probes")
 RECENT = 4
-"""A candidate may become bad late: the last slice, and the last few, are looked at apart from all of them."""
+"""A candidate may fail late, so the last interval, and this many of the last ones, are also tested separately."""
 DISTURBED = 0.01
-"""A live slot that fails by chance no more often than so is taken for disturbed."""
+"""The live slot counts as disturbed if its failures would occur by chance with at most this probability."""
 STEADY = 0.005
-"""A rise of memory counts when so steady a one comes by chance no more often than that."""
+"""A rise of memory counts if it would be as steady by chance with at most this probability."""
 
 
 MEMORY_SECONDS = 1800
-"""A new process fills its memory for a while; before that, its growth says nothing."""
+"""A new process fills its caches for a while; before that time has passed, growth doesn't count."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is a difference. Shares are between 0 and 1.
+    """The limits of a verdict. Proportions are between 0 and 1.
 
-    `minimum`: requests of each slot without which nothing passes. `alpha`: how likely a verdict may fail a candidate
-    that is like the live slot, over all comparisons that it makes. The others: differences up to there are minded by
-    nobody, however sure they are.
+    `minimum`: requests that each slot needs for the verdict `pass`. `alpha`: the probability of a false `fail`, over
+    all comparisons of a verdict. The others are margins: differences up to a margin don't count, even if certain.
     """
 
     minimum: int = 50
@@ -55,7 +53,7 @@ class Limits:
     metric_drop: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse with ValueError what no verdict can be based on."""
+        """Raise ValueError for limits that allow no verdict."""
         for name in ("alpha", "metric_drop"):
             if not 0 < getattr(self, name) < 1:
                 raise ValueError(f"canary_{name} must be between 0 and 1, not {getattr(self, name)}")
@@ -67,7 +65,7 @@ class Limits:
 
 
 def empty_slice(weight: int) -> dict[str, Any]:
-    """Return a slice in which nothing was seen."""
+    """Return an interval without observations."""
     figures = {source: {"live": empty(), "candidate": empty()} for source in SOURCES}
     return {
         "weight": weight,
@@ -80,10 +78,10 @@ def empty_slice(weight: int) -> dict[str, Any]:
 
 
 def verdict(slices: Sequence[Slice], limits: Limits) -> dict[str, Any]:
-    """Return {verdict, reasons, figures} over all slices; the last ones of the same weight are the step at hand.
+    """Return {verdict, reasons, figures} over all intervals; the last ones with the same weight are the present step.
 
-    `fail`: something is worse, beyond chance and beyond what nobody minds, or a process says what it must not.
-    `no data`: nothing is, but too little was seen to know. `pass`: neither. `reasons` are lines for a person.
+    `fail`: something is worse by more than chance and margin explain, or a process has a problem. `no data`: nothing
+    is worse, but there are too few observations. `pass`: neither. `reasons` are lines for the operator.
     """
     reasons = list(dict.fromkeys(_bad_processes(slices)))
     reasons += _worse(slices, limits)
@@ -94,7 +92,7 @@ def verdict(slices: Sequence[Slice], limits: Limits) -> dict[str, Any]:
 
 
 def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> str:
-    """Return a verdict as one line: figures of the candidate (of the live slot), then why."""
+    """Return a verdict as one line: figures of the candidate (and of the live slot), then the reasons."""
     parts = []
     for source in SOURCES:
         own, other = result["figures"][source]["candidate"], result["figures"][source]["live"]
@@ -106,16 +104,16 @@ def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> s
     metric = result["figures"]["metric"]
     if any(metric.values()):
         parts.append(f"metric {metric['candidate']:g} ({metric['live']:g})")
-    said = "; ".join(parts) or "nothing was seen"
+    said = "; ".join(parts) or "no requests"
     why = f": {'; '.join(result['reasons'])}" if result["reasons"] else ""
-    return f"{result['verdict']}: {candidate} at {weight} % (beside {live}): {said}{why}"
+    return f"{result['verdict']}: {candidate} at {weight} % (baseline {live}): {said}{why}"
 
 
 def _pairs(window: Sequence[Slice], everything: Sequence[Slice], source: str) -> list[tuple[Figures, Figures]]:
-    """Return the figures of candidate and live slot, slice by slice: what happens to both is no difference.
+    """Return the figures of candidate and live slot for each interval, so that events that affect both don't count.
 
-    Where the live slot serves nobody any more, what it did before stands in for it, but for times at which own requests
-    to it fail, too.
+    After all traffic has moved, the former live slot's earlier figures are the baseline, except for intervals in which
+    probes to it fail, too.
     """
     pairs, alone = [], []
     for each in window:
@@ -130,7 +128,7 @@ def _pairs(window: Sequence[Slice], everything: Sequence[Slice], source: str) ->
 
 
 def _disturbed(each: Slice, everything: Sequence[Slice]) -> bool:
-    """Say whether the live slot fails, too: more of the own requests to it than usually."""
+    """Whether the live slot fails, too: more probes to it fail than usual."""
     others = [other["probes"]["live"] for other in everything if other is not each]
     failed, requests = (sum(figures[name] for figures in others) for name in ("failed", "requests"))
     now = each["probes"]["live"]
@@ -142,14 +140,14 @@ def _windows(slices: Sequence[Slice]) -> list[Sequence[Slice]]:
 
 
 def _worse(slices: Sequence[Slice], limits: Limits) -> list[str]:
-    """Return what is worse with the candidate, each thing once.
+    """Return what is worse on the candidate, each finding once.
 
-    Of many comparisons one is right by chance (Bonferroni): half of `alpha` is shared by those of all requests, a
-    quarter by those of single routes, of which there are many, and a quarter is the business metric's.
+    With many comparisons, one may fail by chance, so they share `alpha` (Bonferroni): half of it for comparisons of all
+    requests, a quarter for single routes, of which there are many, and a quarter for the business metric.
     """
     looks = [(window, source, _pairs(window, slices, source)) for window in _windows(slices) for source in SOURCES]
     looks = [each for each in looks if each[2]]
-    # Caches are cold in the first slice.
+    # Caches are cold in the first interval.
     cold = next((each for each in slices if each["weight"]), None)
     whole = limits.alpha / 2 / max(1, 4 * len(looks))
     single = limits.alpha / 4 / max(1, sum(2 * len(_routes(pairs)) for _window, _source, pairs in looks))
@@ -172,14 +170,14 @@ def _routes(pairs: Pairs) -> list[str]:
 def _counts(
     source: str, places: Iterable[str], pairs: Pairs, limits: Limits, level: float
 ) -> Iterator[tuple[str, str]]:
-    """Yield failures and refusals that the candidate has more of, on each of the routes in `places` ("": on all)."""
+    """Yield failures and refusals that are more frequent on the candidate, for each route in `places` ("" is all)."""
     for place in places:
         counts = [[_of(side, place) for side in pair] for pair in pairs]
         for index, what, margin in ((1, "failed", limits.error_margin), (2, "were refused", limits.refused_margin)):
             strata = [statistics.Stratum(own[index], own[0], live[index], live[0]) for own, live in counts]
             if _more(strata, margin, level):
                 own, live = _sums(strata)
-                # A route is worth a line of its own only where the whole does not say it.
+                # A single route is only reported if all routes together are not.
                 yield (
                     f"{source} {what}",
                     f"{own[0]} of {own[1]} {what} ({source}{place and ', '}{place}; live: {live[0]} of {live[1]})",
@@ -187,7 +185,7 @@ def _counts(
 
 
 def _of(figures: Figures, route: str) -> list[int]:
-    """Return [requests, failed, refused] of a route, or of all with an empty one."""
+    """Return [requests, failed, refused] of a route; an empty route means all."""
     whole = [figures[name] for name in ("requests", "failed", "refused")]
     return list(figures["routes"].get(route, [0, 0, 0])) if route else whole
 
@@ -202,22 +200,21 @@ def _sums(strata: Iterable[statistics.Stratum]) -> tuple[tuple[int, int], tuple[
 
 
 def _excess(stratum: statistics.Stratum) -> float:
-    """Return how many more hits the candidate has than the live slot would have had at the same time."""
+    """Return how many more hits the candidate has than the live slot would have with the same number of requests."""
     return stratum.hits - stratum.size * stratum.others / stratum.others_size
 
 
 def _more(strata: Iterable[statistics.Stratum], margin: float, level: float) -> bool:
-    """Say whether the candidate has more hits than margin and chance explain."""
+    """Whether the candidate has more hits than margin and chance explain."""
     compared = [each for each in strata if each.size and each.others_size]
     size = sum(each.size for each in compared)
     return bool(size) and sum(map(_excess, compared)) / size > margin and statistics.by_chance(compared) <= level
 
 
 def _latencies(source: str, pairs: Pairs, limits: Limits, level: float) -> Iterator[tuple[str, str]]:
-    """Yield quantiles of the latency that are worse with the candidate.
+    """Yield quantiles of the latency that are worse on the candidate.
 
-    One pause of one host slows many requests down, and is no release: the slice that speaks most against the candidate
-    is left out.
+    The worst interval of the candidate is left out, because a pause of one host slows many requests down.
     """
     own, usual = (statistics.added([pair[side]["latency"] for pair in pairs]) for side in (0, 1))
     for name, share in QUANTILES.items():
@@ -225,7 +222,7 @@ def _latencies(source: str, pairs: Pairs, limits: Limits, level: float) -> Itera
         strata = [each for pair in pairs if (each := _slow(*pair, mark)).size and each.others_size]
         usual_ones = sorted(strata, key=_excess)[:-1]
         (slow, number), _live = _sums(usual_ones)
-        # Its own quantile lies beyond the mark, and not by chance.
+        # The candidate's quantile is above the mark, and not by chance.
         if slow > (1 - share) * number and _more(usual_ones, 0.0, level):
             values = [statistics.quantile(side, share) or 0 for side in (own, usual)]
             yield f"{source} {name}", f"{name} is {values[0]:.0f} ms ({source}; live: {values[1]:.0f} ms)"
@@ -239,7 +236,7 @@ def _slow(candidate: Figures, live: Figures, mark: float) -> statistics.Stratum:
 
 
 def _metric(slices: Sequence[Slice], limits: Limits, level: float) -> Iterator[str]:
-    """Yield the business metric when it rises too seldom with the candidate, for the requests that it gets."""
+    """Yield a line if the business metric rises too slowly on the candidate, relative to its requests."""
     read = [each for each in slices if each["watched"]["candidate"] and each["watched"]["live"]]
     counts = {
         side: [(int(_events(each, side)), each["public"][side]["requests"]) for each in read]
@@ -250,7 +247,7 @@ def _metric(slices: Sequence[Slice], limits: Limits, level: float) -> Iterator[s
     pairs = [(own, live) for own, live in pairs if live[1]]
     if alone:
         pairs.append((_column_sums(alone), _column_sums(counts["live"])))
-    # The other way round: has the live slot more of them than chance would give it?
+    # The opposite direction: does the live slot have more events than chance explains?
     strata = [
         statistics.Stratum(min(live[0], live[1]), live[1], min(own[0], own[1]), own[1])
         for own, live in pairs
@@ -259,7 +256,7 @@ def _metric(slices: Sequence[Slice], limits: Limits, level: float) -> Iterator[s
     got = sum(each.others for each in strata)
     due = sum(each.others_size * each.hits / each.size for each in strata)
     if got < (1 - limits.metric_drop) * due and statistics.by_chance(strata) <= level:
-        yield f"the business metric rose by {got}, where live's pace is {due:.0f}"
+        yield f"the business metric rose by {got}, but by {due:.0f} at the live slot's rate"
 
 
 def _column_sums(rows: Sequence[tuple[int, int]]) -> tuple[int, int]:
@@ -271,7 +268,7 @@ def _events(each: Slice, side: str) -> float:
 
 
 def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
-    """Yield what the candidate's processes say and must not, and memory that will not suffice."""
+    """Yield failed smoke checks and problems of the candidate's processes, and memory that will reach its limit."""
     for each in slices:
         yield from each["journeys"]
         for process in each["watched"]["candidate"]:
@@ -285,7 +282,7 @@ def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
         if spans is not None and metrics_page.growth(samples) > 2 * metrics_page.growth(usual):
             mebibytes = [number / 2**20 for number in (metrics_page.growth(samples), samples[-1], limit)]
             grown, used, most = (f"{number:.0f}" for number in mebibytes)
-            yield f"memory of {service} on {host} goes on growing ({grown} MiB lately, {used} of {most} MiB)"
+            yield f"memory of {service} on {host} keeps growing ({grown} MiB recently, {used} of {most} MiB)"
 
 
 def _memory(slices: Iterable[Slice], side: str) -> dict[tuple[str, str], tuple[list[float], float]]:
@@ -300,7 +297,7 @@ def _memory(slices: Iterable[Slice], side: str) -> dict[tuple[str, str], tuple[l
 
 
 def _unknown(slices: Sequence[Slice], limits: Limits) -> Iterator[str]:
-    """Yield what was not seen, and has to be."""
+    """Yield the reasons why there is no verdict."""
     step: list[Slice] = []
     for each in reversed(slices):
         if each["weight"] != slices[-1]["weight"]:
@@ -312,18 +309,18 @@ def _unknown(slices: Sequence[Slice], limits: Limits) -> Iterator[str]:
     )
     if not any(min(own[source], live[source]) >= limits.minimum for source in SOURCES):
         got = " and ".join(f"{number} of {source}" for source, number in own.items())
-        yield f"too few requests to compare in this step ({got}; {limits.minimum} are wanted of each slot)"
+        yield f"too few requests to compare in this step ({got}; each slot needs {limits.minimum})"
         for each in step:
             yield from each["notes"]
     if step and all(_disturbed(each, slices) for each in step):
-        yield "the slot beside fails more than before, too, so that there is nothing to compare with"
+        yield "the baseline slot fails more than before, too, so there is no baseline to compare with"
     for side in ("live", "candidate"):
         for process in slices[-1]["watched"][side] if slices else ():
-            yield from (f"not to be had: {what}" for what in process["unread"])
+            yield from (f"can't read {what}" for what in process["unread"])
 
 
 def _figures(slices: Sequence[Slice]) -> dict[str, Any]:
-    """Return what was seen in all, for people and reports."""
+    """Return the figures over all intervals, for operators and reports."""
     sides = ("live", "candidate")
     return {
         source: {side: summary(merged(each[source][side] for each in slices)) for side in sides} for source in SOURCES

@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A step of a rollout, slice by slice: what a run remembers of it, as one fact that the next step goes on from.
+"""A step of a canary, interval by interval. The result is one fact, and the next step continues with it.
 
-A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, slices, until}: `left` slices
-of `length` seconds are still to come, `slices` is all that was seen since `began`, `until` = {edge host: to when its
-journal was read}.
+A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, slices, until}: `left`
+intervals of `length` seconds are still to come, `slices` are all intervals since `began`, `until` = {edge host: the
+time up to which its journal was read}.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from ...canary.figures import merged
 OTHER = {"blue": "green", "green": "blue"}
 MOST_SLICES = 20
 PUBLIC = 100
-"""The weight of a slot that has become the live one."""
+"""The weight of a candidate that has gone live."""
 
 Result = Mapping[str, Any]
 Traffic = Mapping[str, Mapping[str, Any]]
-"""What canary_traffic found, by edge host."""
+"""The results of canary_traffic by edge host."""
 
 
 def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the result with which a step begins; what was seen since `began` of the same slot is taken along.
+    """Return the result at the beginning of a step, with the earlier intervals of the same slot since `began`.
 
-    `plan` = {slot, weight, began, seconds, slice}, the last one saying how long a slice is to be; a long step has
-    longer ones.
+    `plan` = {slot, weight, began, seconds, slice}; `slice` is the length of an interval in seconds. Intervals of a long
+    step are longer.
     """
     slot, weight, began, seconds = (plan[name] for name in ("slot", "weight", "began", "seconds"))
     same = before is not None and (before.get("slot"), before.get("began")) == (slot, began)
@@ -39,7 +39,7 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
         "verdict": "no data",
         "reasons": [],
         "figures": {},
-        "line": f"no data: {slot} at {weight} %: nothing was seen yet",
+        "line": f"no data: {slot} at {weight} %: no observations yet",
         **{name: plan[name] for name in ("slot", "weight", "began")},
         "seconds": 0,
         "left": left,
@@ -50,7 +50,7 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_baseline(result: Result, traffic: Traffic) -> dict[str, Any]:
-    """Return a result that knows how the slot beside did while it served the public, before the step."""
+    """Return a result with the baseline slot's figures from before the step, when it was live."""
     seen = verdict.empty_slice(0)
     seen["public"]["live"] = merged(host["slots"][OTHER[result["slot"]]] for host in traffic.values())
     return {**result, "slices": [seen, *result["slices"]]}
@@ -59,13 +59,13 @@ def with_baseline(result: Result, traffic: Traffic) -> dict[str, Any]:
 def continued(
     result: Result, probed: Mapping[str, Any], traffic: Traffic, journeys: Mapping[str, Any], limits: verdict.Limits
 ) -> dict[str, Any]:
-    """Return the result after one more slice: of canary_probe, of canary_traffic on all edge hosts, of smoke checks.
+    """Return the result after one more interval.
 
-    `journeys` is the result of smoke_check, or empty where none ran.
+    `probed` is the result of canary_probe, `traffic` that of canary_traffic, `journeys` that of smoke_check, or empty.
     """
     slot, weight = result["slot"], result["weight"]
     slots = {"candidate": slot, "live": OTHER[slot]}
-    short = [f"{name} wrote more lines than were read" for name, host in traffic.items() if not host["complete"]]
+    short = [f"{name} logged more lines than were read" for name, host in traffic.items() if not host["complete"]]
     failed = [
         f"{check['name']}: expected {check['expected']}, got {check['got']}"
         for check in journeys.get("checks", ())

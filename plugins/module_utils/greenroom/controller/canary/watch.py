@@ -3,7 +3,7 @@
 """What a canary watches on both slots: the metrics pages of their processes, and the paths that probes request.
 
 A target is {service, slot, host, url, metric (name of the business metric, or ""), memory (bytes that it may use),
-release (what it has to run)}.
+release (the release that it must run)}.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ def targets(
 ) -> list[dict[str, Any]]:
     """Return all metrics pages of both slots that can be reached, `bundles` = {slot: its description}.
 
-    Where a page is, the slot's own bundle says; what counts, the catalogue, so that both slots are judged alike.
+    The page's address comes from the slot's bundle. The metric's name comes from the catalog, so that both slots are
+    compared by the same metric.
     """
     found = []
     for slot, bundle in sorted(bundles.items()):
@@ -28,7 +29,7 @@ def targets(
             metric = (own.get("canary") or {}).get("metric")
             page = {key: metric[key] for key in ("port", "path")} if metric else service["metrics"]
             port = service["ports"].get(page["port"]) if page else None
-            # What does not run beside both slots can't be compared.
+            # A service that doesn't run in both slots can't be compared.
             if port is None or port["bind"] == "127.0.0.1" or service["activation"] != "always":
                 continue
             found += [
@@ -47,7 +48,7 @@ def targets(
 
 
 def probe_paths(catalogue: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return what is asked of both slots: what services name, or, where none does, their routes without a limit."""
+    """Return the paths to probe on both slots: those that services configure, or else all their routes."""
     named = [path for service in catalogue.values() for path in (service.get("canary") or {}).get("probes", ())]
     routes = [route["path"] for service in catalogue.values() for route in service["routes"]]
     return list(dict.fromkeys(named or routes))
