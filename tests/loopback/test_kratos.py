@@ -357,7 +357,7 @@ def test_half_a_batch_is_refused(seeder: Seeder, monkeypatch: pytest.MonkeyPatch
         result = seeder.run()
     assert (result["failed"], result["created"], len(result["problems"])) == (True, 10, 10)
     assert "additionalProperties" in result["problems"][0]
-    assert result["msg"].startswith("10 users could not be created, updated or removed: person 1: ")
+    assert result["msg"].startswith("10 users could not be created, updated or removed: user 1: ")
     assert seeder.run()["created"] == 10
     seeder.assert_exact(20)
 

@@ -705,9 +705,9 @@ def test_half_a_batch_that_is_refused_is_told_one_by_one(task: Task, monkeypatch
     monkeypatch.setattr(people.Inventor, "identity", spoilt)
     result = task.run()
     assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 3, 3)
-    assert result["problems"] == ["person 2: refuse_me is set", "person 4: refuse_me is set"]
+    assert result["problems"] == ["user 2: refuse_me is set", "user 4: refuse_me is set"]
     assert result["msg"] == (
-        "2 users could not be created, updated or removed: person 2: refuse_me is set; person 4: refuse_me is set"
+        "2 users could not be created, updated or removed: user 2: refuse_me is set; user 4: refuse_me is set"
     )
 
 
@@ -722,14 +722,14 @@ def test_one_who_spoils_a_batch_is_found_and_the_others_are_created(
 
     monkeypatch.setattr(people.Inventor, "identity", spoilt)
     result = task.run(count=9)
-    assert (result["created"], result["problems"]) == (8, ["person 7: identity state is not valid"])
+    assert (result["created"], result["problems"]) == (8, ["user 7: identity state is not valid"])
 
 
 def test_a_server_that_takes_nobody_is_not_asked_for_ever(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "hash_password", lambda *given: "plain")
     result = task.run(count=400, connections=1)
     assert result["msg"].startswith(
-        f"{task.site.url} refuses all of it: person 1: The imported password does not match any known hash"
+        f"{task.site.url} refuses every user: user 1: The imported password does not match any known hash"
     )
     assert len(task.site.asked) < 100
 
@@ -737,9 +737,9 @@ def test_a_server_that_takes_nobody_is_not_asked_for_ever(task: Task, monkeypatc
 @pytest.mark.parametrize(
     ("reply", "message"),
     [
-        (Reply(404, "404 page not found"), "does not answer as Ory Kratos' admin interface does: status 404: 404 page"),
-        (Reply(200, "<html>hello</html>"), "does not answer as Ory Kratos' admin interface does: status 200"),
-        (Reply(200, '{"version": 3}'), "does not answer as Ory Kratos' admin interface does: status 200"),
+        (Reply(404, "404 page not found"), "does not respond like the admin API of Ory Kratos: status 404: 404 page"),
+        (Reply(200, "<html>hello</html>"), "does not respond like the admin API of Ory Kratos: status 200"),
+        (Reply(200, '{"version": 3}'), "does not respond like the admin API of Ory Kratos: status 200"),
         (error(401, "who are you?"), "status 401: who are you?"),
     ],
 )
@@ -759,7 +759,7 @@ def test_a_batch_with_a_strange_answer_is_looked_up_and_then_an_error(
 ) -> None:
     monkeypatch.setattr(kratos_client, "PATIENCE", 0.1)
     task.kratos.trouble = lambda asked: Reply(200, body) if asked.method == "PATCH" else None
-    assert "not what Ory Kratos answers" in task.run()["msg"]
+    assert "not a response of Ory Kratos" in task.run()["msg"]
 
 
 def test_nobody_answers(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -777,7 +777,7 @@ def test_nobody_answers(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_schema_that_the_server_does_not_have(task: Task) -> None:
     task.kratos.schemas["customer"] = SCHEMA
     result = task.run(schema_id="nobody")
-    assert result["msg"] == "Kratos knows no identity schema 'nobody'; it has default, customer"
+    assert result["msg"] == "Kratos has no identity schema 'nobody'; it has default, customer"
 
 
 def test_the_schema_is_read_where_it_is_said_to_be(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -788,7 +788,7 @@ def test_the_schema_is_read_where_it_is_said_to_be(task: Task, monkeypatch: pyte
         with monkeypatch.context() as patch:
             patch.setattr(kratos_client, "PATIENCE", 0.3)
             result = task.run(url=admin.url)
-        assert "Connection refused; say where Kratos' public interface is: public_url" in result["msg"]
+        assert "Connection refused; set public_url to the URL of Kratos' public API" in result["msg"]
         assert task.run(url=admin.url, public_url=task.site.url)["created"] == 5
     assert len(admin_only.identities) == 5
 

@@ -19,14 +19,14 @@ from .ledger import Ledger, Row
 from .recipe.recipe import MARK, Recipe
 
 BATCH = 500
-"""People created by one request."""
+"""Users that one request creates."""
 FEW = 20
-"""People updated or removed in a row by one thread; also how many conflicts and problems are told by name."""
+"""Users that a thread updates or removes between two looks at the clock; also the length of lists of problems."""
 
 
 @dataclass
 class Progress:
-    """What an operation has done so far and knows; kept in the ledger between two slices."""
+    """What an operation has done and found so far; kept in the ledger between two calls."""
 
     todo: int = 0
     created: int = 0
@@ -42,17 +42,17 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many people are done with, well or not."""
+        """How many users need no more work, whether it succeeded or not."""
         return self.created + self.updated + self.removed + self.refused + len(self.conflicts) + len(self.unclear)
 
     @property
     def rate(self) -> float:
-        """People per second of work."""
+        """Users per second of work."""
         return (self.created + self.updated + self.removed) / self.seconds if self.seconds else 0
 
 
 class Work:
-    """Creates, updates and removes until the ledger has nobody left to deal with."""
+    """Creates, updates and removes users until the ledger has no more work."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class Work:
         inventor: Inventor | None = None,
         hash_of: Callable[[str], str] = lambda key: "",
     ) -> None:
-        """Without an `inventor` nobody is created or updated. `hash_of` gives a person's password hash."""
+        """Without an `inventor`, no user is created or updated. `hash_of` returns a user's password hash."""
         self._kratos = kratos
         self._recipe = recipe
         self._ledger = ledger
@@ -75,15 +75,15 @@ class Work:
         self.progress = progress
         self._lock = threading.RLock()
         self._failure: Exception | None = None
-        # Few people are divided among the connections.
+        # A few users are divided among the connections.
         self._batch = max(1, min(BATCH, -(-progress.todo // connections)))
 
     def go(self, seconds: float, statuses: Sequence[str], create: bool) -> bool:
-        """Work for about so long: remove or update people of these statuses, create; returns whether all is done."""
+        """Remove or update users of these statuses and create users, for about so long; return whether all is done."""
         started = time.monotonic()
         stop = started + seconds
         if self._inventor is not None:
-            # Asked before the threads would all ask.
+            # Otherwise, every thread would send this request.
             self._kratos.knows_external_id()
         finished = [False] * self._connections
 
@@ -124,10 +124,10 @@ class Work:
             keys = self._ledger.take_missing(self._batch) if create else []
             return partial(self._create, keys) if keys else None
 
-    # --- what came of somebody ---
+    # --- results ---
 
     def _made(self, ids: Mapping[str, str]) -> None:
-        """Note who was created: key to id."""
+        """Record the users that were created, {key: id}."""
         with self._lock:
             self._ledger.put(Row(each, self._recipe.seed, key, CURRENT) for key, each in ids.items())
             self.progress.created += len(ids)
@@ -140,18 +140,18 @@ class Work:
         with self._lock:
             self.progress.refused += 1
             if len(self.progress.problems) < FEW:
-                self.progress.problems.append(f"person {key}: {reason}")
+                self.progress.problems.append(f"user {key}: {reason}")
             if (
                 self.progress.refused >= FEW
                 and not self.progress.created + self.progress.updated + self.progress.removed
             ):
-                raise KratosError(f"{self._kratos.url} refuses all of it: {'; '.join(self.progress.problems[:3])}")
+                raise KratosError(f"{self._kratos.url} refuses every user: {'; '.join(self.progress.problems[:3])}")
 
     # --- creating ---
 
     def _generator(self) -> Inventor:
         if self._inventor is None:
-            raise KratosError("nobody can be invented without a generator")
+            raise KratosError("users can't be created or updated without a generator")
         return self._inventor
 
     def _body(self, key: str) -> dict[str, Any]:
@@ -167,7 +167,7 @@ class Work:
         self._send({key: self._body(key) for key in keys})
 
     def _send(self, bodies: dict[str, dict[str, Any]]) -> None:
-        """Create people; what came of a request without an answer is looked up, not guessed."""
+        """Create users. If a request gets no response, look up what it did before trying again."""
         pauses = self._kratos.pauses()
         while bodies:
             try:
@@ -185,7 +185,7 @@ class Work:
         return None
 
     def _divide(self, bodies: dict[str, dict[str, Any]], error: RefusedError) -> None:
-        """Find out whom the server refused a whole batch for."""
+        """Send a refused batch again in halves, to find the users that the server refuses."""
         keys = list(bodies)
         if error.status in (401, 403):
             raise error
@@ -196,7 +196,7 @@ class Work:
         return self._send({key: bodies[key] for key in keys[middle:]})
 
     def _take_in(self, bodies: Mapping[str, dict[str, Any]], answers: Sequence[Mapping[str, Any]]) -> None:
-        """Note what came of each person of a batch."""
+        """Record the result for each user of a batch."""
         made, others = {}, []
         for key, answer in zip(bodies, answers, strict=True):
             if answer.get("action") == "create" and answer.get("identity"):
@@ -211,7 +211,7 @@ class Work:
                 self._refused(key, bodies[key], said(error))
 
     def _refused(self, key: str, body: Mapping[str, Any], reason: str) -> None:
-        """Ask for one person alone, for then the server gives a reason worth the name, as long as there are few."""
+        """Create one refused user alone, because only then does the server give a useful reason; only the first few."""
         if len(self.progress.problems) >= FEW:
             return self._problem(key, reason)
         try:
@@ -226,7 +226,7 @@ class Work:
         return None
 
     def _taken(self, key: str) -> None:
-        """Find out who has the address of a person whom the server says to exist."""
+        """Find out which identity has the address of a user that the server says exists."""
         found = self._holders(key)
         mine = self._mine_of(key, found)
         if mine:
@@ -243,7 +243,7 @@ class Work:
         return self._kratos.who_logs_in_as(self._generator().login(key))
 
     def _mine(self, key: str) -> str:
-        """Return the id of a person who is there already, empty when nobody is."""
+        """Return the id of a user that exists already, or an empty string."""
         return self._mine_of(key, self._holders(key))
 
     def _mine_of(self, key: str, found: Iterable[Identity]) -> str:
@@ -254,7 +254,7 @@ class Work:
         return ""
 
     def _clear_up(self) -> None:
-        """Find out, by a look at everybody, who has the addresses that no look-up shows."""
+        """List all identities to find those whose addresses a search doesn't find."""
         unclear, self.progress.unclear = set(self.progress.unclear), []
         for page in self._kratos.everybody(self._connections):
             for identity in page:
@@ -268,7 +268,7 @@ class Work:
                     unclear.discard(key_of(mark))
                     self._made({key_of(mark): str(identity["id"])})
         for key in sorted(unclear):
-            self._problem(key, "the server says that somebody like this exists, and shows nobody")
+            self._problem(key, "Kratos says that this identity exists, but doesn't list it")
 
     # --- updating and removing ---
 
@@ -279,7 +279,7 @@ class Work:
                 self._kratos.patiently(lambda body=body, row=row: self._put(row.id, body))  # type: ignore[misc]
             except RefusedError as error:
                 if error.status == 404:
-                    # Gone since we looked.
+                    # Removed since the comparison.
                     self._ledger.remove([row.id])
                     self._send({row.key: body})
                 elif error.status == 409:
@@ -292,7 +292,7 @@ class Work:
                 self.progress.updated += 1
 
     def _put(self, identity: str, body: Mapping[str, Any]) -> None:
-        """Update somebody. The first request can't tell which addresses are verified, so the mark is set in the end."""
+        """Update a user. The first request can't set which addresses are verified, so the mark is completed last."""
         metadata = body["metadata_admin"]
         unfinished = {**metadata, MARK: {**metadata[MARK], "recipe": ""}}
         there = self._kratos.update(identity, {**body, "metadata_admin": unfinished})

@@ -18,12 +18,12 @@ from .ledger import Ledger, Row
 from .recipe.recipe import Fingerprints, Recipe
 
 SMALL = 20_000
-"""Identities that are listed all, rather than those with the set's addresses only."""
+"""Up to this number of identities, list all of them, otherwise only those with the set's addresses."""
 
 
 @dataclass
 class Found:
-    """What a look at the server showed, as numbers of people; `conflicts` are addresses that others have."""
+    """How many users a comparison found. `conflicts` are addresses that other identities have."""
 
     current: int = 0
     outdated: int = 0
@@ -34,9 +34,9 @@ class Found:
 
 
 class Look:
-    """A look at who is there, noted in the ledger. With `fingerprints` None nobody is wanted.
+    """A comparison of the server with a recipe, noted in the ledger.
 
-    `leftovers` are how addresses begin that only checks use.
+    With `fingerprints` None, no users are wanted. `leftovers` are the beginnings of addresses that only checks use.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Look:
         self.news = False
 
     def at(self, kratos: Kratos, connections: int, searchable: bool) -> Found:
-        """Look; `searchable` says that the addresses of a schema's people are what they log in with."""
+        """Compare; `searchable` says whether users of the schema log in with their addresses."""
         total = kratos.total()
         everybody = self._ledger.is_new or not searchable
         if everybody or (total is not None and total <= max(SMALL, 2 * self._ledger.count())):
@@ -62,7 +62,7 @@ class Look:
             for beginning in (self._recipe.prefix, *self._leftovers):
                 for page in kratos.starting_with(beginning):
                     self._take(page)
-            # Those who changed their address since, and those who don't log in with it.
+            # Users who changed their address since, and users who don't log in with it.
             for page in kratos.by_id(list(self._ledger.unseen())):
                 self._take(page)
         self.news |= self._ledger.forget_unseen() > 0
@@ -80,7 +80,7 @@ class Look:
         )
 
     def missing(self) -> Iterator[tuple[int, int, str]]:
-        """Yield who is to be created, in the ledger's form."""
+        """Yield the users to create, in the ledger's form: first number, last number, name of a persona."""
         for key in self._taken:
             self._note(key)
         for persona in self._recipe.personas:
@@ -90,7 +90,7 @@ class Look:
             yield first, last, ""
 
     def _gaps(self) -> Iterator[tuple[int, int]]:
-        """Yield the ranges of numbers that nobody has."""
+        """Yield the ranges of numbers without a user."""
         start = 0
         for number in range(1, self._recipe.count + 1):
             if self._numbers[number >> 3] >> (number & 7) & 1:

@@ -25,7 +25,7 @@ def mark_of(identity: Identity, people_set: str) -> Mapping[str, Any] | None:
 
 
 def is_leftover(identity: Identity, beginnings: tuple[str, ...], domain: str) -> bool:
-    """Return whether somebody without any mark has addresses that begin so, in the domain, and no other."""
+    """Return whether an identity has no mark, and only addresses with one of these beginnings, in the domain."""
     addresses = [text.lower() for text in _texts(identity) if "@" in text]
     marked = MARK in (identity.get("metadata_admin") or {})
     ending = f"@{domain}"
@@ -34,18 +34,18 @@ def is_leftover(identity: Identity, beginnings: tuple[str, ...], domain: str) ->
 
 
 def key_of(mark: Mapping[str, Any]) -> str:
-    """Return whom a mark names; marks had an `index` before there were personas."""
+    """Return the key of the user that a mark names; marks without a `key` are from before there were personas."""
     return str(mark.get("key", mark.get("index")))
 
 
 def is_wanted(recipe: Recipe, mark: Mapping[str, Any]) -> bool:
-    """Return whether the recipe has a person with this mark. A persona stays the same one under another seed."""
+    """Return whether the recipe has a user with this mark. A persona stays the same under another seed."""
     key = key_of(mark)
     return key in recipe and (mark.get("seed") == recipe.seed or not key.isdecimal())
 
 
 def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]]:
-    """Yield those of the recipe's people, as key and address, whose address an identity occupies."""
+    """Yield the key and address of each user of the recipe whose address this identity has."""
     ending = f"@{recipe.domain}"
     for text in _texts(identity):
         address = text.lower()
@@ -57,7 +57,7 @@ def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]
 
 
 def _texts(identity: Identity) -> Iterator[str]:
-    """Yield the texts of an identity that may be addresses: traits, addresses, and what it logs in with."""
+    """Yield the strings of an identity that may be addresses: its traits, addresses and login names."""
     pending: list[Any] = [identity.get("traits")]
     for kind in ("verifiable_addresses", "recovery_addresses"):
         pending += [each.get("value") for each in identity.get(kind) or []]
@@ -74,7 +74,7 @@ def _texts(identity: Identity) -> Iterator[str]:
 
 
 def logs_in_by_address(schema: Any) -> bool:
-    """Return whether an address is what people of an identity schema log in with."""
+    """Return whether users with this identity schema log in with an address."""
     if isinstance(schema, dict):
         kratos = schema.get("ory.sh/kratos")
         password = kratos.get("credentials", {}).get("password", {}) if isinstance(kratos, dict) else {}

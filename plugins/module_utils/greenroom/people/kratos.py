@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The part of Ory Kratos' admin interface that seeding needs."""
+"""The part of Ory Kratos' admin API that seeding needs."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from .kratos_client import Client, Identity, KratosError, RefusedError, Unanswer
 PAGE = 1000
 """Identities in one page of a listing of all."""
 SIMILAR_PAGE = 4000
-"""Identities in one page of those with similar addresses: Kratos joins all of them anew for each page."""
+"""Identities in one page of those with similar addresses: Kratos repeats the whole join for each page."""
 IDS = 100
-"""Identities asked for by id in one request; a longer address is refused by servers."""
+"""Identities requested by id at once: servers refuse longer URLs."""
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
 class Kratos(Client):
-    """Ory Kratos with the admin interface `url`, for several threads.
+    """Ory Kratos with the admin API `url`, for several threads.
 
     `timeout` is the seconds for one request, `deadline` ends all of them.
     """
@@ -39,23 +39,23 @@ class Kratos(Client):
     def _admin(self, method: str, path: str, data: Any = None) -> web.Answer:
         return self.ask(method, f"{self.url}/admin/{path}", data)
 
-    # --- what it is ---
+    # --- version and schemas ---
 
     def version(self) -> str:
-        """Return the server's version; raises KratosError when it is something else than Kratos."""
+        """Return the server's version; raises KratosError if it is not Kratos."""
         answer = self.patiently(lambda: self._admin("GET", "version"))
         found = content(answer)
         if answer.status != 200 or not isinstance(found, dict) or not isinstance(found.get("version"), str):
             raise KratosError(
-                f"{self.url} does not answer as Ory Kratos' admin interface does: "
+                f"{self.url} does not respond like the admin API of Ory Kratos: "
                 f"status {answer.status}: {reason(answer)}"
             )
         return str(found["version"])
 
     def schema(self, schema_id: str) -> dict[str, Any]:
-        """Return an identity schema, from the public interface; that of the administrator redirects there."""
+        """Return an identity schema, from the public API: the admin API redirects there."""
         known, url = [], f"{self.public_url}/schemas?page_size=250"
-        hint = "" if self.public_url != self.url else "; say where Kratos' public interface is: public_url"
+        hint = "" if self.public_url != self.url else "; set public_url to the URL of Kratos' public API"
         for _ in range(100):
             try:
                 answer = self.patiently(lambda address=url: self.ask("GET", address))  # type: ignore[misc]
@@ -67,7 +67,7 @@ class Kratos(Client):
             found = content(answer)
             if answer.status != 200 or not isinstance(found, list):
                 text = f"status {answer.status}: {reason(answer)}"
-                raise KratosError(f"{origin(url)} does not give identity schemas as Ory Kratos does: {text}{hint}")
+                raise KratosError(f"{origin(url)} does not return identity schemas like Ory Kratos: {text}{hint}")
             for each in found:
                 if each.get("id") == schema_id and isinstance(each.get("schema"), dict):
                     return dict(each["schema"])
@@ -76,27 +76,27 @@ class Kratos(Client):
             if not token:
                 break
             url = f"{self.public_url}/schemas?{urlencode({'page_size': 250, 'page_token': token})}"
-        raise KratosError(f"Kratos knows no identity schema '{schema_id}'; it has {', '.join(known) or 'none'}")
+        raise KratosError(f"Kratos has no identity schema '{schema_id}'; it has {', '.join(known) or 'none'}")
 
     def knows_external_id(self) -> bool:
-        """Return whether identities can have an `external_id`; asked once, with an identity that nobody could take."""
+        """Return whether identities can have an `external_id`; sends one request, with an invalid identity."""
         if self._knows_external_id is not None:
             return self._knows_external_id
-        nobody = {"create": {"external_id": "greenroom", "state": "none of Kratos' states"}}
-        answer = self.patiently(lambda: self._admin("PATCH", "identities", {"identities": [nobody]}))
+        invalid = {"create": {"external_id": "greenroom", "state": "none of Kratos' states"}}
+        answer = self.patiently(lambda: self._admin("PATCH", "identities", {"identities": [invalid]}))
         self._knows_external_id = answer.status == 400 and "state" in reason(answer)
         return self._knows_external_id
 
-    # --- who is there ---
+    # --- listings ---
 
     def total(self) -> int | None:
-        """Return how many identities there are, None when the server does not say."""
+        """Return the number of identities, None if the server does not report it."""
         answer = self.patiently(lambda: self._admin("GET", "identities?page=0&per_page=1"))
         text = answer.header("X-Total-Count") or ""
         return int(text) if answer.status == 200 and text.isdecimal() else None
 
     def starting_with(self, prefix: str) -> Iterator[list[Identity]]:
-        """Yield those who log in with a name that begins with `prefix`, in pages."""
+        """Yield the identities whose login name begins with `prefix`, in pages."""
         query, token = {"preview_credentials_identifier_similar": prefix, "page_size": SIMILAR_PAGE}, ""
         while True:
             found, token = self._page(query, token)
@@ -105,25 +105,25 @@ class Kratos(Client):
                 return
 
     def by_id(self, ids: Sequence[str]) -> Iterator[list[Identity]]:
-        """Yield those with these ids, as far as they exist, in pages."""
+        """Yield the existing identities with these ids, in pages."""
         for start in range(0, len(ids), IDS):
             yield self._page({"ids": ids[start : start + IDS], "page_size": IDS}, "")[0]
 
     def who_logs_in_as(self, name: str) -> list[Identity]:
-        """Return who logs in with exactly this name: one or nobody."""
+        """Return the identity with exactly this login name, if there is one."""
         return self._page({"credentials_identifier": name, "page_size": 2}, "")[0]
 
     def by_external_id(self, external_id: str) -> list[Identity]:
-        """Return who has this external id: one or nobody."""
+        """Return the identity with this external id, if there is one."""
         path = f"identities/by/external/{quote(external_id, safe='')}"
         answer = self.patiently(lambda: self._admin("GET", path))
         found = content(answer)
         return [found] if answer.status == 200 and isinstance(found, dict) else []
 
     def everybody(self, connections: int) -> Iterator[list[Identity]]:
-        """Yield all identities, in pages and in no order.
+        """Yield all identities, in pages, in no order.
 
-        Where the marks between pages are plain ids, the ids' range is divided between `connections`.
+        If the page tokens are plain ids, the range of ids is divided between `connections`.
         """
         found, token = self._page({"page_size": PAGE}, "")
         yield found
@@ -143,7 +143,7 @@ class Kratos(Client):
         )
 
     def _range(self, token: str, end: str) -> Iterator[list[Identity]]:
-        """Yield the pages behind a mark, up to the id `end`."""
+        """Yield the pages after a page token, up to the id `end`."""
         while token:
             found, token = self._page({"page_size": PAGE}, token)
             if end and found and found[-1]["id"] > end:
@@ -151,40 +151,40 @@ class Kratos(Client):
             yield found
 
     def _page(self, query: Mapping[str, Any], token: str) -> tuple[list[Identity], str]:
-        """Return one page of a listing and the mark of the next one, empty at the end."""
+        """Return one page of a listing, and the token of the next page, empty at the end."""
         path = f"identities?{urlencode({**query, **({'page_token': token} if token else {})}, doseq=True)}"
         answer = self.patiently(lambda: self._admin("GET", path))
         found = content(answer)
         if answer.status != 200 or not isinstance(found, list):
             raise KratosError(
-                f"{self.url} does not list identities as Ory Kratos does: status {answer.status}: {reason(answer)}"
+                f"{self.url} does not list identities like Ory Kratos: status {answer.status}: {reason(answer)}"
             )
         return found, _next_token(answer)
 
-    # --- changing (once each: whether to try again is the caller's to know) ---
+    # --- changes (one try each: the caller decides whether to try again) ---
 
     def create(self, bodies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Create identities in one request; returns what came of each, in order: `action`, `identity`, `error`.
+        """Create identities in one request; return the result of each, in order: `action`, `identity`, `error`.
 
-        Raises RefusedError when none of them was looked at, UnansweredError when that is not known.
+        Raises RefusedError if the server refused the request as a whole, UnansweredError if the result is unknown.
         """
         answer = self._admin("PATCH", "identities", {"identities": [{"create": each} for each in bodies]})
         if answer.status == 409:
-            # The whole call fails when the only one in it does.
+            # With a single identity, the request as a whole fails.
             return [{"action": "error", "error": {"code": 409, "reason": reason(answer)}} for _ in bodies]
         found = content(answer)
         if answer.status != 200:
             raise RefusedError(self.url, answer.status, reason(answer))
         if not isinstance(found, dict) or len(found.get("identities") or []) != len(bodies):
-            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {reason(answer)}")
+            raise UnansweredError(f"{self.url}: not a response of Ory Kratos: {reason(answer)}")
         return list(found["identities"])
 
     def create_one(self, body: Mapping[str, Any]) -> Identity:
-        """Create one identity; unlike for a batch, the reason of a refusal is told."""
+        """Create one identity; unlike for a batch, the server gives the reason of a refusal."""
         return self._identity(self._admin("POST", "identities", body), 201)
 
     def update(self, identity: str, body: Mapping[str, Any]) -> Identity:
-        """Give an identity this content; it keeps its id and, without other ones in `body`, its credentials."""
+        """Replace the content of an identity. It keeps its id, and its credentials unless `body` has some."""
         return self._identity(self._admin("PUT", f"identities/{identity}", body), 200)
 
     def patch(self, identity: str, operations: Sequence[Mapping[str, Any]]) -> Identity:
@@ -192,7 +192,7 @@ class Kratos(Client):
         return self._identity(self._admin("PATCH", f"identities/{identity}", operations), 200)
 
     def delete(self, identity: str) -> None:
-        """Remove an identity; that it is gone already is fine."""
+        """Remove an identity, if it exists."""
         answer = self._admin("DELETE", f"identities/{identity}")
         if answer.status not in (204, 404):
             raise RefusedError(self.url, answer.status, reason(answer))
@@ -202,7 +202,7 @@ class Kratos(Client):
         if answer.status != status:
             raise RefusedError(self.url, answer.status, reason(answer))
         if not isinstance(found, dict) or not isinstance(found.get("id"), str):
-            raise UnansweredError(f"{self.url}: not what Ory Kratos answers: {reason(answer)}")
+            raise UnansweredError(f"{self.url}: not a response of Ory Kratos: {reason(answer)}")
         return found
 
 
@@ -214,7 +214,7 @@ def _next_token(answer: web.Answer) -> str:
 
 
 def _side_by_side[T](sources: Sequence[Callable[[], Iterator[T]]]) -> Iterator[T]:
-    """Yield what several iterators give, each run by a thread of its own, at most one item ahead for each."""
+    """Yield the items of several iterators, each in its own thread, at most one item ahead per thread."""
     items: queue.Queue[tuple[str, Any]] = queue.Queue(len(sources))
     over = threading.Event()
 

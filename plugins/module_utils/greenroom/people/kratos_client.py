@@ -15,24 +15,24 @@ from urllib.parse import urlsplit
 from ..common import web
 
 FIRST_PATIENCE = 5.0
-"""Seconds in which a server that has not answered yet must have done so."""
+"""Seconds within which a server must respond for the first time."""
 PATIENCE = 90.0
-"""Seconds for which one that did answer before may stay away."""
+"""Seconds for which a server that has responded before may not respond."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
-"""Seconds between tries; doubled each time, less a random part, so that clients don't come back all at once."""
+"""Seconds between tries: doubled each time, less a random part, so that clients don't return all at once."""
 ANSWER_LIMIT = 64 * 1024 * 1024
 
 Identity = dict[str, Any]
 
 
 class KratosError(Exception):
-    """What Kratos did not do; the text says why, on one line."""
+    """A request to Kratos failed; the text says why, on one line."""
 
 
 class UnansweredError(KratosError):
-    """A request that may have been carried out or not: no answer, or one that says to try again.
+    """The result of a request is unknown: there was no response, or one that asks to try again.
 
-    `sent` is false when it certainly was not; `after` are the seconds that the server asks to wait.
+    `sent` is false if the server certainly did not get the request. `after` is the seconds that it asks to wait.
     """
 
     def __init__(self, text: str, sent: bool = True, after: float = 0) -> None:
@@ -42,7 +42,7 @@ class UnansweredError(KratosError):
 
 
 class RefusedError(KratosError):
-    """A request that was answered with another `status` than hoped for; `reason` is what the server says."""
+    """The server refused a request, with this `status` and `reason`."""
 
     def __init__(self, url: str, status: int, reason: str) -> None:
         super().__init__(f"{url}: status {status}: {reason}")
@@ -51,14 +51,14 @@ class RefusedError(KratosError):
 
 
 class Pauses:
-    """The waiting between tries of one thing; ends with the error that is waited out when it takes too long."""
+    """The pauses between the tries of one request."""
 
     def __init__(self, seconds: float, deadline: web.Deadline) -> None:
         self._until = deadline.earlier(seconds)
         self._next = FIRST_PAUSE
 
     def wait(self, error: UnansweredError) -> None:
-        """Wait before the next try, or raise `error` as one that is final."""
+        """Wait before the next try; raise `error` as a KratosError if the timeout would be exceeded."""
         pause = max(self._next * random.uniform(0.5, 1), error.after)
         if pause >= self._until.left():
             raise KratosError(str(error)) from error
@@ -81,7 +81,7 @@ class Client:
         self._lock = threading.Lock()
 
     def ask(self, method: str, url: str, data: Any = None) -> web.Answer:
-        """Send one request; returns the answer when it is one, whatever its status below 500 but 429."""
+        """Send one request and return the response; raises UnansweredError without one, and for status 429 or 5xx."""
         with self._lock:
             self.requests += 1
         if not hasattr(self._connections, "own"):
@@ -102,11 +102,11 @@ class Client:
         return answer
 
     def pauses(self) -> Pauses:
-        """Return the pauses for one thing that is tried again and again."""
+        """Return the pauses between the tries of one request."""
         return Pauses(PATIENCE if self._answered else FIRST_PATIENCE, self._deadline)
 
     def patiently[T](self, ask: Callable[[], T]) -> T:
-        """Do what may be repeated safely, again while it stays without an answer; raises KratosError in the end."""
+        """Send a request that may be repeated until there is a response; raises KratosError after the timeout."""
         pauses = self.pauses()
         while True:
             try:
@@ -135,12 +135,12 @@ def content(answer: web.Answer) -> Any:
 
 
 def reason(answer: web.Answer) -> str:
-    """Return what a server says of an error, on one short line."""
+    """Return the error that a server describes, on one short line."""
     data = content(answer)
     error = data.get("error") if isinstance(data, dict) else None
     return said(error) if isinstance(error, dict) else " ".join(answer.text.split())[:200]
 
 
 def _seconds(text: str | None) -> float:
-    """Return what a Retry-After says in seconds; a date counts as nothing."""
+    """Return the seconds of a Retry-After header, 0 if it is a date."""
     return float(text) if text and text.strip().isdecimal() else 0

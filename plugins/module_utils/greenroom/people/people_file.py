@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The people file: one line for each synthetic user of a set, for whoever tests with them."""
+"""The people file, with one line for each synthetic user of a set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from .recipe.recipe import Recipe
 
 
 def write_people(ledger: Ledger, recipe: Recipe, path: str, write: bool) -> tuple[bool, str]:
-    """Bring the people file up to date; returns whether that is (to be) a change, and the SHA-256 of the content."""
+    """Write the people file if it is outdated; return whether it is, and the SHA-256 of the content.
+
+    Without `write`, the file stays as it is.
+    """
     there = memory.digest(path)
     if not ledger.count(CURRENT) + ledger.count(OUTDATED):
         if there and write:
