@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What the measuring programs share: running commands, counting ssh processes and tasks, writing tables."""
+"""Shared code of the benchmarks: runs commands, counts SSH processes and tasks, writes tables."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from bench.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom"
-"""What takes long to make, as the lab keeps it."""
+"""The lab's cache of build results."""
 ENVIRONMENT = "staging"
 BOUND: list[socket.socket] = []
-"""What keeps ports free; see `free_port`."""
+"""Sockets that reserve ports; see `free_port`."""
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
 COUNTER = """\
 #!/bin/sh
-# Notes the address that this ssh or sftp goes to, then becomes it.
+# Logs the address that this ssh or sftp connects to, then runs the real program.
 for word in "$@"; do
   case $word in
     198.18.* | *@198.18.* | \\[198.18.* | *@\\[198.18.*) echo "$word" >> "$GREENROOM_SSH_LOG"; break ;;
@@ -41,9 +41,9 @@ exec /usr/bin/${0##*/} "$@"
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on, and that nobody is given by chance while this process lives.
+    """Return a TCP port without a listener, and keep the kernel from assigning it while this process lives.
 
-    It is bound; who asks for it by its number can listen there all the same, as servers bind with SO_REUSEADDR.
+    The port is bound. A server can still listen on it, because servers bind with SO_REUSEADDR.
     """
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -54,17 +54,17 @@ def free_port() -> int:
 
 @dataclass
 class Run:
-    """One finished command: its wall-clock seconds, its output, and the ssh and sftp processes it took, by address."""
+    """One finished command: its wall-clock seconds, its output, and its ssh and sftp processes, by address."""
 
     seconds: float
     output: str
     ssh: collections.Counter[str] = field(default_factory=collections.Counter)
     tasks: list[Task] = field(default_factory=list)
-    """Ansible's tasks, in order, those that all hosts skipped included."""
+    """Ansible's tasks, in order, including those that all hosts skipped."""
 
     @property
     def changed(self) -> int:
-        """Changed tasks of all plays and hosts, as Ansible counts them; ends the program when nothing says how many."""
+        """Changed tasks of all plays and hosts, as Ansible counts them. Exits if the output has no recap."""
         if self.tasks:
             return sum(task.results["changed"] for task in self.tasks)
         found = [int(match[3]) for match in RECAP.finditer(self.output)]
@@ -76,9 +76,9 @@ class Run:
 def run(
     command: Sequence[str], environment: Mapping[str, str] | None = None, cwd: Path = ROOT, timeout: float = 1800
 ) -> Run:
-    """Run a command to its end, with fresh ssh connections that are counted; end the program if it fails.
+    """Run a command with fresh SSH connections, and count them. Exits if the command fails.
 
-    Raises subprocess.TimeoutExpired when it takes longer than `timeout` seconds.
+    Raises subprocess.TimeoutExpired if it takes longer than `timeout` seconds.
     """
     with tempfile.TemporaryDirectory(prefix="gr-") as name:
         folder = Path(name)
@@ -119,13 +119,13 @@ def run(
 def playbook(
     path: str | Path, *arguments: str, environment: Mapping[str, str] | None = None, project: Path = ROOT
 ) -> Run:
-    """Run a playbook on the environment with the project's own settings, or with those of another checkout of it."""
+    """Run a playbook on the environment, with this project's ansible.cfg or that of another checkout."""
     command = ["ansible-playbook", "-i", f"inventories/{ENVIRONMENT}", str(path), *arguments]
     return run(command, {"ANSIBLE_CONFIG": str(project / "ansible.cfg"), **(environment or {})}, cwd=project)
 
 
 def descendants(process: int) -> list[int]:
-    """Return the process ids of children, their children and so on."""
+    """Return the process IDs of all descendants of a process."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -144,14 +144,14 @@ def say(text: str) -> None:
 
 
 def machine() -> str:
-    """Say what the numbers were measured on."""
+    """Describe this machine: processor cores, memory, architecture and kernel."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
     system = f"{platform.machine()}, Linux {platform.release().split('-')[0]}"
     return f"{os.cpu_count()} cores and {memory:.0f} GB of memory ({system})"
 
 
 def seconds_list(values: Iterable[float]) -> str:
-    """Join seconds for a cell of a table."""
+    """Format seconds for a cell of a table."""
     return ", ".join(f"{value:.1f}" for value in values)
 
 
@@ -166,5 +166,5 @@ def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
 
 
 def verdict(met: bool) -> str:
-    """Say in a table whether an aim was met."""
+    """Format for a table whether a goal was met."""
     return "met" if met else "**missed**"

@@ -1,14 +1,14 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Gathers the long evidence, section by section, and goes on where it was interrupted.
+"""Runs the long proof section by section, and continues after an interruption.
 
-    make proof              all sections that have not passed yet for this state of the code (WITHOUT=stage: but this)
-    make proof-killed       those of this name, whether they have passed or not: killed-1, killed-2, ...
-    make proof-status       what has passed, when, at which commit; what is open, and why
+    make proof              all sections that have not passed yet for this state of the code (WITHOUT=stage skips one)
+    make proof-killed       the sections with this name, whether they have passed or not: killed-1, killed-2, ...
+    make proof-status       which sections have passed, when, at which commit; which are open, and why
 
-What came of a section lies in reports/proof/, by its name and by a hash of all files that it is about, changes that are
-not committed included: a change makes it open again. Each section has an hour. When that is over, or at Ctrl-C, its
-programs are asked to end (SIGTERM), so that they put right what they broke; a second Ctrl-C kills them.
+The result of a section is in reports/proof/, by its name and by a hash of all files that it covers, including
+uncommitted changes: a change reopens it. The timeout of a section is an hour. After that, or at Ctrl-C, its programs
+get SIGTERM, so that they can undo their faults; a second Ctrl-C kills them.
 
 Needs only Python and git.
 """
@@ -37,21 +37,21 @@ from bench.common import ROOT, descendants
 from bench.proof_sections import SECTIONS, Section
 
 LIMIT_SECONDS = 3600.0
-"""How long a section may take."""
+"""The timeout of a section."""
 GRACE_SECONDS = 300.0
-"""How long it may take to end, once it was asked to: that converges staging."""
+"""The time to end after SIGTERM, which includes converging staging."""
 TICK_SECONDS = 0.1
 NAMED = 3
-"""So many changed files are named."""
+"""Number of changed files to name."""
 COMMANDS = "(its commands)"
-"""What a section's own commands are called beside its files."""
+"""Stands for a section's own commands in the list of its files."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What came of a section: passed or failed, and why not; when it ended (UTC), how long it took, at which commit.
+    """The result of a section: passed or failed, and why; when it ended (UTC), how long it took, at which commit.
 
-    `files` are those that it was about, by a hash of their content.
+    `files` has the files that it covered, each with a hash of its content.
     """
 
     passed: bool
@@ -64,7 +64,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a section stands for this state of the code: passed, failed or open, why, and the record that says so."""
+    """The status of a section for this state of the code: passed, failed or open, why, and the record behind it."""
 
     state: str
     why: str
@@ -72,7 +72,7 @@ class Standing:
 
 
 class Proof:
-    """The sections of one checkout, and what came of them."""
+    """The sections of one checkout, and their results."""
 
     def __init__(
         self,
@@ -89,10 +89,10 @@ class Proof:
         self._signals: list[int] = []
         self._hashes: dict[str, tuple[tuple[int, ...], str]] = {}
 
-    # What is asked of it
+    # Commands
 
     def chosen(self, names: Sequence[str]) -> list[Section]:
-        """Return the sections of these names, or parts of names: `killed` is killed-1, killed-2; ends the program."""
+        """Return the sections with these names or families (`killed` is killed-1, killed-2). Exits if there is none."""
         found = []
         for name in names:
             own = [section for section in self.sections if f"{section.name}-".startswith(f"{name}-")]
@@ -103,9 +103,9 @@ class Proof:
         return found
 
     def run(self, names: Sequence[str] = ()) -> int:
-        """Run sections, or all that have not passed; return 0 when all of them have passed for this state of the code.
+        """Run the named sections, or all that have not passed.
 
-        1 is: some have not. 128 and more: a signal ended it.
+        Returns 0 if all of them have passed for this state of the code, 1 if not, 128 and more after a signal.
         """
         asked = self.chosen(names) or list(self.sections)
         todo = asked if names else [section for section in asked if self.standing(section).state != "passed"]
@@ -114,7 +114,7 @@ class Proof:
                 self._announce(section)
                 self._run(section, lock)
                 if self._signals:
-                    _say(f"\nproof: interrupted in {section.name}. Go on: make proof")
+                    _say(f"\nproof: interrupted in {section.name}. To continue: make proof")
                     return 128 + self._signals[0]
         left = [section.name for section in asked if self.standing(section).state != "passed"]
         self.status()
@@ -122,7 +122,7 @@ class Proof:
         return 1 if left else 0
 
     def status(self) -> None:
-        """Print where each section stands."""
+        """Print the status of each section."""
         _say("")
         width = max(len(section.name) for section in self.sections)
         for section in self.sections:
@@ -138,7 +138,7 @@ class Proof:
             _say(f"\n{text}")
 
     def standing(self, section: Section) -> Standing:
-        """Tell where a section stands."""
+        """Return the status of a section."""
         files = self.files(section)
         own = self._record(section, files)
         if own and own.passed:
@@ -154,7 +154,7 @@ class Proof:
         )
 
     def files(self, section: Section) -> dict[str, str]:
-        """Return the files that a section is about, each with a hash of its content; and its own commands."""
+        """Return the files that a section covers, each with a hash of its content, and its own commands."""
         found = {path: self._hash(path) for path in self._listed("--cached", "--others") if section.is_about(path)}
         found[COMMANDS] = _short("\n".join(section.steps).encode())
         return {path: value for path, value in sorted(found.items()) if value}
@@ -162,7 +162,7 @@ class Proof:
     # Running
 
     def _run(self, section: Section, lock: IO[str]) -> None:
-        """Run a section's commands, and write down what came of them; nothing when a signal ended it."""
+        """Run a section's commands, and write the result, unless a signal ended it."""
         files, commit, began = self.files(section), self._commit(section), time.monotonic()
         why = self._steps(section, files, began + self.limit, lock)
         _note(lock, {})
@@ -172,7 +172,7 @@ class Proof:
             why = why or f"changed while it ran: {_named(changed)}"
         record = Record(not why, why, _now(), time.monotonic() - began, commit, files)
         path = self._place(section) / f"{_key(files)}.json"
-        # Whole or not at all: what is killed here has not passed.
+        # Atomic: if this process is killed here, the section has not passed.
         path.with_suffix(".new").write_text(json.dumps(asdict(record), indent=1) + "\n")
         path.with_suffix(".new").replace(path)
         said = (
@@ -181,8 +181,8 @@ class Proof:
         _say(f"\nproof: {section.name} {said}")
 
     def _steps(self, section: Section, files: dict[str, str], deadline: float, lock: IO[str]) -> str:
-        """Run a section's commands until one fails, and return why; empty when none did."""
-        # Parts have commands of their own, and are about the same files.
+        """Run a section's commands until one fails, and return why; empty if none did."""
+        # Parts of a family differ in their commands and cover the same files.
         kept = self.folder / "kept" / f"{section.family}-{_key({**files, COMMANDS: ''})}"
         place = self._place(section)
         place.mkdir(parents=True, exist_ok=True)
@@ -196,10 +196,10 @@ class Proof:
         return ""
 
     def _step(self, words: Sequence[str], log: IO[bytes], deadline: float, lock: IO[str], note: dict[str, Any]) -> str:
-        """Run a command in a process group of its own; return why it was not done well, or nothing."""
+        """Run a command in its own process group; return why it failed, or an empty string."""
         shown = Path(log.name).stat().st_size
         _note(lock, note)
-        # It writes to a file, not to this process: if this one is killed, it can still put right what it broke.
+        # It writes to a file, not to a pipe: if this process is killed, it can still undo its faults.
         try:
             process = subprocess.Popen(
                 words,
@@ -209,7 +209,7 @@ class Proof:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                # The lock stays taken for as long as it runs, also without this process.
+                # It holds the lock as long as it runs, even without this process.
                 pass_fds=[lock.fileno()],
             )
         except OSError as error:
@@ -224,16 +224,16 @@ class Proof:
                 if code is not None:
                     return f"ended with exit code {code}" if code else ""
                 reason = "was interrupted" if self._signals else f"was not done within {_minutes(self.limit)}"
-                _say(f"\nproof: it {reason}, is asked to end, and has {self.grace:.0f} s for that")
+                _say(f"\nproof: the command {reason}; sent SIGTERM, waiting up to {self.grace:.0f} s for its end")
                 return f"{reason}; {self._end(process, told)}"
             finally:
-                # Nothing is left behind by a mistake here, either.
+                # Leave no process behind, even after an exception here.
                 if process.poll() is None:
                     _kill(process)
                 _copy(told)
 
     def _end(self, process: subprocess.Popen[bytes], told: IO[bytes]) -> str:
-        """Ask a process group to end, and kill it if it does not, or at a further signal; return how it ended."""
+        """Send SIGTERM to a process group, kill it if it doesn't end or at another signal; return how it ended."""
         began, signals = time.monotonic(), len(self._signals)
         os.killpg(process.pid, signal.SIGTERM)
         while process.poll() is None:
@@ -248,7 +248,7 @@ class Proof:
         return f"ended {seconds:.0f} s after SIGTERM"
 
     def _announce(self, section: Section) -> None:
-        """Say which section comes, of how many, for how long, and what is done."""
+        """Print the section's number, purpose and expected duration, and which sections are done."""
         passed = [each.name for each in self.sections if self.standing(each).state == "passed"]
         _say(
             f"\nproof: section {self.sections.index(section) + 1} of {len(self.sections)}, {section.name}: "
@@ -259,13 +259,13 @@ class Proof:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[IO[str]]:
-        """Hold the lock; ends the program if another proof, or what one has left running, holds it."""
+        """Hold the lock. Exits if another proof, or a process that it left running, holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a+") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                sys.exit(f"{self._under_way() or 'Another proof is under way.'} Wait for its end, or end it.")
+                sys.exit(f"{self._under_way() or 'Another proof is under way.'} Wait for it, or stop it.")
             if text := self._noted():
                 _say(f"proof: {text['section']}, begun {text['began']}, was interrupted, and is open")
             _note(lock, {})
@@ -273,13 +273,13 @@ class Proof:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        """Note signals that ask to end, instead of dying of them."""
+        """Record signals instead of ending at once."""
 
         def note(number: int, _: FrameType | None) -> None:
             self._signals.append(number)
 
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        # What is ignored already (nohup) stays so.
+        # Signals that are already ignored (nohup) stay ignored.
         before = {number: signal.getsignal(number) for number in numbers if signal.getsignal(number) != signal.SIG_IGN}
         for number in before:
             signal.signal(number, note)
@@ -295,7 +295,7 @@ class Proof:
         return self.folder / section.name
 
     def _log(self, section: Section) -> Path:
-        """Return where a section's output lies, from the checkout."""
+        """Return the path of a section's output, relative to the checkout."""
         return (self._place(section) / "log").relative_to(self.root)
 
     def _record(self, section: Section, files: dict[str, str]) -> Record | None:
@@ -303,28 +303,28 @@ class Proof:
         return Record(**json.loads(path.read_text())) if path.exists() else None
 
     def _last(self, section: Section) -> Record | None:
-        """Return the record of the last pass, or of the last failure if there was none."""
+        """Return the record of the last pass, or else of the last failure."""
         records = [Record(**json.loads(path.read_text())) for path in self._place(section).glob("*.json")]
         return max(records, key=lambda record: (record.passed, record.ended), default=None)
 
     def _expected(self, section: Section) -> float:
-        """Return for how many seconds a section will run: as long as last time, or as somebody thought."""
+        """Return the expected seconds of a section: those of its last pass, or else its estimate."""
         last = self._last(section)
         return last.seconds if last and last.passed else section.minutes * 60.0
 
     def _noted(self) -> dict[str, Any]:
-        # Not there, empty, or being written.
+        # The file may be missing, empty, or incomplete.
         with contextlib.suppress(FileNotFoundError, ValueError):
             noted: dict[str, Any] = json.loads((self.folder / "lock").read_text())
             return noted
         return {}
 
     def _under_way(self) -> str:
-        """Say what runs at the moment, or was running when its proof was killed; empty when nothing is noted."""
+        """Describe the section that runs now, or that ran when its proof was killed; empty if there is none."""
         noted = self._noted()
         if not noted:
             return ""
-        what = f"{noted['section']}, begun {noted['began']} (process {noted.get('process', 'not known')}),"
+        what = f"{noted['section']}, begun {noted['began']} (process {noted.get('process', 'unknown')}),"
         with (self.folder / "lock").open() as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -333,15 +333,15 @@ class Proof:
         return f"{what} was interrupted."
 
     def _listed(self, *options: str) -> list[str]:
-        """Return files of the checkout, of which ignored ones are none."""
+        """Return the checkout's files, except ignored ones. Exits if git fails."""
         command = ["git", "ls-files", "-z", "--exclude-standard", *options]
         done = subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.exit(f"The state of the code is not known: {done.stderr.strip()}")
+            sys.exit(f"git can't list the files of this checkout: {done.stderr.strip()}")
         return sorted(set(done.stdout.split("\0")) - {""})
 
     def _hash(self, path: str) -> str:
-        """Return a short hash of a file's content, and whether it can be run; empty for one that was removed."""
+        """Return a short hash of a file's content and its executable bit; empty for a removed file."""
         place = self.root / path
         if place.is_symlink():
             return _short(b"link " + os.readlink(place).encode())
@@ -355,7 +355,7 @@ class Proof:
         return self._hashes[path][1]
 
     def _commit(self, section: Section) -> str:
-        """Return the commit's short name, with what a section is about that is not committed."""
+        """Return the commit's short hash, marked if files of the section have uncommitted changes."""
         head = subprocess.run(
             ["git", "rev-parse", "--short", "HEAD"], cwd=self.root, capture_output=True, text=True, check=False
         ).stdout.strip()
@@ -368,7 +368,7 @@ def _say(text: str) -> None:
 
 
 def _note(lock: IO[str], what: dict[str, Any]) -> None:
-    """Write into the lock's file what is under way, or nothing."""
+    """Write the current section to the lock file, or empty it."""
     lock.seek(0)
     lock.truncate()
     if what:
@@ -377,13 +377,13 @@ def _note(lock: IO[str], what: dict[str, Any]) -> None:
 
 
 def _copy(told: IO[bytes]) -> None:
-    """Show what a command has written."""
+    """Print new output of a command."""
     if text := told.read():
         _write(text)
 
 
 def _write(text: bytes) -> None:
-    """Write to standard output. Whoever read it may be gone (`| tee`, Ctrl-C): that must not kill a section."""
+    """Write to standard output. If its reader has ended (`| tee`, Ctrl-C), that must not stop a section."""
     try:
         sys.stdout.buffer.write(text)
         sys.stdout.buffer.flush()
@@ -392,7 +392,7 @@ def _write(text: bytes) -> None:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill what is left of a process group, and those children that have sessions of their own, as Ansible's have."""
+    """Kill the rest of a process group, and children with their own sessions, such as Ansible's."""
     children = descendants(process.pid) if process.poll() is None else []
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
@@ -428,11 +428,11 @@ def _named(paths: Sequence[str]) -> str:
 
 
 def main() -> int:
-    """Do what the command line says."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("sections", nargs="*", help="run these, whether they have passed or not")
-    parser.add_argument("--without", action="append", default=[], help="run all that have not passed but this")
-    parser.add_argument("--status", action="store_true", help="only say what has passed, and what is open")
+    parser.add_argument("--without", action="append", default=[], help="skip this section")
+    parser.add_argument("--status", action="store_true", help="only print the status of all sections")
     options = parser.parse_args()
     proof = Proof(ROOT, SECTIONS)
     skipped = proof.chosen(options.without)

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The sections of `make proof`: what each proves, what it runs, and what it is about."""
+"""The sections of `make proof`: what each proves, its commands, and the files that it covers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import PurePath
 
 BEFORE = "74839085e9f355742e01f10a39b17df0fee2c7c6"
-"""The version with whose site.yml today's is compared."""
+"""The commit whose site.yml is compared with today's."""
 KILLED_PARTS = 4
-"""A release change has some forty plays, and a killed run takes two to three minutes."""
+"""A release change has some forty plays, and each killed run takes two to three minutes."""
 
 KILLED = "test_runs_that_are_killed_are_made_good_by_the_next"
 
@@ -18,25 +18,25 @@ APART = (
     *("bench", "tests", "docs", "molecule", ".ci", "Makefile", "LICENSE", "pyproject.toml", "requirements.in"),
     *(".ansible-lint", ".yamllint", ".gitignore"),
 )
-"""What is no part of the product: nothing that is proved depends on it. Any other file or folder is, new ones, too."""
+"""Files that are not part of the product, so a change to them reopens no section. All others are, even new ones."""
 MEASURING = ("bench/common.py", "bench/tasks.py", "bench/callbacks")
 HELPERS = ("conftest", "environment", "jobs", "killing", "load", "trees")
 TESTING = (*MEASURING, "tests/conftest.py", *(f"tests/real/{helper}.py" for helper in HELPERS))
 
 PLAY = "ansible-playbook -i inventories/staging"
 STANDS = (f"{PLAY} playbooks/secrets.yml -e create=missing", f"{PLAY} site.yml")
-"""What makes staging stand, whatever it was before."""
+"""Commands that create staging from any state."""
 BOTH_SLOTS = (*STANDS, f"{PLAY} playbooks/deploy.yml -e release_name=1.1")
-"""The same, with a release in the idle slot, which serves nobody."""
+"""The same, and a release in the idle slot."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the long evidence.
+    """A section of the long proof.
 
-    `steps` are commands, one after the other; in them `{kept}` is a folder that all sections have in common whose name
-    begins alike (killed-1, killed-2), for one state of the code. `minutes` is about what they take on two cores.
-    `places` are the files and folders that it is about, besides the product or, with `product` false, alone.
+    `steps` are its commands. In them, `{kept}` is a folder that all sections of a family (killed-1, killed-2) share for
+    one state of the code. `minutes` is their approximate duration on two cores. `places` are the files and folders that
+    the section covers, in addition to the product or, with `product` false, alone.
     """
 
     name: str
@@ -48,11 +48,11 @@ class Section:
 
     @property
     def family(self) -> str:
-        """The name that it has in common with the other parts of the same evidence."""
+        """The name that it shares with other parts of the same proof."""
         return self.name.partition("-")[0]
 
     def is_about(self, path: str) -> bool:
-        """Whether a file of the checkout has to do with it. Its own page has not: the section writes it."""
+        """Whether the section covers a file of the checkout. It never covers a page: sections write them."""
         if PurePath(path).name == "README.md":
             return False
         return _below(path, self.places) or (self.product and not _below(path, APART))
@@ -71,7 +71,7 @@ def _zeroloss(part: str, proves: str, minutes: int) -> Section:
 SECTIONS = (
     Section(
         "switch",
-        "the switch takes milliseconds, and a kill at any moment of it leaves nothing half done",
+        "the switch takes milliseconds; killed at any moment, it leaves nothing half done",
         4,
         ("python -m bench.switch.run",),
         (*MEASURING, "bench/switch", "plugins/module_utils"),
@@ -79,7 +79,7 @@ SECTIONS = (
     ),
     Section(
         "canary",
-        "verdicts on candidates: how many good ones are stopped, and how many bad ones get through",
+        "how many good candidates are stopped, and how many bad ones pass",
         5,
         ("python -m bench.canary.run",),
         (*MEASURING, "bench/canary", "plugins/module_utils", "roles/canary"),
@@ -87,7 +87,7 @@ SECTIONS = (
     ),
     Section(
         "identity_seed",
-        "people are made as fast as Kratos takes them",
+        "users are created as fast as Kratos accepts them",
         20,
         ("python -m bench.identity_seed.run",),
         (*MEASURING, "bench/identity_seed", "plugins", "library", "services/kratos"),
@@ -95,7 +95,7 @@ SECTIONS = (
     ),
     Section(
         "template_tree",
-        "many files in one call are faster than a loop, and the same",
+        "many files in one call are faster than a loop, with the same result",
         15,
         ("python -m bench.template_tree.run",),
         ("bench/template_tree", "plugins", "library", "inventories", "ansible.cfg"),
@@ -103,42 +103,42 @@ SECTIONS = (
     ),
     Section(
         "edge",
-        "what map, canary share and limits add to an answer's time",
+        "how much latency map, canary weight and limits add",
         10,
         (*BOTH_SLOTS, "python -m bench.edge.run"),
         (*TESTING, "bench/edge"),
     ),
     Section(
         "cutover",
-        "how long cutting over and going back take",
+        "how long cutover and rollback take",
         10,
         (*BOTH_SLOTS, "python -m bench.cutover.run"),
         (*TESTING, "bench/cutover"),
     ),
     Section(
         "release",
-        "how long a new release takes from command to serving, with nobody noticing",
+        "how long a new release takes from the command until it serves, without a failed request",
         12,
         (*STANDS, "python -m bench.release.run"),
         (*TESTING, "bench/release"),
     ),
     Section(
         "site",
-        "what a run that changes nothing takes, beside the usual way, pyinfra and an earlier version",
+        "how long a run takes that changes nothing, compared with the usual way, pyinfra and an earlier version",
         40,
         (*STANDS, f"python -m bench.site.run --before {BEFORE}"),
         (*MEASURING, "bench/site"),
     ),
     Section(
         "drift",
-        "every file that somebody edits by hand is shown, and put back with nobody noticing",
+        "every edited file is reported, and restored without effect on traffic",
         15,
         ("pytest tests/real/test_drift.py --proof",),
         (*TESTING, "tests/real/test_drift.py"),
     ),
     Section(
         "drill",
-        "a cut-over with each fault ends as it has to",
+        "a cutover with each fault ends as it must",
         30,
         ("pytest tests/real/test_drill.py --proof",),
         (*TESTING, "tests/real/test_drill.py"),
@@ -146,20 +146,20 @@ SECTIONS = (
     *(
         Section(
             f"killed-{part}",
-            f"a run that is killed in any play is made good by the next: part {part} of {KILLED_PARTS} of the plays",
+            f"after a run is killed in any play, the next run completes it: part {part} of {KILLED_PARTS} of the plays",
             35,
             (f"pytest tests/real/test_release.py::{KILLED} --proof --part {part}/{KILLED_PARTS} --kept {{kept}}",),
             (*TESTING, "tests/real/test_release.py", "bench/killed"),
         )
         for part in range(1, KILLED_PARTS + 1)
     ),
-    _zeroloss("moves-1", "no request is lost while the public is moved: the first third of a million", 25),
+    _zeroloss("moves-1", "no request is lost during cutovers: the first third of a million", 25),
     _zeroloss("moves-2", "the second third", 25),
     _zeroloss("moves-3", "the last third", 25),
-    _zeroloss("kills", "what the death of an edge host costs, and that losses are seen; other ways beside it", 15),
+    _zeroloss("kills", "what the death of an edge host costs, that losses are detected; other ways compared", 15),
     Section(
         "stage",
-        "from nothing to a staging environment that serves; REMOVES the lab's hosts, its caches and .venv/",
+        "`make stage` sets up staging from scratch; REMOVES the lab's hosts, its caches and .venv/",
         30,
         ("python3 -m bench.stage.run --cold",),
         (*MEASURING, "bench/stage", "Makefile", "requirements.in"),

@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Which tasks a run of Ansible had, how long each took and what came of it, told by callback events.
+"""The tasks of an Ansible run, with duration and results of each, from the callback's log.
 
-Output can't tell that: what is skipped may be hidden there, and a recap counts hosts times tasks. Needs only Python.
+The output isn't enough: it may hide skipped tasks, and the recap counts hosts times tasks. Needs only Python.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ NAME = "task_log"
 
 @dataclass
 class Task:
-    """A task of a run: one that was begun, also when every host skipped it.
+    """A started task of a run, even if every host skipped it.
 
-    `began` is in seconds after the run's start, `seconds` lasts until the next task or play began.
+    `began` is in seconds after the run's start. `seconds` is the time until the next task or play started.
     """
 
     play: str
@@ -28,13 +28,13 @@ class Task:
     began: float
     seconds: float = 0.0
     results: collections.Counter[str] = field(default_factory=collections.Counter)
-    """Hosts by what came of it: ok, changed, skipped, failed, unreachable."""
+    """Number of hosts by result: ok, changed, skipped, failed, unreachable."""
 
 
 def noted_in(log: Path) -> dict[str, str]:
-    """Return the variables with which a process of Ansible notes its tasks in a file."""
+    """Return the environment variables that make Ansible log its tasks to a file."""
     return {
-        # Beside the project's own, which the variable would hide.
+        # The variable replaces the project's own setting, so it must include that folder, too.
         "ANSIBLE_CALLBACK_PLUGINS": f"{CALLBACKS}:{CALLBACKS.parents[1] / 'plugins/callback'}",
         "ANSIBLE_CALLBACKS_ENABLED": NAME,
         "GREENROOM_TASK_LOG": str(log),
@@ -42,9 +42,9 @@ def noted_in(log: Path) -> dict[str, str]:
 
 
 def read(log: Path, started: float = 0.0) -> list[Task]:
-    """Return what was noted, in order; `started` is when the run began, by time.monotonic().
+    """Return the logged tasks in order; `started` is the start of the run, by time.monotonic().
 
-    Nothing was noted: no tasks. A run that was killed has no end, and its last task takes 0 seconds.
+    Without a log there are no tasks. The log of a killed run has no end, and its last task takes 0 seconds.
     """
     found: list[Task] = []
     play, running = "", False

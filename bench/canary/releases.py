@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Invented releases: good ones with all that good ones go through, and bad ones of twelve kinds."""
+"""Simulated releases: good ones with the usual disturbances, and bad ones of twelve kinds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bench.canary.simulate import LOGIN, MIB, ORDER, Behaviour, Moment, Release
 
 
 class Good(Release):
-    """As good as the live one: a little faster or slower, and with what happens to good releases."""
+    """As good as the live release: a little faster or slower, with one of the usual disturbances."""
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(chance)
@@ -21,13 +21,13 @@ class Good(Release):
         self.event_at = chance.randrange(16)
 
     def live(self, moment: Moment) -> Behaviour:
-        """How the live slot does."""
+        """Return the behavior of the live slot."""
         usual = replace(super().live(moment), memory=self.memory)
         if self.event == "leak in both":
             usual = replace(usual, memory=self.memory + moment.seconds / 60 * 3 * MIB)
         if moment.number == self.event_at:
             if self.event == "database":
-                # For a second or two nothing works, in both slots.
+                # Both slots fail for a second or two.
                 usual = replace(usual, failing={"": 0.1})
             if self.event == "neighbour":
                 usual = replace(usual, factor=3.0)
@@ -36,12 +36,12 @@ class Good(Release):
         return usual
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         usual = self.live(moment)
         here = self.event == "pause here" and moment.number == self.event_at
         there = self.event == "pause there" and moment.number == self.event_at
         slow = (0.1, 80.0) if here else self.tail if there else usual.slow
-        # The first slice meets cold caches.
+        # Caches are cold in the first interval.
         cold = 1.3 if moment.number == 0 else 1.0
         return replace(usual, factor=usual.factor * self.factor * cold, slow=slow)
 
@@ -52,12 +52,12 @@ class Errors(Release):
     kind = "5 % of 500s behind a healthy health page"
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return replace(self.live(moment), failing={"": self.base + 0.05, "GET /static": 0.0}, journey=0.6)
 
 
 class Leak(Release):
-    """Something runs out over hours: slower and slower, then errors."""
+    """A resource runs out over hours: slower and slower, then errors."""
 
     kind = "slow leak (slower by the hour, then errors)"
     long = True
@@ -67,14 +67,14 @@ class Leak(Release):
         self.hours = chance.uniform(1, 2.5)
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         done = moment.seconds / 3600 / self.hours
         failing = {"": self.base + (0.3 if done > 1 else 0.0)}
         return replace(self.live(moment), factor=1 + 3 * done**2, failing=failing)
 
 
 class SlowTail(Release):
-    """Some requests take very long, most don't."""
+    """Some requests take very long."""
 
     kind = "slow p99 only (4 % of requests, half a second and more)"
 
@@ -83,12 +83,12 @@ class SlowTail(Release):
         self.slowest = 800 / min(route.median for route in self.routes.values())
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return replace(self.live(moment), slow=(self.tail[0] + 0.04, max(30.0, self.slowest)))
 
 
 class OneRoute(Release):
-    """One route, which no probe asks for, fails for most."""
+    """One route fails for most requests, and no probe uses it."""
 
     kind = "errors on one route that is not probed"
 
@@ -97,28 +97,28 @@ class OneRoute(Release):
         self.share = chance.uniform(0.5, 1)
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return replace(self.live(moment), failing={"": self.base, ORDER: self.share}, journey=1 - self.share)
 
 
 class AfterTheCutOver(Release):
-    """Good with a share, bad with everybody."""
+    """Good as a canary, bad with all traffic."""
 
-    kind = "fails only after the cut-over"
+    kind = "fails only after the cutover"
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(chance)
         self.share, self.factor = chance.choice([(0.1, 1.0), (0.4, 2.0), (0.0, 6.0)])
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         if moment.share < 100:
             return self.live(moment)
         return replace(self.live(moment), failing={"": self.base + self.share}, factor=self.factor, slow=(0.3, 10.0))
 
 
 class Memory(Release):
-    """Memory that grows and grows."""
+    """Memory use that grows until the limit."""
 
     kind = "memory growth (0.3 to 2 MiB a minute)"
     long = True
@@ -128,71 +128,71 @@ class Memory(Release):
         self.pace = chance.uniform(0.3, 2.0)
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         grown = 90 * MIB + moment.seconds / 60 * self.pace * MIB
         return replace(self.live(moment), memory=min(grown, 256.0 * MIB))
 
 
 class WrongVersion(Release):
-    """A process that runs another release than its bundle says."""
+    """A process that runs a different release than its bundle."""
 
     kind = "wrong version"
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return replace(self.live(moment), release="1.0")
 
 
 class BrokenLogin(Release):
-    """Nobody gets in."""
+    """All logins fail."""
 
-    kind = "broken login, for everybody"
+    kind = "broken login for all users"
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return replace(self.live(moment), refusing={"": self.lost, LOGIN: 1.0}, orders=0.0, journey=0.0)
 
 
 class SomeLogins(Release):
-    """Some don't get in, and no smoke check is among them."""
+    """Some logins fail, but not those of smoke checks."""
 
-    kind = "broken login, for a third of the people"
+    kind = "broken login for a third of the users"
     probed = False
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return replace(self.live(moment), refusing={"": self.lost, LOGIN: 0.33}, orders=0.67)
 
 
 class NoOrders(Release):
-    """All answers look right, and nothing is written."""
+    """All responses look right, and no order is written."""
 
-    kind = "orders get lost behind good answers"
+    kind = "orders are lost although responses look good"
     probed = False
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return replace(self.live(moment), orders=0.0)
 
 
 class Slow(Release):
-    """Slower for everybody."""
+    """All requests are slower."""
 
-    kind = "three times as slow, and 100 ms"
+    kind = "three times as slow, plus 100 ms"
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         slowest = min(route.median for route in self.routes.values())
         return replace(self.live(moment), factor=3.0 + 100 / slowest)
 
 
 class CrashLoop(Release):
-    """A process that dies every few minutes, and comes back."""
+    """A process that crashes and restarts every few minutes."""
 
-    kind = "crashes, and is restarted, every two minutes"
+    kind = "crashes and restarts every two minutes"
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         crashed = moment.number % 8 == 7
         return replace(self.live(moment), restarts=crashed, failing={"": self.base + (0.15 if crashed else 0.0)})
 

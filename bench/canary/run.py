@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Scores the verdict on candidates: good releases that it stops, bad ones that it lets through.
+"""Counts the canary's wrong verdicts: good releases that it stops, and bad ones that it lets through.
 
     make bench-canary [ROUNDS=10]
 
-Each release is invented, rolled out and judged as in `simulate`; ROUNDS is how many there are of each bad kind. Writes
-bench/canary/README.md. The same numbers come out each time.
+Each release is simulated, rolled out and judged as in `simulate`; ROUNDS is the number of releases of each bad kind.
+Writes bench/canary/README.md. The result is the same each time.
 """
 
 from __future__ import annotations
@@ -24,46 +24,46 @@ from bench.common import say, table
 HERE = Path(__file__).resolve().parent
 GOOD = 30
 MINUTE, HOUR = 60.0, 3600.0
-# Requests a second of the public, and how long each step is watched.
+# Requests per second of public traffic, and the length of each step in seconds.
 COLUMNS = ((0.1, MINUTE), (1.0, MINUTE), (10.0, MINUTE), (50.0, MINUTE), (0.1, HOUR), (1.0, HOUR))
 SHOWN = (10.0, MINUTE)
 README = """\
 # Verdicts on candidates: false alarms and misses
 
-Wanted: no good release is stopped, no bad one gets through, also where hardly anybody comes.
+Goal: the canary stops no good release and lets no bad one through, even with very little traffic.
 
 **False alarms: {false} of {good}** rollouts of good releases. **Misses: {missed} of {bad}** rollouts of bad ones;
 {why}
 
-Stopped of all, by requests a second of the public and the time for which each share is watched:
+Stopped rollouts, by requests per second of public traffic and the length of each step:
 
 {result}
 
-Good releases must not be stopped; of bad ones all should. The last column: how long after the first share of the
-public, and at which share, half of the caught ones had been stopped at {shown:g} requests a second. What needs
-hours to show (marked *) is rolled out with an hour for each share in all columns.
+No good release should be stopped, and every bad one should. The last column is for {shown:g} requests per second:
+the median time from the start of the first step to the stop, and the median weight at which the release was stopped.
+Faults that need hours to show (marked *) get steps of an hour in all columns.
 
-Again, in about {minutes:.0f} minutes, without any host:
+To repeat this (about {minutes:.0f} minutes, needs no hosts):
 
     python -m bench.canary.run
 
-Rolled out is with {shares} % of the public (the last one is the time after the cut-over), {probes:g} own requests a
-second to both slots together, and the options' defaults otherwise. The releases are invented (`releases.py`), with
-a clock that does not wait; the verdict is the one that `roles/canary` asks. The good ones have what good releases
-have: 20 % faster or slower, cold caches, a pause of one host, a database that is away for a moment, a neighbour
-that takes the processor, live slots with errors and slow requests of their own. Smoke checks run at the begin of
-each step, as `canary_journeys` says.
+Each rollout has weights of {shares} % (the last one is the time after the cutover), {probes:g} probes per second
+to both slots together, and the defaults of all other options. The releases are simulated (`releases.py`), and so is
+the clock. The verdict comes from the code that `roles/canary` uses. The good releases have the usual disturbances:
+20 % faster or slower, cold caches, a pause of one host, a database that is down for a moment, a neighbor that uses the
+processor, live slots with their own errors and slow requests. Smoke checks run at the start of each step, as
+`canary_journeys` sets.
 
-What is missed, and why: a third of all logins that fail, or orders that are lost behind good answers, are seen by
-nobody but the public, and at 0.1 requests a second a rollout of four minutes meets 24 requests. Watch longer where
-few come: the columns with an hour say what that brings. What is only slow at times is told from chance by some
-hundred requests of each slot.
+Why some are missed: only public traffic shows that a third of all logins fail, or that orders are lost although
+responses look good. At 0.1 requests per second, a rollout of four minutes has 24 requests. With little traffic, use
+longer steps: the columns with an hour show the effect. Occasional slow requests differ from chance only after some
+hundred requests to each slot.
 """
 
 
 def score(kind: type[Release], rate: float, step: float, number: int) -> list[Outcome]:
     """Roll out `number` releases of a kind."""
-    # Another chance for each, and the same one at each run.
+    # Each rollout has its own seed, and the same one in each run of this program.
     seed = zlib.crc32(f"{kind.__name__} {rate} {step}".encode())
     return [
         rollout(kind(random.Random(seed + 2 * each)), rate, step, random.Random(seed + 2 * each + 1))
@@ -72,23 +72,23 @@ def score(kind: type[Release], rate: float, step: float, number: int) -> list[Ou
 
 
 def stopped(outcomes: Sequence[Outcome]) -> int:
-    """Return how many rollouts did not reach their end."""
+    """Count the rollouts that the canary stopped."""
     return sum(outcome.verdict != "pass" for outcome in outcomes)
 
 
 def found(outcomes: Sequence[Outcome]) -> str:
-    """Say when the caught ones were caught."""
+    """Format the median time and weight at which releases were stopped; empty if none was."""
     caught = [outcome for outcome in outcomes if outcome.verdict != "pass"]
     if not caught:
         return ""
     seconds = statistics.median_low([outcome.seconds for outcome in caught])
     share = statistics.median_low([outcome.share for outcome in caught])
-    return f"{seconds:.0f} s, {'after the cut-over' if share == SHARES[-1] else f'{share} %'}"
+    return f"{seconds:.0f} s, {'after the cutover' if share == SHARES[-1] else f'{share} %'}"
 
 
 def main() -> None:
     """Score all kinds and write the table."""
-    parser = argparse.ArgumentParser(description="scores verdicts on invented releases")
+    parser = argparse.ArgumentParser(description="counts wrong verdicts on simulated releases")
     parser.add_argument("--rounds", type=int, default=10, help="releases of each bad kind")
     rounds = parser.parse_args().rounds
     rows, totals = [], {"false": 0, "good": 0, "missed": 0, "bad": 0}

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Rollouts of invented releases, judged by the code that judges real ones, by a clock that does not wait.
+"""Rollouts of simulated releases with a simulated clock, judged by the code that judges real ones.
 
-What is invented is what canary_traffic, canary_probe and the smoke checks would have brought of each slice; steps,
-slices, evidence and verdict are `canary_step` and `canary`, as roles/canary uses them.
+The results of canary_traffic, canary_probe and the smoke checks in each interval are simulated. Steps, intervals,
+evidence and verdict come from `canary_step` and `canary`, as in roles/canary.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from plugins.module_utils.greenroom.controller.canary import step as canary_step
 BUCKETS = 236
 MIB = 2**20
 SHARES = (5, 25, 50, 100)
-"""The last one is the time after the cut-over, in which going back is instant."""
+"""The last one is the time after the cutover."""
 PROBE_RATE = 8.0
 SLICE = 15.0
 ORDER = "POST /orders"
@@ -32,7 +32,7 @@ LOGIN = "POST /login"
 
 @dataclass(frozen=True)
 class Route:
-    """What the public asks for: `part` of all requests, `median` milliseconds, lognormal with `sigma`."""
+    """A route of public traffic: `part` of all requests, `median` milliseconds, lognormal with `sigma`."""
 
     part: float
     median: float
@@ -42,10 +42,10 @@ class Route:
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How a release does at one moment, compared with what its routes say.
+    """The behavior of a release at one moment, relative to its routes.
 
-    `failing` and `refusing` are shares by route ("" for all others), `slow` = (share, factor) of requests that take
-    longer, `orders` a factor on what is written, `memory` in bytes, `journey` the chance that the smoke checks pass.
+    `failing` and `refusing` are fractions by route ("" for all others), `slow` is (fraction, factor) of requests that
+    take longer, `orders` a factor on written orders, `memory` in bytes, `journey` the chance that smoke checks pass.
     """
 
     factor: float = 1.0
@@ -61,7 +61,7 @@ class Behaviour:
 
 @dataclass(frozen=True)
 class Moment:
-    """When something is asked: `seconds` since the candidate began, its `share`, the slice's number in the rollout."""
+    """A point in a rollout: `seconds` since the candidate began, its weight (`share`), the interval's number."""
 
     seconds: float
     share: int
@@ -69,9 +69,9 @@ class Moment:
 
 
 class Release:
-    """A candidate beside a live slot; subclasses say what is wrong.
+    """A candidate and its live slot; subclasses add the fault.
 
-    `long`: it needs hours to be seen. `probed`: Greenroom's own requests can see it.
+    `long`: the fault needs hours to show. `probed`: probes can detect it.
     """
 
     kind = "good"
@@ -94,17 +94,17 @@ class Release:
         self.tail = (chance.choice([0.0, 0.005, 0.02]), chance.uniform(5, 30))
 
     def live(self, _moment: Moment) -> Behaviour:
-        """How the live slot does."""
+        """Return the behavior of the live slot."""
         return Behaviour(failing={"": self.base}, refusing={"": self.lost}, slow=self.tail)
 
     def candidate(self, moment: Moment) -> Behaviour:
-        """How the candidate does."""
+        """Return the behavior of the candidate."""
         return self.live(moment)
 
 
 @lru_cache(4096)
 def _distribution(median: float, sigma: float, slow: tuple[float, float]) -> tuple[float, ...]:
-    """Return the shares of a histogram's buckets."""
+    """Return the fraction of requests in each bucket of the histogram."""
 
     def below(milliseconds: float) -> float:
         parts = ((1 - slow[0], median), (slow[0], median * slow[1]))
@@ -117,17 +117,17 @@ def _distribution(median: float, sigma: float, slow: tuple[float, float]) -> tup
 
 
 class World:
-    """The public, the probes and the processes of one rollout."""
+    """Public traffic, probes and processes of one rollout."""
 
     def __init__(self, release: Release, rate: float, chance: random.Random) -> None:
         self.release = release
         self.rate = rate
         self.chance = chance
-        # People are unlike: a share of them does not make the same share of the requests.
+        # Clients differ: 5 % of them don't send 5 % of the requests.
         self.uneven = chance.uniform(0.75, 1.3)
 
     def figures(self, behaviour: Behaviour, wanted: Mapping[str, int]) -> dict[str, Any]:
-        """Return the figures of so many requests of each route."""
+        """Return the figures of the wanted number of requests to each route."""
         result = canary_figures.empty()
         for name, number in wanted.items():
             route = self.release.routes[name]
@@ -162,7 +162,7 @@ class World:
         return number
 
     def slice(self, moment: Moment, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what canary_probe and canary_traffic would have said of a slice."""
+        """Return what canary_probe and canary_traffic would return for an interval."""
         behaviour = {"live": self.release.live(moment), "candidate": self.release.candidate(moment)}
         share = 1.0 if moment.share == 100 else min(1.0, moment.share / 100 * self.uneven)
         total = self._poisson(self.rate * seconds)
@@ -189,7 +189,7 @@ class World:
         problems = ["portal on app1 was restarted"] if behaviour.restarts else []
         if side == "candidate" and behaviour.release != "1.1":
             problems.append(f"portal on app1 runs release {behaviour.release}, not 1.1")
-        # A new process fills its caches for some minutes.
+        # A new process fills its caches over some minutes.
         warm = 1 - math.exp(-moment.seconds / 60) if side == "candidate" else 1.0
         return {
             "service": "portal",
@@ -204,18 +204,18 @@ class World:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a rollout ended: `verdict` of its last step, at which `share`, after how many `seconds`, and why."""
+    """The end of a rollout: the last step's `verdict`, its weight (`share`), the `seconds` until then, and why."""
 
     verdict: str
     share: int
     seconds: float
     line: str
     met: int
-    """Requests of the public that the candidate had served by then."""
+    """Requests of public traffic that the candidate had served by then."""
 
 
 def rollout(release: Release, rate: float, step: float, chance: random.Random) -> Outcome:
-    """Roll a release out, at `rate` requests a second of the public, each step `step` seconds, as cutover.yml does."""
+    """Roll out a release as cutover.yml does, with `rate` requests per second and steps of `step` seconds."""
     world, seconds, number, limits = World(release, rate, chance), 0.0, 0, canary.Limits()
     result: dict[str, Any] | None = None
     for share in SHARES:

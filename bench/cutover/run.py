@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Measures the operator's two commands on staging: cut over to the idle slot, and roll back.
+"""Measures two commands on staging: a cutover to the idle slot, and a rollback.
 
     make bench-cutover [ROUNDS=5]
 
-Both slots are up and ran before. A visitor asks for /version ten times a second all the while; the moment that the
-public got the other slot is the first answer that names it. Writes bench/cutover/README.md.
+Both slots are up and warm. Meanwhile, a client requests /version ten times per second; public traffic has moved when
+the first response names the other slot. Writes bench/cutover/README.md.
 """
 
 from __future__ import annotations
@@ -27,22 +27,23 @@ HERE = Path(__file__).resolve().parent
 MOVED = 5
 ENDED = 7
 README = """\
-# Cut over, and roll back
+# Cutover and rollback
 
-Wanted: public traffic has moved within {moved} s and the command has ended within {ended} s, smoke checks included, and
+Goal: public traffic has moved within {moved} s and the command has ended within {ended} s, smoke checks included, and
 a rollback is no slower. Medians of {rounds} rounds each.
 
 {result}
 
 A client sent {asked} requests meanwhile; {failures} responses were not 200.
 
-A cutover checks the candidate from outside and inside before it moves any traffic. A rollback goes to the slot that
-served before, and checks it as the public afterwards. The rows without checks (`-e smoke_wanted=false`) show what is
-left: Ansible, the opening of the run (variables, secrets, images, lock, slots), background services that move along,
-and the switch itself. That is some forty tasks, most of them a process on each of the hosts, which share this machine's
+A cutover checks the candidate from outside and inside before it moves any traffic. A rollback moves traffic to the
+previous slot first, and then checks it with public requests. The rows without checks (`-e smoke_wanted=false`) show the
+rest: Ansible, the start of the run (variables, secrets, images, lock, slots), background services that move along, and
+the switch itself. That is some forty tasks, most of them a process on each of the hosts, which share this machine's
 cores.
 
-Measured on {machine}, with the lab's hosts on the same machine. Again, with staging converged:
+Measured on {machine}, with the lab's hosts on the same machine. To repeat
+this, with staging converged:
 
     make bench-cutover
 """
@@ -56,7 +57,7 @@ COMMANDS = {
 
 @dataclass
 class Move:
-    """One command: seconds until the public got the other slot, and until it ended; the visitor's view."""
+    """One command: seconds until public traffic moved, and until it ended; the client's requests and failures."""
 
     effect: float
     ended: float
@@ -65,7 +66,7 @@ class Move:
 
 
 def move(staging: Environment, *words: str) -> Move:
-    """Run a command that moves the public to the idle slot, watching as a visitor; end the program if it fails."""
+    """Run a command that moves public traffic to the idle slot while a client sends requests. Exits if it fails."""
     wanted, effect, asked, failures = staging.idle(), 0.0, 0, 0
     arguments = ("-e", f"to={wanted}") if "cutover" in words[0] else ()
     started = time.monotonic()
@@ -96,7 +97,7 @@ def move(staging: Environment, *words: str) -> Move:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Run the benchmark and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
@@ -113,7 +114,7 @@ def main() -> None:
     ended = {name: statistics.median(each.ended for each in found) for name, found in moves.items()}
     everything = [each for found in moves.values() for each in found]
     result = table(
-        ["command", "until the public got it", "until the command ended", f"{MOVED} s and {ENDED} s or less"],
+        ["command", "until public traffic moved", "until the command ended", f"{MOVED} s and {ENDED} s or less"],
         (
             [
                 f"`{name}`",

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Asks two servers in turn for the same thing, and says how long each answer took.
+"""Sends the same request to two servers in turn, and prints the response times.
 
 Standard library only: it runs on the edge host. Its input is a JSON object: ports {name: port}, public_name, ca,
-authorization, path, pairs, keep (one connection for all, or one for each request). It prints {name: [microseconds, …]}.
+authorization, path, pairs, keep (one connection for all requests, or one each). It prints {name: [microseconds, …]}.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: (\d+)", re.IGNORECASE)
 
 
 class Asker:
-    """Asks one server."""
+    """A client of one server."""
 
     def __init__(self, settings: dict[str, Any], port: int) -> None:
         self.settings = settings
@@ -34,7 +34,7 @@ class Asker:
         self.channel: ssl.SSLSocket | None = None
 
     def ask(self, person: int) -> int:
-        """Ask once, as one of many people; return microseconds. Fails unless the answer is 200."""
+        """Send a request with the cookie of client `person`; return microseconds. Fails unless the status is 200."""
         began = time.perf_counter_ns()
         channel = self.channel or self.connect()
         channel.sendall(f"{self.head}{person}\r\n\r\n".encode())
@@ -54,7 +54,7 @@ class Asker:
         return took
 
     def more(self, channel: ssl.SSLSocket) -> bytes:
-        """Read on."""
+        """Read more of the response."""
         data = channel.recv(65536)
         assert data, "the connection ended"
         return data
@@ -67,7 +67,7 @@ class Asker:
 
 
 def main() -> None:
-    """Ask in pairs, in a random order within each."""
+    """Send pairs of requests, in random order within each pair."""
     settings = json.load(sys.stdin)
     askers = {name: Asker(settings, port) for name, port in settings["ports"].items()}
     took: dict[str, list[int]] = {name: [] for name in askers}
@@ -78,7 +78,7 @@ def main() -> None:
         person = chance.randrange(10**6)
         for name in names:
             microseconds = askers[name].ask(person)
-            if number >= 50:  # the first ones warm up
+            if number >= 50:  # Earlier requests only warm up.
                 took[name].append(microseconds)
     json.dump(took, sys.stdout)
 

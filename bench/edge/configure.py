@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""An edge host's own configuration on another port, and a plain one with the same backend."""
+"""Builds the two configurations: an edge host's own on another port, and a plain one with the same backend."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Iterator
 SECTION = re.compile(r"^(?=[a-z])", re.MULTILINE)
 LIMIT = re.compile(r"(sc_http_req_rate\(0,\w+\) gt) \d+")
 NEVER = 10**9
-"""Requests a minute: limits are counted, and nobody is turned away."""
+"""Requests per minute: the limits count, but never apply."""
 
 
 def sections(text: str) -> dict[str, str]:
-    """Return a configuration's sections by their first lines, comments before the first one left out."""
+    """Return a configuration's sections by their first lines, without comments before the first section."""
     found = [part for part in SECTION.split(text) if not part.startswith("#")]
     return {part.split("\n", 1)[0].strip(): part for part in found if part.strip()}
 
 
 def full(text: str, folder: str, port: int) -> str:
-    """Return the edge's configuration for a loopback port, with a map of its own and limits that turn nobody away."""
+    """Return the edge's configuration for a loopback port, with its own map and limits that never apply."""
     kept = {
         name: part
         for name, part in sections(text).items()
@@ -35,9 +35,9 @@ def full(text: str, folder: str, port: int) -> str:
 
 
 def plain(text: str, slots: dict[str, tuple[str, int]], service: str, folder: str, port: int) -> str:
-    """Return what many people would write: the same TLS and servers, and no more.
+    """Return a minimal configuration with the same TLS and servers.
 
-    `slots` are the slots' configurations, and how many of a hundred people each one has: {slot: (text, percent)}.
+    `slots` has each slot's configuration and weight: {slot: (text, percent)}.
     """
     found = sections(text)
     bind = re.search(r"\bbind \S+(.*)", found["frontend public"])
@@ -52,7 +52,7 @@ def plain(text: str, slots: dict[str, tuple[str, int]], service: str, folder: st
             "    option httplog",
             "    default_backend everything",
             "backend everything",
-            # How health is checked is the same for all; only who is asked differs.
+            # Both slots have the same health check options; only the servers differ.
             *dict.fromkeys(lines),
             "",
         ]
@@ -60,7 +60,7 @@ def plain(text: str, slots: dict[str, tuple[str, int]], service: str, folder: st
 
 
 def _servers(text: str, service: str, slot: str, percent: int) -> Iterator[str]:
-    """Yield a slot's backend line by line, each server with its weight and a name of its own."""
+    """Yield a slot's backend line by line, each server with its weight and a unique name."""
     for line in sections(text)[f"backend {service}_{slot}"].split("\n")[1:]:
         word, _, rest = line.strip().partition(" ")
         if word == "server":

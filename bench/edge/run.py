@@ -1,12 +1,12 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Measures what the edge's map, canary share and limits add to an answer's time.
+"""Measures the latency that the edge's map, canary weight and limits add.
 
     make bench-edge [ROUNDS=4]
 
-On the edge host that does not serve at the moment, two further HAProxys run on loopback: one with the host's own
-configuration while a canary has its share, one with a plain configuration for the same TLS and backend. A client on the
-same host asks them in turn, so that what disturbs one disturbs the other. Writes bench/edge/README.md.
+On the edge host without the shared address, two more HAProxy processes run on loopback: one with the host's own
+configuration during a canary, one with a plain configuration for the same TLS and backend. A client on the same host
+sends requests to them in turn, so other work on the host affects both. Writes bench/edge/README.md.
 """
 
 from __future__ import annotations
@@ -31,43 +31,43 @@ HERE = Path(__file__).resolve().parent
 FOLDER = "/run/greenroom-edge-bench"
 PORTS = {"greenroom": 18501, "plain": 18502}
 PAIRS = {"kept connection": 20_000, "new connection": 3_000}
-"""Pairs of requests in a round."""
+"""Pairs of requests per round."""
 SHARE = 25
 AIM = 1.05
 README = """\
-# What the edge adds to an answer's time
+# Latency that the edge adds
 
-Wanted: with map, canary share and limits, the p99 of answers is within 5 % of a plain HAProxy configuration's.
+Goal: with map, canary weight and limits, the p99 of responses is within 5 % of that of a plain HAProxy configuration.
 
 {result}
 
-Verdict: {verdict}. The ratio is of both p99; behind it, where 95 % of such measurements lie (bootstrap over pairs).
+Verdict: {verdict}. The ratio is that of both p99, with its 95 % confidence interval (bootstrap over pairs).
 
 Measured on {machine}, with the lab's hosts on the same machine.
-Again, with staging converged and both slots up (about {minutes:.0f} minutes):
+To repeat this, with staging converged and both slots up (about {minutes:.0f} minutes):
 
     make bench-edge
 
-Both are HAProxys of their own on loopback of one edge host, asked in turn for the portal's /ping: the edge's real
-configuration with {share} % of the people sent to the other slot, all limits counted, the password and all headers; and
-the same TLS, time limits, health checks and servers (with weights that share the requests alike) and no more than
-`default_backend`.
+Both are separate HAProxy processes on loopback of one edge host. A client requests the portal's /ping from each in
+turn. One has the edge's real configuration: {share} % of the clients go to the candidate, all limits count, and the
+password and all headers are in use. The other has the same TLS, timeouts, health checks and servers (with weights that
+divide the requests in the same way), and only `default_backend`.
 """
 
 
 @dataclass
 class Times:
-    """Microseconds by server, as pairs."""
+    """Response times in microseconds by server, as pairs."""
 
     greenroom: list[int] = field(default_factory=list)
     plain: list[int] = field(default_factory=list)
 
     def ratio(self) -> float:
-        """How much longer the edge's p99 is."""
+        """Return the ratio of the edge's p99 to the plain one."""
         return quantile(self.greenroom, 0.99) / quantile(self.plain, 0.99)
 
     def interval(self, times: int = 200) -> tuple[float, float]:
-        """Return where 95 % of the ratios lie when pairs are drawn anew."""
+        """Return the 95 % confidence interval of the ratio (bootstrap)."""
         chance, found = random.Random(1), []
         pairs = list(zip(self.greenroom, self.plain, strict=True))
         for _ in range(times):
@@ -77,12 +77,12 @@ class Times:
 
 
 def quantile[Number: (int, float)](values: Sequence[Number], share: float) -> Number:
-    """Return the value that a share of the values does not exceed."""
+    """Return a quantile, such as the median for a share of 0.5."""
     return sorted(values)[min(len(values) - 1, int(share * len(values)))]
 
 
 def start(staging: Environment, edge: str) -> None:
-    """Start both servers on an edge host, the canary with its share."""
+    """Start both servers on an edge host, with the map of a canary."""
     live, idle = staging.live(), staging.idle()
     names = ("haproxy.cfg", *(f"slots/{slot}.cfg" for slot in (live, idle)))
     read = {name: staging.ssh(edge, f"cat /etc/haproxy/{name}").stdout for name in names}
@@ -96,12 +96,12 @@ def start(staging: Environment, edge: str) -> None:
     script += [f"printf %s {shlex.quote(content)} > {FOLDER}/{name}" for name, content in files.items()]
     for name, more in (("full", "-f /etc/haproxy/slots"), ("plain", "")):
         script.append(f"haproxy -D -p {FOLDER}/{name}.pid -C /etc/haproxy -f {FOLDER}/{name}.cfg {more}")
-    # The health checks of both take a second.
+    # Health checks run once per second.
     staging.ssh(edge, "set -e\n" + "\n".join([*script, "sleep 3"]))
 
 
 def stop(staging: Environment, edge: str) -> None:
-    """End both servers, and leave nothing behind."""
+    """Stop both servers and remove their files."""
     staging.ssh(edge, f"cat {FOLDER}/*.pid | xargs -r kill; rm -rf {FOLDER}", check=False)
 
 
@@ -131,7 +131,7 @@ def ask(staging: Environment, edge: str, pairs: int, keep: bool) -> Times:
 
 
 def write(found: dict[str, Times], seconds: float) -> bool:
-    """Write README.md, print its table, and return whether the aim was met."""
+    """Write README.md, print its table, and return whether the goal was met."""
     rows = []
     for name, times in found.items():
         low, high = times.interval()
@@ -152,7 +152,7 @@ def write(found: dict[str, Times], seconds: float) -> bool:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Run the benchmark and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=4)
     options = parser.parse_args()
@@ -172,7 +172,7 @@ def main() -> None:
     finally:
         stop(staging, edge)
     if not write(found, time.monotonic() - began):
-        sys.exit("The aim was missed: see the table.")
+        sys.exit("The goal was missed: see the table.")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Measures identity_seed against the real Ory Kratos and PostgreSQL on loopback.
+"""Measures identity_seed with a real Ory Kratos and PostgreSQL on loopback.
 
     make bench-identity_seed        (or: python -m bench.identity_seed.run [--people 100000])
 
-100 people: against a loop of curl and one of ansible.builtin.uri, which send passwords as they are. A tenth of
---people and --people: against a bare client that sends batches made beforehand, over as many connections. Every
-measurement has a Kratos and a PostgreSQL of its own that are empty, with PostgreSQL's default settings. Then a run over
-all of --people that changes nothing. Writes bench/identity_seed/README.md.
+100 users: compared with a loop of curl and one of ansible.builtin.uri, which send plain-text passwords. A tenth of
+--people, and --people users: compared with a bare client that sends prepared batches over as many connections. Every
+measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default settings. Then a run with all --people
+users that changes nothing. Writes bench/identity_seed/README.md.
 """
 
 from __future__ import annotations
@@ -40,77 +40,78 @@ CONNECTIONS = 2
 FEW = 100
 TICKS = os.sysconf("SC_CLK_TCK")
 README = """\
-# identity_seed against what else makes people in Ory Kratos
+# identity_seed compared with other ways to create users in Ory Kratos
 
 One run, on {machine}, {day}. Kratos 1.3.1, its PostgreSQL {postgres}
-and the client share these cores, and the machine had other work, too (load average at the start: {load:.1f}). Again:
+and the client share these cores, and the machine had other work, too (load average at the start: {load:.1f}).
+To repeat this:
 
     make bench-identity_seed
 
-## {few} people
+## {few} users
 
 | way | seconds | identity_seed is faster by |
 | --- | --- | --- |
 {few_table}
 
-The loops send the password as it is, so Kratos hashes it for each person at its cost of 12, its default; identity_seed
-hashes once, on the controller. "Work" is what the task itself does: hashing, looking, inventing, creating, without
-starting Ansible and Python, of which a command has {start:.1f} s; the middle one of 5.
+The loops send the password in plain text, so Kratos hashes it for each user with its default cost of 12. identity_seed
+hashes once, on the controller. "Task only" is the task itself (hashing, comparing, generating, creating) without the
+start of Ansible and Python, which takes {start:.1f} s of a command. It is the median of 5.
 
-## Many people
+## Many users
 
-The bare client sends the same batches of {batch} over {connections} connections; its people and the hash are made
-beforehand. identity_seed's rates contain inventing people, validating each against the schema, hashing, the
-ledger; that of the whole command also starting Ansible, looking at who is there, telling of progress and writing the
-people file. Percentages are of the bare client's rate.{rounds}
-"By processor time" compares what servers and client together took, Ansible included: other work on the machine does not
-disturb that.
+The bare client sends the same batches of {batch} over {connections} connections; its users and the hash are prepared
+beforehand. identity_seed's rates include generating users, validating each against the schema, hashing and the
+ledger; the rate of the whole command also includes starting Ansible, comparing with existing users, reporting progress
+and writing the file of users. Percentages are of the bare client's rate.{rounds}
+"By processor time" compares the processor time of servers and client together, Ansible included. Other work on the
+machine doesn't affect it.
 
-| people | bare client | identity_seed, at work | percent | whole command | percent | by processor time | memory |
+| users | bare client | identity_seed, task only | percent | whole command | percent | by processor time | memory |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {many_table}
 
 ## Nothing to do
 
-A run over {people} people who are there: {again:.1f} s for the whole command (aim: 15 s, {again_verdict}),
-{requests} requests to Kratos (version, schema, how many there are, and one for each 1,000 people),
+A run with {people} existing users: {again:.1f} s for the whole command (goal: 15 s, {again_verdict}),
+{requests} requests to Kratos (version, schema, number of users, and one for each 1,000 users),
 {again_memory:.0f} MiB of memory.
 
-## On paper: 10 million
+## Calculated: 10 million users
 
-What {people} people cost, in processor time: {kratos_ms:.2f} ms each in Kratos, {postgres_ms:.2f} ms in PostgreSQL,
-{module_ms:.2f} ms in identity_seed. At the rate above 10 million take {hours:.1f} hours on this machine. What limits is
-processor time in Kratos and PostgreSQL; the module is {module_share:.0f} % of the work, and inventing people is the
-smaller part of that.
+Processor time per user, measured with {people} users: {kratos_ms:.2f} ms in Kratos, {postgres_ms:.2f} ms in PostgreSQL,
+{module_ms:.2f} ms in identity_seed. At the rate above, 10 million users take {hours:.1f} hours on this machine.
+The limit is processor time in Kratos and PostgreSQL. The module takes {module_share:.0f} % of the processor time, and
+generating users is the smaller part of that.
 
-| 10 million in | people a second | cores for Kratos | cores for PostgreSQL | hosts with 8 cores | `connections` |
+| 10 million in | users per second | cores for Kratos | cores for PostgreSQL | hosts with 8 cores | `connections` |
 | --- | --- | --- | --- | --- | --- |
 {path_table}
 
-- Kratos keeps no state of its own: several run side by side, behind one address or with one set each (`set: people-1`
-  and so on, each task on its own host). PostgreSQL has one primary, so its cores are one machine; beyond it, identities
-  have to be divided among several Kratos with databases of their own, as several environments are.
-- One module process sends what one core can invent and encode, about {one_process:,.0f} people a second; several sets
-  side by side go beyond that.
-- The database grows by about {bytes_each:.1f} kB a person: {gigabytes:.0f} GB. Give PostgreSQL a `max_wal_size` of
-  16 GB or more and `synchronous_commit = off` while it is filled.
-- Memory of the module: one bit a person, 1.2 MiB for 10 million, besides what it takes anyway. The ledger and
-  the people file take about {ledger_each:.0f} bytes a person on disk: {ledger_gigabytes:.1f} GB.
-- A run that changes nothing lists them all: {list_minutes:.0f} minutes at the rate measured here. From a million on,
-  run it when the recipe changes rather than with every deploy.
+- Kratos is stateless: several can run side by side, behind one address or with one set each (`set: people-1`
+  and so on, each task on its own host). PostgreSQL has one primary, so its cores must be on one machine. Beyond that,
+  divide the identities among several Kratos with their own databases, as several environments do.
+- One module process generates and encodes about {one_process:,.0f} users per second on one core. For more, run
+  several sets side by side.
+- The database grows by about {bytes_each:.1f} kB per user: {gigabytes:.0f} GB. Give PostgreSQL a `max_wal_size` of
+  16 GB or more and `synchronous_commit = off` while you fill it.
+- The module needs one bit of memory per user, 1.2 MiB for 10 million, on top of its usual memory. The ledger and
+  the file of users take about {ledger_each:.0f} bytes per user on disk: {ledger_gigabytes:.1f} GB.
+- A run that changes nothing lists all users: {list_minutes:.0f} minutes at the rate measured here. From a million
+  users on, run it when the recipe changes, not with every deploy.
 """
 
 
 @dataclass
 class Cpu:
-    """Processor seconds that the servers, with all their children, and the client have taken."""
+    """Processor seconds of the servers, with all their children, and of the client."""
 
     kratos: float
     postgres: float
     client: float = 0
 
     def since(self, before: Cpu) -> Cpu:
-        """Return what was taken since then."""
+        """Return the processor seconds since `before`."""
         return Cpu(self.kratos - before.kratos, self.postgres - before.postgres, self.client - before.client)
 
     @property
@@ -120,7 +121,7 @@ class Cpu:
 
 
 def processor(pid: int) -> float:
-    """Return the processor seconds that a process and its ended children have taken."""
+    """Return the processor seconds of a process and its ended children."""
     try:
         parts = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except FileNotFoundError:
@@ -141,13 +142,13 @@ class Place:
         (folder / "python").mkdir()
 
     def sql(self, query: str) -> str:
-        """Return the answer of the database."""
+        """Run a query and return its output."""
         command = ["psql", "-qXAt", "-h", "127.0.0.1", "-p", str(self.server.database), "-U", "postgres", "kratos"]
         done = subprocess.run([*command, "-c", query], check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
     def cpu(self) -> Cpu:
-        """Return what the servers have taken so far."""
+        """Return the processor seconds so far."""
         assert self.server.process is not None
         note = self.folder / "server" / "postgres" / "data" / "postmaster.pid"
         postmaster = int(note.read_text().splitlines()[0])
@@ -181,7 +182,7 @@ class Place:
 
 @contextmanager
 def place() -> Iterator[Place]:
-    """Give a place, for the time of a with block."""
+    """Run a place for the duration of a with block."""
     with tempfile.TemporaryDirectory(prefix="gr-bench-") as name:
         folder = Path(name)
         folder.chmod(0o755)
@@ -190,7 +191,7 @@ def place() -> Iterator[Place]:
 
 
 def body(name: str, number: int, password: dict[str, str]) -> dict[str, Any]:
-    """Return a person, as identity_seed makes them."""
+    """Return a user in the form that identity_seed sends."""
     address = f"{name}-{number}-0123abcd@people.bench.invalid"
     return {
         "schema_id": "default",
@@ -203,7 +204,7 @@ def body(name: str, number: int, password: dict[str, str]) -> dict[str, Any]:
 
 
 def bare(here: Place, count: int) -> tuple[float, Cpu]:
-    """Create people with a client that does nothing else; returns its seconds, and what it cost."""
+    """Create users with a client that does nothing else; returns seconds and processor seconds."""
     hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(12)).decode()
     batches = []
     for start in range(1, count + 1, BATCH):
@@ -238,7 +239,7 @@ def bare(here: Place, count: int) -> tuple[float, Cpu]:
 
 
 def curl(server: Server, folder: Path) -> float:
-    """Create people with curl, one after the other, passwords as they are; returns the seconds."""
+    """Create users with one curl each, with plain-text passwords; returns the seconds."""
     script = folder / "loop.sh"
     script.write_text(
         "set -e\n"
@@ -255,7 +256,7 @@ def curl(server: Server, folder: Path) -> float:
 
 
 def work_alone(server: Server, folder: Path, name: str) -> float:
-    """Do what the task does, in a process that runs already; returns the seconds."""
+    """Run the task's own code without Ansible, and return its seconds."""
     program = f"""
 import json, sys, time
 import ansible.module_utils
@@ -279,26 +280,26 @@ print(json.dumps([time.monotonic() - started, result["created"]]))
 
 
 def few_people() -> tuple[str, float, list[bool]]:
-    """Measure few people; returns the table, what a command takes to start, and whether the aims were met."""
+    """Measure few users; returns the table, a command's start-up seconds, and whether the goals were met."""
     with place() as here:
         looped = curl(here.server, here.folder)
-        say(f"{FEW} people, curl: {looped:.1f} s")
+        say(f"{FEW} users, curl: {looped:.1f} s")
         usual, _ = here.ansible("uri.yml", FEW)
-        say(f"{FEW} people, uri: {usual:.1f} s")
+        say(f"{FEW} users, uri: {usual:.1f} s")
         whole, result = here.ansible("play.yml", FEW)
         assert result["created"] == FEW
         alone = sorted(work_alone(here.server, here.folder, f"alone-{number}") for number in range(5))[2]
-        say(f"{FEW} people, identity_seed: {whole:.1f} s, at work {alone:.2f} s")
+        say(f"{FEW} users, identity_seed: {whole:.1f} s, task only {alone:.2f} s")
     met = [looped / alone >= 50, usual / whole >= 10]
     rows = [
-        ["curl, one after the other", f"{looped:.1f}", ""],
+        ["curl, one request per user", f"{looped:.1f}", ""],
         ["ansible.builtin.uri in a loop", f"{usual:.1f}", ""],
         [
             "identity_seed, whole command",
             f"{whole:.1f}",
-            f"curl {looped / whole:.0f}, uri {usual / whole:.0f} (aim: 10, {verdict(met[1])})",
+            f"curl {looped / whole:.0f}, uri {usual / whole:.0f} (goal: 10, {verdict(met[1])})",
         ],
-        ["identity_seed, work", f"{alone:.2f}", f"curl {looped / alone:.0f} (aim: 50, {verdict(met[0])})"],
+        ["identity_seed, task only", f"{alone:.2f}", f"curl {looped / alone:.0f} (goal: 50, {verdict(met[0])})"],
     ]
     return table_rows(rows), whole - alone, met
 
@@ -310,7 +311,7 @@ def table_rows(rows: list[list[str]]) -> str:
 
 @dataclass
 class Many:
-    """What many people cost: rates are people a second."""
+    """The result for many users; rates are users per second."""
 
     count: int
     bare: float
@@ -322,7 +323,7 @@ class Many:
 
     @property
     def share(self) -> float:
-        """The rate at work, of the bare client's."""
+        """The rate of the task, relative to the bare client's."""
         return self.work / self.bare
 
     def row(self) -> list[str]:
@@ -331,7 +332,7 @@ class Many:
             f"{self.count:,}",
             f"{self.bare:.0f}/s",
             f"{self.work:.0f}/s",
-            f"{self.share:.0%} (aim: 90 %, {verdict(self.share >= 0.9)})",
+            f"{self.share:.0%} (goal: 90 %, {verdict(self.share >= 0.9)})",
             f"{self.whole:.0f}/s",
             f"{self.whole / self.bare:.0%}",
             f"{self.cost:.0%}",
@@ -340,17 +341,17 @@ class Many:
 
 
 def many_people(count: int, again: bool) -> Many:
-    """Measure many people; with `again` also a run that has nothing to do."""
+    """Measure many users; with `again`, also a run that has nothing to do."""
     with place() as here:
         seconds, plainly = bare(here, count)
         plain = count / seconds
-    say(f"{count} people, bare client: {plain:.0f}/s")
+    say(f"{count} users, bare client: {plain:.0f}/s")
     with place() as here:
         before = here.cpu()
         seconds, result = here.ansible("play.yml", count)
         cost = here.cpu().since(before)
         assert (result["created"], result["present"]) == (count, count)
-        say(f"{count} people, identity_seed: {result['rate']:.0f}/s at work, {count / seconds:.0f}/s in all")
+        say(f"{count} users, identity_seed: {result['rate']:.0f}/s task only, {count / seconds:.0f}/s whole command")
         figures = {
             "postgres": here.sql("SHOW server_version").split()[0],
             "kratos_ms": cost.kratos / count * 1000,
@@ -363,17 +364,17 @@ def many_people(count: int, again: bool) -> Many:
             figures["again"], unchanged = here.ansible("play.yml", count)
             assert (unchanged["changed"], unchanged["present"]) == (False, count)
             figures["requests"], figures["again_memory"] = unchanged["requests"], unchanged["memory"]
-            say(f"{count} people, nothing to do: {figures['again']:.1f} s, {unchanged['requests']} requests")
+            say(f"{count} users, nothing to do: {figures['again']:.1f} s, {unchanged['requests']} requests")
     return Many(count, plain, result["rate"], count / seconds, plainly.all / cost.all, result["memory"], figures)
 
 
 def main() -> None:
-    """Measure and write the tables."""
+    """Run the benchmark and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=3, help="of the smaller number; the one in the middle is told")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds with fewer users; the table has their median")
     options = parser.parse_args()
-    # As on hosts: Python keeps what it compiled.
+    # As on hosts, Python keeps compiled files.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     load = os.getloadavg()[0]
     few_table, start, met = few_people()
@@ -386,7 +387,7 @@ def main() -> None:
         machine=machine(),
         day=time.strftime("%Y-%m-%d"),
         load=load,
-        rounds=f" The smaller number: the middle one of {options.rounds} rounds." if options.rounds > 1 else "",
+        rounds=f" The first row is the median of {options.rounds} rounds." if options.rounds > 1 else "",
         few=FEW,
         few_table=few_table,
         start=start,
@@ -400,13 +401,13 @@ def main() -> None:
     (HERE / "README.md").write_text(text)
     print(text)
     if not all(met):
-        sys.exit("Not all aims were met.")
+        sys.exit("A goal was missed: see the tables.")
 
 
 def paper(figures: dict[str, Any], people: int) -> dict[str, Any]:
-    """Return what follows for 10 million people."""
+    """Return the figures for 10 million users, calculated from `figures`."""
     million = 10_000_000
-    # What the module itself takes: inventing, encoding, noting. Measured without a server.
+    # The module's own processor time, for generating, encoding and the ledger. Measured without a server.
     module_ms = module_cost()
     all_ms = figures["kratos_ms"] + figures["postgres_ms"] + module_ms
     path = []
@@ -439,7 +440,7 @@ def paper(figures: dict[str, Any], people: int) -> dict[str, Any]:
 
 
 def module_cost(count: int = 5000) -> float:
-    """Return the processor milliseconds that the module takes for one person."""
+    """Return the processor milliseconds of the module per user."""
     program = f"""
 import json, time
 import ansible.module_utils

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Ory Kratos and its PostgreSQL on loopback, for measuring and for tests of what happens when they fail.
+"""Ory Kratos and its PostgreSQL on loopback, for benchmarks and for tests that make them fail.
 
-GREENROOM_KRATOS names the program, without it the one that the lab has built is taken; PostgreSQL is taken from
-Debian's place. What is missing fails.
+GREENROOM_KRATOS names the Kratos binary; without it, the lab's latest build is used. PostgreSQL is Debian's. If one of
+them is missing, an assertion fails.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ log: {{level: error}}
 
 
 def program() -> str:
-    """Return the Kratos that is to be tried."""
+    """Return the path of the Kratos binary."""
     built = sorted((CACHE / "kratos").glob("*/kratos"), key=lambda path: path.stat().st_mtime)
     found = os.environ.get("GREENROOM_KRATOS") or (str(built[-1]) if built else "")
-    assert found, "no Kratos: build it with make lab, or name one in GREENROOM_KRATOS"
+    assert found, "no Kratos binary found: build it with `make lab`, or set GREENROOM_KRATOS to its path"
     return found
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so."""
+    """Wait until `ready` returns true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
@@ -66,7 +66,7 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float = 60) -> None:
 
 @dataclass
 class Server:
-    """Kratos; it can be killed and started again."""
+    """A Kratos that can be killed and started again."""
 
     folder: Path
     database: int
@@ -76,16 +76,16 @@ class Server:
 
     @property
     def admin(self) -> str:
-        """The address of the admin interface."""
+        """URL of the admin API."""
         return f"http://127.0.0.1:{self.admin_port}"
 
     @property
     def public(self) -> str:
-        """The address of the public interface."""
+        """URL of the public API."""
         return f"http://127.0.0.1:{self.public_port}"
 
     def prepare(self) -> None:
-        """Write the configuration, and do with the database what the service's deployment does once."""
+        """Write the configuration, and run the service's `migrate` and `prepare` commands."""
         config = CONFIG.format(
             public=self.public_port, admin=self.admin_port, database=self.database, schema=self.folder / "schema.json"
         )
@@ -105,7 +105,7 @@ class Server:
             assert done.returncode == 0, done.stderr[-2000:]
 
     def start(self) -> None:
-        """Start it and wait until both of its interfaces are ready; each opens when it comes to it."""
+        """Start it and wait until both APIs are ready; they start independently."""
         command = [program(), "serve", "--dev", "--sqa-opt-out", "--config", str(self.folder / "kratos.yml")]
         with (self.folder / "kratos.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -120,7 +120,7 @@ class Server:
             self.process = None
 
     def ask(self, method: str, url: str, data: Any = None) -> tuple[int, Any]:
-        """Send one request; returns status and JSON, 0 when there is no answer. A path goes to the admin interface."""
+        """Send one request; returns status and JSON. The status is 0 without a response. A path is of the admin API."""
         address = url if url.startswith("http") else f"{self.admin}{url}"
         body = None if data is None else json.dumps(data).encode()
         request = urllib.request.Request(address, body, {"Content-Type": "application/json"}, method=method)
@@ -137,14 +137,14 @@ class Server:
             return 0, None
 
     def logs_in(self, address: str, password: str) -> bool:
-        """Log in as somebody does who is no browser."""
+        """Log in with the API flow, and return whether that worked."""
         _status, flow = self.ask("GET", f"{self.public}/self-service/login/api")
         url = f"{self.public}/self-service/login?flow={flow['id']}"
         form = {"method": "password", "identifier": address, "password": password}
         return self.ask("POST", url, form)[0] == 200
 
     def identities(self, prefix: str = "") -> list[dict[str, Any]]:
-        """Return everybody, or those who log in with an address that begins with `prefix`."""
+        """Return all identities, or those whose login starts with `prefix`."""
         query = f"&preview_credentials_identifier_similar={prefix}" if prefix else ""
         found = self.ask("GET", f"/admin/identities?page_size=200000{query}")[1]
         assert isinstance(found, list)
@@ -155,13 +155,13 @@ class Server:
 def postgres(folder: Path, settings: Mapping[str, str]) -> Iterator[int]:
     """Run an empty PostgreSQL with a database `kratos`; yields its port."""
     programs = max(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]), default=None)
-    assert programs is not None, "no PostgreSQL: install Debian's package postgresql"
+    assert programs is not None, "no PostgreSQL found: install Debian's package postgresql"
     as_postgres: list[str] = []
     folder.mkdir(parents=True)
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         as_postgres = ["runuser", "-u", "postgres", "--"]
         subprocess.run(["chown", "postgres", folder], check=True)
-        # It has to get there: temporary folders are their owner's, at whatever depth this one lies.
+        # Only the owner may enter temporary folders, so open those above this one for PostgreSQL.
         for parent in folder.parents:
             if parent in (Path("/"), Path(tempfile.gettempdir())):
                 break
@@ -190,7 +190,7 @@ def postgres(folder: Path, settings: Mapping[str, str]) -> Iterator[int]:
 
 @contextlib.contextmanager
 def kratos(folder: Path, settings: Mapping[str, str] | None = None) -> Iterator[Server]:
-    """Run Kratos with a PostgreSQL of its own, which takes `settings`."""
+    """Run Kratos with its own PostgreSQL, which gets `settings`."""
     with postgres(folder / "postgres", settings or {}) as port:
         server = Server(folder, port)
         server.prepare()

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What came of runs that were killed (tests/real/test_release.py), kept part by part, and its page."""
+"""Results of killed runs (tests/real/test_release.py), kept part by part, and their page."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from bench.common import machine, table
 
 PAGE = Path(__file__).resolve().parent / "README.md"
 README = """\
-# Runs that are killed
+# Killed runs
 
 A release change ({tasks} tasks) is killed, with all of its processes, within one task of each of its plays. The next
-run has to leave on every host what an undisturbed one leaves (files, modes, containers, units), in the same slot. The
-public is asked several times a second meanwhile and may get no other answer than 200.
+run must leave the same files, modes, containers and units on every host as an uninterrupted run, in the same slot.
+Meanwhile, a client sends several requests per second, and every response must be 200.
 
 {table}
 
-{count} runs were killed, at tasks chosen by the seed {seeds}. Measured on {machine}. Again, with a new seed:
+{count} runs were killed, at tasks chosen by the seed {seeds}. Measured on {machine}. To repeat this with a new seed:
 
     make proof-killed
 """
@@ -29,7 +29,7 @@ public is asked several times a second meanwhile and may get no other answer tha
 
 @dataclass(frozen=True)
 class Row:
-    """One killed run: the task's number, counted from 1, its play and name, and what the next run made of it."""
+    """One killed run: the task's number, counted from 1, its play and name, and the result of the next run."""
 
     number: int
     play: str
@@ -39,7 +39,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """Some of the killed runs, the seed by which their tasks were chosen, and how many tasks a run had."""
+    """Some of the killed runs, the seed that chose their tasks, and the number of tasks in a run."""
 
     seed: int
     tasks: int
@@ -47,7 +47,7 @@ class Part:
 
 
 def keep(part: Part, number: int, parts: int, folder: Path) -> list[Part]:
-    """Write down part `number` of so many; return all parts when each is there, and none before."""
+    """Write part `number` of `parts`; return all parts once all are there, otherwise none."""
     folder.mkdir(parents=True, exist_ok=True)
     new = folder / "part.new"
     new.write_text(json.dumps(asdict(part)))
@@ -68,7 +68,7 @@ def write(parts: Sequence[Part], page: Path = PAGE) -> None:
             seeds=", ".join(str(part.seed) for part in parts),
             tasks=", ".join(map(str, sorted({part.tasks for part in parts}))),
             count=len(rows),
-            table=table(("task", "play", "name", "what the next run made of it"), cells),
+            table=table(("task", "play", "name", "result of the next run"), cells),
             machine=machine(),
         )
     )

@@ -1,13 +1,13 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Measures a new portal release on staging: from the command until the public gets it.
+"""Measures a new portal release on staging: from the command until public traffic gets it.
 
     make bench-release [ROUNDS=6]
 
-Each round runs `site.yml -e release_name=...` with a release that no host has seen: its name is new, so every service
-of the idle slot gets a new bundle, and the portal's image (1.1.0 and 1.0.0 in turn) is removed from the hosts before,
-so it is pulled from the registry. A visitor asks for /version ten times a second all the while. The release files are
-removed at the end, and site.yml brings back the inventory's own release. Writes bench/release/README.md.
+Each round runs `site.yml -e release_name=...` with a release that no host has seen. Its name is new, so every service
+of the idle slot gets a new bundle. The portal's image (1.1.0 and 1.0.0 in turn) is removed from the hosts first, so
+they pull it from the registry. Meanwhile, a client requests /version ten times per second. At the end, the release
+files are removed, and site.yml deploys the inventory's own release. Writes bench/release/README.md.
 """
 
 from __future__ import annotations
@@ -32,30 +32,31 @@ from tests.real.environment import Environment
 HERE = Path(__file__).resolve().parent
 AIM = 25
 README = """\
-# A new portal release, from command to serving
+# A new portal release: from the command until it serves
 
-Wanted: {aim} s or less on two cores, with the image in the registry; the public loses nothing meanwhile.
+Goal: {aim} s or less on two cores, with the image in the registry, and no failed request meanwhile.
 
 {result}
 
-Median until the public got it: **{median:.1f} s** ({verdict}). A visitor asked {asked} times meanwhile; {failures}
-answers were not 200.
+Median until public traffic got it: **{median:.1f} s** ({verdict}). A client sent {asked} requests meanwhile; {failures}
+responses were not 200.
 
 Measured on {machine}, with the lab's hosts on the same machine.
-Again, with staging converged (about {minutes:.0f} minutes):
+To repeat this, with staging converged (about {minutes:.0f} minutes):
 
     make bench-release
 
-Each round is `ansible-playbook -i inventories/staging site.yml -e release_name=<new>`: all of it, with all checks.
-"The public got it" is the first answer of /version, asked ten times a second, that names the new release; the command
-goes on to check as the public. No host had seen the release: its name was new, which changes every service of the idle
-slot, and the portal's image was removed from the hosts (its base layers stayed, as another release shares them).
+Each round is `ansible-playbook -i inventories/staging site.yml -e release_name=<new>`, complete with all checks.
+Public traffic got the release when the first response of /version, requested ten times per second, named it. After
+that, the command continues with public checks. No host had seen the release: its name was new, which changes every
+service of the idle slot, and the portal's image was removed from the hosts (its base layers stayed, because another
+release shares them).
 """
 
 
 @dataclass
 class Release:
-    """One release that was rolled out: its portal, seconds until served and until the command ended, visitor's view."""
+    """One deployed release: its portal image, seconds until it served and until the command ended, client figures."""
 
     portal: str
     served: float
@@ -65,13 +66,13 @@ class Release:
 
 
 def image(name: str) -> dict[str, str]:
-    """Return the images of a release of the project."""
+    """Return the images of one of the project's releases."""
     images: dict[str, str] = yaml.safe_load((ROOT / f"releases/{name}.yml").read_text())["images"]
     return images
 
 
 def forget_image(staging: Environment, live_image: str) -> None:
-    """Remove every portal image but the live one from the app hosts; the idle portal has to stop for it."""
+    """Remove every portal image except the live one from the app hosts, and stop the idle portal for that."""
     idle = staging.idle()
     script = f"""\
 systemctl stop portal-{idle}.service
@@ -84,7 +85,7 @@ podman images --digests --format '{{{{.Repository}}}}@{{{{.Digest}}}}' |
 
 
 def visit(staging: Environment) -> tuple[str, str]:
-    """Ask for /version as the public does; returns (release, what was wrong)."""
+    """Request /version as a client; returns (release, error)."""
     try:
         status, _, body = staging.get("/version")
     except (OSError, HTTPException) as error:
@@ -94,7 +95,7 @@ def visit(staging: Environment) -> tuple[str, str]:
 
 
 def roll_out(staging: Environment, name: str, portal: str) -> Release:
-    """Run site.yml with a release, watching as a visitor; end the program if it fails."""
+    """Run site.yml with a release while a client sends requests. Exits if it fails."""
     live = staging.bundle(next(iter(staging.groups["app"])), staging.live())
     forget_image(staging, live["metadata"]["images"]["portal"])
     result = Release(portal, 0.0, 0.0, 0, [])
@@ -124,12 +125,12 @@ def roll_out(staging: Environment, name: str, portal: str) -> Release:
 
 
 def write(rounds: list[Release]) -> bool:
-    """Write README.md, print its table, and return whether the aim was met."""
+    """Write README.md, print its table, and return whether the goal was met."""
     median = statistics.median(release.served for release in rounds)
     failures = sum(len(release.failures) for release in rounds)
     met = median <= AIM and not failures
     result = table(
-        ["round", "portal", "until the public got it", "until the command ended"],
+        ["round", "portal", "until public traffic got it", "until the command ended"],
         (
             [str(number), release.portal.rpartition(":")[2], f"{release.served:.1f} s", f"{release.ended:.1f} s"]
             for number, release in enumerate(rounds, 1)
@@ -152,7 +153,7 @@ def write(rounds: list[Release]) -> bool:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Run the benchmark and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=6)
     options = parser.parse_args()
@@ -173,7 +174,7 @@ def main() -> None:
             file.unlink()
         staging.converge()
     if not write(rounds):
-        sys.exit("The aim was missed: see the table.")
+        sys.exit("The goal was missed: see the table.")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Runs on a host: forgets a call of template_tree, `forget.py NAME MANIFEST`, without removing what it put there.
+"""Runs on a host: removes the records of a template_tree call, `forget.py NAME MANIFEST`, but not its files.
 
-What it held belongs to other calls, which go on holding it. Prints the files that it changed or removed.
+The files belong to other calls, too. Prints the record files that it changed or removed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RECORDS = Path("/var/lib/greenroom/units")
 
 
 def forget(name: str, manifest: Path, records: Path = RECORDS) -> list[Path]:
-    """Remove the manifest, and the call's name from what units had loaded; return what was changed."""
+    """Remove the manifest and the call's entries in the units' records; return the changed files."""
     changed = []
     for path in sorted(records.glob("*.json")):
         record = json.loads(path.read_text())
@@ -26,7 +26,7 @@ def forget(name: str, manifest: Path, records: Path = RECORDS) -> list[Path]:
         if not record:
             path.unlink()
             continue
-        # As template_tree writes it: whole or not at all, and for root's eyes.
+        # As template_tree writes it: atomically, and readable only for root.
         new = path.with_name(f".{path.name}.{name}")
         new.touch(mode=0o600)
         new.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")

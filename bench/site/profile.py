@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Where the time of a run goes, as a part of bench/site/README.md."""
+"""The section of bench/site/README.md that shows where the time of a run goes."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bench.tasks import Task
 
 HEAD = "## Where the time goes"
 LONGEST = 20
-"""So many tasks are named."""
+"""Number of tasks to list."""
 TEXT = """\
 {head}
 
-One `site.yml` that changed nothing, {seconds:.1f} s, by the wall clock: a task lasts until the next one begins.
+One `site.yml` that changed nothing, {seconds:.1f} s of wall-clock time. A task lasts until the next one starts.
 
 {plays}
 
@@ -26,17 +26,17 @@ The longest tasks:
 
 {tasks}
 
-Only this part again (about a minute):
+To repeat only this part (about a minute):
 
     make bench-site OPTIONS=--profile
 """
 
 
 def section(runs: Sequence[Run]) -> str:
-    """Return the part of the page that says where the time of a run goes: of the one in the middle."""
+    """Return the section for the run with the median time. Exits if that run logged no task."""
     run = sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
     if not run.tasks:
-        sys.exit(f"The run had no tasks:\n{run.output}")
+        sys.exit(f"The run logged no tasks:\n{run.output}")
     plays: dict[str, list[Task]] = {}
     for task in run.tasks:
         plays.setdefault(task.play, []).append(task)
@@ -63,12 +63,12 @@ def section(runs: Sequence[Run]) -> str:
 
 
 def results(counted: collections.Counter[str]) -> str:
-    """Say on how many hosts a task did what."""
+    """Format a task's results: the number of hosts for each status."""
     return ", ".join(f"{count} {status}" for status, count in sorted(counted.items()))
 
 
 def write(runs: Sequence[Run], page: Path) -> None:
-    """Write that part of the page anew, and print it."""
+    """Replace that section of the page, and print it."""
     text = section(runs)
     print(text)
     kept = page.read_text().partition(HEAD)[0] if page.exists() else ""

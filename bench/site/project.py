@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Writes down what lies on hosts as an ordinary project: lists, and templates that render to what lies there."""
+"""Writes the captured state of hosts as an ordinary project: lists, and templates that render to the same files."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from bench import common
 from bench.common import ROOT
 
 TREE = "bench-site"
-"""The name under which tree.yml puts things on hosts."""
+"""The name of tree.yml's call of template_tree."""
 MANIFEST = f"/run/greenroom-{TREE}.json"
 
 
 def template(content: bytes) -> str:
     """Return a template that Ansible, template_tree and pyinfra render to `content`; raises UnicodeDecodeError."""
     text = content.decode()
-    # Ansible takes the first line for options, both read other line ends as \n, and Ansible's default drops one that
-    # follows a tag.
+    # Ansible reads options from such a first line, both convert other line ends to \n, and Ansible removes a line end
+    # after a tag by default.
     if text.startswith("#jinja2:") or "\r" in text or (re.search(r"\{[{%#]", text) and raw_would_differ(text)):
         escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\r", "\\r").replace("\n", "\\n")
         return "{{ '" + escaped + "' }}"
@@ -35,15 +35,15 @@ def template(content: bytes) -> str:
 
 
 def raw_would_differ(text: str) -> bool:
-    """Tell whether a text can't stand between `raw` and `endraw` as it is."""
+    """Whether a text would change between `raw` and `endraw`."""
     return text.startswith("\n") or "endraw" in text
 
 
 def desired(host: str, found: Mapping[str, Any], idle: str, folder: Path) -> dict[str, Any]:
-    """Return the lists that the usual way goes through for a host, with templates written below `folder`.
+    """Return the lists for a host's loops, and write the templates below `folder`.
 
-    The idle slot is left out, because no run that changes nothing looks at it. Ends the program at a file that no
-    template can be made of.
+    The idle slot is left out, because a run that changes nothing doesn't inspect it. Exits if a file can't become a
+    template.
     """
     files: list[dict[str, str]] = []
     folders: dict[str, dict[str, str]] = {}
@@ -57,7 +57,7 @@ def desired(host: str, found: Mapping[str, Any], idle: str, folder: Path) -> dic
             try:
                 source.write_text(template(base64.b64decode(file["content"])), newline="")
             except UnicodeDecodeError:
-                sys.exit(f"{host}: {path} is no text (UTF-8), so that no template can be made of it.")
+                sys.exit(f"{host}: {path} isn't UTF-8 text, so it can't become a template.")
             files.append({"path": path, "src": str(source), **{key: file[key] for key in ("owner", "group", "mode")}})
     units = {
         name: unit["enabled"] == "enabled"
@@ -69,7 +69,7 @@ def desired(host: str, found: Mapping[str, Any], idle: str, folder: Path) -> dic
         "usual_folders": [{"path": path, **rights} for path, rights in sorted(folders.items())],
         "usual_files": files,
         "usual_units": [{"name": name, "enabled": enabled} for name, enabled in units.items()],
-        # The same for template_tree. The units have loaded what lies there, and are not to be restarted for this.
+        # The same for template_tree. The units have already loaded these files, so they must not restart.
         "tree_name": TREE,
         "tree_manifest": MANIFEST,
         "tree_files": [{"dest": file["path"], **{key: file[key] for key in file if key != "path"}} for file in files],
@@ -83,10 +83,10 @@ def desired(host: str, found: Mapping[str, Any], idle: str, folder: Path) -> dic
 def write_project(state: Mapping[str, Any], folder: Path) -> dict[str, dict[str, Any]]:
     """Write the variables of the other ways below `folder`, and return them by host.
 
-    Ends the program when a stop of a slot is planned: it would come in between, and what is planned be put back.
+    Exits if the idle slot has a planned stop: it could run during the benchmark.
     """
     if any("stop" in found["trees"] for found in state.values()):
-        sys.exit("A stop of the idle slot is planned (playbooks/status.yml says when). Measure when it is over.")
+        sys.exit("The idle slot has a planned stop (playbooks/status.yml shows when). Wait until it is done.")
     (live,) = {found["live"] for found in state.values() if found["live"]} or {"blue"}
     idle = "green" if live == "blue" else "blue"
     lists = {host: desired(host, found, idle, folder) for host, found in state.items()}

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Runs on a host: prints what Greenroom's trees put there, as it lies there now, as JSON.
+"""Runs on a host: prints the current files, folders and units of Greenroom's trees as JSON.
 
-{"live": slot, or "" where no edge says it, "trees": {name: {"files": {path: {owner, group, mode, content in base64}},
-"folders": {path: {owner, group, mode}}}}, "units": {name: {active, enabled, invocation}}}
+{"live": slot, or "" if this isn't an edge host, "trees": {name: {"files": {path: {owner, group, mode, content in
+base64}}, "folders": {path: {owner, group, mode}}}}, "units": {name: {active, enabled, invocation}}}
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ STATE = Path("/var/lib/greenroom")
 
 
 def rights(path: Path) -> dict[str, str]:
-    """Return owner, group and mode of a path."""
+    """Return the owner, group and mode of a path."""
     status = path.stat()
     try:
         owner = pwd.getpwuid(status.st_uid).pw_name
@@ -34,7 +34,7 @@ def rights(path: Path) -> dict[str, str]:
 
 
 def tree(manifest: Path) -> dict[str, Any]:
-    """Return the files and folders that a manifest names."""
+    """Return the files and folders in a manifest."""
     content = json.loads(manifest.read_text())
     files = {path: Path(path) for path in content["files"]}
     folders = {path: Path(path) for path in [*content["created"], *content["directories"]]}
@@ -48,7 +48,7 @@ def tree(manifest: Path) -> dict[str, Any]:
 
 
 def unit(name: str) -> dict[str, str]:
-    """Return how a unit is doing; its invocation changes with each start."""
+    """Return the state of a unit; its invocation ID changes with each start."""
     words = ["systemctl", "show", "-p", "ActiveState", "-p", "UnitFileState", "-p", "InvocationID", name]
     lines = subprocess.run(words, check=True, capture_output=True, text=True).stdout.splitlines()
     shown = dict(line.split("=", 1) for line in lines)

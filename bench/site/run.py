@@ -1,18 +1,18 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Measures a run that changes nothing against the usual way: Ansible loops, the same tuned, and pyinfra.
+"""Compares a run that changes nothing with the usual ways: Ansible loops, tuned Ansible loops, and pyinfra.
 
     make bench-site [ROUNDS=3] [OPTIONS="--before COMMIT"]
     make bench-site OPTIONS=--profile
 
-Takes what Greenroom put on staging's hosts, writes it down as an ordinary project's templates and lists, lets all ways
-take turns on the same hosts, and checks after each that nothing was changed there: same files by content and rights,
-same units, none restarted. What was taken contains secrets: it lies in a private folder outside the checkout that is
-removed at the end. With `--before`, an earlier version of Greenroom takes turns, too: it may want the hosts otherwise,
-so that it puts them right first, and this version afterwards, and neither is measured. Writes bench/site/README.md.
+Captures what Greenroom deployed on staging's hosts, and writes it as an ordinary project's templates and lists. All
+ways take turns on the same hosts. After each, it checks that nothing changed: the same files with the same owner and
+mode, the same units, none restarted. The captured data contains secrets: it is in a private folder outside the
+checkout, which is removed at the end. With `--before`, an earlier version of Greenroom takes part, too. It may need a
+different state of the hosts, so it converges them first, and this version does so afterwards; neither is measured.
+Writes bench/site/README.md.
 
-`--profile` measures nothing but where site.yml's own time goes, and writes that part of the page anew. Needs staging's
-hosts.
+`--profile` only measures where site.yml's time goes, and rewrites that section of the page. Needs staging's hosts.
 """
 
 from __future__ import annotations
@@ -41,57 +41,57 @@ HERE = Path(__file__).resolve().parent
 PAGE = HERE / "README.md"
 KINDS = ("packages", "folders", "files", "units")
 README = """\
-# A run that changes nothing, against the usual way
+# A run that changes nothing, compared with the usual way
 
-Wanted: `site.yml` on a converged environment changes nothing, takes 10 s or less on two cores, with at most 60 tasks
-and 5 ssh processes a host on average, none more than 20; it takes half the time of before, or less; it is 5 times
-faster than the usual way, and faster than pyinfra. `tree.yml`, the like for like, takes at most 0.4 times as long as
-pyinfra.
+Goal: on a converged environment, `site.yml` changes nothing, takes 10 s or less on two cores, and needs at most 60
+tasks, 5 SSH processes per host on average and 20 on any host. It takes at most half the time of the earlier version, is
+5 times as fast as the usual way, and faster than pyinfra. `tree.yml`, the direct comparison, takes at most 0.4 times as
+long as pyinfra.
 
 {result}
 
-| wanted | found | |
+| goal | result | |
 | --- | --- | --- |
 {aims}
 
 Measured on {machine}, with the lab's {hosts} hosts on the same
-machine; medians of {rounds} rounds in which the ways took turns, each with fresh connections. Again, with staging
-converged (about {minutes:.0f} minutes):
+machine; medians of {rounds} rounds in which the ways took turns, each with new connections. To repeat this, with
+staging converged (about {minutes:.0f} minutes):
 
     make bench-site{again}
 
 ## What is compared
 
-All ways hold the same end state: {packages} packages, {folders} folders, {files} files and {units} units, counted over
-all hosts. It was compared before and after each run: content, owner and mode of each file and folder, state and
-invocation of each unit. Tasks are those that began, the skipped ones included.
+All ways manage the same end state: {packages} packages, {folders} folders, {files} files and {units} units, summed over
+all hosts. The benchmark compares it before and after each run: content, owner and mode of each file and folder, state
+and invocation ID of each unit. Tasks are all that started, including skipped ones.
 
-- `site.yml` does more than the others: it validates, reads Vault and the registry, holds the run lock, keeps databases,
-  logins and people, and checks the live slot as the public.
-{before}- [configure.yml](configure.yml) leaves out people and the checks as the public, and nothing else.
-- [tree.yml](tree.yml) is the like for like: the same lists of packages, files and units as the ways below get, by
+- `site.yml` does more than the others: it validates, reads Vault and the registry, holds the run lock, manages
+  databases, logins and synthetic users, and runs public checks of the live slot.
+{before}- [configure.yml](configure.yml) leaves out only synthetic users and public checks.
+- [tree.yml](tree.yml) is the direct comparison: the same lists of packages, files and units as the ways below, with
   `apt` and one call of `template_tree`.
 - [usual.yml](usual/usual.yml): `template`, `apt` and `systemd_service` in loops, with Ansible's defaults (facts, no
-  pipelining, 5 forks). One short play, which is kinder to this way than roles in a row would be.
+  pipelining, 5 forks). It is one short play, which is faster than the same tasks in a series of roles.
 - [tuned.yml](usual/tuned.yml): pipelining, no facts, 50 forks, packages in one call, a pinned interpreter.
-- [pyinfra](pyinfra_deploy/deploy.py), with hosts that need not wait for each other (`--no-wait`). It keeps one
-  connection of its own to each host, so no ssh processes are counted.
+- [pyinfra](pyinfra_deploy/deploy.py), with hosts that don't wait for each other (`--no-wait`). It keeps its own
+  connection to each host, so the table has no SSH processes for it.
 
-The files of the other ways are written from those on the hosts: they need no variables and cost less to render than
-real templates. None of the other ways reads a secret or looks at a database.
+The other ways get templates that were made from the files on the hosts. These need no variables, so they render faster
+than real templates. None of the other ways reads a secret or connects to a database.
 
 {profile}"""
 BEFORE = """\
-- "before" is `site.yml` of Greenroom at {commit}, from a checkout of its own. It may want the hosts otherwise: it
-  converges them first, and this version afterwards, which is not counted.
+- "before" is `site.yml` of Greenroom at {commit}, from a separate checkout. It may need a different state of the hosts:
+  it converges them first, and this version does so afterwards. Neither counts.
 """
 
 
 @dataclass
 class Way:
-    """One way to hold the end state, and what its runs took.
+    """One way to manage the end state, and its runs.
 
-    `start` gets the folder with the other ways' files; what `changed` counts in a run has to be 0.
+    `start` gets the folder with the other ways' files. `changed` must return 0 for each run.
     """
 
     title: str
@@ -107,14 +107,14 @@ class Way:
 
 @dataclass
 class Before:
-    """An earlier version of Greenroom: its commit's short name, and where it is checked out."""
+    """An earlier version of Greenroom: its commit's short hash, and the folder of its checkout."""
 
     commit: str
     project: Path
 
 
 def capture() -> dict[str, Any]:
-    """Return what lies on each host, as read_host.py tells it, with the host's packages."""
+    """Return the state of each host, as read_host.py prints it, with the host's packages."""
     with tempfile.TemporaryDirectory(prefix="greenroom-") as folder:
         playbook("bench/site/capture.yml", "-e", f"capture_folder={folder}")
         return {path.stem: json.loads(path.read_text()) for path in sorted(Path(folder).iterdir())}
@@ -136,7 +136,7 @@ def tree(folder: Path) -> Run:
 
 
 def install_pyinfra(folder: Path) -> Path:
-    """Install pyinfra into a virtual environment of its own, and return its program."""
+    """Install pyinfra into its own virtual environment, and return its program."""
     run([sys.executable, "-m", "venv", str(folder)])
     run([str(folder / "bin/pip"), "install", "--quiet", "--require-hashes", "-r", str(HERE / "requirements.txt")])
     return folder / "bin/pyinfra"
@@ -149,10 +149,10 @@ def pyinfra(program: Path, folder: Path, *options: str) -> Run:
 
 
 def pyinfra_errors(done: Run) -> int:
-    """Count the operations that failed, by the last row of its last table: hosts, success, error, no change.
+    """Count failed operations from the last row of pyinfra's last table: hosts, success, error, no change.
 
-    Its successes are no changes: it sets the owner anew where that is a number without a name, as for what containers
-    read. What lies on the hosts is compared after each run anyway.
+    Its "success" can't count as a change: it sets an owner again if that is a number without a name, as for files that
+    containers read. The state of the hosts is compared after each run anyway.
     """
     found = re.findall(r"Grand total\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+)", done.output)
     if not found:
@@ -162,7 +162,7 @@ def pyinfra_errors(done: Run) -> int:
 
 
 def check_same(before: Mapping[str, Any], after: Mapping[str, Any], who: str) -> None:
-    """End the program, naming paths and units, if a run changed anything on the hosts."""
+    """Exit with the paths and units that a run changed on the hosts, if any."""
     differences = []
     for host, found in before.items():
         for name, tree in found["trees"].items():
@@ -172,16 +172,16 @@ def check_same(before: Mapping[str, Any], after: Mapping[str, Any], who: str) ->
         now = after[host]["units"]
         differences += [f"{host}: {unit}" for unit, shown in found["units"].items() if shown != now.get(unit)]
     if differences:
-        sys.exit(f"{who} left another state:\n" + "\n".join(differences))
+        sys.exit(f"{who} changed the hosts:\n" + "\n".join(differences))
 
 
 def check_out(commit: str, folder: Path) -> Before:
-    """Check an earlier version out into `folder`, with this one's way into hosts; ends the program if there is none."""
+    """Check out an earlier version into `folder`, with this checkout's credentials. Exits if that fails."""
 
     def git(*words: str) -> str:
         done = subprocess.run(["git", *words], capture_output=True, text=True, check=False)
         if done.returncode:
-            sys.exit(f"{commit} can't be checked out: {done.stderr.strip()}")
+            sys.exit(f"git can't check out {commit}: {done.stderr.strip()}")
         return done.stdout.strip()
 
     git("clone", "--quiet", "--no-checkout", str(ROOT), str(folder))
@@ -192,23 +192,23 @@ def check_out(commit: str, folder: Path) -> Before:
 
 
 def site_before(before: Before) -> Run:
-    """Run the earlier version's site.yml when there is nothing left to do for it."""
+    """Converge the hosts with the earlier version's site.yml, then run it again and return that run."""
     playbook("site.yml", project=before.project)
     return playbook("site.yml", project=before.project)
 
 
 def clean() -> None:
-    """Take away from the hosts what tree.yml notes there."""
+    """Remove tree.yml's records from the hosts."""
     playbook(HERE / "clean.yml", "-e", f"tree_name={TREE}", "-e", f"tree_manifest={MANIFEST}")
 
 
 @contextlib.contextmanager
 def put_right() -> Iterator[None]:
-    """Leave the hosts as they were: without this measurement's notes and, if it came to no good end, converged."""
+    """Remove this benchmark's records from the hosts at the end, and converge the hosts after a failure."""
     try:
         yield
     except BaseException:
-        say("putting staging right")
+        say("repairing staging")
         clean()
         playbook("site.yml")
         raise
@@ -216,21 +216,21 @@ def put_right() -> Iterator[None]:
 
 
 def take_turn(way: Way, folder: Path, number: int) -> None:
-    """Let a way have its turn; ends the program if it changed anything, as it says itself."""
+    """Run one way once. Exits if it reports a change."""
     done = way.start(folder)
     way.runs.append(done)
-    say(f"round {number}, {way.title}: {done.seconds:.1f} s, {len(done.tasks)} tasks, {done.ssh.total()} ssh processes")
+    say(f"round {number}, {way.title}: {done.seconds:.1f} s, {len(done.tasks)} tasks, {done.ssh.total()} SSH processes")
     if way.changed(done):
         sys.exit(f"{way.title} changed something, or failed:\n{done.output}")
 
 
 def measure(ways: Mapping[str, Way], rounds: int, root: Path) -> dict[str, dict[str, Any]]:
-    """Let the ways take turns; each has to leave everything as it was. Returns the lists of what was held, by host.
+    """Run all ways in turns, and check that none changes the hosts. Returns the lists of the end state, by host.
 
-    Each round begins with the earlier version, if there is one, and with what this one makes of the hosts after it.
+    Each round starts with the earlier version, if there is one; this version converges the hosts after it.
     """
     lists: dict[str, dict[str, Any]] = {}
-    # Were notes of a measurement that was killed still there, tree.yml would remove what they name and it does not.
+    # With the records of a killed benchmark, tree.yml would remove files that are in them and not in its own list.
     clean()
     for number in range(1, rounds + 1):
         folder = root / f"round-{number}"
@@ -251,7 +251,7 @@ def measure(ways: Mapping[str, Way], rounds: int, root: Path) -> dict[str, dict[
 def report(
     ways: Mapping[str, Way], lists: Mapping[str, Mapping[str, list[Any]]], before: Before | None, seconds: float
 ) -> bool:
-    """Write README.md, print its tables, and return whether all aims were met; `seconds` is what all of it took."""
+    """Write README.md, print its tables, and return whether all goals were met; `seconds` is the total duration."""
     hosts = len(lists)
     rows = []
     ours = {name: ways[name] for name in ("tree", "configure", "site")}
@@ -261,7 +261,7 @@ def report(
         tasks = "-" if key == "pyinfra" else str(len(way.runs[-1].tasks))
         cells = [f"{way.median:.1f} s", seconds_list(run.seconds for run in way.runs), tasks, ssh]
         rows.append([way.title, *cells, *(f"{way.median / our.median:.1f}" for our in ours.values())])
-    head = ["way", "median", "rounds", "tasks", "ssh processes a host", *(f"to {our.title}" for our in ours.values())]
+    head = ["way", "median", "rounds", "tasks", "SSH processes per host", *(f"to {our.title}" for our in ours.values())]
     found = judge(ways, hosts)
     result = table(head, rows)
     aims = "\n".join(f"| {wanted} | {value} | {verdict(met)} |" for wanted, value, met in found)
@@ -284,17 +284,17 @@ def report(
 
 
 def judge(ways: Mapping[str, Way], hosts: int) -> list[tuple[str, str, bool]]:
-    """Return what was wanted, what was found, and whether that is enough."""
+    """Return each goal, its result, and whether it was met."""
     site, tree, configure = ways["site"], ways["tree"], ways["configure"]
     tasks = max(len(run.tasks) for run in site.runs)
     average = max(run.ssh.total() / hosts for run in site.runs)
     most = max(max(run.ssh.values(), default=0) for run in site.runs)
     found = [
         ("`site.yml` takes 10 s or less", f"{site.median:.1f} s", site.median <= 10),
-        # None at all would be a counter that does not count.
+        # Zero would mean that the counter is broken.
         ("60 tasks or fewer", str(tasks), 0 < tasks <= 60),
-        ("5 ssh processes a host on average or fewer", f"{average:.1f}", 0 < average <= 5),
-        ("20 ssh processes on any host or fewer", str(most), most <= 20),
+        ("5 SSH processes per host on average or fewer", f"{average:.1f}", 0 < average <= 5),
+        ("20 SSH processes on any host or fewer", str(most), most <= 20),
     ]
     for way, most_of, other in (("site", 0.5, "before"), ("tree", 0.4, "pyinfra")):
         if other in ways:
@@ -313,7 +313,7 @@ def judge(ways: Mapping[str, Way], hosts: int) -> list[tuple[str, str, bool]]:
 
 
 def measure_site(rounds: int) -> list[Run]:
-    """Run site.yml so many times with nothing to do; ends the program if one changed something."""
+    """Run site.yml `rounds` times with nothing to do. Exits if a run changes something."""
     playbook("site.yml")
     way = Way("`site.yml`", lambda _: playbook("site.yml"))
     for number in range(1, rounds + 1):
@@ -322,11 +322,11 @@ def measure_site(rounds: int) -> list[Run]:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Run the benchmark and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--before", metavar="COMMIT", help="compare with this earlier version of Greenroom, too")
-    parser.add_argument("--profile", action="store_true", help="measure only where site.yml's own time goes")
+    parser.add_argument("--profile", action="store_true", help="only measure where site.yml's time goes")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     began = time.monotonic()
@@ -350,7 +350,7 @@ def main() -> None:
         }
         lists = measure(ways, options.rounds, root)
     if not report(ways, lists, before, time.monotonic() - began):
-        sys.exit("An aim was missed: see the table.")
+        sys.exit("A goal was missed: see the table.")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,12 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Measures `make stage`: from no hosts to a staging environment whose checks all passed.
+"""Measures `make stage`: from no hosts to a staging environment whose checks have all passed.
 
     make bench-stage [ROUNDS=3]        or        python3 -m bench.stage.run [--rounds 3] [--cold]
 
-Each round is `make down`, which is not timed, then `make stage`, with the time of each line that it prints. `--cold`
-puts a round before them that begins with `make clean`: no virtual environment, no built images, no packages. THIS
-REMOVES THE LAB'S HOSTS AND ALL THAT IS ON THEM, production's, too. Writes bench/stage/README.md. Needs nothing but
-Python.
+Each round is `make down`, which is not timed, then `make stage`, with the time of each line that it prints. With
+`--cold`, a first round starts with `make clean`: no virtual environment, no built images, no packages. THIS REMOVES
+THE LAB'S HOSTS AND ALL DATA ON THEM, production's, too. Writes bench/stage/README.md. Needs only Python.
 """
 
 from __future__ import annotations
@@ -28,21 +27,21 @@ AIM = 90
 PHASE = re.compile(r"^\s{8,}(\w+): ([\d.]+)$")
 COLD = "Cold, after `make clean`"
 README = """\
-# From nothing to a staging environment that serves
+# A staging environment from scratch
 
-Wanted: with warm caches, `make stage` takes {aim} s or less on two cores from no hosts to all checks passed.
+Goal: with warm caches, `make stage` takes {aim} s or less on two cores, from no hosts until all checks have passed.
 
 {result}
 
 Median: **{median:.0f} s** ({verdict}). {cold}
 
 Measured on {machine}; medians of {rounds} rounds of
-`make down && make stage`. Again (about {minutes:.0f} minutes; it removes the lab's hosts):
+`make down && make stage`. To repeat this (about {minutes:.0f} minutes; it removes the lab's hosts):
 
     make bench-stage
 
-Cold adds `make clean` before the first round, which removes the virtual environment and everything that the lab built.
-The machine's own Debian packages stay, and so do download caches of pip, uv, npm and Go. It takes long, most of it for
+A cold start adds `make clean` before the first round, which removes the virtual environment and everything that the
+lab built. The machine's Debian packages and the download caches of pip, uv, npm and Go stay. It takes long, mostly for
 building Kratos and for downloads:
 
     python3 -m bench.stage.run --cold
@@ -51,14 +50,14 @@ building Kratos and for downloads:
 
 @dataclass
 class Stage:
-    """What one `make stage` took, in seconds: as a whole, and by phase in their order."""
+    """The seconds of one `make stage`: in total, and by phase in order."""
 
     total: float
     phases: dict[str, float]
 
 
 def make(target: str) -> None:
-    """Run a target of the Makefile; end the program if it fails."""
+    """Run a target of the Makefile. Exits if it fails."""
     done = subprocess.run(
         ["make", target],
         cwd=ROOT,
@@ -73,7 +72,7 @@ def make(target: str) -> None:
 
 
 def stage() -> Stage:
-    """Run `make stage` and time its phases; end the program if it fails."""
+    """Run `make stage` and time its phases. Exits if it fails."""
     started = time.monotonic()
     lines: list[tuple[float, str]] = []
     with subprocess.Popen(
@@ -97,7 +96,7 @@ def stage() -> Stage:
 def phases(lines: list[tuple[float, str]], total: float) -> dict[str, float]:
     """Return seconds by phase, from lines as (seconds since the start, line).
 
-    Those of `make stage` go by when its commands were printed, those of site.yml by what it reports itself.
+    The phases of `make stage` start when its commands are printed. site.yml reports its own.
     """
     commands = [(at, line) for at, line in lines if line.startswith("ansible-playbook ")]
     if len(commands) != 2 or not RECAP.search("\n".join(line for _, line in lines)):
@@ -114,7 +113,7 @@ def phases(lines: list[tuple[float, str]], total: float) -> dict[str, float]:
 
 
 def cold_line(took: Stage | None) -> str:
-    """Return the README's sentence about a cold start: the new one, or the one that stands there."""
+    """Return the README's sentence about a cold start: the new one, or the existing one."""
     if took is not None:
         return f"{COLD}: {took.total:.0f} s, of them {took.phases['lab']:.0f} s for set-up and the lab."
     readme = HERE / "README.md"
@@ -123,7 +122,7 @@ def cold_line(took: Stage | None) -> str:
 
 
 def write(rounds: list[Stage], cold: Stage | None) -> bool:
-    """Write README.md, print its table, and return whether the aim was met."""
+    """Write README.md, print its table, and return whether the goal was met."""
     median = statistics.median(round_.total for round_ in rounds)
     cells = {
         "`make stage`": [round_.total for round_ in rounds],
@@ -148,7 +147,7 @@ def write(rounds: list[Stage], cold: Stage | None) -> bool:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Run the benchmark and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cold", action="store_true", help="measure once after `make clean`, too")
@@ -164,7 +163,7 @@ def main() -> None:
         rounds.append(stage())
         say(f"round {number}: {rounds[-1].total:.0f} s")
     if not write(rounds, cold):
-        sys.exit("The aim was missed: see the table.")
+        sys.exit("The goal was missed: see the table.")
 
 
 if __name__ == "__main__":

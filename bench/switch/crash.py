@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Kills the module or HAProxy at every step of every change, by list, then looks once and runs once: `crash FOLDER`.
+"""Kills the module or HAProxy at every moment of every change, then checks and repeats the change: `crash FOLDER`.
 
-Prints one JSON object: `cases`, `failures` (what was not as it has to be), `requests` asked beside it and how many of
-them were `unserved` while HAProxy was not meant to be dead.
+Prints one JSON object: `cases`, `failures` (as text), `requests` that were sent meanwhile, and how many of them were
+`unserved` while HAProxy should have been running.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ WORKERS = 2
 
 @dataclass
 class Result:
-    """What was tried, and what was not as it has to be."""
+    """The number of cases, and the failures."""
 
     cases: int = 0
     failures: list[str] = field(default_factory=list)
 
 
 def do(places: Places, wish: Wish) -> list[str]:
-    """Do what the module does; returns what it changed, deadlines left out."""
+    """Run the module's logic; returns what it changed, except deadlines."""
     with apply.locked(places):
         seen = apply.look(places)
         if seen.state is None:
@@ -52,7 +52,7 @@ def do(places: Places, wish: Wish) -> list[str]:
 
 
 def moments(places: Places, reached: Callable[[str], None]) -> None:
-    """Call `reached` at each moment of the list, in this process from now on."""
+    """Patch this process so that it calls `reached` at each moment of the list."""
     replace, put = os.replace, haproxy.put
     told = 0
 
@@ -74,7 +74,7 @@ def moments(places: Places, reached: Callable[[str], None]) -> None:
 
 
 def killed(places: Places, wish: Wish, moment: str, kill: Callable[[], None]) -> bool:
-    """Do a change in a process of its own, in which `kill` comes at the moment; returns whether the moment came."""
+    """Make a change in a child process that calls `kill` at the moment; returns whether it reached the moment."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
@@ -99,12 +99,12 @@ def killed(places: Places, wish: Wish, moment: str, kill: Callable[[], None]) ->
 
 
 def suicide() -> None:
-    """Die as of `kill -9`."""
+    """End this process with SIGKILL."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def truth(proxy: Proxy, before: State, after: State) -> Iterator[str]:
-    """Yield what is not true right after the kill: one of two states on disk, nothing else anywhere, and said so."""
+    """Yield errors right after the kill: disk and workers must have one of two states, and status must report it."""
     found = apply.report(proxy.places, apply.look(proxy.places))
     values = {before.value, after.value}
     on_disk = found["disk"]["state"]
@@ -118,24 +118,24 @@ def truth(proxy: Proxy, before: State, after: State) -> Iterator[str]:
     said = {found["disk"]["map"], *(worker["value"] for worker in found["workers"])}
     own = f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}"
     if found["running"] and found["in_force"] != (said == {own}):
-        yield f"in force: {found['in_force']}, though disk says {own} and the rest {said}"
+        yield f"in effect: {found['in_force']}, though disk says {own} and the rest {said}"
 
 
 def settled(proxy: Proxy, expected: State, phases: set[str]) -> Iterator[str]:
-    """Yield what is not as it has to be after the one run."""
+    """Yield errors after the repeated call or the watchdog."""
     found = apply.report(proxy.places, apply.look(proxy.places))
     if not found["in_force"]:
-        yield f"not in force: {found['workers']}, map {found['disk']['map']}"
+        yield f"not in effect: {found['workers']}, map {found['disk']['map']}"
     if (found["live"], found["weight"]) != (expected.live, expected.weight):
         yield f"{found['live']} with {found['weight']} % instead of {expected.live} with {expected.weight} %"
     if found["phase"] not in phases:
         yield f"phase {found['phase']}, not {' or '.join(sorted(phases))}"
     if proxy.value() != f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}":
-        yield f"a request finds {proxy.value()}"
+        yield f"a request gets {proxy.value()}"
 
 
 def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
-    """Bring an idle edge with blue live before the change; returns the state there, and the one after the change."""
+    """Set up an idle edge with blue live, and the calls before the change; returns the state before and after it."""
     places = proxy.places
     with apply.locked(places):
         seen = apply.look(places)
@@ -155,7 +155,7 @@ def alone(places: Places) -> host.Host:
 
 
 def restart(proxy: Proxy) -> str:
-    """Start HAProxy as its unit does; returns its first answer."""
+    """Start HAProxy as its unit does; returns its first response."""
     proxy.kill()
     host.catch_up(alone(proxy.places))
     answer = proxy.start()
@@ -164,7 +164,7 @@ def restart(proxy: Proxy) -> str:
 
 
 def more_workers(proxy: Proxy) -> None:
-    """Have as many workers as the list of moments counts."""
+    """Reload until there are as many workers as the list of moments needs."""
     while True:
         there = haproxy.workers(proxy.places.runtime_socket, proxy.places.master_socket, PATIENCE)
         if len(there) >= WORKERS:
@@ -174,7 +174,7 @@ def more_workers(proxy: Proxy) -> None:
 
 
 def module_killed(proxy: Proxy, result: Result) -> None:
-    """Kill the module; then the operator's next run, or the watchdog after the deadline."""
+    """Kill the module, then repeat the call, or run the watchdog after the deadline."""
     for name, calls in CHANGES.items():
         wishes = tuple(Wish(**call) for call in calls)
         for moment in MOMENTS:
@@ -188,7 +188,7 @@ def module_killed(proxy: Proxy, result: Result) -> None:
                     do(proxy.places, wishes[-1])
                     wrong += settled(proxy, after, {after.phase})
                     if again := do(proxy.places, wishes[-1]):
-                        wrong.append(f"repeated once more it changed {again}")
+                        wrong.append(f"another repetition changed {again}")
                 else:
                     there = apply.look(proxy.places).state
                     later = time.time() + DEADLINE + 5
@@ -196,12 +196,12 @@ def module_killed(proxy: Proxy, result: Result) -> None:
                     end = steps.expire(there, later) if there else after
                     wrong += settled(proxy, end, {"idle"})
                     if again := host.tick(proxy.places, None, later):
-                        wrong.append(f"the watchdog's second look changed {again}")
+                        wrong.append(f"the watchdog's second run changed {again}")
                 result.failures += [f"{name}, killed {moment}, {mender}: {text}" for text in wrong]
 
 
 def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) -> None:
-    """Kill HAProxy under the module; started again, its first answer has to be what disk says."""
+    """Kill HAProxy during a call. After its start, its first response must match the disk."""
     for name in ("immediate switch", "commit a canary", "commit live", "roll back"):
         wishes = tuple(Wish(**call) for call in CHANGES[name])
         for moment in ("before the state file is replaced", *MOMENTS[3:7]):
@@ -213,7 +213,7 @@ def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) 
                 answer = restart(proxy)
                 state = apply.look(proxy.places).state
                 if state is None or answer != state.value:
-                    wrong.append(f"after its start the first request finds {answer}, disk says {state}")
+                    wrong.append(f"after the start, the first request gets {answer}, disk says {state}")
                 do(proxy.places, wishes[-1])
                 wrong += settled(proxy, after, {after.phase})
                 result.failures += [f"{name}, proxy killed {moment}: {text}" for text in wrong]
@@ -222,7 +222,7 @@ def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) 
 
 
 def prober(port: int) -> tuple[int, int]:
-    """Ask all the time in a process of its own, until told to stop; returns it and where its result can be read."""
+    """Send requests from a child process until SIGTERM; returns its ID and the file descriptor of its result."""
     reading, writing = os.pipe()
     child = os.fork()
     if child:
@@ -242,7 +242,7 @@ def prober(port: int) -> tuple[int, int]:
 
 
 def main() -> None:
-    """See above."""
+    """Run all cases and print the result."""
     result = Result()
     down: list[tuple[float, float]] = []
     with tempfile.TemporaryDirectory(dir=sys.argv[1]) as name, running(Path(name)) as proxy:

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The list of kills: which changes, and at which moments of each."""
+"""The list of kills: the changes, and the moments in each."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ CHANGES: dict[str, tuple[Call, ...]] = {
     "commit live": (PREPARE, COMMIT, GREEN),
     "drain": (GREEN, DRAIN),
     "finish": (GREEN, DRAIN, FINISH),
-    "abort what is prepared": (PREPARE, ABORT),
+    "abort a prepared switch": (PREPARE, ABORT),
     "abort a canary": (PREPARE, COMMIT, ABORT),
     "roll back": (GREEN, ABORT),
     "roll back while draining": (GREEN, DRAIN, ABORT),
 }
-"""Each change: what comes before it, and itself."""
+"""Each change: the calls before it, and its own call."""
 
 MOMENTS = (
     "before the state file is replaced",

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Where HAProxy is that of the hosts: a container of their image, or a folder with Debian's file system."""
+"""Runs a script with the hosts' HAProxy: in a container of their image, or in a folder with Debian's file system."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ INSTALL = (
 
 
 def run(script: str, *arguments: str, seconds: float = 600) -> str:
-    """Run a module of this folder there, beside the project's logic; returns what it printed, raises when it fails.
+    """Run a module of this folder there, with the project's logic; returns its output. Raises if it fails.
 
-    GREENROOM_DEBIAN names a folder with Debian 13's file system in which haproxy and python3 are installed; without it
-    a container is made of the hosts' image.
+    GREENROOM_DEBIAN names a folder with Debian 13's file system in which haproxy and python3 are installed. Without it,
+    the module runs in a container of the hosts' image.
     """
     words = ["env", "PYTHONPATH=/stage", "python3", "-m", f"bench.switch.{script}", *arguments]
     with tempfile.TemporaryDirectory() as name:
@@ -38,7 +38,7 @@ def run(script: str, *arguments: str, seconds: float = 600) -> str:
             if done.returncode:
                 raise RuntimeError(done.stdout + done.stderr)
             return done.stdout
-        # The lab's parts are needed for this way only.
+        # Only containers need the lab's code.
         sys.path.append(str(ROOT / "lab"))
         parts = ("cache", "images", "packages", "podman")
         cache, images, packages, podman = (importlib.import_module(f"greenroom_lab.{part}") for part in parts)

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Times switches against a real HAProxy: `measure SWITCHES WORKERS FOLDER` prints one JSON object of milliseconds.
+"""Times switches with a real HAProxy: `measure SWITCHES WORKERS FOLDER` prints one JSON object of milliseconds.
 
-One switch is what the module does between its arguments and its last look: take the lock, read disk and workers,
-decide, write state and map, tell every worker and read back. Then a request must find the new value.
+A switch is the work of the module after reading its arguments: take the lock, read disk and workers, decide, write
+state and map, set it in every worker and read it back. After that, a request must get the new value.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from plugins.module_utils.greenroom.switch.steps import Wish
 
 
 def switch(proxy: Proxy, wish: Wish) -> tuple[float, float]:
-    """Do one switch; returns the milliseconds of all of it, and of those that disk took."""
+    """Make one switch; returns its milliseconds, in total and for the disk."""
     started = time.perf_counter()
     with apply.locked(proxy.places):
         seen = apply.look(proxy.places)
@@ -35,12 +35,12 @@ def switch(proxy: Proxy, wish: Wish) -> tuple[float, float]:
         apply.apply(proxy.places, seen, wanted)
     took = time.perf_counter() - started
     if proxy.value() != wanted.value:
-        raise RuntimeError(f"{wanted.value} is not in force")
+        raise RuntimeError(f"{wanted.value} is not in effect")
     return took * 1000, disk * 1000
 
 
 def main() -> None:
-    """See above."""
+    """Run the switches and print their times."""
     switches, workers = int(sys.argv[1]), int(sys.argv[2])
     with tempfile.TemporaryDirectory(dir=sys.argv[3]) as name, running(Path(name)) as proxy:
         switch(proxy, Wish(live="blue"))

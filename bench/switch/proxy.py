@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A real HAProxy with master and workers in a folder of its own, for measuring the switch and for killing things.
+"""A real HAProxy with master and workers in its own folder, for timing the switch and for kills.
 
 Standard library only: this runs where HAProxy is installed.
 """
@@ -20,7 +20,7 @@ from plugins.module_utils.greenroom.switch.apply import Places
 
 SITE = "test"
 PATIENCE = 30.0
-"""Seconds without an answer that are a failure: on a busy machine any process may stand still for some."""
+"""Timeout in seconds. It is long because any process can stall for seconds on a busy machine."""
 CONFIGURATION = """
 global
     stats socket {folder}/admin.sock mode 660 level admin
@@ -44,7 +44,7 @@ backend app_green
 
 
 class Proxy:
-    """HAProxy below `folder`; its backends accept requests and never answer."""
+    """HAProxy in `folder`; its backends accept requests and never respond."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -60,10 +60,10 @@ class Proxy:
         self._held: list[socket.socket] = []
 
     def start(self) -> str:
-        """Start it, and return its first answer; fails without one."""
+        """Start it, and return its first response. Raises RuntimeError without one."""
         words = ["haproxy", "-W", "-S", self.places.master_socket, "-f", str(self.folder / "haproxy.cfg")]
         with (self.folder / "log").open("ab") as log:
-            # A group of its own, so that master and workers can die together.
+            # Its own process group, so that master and workers can be killed together.
             self._process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
         give_up = time.monotonic() + 2 * PATIENCE
         while (answer := self.value()) is None:
@@ -82,30 +82,30 @@ class Proxy:
 
     @property
     def group(self) -> int:
-        """The process group of master and workers."""
+        """Process group of master and workers."""
         if self._process is None:
-            raise RuntimeError("HAProxy does not run")
+            raise RuntimeError("HAProxy isn't running")
         return self._process.pid
 
     def value(self) -> str | None:
-        """Return what a new request finds in the map, None when nobody answers."""
+        """Return the map value that a new request gets, or None without a response."""
         return ask(self.port)
 
     def hold(self) -> None:
-        """Begin a request that never ends: the worker that serves it now lives on after a reload."""
+        """Start a request that never ends, so that its worker stays after a reload."""
         channel = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
         channel.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
         self._held.append(channel)
 
     def close(self) -> None:
-        """End everything."""
+        """Kill HAProxy and close all connections."""
         self.kill()
         for channel in (*self._held, self._listener):
             channel.close()
 
 
 def ask(port: int) -> str | None:
-    """Return what a new request finds in the map, None when it is not answered as it should be."""
+    """Return the map value that a new request gets, or None unless the response is complete with status 200."""
     with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as channel:
         channel.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b""
@@ -117,7 +117,7 @@ def ask(port: int) -> str | None:
 
 @contextlib.contextmanager
 def running(folder: Path) -> Iterator[Proxy]:
-    """Have an HAProxy for the time of a with block."""
+    """Run an HAProxy for the duration of a with block."""
     proxy = Proxy(folder)
     try:
         proxy.start()

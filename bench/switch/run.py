@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Measures the switch against a real HAProxy, and kills it and its caller at every moment of every change.
+"""Measures the switch with a real HAProxy, and kills HAProxy and the module at every moment of every change.
 
     make bench-switch        (or: python -m bench.switch.run [--switches 1000])
 
-From the module's lock to the last worker's answer, with one worker and with three (old ones that still hold
-connections), then the list of kills. Writes bench/switch/README.md.
+Times the switch from the module's lock to the last worker's reply, with one worker and with three (old ones that still
+have connections), then runs the list of kills. Writes bench/switch/README.md.
 """
 
 from __future__ import annotations
@@ -23,29 +23,29 @@ from bench.switch import crash_list, inside
 HERE = Path(__file__).resolve().parent
 LIMIT = 5.0
 README = """\
-# The switch: how long, and what a kill leaves
+# The switch: duration, and state after a kill
 
 One run, on {machine}, {day}.
 The machine had other work, too (load average at the start: {load:.1f}). HAProxy is Debian 13's, with master and
-workers. Again:
+workers. To repeat this:
 
     make bench-switch
 
-## From the module's call to the last worker's obedience
+## From the module's call until the last worker switched
 
-{switches} switches in each row. One is what bluegreen_switch does between its arguments and its last look: take the
-lock, read disk and workers, decide, force the state onto the disk, write the map, tell every worker and read back.
-After each of them a new request was asked for the slot, and found the new one. Milliseconds; "disk" is the part of
+{switches} switches in each row. A switch is the work of bluegreen_switch after reading its arguments: take the
+lock, read disk and workers, decide, sync the state file to disk, write the map, set it in every worker and read it
+back. After each switch, a new request reached the new slot. Times are in milliseconds; "disk" is the time for
 state file and map file.
 
 {times}
 
 ## Killed at every moment
 
-The module dies of `kill -9` at each moment of each change, then the same call is repeated, or the watchdog comes after
-the deadline; and HAProxy, master and workers, dies under the module, then starts as its unit starts it. After each
-kill disk, map and workers say either what was before or what was asked for, and status says whether they agree. After
-the one run all agree, and a second one changes nothing.
+`kill -9` ends the module at each moment of each change. Then the same call is repeated, or the watchdog runs after the
+deadline. Also, HAProxy (master and workers) is killed during a call, and starts as its unit starts it. After each kill,
+disk, map and workers have either the previous or the new value, and status reports whether they agree. After the
+repeated call, all agree, and another one changes nothing.
 
 {kills}
 
@@ -60,12 +60,12 @@ The moments:
 
 
 def percentile(times: list[float], share: float) -> float:
-    """Return the time within which `share` of all lie."""
+    """Return a percentile; `share` is 0.5 for the median."""
     return sorted(times)[min(len(times) - 1, int(len(times) * share))]
 
 
 def main() -> None:
-    """See above."""
+    """Run the benchmark and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--switches", type=int, default=1000)
     parser.add_argument("--folder", default="/var/tmp", help="where the state lies, on a real disk")
@@ -86,7 +86,7 @@ def main() -> None:
     for failure in kills["failures"]:
         say(failure)
     good = not kills["failures"] and not kills["unserved"]
-    head = ["workers", "median", "p90", "p99", "longest", "disk, median", "disk, p99", "aim for p99"]
+    head = ["workers", "median", "p90", "p99", "longest", "disk, median", "disk, p99", "goal for p99"]
     (HERE / "README.md").write_text(
         README.format(
             machine=machine(),
@@ -95,7 +95,7 @@ def main() -> None:
             switches=given.switches,
             times=table(head, rows),
             kills=table(
-                ["kills", "not as it has to be", "requests beside it", "of them unserved", "aim"],
+                ["kills", "failures", "requests meanwhile", "of them failed", "goal"],
                 [
                     [
                         *(str(kills["cases"]), str(len(kills["failures"])), str(kills["requests"])),

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The asker's account against the backends' logs: what was lost, done twice, or done by another slot than said."""
+"""Compares the client's results with the backends' logs: lost requests, repeated ones, ones in the wrong slot."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 ABOVE_ZERO = 3.0
-"""None lost in N: the true share is below 3/N, with 95 % confidence (the rule of three)."""
+"""If none of N is lost, the true rate is below 3/N with 95 % confidence (the rule of three)."""
 
 
 @dataclass(frozen=True)
 class Rise:
-    """A time, in seconds since 1970, in which a candidate's share only rose, from none of the people to all of them."""
+    """A time, in seconds since 1970, in which a candidate's weight only grew, from 0 to 100 %."""
 
     began: float
     ended: float
@@ -25,7 +25,7 @@ class Rise:
 
 @dataclass
 class Account:
-    """What became of the requests of one load."""
+    """The results of the requests of one load."""
 
     sent: int = 0
     lost: Counter[str] = field(default_factory=Counter)
@@ -35,30 +35,30 @@ class Account:
     """Sent requests by kind."""
     kinds_lost: Counter[str] = field(default_factory=Counter)
     unlogged: list[str] = field(default_factory=list)
-    """Answered well, and no backend knows of it: the books do not agree, so the counts prove nothing."""
+    """IDs with a good response that no backend logged: the logs disagree, so the counts prove nothing."""
     repeated: list[str] = field(default_factory=list)
-    """Done more than once: somebody on the way repeats requests."""
+    """IDs that were handled more than once, so something repeats requests."""
     elsewhere: list[str] = field(default_factory=list)
-    """Done by another slot than the answer said."""
+    """IDs that were handled by another slot than the response named."""
     done_and_lost: int = 0
-    """Lost for who asked, and yet done by a backend."""
+    """Number of requests that were lost for the client, although a backend handled them."""
     foreign: list[str] = field(default_factory=list)
-    """Logged and never sent."""
+    """IDs that were logged but never sent."""
     unsticky: list[str] = field(default_factory=list)
-    """Visitors who were moved from the candidate back to the live slot while its share only rose."""
+    """Clients that were moved from the candidate back to the live slot while its weight only grew."""
 
     @property
     def losses(self) -> int:
-        """How many were lost."""
+        """Number of lost requests."""
         return self.lost.total()
 
     @property
     def agrees(self) -> bool:
-        """Whether both sides' books say the same."""
+        """Whether the client's results and the backends' logs agree."""
         return not (self.unlogged or self.repeated or self.elsewhere or self.foreign)
 
     def add(self, other: Account) -> None:
-        """Take in another load's account."""
+        """Add another load's account."""
         self.sent += other.sent
         self.unsent += other.unsent
         self.done_and_lost += other.done_and_lost
@@ -74,35 +74,35 @@ class Account:
             names.extend(more_names)
 
     def as_data(self) -> dict[str, Any]:
-        """Return it as what JSON can hold."""
+        """Return the account as data for JSON."""
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self).items()}
 
     @classmethod
     def of_data(cls, data: Mapping[str, Any]) -> Account:
-        """Return what `as_data` gave; raises TypeError when it is something else."""
+        """Return the account from the data of `as_data`; raises TypeError for other data."""
         counted = {name: Counter(data.get(name, {})) for name in ("lost", "kinds", "kinds_lost")}
         return cls(**{**data, **counted})
 
     def line(self) -> str:
-        """Say it in one line."""
+        """Format the account as one line."""
         lost = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.lost.items())) or "none"
         books = (
             "the backends' logs agree"
             if self.agrees
-            else f"not in the logs {len(self.unlogged)}, done twice {len(self.repeated)}, by another slot "
+            else f"not in the logs {len(self.unlogged)}, handled twice {len(self.repeated)}, by another slot "
             f"{len(self.elsewhere)}, never sent {len(self.foreign)}"
         )
-        moved = f"; {len(self.unsticky)} visitors were moved back" if self.unsticky else ""
+        moved = f"; {len(self.unsticky)} clients were moved back" if self.unsticky else ""
         return f"{self.sent} sent, lost {lost}{bound(self.sent, self.losses)}; {books}{moved}"
 
 
 def bound(sent: int, lost: int) -> str:
-    """Say what none in so many means; empty when there were losses."""
+    """Format the upper bound of the rate of losses; empty if there were losses."""
     return f" (fewer than {ABOVE_ZERO / sent * 1e6:,.0f} in a million, at 95 %)" if sent and not lost else ""
 
 
 def logged(lines: Iterable[str]) -> dict[str, list[str]]:
-    """Read lines `<id> <slot>`, as the app hosts' journals gave them: {id: slots that did it}."""
+    """Read lines `<id> <slot>` from the app hosts' journals: {request ID: slots that handled it}."""
     found: dict[str, list[str]] = {}
     for line in lines:
         name, _, slot = line.strip().partition(" ")
@@ -112,7 +112,7 @@ def logged(lines: Iterable[str]) -> dict[str, list[str]]:
 
 
 def moved_back(lines: Iterable[Mapping[str, Any]], rise: Rise) -> set[str]:
-    """Return the visitors whom the candidate answered, and the other slot what they asked after that."""
+    """Return the clients that got a response from the candidate, and from the other slot for a later request."""
     own = [
         line for line in lines if line.get("visitor") and line["slot"] and rise.began <= line["sent_at"] < rise.ended
     ]
@@ -129,7 +129,7 @@ def moved_back(lines: Iterable[Mapping[str, Any]], rise: Rise) -> set[str]:
 
 
 def reconcile(lines: Iterable[str], done: Mapping[str, list[str]], rises: Iterable[Rise] = ()) -> Account:
-    """Compare openloop's lines with what backends logged, {id: slots}; and with itself, where shares rose."""
+    """Compare openloop's lines with the backends' logs, {id: slots}, and check stickiness while weights grew."""
     account = Account()
     known = set()
     read: list[dict[str, Any]] = [json.loads(text) for text in lines]

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Load on a lab environment from its ops host, and the backends' books on it."""
+"""Runs load on a lab environment from its ops host, and reads the backends' logs of it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ MATRIX = [
     for method in ("get", "post")
     for ms in (0, 300, 10_000)
 ]
-"""All kinds of HTTP requests that are counted; beside them WebSockets that stay open for 10 s."""
+"""All kinds of HTTP requests. WebSockets that stay open for 10 s are in addition."""
 SHARES = {0: 0.85, 300: 0.12, 10_000: 0.02}
-"""Which share of all requests takes how many ms; the rest are WebSockets."""
+"""Fraction of all requests by response time in ms; the rest are WebSockets."""
 NEW = 0.15
-"""Which share of them has a connection of its own: each costs as much as ten others, for the handshake."""
+"""Fraction of HTTP requests on a new connection: each costs as much as ten others, for the handshake."""
 PATIENCE_SECONDS = 60
-"""An answer that took longer is lost. Long, as the lab's hosts share one machine."""
+"""Timeout of a response. It is long because the lab's hosts share one machine."""
 VISITORS = 200
-"""So many people keep the edge's cookie; requests that have a connection of their own come from newcomers."""
+"""Number of clients that keep the edge's cookie. Requests on a new connection have no cookie."""
 IMAGE = "sed -n 's/^Image=//p' /etc/containers/systemd/greenroom-simulation.container"
 
 READY = """\
@@ -49,14 +49,14 @@ while True:
             sys.exit(str(error))
     time.sleep(0.3)
 END
-# The edge asks once a second.
+# The edge checks once per second.
 sleep 2
 """
-"""Waits until a host's portal is ready, and the edge knows."""
+"""Waits until a host's portal is ready and the edge has noticed."""
 
 
 class Site(Protocol):
-    """What this needs of an environment."""
+    """The part of an environment that this module needs."""
 
     groups: dict[str, dict[str, str]]
     public_name: str
@@ -71,11 +71,11 @@ class Site(Protocol):
 
 
 def mix(rate: float) -> dict[str, float]:
-    """Share a rate (requests a second) among all kinds."""
+    """Divide a rate (requests per second) among all kinds."""
     found = {}
     for kind in MATRIX:
         _, connection, _, ms = kind.split("-")
-        # Each is there for two protocols and two methods.
+        # Each exists for two protocols and two methods.
         found[kind] = rate * SHARES[int(ms)] * (NEW if connection == "new" else 1 - NEW) / 4
     found["ws-10000"] = rate * (1 - sum(SHARES.values()))
     return found
@@ -88,13 +88,13 @@ def wait_ready(site: Site, slot: str) -> None:
 
 
 def cut(run: str) -> str:
-    """Return shell that cuts `<id> <slot>` out of a portal's log: a long load is tens of megabytes of it."""
+    """Return a shell command that extracts `<id> <slot>` from a portal's log, which can have tens of megabytes."""
     slot, name = r'"slot": "\([a-z]*\)"', rf'"load_id": "\({run}-[^"]*\)"'
     return rf"sed -n 's/.*{slot}.*{name}.*/\2 \1/p'"
 
 
 class OpenLoop:
-    """One load, from entering until it ended by itself or, on leaving early, by being asked to."""
+    """One load, as a context manager. Leaving it waits for the load's end, or stops it after an exception."""
 
     def __init__(self, site: Site, rates: Mapping[str, float], seconds: float) -> None:
         self.site = site
@@ -107,10 +107,10 @@ class OpenLoop:
         self.rises: list[Rise] = []
 
     def __enter__(self) -> Self:
-        """Start it, and wait until its first requests are answered."""
+        """Start the load, and wait for its first responses."""
         self.began = {host: int(self.site.ssh(host, "date +%s").stdout) - 1 for host in self.site.groups["app"]}
         kinds = " ".join(f"--kind {name}={rate:.4f}" for name, rate in self.rates.items())
-        # The password goes by the script's text, which comes by standard input: no command line shows it.
+        # The password is in the script, which ssh reads from standard input, so no command line shows it.
         self.site.ssh(
             OPS,
             f"""\
@@ -143,29 +143,29 @@ exit 1
         return self
 
     def running(self) -> bool:
-        """Whether it is still sending, or waiting for its last answers."""
+        """Whether it still sends requests or waits for responses."""
         active: str = self.site.ssh(OPS, f"systemctl is-active {UNIT}.service || true").stdout
         return active.strip() in ("active", "deactivating", "activating")
 
     def sent(self) -> int:
-        """How many requests have ended until now."""
+        """Return the number of ended requests so far."""
         return int(self.site.ssh(OPS, f"wc -l < {FOLDER}/reports/requests.jsonl").stdout)
 
     @contextlib.contextmanager
     def rising(self, candidate: str) -> Iterator[None]:
-        """Note that meanwhile the candidate's share only rises. The lab's hosts have this machine's clock."""
+        """Record that the candidate's weight only grows meanwhile. The lab's hosts have this machine's clock."""
         began = time.time()
         yield
         self.rises.append(Rise(began, time.time(), candidate))
 
     def end(self) -> None:
-        """Ask it to send no more."""
+        """Stop sending requests."""
         self.site.ssh(OPS, f"systemctl stop --no-block {UNIT}.service || true")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for its end and fetch its account."""
+        """Wait for its end, and fetch its results."""
         if error:
             self.end()
         limit = time.monotonic() + self.seconds + 180
@@ -178,7 +178,7 @@ exit 1
             self.site.ssh(OPS, f"rm -rf {FOLDER}; systemctl stop {UNIT}.service 2>/dev/null || true")
 
     def done(self) -> dict[str, list[str]]:
-        """Return what the backends logged of this load: {id: slots that did it}."""
+        """Return the backends' logs of this load: {request ID: slots that handled it}."""
         return logged(line for host, since in self.began.items() for line in self._journal(host, since))
 
     def _journal(self, host: str, since: int) -> Iterable[str]:
@@ -187,7 +187,7 @@ exit 1
         return str(self.site.ssh(host, script).stdout).splitlines()
 
     def account(self, patience: float = 60) -> Account:
-        """Reconcile this load's lines with the backends' logs, once these have come to the journals."""
+        """Compare this load's results with the backends' logs, once these are in the journals."""
         limit = time.monotonic() + patience
         while True:
             account = reconcile(self.lines, self.done(), self.rises)

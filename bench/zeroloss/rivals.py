@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Other ways to change what serves, and Greenroom's, under the same load on this machine's loopback.
+"""Compares Greenroom's cutover with other ways under the same load, on this machine's loopback.
 
     python3 -m bench.zeroloss.rivals
 
-Two portals play the slots. HAProxy and nginx are Debian 13's, in a folder of their own (made once, by mmdebstrap).
+Two portals act as slots. HAProxy and nginx are Debian 13's, in a folder that mmdebstrap builds once.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ http {{
 
 @dataclass
 class Bench:
-    """The folder of one measurement, and what runs for it."""
+    """The folder and the processes of one measurement."""
 
     root: Path
     folder: Path
@@ -100,11 +100,11 @@ class Bench:
     logs: list[Path] = field(default_factory=list)
 
     def inside(self, *command: str) -> None:
-        """Run a program of the other system to its end, or until it runs in the background."""
+        """Run a program of the Debian folder until it ends or is in the background."""
         subprocess.run(["chroot", str(self.root), *command], check=True, capture_output=True, timeout=60)
 
     def portal(self, slot: str, port: int) -> None:
-        """Start a portal and wait until it answers."""
+        """Start a portal and wait until it responds."""
         log = self.folder / f"portal-{len(self.logs)}.log"
         self.logs.append(log)
         environment = {
@@ -128,12 +128,12 @@ class Bench:
         (self.folder / "haproxy.cfg").write_text(HAPROXY.format(rule=rule.format(**values), **values))
 
     def start_haproxy(self) -> None:
-        """Start it with a master, as on an edge host."""
+        """Start HAProxy with a master, as on an edge host."""
         at = str(self.folder)
         self.inside("haproxy", "-W", "-D", "-p", f"{at}/pid", "-S", f"{at}/master.sock", "-f", f"{at}/haproxy.cfg")
 
     def switch(self) -> None:
-        """Switch by the module."""
+        """Switch with the module."""
         self.epoch += 1
         values = {
             "site": "test",
@@ -147,7 +147,7 @@ class Bench:
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=60)
 
     def reload_haproxy(self) -> None:
-        """Write another configuration and reload."""
+        """Write a new configuration and reload."""
         self.haproxy(f"default_backend {self.live}")
         with socket.socket(socket.AF_UNIX) as master:
             master.settimeout(30)
@@ -162,12 +162,12 @@ class Bench:
         os.replace(self.folder / "next.conf", self.folder / "current.conf")
 
     def reload_nginx(self) -> None:
-        """Turn the symlink and reload."""
+        """Replace the symlink and reload."""
         self.link()
         self.inside("nginx", "-c", f"{self.folder}/nginx.conf", "-s", "reload")
 
     def replace(self) -> None:
-        """Stop the portal in order, and start the other one at the same port."""
+        """Stop the portal with SIGTERM, and start the other one on the same port."""
         (old,) = [slot for slot in self.portals if slot != self.live]
         stop(self.portals.pop(old))
         self.portal(self.live, PORTS["blue"])
@@ -175,7 +175,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Rival:
-    """One way to change what serves."""
+    """One way to change the portal that serves."""
 
     name: str
     prepare: Callable[[Bench], None]
@@ -183,20 +183,20 @@ class Rival:
 
 
 def by_map(bench: Bench) -> None:
-    """Let HAProxy look into a map."""
+    """Start HAProxy with a map."""
     bench.switch()
     bench.haproxy(BY_MAP)
     bench.start_haproxy()
 
 
 def by_configuration(bench: Bench) -> None:
-    """Let HAProxy's configuration name the slot."""
+    """Start HAProxy with the slot in its configuration."""
     bench.haproxy(f"default_backend {bench.live}")
     bench.start_haproxy()
 
 
 def by_symlink(bench: Bench) -> None:
-    """Let nginx include what a symlink points at."""
+    """Start nginx with a symlink to the slot's configuration."""
     for slot, port in PORTS.items():
         (bench.folder / f"{slot}.conf").write_text(f"upstream portal {{ server 127.0.0.1:{port}; }}\n")
     (bench.folder / "nginx.conf").write_text(NGINX.format(folder=bench.folder, port=PORT))
@@ -205,21 +205,21 @@ def by_symlink(bench: Bench) -> None:
 
 
 def in_place(bench: Bench) -> None:
-    """Have one portal only."""
+    """Start HAProxy with only one portal."""
     stop(bench.portals.pop("green"))
     by_configuration(bench)
 
 
 RIVALS = [
-    Rival("Greenroom: the map, by `bluegreen_switch`", by_map, Bench.switch),
-    Rival("HAProxy: configuration rewritten, reload", by_configuration, Bench.reload_haproxy),
-    Rival("nginx: symlink turned, reload", by_symlink, Bench.reload_nginx),
-    Rival("behind HAProxy: service stopped, and started anew in its place", in_place, Bench.replace),
+    Rival("Greenroom: map entry, set by `bluegreen_switch`", by_map, Bench.switch),
+    Rival("HAProxy: new configuration, reload", by_configuration, Bench.reload_haproxy),
+    Rival("nginx: new symlink, reload", by_symlink, Bench.reload_nginx),
+    Rival("behind HAProxy: service replaced in place (stop, start)", in_place, Bench.replace),
 ]
 
 
 def answers(port: int) -> bool:
-    """Ask a portal whether it is alive."""
+    """Whether a portal responds to its liveness check."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/healthz")
@@ -231,7 +231,7 @@ def answers(port: int) -> bool:
 
 
 def wait(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    """Wait until something is so."""
+    """Wait until a condition is true. Exits with `what` after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -240,7 +240,7 @@ def wait(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:
-    """Stop a process as systemd does."""
+    """Stop a process as systemd does: SIGTERM, then SIGKILL."""
     process.terminate()
     try:
         process.wait(20)
@@ -250,16 +250,16 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def system() -> Path:
-    """Return the folder with Debian 13's programs, made if it is not there."""
+    """Return the folder with Debian 13's programs, and build it if it doesn't exist."""
     root = PROGRAMS / SUITE
     if not root.exists():
-        say("making a Debian with HAProxy and nginx")
+        say("building a Debian folder with HAProxy and nginx")
         PROGRAMS.mkdir(parents=True, exist_ok=True)
         draft = PROGRAMS / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={PACKAGES}", SUITE, str(draft)]
         subprocess.run(command, check=True, timeout=900)
-        # A path means the same inside and outside.
+        # With this link, a path is the same inside and outside.
         inside = Path(f"{draft}{root}")
         inside.parent.mkdir(parents=True)
         inside.symlink_to("/")
@@ -269,7 +269,7 @@ def system() -> Path:
 
 @contextlib.contextmanager
 def bench(root: Path) -> Iterator[Bench]:
-    """Yield a folder with a certificate and two portals, and end all that was started in it."""
+    """Yield a folder with a certificate and two portals; stop all its processes at the end."""
     (root / "srv").mkdir(exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=root / "srv"))
     folder.chmod(0o755)
@@ -294,7 +294,7 @@ def bench(root: Path) -> Iterator[Bench]:
 
 
 def end(process: int) -> None:
-    """End a proxy with all that it is still at, and wait until it is gone."""
+    """Send SIGTERM to a proxy, and wait up to 10 s for its end."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(process, signal.SIGTERM)
         limit = time.monotonic() + 10
@@ -304,7 +304,7 @@ def end(process: int) -> None:
 
 
 def measure(root: Path, rival: Rival) -> tuple[Account, float]:
-    """Change what serves under load: what became of the requests, and for how long the old slot was asked at most."""
+    """Change the portal under load; returns the account, and the longest time that the previous slot got requests."""
     with bench(root) as found:
         rival.prepare(found)
         words = [sys.executable, "-m", "visitors", "openloop", "--url", f"https://{NAME}:{PORT}", "--run", "rival"]
@@ -332,7 +332,7 @@ def measure(root: Path, rival: Rival) -> tuple[Account, float]:
 
 
 def logged(logs: list[Path]) -> dict[str, list[str]]:
-    """Read the portals' logs: {id: slots that did it}."""
+    """Read the portals' logs: {request ID: slots that handled it}."""
     done: dict[str, list[str]] = {}
     for log in logs:
         for text in log.read_text().splitlines():
@@ -343,9 +343,9 @@ def logged(logs: list[Path]) -> dict[str, list[str]]:
 
 
 def longest(lines: list[str], changed: list[tuple[float, float, str]]) -> float:
-    """Return for how many seconds new requests still went to the old slot after a change, at most.
+    """Return the longest time in seconds that new requests still went to the previous slot after a change.
 
-    `changed` are (when it was begun, when its command had ended, the old slot).
+    `changed` has for each change (start of its command, end of its command, previous slot).
     """
     asked: dict[str, list[float]] = {}
     for text in lines:
@@ -364,11 +364,11 @@ def longest(lines: list[str], changed: list[tuple[float, float, str]]) -> float:
 
 
 def compare() -> str:
-    """Measure all, and return their table with a heading."""
+    """Measure all ways, and return their table with a heading."""
     root, rows = system(), []
     for rival in RIVALS:
         account, seconds = measure(root, rival)
-        say(f"{rival.name}: {account.line()}; old slot asked for {seconds:.1f} s")
+        say(f"{rival.name}: {account.line()}; previous slot got requests for {seconds:.1f} s")
         kinds = ", ".join(f"{count} {outcome}" for outcome, count in account.lost.most_common())
         rows.append(
             [
@@ -379,12 +379,12 @@ def compare() -> str:
                 f"{seconds:.1f} s",
             ]
         )
-    head = ["on loopback", "requests", "changes", "lost", "new requests still went to the old slot for"]
+    head = ["on loopback", "requests", "changes", "lost", "new requests still went to the previous slot for"]
     return f"""
-## Beside others
+## Compared with other ways
 
-The same kinds of requests, {RATE:.0f} a second, on this machine's loopback; two portals as slots, and {SWITCHES}
-changes in a minute, each counted from the moment when its command had ended.
+The same kinds of requests, {RATE:.0f} per second, on this machine's loopback, with two portals as slots and {SWITCHES}
+changes in a minute. The last column counts from the end of the command.
 
 {table(head, rows)}
 """

@@ -1,17 +1,17 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Counts the requests that are lost while the public is moved back and forth on staging.
+"""Counts the requests that are lost during cutovers, canaries and rollbacks on staging.
 
     make bench-zeroloss [ROUNDS=1]        or, in parts of half an hour or less:        make proof-zeroloss
 
-Open-loop load comes from the ops host, of all kinds at once, with retries off and an id in each request; meanwhile the
-public is moved by the module, as an operator's playbook does. Afterwards the asker's account is reconciled with the
-backends' logs. Rounds go on until there were enough requests and switches, or for as many as were asked for. Then edge
-hosts are killed, and, to know that losses are seen, a slot without drain; last come other ways to change what serves,
-on this machine's loopback. Writes bench/zeroloss/README.md.
+The ops host sends open-loop load of all kinds at once, without retries and with an ID in each request. Meanwhile, the
+module moves public traffic as the playbooks do. Afterwards, the client's results are compared with the backends' logs.
+Rounds continue until there are enough requests and switches, or for the number given. Then edge hosts are killed and,
+to prove that losses are detected, a slot without drain. Last, other ways are measured on this machine's loopback.
+Writes bench/zeroloss/README.md.
 
-A part (`--part moves-1 --kept FOLDER`) keeps what it counted in a folder; the one that comes last adds all up, and
-writes the page. A part that is made again takes the place of what it had counted.
+A part (`--part moves-1 --kept FOLDER`) saves its results in a folder. The last part adds up all results and writes the
+page. A part that runs again replaces its results.
 """
 
 from __future__ import annotations
@@ -39,55 +39,55 @@ SECONDS = 210.0
 FAILOVER_SECONDS = 40.0
 CONTROL_SECONDS = 20.0
 LAST_MOVE = 15.0
-"""No move is begun so shortly before the load ends, in seconds."""
+"""Seconds before the end of the load in which no move starts."""
 STEPS = "canary steps"
 MOVES: dict[str, dict[str, object]] = {
-    "cut-over": {},
+    "cutover": {},
     STEPS: {"zeroloss_shares": [5, 25, 50, 100], "zeroloss_moves": 1},
-    "roll-back": {"zeroloss_roll_back": True},
+    "rollback": {"zeroloss_roll_back": True},
     "reload during a switch": {"zeroloss_reload": True},
 }
 REQUESTS, SWITCHES = 1_000_000, 200
 KILLS = "kills"
 PARTS = (*(f"moves-{number + 1}" for number in range(math.ceil(REQUESTS / (RATE * SECONDS * len(MOVES))))), KILLS)
-"""So many rounds of all moves are enough; then come kills, and other ways to change what serves."""
+"""Enough rounds of all moves, then kills and the comparison with other ways."""
 FAILOVER = "edge host killed"
 CONTROL = "control: killed without drain"
 README = """\
-# Requests lost while the public is moved
+# Requests lost during cutovers
 
-Wanted: none in {wanted:,} requests with at least {wanted_switches} switches.
+Goal: none of {wanted:,} requests, with at least {wanted_switches} switches.
 
 {result}
 
-Without the two last rows: **{sent:,} requests, {switches:,} switches, lost {lost}**{bound} ({verdict}).
-None lost in N means: the true share is below 3/N, at 95 %.
+Without the last two rows: **{sent:,} requests, {switches:,} switches, lost {lost}**{bound} ({verdict}).
+If none of N requests is lost, the true rate is below 3/N with 95 % confidence.
 
-- A switch is a step that all edge hosts took: a change of the live slot, or of the candidate's share.
-- Lost is what was refused, reset, closed instead of an answer, truncated, not answered within 60 s, answered by the
-  edge with a 5xx or by anybody with something else than the request's own id; a WebSocket, when it was closed before
-  the asker did. Nothing is asked twice.
-- The books agree when each answered request stands exactly once in a backend's log, by the slot that the answer names,
-  and nothing else does.
-- While shares rose, {visitors} people kept the edge's cookie; {unsticky} of them were moved back to the live slot.
-- "{failover}": all of HAProxy on the active edge host is killed at once. What it had in its hands is lost, and what
-  came until the other host took the address: that is what the row counts.
-- "{control}": the old slot's processes are killed right after a cut-over. If this row lost nothing, the others would
-  prove nothing.
+- A switch is one that all edge hosts made: a change of the live slot, or of the candidate's weight.
+- A request is lost if it was refused, reset, closed without a response, truncated, had no response within 60 s, or got
+  a 5xx or a response with another ID than its own. A WebSocket is lost if it was closed before the client closed it.
+  No request is repeated.
+- The logs agree if each request with a response is exactly once in a backend's log, with the slot that the response
+  names, and the logs have no other requests.
+- While weights grew, {visitors} clients kept the edge's cookie; {unsticky} of them were moved back to the live slot.
+- "{failover}": HAProxy on the active edge host is killed with all its processes. The row counts the requests that
+  were open then, and those that came until the other host took the address.
+- "{control}": the previous slot's processes are killed right after a cutover. If this row had no
+  losses, the others would prove nothing.
 
 ## By kind of request
 
-Lost of sent. `h1`, `h2`: HTTP/1.1, HTTP/2. `keep`: on a connection that is kept, `new`: on one of its own. The number
-is how long the answer takes, in ms; a WebSocket stays open so long, and has an echo twice a second.
+Lost of sent. `h1`, `h2`: HTTP/1.1, HTTP/2. `keep`: on a kept-alive connection, `new`: on a new one. The number is the
+response time in ms; a WebSocket stays open for that time, and sends an echo twice per second.
 
 {matrix}
 {rivals}
 Measured on {machine}, with the lab's hosts on the same machine, at {rate:.0f} requests a second.
-Again, with staging converged (about {minutes:.0f} minutes):
+To repeat this, with staging converged (about {minutes:.0f} minutes):
 
     make bench-zeroloss
 
-Or part by part, each for itself (`make proof-zeroloss-moves-1`) or those that are missing:
+Or run one part (`make proof-zeroloss-moves-1`), or all missing parts:
 
     make proof-zeroloss
 """
@@ -95,57 +95,57 @@ Or part by part, each for itself (`make proof-zeroloss-moves-1`) or those that a
 
 @dataclass
 class Row:
-    """What one way to move the public cost."""
+    """The result of one kind of move."""
 
     account: Account = field(default_factory=Account)
     switches: int = 0
 
     def add(self, other: Row) -> None:
-        """Take in what it cost at another time."""
+        """Add another result."""
         self.account.add(other.account)
         self.switches += other.switches
 
 
 @dataclass
 class Measured:
-    """What was measured, of the whole or of a part: rows by name, the table of other ways, seconds that it took."""
+    """The results of all parts or one: rows by name, the table of other ways, duration in seconds."""
 
     rows: dict[str, Row] = field(default_factory=lambda: {name: Row() for name in (*MOVES, FAILOVER, CONTROL)})
     rivals: str = ""
     seconds: float = 0.0
 
     def add(self, other: Measured) -> None:
-        """Take in another part."""
+        """Add another part."""
         for name, row in self.rows.items():
             row.add(other.rows[name])
         self.rivals = self.rivals or other.rivals
         self.seconds += other.seconds
 
     def moved(self) -> Row:
-        """All that must not lose anything."""
+        """Return the sum of the rows that must not have losses."""
         total = Row()
         for name in MOVES:
             total.add(self.rows[name])
         return total
 
     def sound(self, part: str = "") -> bool:
-        """Whether what was measured, of a part only, is as it has to be, however much it was."""
+        """Whether the results (of one part, if named) have no errors, whatever their amount."""
         account = self.moved().account
         kills_seen = self.rows[CONTROL].account.losses > 0 or part not in ("", KILLS)
         return not account.losses and account.agrees and not account.unsticky and kills_seen
 
     def keep(self, folder: Path, part: str) -> None:
-        """Write it down as a part."""
+        """Save the results of a part."""
         rows = {name: {"account": row.account.as_data(), "switches": row.switches} for name, row in self.rows.items()}
         folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"rows": rows, "rivals": self.rivals, "seconds": self.seconds})
-        # Whole or not at all: a part that is half written is none.
+        # Atomic: an incomplete file must not count as a part.
         (folder / f"{part}.new").write_text(text)
         (folder / f"{part}.new").rename(folder / f"{part}.json")
 
     @classmethod
     def kept(cls, folder: Path) -> tuple[Self, list[str]]:
-        """Return the sum of all parts that were written down, and the names of those that were not."""
+        """Return the sum of all saved parts, and the names of missing ones."""
         total, missing = cls(), []
         for part in PARTS:
             path = folder / f"{part}.json"
@@ -159,14 +159,14 @@ class Measured:
 
 
 def move(**variables: object) -> None:
-    """Move the public as moves.yml does; ends the program when that fails."""
+    """Move public traffic with moves.yml. Exits if that fails."""
     playbook(HERE / "moves.yml", "-e", json.dumps({"zeroloss_moves": 3, **variables}))
 
 
 def segment(
     staging: Environment, row: Row, seconds: float, act: Callable[[OpenLoop], None], often: bool = True
 ) -> OpenLoop:
-    """Load staging for so long while something is done, once or again and again; add it to a row."""
+    """Load staging for `seconds` while `act` runs, once or repeatedly; add the result to a row."""
     epoch = staging.state()["epoch"]
     with OpenLoop(staging, mix(RATE), seconds) as load:
         end = time.monotonic() + seconds - LAST_MOVE
@@ -179,7 +179,7 @@ def segment(
 
 
 def kill_edge(staging: Environment) -> None:
-    """Kill all of HAProxy on the active edge host; start it when the other one serves."""
+    """Kill HAProxy on the active edge host with all its processes; start it when the other host serves."""
     edge = staging.active_edge()
     folder = "/run/systemd/system/haproxy.service.d"
     staging.ssh(
@@ -195,11 +195,11 @@ def kill_edge(staging: Environment) -> None:
             f"rm -f {folder}/zeroloss.conf; systemctl daemon-reload; systemctl reset-failed haproxy.service\n"
             "systemctl start haproxy.service",
         )
-    until(lambda: staging.ssh(edge, "greenroom-edge check", check=False).returncode == 0, 60, f"{edge} is in force")
+    until(lambda: staging.ssh(edge, "greenroom-edge check", check=False).returncode == 0, 60, f"{edge}'s state is in effect")
 
 
 def kill_old_slot(staging: Environment) -> None:
-    """Cut over, and kill what the public has just left: in-flight requests die with it."""
+    """Cut over, and kill the previous slot, with its open requests."""
     old = staging.live()
     move(zeroloss_moves=1)
     assert staging.live() == other(old)
@@ -208,7 +208,7 @@ def kill_old_slot(staging: Environment) -> None:
 
 
 def ready(staging: Environment) -> None:
-    """Bring both slots up: the live one, and beside it the one that a release change left behind."""
+    """Start both slots: deploy a release, and start the idle slot."""
     staging.converge("-e", "release_name=1.1")
     idle = staging.idle()
     for host in staging.groups["app"]:
@@ -217,7 +217,7 @@ def ready(staging: Environment) -> None:
 
 
 def measure_moves(staging: Environment, found: Measured, enough: Callable[[int], bool]) -> None:
-    """Make rounds of all moves until there were enough, which is asked with how many there were."""
+    """Run rounds of all moves until `enough`, called with the number of rounds, returns true."""
 
     def steps(load: OpenLoop) -> None:
         with load.rising(staging.idle()):
@@ -242,7 +242,7 @@ def measure_kills(staging: Environment, found: Measured) -> None:
 
 
 def measure(part: str, rounds: int, requests: int, switches: int) -> Measured:
-    """Measure one part, or all: so many rounds of all moves or, with 0, until there were enough; then the rest."""
+    """Measure one part, or all: `rounds` rounds of all moves (with 0, until there are enough), then the rest."""
     found = Measured()
     began = time.monotonic()
 
@@ -268,18 +268,18 @@ def measure(part: str, rounds: int, requests: int, switches: int) -> Measured:
 
 
 def outcomes(account: Account) -> str:
-    """Say what was lost, and how."""
+    """Format the number of lost requests, by outcome."""
     kinds = ", ".join(f"{count} {outcome}" for outcome, count in account.lost.most_common())
     return f"{account.losses} ({kinds})" if kinds else "0"
 
 
 def write(found: Measured, requests: int, switches: int) -> bool:
-    """Write README.md, print its table, and return whether the aim was met."""
+    """Write README.md, print its table, and return whether the goal was met."""
     rows, total = found.rows, found.moved()
     account = total.account
     met = found.sound() and account.sent >= requests and total.switches >= switches
     result = table(
-        ["while", "requests", "switches", "lost", "the books agree"],
+        ["during", "requests", "switches", "lost", "logs agree"],
         (
             [
                 name,
@@ -324,31 +324,31 @@ def write(found: Measured, requests: int, switches: int) -> bool:
 
 
 def main() -> None:
-    """Measure and write the table."""
+    """Run the benchmark and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=0, help="so many rounds of all moves; 0: until there were enough")
+    parser.add_argument("--rounds", type=int, default=0, help="rounds of all moves; 0: until there are enough")
     parser.add_argument("--requests", type=int, default=REQUESTS)
     parser.add_argument("--switches", type=int, default=SWITCHES)
-    parser.add_argument("--part", choices=PARTS, default="", help="only this part; needs --kept")
-    parser.add_argument("--kept", type=Path, help="the folder that keeps what parts have counted")
+    parser.add_argument("--part", choices=PARTS, default="", help="run only this part; needs --kept")
+    parser.add_argument("--kept", type=Path, help="the folder with the results of parts")
     options = parser.parse_args()
     if bool(options.part) != bool(options.kept):
-        parser.error("--part and --kept go together")
+        parser.error("--part needs --kept, and --kept needs --part")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("Stopped."))
     found = measure(options.part, options.rounds, options.requests, options.switches)
     missing: list[str] = []
     if options.part:
         found.keep(options.kept, options.part)
         if not found.sound(options.part):
-            sys.exit(f"{options.part}: requests were lost, or the books do not agree: see above.")
+            sys.exit(f"{options.part}: requests were lost, or the logs disagree: see above.")
         found, missing = Measured.kept(options.kept)
     if missing:
         say(f"parts that are missing for the table: {', '.join(missing)}")
     elif not write(found, options.requests, options.switches):
         if options.part and not found.sound():
-            say("the aim was missed by what another part had counted: see the table")
+            say("another part missed the goal: see the table")
         else:
-            sys.exit("The aim was missed: see the table.")
+            sys.exit("The goal was missed: see the table.")
 
 
 if __name__ == "__main__":

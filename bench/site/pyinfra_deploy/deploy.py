@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Puts the same packages, files and units on a host with pyinfra."""
+"""Deploys the same packages, files and units with pyinfra."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The hosts, for pyinfra: read from the folder that run.py prepared."""
+"""pyinfra's inventory: reads the hosts from the file that run.py wrote."""
 
 from __future__ import annotations
 

@@ -321,7 +321,7 @@ def test_interrupted_it_puts_things_right_and_goes_on_with_what_is_open(root: Pa
         said, _ = process.communicate(timeout=120)
     assert process.returncode == 128 + number
     assert (root / "ended").read_text() == "right\n"
-    assert "proof: interrupted in second. Go on: make proof\n" in said
+    assert "proof: interrupted in second. To continue: make proof\n" in said
     assert ran(root) == ["first", "tidy"]
     again = Proof(root, [good("first"), good("second"), good("third")])
     assert states(again) == {"first": "passed", "second": "open", "third": "open"}
@@ -354,7 +354,7 @@ def test_killed_it_leaves_the_section_alone_and_goes_on_when_that_has_ended(root
             said, _ = process.communicate(timeout=120)
         assert process.returncode == 1
         assert "slow, begun " in said
-        assert " is under way. Wait for its end, or end it." in said
+        assert " is under way. Wait for it, or stop it." in said
         assert alive(int((root / "own").read_text()))
     finally:
         (root / "go").touch()
@@ -388,7 +388,7 @@ def test_a_section_has_its_time_and_is_asked_to_end_then(
     assert ran(root) == ["tidy", "other"]
     assert (root / "ended").read_text() == "right\n"
     said = capfdbinary.readouterr().out.decode()
-    assert "proof: it was not done within 60 min, is asked to end, and has 300 s for that" in said
+    assert "proof: the command was not done within 60 min; sent SIGTERM, waiting up to 300 s for its end" in said
     assert re.search(r"was not done within 60 min; ended \d+ s after SIGTERM", proof.standing(proof.sections[0]).why)
 
 

@@ -196,7 +196,7 @@ def test_a_part_that_lost_something_fails_and_another_does_not(
         run_part(monkeypatch, tmp_path, "moves-1", lost=1)
     for part in ("moves-2", "moves-3", KILLS):
         run_part(monkeypatch, tmp_path, part)
-    assert "missed by what another part had counted" in capsys.readouterr().out
+    assert "another part missed the goal: see the table" in capsys.readouterr().out
     assert "lost 4** (**missed**)" in (tmp_path / "README.md").read_text()
     run_part(monkeypatch, tmp_path, "moves-1")
     assert "lost 0**" in (tmp_path / "README.md").read_text()
