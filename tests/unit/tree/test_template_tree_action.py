@@ -97,7 +97,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"files": [{"dest": "/x", "src": "part.j2", "newline_sequence": "x"}]},
         "newline_sequence needs to be one",
     ),
-    "twice": ({"files": [{"dest": "{out}/x", "content": ""}, {"dest": "{out}//x", "content": ""}]}, "is wanted twice"),
+    "twice": ({"files": [{"dest": "{out}/x", "content": ""}, {"dest": "{out}//x", "content": ""}]}, "is listed twice"),
     "secret": (
         {"files": [{"dest": "/x", "src": "bad_secret.j2", "secret": True}]},
         "can't be rendered (hidden: secret)",

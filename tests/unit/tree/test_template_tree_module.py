@@ -216,7 +216,7 @@ def test_parameters_that_carry_contents_are_not_logged() -> None:
         ({"name": "a/b"}, "may only have letters"),
         ({"directories": [{"path": "relative"}]}, "must be an absolute path"),
         ({"directories": [{"path": "/d", "mode": 493}]}, "quoted octal"),
-        ({"units": [{"name": "a b"}]}, "not the name of a unit"),
+        ({"units": [{"name": "a b"}]}, "not a valid unit name"),
     ],
 )
 def test_bad_parameters(call: Call, options: dict[str, Any], message: str) -> None:

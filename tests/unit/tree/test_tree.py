@@ -253,12 +253,12 @@ def test_the_security_context_is_set_before_the_file_shows(site: Site) -> None:
 
 
 def test_a_destination_wanted_twice_is_refused(site: Site) -> None:
-    with pytest.raises(tree_files.TreeError, match="wanted twice"):
+    with pytest.raises(tree_files.TreeError, match="listed twice"):
         site.wanted(site.file("a"), site.file("a"))
 
 
 def test_a_file_that_is_also_a_directory_is_refused(site: Site) -> None:
-    with pytest.raises(tree_files.TreeError, match="wanted as a file, and as the directory"):
+    with pytest.raises(tree_files.TreeError, match="is listed as a file, but .* needs it as a directory"):
         site.wanted(site.file("a"), site.file("a/b"))
     with pytest.raises(tree_files.TreeError, match="as a file and as a directory"):
         site.wanted(site.file("a"), directories=(tree_files.Directory(site.path("a"), tree_files.Attributes(0o755)),))
@@ -266,7 +266,7 @@ def test_a_file_that_is_also_a_directory_is_refused(site: Site) -> None:
 
 def test_a_directory_in_the_place_of_a_file_is_refused_before_anything_is_written(site: Site) -> None:
     os.makedirs(site.path("b"))
-    with pytest.raises(tree_files.TreeError, match="is a directory; a file is wanted"):
+    with pytest.raises(tree_files.TreeError, match="is a directory, and a file must go there"):
         site.apply(site.file("a"), site.file("b"))
     assert not os.path.exists(site.path("a"))
 

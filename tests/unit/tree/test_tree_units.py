@@ -609,12 +609,12 @@ def test_parameters_become_units() -> None:
 
 @pytest.mark.parametrize("name", ["--now", "a b", "", "a;b", "x/y"])
 def test_names_that_are_none_are_refused(name: str) -> None:
-    with pytest.raises(tree_files.TreeError, match="is not the name of a unit"):
+    with pytest.raises(tree_files.TreeError, match="is not a valid unit name"):
         units.parse([{"name": name}])
 
 
 def test_a_unit_named_twice_is_refused() -> None:
-    with pytest.raises(tree_files.TreeError, match=r"a.service is named twice"):
+    with pytest.raises(tree_files.TreeError, match=r"a.service is listed twice"):
         units.parse([{"name": "a"}, {"name": "a.service"}])
 
 

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Brings the files of one `template_tree` call to a host: what is wanted, what is there, and the way between them."""
+"""Compares the files of one `template_tree` call with the host, plans the changes and applies them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Label = Callable[[str, str], None]
 
 @dataclasses.dataclass
 class Plan:
-    """What has to be done; empty lists mean that the host is as wanted."""
+    """The changes to make; empty lists mean that the host has converged."""
 
     hash: str
     outdated: bool
@@ -40,7 +40,7 @@ class Plan:
 
     @property
     def changed(self) -> bool:
-        """Tell whether anything on the host differs from what is wanted."""
+        """Tell whether the plan has any change."""
         return bool(self.write or self.adjust or self.remove or self.make or self.prune)
 
     @property
@@ -50,7 +50,7 @@ class Plan:
 
 
 class Tree:
-    """The wanted files and directories of one call, beside what an earlier call put there."""
+    """The desired files and directories of one call, and those that an earlier call applied."""
 
     def __init__(
         self,
@@ -63,9 +63,9 @@ class Tree:
         absent: bool = False,
         label: Label | None = None,
     ) -> None:
-        """Take what is wanted; `label(path, dest)` gives a temporary file the security context of `dest`.
+        """Read the manifest of the last call. `label(path, dest)` gives a temporary file the SELinux context of `dest`.
 
-        With `absent`, nothing is wanted any more, not even the manifest.
+        With `absent`, all files of earlier calls are removed, and so is the manifest.
         """
         self.name = name
         self.absent = absent
@@ -81,7 +81,7 @@ class Tree:
 
     @property
     def hash(self) -> str:
-        """Return the identity of what is wanted: destinations, contents and attributes."""
+        """Return a hash of the desired state: destinations, contents and attributes."""
         wanted = {
             "files": {file.dest: file.record() for file in self.files},
             "directories": {directory.path: directory.record() for directory in self.directories},
@@ -89,18 +89,18 @@ class Tree:
         return hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()
 
     def hash_of(self, patterns: Sequence[str]) -> str:
-        """Return the identity of the contents a unit uses."""
+        """Return a hash of the contents of all files that match `patterns`."""
         contents = [(file.dest, file.sha256) for file in self.files if matches(file.dest, patterns)]
         return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
     def is_secret(self, dest: str) -> bool:
-        """Tell whether content at this path must not be shown, by this call's word or by an earlier one's."""
+        """Tell whether the content at this path is secret, in this call or an earlier one."""
         return dest in self.before.secret or any(
             file.secret for file in (*self.files, *self.beginnings) if file.dest == dest
         )
 
     def plan(self, drift: bool = False) -> Plan:
-        """Compare host and wish, writing nothing. With `drift`, only mend what the manifest already promised."""
+        """Compare the host with the desired state; write nothing. With `drift`, plan only repairs of earlier calls."""
         plan = Plan(self.hash, outdated=self.hash != self.before.hash)
         for file in self.files:
             promised = self.before.files.get(file.dest) == file.record()
@@ -122,10 +122,10 @@ class Tree:
         return plan
 
     def apply(self, plan: Plan, drift: bool = False) -> None:
-        """Do what the plan says. Contents are complete on disk under temporary names before the first one shows.
+        """Apply the plan. All contents are on disk under temporary names before the first file is replaced.
 
-        A kill at any point leaves each file either old or new, and what was new is known to the next call: the
-        manifest names files as pending before they are written.
+        A kill at any point leaves each file either old or new. The next call knows the new ones: the manifest lists
+        them as pending before they are written.
         """
         if plan.changed and not drift:
             gone = {dest: self.before.files[dest] for dest in plan.remove if dest in self.before.files}
@@ -134,7 +134,7 @@ class Tree:
             self.before.created = sorted({*self.before.created, *plan.new_directories})
             disk.make_directories(path for path in plan.new_directories if self.path.startswith(f"{path}/"))
             self.before.save(self.path)
-        # Files that give way to directories of the same name can't wait until the new files are there.
+        # A file in the place of a new directory must be removed first.
         blocking = [dest for dest in plan.remove if dest in plan.new_directories]
         for dest in blocking:
             os.unlink(dest)
@@ -159,9 +159,9 @@ class Tree:
                 durable.sync_folder(folder)
 
     def finish(self, plan: Plan) -> None:
-        """Record that everything is applied; the last thing a call does."""
+        """Record that the plan is applied. This is the last step of a call."""
         for dest in self.before.pending:
-            # What a killed call was preparing.
+            # A killed call may have left it.
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(disk.temporary_name(dest))
         if self.absent:
@@ -182,10 +182,10 @@ class Tree:
                 after.save(self.path)
 
     def validate(self, plan: Plan, run: Run) -> None:
-        """Ask the `validate` commands of files that will be written, before anything is.
+        """Run the `validate` commands of all files to write, before any file is written.
 
-        In a command, `%s` is the new file and `%d` a directory that holds all files of the call at their places
-        (for programs that read several). Both lie in a private directory.
+        In a command, `%s` is the new file and `%d` a private directory that holds all files of the call at their
+        paths, for programs that read several.
         """
         for file in (*plan.write, *plan.adjust):
             file.attributes.check(file.dest)
@@ -205,41 +205,43 @@ class Tree:
                 parts = shlex.split(file.validate or "")
                 code, out, err = run([part.replace("%s", root + file.dest).replace("%d", root) for part in parts])
                 if code:
-                    # A program that refuses a line often prints it.
+                    # Programs often print the line that they refuse.
                     said = "(its output is hidden: the file is secret)" if file.secret else (err or out).strip()
                     said = said.replace(root, "")
                     how = f"was refused by `{file.validate}` (exit code {code}), nothing was written"
                     raise TreeError(f"{file.dest} {how}: {said}")
 
-    # --- parts of the above
+    # --- helpers
 
     def _check_wanted(self) -> None:
         seen: set[str] = set()
         for file in (*self.files, *self.beginnings):
             if file.dest in seen:
-                raise TreeError(f"{file.dest} is wanted twice by {self.name}")
+                raise TreeError(f"{file.dest} is listed twice in {self.name}")
             seen.add(file.dest)
         for path in [*seen, *(directory.path for directory in self.directories)]:
             for parent in disk.parents(path):
                 if parent in seen:
-                    raise TreeError(f"{parent} is wanted as a file, and as the directory of {path}")
+                    raise TreeError(f"{parent} is listed as a file, but {path} needs it as a directory")
         for directory in self.directories:
             if directory.path in seen:
-                raise TreeError(f"{directory.path} is wanted as a file and as a directory")
+                raise TreeError(f"{directory.path} is listed as a file and as a directory")
 
     def _check_possible(self, plan: Plan) -> None:
         for file in plan.write:
             if os.path.isdir(file.dest) and not os.path.islink(file.dest):
-                raise TreeError(f"{file.dest} is a directory; a file is wanted there")
+                raise TreeError(f"{file.dest} is a directory, and a file must go there; move the directory away")
         for path in [file.dest for file in plan.write] + [f"{directory.path}/" for directory in plan.make]:
             for parent in disk.parents(path):
                 if os.path.lexists(parent) and not os.path.isdir(parent) and parent not in plan.remove:
-                    raise TreeError(f"{parent} is not a directory, {path.rstrip('/')} can't be put below it")
+                    raise TreeError(
+                        f"{parent} is not a directory, so {path.rstrip('/')} can't be created in it; move it away"
+                    )
 
     def _removable(self) -> list[str]:
         wanted = {file.dest for file in (*self.files, *self.beginnings)}
         ours = dict.fromkeys(self.before.files)
-        # Of a call that was interrupted, only what it really wrote is ours.
+        # An interrupted call owns only the files that it did write.
         for dest, record in self.before.pending.items():
             if dest not in ours and disk.sha256(dest) == record["sha256"]:
                 ours[dest] = None
@@ -248,7 +250,7 @@ class Tree:
         return [dest for dest in gone if dest not in claimed]
 
     def _claimed_elsewhere(self) -> set[str]:
-        """Return paths that other calls own by now: a file may move from one call to another."""
+        """Return the paths that other calls own: a file may move from one call to another."""
         claimed: set[str] = set()
         folder = os.path.join(manifests.STATE_DIRECTORY, "trees")
         for entry in sorted(os.listdir(folder)) if os.path.isdir(folder) else []:
@@ -258,7 +260,7 @@ class Tree:
         return claimed
 
     def _prunable(self, removed: Sequence[str]) -> list[str]:
-        """Return directories that calls of this name made and that nothing needs any more, deepest first."""
+        """Return directories that calls of this name made and that are no longer needed, deepest first."""
         needed = {directory.path for directory in self.directories}
         for path in [*(file.dest for file in (*self.files, *self.beginnings)), *needed]:
             needed.update(disk.parents(path))
@@ -273,7 +275,7 @@ class Tree:
         return prunable
 
     def _missing_directories(self, plan: Plan) -> list[str]:
-        """Return directories that must be made, parents first."""
+        """Return the directories to make, parents first."""
         paths = {directory.path for directory in plan.make}
         needing = [*(file.dest for file in plan.write), *paths]
         if plan.changed and not self.path.startswith(f"{manifests.STATE_DIRECTORY}/"):

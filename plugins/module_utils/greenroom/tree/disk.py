@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Reads files and directories of a host, compares them with wanted ones, and makes directories."""
+"""Compares files and directories on the host with desired ones, and makes directories."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PARENT_MODE = 0o755
 
 
 def difference(file: File) -> str | None:
-    """Return None, "attributes" or "content" (also for what is missing or no regular file)."""
+    """Return None, "attributes" or "content" (also if the file is missing or not a regular file)."""
     try:
         found = os.lstat(file.dest)
     except (FileNotFoundError, NotADirectoryError):
@@ -27,7 +27,7 @@ def difference(file: File) -> str | None:
 
 
 def directory_differs(directory: Directory) -> bool:
-    """Tell whether a directory is missing, or has other attributes than wanted."""
+    """Tell whether a directory is missing or has other attributes."""
     try:
         found = os.stat(directory.path)
     except (FileNotFoundError, NotADirectoryError):
@@ -36,7 +36,7 @@ def directory_differs(directory: Directory) -> bool:
 
 
 def is_file(path: str) -> bool:
-    """Tell whether there is something that is no directory (which somebody made in the place of our file)."""
+    """Tell whether the path exists and is not a directory: one in the place of a managed file is not removed."""
     return os.path.lexists(path) and (os.path.islink(path) or not os.path.isdir(path))
 
 
@@ -59,7 +59,7 @@ def sha256(path: str) -> str | None:
 
 
 def temporary_name(path: str) -> str:
-    """Return the name under which a file is prepared: the same each time, so that a killed call leaves no litter."""
+    """Return the temporary name of a file: always the same, so that the next call removes that of a killed one."""
     return os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.greenroom")
 
 
@@ -68,7 +68,7 @@ def make_directories(paths: Iterable[str]) -> None:
     for path in paths:
         if not os.path.isdir(path):
             os.mkdir(path, PARENT_MODE)
-            os.chmod(path, PARENT_MODE)  # whatever the umask is
+            os.chmod(path, PARENT_MODE)  # regardless of the umask
 
 
 def parents(path: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The manifest of a `template_tree` call: what an earlier call applied on this host."""
+"""The manifest of `template_tree`: what the last call with this name applied on the host."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATE_DIRECTORY = "/var/lib/greenroom"
 
 @dataclasses.dataclass
 class Manifest:
-    """What an earlier call applied. `pending` names files of a call that did not come to its end."""
+    """What the last call applied. `pending` lists files of a call that was interrupted."""
 
     hash: str | None = None
     metadata: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -29,7 +29,7 @@ class Manifest:
 
     @classmethod
     def load(cls, path: str) -> Manifest:
-        """Read a manifest; one that is not there is empty."""
+        """Read a manifest; a missing one is empty."""
         try:
             with open(path, encoding="utf-8") as stream:
                 stored = json.load(stream)
@@ -40,11 +40,11 @@ class Manifest:
         except (ValueError, AttributeError) as error:
             raise TreeError(
                 f"{path} is not a manifest of template_tree ({error}); move it away and run again "
-                "(files that are no longer wanted then stay where they are)"
+                "(files of earlier calls that are no longer listed then stay on the host)"
             ) from error
 
     def save(self, path: str) -> None:
-        """Write the manifest atomically, readable by its owner only (it holds checksums of secret files)."""
+        """Write the manifest atomically, readable by root only: it has checksums of secret files."""
         stored = dataclasses.asdict(self)
         if not self.pending:
             del stored["pending"]
@@ -55,6 +55,6 @@ class Manifest:
 
 
 def write_json(path: str, value: object) -> None:
-    """Write JSON durably, 0600, into a directory that is made 0700 if it is missing."""
+    """Write JSON durably with mode 0600; make a missing directory with mode 0700."""
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
     durable.write(path, (json.dumps(value, indent=1, sort_keys=True) + "\n").encode(), mode=0o600)

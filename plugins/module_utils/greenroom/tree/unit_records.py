@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What each unit had loaded after the last call, kept in a file on the host."""
+"""A record per unit, on the host: which files it has loaded, and when."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import manifest
 
 
 class Records:
-    """What units had loaded, kept on the host for each unit and each call that has to do with it."""
+    """The records of units. A unit has one for each `template_tree` call that manages it."""
 
     def __init__(self, tree_name: str, folder: str | None = None) -> None:
         """Use the records of the call of this name."""
@@ -21,12 +21,12 @@ class Records:
         self.folder = folder or os.path.join(manifest.STATE_DIRECTORY, "units")
 
     def get(self, unit: str) -> dict[str, Any]:
-        """Return {hash, invocation, changed, loaded_drift}, empty when nothing is known."""
+        """Return {hash, invocation, changed, loaded_drift}, empty if there is no record."""
         record = self._all(unit).get(self.tree_name, {})
         return record if isinstance(record, dict) else {}
 
     def set(self, unit: str, record: dict[str, Any]) -> None:
-        """Keep a record, written only when it differs; an empty one is removed."""
+        """Store a record if it differs; an empty one removes it."""
         records = self._all(unit)
         if records.get(self.tree_name, {}) == record:
             return
@@ -43,7 +43,7 @@ class Records:
         return os.path.join(self.folder, f"{unit}.json")
 
     def _all(self, unit: str) -> dict[str, Any]:
-        # A record that can't be read says nothing: the times decide then.
+        # Without a readable record, the times decide.
         with contextlib.suppress(FileNotFoundError, ValueError), open(self._path(unit), encoding="utf-8") as stream:
             records = json.load(stream)
             return records if isinstance(records, dict) else {}

@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""systemd units of one `template_tree` call: which are older than their files, and what to do about it.
+"""Starts, stops, restarts and reloads the systemd units of one `template_tree` call.
 
-A unit is stale when it did not load what lies on disk now. That is known from a record kept for each unit (what it
-had loaded, in which of its lives) and, where the record says nothing, from times: a unit that started after the last
-change of its files has loaded them. Times are seconds since the epoch.
+A unit is stale if it has not loaded the files that are on disk now. Its record says what it has loaded, and in which
+invocation. Without a record, the times decide: a unit that started after the last change of its files has loaded them.
+Times are seconds since the epoch.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from .files import File, TreeError, matches
 from .systemd import Status, Systemd, defined_by, full_name, is_definition
 from .unit_records import Records
 
-# The kernel stamps files with a clock that runs up to a tick behind the one systemd reads.
+# The kernel's clock for file times is up to one tick behind the clock that systemd reads.
 CLOCK_TICK = 0.02
-# systemd calls a simple service started before its program has read a line of its configuration.
+# systemd reports a simple service as started before its program has read its configuration.
 SETTLE = 0.5
 ENABLED = ("enabled", "enabled-runtime")
 DONE = {"start": "started", "restart": "restarted", "reload": "reloaded", "stop": "stopped"}
 
 
 class UnitError(TreeError):
-    """A unit that can't be brought to the wanted state; `unit` is its name."""
+    """A unit that can't reach the desired state; `unit` is its name."""
 
     def __init__(self, message: str, unit: str) -> None:
         super().__init__(message)
@@ -41,25 +41,25 @@ class UnitError(TreeError):
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """What a call wants of a unit."""
+    """The desired state of a unit."""
 
     name: str
     state: str = "started"  # started, stopped, unchanged
     on_change: str = "restart"  # restart, reload, none
-    enabled: bool | None = None  # None: leave it
+    enabled: bool | None = None  # None: don't change it
     files: tuple[str, ...] = ("*",)
-    holds: str | None = None  # a command that fails where what it did is not in force any more
+    holds: str | None = None  # a command that fails if the effect of the unit is gone
 
 
 def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float) -> bool:
     """Tell whether a running (or finished) unit has loaded its files.
 
-    `newest` is the time of the last change of any of its files, infinity when one is about to change.
+    `newest` is the time of the last change of any of its files, infinity if one is about to change.
     """
     known = record.get("hash") == files_hash and not record.get("loaded_drift")
     same_life = record.get("invocation") == status.invocation
     if unit.on_change == "reload" or not status.invocation:
-        # Any change of state may have been a reload; and a few units have no invocations.
+        # Any change of state may be a reload, and a few units have no invocation id.
         same_life = same_life and record.get("changed") == status.changed
     if known and same_life:
         return True
@@ -70,7 +70,7 @@ def is_fresh(unit: Unit, status: Status, record: dict[str, Any], files_hash: str
 def decide(
     unit: Unit, status: Status, record: dict[str, Any], files_hash: str, newest: float, *, holds: bool = True
 ) -> str | None:
-    """Return what a unit needs: start, restart, reload, stop or None. `holds`: what it did is still in force."""
+    """Return what a unit needs: start, restart, reload, stop or None. `holds`: its effect is still there."""
     if unit.state == "stopped":
         return "stop" if status.running or status.starting else None
     fresh = unit.on_change == "none" or (holds and is_fresh(unit, status, record, files_hash, newest))
@@ -87,13 +87,13 @@ def decide(
 
 
 def may_have_loaded(status: Status, changed: float) -> bool:
-    """Tell whether a unit came up (or was reloaded) while a file that changed at that time lay on disk."""
+    """Tell whether a unit started or reloaded after a file changed at that time."""
     return status.running and max(status.started, status.changed) >= changed - CLOCK_TICK
 
 
 @dataclasses.dataclass
 class Outcome:
-    """What was (or in check mode would be) done to units, and what was found out about them."""
+    """What was done to units, or would be done in check mode, and what was found."""
 
     units: dict[str, str] = dataclasses.field(default_factory=dict)
     loaded_drift: list[str] = dataclasses.field(default_factory=list)
@@ -101,16 +101,16 @@ class Outcome:
 
 
 class Manager:
-    """Brings the units of one call to their wanted state.
+    """Converges the units of one call.
 
-    Order: `stop` (or, when only drift is mended, `find_drift`), then the files are written, then `reload_if_needed`
-    and `converge`. In check mode nothing is done, but `outcome` says what would be.
+    Order: `stop` (or `find_drift`, if the call only repairs drift), then the files are written, then
+    `reload_if_needed` and `converge`. In check mode, nothing changes, and `outcome` says what would.
     """
 
     def __init__(
         self, wanted: Sequence[Unit], systemd: Systemd, records: Records, files: changes.Tree, *, check: bool = False
     ) -> None:
-        """Look at the units as they are before anything is written."""
+        """Read the status of the units before any file is written."""
         self.wanted = list(wanted)
         self.systemd = systemd
         self.records = records
@@ -120,7 +120,7 @@ class Manager:
         self.status = systemd.show(self._names())
 
     def stop(self, plan: changes.Plan) -> None:
-        """Stop and disable what shall not run, and units whose definition is about to be removed."""
+        """Stop and disable units that must not run, and units whose definition is about to be removed."""
         gone = [name for name in map(defined_by, plan.remove) if name]
         self.status.update(self.systemd.show([name for name in gone if name not in self.status]))
         status = self.status
@@ -140,7 +140,7 @@ class Manager:
             self.records.set(name, {})
 
     def find_drift(self, plan: changes.Plan) -> None:
-        """Find units that run with hand-edited content, and remember them: mending the file hides it."""
+        """Find units that run with edited files, and record them: once the file is repaired, nothing else shows it."""
         adjusted = {file.dest for file in plan.adjust}
         edited = {path: changed_at(path) for path in plan.drifted if path not in adjusted}
         for unit in self.wanted:
@@ -156,17 +156,17 @@ class Manager:
             loaded = record.get("loaded_drift") == life or any(
                 may_have_loaded(status, time) for path, time in edited.items() if matches(path, unit.files)
             )
-            # Not fresh though nothing new is wanted: a file was edited, loaded, and mended by somebody else.
+            # Stale without new content: a file was edited, loaded, and then repaired outside of this call.
             loaded = loaded or not (fresh or plan.outdated)
             if loaded:
                 self.outcome.loaded_drift.append(unit.name)
                 self._set(unit, {**record, "loaded_drift": life})
             elif fresh and not plan.outdated:
-                # What is wanted now is on disk, too; new content is not, and nobody has loaded it.
+                # The content on disk is the desired one. New content isn't on disk, so no unit has loaded it.
                 self._set(unit, {"hash": self._hash(unit), **life})
 
     def reload_if_needed(self, plan: changes.Plan) -> None:
-        """Run daemon-reload once if a unit file changed, now or in a call that did not come to its end."""
+        """Run daemon-reload once if a unit file changed, in this call or in an interrupted one."""
         if self.check:
             return
         definitions = any(map(is_definition, [*plan.touched, *self.tree.before.pending]))
@@ -176,7 +176,7 @@ class Manager:
             self.status = self.systemd.show(self._names())
 
     def converge(self, plan: changes.Plan) -> None:
-        """Enable, start, restart and reload what needs it, then record what is loaded."""
+        """Enable, start, restart and reload the units that need it, then record what they have loaded."""
         self._enable()
         actions: dict[str, str] = {}
         for unit in self.wanted:
@@ -205,10 +205,10 @@ class Manager:
                     loaded.update(names)
                     self.outcome.units.update(dict.fromkeys(names, DONE[verb]))
         finally:
-            # Where nothing was done, units are as they were.
+            # Without an action, the status is still the same.
             self._record(loaded, None if actions else self.status)
 
-    # --- parts of the above
+    # --- helpers
 
     def _names(self) -> list[str]:
         return [unit.name for unit in self.wanted]
@@ -220,7 +220,7 @@ class Manager:
         return self.tree.hash_of(unit.files)
 
     def _newest(self, unit: Unit, plan: changes.Plan) -> float:
-        """Return when the last of a unit's files changed; infinity where this call removes or would write one."""
+        """Return when the last of a unit's files changed; infinity if this call removes or would write one."""
         coming = {*plan.remove, *((file.dest for file in plan.write) if self.check else ())}
         if any(matches(path, unit.files) for path in coming):
             return math.inf
@@ -234,12 +234,12 @@ class Manager:
         names = []
         for unit in self.wanted:
             state = self.status[unit.name].file_state
-            # The last two are enabled through another unit's name.
+            # The last two are enabled by the name of another unit.
             if not unit.enabled or state in (*ENABLED, "alias", "indirect"):
                 continue
             if state in ("generated", "static", "transient"):
                 raise UnitError(
-                    f"unit {unit.name} is {state} and can't be enabled: leave `enabled` out "
+                    f"unit {unit.name} is {state} and can't be enabled: remove `enabled` "
                     "(a Quadlet unit is enabled by [Install] in its own file)",
                     unit.name,
                 )
@@ -249,7 +249,7 @@ class Manager:
             self.systemd.enable(names, enabled=True)
 
     def _act(self, verb: str, names: Sequence[str]) -> None:
-        """Do it. On failure, record those that did well and name the first that did not."""
+        """Run systemctl. On failure, record the units that succeeded and raise UnitError for the first that did not."""
         complaint = self.systemd.act(verb, names)
         if verb in ("start", "restart") and any(self.status[name].type in ("simple", "exec") for name in names):
             time.sleep(SETTLE)
@@ -262,10 +262,10 @@ class Manager:
             name, now = bad[0], status[bad[0]]
             said = "\n  ".join(self.systemd.journal(name, now)) or complaint
             state = f"{now.active}/{now.sub}, {now.result}"
-            raise UnitError(f"unit {name} failed to {verb} ({state}); its last lines:\n  {said}", name)
+            raise UnitError(f"unit {name} failed to {verb} ({state}); the last lines of its log:\n  {said}", name)
 
     def _record(self, loaded: set[str], now: dict[str, Status] | None = None) -> None:
-        """Keep what each unit has loaded by now, also when another unit failed."""
+        """Record what each unit has loaded, also if another unit failed."""
         now = self.systemd.show(self._names()) if now is None else now
         for unit in self.wanted:
             status = now[unit.name]
@@ -276,7 +276,7 @@ class Manager:
 
 
 def _is_bad(verb: str, status: Status, complained: bool) -> bool:
-    """Tell whether a unit is not as an action should have left it."""
+    """Tell whether an action on a unit failed."""
     if verb == "stop":
         return status.running
     if status.active == "failed" or status.sub.startswith("auto-restart"):
@@ -285,14 +285,14 @@ def _is_bad(verb: str, status: Status, complained: bool) -> bool:
 
 
 def _finished(status: Status) -> bool:
-    """Tell whether a unit that runs once did so."""
+    """Tell whether a oneshot unit has run."""
     return status.type == "oneshot" and status.active == "inactive" and status.result == "success"
 
 
 def changed_at(path: str) -> float:
-    """Return when a path was last changed in any way; of one that is gone, when its directory was.
+    """Return when a path was last changed in any way; if it is gone, when its directory was.
 
-    The time of the inode, not of the content: copying or moving an old file into place does not turn it back.
+    This is the time of the inode, not of the content: an old file that is moved into place counts as new.
     """
     for candidate in (path, os.path.dirname(path)):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -301,11 +301,11 @@ def changed_at(path: str) -> float:
 
 
 def parse(wanted: Iterable[dict[str, Any]]) -> list[Unit]:
-    """Return units from the module's parameter."""
+    """Return the units of the module's parameter `units`."""
     units = []
     for item in wanted:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9:_.\\@-]*", item["name"]):
-            raise TreeError(f"{item['name']!r} is not the name of a unit")
+            raise TreeError(f"{item['name']!r} is not a valid unit name")
         enabled = {"true": True, "false": False}.get(item.get("enabled") or "omit")
         patterns = item.get("files")
         units.append(
@@ -321,5 +321,5 @@ def parse(wanted: Iterable[dict[str, Any]]) -> list[Unit]:
     names = [unit.name for unit in units]
     for name in names:
         if names.count(name) > 1:
-            raise TreeError(f"unit {name} is named twice")
+            raise TreeError(f"unit {name} is listed twice")
     return units
