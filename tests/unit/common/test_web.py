@@ -23,7 +23,7 @@ def authority(tmp_path: Path) -> Authority:
 
 
 # The limit may pass while the name is looked up, where the machine is busy.
-LATE = r"no full answer within \d|not resolved in time"
+LATE = r"no complete response within \d|not resolved in time"
 
 
 def get(url: str, seconds: float = 60, network: web.Network | None = None, **more: str) -> web.Answer:
@@ -96,9 +96,9 @@ def test_an_answer_that_is_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("ftp://localhost/", "not an http address"),
-        ("http:///path", "not an http address"),
-        ("http://user:secret@localhost/", "must not carry credentials"),
+        ("ftp://localhost/", "not an HTTP URL"),
+        ("http:///path", "not an HTTP URL"),
+        ("http://user:secret@localhost/", "must not contain credentials"),
         ("http://127.0.0.1:1/a b", "refused|InvalidURL"),
         ("http://no-such-name.invalid/", "does not resolve"),
     ],

@@ -137,7 +137,7 @@ def recipe(**keys: Any) -> people.Recipe:
 # --- present ---
 
 
-def test_people_are_created_once_with_a_password_that_opens(task: Task) -> None:
+def test_users_are_created_once_with_a_working_password(task: Task) -> None:
     first = task.run()
     assert (first["changed"], first["created"], first["present"], first["removed"]) == (True, 5, 5, 0)
     assert first["first"] == "people-1-993dd09b@people.staging.invalid"
@@ -153,7 +153,7 @@ def test_people_are_created_once_with_a_password_that_opens(task: Task) -> None:
     assert (again["changed"], again["created"], again["present"]) == (False, 0, 5)
 
 
-def test_traits_fit_the_schema_and_are_the_same_anywhere(task: Task) -> None:
+def test_traits_fit_the_schema_and_are_reproducible(task: Task) -> None:
     task.run()
     before = [
         each["traits"] for each in sorted(task.kratos.identities.values(), key=lambda each: each["traits"]["email"])
@@ -166,7 +166,7 @@ def test_traits_fit_the_schema_and_are_the_same_anywhere(task: Task) -> None:
     assert all(set(each["name"]) <= {"first", "last"} for each in before)
 
 
-def test_a_run_that_changes_nothing_is_one_call_and_few_requests_and_no_hash(
+def test_a_run_without_changes_is_one_call_with_few_requests_and_no_hash(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task.run()
@@ -181,7 +181,7 @@ def test_a_run_that_changes_nothing_is_one_call_and_few_requests_and_no_hash(
     assert "hash" not in json.dumps(task.calls).replace("people_hash", "")
 
 
-def test_a_run_that_changes_nothing_has_no_request_for_each_person(task: Task) -> None:
+def test_a_run_without_changes_has_no_request_per_user(task: Task) -> None:
     task.run(count=2500)
     assert len(task.created()) == 2500
     assert len([each for each in task.site.asked if each.method == "PATCH"]) == 6
@@ -190,7 +190,7 @@ def test_a_run_that_changes_nothing_has_no_request_for_each_person(task: Task) -
     assert result["requests"] == len(task.site.asked) <= 3 + 4
 
 
-def test_the_generator_is_brought_once_to_a_host(task: Task) -> None:
+def test_the_generator_is_sent_to_a_host_once(task: Task) -> None:
     task.run()
     assert task.brought == ["generator-0123456789abcdef.zip"]
     assert (task.folder / "python" / task.brought[0]).stat().st_mode & 0o777 == 0o644
@@ -199,20 +199,20 @@ def test_the_generator_is_brought_once_to_a_host(task: Task) -> None:
 
 
 @pytest.mark.parametrize("state", ["present", "exact"])
-def test_nobody_is_wanted(task: Task, state: str) -> None:
+def test_a_count_of_zero_creates_no_users(task: Task, state: str) -> None:
     result = task.run(count=0, state=state)
     assert (result["changed"], result["present"], task.kratos.writes) == (False, 0, 0)
     assert not task.ledger.exists()
     assert not task.people.exists()
 
 
-def test_exact_with_a_count_of_zero_removes_all(task: Task) -> None:
+def test_exact_with_a_count_of_zero_removes_all_users(task: Task) -> None:
     task.run()
     result = task.run(count=0, state="exact")
     assert (result["removed"], task.kratos.identities, task.people.exists()) == (5, {}, False)
 
 
-def test_a_larger_count_adds_and_a_smaller_one_leaves_people_be(task: Task) -> None:
+def test_a_larger_count_adds_users_and_a_smaller_one_keeps_them(task: Task) -> None:
     task.run()
     assert task.run(count=7)["created"] == 2
     fewer = task.run(count=3)
@@ -220,20 +220,20 @@ def test_a_larger_count_adds_and_a_smaller_one_leaves_people_be(task: Task) -> N
     assert len(task.kratos.identities) == 7
 
 
-def test_another_seed_is_other_people(task: Task) -> None:
+def test_another_seed_creates_other_users(task: Task) -> None:
     task.run()
     result = task.run(seed="2")
     assert (result["created"], result["extra"], len(task.kratos.identities)) == (5, 5, 10)
 
 
-def test_sets_do_not_mix_even_when_one_name_begins_with_the_other(task: Task) -> None:
+def test_sets_do_not_mix_even_if_one_name_is_a_prefix_of_the_other(task: Task) -> None:
     task.run(set="people-1", count=3, ledger=str(task.folder / "other.db"))
     assert task.run()["created"] == 5
     assert task.run(state="absent")["removed"] == 5
     assert len(task.kratos.identities) == 3
 
 
-def test_people_from_before_there_were_recipes_are_known(task: Task) -> None:
+def test_users_without_a_recipe_in_their_mark_are_recognized(task: Task) -> None:
     task.kratos.add(recipe().address(1), {"greenroom": {"set": "people", "seed": "1", "index": 1}})
     result = task.run()
     assert (result["created"], result["outdated"], result["present"]) == (4, 1, 5)
@@ -244,7 +244,7 @@ def test_people_from_before_there_were_recipes_are_known(task: Task) -> None:
 # --- exact ---
 
 
-def test_exact_removes_who_is_not_wanted_and_keeps_the_others(task: Task) -> None:
+def test_exact_removes_extra_users_and_keeps_the_others(task: Task) -> None:
     task.run()
     kept = {task.kratos.by_address(recipe().address(key))["id"] for key in (1, 2)}
     task.run(seed="2")
@@ -259,7 +259,7 @@ LEFT = "smoke-0a1b2c@" + DOMAIN
 
 @pytest.mark.parametrize("small", [True, False], ids=["few identities", "many identities"])
 @pytest.mark.parametrize("state", ["exact", "absent"])
-def test_who_was_left_by_a_check_is_removed_and_nobody_else(
+def test_exact_removes_only_leftovers_of_smoke_checks(
     task: Task, monkeypatch: pytest.MonkeyPatch, state: str, small: bool
 ) -> None:
     task.run()
@@ -284,14 +284,14 @@ def test_who_was_left_by_a_check_is_removed_and_nobody_else(
         assert task.run(state=state, leftovers=["smoke-"])["changed"] is False
 
 
-def test_who_was_left_by_a_check_stays_unless_that_is_asked_for(task: Task) -> None:
+def test_leftovers_of_smoke_checks_stay_by_default(task: Task) -> None:
     task.kratos.add(LEFT)
     task.run(state="exact")
     assert task.run(leftovers=["smoke-"])["extra"] == 1
     assert LEFT in task.kratos.addresses()
 
 
-def test_people_of_checks_are_known_by_their_addresses() -> None:
+def test_users_of_smoke_checks_are_recognized_by_address() -> None:
     """What the smoke checks make, the role takes away."""
     (beginning,) = yaml.safe_load((ROOT / "roles/seed/vars/main.yml").read_text())["__seed_leftovers"]
     checks = (ROOT / "services/kratos/checks.yml").read_text()
@@ -300,7 +300,7 @@ def test_people_of_checks_are_known_by_their_addresses() -> None:
     assert all(address.startswith(beginning) and address.endswith("@{{ seed_domain }}") for address in addresses)
 
 
-def test_exact_updates_who_was_made_from_another_recipe_and_keeps_the_ids(task: Task) -> None:
+def test_exact_updates_outdated_users_and_keeps_their_ids(task: Task) -> None:
     task.run()
     ids = set(task.kratos.identities)
     changed: dict[str, Any] = {
@@ -321,7 +321,7 @@ def test_exact_updates_who_was_made_from_another_recipe_and_keeps_the_ids(task: 
     assert task.run(state="exact", **changed)["changed"] is False
 
 
-def test_another_domain_moves_people(task: Task) -> None:
+def test_another_domain_changes_addresses(task: Task) -> None:
     task.run()
     ids = set(task.kratos.identities)
     result = task.run(state="exact", domain="b.test")
@@ -330,7 +330,7 @@ def test_another_domain_moves_people(task: Task) -> None:
     assert all(each["verifiable_addresses"][0]["verified"] for each in task.kratos.identities.values())
 
 
-def test_another_password_is_set_by_exact_only(task: Task) -> None:
+def test_only_exact_sets_a_new_password(task: Task) -> None:
     task.run()
     assert task.run(password="another horse 8")["outdated"] == 5
     assert task.run(password="another horse 8", state="exact")["updated"] == 5
@@ -338,7 +338,7 @@ def test_another_password_is_set_by_exact_only(task: Task) -> None:
     assert bcrypt.checkpw(b"another horse 8", hashed.encode())
 
 
-def test_an_update_that_was_killed_half_way_is_done_again(task: Task) -> None:
+def test_an_interrupted_update_is_repeated(task: Task) -> None:
     task.run()
 
     def fail_to_verify(asked: Asked) -> Reply | None:
@@ -351,7 +351,7 @@ def test_an_update_that_was_killed_half_way_is_done_again(task: Task) -> None:
     assert all(each["verifiable_addresses"][0]["verified"] for each in task.kratos.identities.values())
 
 
-def test_somebody_who_goes_while_being_updated_is_created(task: Task) -> None:
+def test_a_user_that_vanishes_during_an_update_is_created(task: Task) -> None:
     task.run()
     gone = task.kratos.by_address(recipe().address(3))["id"]
 
@@ -369,7 +369,7 @@ def test_somebody_who_goes_while_being_updated_is_created(task: Task) -> None:
 # --- personas ---
 
 
-def test_personas_are_there_with_their_purpose(task: Task) -> None:
+def test_personas_are_created(task: Task) -> None:
     result = task.run(personas=["unverified", "inactive", "recovery-only", {"name": "vip", "first": "Véra"}])
     assert (result["created"], result["present"]) == (9, 9)
     wanted = recipe(personas=["unverified", "inactive", "recovery-only", "admin"])
@@ -384,7 +384,7 @@ def test_personas_are_there_with_their_purpose(task: Task) -> None:
     assert keys == ["inactive", "recovery-only", "unverified", "vip", "1", "2", "3", "4", "5"]
 
 
-def test_a_persona_stays_the_same_one_under_another_seed(task: Task) -> None:
+def test_a_persona_keeps_its_id_under_another_seed(task: Task) -> None:
     task.run(count=1, personas=["admin"])
     before = task.kratos.by_address(f"people-admin@{DOMAIN}")["id"]
     result = task.run(count=1, personas=["admin"], seed="2", state="exact")
@@ -392,13 +392,13 @@ def test_a_persona_stays_the_same_one_under_another_seed(task: Task) -> None:
     assert task.kratos.by_address(f"people-admin@{DOMAIN}")["id"] == before
 
 
-def test_a_persona_that_nobody_wants_any_more_goes(task: Task) -> None:
+def test_an_unlisted_persona_is_removed(task: Task) -> None:
     task.run(count=1, personas=["admin", "recovery-only"])
     assert task.run(count=1)["extra"] == 2
     assert task.run(count=1, state="exact")["removed"] == 2
 
 
-def test_a_persona_that_no_login_shows_is_found_without_a_ledger(task: Task) -> None:
+def test_a_persona_without_a_login_is_found_without_a_ledger(task: Task) -> None:
     task.run(count=1, personas=["recovery-only"])
     task.ledger.unlink()
     result = task.run(count=1, personas=["recovery-only"])
@@ -408,7 +408,7 @@ def test_a_persona_that_no_login_shows_is_found_without_a_ledger(task: Task) -> 
 # --- absent ---
 
 
-def test_the_set_is_removed_and_its_ledger_too(task: Task) -> None:
+def test_the_set_is_removed_with_its_ledger(task: Task) -> None:
     real = task.kratos.add("real@person.invalid")
     task.run(personas=["recovery-only"])
     assert task.ledger.exists()
@@ -420,19 +420,19 @@ def test_the_set_is_removed_and_its_ledger_too(task: Task) -> None:
     assert task.run(state="absent")["changed"] is False
 
 
-def test_removing_removes_the_whole_set_whatever_the_seed(task: Task) -> None:
+def test_absent_removes_the_set_with_any_seed(task: Task) -> None:
     task.run()
     task.run(seed="2", count=2)
     assert task.run(state="absent", seed="9", password=None)["removed"] == 7
 
 
-def test_somebody_who_is_gone_meanwhile_is_removed(task: Task) -> None:
+def test_a_user_that_vanishes_during_removal_counts_as_removed(task: Task) -> None:
     task.run()
     task.kratos.trouble = lambda asked: error(404, "gone") if asked.method == "DELETE" else None
     assert task.run(state="absent")["removed"] == 5
 
 
-def test_a_removal_that_is_refused_is_reported_for_each(task: Task) -> None:
+def test_each_failed_removal_is_reported(task: Task) -> None:
     task.run()
     task.kratos.trouble = lambda asked: error(409, "in use") if asked.method == "DELETE" else None
     result = task.run(state="absent")
@@ -479,7 +479,7 @@ def test_check_mode_writes_nothing_and_predicts_the_counts(task: Task) -> None:
     assert predict_and_do(task, count=4, state="absent")["changed"] is False
 
 
-def test_a_million_is_planned_in_little_memory(task: Task) -> None:
+def test_a_million_users_are_planned_in_little_memory(task: Task) -> None:
     small = task.run(check=True, count=10)
     large = task.run(check=True, count=1_000_000)
     assert (large["created"], large["present"], task.kratos.writes) == (1_000_000, 1_000_000, 0)
@@ -492,7 +492,7 @@ def test_a_million_is_planned_in_little_memory(task: Task) -> None:
 
 @pytest.mark.parametrize("login", [True, False])
 @pytest.mark.parametrize("metadata", [None, "text", {"greenroom": []}, {"other": {"set": "people"}}])
-def test_somebody_without_the_mark_is_a_conflict_and_left_alone(task: Task, metadata: Any, login: bool) -> None:
+def test_an_unmarked_identity_is_a_conflict_and_unchanged(task: Task, metadata: Any, login: bool) -> None:
     address = recipe().address(3)
     real = task.kratos.add(address.upper() if login else address, metadata, login)
     before = json.dumps(task.kratos.identities[real])
@@ -509,7 +509,7 @@ def test_somebody_without_the_mark_is_a_conflict_and_left_alone(task: Task, meta
     assert list(task.kratos.identities) == [real]
 
 
-def test_a_conflict_that_no_listing_shows_is_reported(task: Task) -> None:
+def test_a_conflict_that_is_not_listed_is_reported(task: Task) -> None:
     task.run(count=1)
     real = task.kratos.add("x@person.invalid")
     task.kratos.identities[real]["verifiable_addresses"] = [{"value": recipe().address(3), "verified": True}]
@@ -530,7 +530,7 @@ def test_a_conflict_that_no_listing_shows_is_reported(task: Task) -> None:
     assert (result["created"], result["conflicts"]) == (3, [recipe().address(3)])
 
 
-def test_two_with_the_same_mark_are_one_and_an_extra(task: Task) -> None:
+def test_a_duplicate_mark_makes_an_extra_user(task: Task) -> None:
     task.run(count=2)
     copied = task.kratos.by_address(recipe().address(1))["metadata_admin"]
     task.kratos.add("people-moved@a.invalid", copied)
@@ -539,7 +539,7 @@ def test_two_with_the_same_mark_are_one_and_an_extra(task: Task) -> None:
     assert task.run(count=2, state="exact")["removed"] == 1
 
 
-def test_a_mark_with_another_key_is_extra(task: Task) -> None:
+def test_a_mark_with_another_key_makes_an_extra_user(task: Task) -> None:
     for key in (None, 99, 0, "01", "nobody", ""):
         mark = {"greenroom": {"set": "people", "seed": "1", "key": key}}
         task.kratos.add(f"people-x{key}@a.invalid", mark)
@@ -550,7 +550,7 @@ def test_a_mark_with_another_key_is_extra(task: Task) -> None:
 # --- the ledger ---
 
 
-def test_a_lost_ledger_is_made_again(task: Task) -> None:
+def test_a_lost_ledger_is_rebuilt(task: Task) -> None:
     task.run()
     moved = task.kratos.by_address(recipe().address(3))
     moved["traits"]["email"] = "new@name.invalid"
@@ -564,14 +564,14 @@ def test_a_lost_ledger_is_made_again(task: Task) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"SQLite format 3\0" + b"x" * 5000])
-def test_a_damaged_ledger_is_made_again(task: Task, content: bytes) -> None:
+def test_a_damaged_ledger_is_rebuilt(task: Task, content: bytes) -> None:
     task.run()
     task.ledger.write_bytes(content)
     assert predict_and_do(task)["created"] == 0
     assert task.run(state="absent")["removed"] == 5
 
 
-def test_somebody_who_changed_the_address_is_known_by_the_ledger(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_with_a_changed_address_is_found_by_the_ledger(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compare, "SMALL", -100)
     task.kratos.add("a@person.invalid")
     task.kratos.add("b@person.invalid")
@@ -587,7 +587,7 @@ def test_somebody_who_changed_the_address_is_known_by_the_ledger(task: Task, mon
     assert task.run(state="absent")["removed"] == 5
 
 
-def test_the_people_file_says_who_is_who(task: Task) -> None:
+def test_the_people_file_lists_all_users(task: Task) -> None:
     result = task.run()
     lines = [json.loads(line) for line in task.people.read_text().splitlines()]
     assert [line["key"] for line in lines] == ["1", "2", "3", "4", "5"]
@@ -603,7 +603,7 @@ def test_the_people_file_says_who_is_who(task: Task) -> None:
 # --- faults ---
 
 
-def test_a_batch_whose_answer_was_lost_is_looked_up_not_repeated_blindly(task: Task) -> None:
+def test_a_batch_with_a_lost_response_is_looked_up_before_a_retry(task: Task) -> None:
     lost: list[bool] = []
 
     def lose_the_first_answer(asked: Asked) -> Reply | None:
@@ -622,7 +622,7 @@ def test_a_batch_whose_answer_was_lost_is_looked_up_not_repeated_blindly(task: T
     assert task.run()["changed"] is False
 
 
-def test_people_whom_another_made_meanwhile_are_ours(task: Task) -> None:
+def test_users_created_concurrently_are_adopted(task: Task) -> None:
     raced: list[bool] = []
 
     def race(asked: Asked) -> Reply | None:
@@ -637,7 +637,7 @@ def test_people_whom_another_made_meanwhile_are_ours(task: Task) -> None:
 
 
 @pytest.mark.parametrize("status", [429, 500, 503])
-def test_a_server_that_is_busy_for_a_moment_is_waited_for(task: Task, status: int) -> None:
+def test_a_briefly_busy_server_is_retried(task: Task, status: int) -> None:
     refused: list[str] = []
 
     def busy(asked: Asked) -> Reply | None:
@@ -653,7 +653,7 @@ def test_a_server_that_is_busy_for_a_moment_is_waited_for(task: Task, status: in
     assert len(refused) == 2 * 5
 
 
-def test_a_server_that_says_when_to_come_back_is_given_the_time(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_retry_after_header_is_respected(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
     monkeypatch.setattr(kratos_client.time, "sleep", slept.append)
     refused: list[bool] = []
@@ -669,7 +669,7 @@ def test_a_server_that_says_when_to_come_back_is_given_the_time(task: Task, monk
     assert slept == [1.0]
 
 
-def test_a_server_that_stays_away_ends_the_run_which_the_next_one_finishes(
+def test_an_unavailable_server_ends_the_run_and_the_next_run_continues(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "BATCH", 2)
@@ -693,7 +693,7 @@ def test_a_server_that_stays_away_ends_the_run_which_the_next_one_finishes(
     assert (result["created"], result["present"]) == (3, 5)
 
 
-def test_half_a_batch_that_is_refused_is_told_one_by_one(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_rejected_user_of_a_batch_is_reported(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     make = people.Inventor.identity
 
     def spoilt(self: Any, key: Any, password_hash: str = "") -> dict[str, Any]:
@@ -711,7 +711,7 @@ def test_half_a_batch_that_is_refused_is_told_one_by_one(task: Task, monkeypatch
     )
 
 
-def test_one_who_spoils_a_batch_is_found_and_the_others_are_created(
+def test_a_user_that_breaks_a_batch_is_found_and_the_others_are_created(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make = people.Inventor.identity
@@ -725,7 +725,7 @@ def test_one_who_spoils_a_batch_is_found_and_the_others_are_created(
     assert (result["created"], result["problems"]) == (8, ["user 7: identity state is not valid"])
 
 
-def test_a_server_that_takes_nobody_is_not_asked_for_ever(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_rejects_all_users_ends_the_run(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hashing, "hash_password", lambda *given: "plain")
     result = task.run(count=400, connections=1)
     assert result["msg"].startswith(
@@ -744,7 +744,7 @@ def test_a_server_that_takes_nobody_is_not_asked_for_ever(task: Task, monkeypatc
     ],
 )
 @pytest.mark.parametrize("state", ["present", "absent"])
-def test_a_server_that_is_not_kratos_is_said_to_be_none(task: Task, reply: Reply, message: str, state: str) -> None:
+def test_a_server_that_is_not_kratos_is_reported(task: Task, reply: Reply, message: str, state: str) -> None:
     task.kratos.trouble = lambda asked: reply
     result = task.run(state=state)
     assert result["failed"]
@@ -754,7 +754,7 @@ def test_a_server_that_is_not_kratos_is_said_to_be_none(task: Task, reply: Reply
 
 
 @pytest.mark.parametrize("body", ["{}", "[1]", '{"identities": []}', '{"identities": null}', "<html>"])
-def test_a_batch_with_a_strange_answer_is_looked_up_and_then_an_error(
+def test_a_batch_with_an_invalid_response_is_looked_up_and_then_an_error(
     task: Task, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
     monkeypatch.setattr(kratos_client, "PATIENCE", 0.1)
@@ -762,25 +762,25 @@ def test_a_batch_with_a_strange_answer_is_looked_up_and_then_an_error(
     assert "not a response of Ory Kratos" in task.run()["msg"]
 
 
-def test_nobody_answers(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_is_reported(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 0.3)
     port = free_port()
     result = task.run(url=f"http://127.0.0.1:{port}")
     assert result["msg"] == f"http://127.0.0.1:{port}: 127.0.0.1 port {port}: Connection refused"
     assert "does not resolve" in task.run(url="http://nobody.invalid:4434")["msg"]
-    assert "not an http address" in task.run(url="kratos:4434")["msg"]
+    assert "not an HTTP URL" in task.run(url="kratos:4434")["msg"]
     with misbehave(hang) as port:
         result = task.run(url=f"http://127.0.0.1:{port}", timeout=0.2)
-    assert re.search(r"no full answer within \d|not resolved in time", result["msg"])
+    assert re.search(r"no complete response within \d|not resolved in time", result["msg"])
 
 
-def test_a_schema_that_the_server_does_not_have(task: Task) -> None:
+def test_an_unknown_schema_is_reported(task: Task) -> None:
     task.kratos.schemas["customer"] = SCHEMA
     result = task.run(schema_id="nobody")
     assert result["msg"] == "Kratos has no identity schema 'nobody'; it has default, customer"
 
 
-def test_the_schema_is_read_where_it_is_said_to_be(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_schema_is_read_from_the_public_url(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     away = f"http://127.0.0.1:{free_port()}/schemas"
     admin_only = FakeKratos()
     admin_only.trouble = lambda asked: Reply(307, "", [("Location", away)]) if asked.path == "/schemas" else None
@@ -793,7 +793,7 @@ def test_the_schema_is_read_where_it_is_said_to_be(task: Task, monkeypatch: pyte
     assert len(admin_only.identities) == 5
 
 
-def test_a_trait_that_nothing_can_generate_is_refused_before_anything_is_created(task: Task) -> None:
+def test_an_impossible_trait_is_rejected_before_users_are_created(task: Task) -> None:
     schema = copy.deepcopy(SCHEMA)
     traits = schema["properties"]["traits"]
     traits["properties"]["code"] = {"type": "string", "pattern": "^(?=a)b$"}
@@ -811,7 +811,7 @@ def test_a_trait_that_nothing_can_generate_is_refused_before_anything_is_created
 # --- two at once ---
 
 
-def test_two_runs_at_once_are_one_and_a_refusal(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     there, go_on = threading.Event(), threading.Event()
 
     def wait(asked: Asked) -> Reply | None:
@@ -851,7 +851,7 @@ def test_two_runs_at_once_are_one_and_a_refusal(task: Task, monkeypatch: pytest.
     assert task.run()["created"] == 0
 
 
-def test_a_run_keeps_its_place_between_two_slices(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "PATIENCE", 0.1)
     monkeypatch.setattr(ledger, "LEASE", 600)
     path = str(task.folder / "a.lock")
@@ -868,7 +868,7 @@ def test_a_run_keeps_its_place_between_two_slices(task: Task, monkeypatch: pytes
 # --- slices and progress ---
 
 
-def test_long_work_is_done_in_slices_that_are_told(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
     task.slices = (0.0,)
     result = task.run(count=95, connections=1)
@@ -882,7 +882,7 @@ def test_long_work_is_done_in_slices_that_are_told(task: Task, monkeypatch: pyte
     assert len(task.told) > told
 
 
-def test_a_deadline_ends_a_run_which_the_next_one_finishes(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deadline_ends_the_run_and_the_next_run_continues(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
     task.slices = (0.0,)
     # The time is over as soon as a first slice is done.
@@ -899,7 +899,7 @@ def test_a_deadline_ends_a_run_which_the_next_one_finishes(task: Task, monkeypat
 # --- newer servers ---
 
 
-def test_a_server_that_knows_external_ids_is_given_them(task: Task) -> None:
+def test_external_ids_are_sent_to_servers_that_support_them(task: Task) -> None:
     task.kratos.external_ids = True
     assert task.run(personas=["admin"])["created"] == 6
     wanted = {f"greenroom-{recipe().local_part(key)}" for key in ("admin", 1, 2, 3, 4, 5)}
@@ -923,7 +923,7 @@ def test_a_lost_batch_is_looked_up_by_external_id(task: Task) -> None:
     assert len([each for each in task.site.asked if "/by/external/" in each.path]) == 6
 
 
-def test_a_server_that_does_not_know_external_ids_is_asked_once(task: Task) -> None:
+def test_external_ids_are_tried_once_on_servers_without_them(task: Task) -> None:
     task.run(count=1200)
     assert len([each for each in task.site.asked if "none of Kratos" in each.body]) == 1
     assert all("external_id" not in each for each in task.kratos.identities.values())
@@ -932,7 +932,7 @@ def test_a_server_that_does_not_know_external_ids_is_asked_once(task: Task) -> N
 # --- passwords ---
 
 
-def test_each_person_has_a_password_that_follows_from_the_key(task: Task) -> None:
+def test_each_user_has_a_password_derived_from_the_key(task: Task) -> None:
     result = task.run(password=None, password_key=KEY, personas=["recovery-only"])
     assert result["created"] == 6
     hashes = {
@@ -949,7 +949,7 @@ def test_each_person_has_a_password_that_follows_from_the_key(task: Task) -> Non
 
 
 @pytest.mark.parametrize("state", ["present", "exact", "absent"])
-def test_an_environment_that_wants_no_synthetic_people_gets_none(task: Task, state: str) -> None:
+def test_an_environment_without_synthetic_users_rejects_them(task: Task, state: str) -> None:
     result = task.run(allowed=False, state=state)
     assert result["failed"]
     assert result["msg"] == "refused: synthetic people are not allowed in this environment"
@@ -969,7 +969,7 @@ def test_an_environment_that_wants_no_synthetic_people_gets_none(task: Task, sta
         ({"password": None, "password_key": "short"}, "at least 16 bytes"),
     ],
 )
-def test_a_password_that_cannot_be_used_is_refused_before_anything_is_asked(
+def test_an_unusable_password_is_rejected_before_any_request(
     task: Task, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(AnsibleActionFail, match=message):
@@ -992,21 +992,21 @@ def test_a_password_that_cannot_be_used_is_refused_before_anything_is_asked(
         ({"locales": ["english"]}, "not a locale"),
     ],
 )
-def test_wrong_arguments_are_refused(task: Task, arguments: dict[str, Any], message: str) -> None:
+def test_invalid_arguments_are_rejected(task: Task, arguments: dict[str, Any], message: str) -> None:
     result = task.run(**arguments)
     assert result["failed"]
     assert message in result["msg"]
     assert task.site.asked == []
 
 
-def test_a_provider_that_does_not_exist_is_refused(task: Task) -> None:
+def test_an_unknown_provider_is_rejected(task: Task) -> None:
     result = task.run(traits={"name.first": "frist_name"})
     assert result["failed"]
     assert "frist_name" in result["msg"]
     assert task.kratos.writes == 0
 
 
-def test_the_password_does_not_leave_the_controller_nor_the_hash_the_module(task: Task) -> None:
+def test_the_password_stays_on_the_controller_and_the_hash_in_the_module(task: Task) -> None:
     result = task.run()
     assert all("password" not in call for call in task.calls)
     assert PASSWORD not in task.printed + str(result)

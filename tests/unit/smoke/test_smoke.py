@@ -123,7 +123,7 @@ def test_content_is_posted(content: dict[str, Any], kind: str | None, body: str)
 def test_a_closed_port_is_a_verdict() -> None:
     port = free_port()
     verdict = check(url=f"http://127.0.0.1:{port}/")
-    assert (verdict.ok, verdict.expected) == (False, "an answer")
+    assert (verdict.ok, verdict.expected) == (False, "a response")
     assert verdict.got == f"127.0.0.1 port {port}: Connection refused"
 
 
@@ -351,7 +351,7 @@ def test_a_failed_step_is_named_and_secrets_are_masked() -> None:
 def test_a_variable_that_nobody_captured_is_named() -> None:
     with serve(lambda asked: Reply()) as site:
         verdict = check(url=f"{site.url}/${{nope}}")
-    assert (verdict.expected, verdict.got) == ("a value for ${nope}", "no such variable: nothing captured it")
+    assert (verdict.expected, verdict.got) == ("a value for ${nope}", "no such variable: no earlier step captured it")
 
 
 def test_a_value_that_cannot_be_captured_is_named() -> None:
@@ -423,7 +423,7 @@ def test_clean_up_has_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     def hangs(wanted: web.Request, _network: web.Network, limit: web.Deadline) -> web.Answer:
         asked.append((wanted.url, limit.left()))
         now[0] += limit.left()
-        raise web.WebError("no full answer")
+        raise web.WebError("no complete response")
 
     monkeypatch.setattr(smoke_attempt.web, "request", hangs)
     attempt = smoke_attempt.Attempt(Settings(), web.Deadline(4, lambda: now[0]))
@@ -462,7 +462,8 @@ def test_servers_that_hang_or_drip_do_not_exceed_the_deadline(
     assert time.monotonic() - started < 30
     assert not any(verdict.ok for verdict in verdicts)
     # Where the machine is busy, the caller may go on before a check has said what it waited for.
-    assert all(re.match("no full answer within |none by the deadline|the name", verdict.got) for verdict in verdicts)
+    late = "no complete response within |none by the deadline|the name"
+    assert all(re.match(late, verdict.got) for verdict in verdicts)
 
 
 def test_checks_that_wait_for_an_answer_hold_up_no_others() -> None:
@@ -498,7 +499,7 @@ def test_checks_that_never_got_a_turn_say_so() -> None:
     # By itself, as `run` may go on before a check has said that, where the machine is busy.
     with (gate := threading.BoundedSemaphore(1)):
         verdict = smoke._persevere({"name": "waits", "url": "http://a.test"}, Settings(), web.Deadline(0.1), gate)
-    assert (verdict.ok, verdict.expected, verdict.got) == (False, "a turn", "none by the deadline")
+    assert (verdict.ok, verdict.expected, verdict.got) == (False, "a free place to run in", "none by the deadline")
 
 
 def test_a_thread_that_is_stuck_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -544,7 +545,7 @@ def test_failing_checks_are_tried_again_until_they_pass() -> None:
 
 
 def test_a_try_that_the_deadline_cuts_short_does_not_hide_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, tries = [100.0], ["status 503: not ready: database", "no full answer within 10 s"]
+    now, tries = [100.0], ["status 503: not ready: database", "no complete response within 10 s"]
 
     def attempt(*_arguments: object) -> str:
         got = tries.pop(0)
@@ -564,7 +565,7 @@ def test_checks_that_mutate_are_skipped_and_counted() -> None:
         verdicts = smoke.run(checks, Settings(mutating=False))
     assert [asked.path for asked in site.asked] == ["/"]
     assert [(verdict.ok, verdict.skipped) for verdict in verdicts] == [(True, False), (True, True)]
-    assert smoke.summary(verdicts, 1) == "1 of 1 checks passed in 1.0 s, 1 mutating skipped"
+    assert smoke.summary(verdicts, 1) == "1 of 1 checks passed in 1.0 s, 1 skipped because they change data"
 
 
 def test_no_checks_at_all() -> None:
@@ -612,18 +613,18 @@ def test_a_tls_check_wants_a_trusted_certificate_that_lasts(tmp_path: Path) -> N
     ("keys", "message"),
     [
         ({}, "check 'it': url is missing"),
-        ({"url": "/", "steps": [{"url": "/"}]}, "check 'it': give url or steps, not both"),
+        ({"url": "/", "steps": [{"url": "/"}]}, "check 'it': set url or steps, not both"),
         ({"steps": [{"url": "/"}, {"name": "x"}]}, "check 'it': step 2: url is missing"),
-        ({"url": "/", "form": {}, "json": 1}, "give one of form, json, body"),
+        ({"url": "/", "form": {}, "json": 1}, "set only one of form, json, body"),
         ({"url": "/", "expect": {"matches": ["a", "("]}}, "expect.matches: not a regular expression"),
         ({"url": "/", "capture": {"a": {"regex": "("}}}, "capture a: not a regular expression"),
-        ({"url": "/", "capture": {"a": "csrf"}}, "capture a: name a source"),
-        ({"url": "/", "capture": {"a": {"unescape": True}}}, "capture a: name a source"),
-        ({"url": "/", "capture": {"a": {"json": "a", "header": "b"}}}, "capture a: more than one source"),
+        ({"url": "/", "capture": {"a": "csrf"}}, "capture a: set a source"),
+        ({"url": "/", "capture": {"a": {"unescape": True}}}, "capture a: set a source"),
+        ({"url": "/", "capture": {"a": {"json": "a", "header": "b"}}}, "capture a: set only one source"),
         ({"url": "/", "capture": {"a": {"json": "a", "regexp": "b"}}}, "capture a: unknown regexp"),
         ({"type": "tcp", "host": "h"}, "a tcp check needs a port"),
         ({"type": "tcp", "port": 1}, "a tcp check needs a host"),
-        ({"type": "tls", "host": "h", "url": "/", "expect": {"status": 1}}, "a tls check knows no expect, url"),
+        ({"type": "tls", "host": "h", "url": "/", "expect": {"status": 1}}, "a tls check can't have expect, url"),
     ],
 )
 def test_a_wrong_check_is_refused(keys: dict[str, Any], message: str) -> None:
@@ -631,7 +632,7 @@ def test_a_wrong_check_is_refused(keys: dict[str, Any], message: str) -> None:
 
 
 def test_names_are_unique() -> None:
-    assert smoke.validate([{"name": "a", "url": "/"}] * 2) == ["check 'a': the name is there twice"]
+    assert smoke.validate([{"name": "a", "url": "/"}] * 2) == ["check 'a': another check has the same name"]
 
 
 def test_variables_in_patterns_are_no_reason_to_refuse() -> None:
@@ -643,14 +644,14 @@ def test_variables_in_patterns_are_no_reason_to_refuse() -> None:
 VERDICTS = [
     Verdict("good", True, "", "status 200", 0.1),
     Verdict("bad <&\x00", False, "status 200", "status 500: \x1b[31m<oops>", 0.25),
-    Verdict("left out", True, "", "skipped: it mutates", 0.0, skipped=True),
-    Verdict("worse", False, "an answer", "nothing", 1.0),
+    Verdict("left out", True, "", "skipped: it changes data", 0.0, skipped=True),
+    Verdict("worse", False, "a response", "nothing", 1.0),
 ]
 
 
 def test_the_summary_tells_the_first_failure_in_full() -> None:
     assert smoke.summary(VERDICTS, 2) == (
-        "2 of 3 checks failed, 1 mutating skipped; first: bad <&\x00: expected status 200, "
+        "2 of 3 checks failed, 1 skipped because they change data; first: bad <&\x00: expected status 200, "
         "got status 500: \x1b[31m<oops> (also failed: worse)"
     )
 

@@ -66,7 +66,7 @@ def test_check_mode_and_protected_environments_run_no_mutating_check(
         )
     assert [asked.path for asked in site.asked] == ["/"]
     assert result["skipped_checks"] == 1
-    assert result["summary"].endswith(", 1 mutating skipped")
+    assert result["summary"].endswith(", 1 skipped because they change data")
     assert report.exists() != check
 
 

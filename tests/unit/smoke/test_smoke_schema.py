@@ -50,7 +50,7 @@ def test_what_is_right_is_told_nothing(more: dict[str, Any]) -> None:
         ({"expect": {"status": True}}, "[0].expect.status[0]: expected an integer, got True"),
         ({"steps": [{"url": "/", "expct": {}}]}, '[0].steps[0].expct: unknown key; did you mean "expect"?'),
         ({"url": None}, "check 'It opens': url is missing"),
-        ({"capture": {"x": {"regx": "y"}}}, "check 'It opens': capture x: name a source: json, header, cookie, "),
+        ({"capture": {"x": {"regx": "y"}}}, "check 'It opens': capture x: set a source: json, header, cookie, "),
         ({"each": None}, "[0].each: empty"),
         ({"each": ["a"]}, '[0].each[0]: expected a mapping, got "a"'),
     ],

@@ -121,7 +121,7 @@ class Prober:
                 # The edge may close an idle connection. That isn't a slot's failure.
                 return self._probe(connection, side, path, False)
             self._note(side, path, 0, began, failed=True)
-            return "answer longer" in str(error)
+            return "response longer" in str(error)
         slot = answer.header(SLOT_HEADER)
         if answer.status >= 500 or slot == self._plan.slots[side]:
             self._note(side, path, answer.status, began)

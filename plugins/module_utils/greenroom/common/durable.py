@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Files that are there as a whole or not at all, also after a crash or a loss of power."""
+"""Atomic file writes: after a crash or a power failure, a file is either complete or unchanged."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import os
 
 
 def write(path: str, content: bytes, mode: int = 0o644, forced: bool = True) -> None:
-    """Put `content` at `path`: temporary file, fsync, rename, fsync of the folder. Folders are made; raises OSError.
+    """Write `content` to `path`: temporary file, fsync, rename, fsync of the folder. Creates folders; raises OSError.
 
-    Without `forced` nothing is synced: the file is there as a whole for whoever reads it, and a loss of power may take
-    it back. That is for what is made again from something durable.
+    Without `forced`, nothing is synced. Readers still see a complete file, but a power failure may undo the write. Use
+    it for files that can be made again from durable ones.
 
-    The temporary file's name is always the same, so that killed writers leave one behind at most; callers that may
-    run side by side hold a lock.
+    The temporary file's name is always the same, so killed writers leave at most one file behind. Callers that may run
+    in parallel must hold a lock.
     """
     folder = os.path.dirname(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     temporary = os.path.join(folder, f".{os.path.basename(path)}.new")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     with os.fdopen(handle, "wb") as file:
-        # Set on the open file: the umask, or a file left behind, may have given it another mode.
+        # Set the mode explicitly: the umask or a leftover file may have another one.
         os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
@@ -33,7 +33,7 @@ def write(path: str, content: bytes, mode: int = 0o644, forced: bool = True) -> 
 
 
 def remove(path: str) -> bool:
-    """Remove `path` for good; returns whether it was there. Raises OSError."""
+    """Remove `path` durably; returns whether it existed. Raises OSError."""
     try:
         os.unlink(path)
     except FileNotFoundError:

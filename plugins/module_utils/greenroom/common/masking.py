@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Keep secrets out of what is shown."""
+"""Mask secrets in output."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from collections.abc import Iterable
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
-"""Shorter values are not masked: they would blacken half of any text, and are no secrets."""
+"""Shorter values aren't masked: they occur in any text, and aren't secrets."""
 
-# Values that servers answer with and nobody should find in a log, known by their name only.
+# Secrets in servers' responses, which can only be recognized by their names.
 _NAMED = re.compile(
     r"""((?:password|passwd|secret|token|cookie|authorization|api_?key|session_id)[\w-]*["']?\s*[:=]\s*)"""
     r"""("(?:[^"\\]|\\.)*"?|'[^']*'?|[^\s&;,<>"']+)""",
@@ -22,7 +22,7 @@ _NAMED = re.compile(
 
 
 class Mask:
-    """A set of secrets, and the means to blacken them in a text, in the forms in which they travel."""
+    """A set of secrets to mask in texts, in all encodings in which they may occur."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._forms: set[str] = set()
@@ -41,7 +41,7 @@ class Mask:
             }
 
     def clean(self, text: str) -> str:
-        """Return `text` with all secrets masked, and with what names itself a password, token or cookie."""
+        """Return `text` with all secrets masked, and with the values of names such as password, token or cookie."""
         for form in sorted(self._forms, key=len, reverse=True):
             text = text.replace(form, "***")
         return _NAMED.sub(r"\1***", text)

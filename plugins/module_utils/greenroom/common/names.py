@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Names: the right one beside a misspelt one."""
+"""Suggestions for misspelled names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def nearest(name: str, candidates: Iterable[str], cutoff: float = 0.6) -> str | 
 
 
 def suggestion(name: str, candidates: Iterable[str]) -> str:
-    """Return `; did you mean "x"?` for the nearest candidate, or what there is to choose from."""
+    """Return `; did you mean "x"?` for the nearest candidate, or else a list of all candidates."""
     choice = sorted(candidates)
     best = nearest(name, choice)
     if best is not None:

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""HTTP requests that end by a deadline whatever the other side does.
+"""HTTP requests that end by a deadline, whatever the server does.
 
-A socket's own timeout starts anew with each byte, so a server that drips one byte a second holds a client for ever.
-Here each read and write waits no longer than what is left of one deadline. Standard library only: this runs on hosts.
+A socket's own timeout starts again with each byte, so a server that sends one byte a second can block a client forever.
+Here, each read and write waits only for the time left until the deadline. Standard library only: this runs on hosts.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from typing import Any
 from urllib.parse import urlsplit
 
 BODY_LIMIT = 8 * 1024 * 1024
-"""Bytes of an answer that are read; a longer one is an error, not a full memory."""
+"""Bytes of a response to read. A longer one is an error, so that it can't fill the memory."""
 
 
 class WebError(Exception):
-    """A request without an answer; the text is one short line that says why."""
+    """A request got no response; the text is the reason in one short line."""
 
 
 class UnreachedError(WebError):
-    """A request that was never sent: nobody was there to take it."""
+    """A request was never sent, because the server could not be reached."""
 
 
 class Deadline:
-    """A moment (monotonic clock) by which something must have ended."""
+    """A moment (monotonic clock) by which something must end."""
 
     def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         """Set the deadline `seconds` from now."""
@@ -42,19 +42,19 @@ class Deadline:
         self._at = clock() + seconds
 
     def left(self) -> float:
-        """Return the seconds left, 0 when it has passed."""
+        """Return the seconds left, 0 after the deadline."""
         return max(0.0, self._at - self._clock())
 
     def earlier(self, seconds: float) -> Deadline:
-        """Return the deadline `seconds` from now, or this one where that is sooner."""
+        """Return the deadline `seconds` from now, or this one if it is earlier."""
         return Deadline(min(seconds, self.left()), self._clock)
 
     def before(self, seconds: float) -> Deadline:
-        """Return the deadline that lies `seconds` before this one."""
+        """Return the deadline `seconds` before this one."""
         return Deadline(self.left() - seconds, self._clock)
 
     def wait(self) -> float:
-        """Return the seconds left for one blocking call; raises TimeoutError when there are none."""
+        """Return the seconds left for one blocking call; raises TimeoutError after the deadline."""
         left = self.left()
         if left <= 0:
             raise TimeoutError
@@ -63,7 +63,7 @@ class Deadline:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a server."""
+    """An HTTP request."""
 
     method: str
     url: str
@@ -73,7 +73,7 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a server said: `status`, `headers` (case-insensitive, with repeats), `body` (bytes), and the `url` asked."""
+    """A response: `status`, `headers` (case-insensitive, with repeats), `body` (bytes), and the request's `url`."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -82,7 +82,7 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """The body as text, in the charset that the answer names, or UTF-8; undecodable bytes are replaced."""
+        """The body as text, in the response's charset or UTF-8; invalid bytes are replaced."""
         charset = self.headers.get_content_charset() or "utf-8"
         try:
             return self.body.decode(charset, "replace")
@@ -90,16 +90,16 @@ class Answer:
             return self.body.decode("utf-8", "replace")
 
     def header(self, name: str) -> str | None:
-        """Return a header's value (repeats joined by a comma), None when it is not there."""
+        """Return a header's value (repeats joined by a comma), None without that header."""
         values = self.headers.get_all(name)
         return None if values is None else ", ".join(values)
 
 
 @dataclass(frozen=True)
 class Network:
-    """How servers are reached: `resolve` maps names to addresses, `ca_file` holds the CAs to trust (None: system's).
+    """How to reach servers: `resolve` maps names to addresses, `ca_file` has the CAs to trust (None: the system's).
 
-    With `public`, the system's are trusted beside those of `ca_file`.
+    With `public`, the system's CAs are trusted in addition to those in `ca_file`.
     """
 
     resolve: Mapping[str, str] = field(default_factory=dict)
@@ -108,7 +108,7 @@ class Network:
 
 
 class _TimedReader(io.RawIOBase):
-    """The reading end of a socket, bound to a deadline."""
+    """The reading end of a socket, with a deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
@@ -123,7 +123,7 @@ class _TimedReader(io.RawIOBase):
 
 
 class _TimedSocket:
-    """What http.client needs of a socket, bound to a deadline."""
+    """The part of a socket that http.client uses, with a deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
         self._sock = sock
@@ -139,11 +139,11 @@ class _TimedSocket:
         return io.BufferedReader(_TimedReader(self._sock, self._deadline))
 
     def close(self) -> None:
-        """Do nothing: http.client closes before the answer is read; `request` closes the socket in the end."""
+        """Do nothing: http.client closes the socket before it reads the response; `request` closes it at the end."""
 
 
 def _addresses(host: str, port: int, network: Network, deadline: Deadline) -> list[Any]:
-    """Look `host` up. In a thread of its own: the resolver knows no timeout."""
+    """Look up `host`, in a separate thread because the resolver has no timeout."""
     found: list[Any] = []
     failed: list[Exception] = []
 
@@ -164,7 +164,7 @@ def _addresses(host: str, port: int, network: Network, deadline: Deadline) -> li
 
 
 def connect(host: str, port: int, network: Network, deadline: Deadline) -> socket.socket:
-    """Open a TCP connection to `host`; its addresses are tried in turn. Raises WebError or TimeoutError."""
+    """Open a TCP connection to `host`, trying its addresses in order. Raises WebError or TimeoutError."""
     last = WebError(f"the name {host} has no address")
     for family, kind, protocol, _name, address in _addresses(host, port, network, deadline):
         sock = socket.socket(family, kind, protocol)
@@ -194,7 +194,7 @@ def _context(ca_file: str | None, public: bool) -> ssl.SSLContext:
 
 
 def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline) -> ssl.SSLSocket:
-    """Shake hands as `host` (SNI and verification). Raises WebError, TimeoutError; the socket is closed then."""
+    """Start TLS with `host` as the name (SNI and verification). Raises WebError or TimeoutError, and closes `sock`."""
     try:
         sock.settimeout(deadline.wait())
         return _context(network.ca_file, network.public).wrap_socket(sock, server_hostname=host)
@@ -210,33 +210,33 @@ def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline
 
 
 class Connection:
-    """A connection that is kept from one request to the next, as long as they go to the same server.
+    """A connection that stays open between requests to the same server.
 
-    For one thread at a time.
+    Use it in one thread at a time.
     """
 
     def __init__(self, network: Network) -> None:
-        """Nothing is opened before the first request."""
+        """Set up without connecting; the first request opens the connection."""
         self._network = network
         self._sock: socket.socket | None = None
         self._peer: tuple[str, str, int] | None = None
 
     def close(self) -> None:
-        """Close it; the next request opens another one."""
+        """Close the connection; the next request opens a new one."""
         if self._sock is not None:
             self._sock.close()
             self._sock = None
 
     def ask(self, wanted: Request, deadline: Deadline, limit: int | None = None) -> Answer:
-        """Send one request and read the whole answer, BODY_LIMIT bytes or `limit` at most; redirects are answers.
+        """Send one request and read the response, at most `limit` or BODY_LIMIT bytes; doesn't follow redirects.
 
-        Raises WebError when there is none by the deadline, or none at all; UnreachedError when nothing was sent.
+        Raises WebError if there is no complete response by the deadline, UnreachedError if nothing was sent.
         """
         parts = urlsplit(wanted.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UnreachedError(f"not an http address: {wanted.url}")
+            raise UnreachedError(f"not an HTTP URL: {wanted.url}")
         if parts.username is not None:
-            raise UnreachedError("an address must not carry credentials")
+            raise UnreachedError("a URL must not contain credentials")
         limit = BODY_LIMIT if limit is None else limit
         target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         client = http.client.HTTPConnection(parts.hostname)
@@ -250,7 +250,7 @@ class Connection:
             keep = response.isclosed() and not response.will_close
         except TimeoutError as error:
             kind = WebError if reached else UnreachedError
-            raise kind(f"no full answer within {time.monotonic() - started:.1f} s") from error
+            raise kind(f"no complete response within {time.monotonic() - started:.1f} s") from error
         except (http.client.HTTPException, OSError, ValueError) as error:
             kind = WebError if reached else UnreachedError
             raise kind(f"{type(error).__name__}: {error}") from error
@@ -258,13 +258,13 @@ class Connection:
             if not keep:
                 self.close()
         if len(content) > limit:
-            raise WebError(f"answer longer than {limit} bytes")
+            raise WebError(f"response longer than {limit} bytes")
         return Answer(response.status, response.headers, content, wanted.url)
 
     def _open(self, scheme: str, host: str, port: int | None, deadline: Deadline) -> socket.socket:
-        """Return the open socket, or a new one where there is none or the server has closed it."""
+        """Return the open socket, or a new one if there is none or the server has closed it."""
         peer = (scheme, host, port or (443 if scheme == "https" else 80))
-        # A server says nothing unasked: what can be read is the end.
+        # A server sends nothing without a request. If there is something to read, the connection has ended.
         if self._sock is not None and (peer != self._peer or select.select([self._sock], [], [], 0)[0]):
             self.close()
         if self._sock is None:
@@ -279,9 +279,9 @@ class Connection:
 
 
 def request(wanted: Request, network: Network, deadline: Deadline) -> Answer:
-    """Send one request on a connection of its own and read the whole answer; redirects are answers.
+    """Send one request on a new connection and read the whole response; doesn't follow redirects.
 
-    Raises WebError when there is none by the deadline, or none at all.
+    Raises WebError if there is no complete response by the deadline.
     """
     connection = Connection(network)
     try:
@@ -292,6 +292,6 @@ def request(wanted: Request, network: Network, deadline: Deadline) -> Answer:
 
 
 def days_left(sock: ssl.SSLSocket) -> float:
-    """Return for how many days the peer's (verified) certificate is still valid."""
+    """Return the number of days for which the peer's (verified) certificate is still valid."""
     certificate = sock.getpeercert() or {}
     return (ssl.cert_time_to_seconds(str(certificate["notAfter"])) - time.time()) / 86400

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""One try of one smoke check: its requests, what it expects of the answers, what it carries from step to step."""
+"""One try of one smoke check: its requests, the expected responses, and the variables that it captures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .captures import CaptureError, capture
 from .expectations import differences, short
 
 SLOT_HEADER = "X-Greenroom-Slot"
-WANTED = {"http": "an answer", "tcp": "a connection", "tls": "a trusted certificate"}
+WANTED = {"http": "a response", "tcp": "a connection", "tls": "a trusted certificate"}
 REDIRECT_LIMIT = 10
 REDIRECTS = (301, 302, 303, 307, 308)
 PAUSES = (0.3, 0.5, 1.0, 2.0, 3.0)
@@ -32,7 +32,7 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class UnmetError(Exception):
-    """A check that did not see what it wanted: what it `expected` and what it `got`."""
+    """A check failed: it `expected` one thing and `got` another."""
 
     def __init__(self, expected: str, got: str) -> None:
         super().__init__(f"expected {expected}, got {got}")
@@ -42,7 +42,7 @@ class UnmetError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """What all checks of a call share; `deadline`, `timeout` in seconds."""
+    """The settings that all checks of a call share; `deadline` and `timeout` are in seconds."""
 
     deadline: float = 60.0
     timeout: float = 10.0
@@ -61,21 +61,21 @@ class Settings:
 
 
 def steps_of(check: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return the steps of a check; one without any is a step itself."""
+    """Return the steps of a check; a check without steps is its own step."""
     return list(check.get("steps") or [check])
 
 
 def substitute(value: Any, variables: Mapping[str, str], escape: bool = False) -> Any:
-    """Put variables in the place of `${name}` in all strings within `value`; `escape` makes them literal in a regex.
+    """Replace `${name}` with the variable in all strings within `value`; `escape` makes it literal in a regex.
 
-    Raises UnmetError when there is no such variable.
+    Raises UnmetError if there is no such variable.
     """
     if isinstance(value, str):
 
         def replace(match: re.Match[str]) -> str:
             name = match.group(1)
             if name not in variables:
-                raise UnmetError(f"a value for ${{{name}}}", "no such variable: nothing captured it")
+                raise UnmetError(f"a value for ${{{name}}}", "no such variable: no earlier step captured it")
             return re.escape(variables[name]) if escape else variables[name]
 
         return VARIABLE.sub(replace, value)
@@ -87,7 +87,7 @@ def substitute(value: Any, variables: Mapping[str, str], escape: bool = False) -
 
 
 def redirected(request: web.Request, status: int, location: str) -> web.Request:
-    """Return the request that follows a redirect: a GET without content, except that 307 and 308 keep both."""
+    """Return the request that follows a redirect: a GET without a body; 307 and 308 keep method and body."""
     url = urljoin(request.url, location)
     if status in (307, 308) or request.method in ("GET", "HEAD"):
         return replace(request, url=url)
@@ -96,7 +96,7 @@ def redirected(request: web.Request, status: int, location: str) -> web.Request:
 
 
 class Attempt:
-    """One try of one check: its cookies, variables and what must not be shown."""
+    """One try of one check: its cookies, its variables and the secrets to mask."""
 
     def __init__(self, settings: Settings, deadline: web.Deadline) -> None:
         self.settings = settings
@@ -108,7 +108,7 @@ class Attempt:
         self.front = urlsplit(settings.url).hostname
 
     def run(self, check: Mapping[str, Any]) -> str:
-        """Run the check; returns what it got, raises UnmetError."""
+        """Run the check; returns the result, raises UnmetError."""
         kind = check.get("type") or "http"
         try:
             if kind == "tcp":
@@ -143,11 +143,11 @@ class Attempt:
         return f"certificate of {host} valid for {days:.1f} days"
 
     def _http(self, check: Mapping[str, Any]) -> str:
-        """Run the steps in turn; those with `always` also after a failure, as long as what they need was captured."""
+        """Run the steps in order. Steps with `always` also run after a failure, if their variables were captured."""
         steps = steps_of(check)
         deadline = self.deadline
         if any(step.get("always") for step in steps):
-            # Cleaning up needs time of its own: a step that hangs must not take it.
+            # Reserve time for cleanup steps, so that a step that hangs can't use it up.
             self.deadline = deadline.before(min(5.0, deadline.left() / 4))
         failure: UnmetError | None = None
         got = ""
@@ -166,7 +166,7 @@ class Attempt:
         return got
 
     def _step(self, step: Mapping[str, Any]) -> str:
-        """Do a step, again and again for `retry` seconds until it succeeds."""
+        """Run a step, and repeat it for `retry` seconds until it succeeds."""
         patience = self.deadline.earlier(float(step.get("retry") or 0))
         tries = 0
         while True:
@@ -183,7 +183,7 @@ class Attempt:
                 tries += 1
 
     def _ask(self, step: Mapping[str, Any]) -> web.Answer:
-        """Send a step's request, and those it is redirected to when it follows."""
+        """Send a step's request, and follow redirects if the step has `follow`."""
         limit = self._limit(step)
         headers = {"Accept": "*/*", "User-Agent": "greenroom-smoke"}
         body: bytes | None = None
@@ -204,10 +204,10 @@ class Attempt:
             if not step.get("follow") or answer.status not in REDIRECTS or location is None:
                 return answer
             wanted = redirected(wanted, answer.status, location)
-        raise UnmetError("an answer", f"more than {REDIRECT_LIMIT} redirects")
+        raise UnmetError("a response", f"more than {REDIRECT_LIMIT} redirects")
 
     def _send(self, wanted: web.Request, step: Mapping[str, Any], limit: web.Deadline) -> web.Answer:
-        """Send one request with this check's cookies and, where they belong, the call's headers and credentials."""
+        """Send one request with this check's cookies, and with the headers and credentials that its host may get."""
         host, first = urlsplit(wanted.url).hostname, urlsplit(self._address(step)).hostname
         front = host == (self.front or first)
         headers = dict(wanted.headers)
@@ -222,7 +222,7 @@ class Attempt:
         self.cookies.add_cookie_header(with_cookies)
         if cookie := with_cookies.get_header("Cookie"):
             headers["Cookie"] = cookie
-        # A redirect may lead to somebody else's server, such as a sign-in provider, with a certificate of a public CA.
+        # A redirect may lead to a foreign server, such as a sign-in provider, with a certificate of a public CA.
         network = self.network if front else replace(self.network, public=True)
         try:
             answer = web.request(replace(wanted, headers=headers), network, limit)
@@ -235,20 +235,20 @@ class Attempt:
         return answer
 
     def _expect_slot(self, step: Mapping[str, Any], answer: web.Answer, front: bool) -> None:
-        """Refuse an answer that another slot gave than the one expected."""
+        """Raise UnmetError if the response comes from another slot than expected."""
         wanted = step.get("expect_slot")
         if wanted is None:
             wanted = self.settings.expect_slot if front else ""
         slot = answer.header(SLOT_HEADER)
         if wanted and slot != wanted:
             source = f"slot {slot}" if slot else "no slot"
-            raise UnmetError(f"an answer from slot {wanted}", f"one from {source}: {short(answer)}")
+            raise UnmetError(f"a response from slot {wanted}", f"one from {source}: {short(answer)}")
 
     def _credentials(self, step: Mapping[str, Any], front: bool, own: bool) -> str:
-        """Return `name:password` for a request, or nothing.
+        """Return `name:password` for a request, or an empty string.
 
-        A step's own credentials are for the host it names (`own`), the call's for the `front` door; neither follows a
-        redirect elsewhere.
+        A step's own credentials are only for the step's host (`own`), the call's credentials only for the environment's
+        own address (`front`). Redirects to other hosts get neither.
         """
         if step.get("auth") is False:
             return ""
@@ -262,14 +262,14 @@ class Attempt:
         return urljoin(self.settings.url, str(substitute(step["url"], self.variables)))
 
     def _expect(self, step: Mapping[str, Any], answer: web.Answer) -> None:
-        """Compare an answer with what the step expects; raises UnmetError with the first difference."""
+        """Compare a response with the step's expectations; raises UnmetError with the first difference."""
         expect = dict(step.get("expect") or {})
         patterns = substitute(expect.pop("matches", None), self.variables, escape=True)
         for expected, got in differences({**substitute(expect, self.variables), "matches": patterns}, answer):
             raise UnmetError(expected, got)
 
     def _capture(self, step: Mapping[str, Any], answer: web.Answer) -> None:
-        """Keep values of an answer as variables; raises UnmetError naming the one that is not there."""
+        """Store values of a response as variables; raises UnmetError for the first one that is missing."""
         for variable, source in (step.get("capture") or {}).items():
             filled = {key: substitute(value, self.variables, escape=key == "regex") for key, value in source.items()}
             cookies = {cookie.name: cookie.value or "" for cookie in self.cookies}
@@ -280,7 +280,7 @@ class Attempt:
 
 
 class _CookieAnswer:
-    """What http.cookiejar wants of a response."""
+    """The part of a response that http.cookiejar uses."""
 
     def __init__(self, answer: web.Answer) -> None:
         self._answer = answer

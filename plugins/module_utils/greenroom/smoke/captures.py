@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Take values out of an HTTP answer: by JSON path, header, cookie, form, input or regular expression."""
+"""Extract values from an HTTP response: by JSON path, header, cookie, form, input or regular expression."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from ..common.web import Answer
 
 
 class CaptureError(Exception):
-    """A value that is not there; the text says what was looked for."""
+    """A value is missing; the text names it."""
 
 
 _PART = re.compile(r"""\.?(?:([^.\[\]]+)|\[(-?\d+)\]|\["([^"]*)"\]|\[([^\[\]=]+)=([^\[\]]*)\])""")
 
 
 def json_path(text: str, path: str) -> Any:
-    """Return what `path` names in a JSON text, raises CaptureError when there is nothing.
+    """Return the value at `path` in a JSON text; raises CaptureError if there is none.
 
-    Parts: `key`, `[0]` (from the end with a minus), `["a.b"]`, and `[attributes.name=csrf_token]`: the first item of a
-    list whose value there equals that text. Example: `ui.nodes[attributes.name=csrf_token].attributes.value`.
+    Parts of a path: `key`, `[0]` (negative numbers count from the end), `["a.b"]`, and `[attributes.name=csrf_token]`,
+    the first item of a list that has this value at this path. Example:
+    `ui.nodes[attributes.name=csrf_token].attributes.value`.
     """
     try:
         value = json.loads(text)
     except ValueError as error:
-        raise CaptureError("no JSON") from error
+        raise CaptureError("no valid JSON") from error
     return _walk(value, path)
 
 
@@ -40,7 +41,7 @@ def _walk(value: Any, path: str) -> Any:
     while position < len(path):
         part = _PART.match(path, position)
         if part is None:
-            raise CaptureError(f"a path that nobody understands at '{path[position:]}'")
+            raise CaptureError(f"invalid path at '{path[position:]}'")
         position = part.end()
         key, index, quoted, test, wanted = part.groups()
         try:
@@ -67,7 +68,7 @@ def _text(value: Any) -> str:
 
 
 class _Page(HTMLParser):
-    """The forms and inputs of a page; entities in attributes are decoded by the parser."""
+    """The forms and inputs of a page; the parser decodes entities in attributes."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -85,11 +86,11 @@ class _Page(HTMLParser):
 
 
 def capture(source: Mapping[str, Any], answer: Answer, cookies: Mapping[str, str]) -> str:
-    """Return the value that `source` names in an answer; raises CaptureError when it is not there.
+    """Return the value that `source` describes in a response; raises CaptureError if it is missing.
 
-    One of `json` (path), `header`, `cookie`, `input` (name; its value), `form` (id or name, empty for the first; its
-    action as an absolute address), else the body. `regex` takes its first group (or all that matched) out of that,
-    `unescape` decodes HTML entities in the end.
+    `source` has one of `json` (path), `header`, `cookie`, `input` (name; gives its value) and `form` (id or name, empty
+    for the first; gives its action as an absolute URL); without one, the value is the body. `regex` then takes its
+    first group, or the whole match, and `unescape` decodes HTML entities.
     """
     text = _source(source, answer, cookies)
     if source.get("regex"):

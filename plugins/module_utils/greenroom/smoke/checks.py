@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Smoke checks: ask an environment questions as its users would, all at once, and be done by a deadline.
+"""Smoke checks: send requests to an environment as its users would, in parallel, and end by a deadline.
 
-A check is data (a dict with the keys of the module smoke_check). `validate` names what is wrong with it without asking
-any server, `run` asks, `junit` writes the verdicts down. Plain Python, standard library only.
+A check is data (a dict with the keys of the module smoke_check). `validate` returns its errors without sending a
+request, `run` runs checks, `junit` returns a report of the verdicts. Plain Python, standard library only.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SOURCES = ("json", "header", "cookie", "input", "form", "regex")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a check. A skipped one is `ok` and says in `got` why it was skipped."""
+    """The result of a check. A skipped check is `ok`, and `got` has the reason."""
 
     name: str
     ok: bool
@@ -43,13 +43,13 @@ class Verdict:
 
 
 def validate(checks: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return what is wrong with `checks`, one line each, naming check and step; empty when nothing is."""
+    """Return the errors in `checks`, one line each with the check and the step; an empty list without errors."""
     errors: list[str] = []
     seen: set[str] = set()
     for check in checks:
         name = str(check.get("name"))
         if name in seen:
-            errors.append(f"check '{name}': the name is there twice")
+            errors.append(f"check '{name}': another check has the same name")
         seen.add(name)
         errors += [f"check '{name}': {error}" for error in _check_errors(check)]
     return errors
@@ -63,11 +63,11 @@ def _check_errors(check: Mapping[str, Any]) -> Iterator[str]:
         if kind == "tcp" and not check.get("port"):
             yield "a tcp check needs a port"
         if unfit := sorted({"url", "steps", "expect", "capture"} & {key for key, value in check.items() if value}):
-            yield f"a {kind} check knows no {', '.join(unfit)}"
+            yield f"a {kind} check can't have {', '.join(unfit)}"
         return
     steps = check.get("steps")
     if steps and check.get("url"):
-        yield "give url or steps, not both"
+        yield "set url or steps, not both"
     for number, step in enumerate(steps_of(check), 1):
         for error in _step_errors(step):
             yield f"step {number}: {error}" if steps else error
@@ -77,17 +77,17 @@ def _step_errors(step: Mapping[str, Any]) -> Iterator[str]:
     if not step.get("url"):
         yield "url is missing"
     if len([key for key in ("form", "json", "body") if step.get(key) is not None]) > 1:
-        yield "give one of form, json, body"
+        yield "set only one of form, json, body"
     expect = step.get("expect") or {}
     for pattern in listed(expect.get("matches")):
         yield from _pattern_errors("expect.matches", pattern)
     for variable, source in (step.get("capture") or {}).items():
         if not isinstance(source, Mapping) or not set(source) & set(SOURCES):
-            yield f"capture {variable}: name a source: {', '.join(SOURCES)}"
+            yield f"capture {variable}: set a source: {', '.join(SOURCES)}"
         elif unknown := sorted(set(source) - {*SOURCES, "unescape"}):
             yield f"capture {variable}: unknown {', '.join(unknown)}"
         elif len(set(source) & set(SOURCES) - {"regex"}) > 1:
-            yield f"capture {variable}: more than one source"
+            yield f"capture {variable}: set only one source"
         elif "regex" in source:
             yield from _pattern_errors(f"capture {variable}", source["regex"])
 
@@ -100,12 +100,12 @@ def _pattern_errors(where: str, pattern: Any) -> Iterator[str]:
 
 
 def run(checks: Sequence[Mapping[str, Any]], settings: Settings) -> list[Verdict]:
-    """Run all checks side by side and return their verdicts in order, at the latest when the deadline has passed.
+    """Run all checks in parallel and return their verdicts in order, by the deadline at the latest.
 
-    With `retry` a failing check is tried again until the deadline. Threads that still wait then are left behind: they
-    are daemons, so that nothing a server does can hold the caller.
+    With `retry`, a failing check is repeated until the deadline. Threads that still wait then are abandoned. They are
+    daemon threads, so no server can block the caller.
     """
-    # A check's own limit is a little earlier, so that it can say itself what it waited for.
+    # A check's own deadline is a little earlier, so that its verdict can name what it waited for.
     outer = web.Deadline(settings.deadline)
     deadline = outer.before(min(0.3, settings.deadline / 10))
     gate = threading.BoundedSemaphore(max(1, settings.concurrency))
@@ -126,7 +126,7 @@ def run(checks: Sequence[Mapping[str, Any]], settings: Settings) -> list[Verdict
         thread.join(outer.left())
     spent = round(time.monotonic() - started, 3)
     missing = [
-        Verdict(check["name"], True, "", "skipped: it mutates", 0.0, skipped=True)
+        Verdict(check["name"], True, "", "skipped: it changes data", 0.0, skipped=True)
         if check.get("mutates") and not settings.mutating
         else Verdict(check["name"], False, "a verdict", "none by the deadline", spent)
         for check in checks
@@ -137,7 +137,7 @@ def run(checks: Sequence[Mapping[str, Any]], settings: Settings) -> list[Verdict
 def _persevere(
     check: Mapping[str, Any], settings: Settings, deadline: web.Deadline, gate: threading.BoundedSemaphore
 ) -> Verdict:
-    """Try a check once, or with `retry` until it passes or time is up."""
+    """Try a check once, or with `retry` until it passes or the deadline is over."""
     started = time.monotonic()
     last: Verdict | None = None
     tries = 0
@@ -147,18 +147,18 @@ def _persevere(
         finally:
             gate.release()
         if last is None or deadline.left() > 0:
-            # A last try that the deadline cut short says less than the one before it.
+            # If the deadline interrupted the last try, the try before says more.
             last = verdict
         pause = PAUSES[min(tries, len(PAUSES) - 1)]
         if last.ok or not settings.retry or deadline.left() <= pause:
             break
         time.sleep(pause)
         tries += 1
-    return last or Verdict(str(check["name"]), False, "a turn", "none by the deadline", 0.0)
+    return last or Verdict(str(check["name"]), False, "a free place to run in", "none by the deadline", 0.0)
 
 
 def _turn(gate: threading.BoundedSemaphore, deadline: web.Deadline) -> bool:
-    """Wait for a place among the checks that run; returns whether there was one in time."""
+    """Wait until another check may run; returns whether it may run before the deadline."""
     if not gate.acquire(timeout=deadline.left()):
         return False
     if deadline.left() > 0:
@@ -175,19 +175,19 @@ def _attempt(check: Mapping[str, Any], settings: Settings, deadline: web.Deadlin
     except UnmetError as failure:
         expected, got, ok = failure.expected, failure.got, False
     except (AttributeError, LookupError, OSError, TypeError, ValueError) as error:
-        # A check that nobody foresaw must end as a verdict, too, not as a thread that died.
-        expected, got, ok = "an answer", f"{type(error).__name__}: {error}", False
+        # An unexpected error must give a verdict, too, instead of ending the thread.
+        expected, got, ok = "a response", f"{type(error).__name__}: {error}", False
     seconds = round(time.monotonic() - started, 3)
     clean = attempt.mask.clean
     return Verdict(str(check["name"]), ok, clean(expected)[:TEXT_LIMIT], clean(got)[:TEXT_LIMIT], seconds)
 
 
 def summary(verdicts: Sequence[Verdict], seconds: float) -> str:
-    """Say in one line what came of all checks; with failures, what the first one expected and got."""
+    """Return the verdicts as one line; with failures, what the first failed check expected and got."""
     skipped = sum(verdict.skipped for verdict in verdicts)
     failed = [verdict for verdict in verdicts if not verdict.ok]
     ran = len(verdicts) - skipped
-    tail = f", {skipped} mutating skipped" if skipped else ""
+    tail = f", {skipped} skipped because they change data" if skipped else ""
     if not failed:
         return f"{ran} of {ran} checks passed in {seconds:.1f} s{tail}"
     first = failed[0]
@@ -221,5 +221,5 @@ def junit(verdicts: Sequence[Verdict], seconds: float, suite: str = "smoke") -> 
 
 
 def _printable(text: str) -> str:
-    """Drop what XML 1.0 can't hold."""
+    """Replace characters that XML 1.0 doesn't allow."""
     return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)

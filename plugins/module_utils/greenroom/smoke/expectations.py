@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What an HTTP answer should be, compared with what it is."""
+"""Compare an HTTP response with the expected one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ..common.web import Answer
 from .captures import CaptureError, json_path
 
 Difference = tuple[str, str]
-"""What was expected, what came."""
+"""What was expected, and what the response has."""
 
 
 def differences(expect: Mapping[str, Any], answer: Answer) -> Iterator[Difference]:
-    """Compare an answer with the keys of `expect` in the module smoke_check; status 200 is expected without one."""
+    """Compare a response with `expect` of the module smoke_check; the default for the status is 200."""
     wanted = [int(status) for status in listed(expect.get("status"))] or [200]
     if answer.status not in wanted:
         yield f"status {' or '.join(map(str, wanted))}", short(answer)
@@ -51,7 +51,7 @@ def _body(expect: Mapping[str, Any], answer: Answer) -> Iterator[Difference]:
 
 
 def _json(path: str, value: Any, answer: Answer) -> Iterator[Difference]:
-    """Compare one value; a text also equals a number or truth value that is written like it."""
+    """Compare one value; a string also equals a number or boolean that JSON writes the same way."""
     expected = f"{path} = {json.dumps(value)}"
     try:
         found = json_path(answer.text, path)
@@ -63,14 +63,14 @@ def _json(path: str, value: Any, answer: Answer) -> Iterator[Difference]:
 
 
 def listed(value: Any) -> list[Any]:
-    """Take one value, a list of them or None as a list."""
+    """Return a value, a list of values or None as a list."""
     if value is None:
         return []
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def short(answer: Answer) -> str:
-    """Describe an answer on one line."""
+    """Describe a response in one line."""
     where = answer.header("Location")
     body = " ".join(answer.text.split())
     return f"status {answer.status}" + (f" to {where}" if where else f": {body}" if body else "")

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a check may say, as the module smoke_check takes it; who looks for mistakes before a run reads it, too."""
+"""The options of a check in the module smoke_check; the validation before a run uses them, too."""
 
 from __future__ import annotations
 
