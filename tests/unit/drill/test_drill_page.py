@@ -96,14 +96,14 @@ def test_a_drill_without_any_load_or_run_still_has_a_page() -> None:
 def test_what_happened_is_told_in_order() -> None:
     told = [what for _, what in page.events(drill.judge(*sample("fails-after-cutover")))]
     assert told == [
-        "the first requests leave",
-        "cut-over begins",
-        "green answers more than half",
-        "cut-over: done",
+        "first request sent",
+        "cutover starts",
+        "green sends most responses",
+        "cutover: done",
         "shop-green.service stopped on app1",
-        "the first lost request leaves",
-        "roll-back begins",
-        "blue answers more than half",
-        "roll-back: done",
-        "the fault is undone",
+        "first lost request sent",
+        "rollback starts",
+        "blue sends most responses",
+        "rollback: done",
+        "fault undone",
     ]

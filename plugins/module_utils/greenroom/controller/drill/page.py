@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A drill's result as one page of HTML that needs no other file and fits on one sheet of paper."""
+"""The report of a drill: one self-contained HTML page, which fits on one sheet of paper."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ svg .p99 { stroke: #9a7bd0; }
 
 def page(result: Result) -> str:
     """Return the report of a drill's result (see `drill.judge`) as an HTML document."""
-    title = f"{result['environment']}: cut-over drill, {result['fault']}"
+    title = f"{result['environment']}: cutover drill, {result['fault']}"
     return "\n".join(
         [
             '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
@@ -110,15 +110,15 @@ def _figures(result: Result) -> Iterator[str]:
     numbers = result["figures"]
     most = numbers["lost_at_most_per_million"]
     if most is not None:
-        lost = f"at 95 %: fewer than {most:g} in a million"
+        lost = f"with 95 % confidence, fewer than {most:g} in a million"
     else:
-        lost = f"{numbers['lost_outside']:,} of them when none may be" if result["window"] else "none may be"
+        lost = f"{numbers['lost_outside']:,} of them when none is allowed" if result["window"] else "none is allowed"
     tiles = [
         ("", f"{numbers['sent']:,}", "requests sent"),
         ("bad" if numbers["lost_outside"] else "", f"{numbers['lost']:,}", f"lost; {lost}"),
-        ("", f"{numbers['unserved_seconds']:g} s", "longest time without an answer"),
+        ("", f"{numbers['unserved_seconds']:g} s", "longest time without a response"),
         ("", f"{numbers['p50_ms']:g} / {numbers['p99_ms']:g} ms", "latency, median / p99"),
-        ("", f"{_seconds(result, 'cutover')} / {_seconds(result, 'rollback')}", "the whole run: cut-over / roll-back"),
+        ("", f"{_seconds(result, 'cutover')} / {_seconds(result, 'rollback')}", "duration of cutover / rollback"),
     ]
     yield '<div class="figures">'
     for style, figure, words in tiles:
@@ -127,17 +127,17 @@ def _figures(result: Result) -> Iterator[str]:
 
 
 def _legend(result: Result) -> Iterator[str]:
-    colours = [("var(--blue)", "answered by blue"), ("var(--green)", "by green"), ("var(--bad)", "lost"),
+    colours = [("var(--blue)", "response from blue"), ("var(--green)", "from green"), ("var(--bad)", "lost"),
                ("#1b2430", "median"), ("#9a7bd0", "p99")]  # fmt: skip
     if result["window"]:
-        colours.append(("var(--amber)", "requests may be lost"))
+        colours.append(("var(--amber)", "losses allowed"))
     yield '<div class="legend">'
     yield from (f'<span><i style="background:{colour}"></i>{words}</span>' for colour, words in colours)
     yield "</div>"
 
 
 def _table(head: Iterable[str], rows: Iterable[tuple[str, Iterable[tuple[str, str]]]]) -> Iterator[str]:
-    """Yield a table; a row is its style and its cells, each a style and a text."""
+    """Yield a table. A row is (style, cells), a cell (style, text)."""
     names = "".join(f"<th>{escape(name)}</th>" for name in head)
     yield f"<table><tr>{names}</tr>" if names else "<table>"
     for style, cells in rows:
@@ -162,11 +162,11 @@ def _expectations(result: Result) -> Iterator[str]:
 
 
 def events(result: Result) -> list[tuple[float, str]]:
-    """Return what happened, in order, as (when, what)."""
-    found = [(second["at"], "the first requests leave") for second in result["seconds"][:1]]
+    """Return the events of a drill as (time, text), in order."""
+    found = [(second["at"], "first request sent") for second in result["seconds"][:1]]
     for run in result["children"]:
         name = NAMES.get(run["name"], run["name"])
-        found.append((run["began"], f"{name} begins"))
+        found.append((run["began"], f"{name} starts"))
         if run["ended"]:
             how = "done" if run["code"] == 0 else "killed" if run["code"] < 0 else "refused"
             found.append((run["ended"], f"{name}: {how}"))
@@ -174,15 +174,15 @@ def events(result: Result) -> list[tuple[float, str]]:
         units = f"{', '.join(fault['units'])} " if fault["units"] else ""
         found.append((fault["at"], f"{units}{fault['how']} on {fault['host']}"))
     if result["undone"] and any(fault["units"] and fault["how"] != "restarted" for fault in result["faults"]):
-        found.append((result["undone"], "the fault is undone"))
+        found.append((result["undone"], "fault undone"))
     if result["lost"]:
-        found.append((result["lost"][0]["sent_at"], "the first lost request leaves"))
-    found += [(at, f"{slot} answers more than half") for at, slot in _changes(result)]
+        found.append((result["lost"][0]["sent_at"], "first lost request sent"))
+    found += [(at, f"{slot} sends most responses") for at, slot in _changes(result)]
     return sorted(found)
 
 
 def _changes(result: Result) -> Iterator[tuple[float, str]]:
-    """Yield when another slot than before began to answer most requests."""
+    """Yield (time, slot) each time another slot begins to send most of the responses."""
     before = result["before"]["live"]
     for second in result["seconds"]:
         total = sum(second["slots"].values())
@@ -195,7 +195,7 @@ def _changes(result: Result) -> Iterator[tuple[float, str]]:
 
 def _events(result: Result) -> Iterator[str]:
     begin = min([second["at"] for second in result["seconds"][:1]] + [result["began"]])
-    yield "<section><h2>What happened</h2>"
+    yield "<section><h2>Events</h2>"
     rows = (
         ("", [("time", f"{int(at - begin) // 60}:{int(at - begin) % 60:02}"), ("", what)])
         for at, what in events(result)
@@ -222,12 +222,12 @@ def _lost(result: Result) -> Iterator[str]:
         )
         for request in result["lost"]
     )
-    yield from _table(("request", "kind", "sent", "over", "outcome", "why"), rows)
+    yield from _table(("request", "kind", "sent", "ended", "outcome", "reason"), rows)
     yield "</section>"
 
 
 def _foot(result: Result) -> Iterator[str]:
     kinds = ", ".join(f"{kind} {count['sent']}" for kind, count in result["figures"]["kinds"].items())
-    yield f"<footer>Run {escape(str(result['run']))}. Requests by kind: {escape(kinds)}. A request counts from when it "
-    yield "was due; latency is without the time that the handler was told to take. Beside this file: result.json, "
-    yield "requests.jsonl, the playbooks' output.</footer>"
+    yield f"<footer>Run {escape(str(result['run']))}. Requests by kind: {escape(kinds)}. A request starts "
+    yield "when it was due. Latency excludes the delay that a request asks for. See also in this folder: result.json, "
+    yield "requests.jsonl, and the output of the playbooks.</footer>"

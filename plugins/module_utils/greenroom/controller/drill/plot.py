@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A drill as one SVG picture above one time axis: who did what, which slot answered, how long answers took."""
+"""The timeline of a drill as an SVG picture: playbook runs, faults, responses by slot, latency and lost requests."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Result = Mapping[str, Any]
 WIDTH, LEFT, RIGHT = 960, 92, 14
 LANE, GAP, TOP = 20, 7, 22
 PLOT, LOST, AXIS = 150, 34, 26
-NAMES = {"cutover": "cut-over", "rollback": "roll-back", "abort": "abort"}
+NAMES = {"cutover": "cutover", "rollback": "rollback", "abort": "abort"}
 
 
 def picture(result: Result) -> str:
-    """Return the picture of a drill's result (see `drill.judge`) as an SVG element that needs nothing else."""
+    """Return the picture of a drill's result (see `drill.judge`) as a self-contained SVG element."""
     return _Picture(result).svg()
 
 
@@ -54,7 +54,7 @@ class _Picture:
         )
 
     def _behind(self, bottom: float) -> Iterator[str]:
-        """Yield the time in which requests may be lost, and a line where a fault begins on a host."""
+        """Yield the time in which losses are allowed, and a line for each start of a fault."""
         if self.result["window"]:
             began, ended = (self.x(at) for at in self.result["window"])
             yield f'<rect class="window" x="{began}" y="{TOP - 6}" width="{max(1, ended - began)}" '
@@ -75,7 +75,7 @@ class _Picture:
             f'<g><title>{escape(title)}</title><rect class="{style}" x="{x}" y="{y}" width="{width:.1f}" '
             f'height="{LANE}" rx="3"/>'
         )
-        # A label that is wider than its bar would run into the next one.
+        # A label that is wider than its bar would overlap the next one.
         if len(text) * 6.4 < width:
             self.parts.append(f'<text class="on" x="{x + 6}" y="{y + LANE / 2 + 4}">{escape(text)}</text>')
         self.parts.append("</g>")
@@ -110,8 +110,8 @@ class _Picture:
         self._bar(y, (began, ended), "fault", words, f"{words} on {', '.join(hosts)}: {ended - began:.1f} s")
 
     def _answers(self, y: float) -> None:
-        """Which slot answered, second by second: the share of each in its colour, from the bottom."""
-        self._name(y, "answered by")
+        """Draw the responses of each second by slot, stacked in the slots' colors."""
+        self._name(y, "responses")
         for second in self.seconds:
             x, width = self.x(second["at"]), self.x(second["at"] + 1) - self.x(second["at"])
             base = y + LANE
@@ -126,7 +126,7 @@ class _Picture:
                     )
 
     def _latency(self, top: float) -> None:
-        """Median and p99 of each second on a scale of powers of ten, from 1 ms."""
+        """Draw median and p99 of each second on a logarithmic scale, from 1 ms."""
         worst = max([second["p99_ms"] for second in self.seconds] + [10.0])
         tens = max(2, math.ceil(math.log10(worst)))
 
@@ -147,7 +147,7 @@ class _Picture:
                 self.parts.append(f'<polyline class="{style}" points="{points}"/>')
 
     def _runs(self) -> Iterator[list[Mapping[str, Any]]]:
-        """Stretches of seconds in which something was answered: a line across a gap would be an invention."""
+        """Yield the runs of seconds with responses: a line must not cross a gap."""
         run: list[Mapping[str, Any]] = []
         for second in self.seconds:
             if run and (second["at"] != run[-1]["at"] + 1 or not second["slots"]):
