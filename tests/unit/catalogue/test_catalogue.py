@@ -27,7 +27,7 @@ def test_every_default_is_filled_in(tmp_path: Path) -> None:
     assert service == expected | {"config_of": "shop", "has_config": False, "checks": []}
 
 
-def test_ports_are_published_by_slot_and_closed_ones_stay_on_the_host() -> None:
+def test_ports_are_published_per_slot_and_closed_ones_stay_local() -> None:
     ports = {"open": {"container": 80, "from": ["edge"]}, "own": {"container": 81, "host": 5000, "from": []}}
     found = catalogue.normalise("shop", {"ports": ports}, "/srv/shop")["ports"]
     assert found["open"] == {
@@ -40,7 +40,7 @@ def test_ports_are_published_by_slot_and_closed_ones_stay_on_the_host() -> None:
     assert found["own"]["bind"] == "127.0.0.1"
 
 
-def test_a_route_leads_to_the_first_port_that_the_edge_may_reach() -> None:
+def test_a_route_uses_the_first_port_that_the_edge_can_reach() -> None:
     ports = {"admin": {"container": 1, "from": ["ops"]}, "http": {"container": 2, "from": ["ops", "edge"]}}
     routes = [{"path": "/"}, {"path": "/x", "port": "admin", "limit": "login", "auth": False}]
     service = catalogue.normalise("shop", {"ports": ports, "routes": routes}, "/srv/shop")
@@ -50,7 +50,7 @@ def test_a_route_leads_to_the_first_port_that_the_edge_may_reach() -> None:
     ]
 
 
-def test_a_business_metric_stands_where_metrics_do_unless_it_says_otherwise() -> None:
+def test_a_business_metric_defaults_to_the_metrics_page() -> None:
     raw = {"metrics": {"port": "m", "path": "/metrics"}, "canary": {"metric": {"name": "orders", "path": "/x"}}}
     assert catalogue.normalise("shop", raw, "/srv/shop")["canary"] == {
         "probes": [],
@@ -62,7 +62,7 @@ def test_a_business_metric_stands_where_metrics_do_unless_it_says_otherwise() ->
     }
 
 
-def test_secrets_name_their_kind_and_owner() -> None:
+def test_secrets_have_a_kind_and_an_owner() -> None:
     secrets = {"DSN": {"login": "shop", "of": "shop"}, "KEYS": {"ring": "csrf"}}
     service = catalogue.normalise("worker", {"secrets": secrets}, "/srv/worker")
     assert service["secrets"] == {
@@ -71,7 +71,7 @@ def test_secrets_name_their_kind_and_owner() -> None:
     }
 
 
-def test_the_folder_is_loaded_with_checks_and_configuration_of_others(tmp_path: Path) -> None:
+def test_loading_includes_checks_and_shared_configuration(tmp_path: Path) -> None:
     (tmp_path / "shop" / "config").mkdir(parents=True)
     (tmp_path / "shop" / "service.yml").write_text("image: shop\n", encoding="utf-8")
     (tmp_path / "shop" / "checks.yml").write_text("- name: page\n", encoding="utf-8")
@@ -86,16 +86,16 @@ def test_the_folder_is_loaded_with_checks_and_configuration_of_others(tmp_path: 
     assert found["worker"]["folder"] == str(tmp_path / "worker")
 
 
-def test_no_folder_is_an_empty_catalogue(tmp_path: Path) -> None:
+def test_a_missing_folder_is_an_empty_catalog(tmp_path: Path) -> None:
     assert catalogue.load(str(tmp_path / "none"), read) == {}
 
 
 @given(ANYTHING)
-def test_no_content_stops_the_loading(raw: Any) -> None:
+def test_no_content_breaks_loading(raw: Any) -> None:
     assert catalogue.normalise("shop", raw, "/srv/shop")["name"] == "shop"
 
 
 @given(st.dictionaries(st.sampled_from(sorted(catalogue.DEFAULTS)), ANYTHING))
-def test_no_value_of_a_known_key_stops_the_loading(raw: dict[str, Any]) -> None:
+def test_no_value_of_a_known_key_breaks_loading(raw: dict[str, Any]) -> None:
     service = catalogue.normalise("shop", raw, "/srv/shop")
     assert set(service) == {*catalogue.DEFAULTS, "name", "folder", "has_config", "checks"}

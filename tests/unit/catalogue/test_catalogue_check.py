@@ -26,12 +26,12 @@ def lines(*services: dict[str, Any], **options: Any) -> list[str]:
     return [f"{name}: {line}" for name, line in found]
 
 
-def test_the_project_s_own_catalogue_is_right() -> None:
+def test_the_catalog_of_the_project_is_valid() -> None:
     catalogue = load(str(ROOT / "services"), lambda path: yaml.safe_load(Path(path).read_text(encoding="utf-8")))
     assert problems(catalogue, GROUPS, {"default", "login"}) == []
 
 
-def test_a_plain_service_is_right() -> None:
+def test_a_simple_service_is_valid() -> None:
     assert lines(service("shop", ports=HTTP, health=HEALTH, routes=[{"path": "/"}]), limits=["default"]) == []
 
 
@@ -149,31 +149,31 @@ def test_a_plain_service_is_right() -> None:
         ),
     ],
 )
-def test_a_mistake_is_named_with_its_key(keys: dict[str, Any], line: str) -> None:
+def test_a_problem_is_reported_with_its_key(keys: dict[str, Any], line: str) -> None:
     kratos = service("kratos", database="kratos", secrets={"C": {"ring": "cookie"}})
     assert lines(kratos, service("shop", **keys), limits=["default", "login"]) == [f"shop: {line}"]
 
 
-def test_a_secret_of_another_service_is_right_when_that_service_has_it() -> None:
+def test_a_secret_of_another_service_is_valid_if_that_service_has_it() -> None:
     kratos = service("kratos", database="kratos", secrets={"C": {"ring": "cookie"}})
     secrets = {"C": {"ring": "cookie", "of": "kratos"}, "DSN": {"login": "kratos", "of": "kratos"}}
     assert lines(kratos, service("courier", secrets=secrets)) == []
 
 
-def test_what_hangs_on_a_service_with_mistakes_of_its_own_is_not_told() -> None:
+def test_references_to_an_invalid_service_are_not_reported() -> None:
     secrets = {"C": {"ring": "cookie", "of": "kratos"}}
     assert lines(service("courier", secrets=secrets, config_of="kratos"), wrong={"kratos"}) == []
     assert len(lines(service("courier", secrets=secrets, config_of="kratos"))) == 2
 
 
-def test_configuration_that_nothing_mounts(tmp_path: Path) -> None:
+def test_unmounted_configuration_is_reported(tmp_path: Path) -> None:
     (tmp_path / "shop" / "config").mkdir(parents=True)
     shop = service("shop", folder=str(tmp_path))
     assert lines(shop) == ["shop: config_path: missing; shop/config would not be mounted"]
     assert lines(service("shop", folder=str(tmp_path), config_path="/etc/shop")) == []
 
 
-def test_two_services_on_one_port() -> None:
+def test_a_port_conflict_is_reported() -> None:
     keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
     assert lines(service("one", **keys), service("two", **keys)) == [
         "two: ports.http: port 18000 in blue is taken by one.http; set another `host`",
@@ -184,13 +184,13 @@ def test_two_services_on_one_port() -> None:
     assert problems(catalogue, apart) == []
 
 
-def test_one_service_s_blue_port_is_another_s_green_one() -> None:
+def test_blue_and_green_ports_can_conflict() -> None:
     other = {"http": {"container": 8000, "host": 28000, "from": ["edge"]}}
     found = lines(service("one", ports=HTTP, health=HEALTH), service("two", ports=other, health=HEALTH))
     assert found == ["two: ports.http: port 28000 in blue is taken by one.http; set another `host`"]
 
 
-def test_a_service_is_on_hosts_that_have_slots_or_nowhere() -> None:
+def test_a_service_must_run_on_hosts_with_slots() -> None:
     groups = {"app": ["app1", "app2"], "edge": ["edge1"], "ops": ["ops1", "app1"], "part": ["app2"]}
     keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
     assert problems({"one": service("one", **keys), "two": service("two", group="part")}, groups) == []
@@ -198,7 +198,7 @@ def test_a_service_is_on_hosts_that_have_slots_or_nowhere() -> None:
     assert problems({"one": service("one", **keys, group="ops")}, groups) == [("one", line)]
 
 
-def test_groups_on_one_host_share_its_ports() -> None:
+def test_groups_with_a_common_host_share_its_ports() -> None:
     keys: dict[str, Any] = {"ports": HTTP, "health": HEALTH}
     catalogue = {"one": service("one", **keys), "two": service("two", **keys, group="ops")}
     single = {group: ["h"] for group in GROUPS}
@@ -218,7 +218,7 @@ def test_one_database_and_one_path_have_one_owner() -> None:
     ]
 
 
-def test_a_slash_at_the_end_makes_no_other_route() -> None:
+def test_a_trailing_slash_does_not_make_another_route() -> None:
     one = service("one", ports=HTTP, health=HEALTH, routes=[{"path": "/order/"}, {"path": "/orders"}])
     two = service(
         "two", ports={"http": {"container": 9000, "from": ["edge"]}}, health=HEALTH, routes=[{"path": "/order"}]
@@ -226,7 +226,7 @@ def test_a_slash_at_the_end_makes_no_other_route() -> None:
     assert lines(one, two) == ['two: routes[0].path: "/order/" is taken by one routes[0]']
 
 
-def test_one_service_keeps_identities() -> None:
+def test_only_one_service_can_keep_identities() -> None:
     ports = {"http": {"container": 8000, "from": ["edge"]}}, {"http": {"container": 8001, "from": ["edge"]}}
     found = lines(
         *(
@@ -237,7 +237,7 @@ def test_one_service_keeps_identities() -> None:
     assert found == ["kratos-8001: identities: kratos-8000 already keeps them; only one service can"]
 
 
-def test_queues_and_logins_of_the_broker_belong_to_one_service() -> None:
+def test_broker_queues_and_logins_belong_to_one_service() -> None:
     worker: dict[str, Any] = {"activation": "live_only", "queues": {"jobs": {}}}
     first = service("first", **worker, secrets={"URL": {"broker": "both"}})
     assert lines(first, service("other", publishes=["jobs"], secrets={"URL": {"broker": "other"}})) == []

@@ -44,7 +44,7 @@ def test_a_template_is_compiled_once(kept: Kept) -> None:
     assert kept.compiled == 1
 
 
-def test_another_process_has_it_too(kept: Kept, tmp_path: Path) -> None:
+def test_another_process_uses_the_compiled_template(kept: Kept, tmp_path: Path) -> None:
     kept.render("{{ a }}!", a=1)
     kept.evaluate("a + 1", a=1)
     later = Kept(tmp_path)
@@ -53,23 +53,23 @@ def test_another_process_has_it_too(kept: Kept, tmp_path: Path) -> None:
     assert later.compiled == 0
 
 
-def test_another_text_is_another_template(kept: Kept) -> None:
+def test_a_changed_template_is_compiled(kept: Kept) -> None:
     assert [kept.render(text, a=1) for text in ("{{ a }}!", "{{ a }}?")] == ["1!", "1?"]
     assert kept.compiled == 2
 
 
-def test_another_option_is_another_template(kept: Kept) -> None:
+def test_changed_options_are_compiled(kept: Kept) -> None:
     text = "{% if a %}\nyes{% endif %}"
     assert [kept.render(text, trim, a=1) for trim in (False, True)] == ["\nyes", "yes"]
 
 
-def test_an_expression_is_not_the_template_of_the_same_text(kept: Kept) -> None:
+def test_an_expression_and_a_template_differ(kept: Kept) -> None:
     assert kept.render("a", a=1) == "a"
     assert kept.evaluate("a", a=1) == 1
     assert kept.render("a", a=1) == "a"
 
 
-def test_what_can_not_be_compiled_is_an_error_each_time(kept: Kept) -> None:
+def test_an_invalid_template_fails_each_time(kept: Kept) -> None:
     for _ in range(2):
         with pytest.raises(TemplateSyntaxError):
             kept.render("{{ a")
@@ -86,7 +86,7 @@ def test_a_damaged_file_is_compiled_again(kept: Kept, tmp_path: Path, damage: by
     assert Kept(tmp_path).render("{{ a }}!", a=2) == "2!"
 
 
-def test_a_folder_that_is_gone_costs_time_only(tmp_path: Path) -> None:
+def test_a_missing_folder_only_costs_time(tmp_path: Path) -> None:
     gone = Kept(tmp_path / "gone")
     assert gone.render("{{ a }}!", a=1) == "1!"
     assert gone.compiled == 1

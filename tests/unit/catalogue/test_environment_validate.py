@@ -50,11 +50,11 @@ def inventory(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_project_s_own_input_is_right(tmp_path: Path) -> None:
+def test_the_input_of_the_project_is_valid(tmp_path: Path) -> None:
     assert validate(tmp_path) == []
 
 
-def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path) -> None:
+def test_all_problems_of_services_are_reported_with_file_and_key(tmp_path: Path) -> None:
     port = {"container": 8000, "from": ["edge"]}
     health = {"port": "http", "path": "/"}
     services = tmp_path / "services"
@@ -77,7 +77,7 @@ def test_mistakes_in_services_are_told_at_once_with_file_and_key(tmp_path: Path)
     ]
 
 
-def test_mistakes_in_checks_are_told_before_any_host_is_touched(tmp_path: Path, inventory: Path) -> None:
+def test_problems_of_checks_are_reported_before_any_host_is_changed(tmp_path: Path, inventory: Path) -> None:
     services = tmp_path / "services"
     port = {"container": 8000, "from": ["edge"]}
     page = {"image": "portal", "ports": {"http": port}, "health": {"port": "http", "path": "/"}}
@@ -111,7 +111,7 @@ def test_mistakes_in_checks_are_told_before_any_host_is_touched(tmp_path: Path, 
     assert '1 smoke checks run from the group "ops", which has no hosts' in told([right])
 
 
-def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path: Path, inventory: Path) -> None:
+def test_misspelled_variables_are_reported_with_a_suggestion(tmp_path: Path, inventory: Path) -> None:
     mistakes = {
         "edge_visitors_olny": True,
         "enviroment_domain": "x",
@@ -136,7 +136,7 @@ def test_misspelt_and_mistyped_variables_are_told_with_the_nearest_name(tmp_path
         assert [line for line in found if line.startswith(start) and "convert" in line]
 
 
-def test_a_variable_that_the_inventory_lacks_is_named(tmp_path: Path, inventory: Path) -> None:
+def test_a_missing_variable_is_reported(tmp_path: Path, inventory: Path) -> None:
     file = inventory / "group_vars" / "staging" / "main.yml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     del content["environment_domain"]
@@ -144,7 +144,7 @@ def test_a_variable_that_the_inventory_lacks_is_named(tmp_path: Path, inventory:
     assert validate(tmp_path, inventory=inventory) == ["environment_domain: missing; role environment needs it"]
 
 
-def test_mistakes_in_sign_in_providers_are_named(tmp_path: Path, inventory: Path) -> None:
+def test_problems_of_sign_in_providers_are_reported(tmp_path: Path, inventory: Path) -> None:
     right = {"name": "a", "label": "A", "issuer": "https://a.test", "client_id": "x"}
     file = inventory / "group_vars" / "staging" / "sign-in.yml"
     write(file, {"identity_providers": [right, {**right, "issuer": "http://a.test"}]})
@@ -159,7 +159,7 @@ def test_mistakes_in_sign_in_providers_are_named(tmp_path: Path, inventory: Path
     assert validate(tmp_path, inventory=inventory) == []
 
 
-def test_a_shared_address_that_is_no_free_one_is_told(tmp_path: Path, inventory: Path) -> None:
+def test_an_unusable_shared_address_is_reported(tmp_path: Path, inventory: Path) -> None:
     file = inventory / "group_vars" / "staging" / "edge.yml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     write(file, content | {"keepalived_address": "198.18.20.10"})
@@ -169,7 +169,7 @@ def test_a_shared_address_that_is_no_free_one_is_told(tmp_path: Path, inventory:
     assert validate(tmp_path, inventory=inventory) == []
 
 
-def test_a_cut_over_that_nobody_can_make_is_refused_before_the_deploy(tmp_path: Path) -> None:
+def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) -> None:
     wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_share_seconds=0", "canary_seconds=5")
     first, bake, to, canary, seconds, other = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
     assert first == "Found 5 mistakes. No host was changed."
@@ -180,12 +180,12 @@ def test_a_cut_over_that_nobody_can_make_is_refused_before_the_deploy(tmp_path: 
     assert other.startswith("canary_seconds: set cutover_share_seconds for")
 
 
-def test_two_environments_at_once_are_refused(tmp_path: Path) -> None:
+def test_two_environments_at_once_are_rejected(tmp_path: Path) -> None:
     both = validate(tmp_path, "-i", str(ROOT / "inventories" / "production"))
     assert "more than one environment at once: production, staging; pass the inventory of one environment only" in both
 
 
-def test_a_protected_environment_wants_its_name(tmp_path: Path) -> None:
+def test_a_protected_environment_needs_a_confirmation(tmp_path: Path) -> None:
     production = ROOT / "inventories" / "production"
     wanted = ["production is protected: add -e confirm=production"]
     assert validate(tmp_path, inventory=production) == wanted
@@ -194,7 +194,7 @@ def test_a_protected_environment_wants_its_name(tmp_path: Path) -> None:
     assert line == 'confirm: "production" is not the environment of this inventory, which is "staging"'
 
 
-def test_a_release_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_release_is_reported(tmp_path: Path) -> None:
     (line,) = validate(tmp_path, "-e", "release_name=1.O")
     assert line.startswith("release_name: there is no releases/1.O.yml; did you mean ")
     digest = json.dumps({"release_images": {"portl": "sha256:" + "0" * 64}})
@@ -202,7 +202,7 @@ def test_a_release_that_is_not_there(tmp_path: Path) -> None:
     assert line == 'release_images.portl: releases/1.0.yml has no such image; did you mean "portal"?'
 
 
-def test_a_file_that_is_no_yaml_is_named(tmp_path: Path) -> None:
+def test_an_invalid_yaml_file_is_reported(tmp_path: Path) -> None:
     services = tmp_path / "services"
     (services / "one").mkdir(parents=True)
     (services / "one" / "service.yml").write_text("image: [", encoding="utf-8")

@@ -37,12 +37,12 @@ def problems(provider: dict[str, Any], client: dict[str, Any] | None) -> list[st
     return lines
 
 
-def test_the_environments_own_client_is_right() -> None:
+def test_the_client_of_the_environment_is_valid() -> None:
     assert problems(COMPANY, CLIENT) == []
 
 
 @pytest.mark.parametrize("keys", [["client_id"], ["redirect_uri"], ["client_id", "redirect_uri"]])
-def test_a_client_of_another_environment_is_refused_with_one_line(keys: list[str]) -> None:
+def test_a_client_of_another_environment_is_rejected_in_one_line(keys: list[str]) -> None:
     (line,) = problems(COMPANY, {**CLIENT, **{key: FOREIGN[key] for key in keys}})
     assert line.startswith("staging/environment/oidc/company holds the client of another environment: ")
     assert all(f'{key} "{FOREIGN[key]}" instead of "{CLIENT[key]}"' in line for key in keys)
@@ -59,7 +59,7 @@ def test_a_client_of_another_environment_is_refused_with_one_line(keys: list[str
         ({key: value for key, value in CLIENT.items() if key != "password"}, "password"),
     ],
 )
-def test_a_part_that_is_missing_is_named(client: dict[str, Any] | None, missing: str) -> None:
+def test_a_missing_key_is_reported(client: dict[str, Any] | None, missing: str) -> None:
     (line,) = problems(COMPANY, client)
     assert f"staging/environment/oidc/company lacks {missing} (" in line
 
@@ -70,22 +70,22 @@ def test_a_provider_without_test_accounts_needs_no_password() -> None:
     assert providers.passwords([{**COMPANY, "smoke_login": False}], {}) == {}
 
 
-def test_every_foreign_client_has_a_line() -> None:
+def test_each_foreign_client_is_reported() -> None:
     second = {**COMPANY, "name": "other"}
     secrets = {"environment/oidc/company": FOREIGN, "environment/oidc/other": FOREIGN}
     assert len(providers.client_problems([COMPANY, second], secrets, "staging", URL)) == 2
 
 
-def test_a_slash_at_the_end_of_the_public_address_makes_no_difference() -> None:
+def test_a_trailing_slash_of_the_public_url_does_not_matter() -> None:
     assert providers.redirect_uri(f"{URL}/", "company") == CLIENT["redirect_uri"]
 
 
-def test_forms_may_lead_to_each_issuers_origin_once() -> None:
+def test_origins_of_issuers_are_distinct() -> None:
     issuers = ["https://a.test/realms/x", "https://a.test/realms/y", "https://b.test:8443"]
     assert providers.origins([{"issuer": issuer} for issuer in issuers]) == ["https://a.test", "https://b.test:8443"]
 
 
-def test_what_smoke_checks_know() -> None:
+def test_smoke_checks_get_the_passwords() -> None:
     assert providers.passwords([COMPANY], {"environment/oidc/company": CLIENT}) == {
         "provider_company_password": "a password"
     }
@@ -101,12 +101,12 @@ def test_what_smoke_checks_know() -> None:
         ({"issuer": "198.18.30.11:9443"}, "identity_providers[0].issuer"),
     ],
 )
-def test_a_wrong_setting_is_named(change: dict[str, Any], line: str) -> None:
+def test_an_invalid_setting_is_reported(change: dict[str, Any], line: str) -> None:
     (found,) = providers.setting_problems([{**COMPANY, **change}])
     assert line in found
 
 
-def test_two_of_one_name_are_refused() -> None:
+def test_duplicate_names_are_rejected() -> None:
     assert list(providers.setting_problems([COMPANY, COMPANY])) == [
         'identity_providers[1].name: "company" is used twice'
     ]

@@ -50,7 +50,7 @@ def test_a_tag_becomes_its_digest_with_one_request(monkeypatch: pytest.MonkeyPat
     assert "application/vnd.oci.image.index.v1+json" in str(found.session.headers["Accept"])
 
 
-def test_all_missing_images_are_named_with_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_missing_images_are_reported_with_their_source(monkeypatch: pytest.MonkeyPatch) -> None:
     found, _ = registry(monkeypatch, {"1.0": answer(404), DIGEST: answer(404)})
     with pytest.raises(RegistryError) as error:
         found.resolve(SHOP | {"mail": Image("demo/mail", DIGEST, "release_images")})
@@ -79,14 +79,14 @@ def test_all_missing_images_are_named_with_their_source(monkeypatch: pytest.Monk
         (OSError("no CA certificate /ca.crt"), ": no CA certificate /ca.crt; check environment_ca_file"),
     ],
 )
-def test_every_refusal_is_one_line(monkeypatch: pytest.MonkeyPatch, outcome: Any, line: str) -> None:
+def test_every_error_is_one_line(monkeypatch: pytest.MonkeyPatch, outcome: Any, line: str) -> None:
     found, _ = registry(monkeypatch, outcome)
     with pytest.raises(RegistryError) as error:
         found.resolve(SHOP)
     assert str(error.value) == f"registry registry:5000{line}"
 
 
-def test_a_registry_that_is_down_and_a_ca_file_that_is_not_there(tmp_path: Path) -> None:
+def test_an_unreachable_registry_and_a_missing_ca_file_are_reported(tmp_path: Path) -> None:
     with pytest.raises(RegistryError, match=r"can't be reached .*refused.*; check that it runs"):
         Registry("127.0.0.1:1").resolve(SHOP)
     with pytest.raises(RegistryError, match=r"invalid path.*; check environment_ca_file"):

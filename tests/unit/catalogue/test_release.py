@@ -23,7 +23,7 @@ def problems(content: Any, overrides: Any = None, catalogue: Any = CATALOGUE) ->
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("releases/*.yml")), ids=lambda path: path.stem)
-def test_the_project_s_own_releases_fit_its_services(path: Path) -> None:
+def test_the_releases_of_the_project_match_its_services(path: Path) -> None:
     catalogue = load(str(ROOT / "services"), lambda file: yaml.safe_load(Path(file).read_text(encoding="utf-8")))
     assert problems(yaml.safe_load(path.read_text(encoding="utf-8")), catalogue=catalogue) == []
 
@@ -35,7 +35,7 @@ def test_images_are_tags_or_digests() -> None:
 
 
 @pytest.mark.parametrize("text", ["demo/shop", "Demo/shop:1", "shop@sha256:12", "shop:", 1.0, None, "a b:1"])
-def test_what_is_no_image(text: Any) -> None:
+def test_an_invalid_image_is_rejected(text: Any) -> None:
     with pytest.raises(ValueError, match="is neither repository:tag nor"):
         parse_image(text, FILE)
 
@@ -59,11 +59,11 @@ def test_overrides_replace_single_images() -> None:
         (CONTENT, {"shop": 1}, 'release_images.shop: "1" is neither'),
     ],
 )
-def test_mistakes_name_file_and_key(content: Any, overrides: Any, start: str) -> None:
+def test_problems_are_reported_with_file_and_key(content: Any, overrides: Any, start: str) -> None:
     assert problems(content, overrides)[0].startswith(start)
 
 
-def test_a_service_without_image_and_an_image_that_is_none() -> None:
+def test_missing_and_invalid_images_are_reported() -> None:
     assert problems({"images": {"shp": "demo/shop:1", "x": 5}}) == [
         f'{FILE}: images.x: "5" is neither repository:tag nor repository@sha256:<64 digits>',
         f'{FILE}: image "shop" of service shop is missing; did you mean "shp"?',
@@ -76,7 +76,7 @@ def catalogue_at(folder: Path, template: str = "x", **keys: Any) -> dict[str, An
     return {"shop": normalise("shop", {"image": "shop", **keys}, str(folder / "shop"))}
 
 
-def test_the_identity_is_that_of_the_content(tmp_path: Path) -> None:
+def test_the_release_id_depends_on_the_content(tmp_path: Path) -> None:
     first = release_id({"shop": DIGEST}, catalogue_at(tmp_path / "a"))
     assert len(first) == 64
     assert release_id({"shop": DIGEST}, catalogue_at(tmp_path / "b")) == first

@@ -15,11 +15,11 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("services/*/service.yml")), ids=lambda path: path.parent.name)
-def test_the_project_s_own_services_are_right(path: Path) -> None:
+def test_the_services_of_the_project_are_valid(path: Path) -> None:
     assert structure_errors(yaml.safe_load(path.read_text(encoding="utf-8"))) == []
 
 
-def test_schema_and_defaults_know_the_same_keys() -> None:
+def test_schema_and_defaults_have_the_same_keys() -> None:
     assert set(SCHEMA["properties"]) == set(DEFAULTS)
 
 
@@ -74,11 +74,11 @@ def test_schema_and_defaults_know_the_same_keys() -> None:
         ({"health": {"port": "http"}}, "health.path: missing"),
     ],
 )
-def test_a_mistake_is_named_with_its_key(part: dict[str, Any], line: str) -> None:
+def test_a_problem_is_reported_with_its_key(part: dict[str, Any], line: str) -> None:
     assert structure_errors({"image": "shop", **part}) == [line]
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     assert structure_errors({"rutes": [], "user": 1}) == [
         'rutes: unknown key; did you mean "routes"?',
         "image: missing",
@@ -87,11 +87,11 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("raw", [None, "text", [1], 3])
-def test_a_file_that_is_no_mapping(raw: Any) -> None:
+def test_a_file_without_a_mapping_is_reported(raw: Any) -> None:
     (line,) = structure_errors(raw)
     assert line.startswith("expected a mapping, got ")
 
 
-def test_secrets_that_are_no_mappings_are_told_once() -> None:
+def test_invalid_secrets_are_reported_once() -> None:
     assert structure_errors({"image": "x", "secrets": {"A": "b"}}) == ['secrets.A: expected a mapping, got "b"']
     assert structure_errors({"image": "x", "secrets": "b"}) == ['secrets: expected a mapping, got "b"']

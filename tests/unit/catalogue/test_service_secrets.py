@@ -25,7 +25,7 @@ def test_logins_have_a_path_for_each_slot() -> None:
     assert secret_paths({"worker": WORKER}, ["green"]) == ["shop/login/green"]
 
 
-def test_a_container_gets_its_slot_s_login_and_the_shared_rings() -> None:
+def test_a_container_gets_the_login_of_its_slot_and_shared_rings() -> None:
     values = {
         "shop/login/blue": {"password": "p/w"},
         "shop/ring/csrf": {"values": "new,old"},
@@ -41,7 +41,7 @@ def test_a_container_gets_its_slot_s_login_and_the_shared_rings() -> None:
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
-def test_any_password_survives_the_address(password: str) -> None:
+def test_any_password_works_in_the_url(password: str) -> None:
     parts = urlsplit(database_url("orders", "blue", password, "database.test"))
     assert (parts.hostname, parts.port, parts.path) == ("database.test", 5432, "/orders")
     assert unquote(parts.password or "") == password

@@ -37,21 +37,21 @@ def test_the_longest_role_name_owns_a_variable(name: str, role: str | None) -> N
         ("release_image", 'release_image: unknown variable; did you mean "release_images"?'),
     ],
 )
-def test_a_misspelt_name_is_told_with_the_nearest(name: str, line: str) -> None:
+def test_a_misspelled_name_is_reported_with_a_suggestion(name: str, line: str) -> None:
     assert variables.name_problems([name, "edge_limits"], DECLARED) == [line]
 
 
 @pytest.mark.parametrize("name", ["__edge_x", "ansible_host", "awx_job_id", "groups", "my_own", "craete", "catalogue"])
-def test_other_names_are_nobody_s_business(name: str) -> None:
+def test_unrelated_names_are_ignored(name: str) -> None:
     assert variables.name_problems([name], DECLARED) == []
 
 
-def test_an_option_typed_by_hand_is_looked_at_more_closely() -> None:
+def test_options_are_compared_less_strictly() -> None:
     assert variables.name_problems([], DECLARED, ["craete"]) == ['craete: unknown variable; did you mean "create"?']
     assert variables.name_problems([], DECLARED, ["create", "my_own"]) == []
 
 
-def test_a_services_own_variable_may_be_like_a_roles() -> None:
+def test_a_variable_of_a_service_can_be_similar_to_one_of_a_role() -> None:
     alike = "portal_edge_limits"
     assert variables.name_problems([], DECLARED, [alike], ["kratos"]) == [
         'portal_edge_limits: unknown variable; did you mean "edge_limits"?'
@@ -59,7 +59,7 @@ def test_a_services_own_variable_may_be_like_a_roles() -> None:
     assert variables.name_problems([], DECLARED, [alike], ["kratos", "portal"]) == []
 
 
-def test_what_a_role_requires_must_be_there() -> None:
+def test_required_variables_must_be_set() -> None:
     declared = {"edge": {"edge_name": {"required": True}, "edge_limits": {"required": False}}, "smoke": {}}
     assert variables.missing_problems([], declared) == ["edge_name: missing; role edge needs it"]
     assert variables.missing_problems(["edge_name"], declared) == []
@@ -69,7 +69,7 @@ GROUPS = {"all": ["a", "e"], "staging": ["a", "e"], "app": ["a"], "edge": ["e"]}
 CHILDREN = {"all": ["staging"], "staging": ["app", "edge"], "app": [], "edge": []}
 
 
-def test_one_environment() -> None:
+def test_one_environment_is_valid() -> None:
     assert variables.environment_problems({"a": "staging", "e": "staging"}, GROUPS, CHILDREN) == []
 
 
@@ -86,7 +86,7 @@ def test_one_environment() -> None:
         ({"a": "uat", "e": "uat"}, {"all": ["app"]}, "environment_name: uat, but not in a group of that name: a, e"),
     ],
 )
-def test_what_is_not_exactly_one_environment(names: Any, children: Any, start: str) -> None:
+def test_anything_but_one_environment_is_reported(names: Any, children: Any, start: str) -> None:
     (line,) = variables.environment_problems(names, GROUPS, children)
     assert line.startswith(start)
 
@@ -103,11 +103,11 @@ def test_what_is_not_exactly_one_environment(names: Any, children: Any, start: s
         (True, "uat", 'confirm: "uat" is not the environment of this inventory, which is "staging"'),
     ],
 )
-def test_a_protected_environment_wants_its_name(protected: bool, confirm: Any, line: str | None) -> None:
+def test_a_protected_environment_needs_a_confirmation(protected: bool, confirm: Any, line: str | None) -> None:
     assert variables.confirmation_problems("staging", protected, confirm) == ([line] if line else [])
 
 
-def test_what_a_run_finds_out_is_not_an_option() -> None:
+def test_detected_variables_can_not_be_set() -> None:
     assert variables.found_problems(["release_name", "smoke_slot", "to"]) == []
     (line,) = variables.found_problems(["release_name", "slot_target"])
     assert line.startswith("slot_target: can't be set, a run detects it; use -e to=<slot> to cut over")

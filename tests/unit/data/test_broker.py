@@ -39,7 +39,7 @@ def wanted(*slots: str, secrets: dict[str, Any] | None = None) -> dict[str, Any]
     return found
 
 
-def test_each_login_may_do_what_the_catalogue_says() -> None:
+def test_each_login_has_the_permissions_from_the_catalog() -> None:
     assert wanted("green") == {
         "vhost": "staging",
         "queues": {"receipts": {"delivery_limit": 20}, "exports": {"delivery_limit": 3}},
@@ -55,18 +55,18 @@ def test_each_login_may_do_what_the_catalogue_says() -> None:
     assert re.search(rights["worker_green"]["read"], "receipts.dead") is None
 
 
-def test_two_services_with_one_login_have_the_rights_of_both() -> None:
+def test_a_shared_login_has_the_permissions_of_both_services() -> None:
     helper = {"publishes": ["exports"], "secrets": {"URL": {"broker": "worker", "of": "worker"}}}
     catalogue = CATALOGUE | {"helper": normalise("helper", helper, "/helper")}
     login = broker.desired(catalogue, SECRETS, ["blue"], "staging")["logins"]["worker_blue"]
     assert login == {"write": ["exports", "receipts"], "read": ["exports", "receipts"]}
 
 
-def test_a_catalogue_without_queues_wants_none() -> None:
+def test_a_catalog_without_queues_needs_no_definitions() -> None:
     assert broker.queues({"plain": normalise("plain", {}, "/plain")}) == {}
 
 
-def test_everything_is_made_once() -> None:
+def test_everything_is_created_once() -> None:
     plan = broker.plan(wanted(), {})
     assert {kind: len(items) for kind, items in plan.items()} == {
         "vhosts": 1, "users": 4, "permissions": 4, "exchanges": 4, "queues": 4, "bindings": 4, "policies": 2
@@ -96,7 +96,7 @@ def test_only_what_differs_is_changed() -> None:
         assert list(broker.plan(wanted(), damaged)) == [kind]
 
 
-def test_what_is_not_wanted_stays_but_for_the_user_that_everybody_knows() -> None:
+def test_unwanted_definitions_stay_except_the_default_user() -> None:
     current = taken(broker.plan(wanted(), {}))
     current["users"] += [{"name": "guest"}, {"name": "somebody"}]
     assert broker.plan(wanted(), current) == {}
@@ -104,14 +104,14 @@ def test_what_is_not_wanted_stays_but_for_the_user_that_everybody_knows() -> Non
     assert broker.strangers({}) == []
 
 
-def test_no_line_has_a_password() -> None:
+def test_lines_have_no_passwords() -> None:
     text = "\n".join(broker.lines(broker.plan(wanted(), {})))
     assert "worker-blue" not in text
     assert "queues receipts.dead" in text
     assert "bindings receipts receipts" in text
 
 
-def test_a_hash_is_one_that_the_broker_made() -> None:
+def test_a_hash_matches_one_from_the_broker() -> None:
     """From RabbitMQ 4.0.5, of the user that it comes with."""
     stored = "ZgCNn//5Yd0Uxs8oqm9OViIY57VYB/OCBgo32S5jY8rWu722"
     assert broker.matches(stored, "guest")
@@ -119,12 +119,12 @@ def test_a_hash_is_one_that_the_broker_made() -> None:
 
 
 @pytest.mark.parametrize("stored", ["", "=", "not base64!", "AAAA"])
-def test_what_is_no_hash_is_of_no_password(stored: str) -> None:
+def test_an_invalid_hash_matches_no_password(stored: str) -> None:
     assert not broker.matches(stored, "")
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))
-def test_any_password_survives_hash_and_address(password: str) -> None:
+def test_any_password_works_in_hash_and_url(password: str) -> None:
     assert broker.matches(broker.password_hash(password), password)
     parts = urlsplit(broker.broker_url("worker", "blue", password, "/ca.crt", host="broker.test", vhost="a/b"))
     assert (parts.scheme, parts.hostname, parts.port, parts.query) == ("amqps", "broker.test", 5671, "cafile=/ca.crt")

@@ -73,7 +73,7 @@ def run(**options: Any) -> dict[str, Any]:
     return result
 
 
-def test_what_is_missing_is_made_and_shown_without_secrets(server: Server) -> None:
+def test_missing_objects_are_created_and_shown_without_secrets(server: Server) -> None:
     server(GUEST)
     result = run(diff=True)
     assert result["changed"] is True
@@ -86,7 +86,7 @@ def test_what_is_missing_is_made_and_shown_without_secrets(server: Server) -> No
     assert list(Path().glob(".greenroom-*")) == []
 
 
-def test_a_second_call_asks_once_and_changes_nothing(server: Server) -> None:
+def test_a_second_call_queries_once_and_changes_nothing(server: Server) -> None:
     server({})
     run()
     Path("told").unlink()
@@ -96,14 +96,14 @@ def test_a_second_call_asks_once_and_changes_nothing(server: Server) -> None:
     assert told() == ["export_definitions"]
 
 
-def test_check_mode_only_asks(server: Server) -> None:
+def test_check_mode_only_queries(server: Server) -> None:
     server(GUEST)
     result = run(check=True)
     assert result["changed"] is True
     assert told() == ["export_definitions"]
 
 
-def test_what_the_broker_leaves_as_it_was_is_told(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_definition_that_the_broker_ignores_is_reported(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server({"queues": [{"name": "receipts", "vhost": "staging", "arguments": {"x-queue-type": "classic"}}]})
     monkeypatch.setenv("STUBBORN", "yes")
     result = run()
@@ -120,13 +120,13 @@ def test_what_the_broker_leaves_as_it_was_is_told(server: Server, monkeypatch: p
         ("import_definitions", "RabbitMQ can't take its definitions: Error: it does not like import_definitions"),
     ],
 )
-def test_a_refusal_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch, step: str, words: str) -> None:
+def test_an_error_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch, step: str, words: str) -> None:
     server(GUEST)
     monkeypatch.setenv("FAILS", step)
     assert run()["msg"] == words
 
 
-def test_a_server_that_only_just_starts_is_waited_for(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_starting_server_is_retried(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server({})
     Path("rabbitmqctl").write_text(
         TOOL.replace("case $2 in", '[ -e up ] || [ "$2" = await_startup ] || exit 69\ncase $2 in')
@@ -136,7 +136,7 @@ def test_a_server_that_only_just_starts_is_waited_for(server: Server, monkeypatc
     assert told()[:3] == ["export_definitions", "await_startup", "export_definitions"]
 
 
-def test_a_login_without_a_password_is_named(server: Server) -> None:
+def test_a_login_without_a_password_is_reported(server: Server) -> None:
     server({})
     assert run(passwords={})["msg"] == "passwords: there is none for worker_blue"
 
@@ -150,9 +150,7 @@ def test_a_login_without_a_password_is_named(server: Server) -> None:
         ("echo '{}'", ["export_definitions"]),
     ],
 )
-def test_the_slower_tool_is_asked_only_where_the_quick_one_gives_no_answer(
-    server: Server, says: str, asked: list[str]
-) -> None:
+def test_the_slow_tool_is_used_only_if_the_fast_one_fails(server: Server, says: str, asked: list[str]) -> None:
     server({})
     run()
     Path("told").write_text("")

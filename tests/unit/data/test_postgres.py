@@ -36,7 +36,7 @@ def without_verifiers(statements: list[str]) -> list[str]:
     return [postgres.without_verifiers(statement) for statement in statements]
 
 
-def test_only_the_logins_of_the_slots_asked_for_are_wanted() -> None:
+def test_only_logins_of_the_given_slots_are_wanted() -> None:
     assert wanted() == {"databases": {"shop": {"logins": {"shop_blue": "b"}}}, "readers": {"backup": "r"}}
     both = postgres.desired(CATALOGUE, SECRETS, ["blue", "green"])
     assert both == {"databases": {"shop": {"logins": {"shop_blue": "b", "shop_green": "g"}}}, "readers": {}}
@@ -57,7 +57,7 @@ def test_an_empty_server_gets_everything_in_order() -> None:
     ]
 
 
-def test_nothing_is_done_where_all_is_there() -> None:
+def test_an_up_to_date_server_needs_no_statements() -> None:
     assert postgres.plan(wanted(), there()) == []
 
 
@@ -91,7 +91,7 @@ def test_a_changed_password_is_sent_as_its_verifier_only() -> None:
     assert scram.matches(statement.split("'")[1], "new-and-secret")
 
 
-def test_the_state_is_one_query_about_what_is_wanted() -> None:
+def test_one_query_returns_the_state_of_wanted_objects() -> None:
     query = postgres.state_query(wanted())
     assert "rolname IN ('shop', 'shop_blue', 'backup')" in query
     assert "datname IN ('shop')" in query
@@ -100,7 +100,7 @@ def test_the_state_is_one_query_about_what_is_wanted() -> None:
 
 
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8"), min_size=1))
-def test_quoting_never_lets_a_name_or_text_end_early(text: str) -> None:
+def test_quoting_is_safe_for_any_name_or_string(text: str) -> None:
     assert postgres.identifier(text)[1:-1].replace('""', "") == text.replace('"', "")
     body = postgres.literal(text).lstrip(" E")
     assert body[0] == body[-1] == "'"
@@ -109,12 +109,12 @@ def test_quoting_never_lets_a_name_or_text_end_early(text: str) -> None:
 
 
 @pytest.mark.parametrize("quote", [postgres.identifier, postgres.literal])
-def test_a_zero_byte_is_refused(quote: Any) -> None:
+def test_a_zero_byte_is_rejected(quote: Any) -> None:
     with pytest.raises(ValueError, match="zero byte"):
         quote("a\0b")
 
 
-def test_the_verifier_is_the_one_that_postgresql_computes() -> None:
+def test_the_verifier_equals_that_of_postgresql() -> None:
     # Made by PostgreSQL 15: CREATE ROLE x PASSWORD 'pencil', with the salt that it chose.
     salt = bytes(range(16))
     found = scram.verifier("pencil", salt)
@@ -124,12 +124,12 @@ def test_the_verifier_is_the_one_that_postgresql_computes() -> None:
 
 @settings(max_examples=10, deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1))
-def test_a_verifier_fits_its_password_and_no_other(password: str) -> None:
+def test_a_verifier_matches_only_its_password(password: str) -> None:
     assert scram.matches(scram.verifier(password), password)
     assert not scram.matches(scram.verifier(password), f"{password}x")
 
 
 @pytest.mark.parametrize("password", ["", "é", "a\nb"])
-def test_a_password_that_would_need_preparation_is_refused(password: str) -> None:
+def test_a_password_that_needs_saslprep_is_rejected(password: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
         scram.verifier(password)

@@ -60,7 +60,7 @@ def shows_nothing(result: dict[str, Any]) -> bool:
     return PASSWORD not in result["text"] and "SCRAM" not in result["text"]
 
 
-def test_what_is_missing_is_made_and_shown_without_secrets(server: Server) -> None:
+def test_missing_objects_are_created_and_shown_without_secrets(server: Server) -> None:
     server(NOTHING)
     result = run_module("postgres_databases", diff=True, **WANTED)
     assert result["changed"]
@@ -72,7 +72,7 @@ def test_what_is_missing_is_made_and_shown_without_secrets(server: Server) -> No
     assert shows_nothing(result)
 
 
-def test_check_mode_says_what_would_be_done_and_does_nothing(server: Server) -> None:
+def test_check_mode_reports_changes_and_makes_none(server: Server) -> None:
     server(NOTHING)
     result = run_module("postgres_databases", check=True, **WANTED)
     assert result["changed"]
@@ -81,7 +81,7 @@ def test_check_mode_says_what_would_be_done_and_does_nothing(server: Server) -> 
 
 
 @pytest.mark.parametrize("check", [True, False])
-def test_what_is_as_wanted_stays(server: Server, check: bool) -> None:
+def test_an_up_to_date_server_is_unchanged(server: Server, check: bool) -> None:
     server(
         {
             "roles": {
@@ -99,7 +99,7 @@ def test_what_is_as_wanted_stays(server: Server, check: bool) -> None:
     assert shows_nothing(result)
 
 
-def test_a_statement_that_fails_is_named_without_its_secrets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_statement_is_reported_without_secrets(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server(NOTHING)
     monkeypatch.setenv("FAILS", "shop_blue")
     result = run_module("postgres_databases", **WANTED)
@@ -108,7 +108,7 @@ def test_a_statement_that_fails_is_named_without_its_secrets(server: Server, mon
     assert shows_nothing(result)
 
 
-def test_a_question_is_asked_of_its_database_and_can_change_nothing(server: Server) -> None:
+def test_a_query_runs_in_its_database_and_is_read_only(server: Server) -> None:
     server({**NOTHING, "waiting": []})
     result = run_module("postgres_databases", ask={"shop": "SELECT version_num FROM versions;"})
     assert (result["changed"], result["answers"]) == (False, {"shop": [{"version_num": "0004"}]})
@@ -118,7 +118,7 @@ def test_a_question_is_asked_of_its_database_and_can_change_nothing(server: Serv
     assert arguments.endswith("-d shop")
 
 
-def test_a_question_without_an_answer_is_a_failure_only_if_it_must_be_answered(server: Server) -> None:
+def test_a_failed_query_is_an_error_only_if_it_is_required(server: Server) -> None:
     server({**NOTHING, "waiting": []})
     ask = {"shop": "SELECT version_num FROM versions", "forum": "SELECT 1 FROM missing"}
     result = run_module("postgres_databases", ask=ask)
@@ -129,7 +129,7 @@ def test_a_question_without_an_answer_is_a_failure_only_if_it_must_be_answered(s
     assert result["answers"] == {"shop": [{"version_num": "0004"}]}
 
 
-def test_a_server_that_does_not_answer_is_told(server: Server) -> None:
+def test_an_unresponsive_server_is_reported(server: Server) -> None:
     Path("state.json").unlink(missing_ok=True)
     result = run_module("postgres_databases", **WANTED)
     assert result["failed"]

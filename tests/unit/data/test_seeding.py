@@ -19,7 +19,7 @@ def content(heads: Any = None, **changes: Any) -> dict[str, str]:
     return {item["dest"]: item["content"] for item in seeding.records(SERVICES, WANTED | changes, heads or {})}
 
 
-def test_each_service_has_a_record_of_its_own() -> None:
+def test_each_service_has_its_own_record() -> None:
     found = content({"shop_data": [{"version_num": "0001"}]})
     texts = WANTED | {"volume": "1"}
     assert json.loads(found["/var/lib/greenroom/seed/data-shop.json"]) == texts | {"heads": [{"version_num": "0001"}]}
@@ -27,27 +27,27 @@ def test_each_service_has_a_record_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("change", [{key: "2"} for key in WANTED])
-def test_whatever_the_data_depends_on_makes_another_record(change: dict[str, Any]) -> None:
+def test_every_dependency_of_the_data_changes_the_record(change: dict[str, Any]) -> None:
     assert content(**change) != content()
 
 
 @pytest.mark.parametrize("volume", [1, "1", "1.0", 1.0])
-def test_a_volume_is_the_same_however_it_is_written(volume: Any) -> None:
+def test_equal_volumes_have_the_same_record(volume: Any) -> None:
     assert content(volume=volume) == content()
 
 
-def test_a_migration_makes_another_record_of_its_service_only() -> None:
+def test_a_migration_changes_only_the_record_of_its_service() -> None:
     before, after = ({"shop_data": [{"version_num": head}]} for head in ("0001", "0002"))
     changed = {dest for dest, text in content(after).items() if text != content(before)[dest]}
     assert changed == {"/var/lib/greenroom/seed/data-shop.json"}
 
 
-def test_what_another_database_answers_says_nothing() -> None:
+def test_results_from_other_databases_are_ignored() -> None:
     assert content({"": [{"version_num": "0001"}]}) == content()
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
-def test_a_command_is_told_what_to_do(state: str) -> None:
+def test_a_command_gets_its_environment(state: str) -> None:
     assert seeding.environment(WANTED, state) == {
         "GREENROOM_SEED_SET": "people",
         "GREENROOM_SEED_SEED": "1",
@@ -57,6 +57,6 @@ def test_a_command_is_told_what_to_do(state: str) -> None:
     }
 
 
-def test_people_are_mounted_where_there_are_any() -> None:
+def test_the_people_file_is_mounted_if_there_is_one() -> None:
     assert seeding.volumes("/var/lib/x.jsonl") == ["/var/lib/x.jsonl:/run/people.jsonl:ro"]
     assert seeding.volumes(None) == seeding.volumes("") == []

@@ -55,14 +55,14 @@ def test_each_account_has_a_file_with_its_keys() -> None:
     ]  # fmt: skip
 
 
-def test_published_ports_are_open_in_both_slots_for_the_groups_they_name() -> None:
+def test_published_ports_are_open_for_their_groups_in_both_slots() -> None:
     catalogue = {"portal": service(ports={"http": port(8080, ["edge"])})}
     assert firewall.service_ports(catalogue) == [
         {"name": "portal http", "ports": [18080, 28080], "groups": ["app"], "from": ["edge"]}
     ]
 
 
-def test_ports_that_a_slot_still_has_stay_open_until_no_slot_has_them() -> None:
+def test_ports_stay_open_while_a_slot_uses_them() -> None:
     def bundle(slot: str, number: int, sources: list[str]) -> dict[str, Any]:
         ports = {"http": port(number, sources)}
         ports["http"]["host"] = {slot: ports["http"]["host"][slot]}
@@ -83,7 +83,7 @@ def test_ports_that_a_slot_still_has_stay_open_until_no_slot_has_them() -> None:
     assert firewall.service_ports(catalogue, both) == firewall.service_ports(catalogue)
 
 
-def test_a_port_that_never_leaves_the_host_is_not_in_the_firewall() -> None:
+def test_a_local_port_is_not_in_the_firewall() -> None:
     catalogue = {"kratos": service(ports={"admin": port(4434, [])}, metrics={"port": "admin", "path": "/metrics"})}
     assert firewall.service_ports(catalogue) == []
     assert scrape_targets.scrape_targets(catalogue, {"app": {"app1": "198.18.10.21"}}) == []
@@ -95,7 +95,7 @@ def test_metrics_are_open_for_ops_once(sources: list[str]) -> None:
     assert firewall.service_ports(catalogue)[0]["from"] == ["edge", "ops"]
 
 
-def test_a_rule_is_for_the_groups_it_names_only() -> None:
+def test_a_rule_applies_only_to_its_groups() -> None:
     assert rule("postgres", ["data"], ["app"], ["data"], SLOTS) == [
         {
             "name": "postgres",
@@ -108,12 +108,12 @@ def test_a_rule_is_for_the_groups_it_names_only() -> None:
     assert rule("postgres", ["data"], ["app"], ["edge"], SLOTS) == []
 
 
-def test_a_host_in_the_source_group_lets_its_own_containers_in() -> None:
+def test_a_host_in_the_source_group_allows_its_own_containers() -> None:
     [found] = rule("postgres", ["data"], ["app"], ["app", "data"], SLOTS)
     assert found["ipv4"] == [*SLOTS, "198.18.10.21/32", "198.18.10.22/32"]
 
 
-def test_another_protocol_than_tcp_has_no_ports_and_is_not_for_containers() -> None:
+def test_protocols_other_than_tcp_have_no_ports_and_exclude_containers() -> None:
     shared = {"name": "shared address", "protocol": "vrrp", "groups": ["edge"], "from": ["edge"]}
     addresses = ADDRESSES | {"edge": ["198.18.10.11", "198.18.10.13"]}
     [found] = firewall.firewall_rules([shared], ["edge"], addresses, SLOTS)
@@ -132,12 +132,12 @@ def test_another_protocol_than_tcp_has_no_ports_and_is_not_for_containers() -> N
         ("edge.example.org", "keepalived_address: 'edge.example.org' is not an IPv4 address"),
     ],
 )
-def test_a_shared_address_is_a_free_one_of_the_network(address: str, line: str | None) -> None:
+def test_a_shared_address_must_be_free_and_in_the_network(address: str, line: str | None) -> None:
     found = vrrp.shared_address_problems(address, "198.18.10.0/24", {"edge1": "198.18.10.11"})
     assert found == ([] if line is None else [line])
 
 
-def test_the_interface_of_a_host_is_the_one_with_its_address() -> None:
+def test_the_interface_of_a_host_has_its_address() -> None:
     facts = {
         "interfaces": ["lo", "eth0", "br-lan", "wg0"],
         "lo": {"ipv4": {"address": "127.0.0.1"}},
@@ -150,7 +150,7 @@ def test_the_interface_of_a_host_is_the_one_with_its_address() -> None:
         vrrp.interface_of(facts, "10.0.0.7")
 
 
-def test_overlapping_sources_are_merged_and_families_kept_apart() -> None:
+def test_overlapping_sources_are_merged_per_address_family() -> None:
     [found] = rule("ssh", ["all"], ["198.18.10.0/24", "198.18.10.7", "198.18.11.0/24", "2001:db8::1"], ["edge"], [])
     assert found["ipv4"] == ["198.18.10.0/23"]
     assert found["ipv6"] == ["2001:db8::1/128"]
@@ -160,12 +160,12 @@ def test_a_port_without_sources_stays_closed() -> None:
     assert rule("pages", ["ops"], [], ["ops"], []) == []
 
 
-def test_an_unknown_source_is_named_with_the_groups_there_are() -> None:
+def test_an_unknown_source_is_reported_with_the_known_groups() -> None:
     with pytest.raises(ValueError, match=r"portal http: 'egde' is neither an address nor a group \(groups: all, app"):
         rule("portal http", ["app"], ["egde"], ["app"], [])
 
 
-def test_a_host_known_by_name_only_wants_an_address() -> None:
+def test_a_host_without_an_address_is_reported() -> None:
     ports = [{"name": "ssh", "ports": [22], "groups": ["all"], "from": ["ops"]}]
     with pytest.raises(
         ValueError, match=r"ssh: 'ops1.example.org' in group ops is not an address; set environment_addr"
@@ -173,7 +173,7 @@ def test_a_host_known_by_name_only_wants_an_address() -> None:
         firewall.firewall_rules(ports, ["edge"], {"ops": ["ops1.example.org"]})
 
 
-def test_targets_are_all_hosts_and_slots_and_one_host_for_a_singleton() -> None:
+def test_targets_are_all_hosts_and_slots_but_one_host_for_a_singleton() -> None:
     metrics = {"port": "metrics", "path": "/metrics"}
     ports = {"metrics": port(8081, ["ops"])}
     members = {"app": {"app1": "198.18.10.21", "app2": "198.18.10.22"}}
@@ -191,7 +191,7 @@ def test_targets_are_all_hosts_and_slots_and_one_host_for_a_singleton() -> None:
     assert not [target for target in found if target["labels"]["service"] == "silent"]
 
 
-def test_targets_of_a_slot_are_those_that_its_own_bundle_has() -> None:
+def test_targets_of_a_slot_match_its_bundle() -> None:
     metrics = {"port": "metrics", "path": "/metrics"}
     catalogue = {"portal": service(ports={"metrics": port(9091, ["ops"])}, metrics=metrics)}
     old = {"portal": service(ports={"metrics": port(8081, ["ops"])}, metrics=metrics)}
@@ -205,7 +205,7 @@ def test_targets_of_a_slot_are_those_that_its_own_bundle_has() -> None:
     assert targets({"blue": {"services": catalogue}}) == targets({}) == ["198.18.10.21:19091", "198.18.10.21:29091"]
 
 
-def test_targets_of_a_group_without_hosts_are_none() -> None:
+def test_a_group_without_hosts_has_no_targets() -> None:
     catalogue = {"portal": service(ports={"m": port(1, ["ops"])}, metrics={"port": "m", "path": "/m"})}
     assert scrape_targets.scrape_targets(catalogue, {"app": {}}) == []
 
@@ -230,7 +230,7 @@ def test_database_clients_are_the_hosts_of_services_with_a_login() -> None:
     assert [client["address"] for client in single] == [*SLOTS, "198.18.10.9/32"]
 
 
-def test_a_slot_keeps_its_way_to_the_database_when_its_service_left_the_catalogue() -> None:
+def test_a_slot_keeps_database_access_after_its_service_is_removed() -> None:
     login = {"DSN": {"kind": "login", "name": "shop", "owner": "shop"}}
     bundles = {"blue": {"services": {"shop": service(secrets=login)}}, "green": {"services": {}}}
     found = pg_hba.database_clients({}, ADDRESSES, bundles=bundles)
@@ -240,7 +240,7 @@ def test_a_slot_keeps_its_way_to_the_database_when_its_service_left_the_catalogu
     assert pg_hba.database_clients({}, ADDRESSES, bundles={"green": bundles["green"]}) == []
 
 
-def test_sources_are_groups_addresses_and_networks() -> None:
+def test_sources_can_be_groups_addresses_and_networks() -> None:
     found = networks.source_networks(["ops", "192.168.1.0/24", "2001:db8::1"], ADDRESSES, "edge_limit_exempt")
     assert found == ["198.18.10.41/32", "192.168.1.0/24", "2001:db8::1/128"]
     with pytest.raises(ValueError, match="edge_limit_exempt: 'opps' is neither an address nor a group"):

@@ -34,7 +34,7 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_a_host_needs_python_and_the_archive_only(archive: Path) -> None:
+def test_a_host_needs_only_python_and_the_archive(archive: Path) -> None:
     code = ON_A_HOST.format(library=str(ROOT / "plugins/module_utils"), archive=str(archive), schema=str(SCHEMA))
     # -I and -S: no site-packages, no environment.
     answer = subprocess.run(
@@ -47,7 +47,7 @@ def test_a_host_needs_python_and_the_archive_only(archive: Path) -> None:
     assert made == [here.identity(key) for key in range(1, 9)]
 
 
-def test_the_archive_holds_the_locales_asked_for_and_what_they_build_upon(archive: Path) -> None:
+def test_the_archive_has_the_requested_locales_and_their_imports(archive: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         names = file.namelist()
     locales = {name.split("/")[3] for name in names if name.startswith("faker/providers/") and name.count("/") == 4}
@@ -57,7 +57,7 @@ def test_the_archive_holds_the_locales_asked_for_and_what_they_build_upon(archiv
     assert archive.stat().st_size < 1_000_000
 
 
-def test_the_same_content_has_the_same_name_and_is_written_once(archive: Path, tmp_path: Path) -> None:
+def test_identical_archives_have_the_same_name_and_are_written_once(archive: Path, tmp_path: Path) -> None:
     before = archive.stat().st_mtime_ns
     assert generator.generator_archive(archive.parent, ["de_AT", "en_US"]) == archive
     assert archive.stat().st_mtime_ns == before
@@ -67,12 +67,12 @@ def test_the_same_content_has_the_same_name_and_is_written_once(archive: Path, t
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [archive.name]
 
 
-def test_an_unknown_locale_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_locale_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(PeopleError, match="the generator has no locale 'xx_XX'"):
         generator.generator_archive(tmp_path, ["xx_XX"])
 
 
-def test_the_version_names_what_is_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_version_has_the_pinned_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     pinned = (ROOT / "requirements.txt").read_text()
     for name, version in zip(*[iter(generator.generator_version().split())] * 2, strict=True):
         assert f"\n{name}=={version} " in pinned
@@ -85,7 +85,7 @@ def test_the_version_names_what_is_pinned(monkeypatch: pytest.MonkeyPatch) -> No
         generator.generator_version()
 
 
-def test_what_is_no_archive_is_refused_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_archive_is_rejected_without_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = list(sys.path)
     (tmp_path / "generator.zip").write_text("half of it")
@@ -96,7 +96,7 @@ def test_what_is_no_archive_is_refused_and_leaves_nothing(tmp_path: Path, monkey
     assert sys.path == before
 
 
-def test_another_process_may_unpack_meanwhile(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_processes_can_unpack_concurrently(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", list(sys.path))
     copy = tmp_path / archive.name
     copy.write_bytes(archive.read_bytes())

@@ -41,7 +41,7 @@ def rows(table: str, people: int = 1000, **changes: Any) -> list[dict[str, Any]]
     ]
 
 
-def test_columns_are_the_tables_own() -> None:
+def test_columns_match_the_tables() -> None:
     assert {name: set(columns) for name, columns in COLUMNS.items()} == {
         name: {column.name for column in table.columns}
         for name, table in metadata.tables.items()
@@ -49,22 +49,22 @@ def test_columns_are_the_tables_own() -> None:
     }
 
 
-def test_the_same_people_do_the_same_whoever_else_is_there() -> None:
+def test_a_users_history_does_not_depend_on_other_users() -> None:
     assert rows("orders", 50) == rows("orders", 100)[: len(rows("orders", 50))]
     assert rows("orders", 50, set="others") != rows("orders", 50) != rows("orders", 50, seed="2")
 
 
-def test_rows_of_other_sets_and_seeds_have_other_ids() -> None:
+def test_sets_and_seeds_have_different_row_ids() -> None:
     ids = [{row["id"] for row in rows("orders", 50, **changes)} for changes in ({}, {"set": "others"}, {"seed": "2"})]
     assert not ids[0] & ids[1]
     assert not ids[0] & ids[2]
 
 
-def test_a_row_says_what_it_always_said() -> None:
+def test_rows_are_reproducible() -> None:
     assert {key: str(value) for key, value in rows("orders", 1)[0].items()} == KNOWN
 
 
-def test_a_larger_volume_adds_to_the_same_orders() -> None:
+def test_a_larger_volume_keeps_existing_orders() -> None:
     once, thrice = ({row["id"]: row for row in rows("orders", 300, volume=volume)} for volume in (1.0, 3.0))
     assert {key: thrice[key] for key in once} == once
     assert 2.5 * len(once) < len(thrice) < 3.5 * len(once)
@@ -72,7 +72,7 @@ def test_a_larger_volume_adds_to_the_same_orders() -> None:
     assert len(rows("addresses", 300, volume=0.0)) >= 300
 
 
-def test_payments_fit_their_orders() -> None:
+def test_payments_match_their_orders() -> None:
     orders = {row["id"]: row for row in rows("orders")}
     paid = collections.defaultdict(list)
     for payment in rows("payments"):
@@ -91,7 +91,7 @@ def test_payments_fit_their_orders() -> None:
         assert order["state"] != "returned" or counts["refunded"] == 1
 
 
-def test_orders_go_to_addresses_of_their_owner() -> None:
+def test_orders_use_addresses_of_their_user() -> None:
     owners = {row["id"]: row for row in rows("addresses")}
     for order in rows("orders"):
         address = owners[order["address_id"]]
@@ -99,14 +99,14 @@ def test_orders_go_to_addresses_of_their_owner() -> None:
         assert address["since"] <= order["created_at"].date()
 
 
-def test_a_few_people_order_most_and_many_nothing() -> None:
+def test_a_few_users_order_most_and_many_order_nothing() -> None:
     counts = sorted(collections.Counter(row["owner"] for row in rows("orders")).values())
     assert 600 < len(counts) < 800
     assert sum(counts[-len(counts) // 10 :]) > sum(counts) / 3
     assert counts[-1] <= invent.MOST + 1
 
 
-def test_there_are_seasons_and_nights() -> None:
+def test_orders_follow_seasons_and_time_of_day() -> None:
     orders = rows("orders", 2000)
     months = collections.Counter(row["created_at"].month for row in orders)
     assert min(months[10], months[11]) > 1.4 * max(months[7], months[8])
@@ -128,13 +128,13 @@ def test_there_are_seasons_and_nights() -> None:
         ("SEED", "", "GREENROOM_SEED_SEED is not a seed"),
     ],
 )
-def test_a_wrong_setting_is_named(name: str, value: str, words: str) -> None:
+def test_an_invalid_setting_is_reported(name: str, value: str, words: str) -> None:
     told = {f"GREENROOM_SEED_{key}": setting for key, setting in (SETTINGS | {name: value}).items()}
     with pytest.raises(SettingsError, match=words):
         seed.Task.from_environment(told)
 
 
-def test_people_are_read_one_a_line(tmp_path: Path) -> None:
+def test_users_are_read_line_by_line(tmp_path: Path) -> None:
     file = tmp_path / "people.jsonl"
     file.write_text('{"key": "1", "id": "a", "email": "x"}\n{"key": "admin", "id": "b"}\n')
     assert list(seed.read_people(file)) == [Person("1", "a"), Person("admin", "b")]

@@ -47,7 +47,7 @@ def refusal(document: dict[str, Any], **values: Any) -> str:
 # --- whole identities ---
 
 
-def test_a_person_is_complete() -> None:
+def test_an_identity_is_complete() -> None:
     inventor = Inventor(recipe(metadata_public={"plan": "free"}, metadata_admin={"team": "qa"}), DEPLOYED)
     found = inventor.identity(1, "$2b$12$hash")
     address = recipe().address(1)
@@ -70,7 +70,7 @@ def test_a_person_is_complete() -> None:
     assert inventor.login(1) == address
 
 
-def test_personas_are_what_their_names_say() -> None:
+def test_default_personas_match_their_names() -> None:
     inventor = Inventor(recipe(personas=list(DEFAULT_PERSONAS), verified=0), DEPLOYED)
     found = {name: inventor.identity(name, "hash") for name in DEFAULT_PERSONAS}
     verified = {name: each["verifiable_addresses"][0]["verified"] for name, each in found.items()}
@@ -86,7 +86,7 @@ def test_personas_are_what_their_names_say() -> None:
     assert found["admin"]["traits"]["email"] == "people-admin@people.test"
 
 
-def test_a_persona_has_traits_and_a_locale_of_its_own() -> None:
+def test_a_persona_can_have_its_own_traits_and_locale() -> None:
     vip = {"name": "vip", "locale": "ja_JP", "traits": {"tier": {"value": "gold"}}, "metadata_admin": {"why": "orders"}}
     document = schema({"tier": {"enum": ["free", "gold"]}, "locale": {"type": "string"}})
     inventor = Inventor(recipe(personas=[vip, "admin"], traits={"tier": {"value": "free"}}), document)
@@ -97,14 +97,14 @@ def test_a_persona_has_traits_and_a_locale_of_its_own() -> None:
     assert inventor.identity(1)["traits"]["tier"] == "free"
 
 
-def test_a_share_of_the_people_is_verified() -> None:
+def test_a_share_of_the_users_is_verified() -> None:
     inventor = Inventor(recipe(verified=0.5), DEPLOYED)
     verified = [inventor.identity(key)["verifiable_addresses"][0] for key in range(1, 401)]
     assert 160 < sum(each["verified"] for each in verified) < 240
     assert {each["status"] for each in verified if not each["verified"]} == {"pending"}
 
 
-def test_people_speak_the_locales_of_the_set() -> None:
+def test_users_have_the_locales_of_the_set() -> None:
     document = schema({"locale": {"type": "string"}, "country": {"type": "string", "maxLength": 2}})
     inventor = Inventor(recipe(locales=["de_DE", "fr_FR"]), document)
     found = [inventor.identity(key)["traits"] for key in range(1, 41)]
@@ -114,14 +114,14 @@ def test_people_speak_the_locales_of_the_set() -> None:
 
 @settings(deadline=None, max_examples=20)
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=6), st.lists(st.integers(1, 10_000), max_size=6))
-def test_a_person_does_not_depend_on_who_else_is_asked_for(keys: list[int], others: list[int]) -> None:
+def test_a_user_does_not_depend_on_other_users(keys: list[int], others: list[int]) -> None:
     alone, among = Inventor(recipe(count=1), WIDE), Inventor(recipe(count=20_000), WIDE)
     for other in others:
         among.identity(other)
     assert [among.identity(key) for key in keys] == [alone.identity(key) for key in reversed(keys)][::-1]
 
 
-def test_people_are_the_same_in_any_process() -> None:
+def test_users_are_the_same_in_every_process() -> None:
     """The order of sets, the time zone and the locale of a host must not matter."""
     code = (
         "import sys, json, hashlib\n"
@@ -147,14 +147,14 @@ def test_people_are_the_same_in_any_process() -> None:
     assert len(answers) == 1
 
 
-def test_threads_may_ask_at_once() -> None:
+def test_several_threads_can_generate_users() -> None:
     inventor = Inventor(recipe(locales=["en_US", "de_DE"]), WIDE)
     alone = [inventor.identity(key) for key in range(1, 201)]
     with ThreadPoolExecutor(4) as threads:
         assert list(threads.map(inventor.identity, range(1, 201))) == alone
 
 
-def test_a_further_trait_leaves_the_others_as_they_are() -> None:
+def test_a_new_trait_does_not_change_the_others() -> None:
     before = {"first_name": {"type": "string"}, "plan": {"enum": list("abcdef")}, "age": {"type": "integer"}}
     added = {"score": {"type": "number"}, **before, "city": {"type": "string"}}
     for key in (1, 2, 3):
@@ -166,7 +166,7 @@ def test_a_further_trait_leaves_the_others_as_they_are() -> None:
 
 
 @pytest.mark.parametrize("locale", ["en_US", "de_DE", "ja_JP", "ar_AA", "pt_BR"])
-def test_everything_is_generated_and_fits(locale: str) -> None:
+def test_every_trait_is_generated_and_valid(locale: str) -> None:
     # Another library than the one that the product checks with; it has no \p and no zone in a time.
     document = json.loads(json.dumps(WIDE).replace("\\\\p{L}", "\\\\w").replace('"format": "time"', '"format": ""'))
     oracle = jsonschema.Draft7Validator(document, format_checker=jsonschema.FormatChecker())
@@ -179,7 +179,7 @@ def test_everything_is_generated_and_fits(locale: str) -> None:
         assert len({found["email"], found["work_email"], *found["emails"]}) == 4
 
 
-def test_what_kratos_verifies_is_listed_as_such() -> None:
+def test_verifiable_addresses_are_listed() -> None:
     found = Inventor(recipe(), WIDE).identity(1)
     listed = {(each["value"], each["via"]) for each in found["verifiable_addresses"]}
     made = found["traits"]
@@ -189,7 +189,7 @@ def test_what_kratos_verifies_is_listed_as_such() -> None:
 # --- names and formats ---
 
 
-def test_traits_of_one_person_agree() -> None:
+def test_traits_of_a_user_are_consistent() -> None:
     names = {name: {"type": "string"} for name in ("first_name", "lastName", "name", "nickname", "initials")}
     found = traits(schema({**names, "given": {"type": "string"}}))
     first, last = found["first_name"], found["lastName"]
@@ -228,12 +228,12 @@ def test_traits_of_one_person_agree() -> None:
         ("wish", {"type": "string", "format": "no-validate"}, r"\w.*"),
     ],
 )
-def test_names_and_formats_are_known(name: str, node: dict[str, Any], pattern: str) -> None:
+def test_names_and_formats_determine_values(name: str, node: dict[str, Any], pattern: str) -> None:
     for value in one(node, name):
         assert re.fullmatch(pattern, str(value)), value
 
 
-def test_telephone_numbers_belong_to_nobody() -> None:
+def test_phone_numbers_are_reserved_ones() -> None:
     assert {value[:3] for value in one({"type": "string"}, "phone", locales=["fr_FR"])} == {"+33"}
     assert len({phones.number(position) for position in range(phones.CAPACITY)}) == phones.CAPACITY
 
@@ -241,7 +241,7 @@ def test_telephone_numbers_belong_to_nobody() -> None:
 # --- what is somebody's own ---
 
 
-def test_people_may_log_in_with_a_name_or_a_number() -> None:
+def test_users_can_log_in_with_a_name_or_a_number() -> None:
     for node, pattern in (
         ({"type": "string", "pattern": "^[a-z0-9-]+$", "ory.sh/kratos": LOGIN}, r"people-1-\w{8}"),
         ({"type": "string", "format": "tel", "ory.sh/kratos": LOGIN}, r"\+\d+"),
@@ -256,14 +256,14 @@ def test_people_may_log_in_with_a_name_or_a_number() -> None:
         assert len(set(map(inventor.login, everybody))) == 2006
 
 
-def test_there_are_only_so_many_telephone_numbers() -> None:
+def test_too_many_phone_numbers_are_rejected() -> None:
     own = {"phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}}}
     assert "phone: only 95300 reserved phone numbers are available" in refusal(schema(own), count=95_301)
     crowd = [{"name": f"p{number}"} for number in range(100)]
     assert "get the same phone number; rename one" in refusal(schema(own), personas=crowd)
 
 
-def test_several_addresses_of_one_name_are_told_apart() -> None:
+def test_several_addresses_of_a_user_are_distinct() -> None:
     found = traits(schema({part: {"properties": {"email": EMAIL}} for part in ("work", "home", "other")}))
     addresses = [found["email"], *(found[part]["email"] for part in ("work", "home", "other"))]
     assert [each.split("@")[0].split(".")[1:] for each in addresses] == [[], ["email"], ["email2"], ["email3"]]
@@ -282,11 +282,11 @@ def test_several_addresses_of_one_name_are_told_apart() -> None:
         ({"type": "string", "format": "email", "pattern": "@company[.]com$"}, "thing: can't generate a value"),
     ],
 )
-def test_what_can_not_be_everybodys_own_is_refused(node: dict[str, Any], text: str) -> None:
+def test_a_trait_that_can_not_be_unique_is_rejected(node: dict[str, Any], text: str) -> None:
     assert text in refusal(schema({"thing": node}))
 
 
-def test_a_schema_without_logins_is_refused() -> None:
+def test_a_schema_without_a_login_is_rejected() -> None:
     document = schema({})
     document["properties"]["traits"]["properties"] = {"email": {"type": "string", "format": "email"}}
     assert "has no trait that users log in with" in refusal(document)
@@ -295,7 +295,7 @@ def test_a_schema_without_logins_is_refused() -> None:
 # --- what playbooks say ---
 
 
-def test_traits_may_come_from_any_provider() -> None:
+def test_traits_can_use_any_provider() -> None:
     document = schema({"a": {"type": "string"}, "b": {}, "c": {"type": "array", "items": {"type": "string"}}, "d": {}})
     asked = {
         "a": {"provider": "random_int", "args": {"min": 5, "max": 5}},
@@ -324,14 +324,14 @@ def test_traits_may_come_from_any_provider() -> None:
         ({"value": {"a": [1]}}, re.escape("{'a': [1]}")),
     ],
 )
-def test_what_providers_give_becomes_json_and_is_the_same_each_time(given: Any, pattern: str) -> None:
+def test_provider_values_become_json_and_are_reproducible(given: Any, pattern: str) -> None:
     found = one({}, traits={"thing": given})
     assert all(re.fullmatch(pattern, str(value)) for value in found)
     assert found == one({}, traits={"thing": given})
     json.dumps(found)
 
 
-def test_a_share_of_the_people_has_a_trait() -> None:
+def test_a_share_of_the_users_has_a_trait() -> None:
     some = one({"type": "string"}, "city", traits={"city": {"share": 0.5}})
     everybody = one({"type": "string"}, "city")
     assert 5 < some.count(None) < 25
@@ -352,7 +352,7 @@ def test_a_share_of_the_people_has_a_trait() -> None:
         ({"email": {"share": 0}}, "traits: can't generate a value: it must contain ['email'] properties"),
     ],
 )
-def test_what_playbooks_say_wrongly_is_refused(given: dict[str, Any], text: str) -> None:
+def test_invalid_trait_overrides_are_rejected(given: dict[str, Any], text: str) -> None:
     assert text in refusal(schema({"thing": {"type": "string", "maxLength": 50}}), traits=given)
 
 
@@ -396,18 +396,18 @@ def test_what_playbooks_say_wrongly_is_refused(given: dict[str, Any], text: str)
         ({"type": "string", "not": {"minLength": 0}}, "thing: can't generate a value: it must NOT match"),
     ],
 )
-def test_what_nothing_generates_is_refused_by_name(node: Any, text: str) -> None:
+def test_a_trait_that_can_not_be_generated_is_reported(node: Any, text: str) -> None:
     loop = {"properties": {"next": {"$ref": "#/definitions/loop"}}, "required": ["next"]}
     assert text in refusal(schema({"thing": node}, required=("thing",), definitions={"loop": loop}))
 
 
-def test_what_is_free_is_a_word_and_what_is_never_there_is_left_out() -> None:
+def test_a_free_trait_is_a_word_and_a_forbidden_one_is_omitted() -> None:
     found = one({"properties": {"any": True, "never": False}})[0]
     assert list(found) == ["any"]
     assert isinstance(found["any"], str)
 
 
-def test_what_no_pattern_makes_may_be_known_or_given() -> None:
+def test_a_difficult_pattern_can_use_a_fact_or_a_given_value() -> None:
     unknown = {"type": "string", "pattern": "^([A-Z])\\w*(?<!\\1x)$"}
     assert "thing: can't generate" in refusal(schema({"thing": unknown}))
     assert set(one(unknown, traits={"thing": {"value": "Abc"}})) == {"Abc"}
@@ -415,7 +415,7 @@ def test_what_no_pattern_makes_may_be_known_or_given() -> None:
     assert one({"type": "string", "pattern": "^(US|(DE))(?:\\2)?$"}, "country_code")[0] == "US"
 
 
-def test_an_alternative_that_can_not_be_made_is_passed_over() -> None:
+def test_an_impossible_alternative_is_ignored() -> None:
     hopeless = {"type": "object", "properties": {"x": {"type": "string", "pattern": "^(a)\\1$"}}, "required": ["x"]}
     fine = [{"type": "object", "properties": {name: {"type": "integer"}}, "required": [name]} for name in "abc"]
     for several in ([hopeless, *fine], [*fine, hopeless], [fine[0], hopeless, *fine[1:]]):
@@ -424,7 +424,7 @@ def test_an_alternative_that_can_not_be_made_is_passed_over() -> None:
     assert "thing.x: can't generate" in refusal(schema({"thing": {"oneOf": [hopeless]}}))
 
 
-def test_alternatives_may_speak_of_the_same_address() -> None:
+def test_alternatives_can_share_an_address() -> None:
     document = schema({})
     node = document["properties"]["traits"]
     named = {
@@ -439,11 +439,11 @@ def test_alternatives_may_speak_of_the_same_address() -> None:
 
 
 @pytest.mark.parametrize("document", [{}, {"properties": {"name": {}}}, {"properties": {"traits": True}}])
-def test_what_is_no_identity_schema_is_refused(document: dict[str, Any]) -> None:
+def test_an_invalid_identity_schema_is_rejected(document: dict[str, Any]) -> None:
     assert refusal(document) == "traits: the identity schema describes no traits"
 
 
-def test_a_condition_is_left_to_chance() -> None:
+def test_conditions_are_met_by_retries() -> None:
     document = schema({"a": {"type": "boolean"}, "b": {"type": "integer", "minimum": 0, "maximum": 3}})
     document["properties"]["traits"].update(
         {"if": {"properties": {"a": {"const": True}}}, "then": {"properties": {"b": {"maximum": 1}}}}
@@ -454,14 +454,14 @@ def test_a_condition_is_left_to_chance() -> None:
     assert {each["b"] for each in found if not each["a"]} == {0, 1, 2, 3}
 
 
-def test_a_pattern_that_runs_dry_is_an_error_of_the_trait(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_exhausted_pattern_is_an_error_of_its_trait(monkeypatch: pytest.MonkeyPatch) -> None:
     inventor = Inventor(recipe(count=0), schema({"thing": {"type": "string", "pattern": "^[a-z]$"}}))
     monkeypatch.setattr("ansible.module_utils.greenroom.people.invent.patterns.Pattern.fits", lambda self, text: False)
     with pytest.raises(TraitError, match="thing: can't generate a value: found no text for the pattern"):
         inventor.identity(1)
 
 
-def test_without_the_generator_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_generator_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faker.factory", None)
     with pytest.raises(PeopleError, match="the generator is missing"):
         people.Inventor(recipe(), DEPLOYED)
@@ -513,7 +513,7 @@ NODES = st.recursive(
 
 @settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(NAMES, NODES, max_size=4), st.integers(1, 10**6))
-def test_whatever_the_schema_the_traits_fit(properties: dict[str, Any], key: int) -> None:
+def test_traits_fit_any_schema(properties: dict[str, Any], key: int) -> None:
     document = schema(properties, required=tuple(sorted(properties)))
     found = Inventor(recipe(), document).identity(key)
     jsonschema.Draft7Validator(document).validate({"traits": found["traits"]})

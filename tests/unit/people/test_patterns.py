@@ -44,7 +44,7 @@ def make(pattern: str, shortest: int = 0, longest: int | None = None, seed: int 
         "",
     ],
 )
-def test_what_is_made_matches(pattern: str) -> None:
+def test_generated_strings_match(pattern: str) -> None:
     for seed in range(20):
         assert compiled(pattern).search(make(pattern, seed=seed))
 
@@ -52,7 +52,7 @@ def test_what_is_made_matches(pattern: str) -> None:
 @pytest.mark.parametrize(
     ("pattern", "shortest", "longest"), [("^[a-z]+$", 30, 40), ("^[a-z ]*$", 0, 1), (r"\d", 200, 260)]
 )
-def test_lengths_are_kept(pattern: str, shortest: int, longest: int) -> None:
+def test_lengths_are_respected(pattern: str, shortest: int, longest: int) -> None:
     for seed in range(20):
         assert shortest <= len(make(pattern, shortest, longest, seed)) <= longest
 
@@ -72,14 +72,14 @@ def test_lengths_are_kept(pattern: str, shortest: int, longest: int) -> None:
         ("[^\\x00-\\U0010ffff]", "unknown escape"),
     ],
 )
-def test_what_can_not_be_made_says_why(pattern: str, text: str) -> None:
+def test_an_impossible_pattern_is_explained(pattern: str, text: str) -> None:
     with pytest.raises(PatternError) as caught:
         make(pattern, 0, 3)
     assert text in str(caught.value)
     assert pattern in str(caught.value)
 
 
-def test_the_end_is_the_end() -> None:
+def test_dollar_matches_only_at_the_end() -> None:
     assert not compiled("^a$").search("a\n")
 
 
@@ -100,6 +100,6 @@ PATTERNS = st.recursive(
 
 @settings(deadline=None, max_examples=60)
 @given(PATTERNS, st.integers(0, 2**64 - 1))
-def test_any_pattern_of_these_parts_is_matched_as_a_whole(pattern: str, seed: int) -> None:
+def test_combined_patterns_match_completely(pattern: str, seed: int) -> None:
     assert re.fullmatch(pattern, make(f"^{pattern}$", seed=seed))
     assert make(pattern, seed=seed) == make(pattern, seed=seed)

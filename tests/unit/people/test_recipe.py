@@ -29,7 +29,7 @@ def recipe(**values: Any) -> Recipe:
     return found
 
 
-def test_people_are_personas_by_name_and_then_numbers() -> None:
+def test_keys_are_persona_names_and_then_numbers() -> None:
     everybody = recipe(personas=["admin", {"name": "vip"}])
     assert list(everybody.keys()) == ["admin", "vip", "1", "2", "3"]
     assert everybody.size == 5
@@ -39,7 +39,7 @@ def test_people_are_personas_by_name_and_then_numbers() -> None:
     assert not [key for key in ("4", "0", "01", "-1", "", "nobody", "³") if key in everybody]
 
 
-def test_addresses_follow_from_set_seed_and_key_alone() -> None:
+def test_addresses_depend_only_on_set_seed_and_key() -> None:
     assert recipe().address(1) == "people-1-993dd09b@people.invalid"
     assert recipe(count=0).address("1") == recipe().address(1)
     assert recipe(personas=["admin"]).address("admin") == "people-admin@people.invalid"
@@ -48,7 +48,7 @@ def test_addresses_follow_from_set_seed_and_key_alone() -> None:
 
 
 @given(st.lists(NAMES, unique=True, max_size=20), st.text(max_size=8))
-def test_no_two_people_share_an_address(names: list[str], seed: str) -> None:
+def test_addresses_are_unique(names: list[str], seed: str) -> None:
     everybody = recipe(seed=seed, count=50, personas=[{"name": name} for name in names])
     addresses = list(map(everybody.address, everybody.keys()))
     assert len(set(addresses)) == len(addresses)
@@ -93,14 +93,14 @@ def test_no_two_people_share_an_address(names: list[str], seed: str) -> None:
         ({"personas": [{"name": "x", "needs": {"feature": 1}}]}, "persona x: '1' is not a feature"),
     ],
 )
-def test_what_makes_no_sense_is_refused_on_one_line(wrong: dict[str, Any], text: str) -> None:
+def test_an_invalid_recipe_is_rejected_in_one_line(wrong: dict[str, Any], text: str) -> None:
     with pytest.raises(PeopleError) as caught:
         recipe(**wrong)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_a_recipe_survives_being_sent_to_a_host() -> None:
+def test_a_recipe_survives_serialization() -> None:
     sent = recipe(
         personas=["admin", {"name": "vip", "like": "admin", "traits": {"a": {"value": 1}}}],
         locales=["de_DE"],
@@ -114,7 +114,7 @@ def test_a_recipe_survives_being_sent_to_a_host() -> None:
 # --- personas ---
 
 
-def test_a_persona_starts_from_a_default_one() -> None:
+def test_a_persona_can_extend_a_default_one() -> None:
     found = people.personas_of(["inactive", {"name": "admin", "state": "inactive"}, {"name": "vip", "like": "admin"}])
     assert found[0] == DEFAULT_PERSONAS["inactive"]
     assert found[1] == replace(DEFAULT_PERSONAS["admin"], state="inactive")
@@ -122,7 +122,7 @@ def test_a_persona_starts_from_a_default_one() -> None:
     assert people.personas_of([{"name": "new", "locale": None}]) == (Persona("new"),)
 
 
-def test_only_recovery_has_no_password() -> None:
+def test_only_the_recovery_persona_has_no_password() -> None:
     everybody = recipe(personas=list(DEFAULT_PERSONAS))
     assert {key: everybody.has_password(key) for key in DEFAULT_PERSONAS} == {
         key: key != "recovery-only" for key in DEFAULT_PERSONAS
@@ -130,7 +130,7 @@ def test_only_recovery_has_no_password() -> None:
     assert everybody.has_password(1)
 
 
-def test_personas_are_wanted_where_they_have_a_purpose() -> None:
+def test_personas_are_wanted_only_where_their_needs_are_met() -> None:
     listed = [
         "admin",
         {"name": "new", "needs": {"release": ">=1.1"}},
@@ -162,7 +162,7 @@ def test_a_release_is_compared_by_number(needs: str, kept: bool) -> None:
 # --- fingerprints ---
 
 
-def test_a_fingerprint_changes_with_what_makes_a_person_another() -> None:
+def test_a_fingerprint_changes_with_everything_that_changes_a_user() -> None:
     schema: dict[str, Any] = {"properties": {}}
     before = recipe(personas=["admin", "inactive"])
     first = before.fingerprint(schema)
@@ -176,7 +176,7 @@ def test_a_fingerprint_changes_with_what_makes_a_person_another() -> None:
     assert len(first) == 16
 
 
-def test_a_changed_persona_changes_nobody_else() -> None:
+def test_a_changed_persona_does_not_affect_other_users() -> None:
     before, after = (
         recipe(personas=["admin", "inactive"]),
         recipe(personas=[{"name": "admin", "first": "A"}, "inactive"]),
@@ -193,7 +193,7 @@ def test_a_changed_persona_changes_nobody_else() -> None:
 # --- passwords ---
 
 
-def test_a_derived_password_is_long_and_everybodys_own() -> None:
+def test_a_derived_password_is_long_and_unique() -> None:
     password = people.person_password(SECRET, "people", "1", 1)
     assert password == person_password("1", SECRET, "people", 1)
     assert len(password) == 29
@@ -204,7 +204,7 @@ def test_a_derived_password_is_long_and_everybodys_own() -> None:
     assert len(others | {password, people.person_password(SECRET + "!", "people", "1", "1")}) == 5
 
 
-def test_a_short_key_is_refused() -> None:
+def test_a_short_key_is_rejected() -> None:
     with pytest.raises(AnsibleFilterError, match="at least 16 bytes"):
         person_password(1, "short", "people", "1")
 
@@ -222,24 +222,24 @@ def test_the_hash_of_a_derived_password_is_pbkdf2_as_kratos_reads_it() -> None:
 # --- filters ---
 
 
-def test_filters_name_people_as_the_module_does() -> None:
+def test_filters_and_module_agree_on_addresses() -> None:
     assert person_address(1, "people", 1, "people.invalid") == recipe().address(1)
     assert person_address("admin", "people", "1", "people.invalid") == "people-admin@people.invalid"
     assert set(FilterModule().filters()) == {"person_address", "person_password", "personas_wanted"}
 
 
 @pytest.mark.parametrize("key", [0, -1, "", "Admin", "1x", None])
-def test_a_filter_refuses_who_can_not_be(key: Any) -> None:
+def test_a_filter_rejects_an_invalid_key(key: Any) -> None:
     with pytest.raises(AnsibleFilterError, match="neither a user's number nor a persona's name"):
         person_address(key, "people", "1", "people.invalid")
 
 
-def test_a_filter_refuses_a_domain_that_gets_mail() -> None:
+def test_a_filter_rejects_a_domain_that_receives_mail() -> None:
     with pytest.raises(AnsibleFilterError, match="could receive mail"):
         person_address(1, "people", "1", "company.com")
 
 
-def test_looking_costs_no_generator() -> None:
+def test_a_recipe_does_not_load_the_generator() -> None:
     code = (
         "import sys, ansible.module_utils\n"
         "ansible.module_utils.__path__.append('plugins/module_utils')\n"

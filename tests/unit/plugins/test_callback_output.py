@@ -233,7 +233,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
 # A run of our own
 
 
-def test_a_run_that_changes_nothing_is_its_phases_its_hosts_and_its_summary(project: Project) -> None:
+def test_a_run_without_changes_prints_phases_hosts_and_summary(project: Project) -> None:
     lines = project.lines("site.yml")
     assert len(lines) < 60
     other = [line for line in lines if line and not line.startswith("Phase ") and not RECAP.match(line)]
@@ -246,13 +246,13 @@ def test_a_run_that_changes_nothing_is_its_phases_its_hosts_and_its_summary(proj
     ]
 
 
-def test_phases_are_the_steps_and_counted(project: Project) -> None:
+def test_phases_are_numbered(project: Project) -> None:
     phases = [line for line in project.lines("site.yml") if line.startswith("Phase ")]
     names = [*SITE_STEPS[:5], "sandboxes: nothing to do", *SITE_STEPS[6:-1], "smoke", "report"]
     assert phases == [f"Phase {number} of 12: {name}" for number, name in enumerate(names, 1)]
 
 
-def test_how_long_phases_took_is_told_once_for_each_that_had_something_to_do(project: Project) -> None:
+def test_durations_are_printed_once_per_phase_with_tasks(project: Project) -> None:
     output = project.play("site.yml").stdout
     took = re.search(r"^Took .*(\n  .*)*", output, re.M)
     assert took
@@ -261,7 +261,7 @@ def test_how_long_phases_took_is_told_once_for_each_that_had_something_to_do(pro
     assert max(map(len, took[0].splitlines())) <= 100
 
 
-def test_each_task_that_changes_something_is_one_line_with_its_hosts(project: Project) -> None:
+def test_each_changed_task_is_one_line_with_its_hosts(project: Project) -> None:
     lines = project.lines("site.yml", "-e", "change=true")
     assert len(lines) < 200
     changed = [line for line in lines if line.startswith("changed: ")]
@@ -275,7 +275,7 @@ def test_what_a_template_tree_changed_is_listed_or_counted(project: Project) -> 
     assert "changed: edge1  Apply many (7 files; a.service restarted)" in lines
 
 
-def test_a_check_run_says_so_first_and_last_and_lists_all(project: Project) -> None:
+def test_check_mode_is_announced_and_lists_all_changes(project: Project) -> None:
     lines = project.lines("site.yml", "-e", "change=true", "--check")
     assert lines[0].startswith("CHECK MODE: nothing is changed")
     assert lines[-1] == lines[0]
@@ -293,7 +293,7 @@ def test_each_foreign_play_is_a_phase(project: Project) -> None:
     assert phases == [f"Phase {number} of 3: {name}" for number, name in enumerate(names, 1)]
 
 
-def test_loops_handlers_includes_and_delegated_tasks_are_told(project: Project) -> None:
+def test_loops_handlers_includes_and_delegated_tasks_are_printed(project: Project) -> None:
     changed = [line for line in project.lines("foreign.yml") if line.startswith("changed: ")]
     assert changed[-1] in {f"changed: {hosts}  See to it in any order" for hosts in ("app1, app2", "app2, app1")}
     assert [line for line in changed if "a file" not in line][:-1] == [
@@ -308,7 +308,7 @@ def test_loops_handlers_includes_and_delegated_tasks_are_told(project: Project) 
     ]
 
 
-def test_messages_are_for_people(project: Project) -> None:
+def test_messages_are_readable(project: Project) -> None:
     output = project.play("foreign.yml").stdout
     assert "\nall say this\napp1: app1 is at it\napp2: app2 is at it\n" in output
     assert "\nthe second: |-\n  two\n  lines\na first:\n- 1\n- x: y\n" in output
@@ -316,7 +316,7 @@ def test_messages_are_for_people(project: Project) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("-v",)])
-def test_no_secret_is_shown(project: Project, options: tuple[str, ...]) -> None:
+def test_no_secret_is_printed(project: Project, options: tuple[str, ...]) -> None:
     output = project.play("foreign.yml", *options).stdout
     assert "hidden due to the fact that" in output
     assert "hunter2" not in output
@@ -327,7 +327,7 @@ def comparable(lines: list[str]) -> list[str]:
     return sorted(re.sub(r"ansible-tmp-\S+| for app\d, app\d", "", line) for line in lines)
 
 
-def test_with_v_all_is_as_ansible_shows_it(project: Project) -> None:
+def test_verbose_output_equals_that_of_ansible(project: Project) -> None:
     ours = project.lines("foreign.yml", "-v")
     theirs = project.lines("foreign.yml", "-v", ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default")
     added = [line for line in ours if line.startswith(("Phase ", "Took "))]
@@ -335,7 +335,7 @@ def test_with_v_all_is_as_ansible_shows_it(project: Project) -> None:
     assert comparable([line for line in ours if line not in added]) == comparable(theirs)
 
 
-def test_differences_are_shown_as_a_whole_with_their_host(project: Project) -> None:
+def test_diffs_are_printed_completely_with_their_host(project: Project) -> None:
     lines = project.lines("foreign.yml", "--check", "--diff", "-e", f"folder={project.folder}/plugins")
     text = "\n".join(lines)
     for host in HOSTS["app"]:
@@ -355,7 +355,7 @@ def errors_of(output: str) -> list[str]:
     return sorted(line for line in shown.splitlines() if line and not line.startswith(("Phase ", "Took ")))
 
 
-def test_errors_and_warnings_are_as_whole_as_ansibles(project: Project) -> None:
+def test_errors_and_warnings_are_as_complete_as_those_of_ansible(project: Project) -> None:
     ours = project.play("errors.yml")
     theirs = project.play("errors.yml", ANSIBLE_STDOUT_CALLBACK="ansible.builtin.default")
     assert ours.returncode == theirs.returncode != 0
@@ -366,7 +366,7 @@ def test_errors_and_warnings_are_as_whole_as_ansibles(project: Project) -> None:
     assert ours.stdout.count("...ignoring") == 4
 
 
-def test_errors_can_be_read_from_the_output(project: Project) -> None:
+def test_errors_can_be_parsed_from_the_output(project: Project) -> None:
     output = project.play("errors.yml").stdout
     assert any("the first line\nthe second line" in error for error in ERROR.findall(output))
     assert any("no route to host" in error for error in ERROR.findall(output))
@@ -375,7 +375,7 @@ def test_errors_can_be_read_from_the_output(project: Project) -> None:
     assert counts["app1"][3] == 1
 
 
-def test_an_error_stands_below_its_tasks_name(project: Project) -> None:
+def test_an_error_is_printed_below_its_task(project: Project) -> None:
     output = project.play("errors.yml").stdout
     for task in ("Reach everybody", "Ignore what fails", "Fail for now", "Fail in one item", "Fail in several lines"):
         assert f"TASK [{task}] ***" in output
@@ -387,7 +387,7 @@ def test_an_error_stands_below_its_tasks_name(project: Project) -> None:
 # Whatever asks for it
 
 
-def test_colors_are_for_terminals_and_whoever_forces_them(project: Project) -> None:
+def test_colors_are_used_on_terminals_or_if_forced(project: Project) -> None:
     nobody = ("foreign.yml", "--limit", "ops")
     assert "\x1b[" in project.play(*nobody, ANSIBLE_FORCE_COLOR="1").stdout
     assert "\x1b[" not in project.play("foreign.yml").stdout
@@ -414,7 +414,7 @@ def on_terminal(project: Project, *words: str, **variables: str) -> str:
     return shown.decode()
 
 
-def test_what_runs_nothing_prints_nothing_of_ours(project: Project) -> None:
+def test_listing_tasks_prints_no_extra_output(project: Project) -> None:
     tasks = project.play("foreign.yml", "--list-tasks")
     assert tasks.returncode == 0
     assert "See to nothing" in tasks.stdout
@@ -423,7 +423,7 @@ def test_what_runs_nothing_prints_nothing_of_ours(project: Project) -> None:
     assert "Phase " not in tasks.stdout + syntax.stdout
 
 
-def test_a_run_can_begin_at_a_task_and_go_step_by_step(project: Project) -> None:
+def test_a_run_can_start_at_a_task_and_go_step_by_step(project: Project) -> None:
     options = ("--start-at-task", "See to it elsewhere", "--step", "--limit", "app1")
     done = project.play("foreign.yml", *options, typed="y\ny\nc\nc\n")
     assert done.returncode == 0, done.stdout
@@ -441,7 +441,7 @@ def until(true: Callable[[], bool], what: str) -> None:
         time.sleep(0.05)
 
 
-def test_what_takes_long_is_told_while_it_does(project: Project, tmp_path: Path) -> None:
+def test_long_tasks_print_progress(project: Project, tmp_path: Path) -> None:
     """Into a file, too: it is not kept back until there is more."""
     wait = {"ansible.builtin.set_fact": {"a": 1}, "until": "lookup('ansible.builtin.fileglob', go) | length > 0"}
     tasks = [
@@ -471,7 +471,7 @@ def test_what_takes_long_is_told_while_it_does(project: Project, tmp_path: Path)
     assert "Wait for no time" not in output.read_text()
 
 
-def test_whoever_replaces_the_output_gets_the_summary_as_data(project: Project) -> None:
+def test_another_callback_gets_the_summary_as_data(project: Project) -> None:
     """AWX and ansible-runner have a callback of their own, which takes this one's place."""
     (project.folder / "runner").mkdir()
     runner = ansible_runner.run(

@@ -77,7 +77,7 @@ def secret_options(spec: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_what_sounds_secret_is_never_logged_nor_converted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_secret_options_are_never_logged_or_converted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for option, taken in secret_options(spec_of(name, monkeypatch)):
         if taken.get("type") == "bool":
             continue

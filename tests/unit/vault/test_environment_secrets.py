@@ -122,7 +122,7 @@ def present(folder: Path, vault: Vault, *options: str, **arguments: Any) -> dict
     return answer
 
 
-def test_what_is_missing_is_created_once_and_read_unseen(tmp_path: Path, vault: Vault) -> None:
+def test_missing_secrets_are_created_once_and_never_shown(tmp_path: Path, vault: Vault) -> None:
     missing, _ = run(tmp_path, vault.url, vault.token())
     assert missing["msg"] == (
         "secrets of test are missing: environment/certificate/edge, shop/login/blue, shop/ring/csrf; "
@@ -148,7 +148,7 @@ def test_what_is_missing_is_created_once_and_read_unseen(tmp_path: Path, vault: 
     assert stored not in output
 
 
-def test_a_certificate_is_renewed_in_time_and_only_then(tmp_path: Path, vault: Vault) -> None:
+def test_a_certificate_is_renewed_only_when_due(tmp_path: Path, vault: Vault) -> None:
     present(tmp_path, vault)
     renewed = present(tmp_path, vault, create=False, certificate_days=60)
     assert (renewed["changed"], renewed["renewed"]) == (True, ["environment/certificate/edge"])
@@ -158,7 +158,7 @@ def test_a_certificate_is_renewed_in_time_and_only_then(tmp_path: Path, vault: V
     assert vault.version("environment/certificate/edge") == 2
 
 
-def test_a_secret_that_others_write_is_not_made_up(tmp_path: Path, vault: Vault) -> None:
+def test_a_manual_secret_is_not_generated(tmp_path: Path, vault: Vault) -> None:
     kv = vault.client.secrets.kv.v2
     kv.delete_metadata_and_all_versions("test/environment/registry", mount_point="greenroom")
     answer = present(tmp_path, vault)
@@ -188,14 +188,14 @@ def test_a_secret_that_others_write_is_not_made_up(tmp_path: Path, vault: Vault)
         ({"auth_method": "approle"}, "Vault: "),
     ],
 )
-def test_a_login_that_fails_is_one_clear_line(tmp_path: Path, vault: Vault, auth: dict[str, str], line: str) -> None:
+def test_a_failed_login_is_one_line(tmp_path: Path, vault: Vault, auth: dict[str, str], line: str) -> None:
     answer, _ = run(tmp_path, vault.url, "", auth=auth)
     assert line in answer["msg"]
     assert "secrets_auth" in answer["msg"]
     assert "\n" not in answer["msg"]
 
 
-def test_what_the_policy_forbids_is_named(tmp_path: Path, vault: Vault) -> None:
+def test_a_forbidden_path_is_reported(tmp_path: Path, vault: Vault) -> None:
     answer, _ = run(tmp_path, vault.url, vault.token("reader"))
     assert answer["msg"] == (
         f"Vault at {vault.url} refuses reading greenroom/test/shop/ring/csrf (permission denied); "
@@ -203,7 +203,7 @@ def test_what_the_policy_forbids_is_named(tmp_path: Path, vault: Vault) -> None:
     )
 
 
-def test_the_documented_policy_lets_an_environment_read_what_others_write_and_nothing_of_another_one(
+def test_the_documented_policy_allows_manual_secrets_and_no_other_environment(
     vault: Vault,
 ) -> None:
     lines = (ROOT / "docs/secrets.md").read_text().splitlines()
@@ -223,7 +223,7 @@ def test_the_documented_policy_lets_an_environment_read_what_others_write_and_no
         kv.read_secret_version("other/shop/login/blue", **reading)
 
 
-def test_a_login_is_given_back_and_an_operators_own_token_is_not(tmp_path: Path, vault: Vault) -> None:
+def test_a_login_is_revoked_but_not_the_token_of_an_operator(tmp_path: Path, vault: Vault) -> None:
     approle = vault.client.auth.approle
     if "approle/" not in vault.client.sys.list_auth_methods()["data"]:
         vault.client.sys.enable_auth_method("approle")
@@ -242,7 +242,7 @@ def test_a_login_is_given_back_and_an_operators_own_token_is_not(tmp_path: Path,
     assert hvac.Client(vault.url, token=own).is_authenticated()
 
 
-def test_a_server_that_is_down_or_sealed(tmp_path: Path, server: Vault) -> None:
+def test_an_unreachable_or_sealed_server_is_reported(tmp_path: Path, server: Vault) -> None:
     answer, _ = run(tmp_path, "http://127.0.0.1:1", "x")
     assert "http://127.0.0.1:1 can't be reached" in answer["msg"]
     token = server.token()

@@ -55,12 +55,12 @@ def secrets(client: FakeVault) -> Secrets:
     return Secrets(client, "greenroom", "staging", hvac.exceptions.InvalidPath)
 
 
-def test_what_is_there_is_read_and_what_is_deleted_or_missing_is_left_out() -> None:
+def test_existing_secrets_are_read_and_deleted_or_missing_ones_omitted() -> None:
     client = FakeVault(**{"staging/a/value/x": (1, {"value": "v"}), "staging/a/value/deleted": (2, None)})
     assert secrets(client).read(["a/value/x", "a/value/deleted", "a/value/none"]) == {"a/value/x": {"value": "v"}}
 
 
-def test_a_refusal_says_what_was_being_done() -> None:
+def test_an_error_names_the_action() -> None:
     with pytest.raises(VaultError, match=r"^reading greenroom/staging/forbidden$") as error:
         secrets(FakeVault()).read(["forbidden"])
     assert isinstance(error.value.__cause__, hvac.exceptions.Forbidden)
@@ -123,7 +123,7 @@ def certificate(days: int, names: list[str]) -> dict[str, str]:
     return {"certificate": built.public_bytes(serialization.Encoding.PEM).decode()}
 
 
-def test_a_certificate_is_issued_again_when_it_ends_or_its_names_change() -> None:
+def test_a_certificate_is_reissued_when_it_expires_or_its_names_change() -> None:
     names = ["a.test", "*.a.test"]
     assert needs_issue(None, names, 30)
     assert needs_issue(certificate(29, names), names, 30, NOW)
@@ -131,7 +131,7 @@ def test_a_certificate_is_issued_again_when_it_ends_or_its_names_change() -> Non
     assert needs_issue(certificate(31, names), ["a.test"], 30, NOW)
 
 
-def test_generated_secrets_fit_everywhere() -> None:
+def test_generated_secrets_need_no_quoting() -> None:
     first, second = generate(), generate()
     assert first != second
     assert len(first) == 32
@@ -140,7 +140,7 @@ def test_generated_secrets_fit_everywhere() -> None:
     assert len(new_secret("kratos/ring/cipher")["values"]) == 32
 
 
-def test_missing_secrets_are_named_with_the_command() -> None:
+def test_missing_secrets_are_reported_with_the_command() -> None:
     assert refusals.missing_line("staging", ["b", "a"]) == (
         "secrets of staging are missing: a, b; "
         "run: ansible-playbook -i inventories/staging playbooks/secrets.yml -e create=missing"

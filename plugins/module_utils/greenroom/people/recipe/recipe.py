@@ -140,7 +140,7 @@ class Recipe:
         return persona is None or persona.password
 
     def fingerprints(self, schema: Mapping[str, Any]) -> Fingerprints:
-        """Return the users' fingerprints under Kratos' identity `schema`. A user is outdated if its fingerprint differs."""
+        """Return the users' fingerprints under Kratos' identity `schema`; a changed one means an outdated user."""
         return Fingerprints(self, schema)
 
     def fingerprint(self, schema: Mapping[str, Any], key: str | int = 1) -> str:
