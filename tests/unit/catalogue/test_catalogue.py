@@ -1,4 +1,4 @@
-"""The catalogue: defaults, published ports, and that no wrong content stops the loading."""
+"""The catalog: defaults and published ports. Invalid content does not break loading."""
 
 from __future__ import annotations
 

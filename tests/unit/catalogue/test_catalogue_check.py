@@ -1,4 +1,4 @@
-"""Mistakes between services: each is one line that names the key, and the nearest right name."""
+"""Problems between services: each is one line with its key and a suggestion."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Templates are compiled once: what is kept is what would be compiled, and another text or option is another one."""
+"""Templates are compiled once and cached; a changed template or option is compiled again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jinja2.bccache import FileSystemBytecodeCache
 
 
 class Kept:
-    """A class of environments with a folder of compiled templates, and how often something was really compiled."""
+    """A class of environments with a cache folder, and the number of actual compilations."""
 
     def __init__(self, folder: Path) -> None:
         self.compiled = 0

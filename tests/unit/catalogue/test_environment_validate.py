@@ -1,4 +1,4 @@
-"""Bad input is refused by Ansible itself before any host is touched: every mistake in one answer, one line each."""
+"""A run rejects invalid input before it changes any host, and reports all problems at once, one line each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PLAY = [{"hosts": "all", "gather_facts": False, "tasks": [{"environment_validate
 
 
 def validate(folder: Path, *arguments: str, services: Path | None = None, inventory: Path = STAGING) -> list[str]:
-    """Return the lines of the refusal; none when the input is right."""
+    """Return the lines of the error message; none if the input is valid."""
     play = folder / "play.yml"
     play.write_text(yaml.safe_dump(PLAY), encoding="utf-8")
     shared = folder / "group_vars"
@@ -41,7 +41,7 @@ def write(path: Path, content: Any) -> None:
 
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
-    """An inventory of one's own: staging's, with room for more variables."""
+    """A copy of the staging inventory that tests can add variables to."""
     folder = tmp_path / "uat"
     hosts = {"staging": {"children": {group: {"hosts": {"host1": None}} for group in ("edge", "app", "data", "ops")}}}
     write(folder / "hosts.yml", hosts)

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Sign-in providers: what the variable may be, and whose client lies in Vault."""
+"""Sign-in providers: the variable, and the client in Vault."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FOREIGN = {
 
 
 def problems(provider: dict[str, Any], client: dict[str, Any] | None) -> list[str]:
-    """What a run of staging says with one provider, and with its client in Vault."""
+    """The problems of a staging run with one provider and this client in Vault."""
     secrets = {} if client is None else {"environment/oidc/company": client}
     lines: list[str] = providers.client_problems([provider], secrets, "staging", URL)
     return lines

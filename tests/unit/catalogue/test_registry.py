@@ -1,4 +1,4 @@
-"""Tags to digests, and every refusal as one line that says what to do."""
+"""Tags become digests, and every error is one line that says what to do."""
 
 from __future__ import annotations
 

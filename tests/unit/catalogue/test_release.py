@@ -1,4 +1,4 @@
-"""A release: its file, overrides, and the identity that its content gives it."""
+"""A release: its file, overrides, and the ID that follows from its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mistakes in one service.yml: each is one line with its key."""
+"""Problems in one service.yml: each is one line with its key."""
 
 from __future__ import annotations
 

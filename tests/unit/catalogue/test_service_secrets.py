@@ -1,4 +1,4 @@
-"""Services' secrets: where each lies, and what a container gets."""
+"""Services' secrets: paths in Vault, and the environment of containers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Variables against what roles declare, and one environment at a time."""
+"""Variables must be declared by roles, and a run has one environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RabbitMQ's queues and logins: what is wanted, against what the broker has."""
+"""RabbitMQ's queues and logins: desired definitions compared with those of the broker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRETS = {f"{name}/broker/{slot}": {"password": f"{name}-{slot}"} for name in C
 
 
 def taken(plan: dict[str, list[dict[str, Any]]], current: dict[str, Any] | None = None) -> dict[str, Any]:
-    """What a broker has after an import, as it exports it: with more than it was given."""
+    """The broker's export after an import, which has more than was imported."""
     found = {kind: list((current or {}).get(kind, [])) for kind in broker.KEYS}
     for kind, items in plan.items():
         for item in items:
@@ -112,7 +112,7 @@ def test_lines_have_no_passwords() -> None:
 
 
 def test_a_hash_matches_one_from_the_broker() -> None:
-    """From RabbitMQ 4.0.5, of the user that it comes with."""
+    """The hash is from RabbitMQ 4.0.5, of its default user."""
     stored = "ZgCNn//5Yd0Uxs8oqm9OViIY57VYB/OCBgo32S5jY8rWu722"
     assert broker.matches(stored, "guest")
     assert not broker.matches(stored, "Guest")

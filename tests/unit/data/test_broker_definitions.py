@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module broker_definitions, with a rabbitmqctl that answers from a file and remembers what it was told."""
+"""The module broker_definitions, with a fake rabbitmqctl that reads its state from a file and logs its calls."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WANTED: dict[str, Any] = {
     "passwords": {"worker_blue": PASSWORD},
 }
 GUEST = {"users": [{"name": "guest"}]}
-# An import replaces the state, unless the broker is a stubborn one.
+# An import replaces the state, unless the test simulates a broker that ignores it.
 TOOL = """#!/bin/sh
 echo "$@" >>told
 case $2 in
@@ -39,7 +39,7 @@ Server = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """Give the server a state; it is in the working folder."""
+    """Set the server's state in the working folder."""
     (tmp_path / "rabbitmqctl").write_text(TOOL)
     (tmp_path / "rabbitmqctl").chmod(0o755)
     monkeypatch.chdir(tmp_path)

@@ -1,4 +1,4 @@
-"""Databases and logins: the statements that are missing, and none when nothing is."""
+"""Databases and logins: the statements that lead to the desired state."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SECRETS = {"shop/login/blue": {"password": "b"}, "shop/login/green": {"password"
 
 
 def there() -> dict[str, Any]:
-    """The state of a server that has all of `wanted()`."""
+    """The state of a server that is up to date with `wanted()`."""
     return {
         "roles": {
             "shop": {"login": False, "password": None, "role": None},
@@ -115,7 +115,7 @@ def test_a_zero_byte_is_rejected(quote: Any) -> None:
 
 
 def test_the_verifier_equals_that_of_postgresql() -> None:
-    # Made by PostgreSQL 15: CREATE ROLE x PASSWORD 'pencil', with the salt that it chose.
+    # From PostgreSQL 15: CREATE ROLE x PASSWORD 'pencil', with its random salt.
     salt = bytes(range(16))
     found = scram.verifier("pencil", salt)
     assert found.startswith("SCRAM-SHA-256$4096:AAECAwQFBgcICQoLDA0ODw==$")

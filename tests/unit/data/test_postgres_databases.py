@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module postgres_databases, with a psql that answers from a file and remembers what it was told."""
+"""The module postgres_databases, with a fake psql that reads its results from a file and logs its calls."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ Server = Callable[[dict[str, Any]], None]
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """Give the server a state; it is in the working folder."""
+    """Set the server's state in the working folder."""
     (tmp_path / "psql").write_text(PSQL)
     (tmp_path / "psql").chmod(0o755)
     monkeypatch.chdir(tmp_path)

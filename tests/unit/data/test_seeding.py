@@ -1,4 +1,4 @@
-"""What a record of seeded data depends on, and what a service's command is told."""
+"""The records of seeded data, and the environment of a service's seeding command."""
 
 from __future__ import annotations
 

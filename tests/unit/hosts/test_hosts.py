@@ -73,7 +73,7 @@ def test_ports_stay_open_while_a_slot_uses_them() -> None:
     assert [(found["ports"], found["from"]) for found in firewall.service_ports(catalogue, old)] == [
         ([18080, 19090, 29090], ["edge"])
     ]
-    # From elsewhere, or of a service that is gone: rules of their own.
+    # Other sources, or a service that was removed, get their own rules.
     other = {"blue": bundle("blue", 8080, ["ops"])}
     assert [(found["ports"], found["from"]) for found in firewall.service_ports(catalogue, other)] == [
         ([19090, 29090], ["edge"]), ([18080], ["ops"]),

@@ -1,4 +1,4 @@
-"""The generator's archive: made where Ansible runs, used on hosts that have Python and nothing else."""
+"""The generator's archive: written on the controller, used on hosts that only have Python."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module identity_seed and the controller's part of it, together as in a play."""
+"""The module identity_seed together with its action plugin, as in a play."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def plugin(kind: str, name: str) -> Any:
 
 
 class Task:
-    """The task as a play has it: the action plugin, and a host on which its module runs; `calls` are its arguments."""
+    """A task: the action plugin, and a host where its module runs. `calls` are the module's arguments."""
 
     def __init__(self, kratos: FakeKratos, site: Site, folder: Path) -> None:
         self.kratos, self.site = kratos, site
@@ -61,7 +61,7 @@ class Task:
         self.printed = ""
 
     def run(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
-        """Run the task; an argument that is None is not given."""
+        """Run the task without the arguments that are None."""
         defaults = {
             "url": self.site.url,
             "set": "people",
@@ -104,17 +104,17 @@ class Task:
         return [asked.method for asked in self.site.asked]
 
     def created(self) -> list[dict[str, Any]]:
-        """What was asked to be created in batches."""
+        """The batches of users in requests."""
         bodies = [json.loads(asked.body) for asked in self.site.asked if asked.method == "PATCH"]
         asked = [each["create"] for body in bodies if "identities" in body for each in body["identities"]]
-        # Without the one by which a server is asked whether it knows external ids.
+        # Without the request that tests whether the server supports external IDs.
         return [each for each in asked if "traits" in each]
 
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     monkeypatch.setattr(kratos_client, "FIRST_PAUSE", 0.01)
-    # Where nobody is to answer any more, a test has less of it.
+    # Short timeouts for tests without a server.
     monkeypatch.setattr(kratos_client, "PATIENCE", 60.0)
     monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 60.0)
     monkeypatch.setattr(ledger, "PATIENCE", 0.3)
@@ -123,7 +123,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("nothing.py", "")
-    # The true one is what this Python imports anyway.
+    # Tests use the packages that are installed.
     monkeypatch.setattr(people, "generator_archive", lambda folder, locales=(): archive)
     server = FakeKratos()
     with serve(server.respond) as site:
@@ -174,7 +174,7 @@ def test_a_run_without_changes_is_one_call_with_few_requests_and_no_hash(
     monkeypatch.setattr(people, "Inventor", None)
     task.brought.clear()
     result = task.run()
-    # Version, schema, how many there are, and the list.
+    # Version, schema, number of identities, and the list.
     assert (len(task.calls), task.methods(), result["requests"]) == (1, ["GET"] * 4, 4)
     assert task.brought == []
     assert "todo" not in result
@@ -292,7 +292,7 @@ def test_leftovers_of_smoke_checks_stay_by_default(task: Task) -> None:
 
 
 def test_users_of_smoke_checks_are_recognized_by_address() -> None:
-    """What the smoke checks make, the role takes away."""
+    """The role removes the users that smoke checks create."""
     (beginning,) = yaml.safe_load((ROOT / "roles/seed/vars/main.yml").read_text())["__seed_leftovers"]
     checks = (ROOT / "services/kratos/checks.yml").read_text()
     addresses = re.findall(r"""[^\s"=]*\$\{run\}@[^"\n]*""", checks)
@@ -446,7 +446,7 @@ def test_each_failed_removal_is_reported(task: Task) -> None:
 
 
 def predict_and_do(task: Task, **arguments: Any) -> dict[str, Any]:
-    """Run in check mode, which must write nothing, then in earnest: the same counts."""
+    """Run in check mode, which must write nothing, then for real: both report the same counts."""
     before = json.dumps(task.kratos.identities)
     files = {path: path.read_bytes() for path in task.folder.glob("people*")}
     task.kratos.writes = 0
@@ -513,7 +513,7 @@ def test_a_conflict_that_is_not_listed_is_reported(task: Task) -> None:
     task.run(count=1)
     real = task.kratos.add("x@person.invalid")
     task.kratos.identities[real]["verifiable_addresses"] = [{"value": recipe().address(3), "verified": True}]
-    # A listing that shows names only: the conflict comes to light when the person is created.
+    # The list does not have the address, so only the creation of the user reveals the conflict.
     shown = task.kratos._list
 
     def hide(query: dict[str, list[str]]) -> Reply:
@@ -808,7 +808,7 @@ def test_an_impossible_trait_is_rejected_before_users_are_created(task: Task) ->
     assert task.run(traits={"code": {"value": "b"}})["failed"]
 
 
-# --- two at once ---
+# --- concurrent runs ---
 
 
 def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -865,7 +865,7 @@ def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.Monk
         end()
 
 
-# --- slices and progress ---
+# --- calls and progress ---
 
 
 def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -885,7 +885,7 @@ def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch)
 def test_a_deadline_ends_the_run_and_the_next_run_continues(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
     task.slices = (0.0,)
-    # The time is over as soon as a first slice is done.
+    # The deadline passes during the first call.
     task.clock = lambda: 900.0 if task.told else 0.0
     result = task.run(count=95, connections=1, deadline=600)
     assert result["failed"]

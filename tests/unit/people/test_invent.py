@@ -1,4 +1,4 @@
-"""What the portal invents for people, and what its command is told; demo/portal/tests has the database, too."""
+"""The portal's generated orders, and its seeding command; demo/portal/tests also covers the database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from portal.tables import metadata
 
 UNTIL = date(2026, 11, 1)
 SETTINGS = {"SET": "people", "SEED": "1", "VOLUME": "1", "UNTIL": "2026-11-01", "STATE": "present"}
-# The first order of person 1: another Python, or a change of the code, must not make other rows of the same seed.
+# The first order of user 1: neither another Python nor a code change may alter the rows of a seed.
 KNOWN = {
     "id": "206683df-0620-59a9-bc48-97dff9cdeac4",
     "owner": "identity-1",

@@ -32,7 +32,7 @@ def traits(document: dict[str, Any], key: str | int = 1, **values: Any) -> dict[
 
 
 def one(node: Any, name: str = "thing", **values: Any) -> list[Any]:
-    """The values that thirty people get for one trait."""
+    """The values of a trait for thirty users."""
     inventor = Inventor(recipe(**values), schema({name: node}))
     return [inventor.identity(key)["traits"].get(name) for key in range(1, 31)]
 
@@ -122,7 +122,7 @@ def test_a_user_does_not_depend_on_other_users(keys: list[int], others: list[int
 
 
 def test_users_are_the_same_in_every_process() -> None:
-    """The order of sets, the time zone and the locale of a host must not matter."""
+    """A host's hash seed, time zone and locale must not matter."""
     code = (
         "import sys, json, hashlib\n"
         "sys.path[:0] = ['tests/unit/people', 'tests/unit', '.']\nimport ansible.module_utils\n"
@@ -167,7 +167,7 @@ def test_a_new_trait_does_not_change_the_others() -> None:
 
 @pytest.mark.parametrize("locale", ["en_US", "de_DE", "ja_JP", "ar_AA", "pt_BR"])
 def test_every_trait_is_generated_and_valid(locale: str) -> None:
-    # Another library than the one that the product checks with; it has no \p and no zone in a time.
+    # Not the library that the product validates with. It supports neither \p nor times with a zone.
     document = json.loads(json.dumps(WIDE).replace("\\\\p{L}", "\\\\w").replace('"format": "time"', '"format": ""'))
     oracle = jsonschema.Draft7Validator(document, format_checker=jsonschema.FormatChecker())
     inventor = Inventor(recipe(locales=[locale]), WIDE)
@@ -238,7 +238,7 @@ def test_phone_numbers_are_reserved_ones() -> None:
     assert len({phones.number(position) for position in range(phones.CAPACITY)}) == phones.CAPACITY
 
 
-# --- what is somebody's own ---
+# --- unique traits ---
 
 
 def test_users_can_log_in_with_a_name_or_a_number() -> None:
@@ -292,7 +292,7 @@ def test_a_schema_without_a_login_is_rejected() -> None:
     assert "has no trait that users log in with" in refusal(document)
 
 
-# --- what playbooks say ---
+# --- overrides ---
 
 
 def test_traits_can_use_any_provider() -> None:
@@ -356,7 +356,7 @@ def test_invalid_trait_overrides_are_rejected(given: dict[str, Any], text: str) 
     assert text in refusal(schema({"thing": {"type": "string", "maxLength": 50}}), traits=given)
 
 
-# --- what nothing generates ---
+# --- impossible traits ---
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Texts for the patterns of a schema."""
+"""Strings for the patterns of a schema."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who synthetic people are: keys, addresses, personas, passwords, fingerprints."""
+"""The recipe of synthetic users: keys, addresses, personas, passwords, fingerprints."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_a_changed_persona_does_not_affect_other_users() -> None:
     assert one.of("admin") != other.of("admin")
     assert one.of("inactive") == other.of("inactive") != one.of("1")
     assert one.of("1") == other.of(2)
-    # When a persona is wanted says nothing about what it is like.
+    # `needs` does not affect the identity of a persona.
     needed = recipe(personas=[{"name": "admin", "needs": {"feature": "x"}}])
     assert needed.fingerprint({}, "admin") == one.of("admin")
 

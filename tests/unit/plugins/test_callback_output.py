@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a run prints: real runs on imagined hosts, with the project's own output and, to compare, with Ansible's."""
+"""The output of runs with fake hosts: with the project's callback and, for comparison, with Ansible's."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ ERRORS = """
 
 
 class Project:
-    """A project of a test's own that has this one's output."""
+    """A temporary project with the callback of this one."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -202,7 +202,7 @@ class Project:
         (self.folder / "site.yml").write_text(yaml.safe_dump(imports, sort_keys=False))
 
     def play(self, *words: str, typed: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-        """Run a playbook once for all tests; what it says on both outputs is one, as on a terminal."""
+        """Run a playbook once for all tests. Standard output and error are merged, as on a terminal."""
         key = (words, typed, *sorted(variables.items()))
         if key not in self.outputs:
             self.outputs[key] = subprocess.run(
@@ -219,7 +219,7 @@ class Project:
         return self.outputs[key]
 
     def lines(self, *words: str, **variables: str) -> list[str]:
-        """The lines of a run that goes well."""
+        """The lines of a successful run."""
         done = self.play(*words, **variables)
         assert done.returncode == 0, done.stdout
         return done.stdout.splitlines()
@@ -323,7 +323,7 @@ def test_no_secret_is_printed(project: Project, options: tuple[str, ...]) -> Non
 
 
 def comparable(lines: list[str]) -> list[str]:
-    """Lines without what differs from run to run: which host is first, and names of temporary files."""
+    """Lines without parts that differ between runs: the order of hosts, and names of temporary files."""
     return sorted(re.sub(r"ansible-tmp-\S+| for app\d, app\d", "", line) for line in lines)
 
 
@@ -350,7 +350,7 @@ def test_diffs_are_printed_completely_with_their_host(project: Project) -> None:
 
 
 def errors_of(output: str) -> list[str]:
-    """The lines of an output that say what went wrong: all but what the default shows of what went well."""
+    """The lines about errors: all lines without those that the default callback prints about success."""
     shown = re.sub(r"^(ok|changed|skipping): .*\n(    .*\n)*|^(PLAY|TASK) .*\n", "", output, flags=re.M)
     return sorted(line for line in shown.splitlines() if line and not line.startswith(("Phase ", "Took ")))
 
@@ -398,7 +398,7 @@ def test_colors_are_used_on_terminals_or_if_forced(project: Project) -> None:
 
 
 def on_terminal(project: Project, *words: str, **variables: str) -> str:
-    """What a terminal shows of a run."""
+    """The output of a run on a terminal."""
     ours, theirs = pty.openpty()
     environment = os.environ | {"ANSIBLE_CONFIG": str(project.folder / "ansible.cfg"), "TERM": "xterm"} | variables
     command = [PROGRAM, "-i", "hosts.yml", *words]
@@ -442,7 +442,7 @@ def until(true: Callable[[], bool], what: str) -> None:
 
 
 def test_long_tasks_print_progress(project: Project, tmp_path: Path) -> None:
-    """Into a file, too: it is not kept back until there is more."""
+    """Also if the output is a file: it is flushed at once."""
     wait = {"ansible.builtin.set_fact": {"a": 1}, "until": "lookup('ansible.builtin.fileglob', go) | length > 0"}
     tasks = [
         {"name": "Wait for long", **wait, "retries": 1000, "delay": 0.2, "vars": {"go": str(tmp_path / "go")}},
@@ -472,7 +472,7 @@ def test_long_tasks_print_progress(project: Project, tmp_path: Path) -> None:
 
 
 def test_another_callback_gets_the_summary_as_data(project: Project) -> None:
-    """AWX and ansible-runner have a callback of their own, which takes this one's place."""
+    """AWX and ansible-runner replace this callback with their own."""
     (project.folder / "runner").mkdir()
     runner = ansible_runner.run(
         private_data_dir=str(project.folder / "runner"),

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a module says of itself is what it takes and gives."""
+"""The documentation of modules matches their options and results."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class _CapturedError(Exception):
 
 
 def spec_of(name: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Return the argument spec with which a module starts."""
+    """Return the argument spec of a module."""
     captured: list[dict[str, Any]] = []
 
     def start(argument_spec: dict[str, Any], **_more: Any) -> None:

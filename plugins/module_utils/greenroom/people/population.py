@@ -246,7 +246,7 @@ class _Call:
 
 
 def _in_order(problems: list[str]) -> list[str]:
-    """Sort `person <key>: <reason>` by key, numbers numerically, because several threads add them in any order."""
+    """Sort `user <key>: <reason>` by key, numbers numerically, because several threads add them in any order."""
     return sorted(problems, key=lambda line: (len(line.partition(":")[0]), line))
 
 
