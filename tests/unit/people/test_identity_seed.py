@@ -114,7 +114,7 @@ class Task:
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     monkeypatch.setattr(kratos_client, "FIRST_PAUSE", 0.01)
-    # Short timeouts for tests without a server.
+    # Generous: tests with an unreachable server set shorter timeouts.
     monkeypatch.setattr(kratos_client, "PATIENCE", 60.0)
     monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 60.0)
     monkeypatch.setattr(ledger, "PATIENCE", 0.3)
@@ -123,7 +123,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("nothing.py", "")
-    # Tests use the packages that are installed.
+    # An empty archive is enough, because this Python imports the installed packages.
     monkeypatch.setattr(people, "generator_archive", lambda folder, locales=(): archive)
     server = FakeKratos()
     with serve(server.respond) as site:
