@@ -12,7 +12,7 @@ from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
 
 
 class FilterModule:
-    """The filters `bundle_*` and `edge_*`, each a function of `controller/bundle/` in module_utils."""
+    """Each filter is a function of `controller/bundle/` in module_utils, which describes its arguments."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""

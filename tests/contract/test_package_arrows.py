@@ -1,4 +1,4 @@
-"""The packages of module_utils import each other in one direction only, and hosts get every package that they need."""
+"""Packages of module_utils import only lower ones, and roles copy every package that their programs need."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def test_a_package_imports_only_lower_layers() -> None:
     assert upward == []
 
 
-def test_hosts_run_nothing_of_the_controllers() -> None:
+def test_modules_import_no_controller_package() -> None:
     for_hosts = [path for path in FILES if CONTROLLER not in path.relative_to(LOGIC).parts]
     wrong = [
         f"{path.relative_to(ROOT)} needs {used.relative_to(LOGIC)}"
@@ -140,7 +140,7 @@ def test_hosts_run_nothing_of_the_controllers() -> None:
     assert wrong == []
 
 
-def test_a_package_says_in_one_sentence_what_it_is() -> None:
+def test_every_package_has_a_docstring_of_one_sentence() -> None:
     for folder in sorted({path.parent for path in FILES}):
         file = folder / "__init__.py"
         assert file.is_file(), f"{folder.relative_to(ROOT)} has no __init__.py"
@@ -151,7 +151,7 @@ def test_a_package_says_in_one_sentence_what_it_is() -> None:
         assert not re.search(r"[.?!] |\n", text), f"{file.relative_to(ROOT)}: {text!r} is more than one sentence"
 
 
-def test_no_module_of_logic_is_too_long() -> None:
+def test_no_module_is_longer_than_350_lines() -> None:
     lengths = {path.relative_to(LOGIC).as_posix(): len(path.read_text("utf-8").splitlines()) for path in FILES}
     assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
 

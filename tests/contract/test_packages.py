@@ -1,4 +1,4 @@
-"""A host's roles, packages and trees come from one list, which has to name every role that has any."""
+"""The roles, packages and trees of a host come from one list, which must have every role with packages or trees."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def packages_of(role: str) -> list[str] | None:
 
 
 def packages(roles: list[str], **variables: Any) -> list[str]:
-    """What the lookup answers."""
+    """The result of the lookup `role_packages`."""
     loader = DataLoader()
     lookup_loader.add_directory(str(ROOT / "plugins/lookup"))
     lookup = lookup_loader.get("role_packages", loader=loader, templar=Templar(loader=loader, variables=variables))
@@ -38,35 +38,35 @@ def packages(roles: list[str], **variables: Any) -> list[str]:
     return found
 
 
-def test_every_role_with_packages_or_trees_is_some_hosts() -> None:
+def test_every_role_with_packages_or_trees_is_listed() -> None:
     listed = {role for roles in HOST_ROLES.values() for role in roles}
     roles = {path.name for path in (ROOT / "roles").iterdir()}
     have = {role for role in roles if packages_of(role) is not None}
     have |= {role for role in roles if f"__{role}_trees" in (load(ROOT / "roles" / role / "vars/main.yml") or {})}
-    # Cut-overs note things on the host that keeps them, whatever its roles are.
+    # A cutover writes its files by itself, on whichever host keeps them.
     assert listed == have - {"cutover"}
 
 
-def test_a_host_has_the_roles_of_its_groups_in_their_order() -> None:
+def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
     assert roles_of_host(HOST_ROLES, GROUPS, "data1") == ["base", "firewall", "node_exporter", "postgres", "broker"]
     assert roles_of_host(HOST_ROLES, GROUPS, "data2") == ["base", "firewall", "node_exporter", "postgres"]
     assert roles_of_host(HOST_ROLES, GROUPS, "edge1") == ["base", "firewall", "node_exporter"]
     assert roles_of_host(HOST_ROLES, GROUPS, "data1", ["postgres", "monitoring"]) == ["postgres"]
 
 
-def test_packages_of_several_roles_come_once() -> None:
+def test_a_package_of_several_roles_is_listed_once() -> None:
     roles = ["base", "firewall", "node_exporter", "postgres", "broker"]
     assert packages(roles) == sorted({name for role in roles for name in packages_of(role) or []})
 
 
-def test_a_variable_goes_before_the_roles_default() -> None:
+def test_a_variable_overrides_the_default_of_the_role() -> None:
     assert packages(["firewall"], firewall_packages=["nftables", "ulogd2"]) == ["nftables", "ulogd2"]
 
 
-def test_a_role_that_is_not_wanted_needs_none() -> None:
+def test_a_disabled_role_needs_no_packages() -> None:
     assert packages(["postgres", "broker"], broker_wanted=False) == sorted(packages_of("postgres") or [])
     assert "rabbitmq-server" in packages(["postgres", "broker"], broker_wanted=True)
 
 
-def test_a_role_without_packages_needs_nothing() -> None:
+def test_a_role_without_a_list_needs_no_packages() -> None:
     assert packages(["edge_slot"]) == []

@@ -127,7 +127,7 @@ def test_protocols_other_than_tcp_have_no_ports_and_exclude_containers() -> None
     [
         ("", None),
         ("198.18.10.10", None),
-        ("198.18.10.11", "keepalived_address: 198.18.10.11 is edge1's own"),
+        ("198.18.10.11", "keepalived_address: 198.18.10.11 is the address of edge1; choose an unused one"),
         ("198.18.20.10", "keepalived_address: 198.18.20.10 is not in the environment's network (198.18.10.0/24)"),
         ("edge.example.org", "keepalived_address: 'edge.example.org' is not an IPv4 address"),
     ],

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The activation: which background services run, because their slot is live."""
+"""The activation: starts the background services of the live slot, and stops those of the other slot."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .units import unit_name
 
 
 def live_only(description: Description, host: str, groups: Groups) -> list[str]:
-    """Return the names of the slot's services that run on `host` when, and only when, the slot is live.
+    """Return the names of the background services that run on `host` while the slot is live.
 
-    `groups` are hosts by group: a singleton runs on the first host of its group that the slot has.
+    `groups` = {group: [host]}. A singleton runs on the first host of its group that is also in the slot's description.
     """
 
     def runs_here(service: Service) -> bool:
@@ -27,9 +27,9 @@ def live_only(description: Description, host: str, groups: Groups) -> list[str]:
 
 
 def live_only_units(live: Description, other: Description, host: str, groups: Groups) -> list[dict[str, Any]]:
-    """Units of the activation: the other slot's stop before the live slot's start, so that no job runs twice.
+    """Return the units of the activation: first those to stop, then those to start, so that no job runs twice.
 
-    Each side's are those that its own bundle has.
+    The units of each slot come from its own bundle.
     """
     idle = sorted(name for name, service in other["services"].items() if service["activation"] != "always")
     target = [{"name": "greenroom-live.target", "state": "started", "enabled": True, "on_change": "none"}]

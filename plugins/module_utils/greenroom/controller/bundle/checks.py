@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The checks of a slot: which ones run on which host."""
+"""The checks of a slot that run on a host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .description import Groups, Service
 
 
 def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]:
-    """Return a check of each service's health page on the host itself, for `smoke_check`."""
+    """Return a check of each service's health page, for `smoke_check` on the service's host."""
     return [
         {
             "name": f"{service['name']} is ready",
@@ -25,7 +25,7 @@ def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]
 
 
 def smoke_checks(checks_of_slot: Iterable[Mapping[str, Any]], host: str, groups: Groups) -> list[dict[str, Any]]:
-    """Return the checks of a slot that run on `host`: each on the first host of the group in its `on`."""
+    """Return the checks of a slot that run on `host`: each runs on the first host of its group `on`."""
     return [
         {key: value for key, value in check.items() if key != "on"}
         for check in checks_of_slot

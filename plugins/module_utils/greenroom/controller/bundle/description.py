@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A bundle's description: what other parts of the system need to know about a slot.
+"""The description of a bundle: what the rest of an environment needs to know about a slot.
 
-The edge, the firewall, the database, smoke checks and the activation read it. It lies on each of the slot's hosts.
+Each host of a slot has it. The edge, the firewall, the database, smoke checks and the activation use it.
 A service is one value of the variable `catalogue`: a mapping with every default filled in.
 """
 
@@ -21,7 +21,7 @@ Description = Mapping[str, Any]
 Groups = Mapping[str, Sequence[str]]
 
 SLOTS = ("blue", "green")
-# What others must know of a service; its `ports` come in addition.
+# The keys of a service in a description, besides `ports`.
 DESCRIBED = ("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes")
 
 
@@ -31,11 +31,11 @@ def describe(
     release: Mapping[str, Any],
     members: Mapping[str, Mapping[str, str]],
 ) -> dict[str, Any]:
-    """Return what a bundle says about its slot; the same on all of its hosts.
+    """Return the description of a slot, which is the same on all of its hosts.
 
-    `release` = {name, images: {image: reference}}, `members` = {group: {host: address}}. The answer: {slot, release,
-    images, hosts: {group: [{name, address}]}, services: {name: as in the catalogue, but with what others must know
-    only, and with the slot's own ports}, checks: [smoke checks, see `checks`]}.
+    `release` = {name, images: {image: reference}}, `members` = {group: {host: address}}. The result is {slot, release,
+    images, hosts: {group: [{name, address}]}, services: {name: service with the keys in DESCRIBED and the ports of
+    this slot}, checks: [smoke checks, see `checks`]}.
     """
     services = {
         name: {key: filled(service[key], {}) for key in DESCRIBED}
@@ -62,13 +62,13 @@ def describe(
 
 
 def description_file(description: Description, folder: str) -> dict[str, str]:
-    """Return the file that holds a slot's description: a local fact of the host, as Ansible reads it."""
+    """Return the file with a slot's description, a local fact for Ansible."""
     content = json.dumps(description, indent=1, default=str)
     return {"dest": f"{folder}.fact", "content": f"{content}\n", "mode": "0600"}
 
 
 def descriptions(texts: Iterable[str]) -> dict[str, Any]:
-    """Return {slot: description} from what lies on hosts, one text a host: of each slot the first that can be read."""
+    """Return {slot: description} from the local facts of hosts, one text per host; the first readable one counts."""
     found: dict[str, Any] = {}
     for text in texts:
         for description in _facts(text):
@@ -78,12 +78,12 @@ def descriptions(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def stops(texts: Mapping[str, str]) -> list[str]:
-    """Return the hosts on which a slot is to be stopped, or was, from what lies on each: {host: text}."""
+    """Return the hosts with a planned stop, past or future, from their local facts, {host: text}."""
     return [host for host, text in texts.items() if any("at" in fact and "units" in fact for fact in _facts(text))]
 
 
 def _facts(text: str) -> Iterator[dict[str, Any]]:
-    """Yield the facts of a host, whose files follow each other; any may be missing or damaged."""
+    """Yield the local facts in the concatenated files of a host; any may be missing or damaged."""
     for part in re.split(r"^(?=\{)", text, flags=re.M):
         with contextlib.suppress(ValueError):
             fact = json.loads(part)
@@ -92,5 +92,5 @@ def _facts(text: str) -> Iterator[dict[str, Any]]:
 
 
 def description_of(bundles: Mapping[str, Description], slot: str, catalogue: Mapping[str, Service]) -> Description:
-    """Return a slot's description; where its bundle has none, the catalogue stands in for it."""
+    """Return a slot's description; without one, the services of the catalog."""
     return bundles.get(slot) or {"slot": slot, "services": catalogue, "hosts": {}}

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The routes of a slot, and the backends that they lead to on the edge hosts."""
+"""The routes and backends of a slot in HAProxy on the edge hosts."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .description import Description
 
 
 def edge_backends(description: Description) -> list[dict[str, Any]]:
-    """Return the backends that the edge needs for a slot, {name, port, health: {path, port}, hosts: [{name, address}]}.
+    """Return the backends of a slot, {name, port, health: {path, port}, hosts: [{name, address}]}.
 
-    There is one for each port that a route names.
+    There is one for each port with a route.
     """
     slot, services = description["slot"], description["services"]
     wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
@@ -31,7 +31,7 @@ def edge_backends(description: Description) -> list[dict[str, Any]]:
 
 
 def edge_routes(description: Description) -> list[dict[str, Any]]:
-    """Return the routes of a slot, by path."""
+    """Return the routes of a slot, {path, backend, limit, auth}, sorted by path."""
     return sorted(
         (
             {

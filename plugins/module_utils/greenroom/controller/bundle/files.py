@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The files of a bundle: configuration, units and environments of its services, and what containers mount."""
+"""The files of a bundle: configuration, units and environments of its services, and the mounts of containers."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CA_FILE = "/etc/greenroom/ca.crt"
 def trees(
     services: Iterable[Service], folder: str, slot: str, catalogue: Mapping[str, Service]
 ) -> list[dict[str, Any]]:
-    """Return the template trees of a bundle: one for each service that has configuration files.
+    """Return the template trees of a bundle: one for each service with configuration files.
 
-    `services` are those that run on the host, `folder` is the slot's folder there. The configuration is that of the
-    service's `config_of` in `catalogue`, and readable by the container's user only.
+    `services` run on the host, `folder` is the slot's folder there. The files come from the service's `config_of` in
+    `catalogue`. Only the container's user can read them.
     """
     return [
         {
@@ -36,7 +36,7 @@ def trees(
 
 
 def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str, Any]]:
-    """Return the single files of a bundle: for each service its unit, its plain and its secret environment."""
+    """Return the single files of a bundle: the unit of each service, its environment and its secrets."""
     items: list[dict[str, Any]] = []
     for service in services:
         variables = {"service": _for_templates(service), "slot": slot, "folder": folder}
@@ -64,7 +64,7 @@ def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str,
 
 
 def volumes(service: Service, folder: str) -> list[str]:
-    """Return what is mounted into a service's container, as `source:destination:options`."""
+    """Return the mounts of a service's container, as `source:destination:options`."""
     mounts = [f"{CA_FILE}:{CA_FILE}:ro"]
     if service["config_path"]:
         mounts.append(f"{folder}/{service['name']}/config:{service['config_path']}:ro")
@@ -72,5 +72,5 @@ def volumes(service: Service, folder: str) -> list[str]:
 
 
 def _for_templates(service: Service) -> dict[str, Any]:
-    """Return the service without its checks: those are templates that mean something during a smoke check only."""
+    """Return the service without its checks: only a smoke check can render their templates."""
     return {key: value for key, value in service.items() if key != "checks"}

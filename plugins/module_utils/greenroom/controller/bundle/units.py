@@ -17,9 +17,10 @@ def unit_name(service: str, slot: str) -> str:
 
 
 def units(services: Iterable[Service], folder: str, slot: str, followers: str = "unchanged") -> list[dict[str, Any]]:
-    """Return the units of a bundle. The state of `followers`, which run beside the live slot, is the activation's.
+    """Return the units of a bundle. `followers` is the state of background services.
 
-    But those of a candidate are to be `stopped`: a cut-over that died may have left them running there.
+    The activation manages them (`unchanged`). In a candidate they must be `stopped`: a cutover that died may have
+    started them.
     """
     return [
         {
@@ -33,7 +34,7 @@ def units(services: Iterable[Service], folder: str, slot: str, followers: str = 
 
 
 def slot_services(description: Description, host: str, groups: Groups) -> list[Service]:
-    """Return the services that a slot has on `host`, by name: on the hosts that its own bundle knows."""
+    """Return the services that a slot has on `host`, sorted by name; the hosts are those of its own bundle."""
 
     def is_here(service: Service) -> bool:
         own = [member["name"] for member in description["hosts"].get(service["group"], [])]
@@ -43,12 +44,12 @@ def slot_services(description: Description, host: str, groups: Groups) -> list[S
 
 
 def slot_units(description: Description, host: str, groups: Groups) -> list[str]:
-    """Return the names of all units that a slot has on `host`."""
+    """Return the names of all units of a slot on `host`."""
     return [unit_name(service["name"], description["slot"]) for service in slot_services(description, host, groups)]
 
 
 def slot_started(description: Description, host: str, groups: Groups) -> list[dict[str, Any]]:
-    """Return the units that run in a slot whether it is live or not, each to be started where it does not run."""
+    """Return the units that run in a slot whether it is live or not, in the state `started`."""
     return [
         {"name": unit_name(service["name"], description["slot"]), "state": "started", "on_change": "none", "files": []}
         for service in slot_services(description, host, groups)

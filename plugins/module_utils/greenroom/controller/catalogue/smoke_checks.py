@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The smoke checks of all services in the catalogue."""
+"""The smoke checks of all services in the catalog."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def checks(catalogue: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return all smoke checks, each with the group that it runs from in `on` (default `ops`).
+    """Return all smoke checks. `on` is the group that a check runs from, `ops` by default.
 
-    One with `each`, a list of mappings, is there once for each of them, with their values in the place of `${key}`.
+    A check with `each`, a list of mappings, is repeated for each of them, with its values in place of `${key}`.
     """
     return [
         {"on": check.get("on", "ops")}
@@ -23,7 +23,7 @@ def checks(catalogue: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def filled(value: Any, values: Mapping[str, Any]) -> Any:
-    """Return `value` with `${key}` replaced by the values of that name, in all texts within it; other ones stay."""
+    """Return `value` with `${key}` replaced in all strings in it; keys that `values` doesn't have stay."""
     if isinstance(value, str):
         for key, item in values.items():
             value = value.replace(f"${{{key}}}", str(item))

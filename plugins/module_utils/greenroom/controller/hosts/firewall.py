@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The firewall: published ports of services, and what a host lets in."""
+"""The firewall: the published ports of services, and the rules of a host."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ SCRAPERS = "ops"
 def service_ports(
     catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the published ports as {name, ports, groups, from}: the catalogue's, and those that a slot still has.
+    """Return the published ports of the catalog and of the slots as {name, ports, groups, from}.
 
-    `bundles` = {slot: description of its bundle}. Of the catalogue's ports both slots' are in one entry. Metrics are
-    for the hosts that scrape, too, unless their port never leaves the host.
+    `bundles` = {slot: description of its bundle}. A port of the catalog has one entry for both slots. A metrics port is
+    open to the hosts that scrape, too, unless it is bound to loopback.
     """
     found: dict[tuple[str, str, tuple[str, ...]], set[int]] = {}
     for name, service in everywhere(catalogue, bundles):
@@ -43,12 +43,12 @@ def firewall_rules(
     addresses: Mapping[str, Sequence[str]],
     container_networks: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
-    """Return what one host lets in, as {name, protocol, ports, ipv4: [network], ipv6: [network]}.
+    """Return the firewall rules of one host, as {name, protocol, ports, ipv4: [network], ipv6: [network]}.
 
-    `ports` are {name, ports: [int], groups: [where], from: [group, address or network]}, or with `protocol` (else tcp)
-    in the place of `ports`. `own_groups` are the host's, `addresses` = {group: [address]}. A host's own containers
-    count as the host: their packets to it carry an address from `container_networks`. Raises ValueError for a source
-    that is neither a group nor an address.
+    A port is {name, ports: [int], groups: [groups with the port], from: [group, address or network]}, or has `protocol`
+    (tcp by default) instead of `ports`. `own_groups` are the groups of the host, `addresses` = {group: [address]}. The
+    containers of a host count as the host: their packets to it come from `container_networks`. Raises ValueError for a
+    source that is neither a group nor an address.
     """
     own = set(own_groups) | {"all"}
     rules = []

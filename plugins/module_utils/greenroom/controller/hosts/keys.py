@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""SSH key files of the accounts on a host."""
+"""The SSH key files of the accounts on a host."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ FORWARDERS = ("viewer", "tester")
 
 
 def key_files(accounts: Iterable[Mapping[str, Any]], has_pages: bool) -> list[dict[str, str]]:
-    """Return one `template_tree` file for each account: its SSH keys, where sshd looks for them.
+    """Return one `template_tree` file for each account, with its SSH keys, at the path that sshd reads.
 
-    Who may see admin pages only has keys where there are some (`has_pages`).
+    Accounts that may only see admin pages get keys only on hosts with such pages (`has_pages`).
     """
     return [
         {

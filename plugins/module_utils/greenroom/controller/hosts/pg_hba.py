@@ -12,7 +12,7 @@ from .services import everywhere
 
 
 def databases(catalogue: Mapping[str, Any]) -> list[str]:
-    """Return the names of all databases of the catalogue, sorted."""
+    """Return the names of all databases of the catalog, sorted."""
     return sorted({service["database"] for service in catalogue.values() if service["database"]})
 
 
@@ -23,10 +23,11 @@ def database_clients(
     container_networks: Sequence[str] = (),
     bundles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, str]]:
-    """Return who may connect to which database, as {database, address}: the hosts of services that have a login for it.
+    """Return the clients of each database, as {database, address}: the hosts of services with a login for it.
 
-    `addresses` = {group: [address]}. Where the database's own host is among them, its containers' networks are, too.
-    Services are those of the catalogue and those that a slot still has; `bundles` = {slot: description of its bundle}.
+    `addresses` = {group: [address]}, `own_groups` are the groups of the database's host. If that host runs such a
+    service, its `container_networks` are clients, too. `bundles` = {slot: description of its bundle}, which may have
+    services that are no longer in the catalog.
     """
     own = set(own_groups)
     clients: set[tuple[str, str]] = set()

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 def roles_of_host(
     roles: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]], host: str, only: Sequence[str] = ()
 ) -> list[str]:
-    """Return the roles that `roles`, {group: [role]}, gives to a host, each once, in that order.
+    """Return the roles of a host from `roles`, {group: [role]}, each once, in that order.
 
-    `ops[0]` is the first host of the group `ops`. Where `only` names some, the others are left out.
+    `ops[0]` is the first host of the group `ops`. With `only`, other roles are left out.
     """
     found: dict[str, None] = {}
     for place, names in roles.items():

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The targets from which Prometheus scrapes the metrics of services."""
+"""The targets that Prometheus scrapes: the metrics of services."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ def scrape_targets(
     hosts: Mapping[str, Mapping[str, str]],
     bundles: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return Prometheus' file-based targets of all services that offer metrics: one for each host and slot.
+    """Return Prometheus' file-based targets of all services with metrics: one for each host and slot.
 
-    `hosts` = {group: {host: address}}. A singleton runs on its group's first host only. `bundles` = {slot: description
-    of its bundle}: a slot that has one has the services and ports in it, another one the catalogue's.
+    `hosts` = {group: {host: address}}. A singleton runs on the first host of its group only. `bundles` = {slot:
+    description of its bundle}; a slot without a bundle has the services and ports of the catalog.
     """
     described = bundles or {}
     targets = []

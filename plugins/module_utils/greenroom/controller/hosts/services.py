@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The services of the catalogue and of the slots."""
+"""The services of the catalog and of the slots."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from typing import Any
 def everywhere(
     catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (name, service) of the catalogue and of each slot's bundle: what is to be, and what there still is."""
+    """Yield (name, service) of the catalog and of each slot's bundle, which may still have older services."""
     for services in [catalogue, *(bundle["services"] for bundle in (bundles or {}).values())]:
         yield from services.items()

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""VRRP: the address that the edge hosts share, and the interface that carries it."""
+"""VRRP: the shared address of the edge hosts, and its interface."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .networks import network_of
 
 
 def shared_address_problems(address: str, network: str, hosts: Mapping[str, str]) -> list[str]:
-    """Return one line for each reason why `address` can't be shared by hosts in `network`; none where it is empty.
+    """Return one line for each reason why hosts in `network` can't share `address`; an empty address has none.
 
     `hosts` = {host: its own address}.
     """
@@ -22,19 +22,23 @@ def shared_address_problems(address: str, network: str, hosts: Mapping[str, str]
         found = ipaddress.IPv4Address(address)
     except ValueError:
         return [f"keepalived_address: {address!r} is not an IPv4 address"]
-    lines = [f"keepalived_address: {address} is {host}'s own" for host, own in hosts.items() if own == address]
+    lines = [
+        f"keepalived_address: {address} is the address of {host}; choose an unused one"
+        for host, own in hosts.items()
+        if own == address
+    ]
     if found not in network_of(network, f"environment_network: {network!r} is not a network"):
         lines.append(f"keepalived_address: {address} is not in the environment's network ({network})")
     return lines
 
 
 def interface_of(facts: Mapping[str, Any], address: str) -> str:
-    """Return the name of the interface that has the IPv4 `address`, from Ansible's `facts` of a host's network.
+    """Return the name of the interface with the IPv4 `address`, from Ansible's network `facts` of a host.
 
-    Raises ValueError where none has it, as on hosts behind a translated address.
+    Raises ValueError if no interface has it, as on hosts behind NAT.
     """
     for name in facts.get("interfaces", []):
-        # Facts are named as variables can be: br-lan is br_lan there.
+        # Names of facts have no dashes: the fact of br-lan is br_lan.
         own = facts.get(name.replace("-", "_"), {})
         first = [own["ipv4"]] if "ipv4" in own else []
         if address in [found["address"] for found in [*first, *own.get("ipv4_secondaries", [])]]:
