@@ -107,7 +107,7 @@ class Work:
             thread.join()
         over = all(finished) and self._failure is None
         if over and self.progress.unclear:
-            self._clear_up()
+            self._resolve_unclear()
         self.progress.seconds += time.monotonic() - started
         if self._failure is not None:
             raise self._failure
@@ -126,7 +126,7 @@ class Work:
 
     # --- results ---
 
-    def _made(self, ids: Mapping[str, str]) -> None:
+    def _record_created(self, ids: Mapping[str, str]) -> None:
         """Record the users that were created, {key: id}."""
         with self._lock:
             self._ledger.put(Row(each, self._recipe.seed, key, CURRENT) for key, each in ids.items())
@@ -173,18 +173,18 @@ class Work:
             try:
                 answers = self._kratos.create(list(bodies.values()))
             except RefusedError as error:
-                return self._divide(bodies, error)
+                return self._send_halves(bodies, error)
             except UnansweredError as error:
                 pauses.wait(error)
                 if error.sent:
-                    there = {key: found for key in bodies if (found := self._mine(key))}
-                    self._made(there)
+                    there = {key: found for key in bodies if (found := self._existing_id(key))}
+                    self._record_created(there)
                     bodies = {key: body for key, body in bodies.items() if key not in there}
             else:
-                return self._take_in(bodies, answers)
+                return self._record_batch(bodies, answers)
         return None
 
-    def _divide(self, bodies: dict[str, dict[str, Any]], error: RefusedError) -> None:
+    def _send_halves(self, bodies: dict[str, dict[str, Any]], error: RefusedError) -> None:
         """Send a refused batch again in halves, to find the users that the server refuses."""
         keys = list(bodies)
         if error.status in (401, 403):
@@ -195,7 +195,7 @@ class Work:
         self._send({key: bodies[key] for key in keys[:middle]})
         return self._send({key: bodies[key] for key in keys[middle:]})
 
-    def _take_in(self, bodies: Mapping[str, dict[str, Any]], answers: Sequence[Mapping[str, Any]]) -> None:
+    def _record_batch(self, bodies: Mapping[str, dict[str, Any]], answers: Sequence[Mapping[str, Any]]) -> None:
         """Record the result for each user of a batch."""
         made, others = {}, []
         for key, answer in zip(bodies, answers, strict=True):
@@ -203,34 +203,34 @@ class Work:
                 made[key] = str(answer["identity"])
             else:
                 others.append((key, answer.get("error") or {}))
-        self._made(made)
+        self._record_created(made)
         for key, error in others:
             if error.get("code") == 409:
-                self._taken(key)
+                self._resolve_conflict(key)
             else:
-                self._refused(key, bodies[key], said(error))
+                self._create_alone(key, bodies[key], said(error))
 
-    def _refused(self, key: str, body: Mapping[str, Any], reason: str) -> None:
+    def _create_alone(self, key: str, body: Mapping[str, Any], reason: str) -> None:
         """Create one refused user alone, because only then does the server give a useful reason; only the first few."""
         if len(self.progress.problems) >= FEW:
             return self._problem(key, reason)
         try:
-            self._made({key: str(self._kratos.create_one(body)["id"])})
+            self._record_created({key: str(self._kratos.create_one(body)["id"])})
         except RefusedError as error:
             if error.status == 409:
-                return self._taken(key)
+                return self._resolve_conflict(key)
             self._problem(key, error.reason)
         except UnansweredError:
             with self._lock:
                 self.progress.unclear.append(key)
         return None
 
-    def _taken(self, key: str) -> None:
+    def _resolve_conflict(self, key: str) -> None:
         """Find out which identity has the address of a user that the server says exists."""
         found = self._holders(key)
-        mine = self._mine_of(key, found)
+        mine = self._id_among(key, found)
         if mine:
-            self._made({key: mine})
+            self._record_created({key: mine})
         elif found:
             self._conflict(key)
         else:
@@ -242,18 +242,18 @@ class Work:
             return found
         return self._kratos.who_logs_in_as(self._generator().login(key))
 
-    def _mine(self, key: str) -> str:
+    def _existing_id(self, key: str) -> str:
         """Return the id of a user that exists already, or an empty string."""
-        return self._mine_of(key, self._holders(key))
+        return self._id_among(key, self._holders(key))
 
-    def _mine_of(self, key: str, found: Iterable[Identity]) -> str:
+    def _id_among(self, key: str, found: Iterable[Identity]) -> str:
         for identity in found:
             mark = mark_of(identity, self._recipe.set)
             if mark is not None and key_of(mark) == key and is_wanted(self._recipe, mark):
                 return str(identity["id"])
         return ""
 
-    def _clear_up(self) -> None:
+    def _resolve_unclear(self) -> None:
         """List all identities to find those whose addresses a search doesn't find."""
         unclear, self.progress.unclear = set(self.progress.unclear), []
         for page in self._kratos.everybody(self._connections):
@@ -266,7 +266,7 @@ class Work:
                             self._conflict(key)
                 elif key_of(mark) in unclear and is_wanted(self._recipe, mark):
                     unclear.discard(key_of(mark))
-                    self._made({key_of(mark): str(identity["id"])})
+                    self._record_created({key_of(mark): str(identity["id"])})
         for key in sorted(unclear):
             self._problem(key, "Kratos says that this identity exists, but doesn't list it")
 

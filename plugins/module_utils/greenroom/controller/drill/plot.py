@@ -36,7 +36,7 @@ class _Picture:
         return round(LEFT + share * (WIDTH - LEFT - RIGHT), 1)
 
     def svg(self) -> str:
-        lanes = [self._operations, self._fault, self._answers]
+        lanes = [self._operations, self._fault, self._responses]
         y = TOP
         for lane in lanes:
             lane(y)
@@ -109,7 +109,7 @@ class _Picture:
         words = f"{', '.join(names)} {broken[0]['how']}"
         self._bar(y, (began, ended), "fault", words, f"{words} on {', '.join(hosts)}: {ended - began:.1f} s")
 
-    def _answers(self, y: float) -> None:
+    def _responses(self, y: float) -> None:
         """Draw the responses of each second by slot, stacked in the slots' colors."""
         self._name(y, "responses")
         for second in self.seconds:
