@@ -250,10 +250,10 @@ def test_broker_queues_and_logins_belong_to_one_service() -> None:
     ]
     two = {"A": {"broker": "one"}, "B": {"broker": "two"}}
     assert lines(service("twice", **worker, secrets=two)) == [
-        'twice: secrets.B.broker: twice already has "one"; one is enough'
+        'twice: secrets.B.broker: twice has login "one"; only one is allowed'
     ]
     stranger = {"URL": {"broker": "two", "of": "first"}}
     assert lines(first, service("guest", publishes=["jobs"], secrets=stranger)) == [
         'guest: secrets.URL.broker: first has no broker "two"; known: both',
-        'guest: secrets.URL.broker: first already has "both"; one is enough',
+        'guest: secrets.URL.broker: first has login "both"; only one is allowed',
     ]

@@ -197,7 +197,7 @@ def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
                 if logins.setdefault(secret["name"], owner) != owner:
                     yield name, f'secrets.{variable}.broker: "{secret["name"]}" belongs to {logins[secret["name"]]}'
                 if names.setdefault(owner, secret["name"]) != secret["name"]:
-                    yield name, f'secrets.{variable}.broker: {owner} already has "{names[owner]}"; one is enough'
+                    yield name, f'secrets.{variable}.broker: {owner} has login "{names[owner]}"; only one is allowed'
 
 
 def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
