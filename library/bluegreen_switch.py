@@ -1,36 +1,37 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module bluegreen_switch; its documentation is data below."""
+"""Ansible module bluegreen_switch, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: bluegreen_switch
-short_description: Say which slot serves the public, or find out
+short_description: Switch public traffic to a slot, or report which slot is live
 version_added: "1.0.0"
 description:
-  - Writes which slot is live to disk (state file, then the map file of HAProxy), then tells all running workers of
-    HAProxy, older ones too, and reads back. No reload, no request lost.
-  - The state file is the truth and survives a loss of power. What does not agree with it, after a crash or a hand's
-    edit, is mended by any call that is not refused and by the host's own watchdog.
-  - An operation (idle, prepared, canary, live, draining, idle) stands in the same file, with what was before it, the
-    step that is prepared, and a deadline. Past its deadline the watchdog drops what is only prepared, undoes a canary,
-    and finishes the rest.
+  - Writes the live slot to disk (the state file, then HAProxy's map file), then sets it in all running HAProxy workers,
+    including old ones, and reads it back. HAProxy isn't reloaded, and no request is lost.
+  - The state file is authoritative and survives a power failure. If the map or a worker differs from it, for example
+    after a crash or a manual edit, any accepted call repairs that, and so does the host's watchdog.
+  - An operation (idle, prepared, canary, live, draining, idle) is in the same file, with the position before it, the
+    prepared step, and a deadline. After the deadline, the watchdog drops a step that is only prepared, aborts a canary,
+    and finishes any other operation.
   - With several edge hosts, call V(prepared) on all of them, then V(present) without O(live) on all of them, both with
-    the same O(epoch), which is above RV(highest_epoch) of each. An edge that was away takes over the highest epoch.
-  - The value in the map is C(epoch:live:candidate:weight), with C(-) for no candidate.
+    the same O(epoch), which must be above RV(highest_epoch) of each. An edge host that was down takes over the highest
+    epoch.
+  - The value in the map is C(epoch:live:candidate:weight), with C(-) if there is no candidate.
 author: Greenroom developers (!UNKNOWN)
 options:
   state:
     description:
-      - With V(status) nothing is changed.
-      - With V(prepared) the next step of O(operation) is noted; nothing of it is in force.
-      - With V(present) and O(operation), what it prepared is put in force; with O(live), too, it is prepared first
-        where it was not.
-      - With V(present) and no O(operation), O(live) serves afterwards, at once. Without O(live), what disk says is put
-        in force.
-      - With V(draining) the operation waits for connections of the old slot, with V(finished) it is over.
-      - With V(aborted) the public goes back to what was live before the operation, and the operation is over.
+      - V(status) changes nothing.
+      - V(prepared) records the next step of O(operation) without putting it in effect.
+      - V(present) with O(operation) puts its prepared step in effect. With O(live), the step is prepared first if
+        necessary.
+      - V(present) without O(operation) makes O(live) the live slot at once. Without O(live), it puts the state on disk
+        in effect.
+      - V(draining) starts to drain the previous slot, V(finished) ends the operation.
+      - V(aborted) makes the slot live that was live before the operation, and ends the operation.
     type: str
     choices: [status, prepared, present, draining, finished, aborted]
     default: present
@@ -40,62 +41,59 @@ options:
     required: true
   live:
     description:
-      - The slot that shall serve. With V(draining) and V(finished) the slot that has to be live; with V(aborted) the
-        one that has to be live afterwards.
+      - The slot to make live. With V(draining) and V(finished), the slot that must be live already. With V(aborted),
+        the slot that must be live afterwards.
     type: str
     choices: [blue, green]
   weight:
-    description: Percent of the requests that the slot beside O(live) gets.
+    description: The percentage of clients that get the other slot, the candidate.
     type: int
     default: 0
   epoch:
     description:
-      - The number of the new position, above all that the edge knows. Left out, it is the next one, which is right for
-        a single edge.
+      - The epoch of the new position. It must be above all epochs that the edge host knows. The default is the next
+        one, which is correct for a single edge host.
     type: int
   expected_epoch:
     description:
-      - The epoch that the caller saw when it decided, 0 for none. Refused when another change came in between. A
-        call that is repeated after it
-        was cut short is not refused for what it did itself.
+      - The epoch at the time of the caller's decision, 0 for none. If it has changed since, the call is refused.
+        Repeating an interrupted call is safe; it isn't refused because of its own first run.
     type: int
   operation:
     description:
-      - Name of the operation. While one is under way, any other is refused.
+      - Name of the operation. While an operation is in progress, any other is refused.
     type: str
   deadline:
     description:
-      - In how many seconds the watchdog ends the operation unless it goes on. Each call that goes on with it winds
-        this up again, which alone counts as no change.
+      - Seconds after which the watchdog ends the operation if it isn't continued. Each call that continues the
+        operation sets a new deadline. A new deadline alone doesn't count as a change.
     type: int
     default: 120
   finish:
     description:
-      - With V(draining), whether the operation is over in the same call when nobody is in the old slot any more.
+      - With V(draining), whether to end the operation in the same call if the previous slot has no open connections.
     type: bool
     default: false
   patience:
     description:
-      - With V(status) and V(draining), for how many seconds the answer may wait until nobody is in the slot any more
-        that does not serve.
+      - With V(status) and V(draining), how many seconds to wait until the idle slot has no open connections.
     type: float
     default: 0
   recover:
     description:
-      - Whether O(live) is to be believed where the state file was lost or is damaged while the map or HAProxy still
-        know the site.
+      - Whether to accept O(live) if the state file is lost or damaged although the map or HAProxy still know the site.
     type: bool
     default: false
   state_file:
-    description: Where the state is kept.
+    description: Path of the state file.
     type: path
     default: /var/lib/greenroom/edge/state.json
   map_file:
-    description: The map that HAProxy's configuration reads, under the same name.
+    description: Path of the map file, exactly as in HAProxy's configuration.
     type: path
     default: /etc/haproxy/maps/live.map
   socket:
-    description: HAProxy's runtime socket, asked where there is no master socket.
+    description: HAProxy's runtime socket. It is used if there is no master socket.
     type: path
     default: /run/haproxy/admin.sock
   master_socket:
@@ -103,12 +101,12 @@ options:
     type: path
     default: /run/haproxy-master.sock
   timeout:
-    description: Seconds for each question to a socket, and for waiting for another call on the same host.
+    description: Timeout in seconds for each request to a socket, and for the lock while another call runs on the host.
     type: float
     default: 5
 attributes:
   check_mode:
-    description: Reads and predicts, writes nothing.
+    description: Reads the state and predicts the result. Writes nothing.
     support: full
   diff_mode:
     description: Shows state, map and workers before and after.
@@ -122,13 +120,13 @@ EXAMPLES = r"""
     site: staging
   register: edge_status
 
-- name: Let the green slot serve the public
+- name: Make green the live slot
   bluegreen_switch:
     site: staging
     live: green
     expected_epoch: "{{ edge_status.epoch }}"
 
-- name: Prepare 5 % for the green slot
+- name: Prepare a weight of 5 % for green
   bluegreen_switch:
     state: prepared
     site: staging
@@ -138,19 +136,19 @@ EXAMPLES = r"""
     epoch: 8
     expected_epoch: 7
 
-- name: Let it have them
+- name: Put the prepared weight in effect
   bluegreen_switch:
     site: staging
     operation: 20260131-1200
     epoch: 8
     deadline: 300
 
-- name: Go back
+- name: Abort the operation
   bluegreen_switch:
     state: aborted
     site: staging
 
-- name: Say which slot is live after the state was lost
+- name: Set the live slot after the state was lost
   bluegreen_switch:
     site: staging
     live: blue
@@ -160,50 +158,50 @@ EXAMPLES = r"""
 RETURN = r"""
 live:
   description:
-    - The live slot, null on a new edge. With RV(state_lost), what the workers (else the map file) say.
+    - The live slot, null on a new edge host. With RV(state_lost), the one in the workers, or else in the map file.
   returned: success
   type: str
   sample: green
 idle:
-  description: The other slot, null on a new edge.
+  description: The other slot, null on a new edge host.
   returned: success
   type: str
   sample: blue
 epoch:
-  description: How many changes there were, 0 on a new edge.
+  description: The number of the last switch, 0 on a new edge host.
   returned: success
   type: int
 highest_epoch:
-  description: The highest epoch that is in force or prepared. A new O(epoch) has to be above it.
+  description: The highest epoch in effect or prepared. A new O(epoch) must be above it.
   returned: success
   type: int
 candidate:
-  description: The slot that gets RV(weight) percent of the requests, or null.
+  description: The slot that RV(weight) percent of clients get, or null.
   returned: success
   type: str
 weight:
-  description: Percent of the requests that the candidate gets.
+  description: The percentage of clients that get the candidate.
   returned: success
   type: int
 changed_at:
-  description: When the state changed last (UTC), or null.
+  description: The time of the last switch (UTC), or null.
   returned: success
   type: str
   sample: "2026-01-31T12:00:00Z"
 phase:
-  description: How far the operation has come, as V(idle), V(prepared), V(canary), V(live), V(draining).
+  description: The phase of the operation, one of V(idle), V(prepared), V(canary), V(live), V(draining).
   returned: success
   type: str
 operation:
-  description: The operation under way, or null. V(adopted) is a canary that was taken over from a peer.
+  description: The operation in progress, or null. V(adopted) is a canary that was taken over from a peer.
   returned: success
   type: str
 deadline:
-  description: When the watchdog ends the operation (UTC), or null.
+  description: The time at which the watchdog ends the operation (UTC), or null.
   returned: success
   type: str
 overdue:
-  description: Whether that moment has passed.
+  description: Whether the deadline has passed.
   returned: success
   type: bool
 before:
@@ -221,7 +219,7 @@ next:
   type: str
   sample: "8:blue:green:5"
 state_lost:
-  description: Whether there is no (sound) state file although the map file or a worker knows the site.
+  description: Whether the state file is missing or damaged although the map file or a worker knows the site.
   returned: success
   type: bool
 map_present:
@@ -229,41 +227,41 @@ map_present:
   returned: success
   type: bool
 disk:
-  description: What is on disk.
+  description: The state on disk.
   returned: success
   type: dict
   contains:
     state: {description: Content of the state file or null., type: dict, returned: always}
-    damage: {description: What is wrong with the state file., type: str, returned: always}
+    damage: {description: The error in a damaged state file., type: str, returned: always}
     map: {description: Value in the map file or null., type: str, returned: always}
 workers:
-  description: The processes of HAProxy that may route requests, the newest first.
+  description: The HAProxy processes that may route requests, the newest first.
   returned: success
   type: list
   elements: dict
   contains:
-    name: {description: Process id., type: str, returned: always}
-    old: {description: Whether a newer one took over from it., type: bool, returned: always}
-    value: {description: What it has in memory or null., type: str, returned: always}
-    agrees: {description: Whether that is what it should be., type: bool, returned: always}
-    problem: {description: What keeps it from answering., type: str, returned: always}
+    name: {description: Process ID., type: str, returned: always}
+    old: {description: Whether a newer worker has replaced it., type: bool, returned: always}
+    value: {description: Value in its memory or null., type: str, returned: always}
+    agrees: {description: Whether this is the wanted value., type: bool, returned: always}
+    problem: {description: The reason why it does not respond., type: str, returned: always}
 running:
-  description: Whether HAProxy runs. If not, the change is on disk and holds from its start on.
+  description: Whether HAProxy is running. If not, the change is on disk and takes effect when HAProxy starts.
   returned: success
   type: bool
 in_force:
-  description: Whether state file, map file and all workers agree. In check mode, whether they do now.
+  description: Whether state file, map file and all workers agree. In check mode, whether they agree now.
   returned: success
   type: bool
 connections:
   description:
-    - Connections of each slot, V(blue) and V(green), over all workers, as C(current); null where a running worker
-      could not be asked.
+    - Connections of each slot, V(blue) and V(green), on all workers, as C(current). Null if a running worker does not
+      respond.
   returned: when O(state=status) or O(state=draining)
   type: dict
   sample: {blue: {current: 3}, green: {current: 0}}
 mended:
-  description: What had to be changed, as V(state), V(map), V(worker 123).
+  description: What was changed or repaired, as V(state), V(map), V(worker 123).
   returned: when not O(state=status)
   type: list
   elements: str
@@ -302,7 +300,7 @@ WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "rec
 
 
 def described(seen: Seen) -> str:
-    """Return what was found as lines for a diff."""
+    """Return the state, the map and the workers as lines for a diff."""
     state = seen.state
     lines = [f"state: {state.value if state else 'none'}", f"map: {seen.map_value or 'none'}"]
     if state and state.operation:
@@ -315,13 +313,13 @@ def described(seen: Seen) -> str:
 
 
 def predicted(seen: Seen, wanted: State) -> Seen:
-    """Return what would be found after `wanted` was applied."""
+    """Return the predicted result of applying `wanted`."""
     workers = [worker if worker["problem"] else {**worker, "value": wanted.value} for worker in seen.workers]
     return Seen(wanted, "", wanted.value, True, workers)
 
 
 def differences(before: Seen, after: Seen) -> list[str]:
-    """Name what is not the same before and after."""
+    """Return the names of what differs: state, map, workers."""
     found = ["state"] if before.state != after.state else []
     if before.map_value != after.map_value:
         found.append("map")
@@ -330,7 +328,7 @@ def differences(before: Seen, after: Seen) -> list[str]:
 
 
 def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
-    """Do what the arguments ask for, or with `check` say what would be done."""
+    """Carry out the request, or with `check`, predict the result."""
     seen = apply.look(places)
     if seen.state is None:
         wanted = steps.first(places.site, wish, seen.traces, seen.damage, time.time())
@@ -351,7 +349,7 @@ def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
 
 
 def connections(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
-    """Count each slot's connections; wait for those of the slot that was left to end, for so many seconds."""
+    """Count each slot's connections; wait up to `patience` seconds until the slot `left` has none."""
     give_up = time.monotonic() + patience
     while True:
         found: dict[str, dict[str, int | None]] = apply.connections(places)
@@ -361,7 +359,7 @@ def connections(places: Places, left: str | None, patience: float) -> dict[str, 
 
 
 def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, Any]:
-    """End the operation if nobody is in the old slot any more; return what was done with what draining did."""
+    """End the operation if the previous slot has no connections; return the combined result with draining."""
     if drained["connections"][drained["idle"]]["current"] != 0:
         return drained
     with apply.locked(places):
@@ -375,7 +373,7 @@ def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, A
 
 
 def main() -> None:
-    """Switch, or report."""
+    """Carry out the request, or report the status."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     try:

@@ -1,83 +1,83 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module canary_probe; its documentation is data below."""
+"""Ansible module canary_probe, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_probe
-short_description: Ask both slots for the same pages, side by side
+short_description: Send probes to both slots and count the responses
 version_added: "1.0.0"
 description:
-  - Sends requests through the edge to both slots in turn, at a fixed pace, each with the header C(X-Greenroom-Slot),
-    and counts what comes. The edge must let this host name a slot.
-  - An answer of another slot, or of the edge itself, is no figure but a note.
+  - Sends requests through the edge to both slots in turn, at a fixed rate, each with the header C(X-Greenroom-Slot),
+    and counts the responses. This host must be a tester, so that it may choose the slot.
+  - Responses from another slot or from the edge itself aren't counted, but reported in RV(notes).
   - Reads the metrics pages of both slots before and after.
-  - Ends early when the candidate is clearly broken.
+  - Ends early if the candidate is clearly broken.
 author: Greenroom developers (!UNKNOWN)
 options:
   url:
-    description: The environment's front door.
+    description: The environment's public URL.
     type: str
     required: true
   live:
-    description: The slot to compare with.
+    description: The baseline slot.
     type: str
     choices: [blue, green]
     required: true
   candidate:
-    description: The slot that is judged.
+    description: The slot to compare with the baseline.
     type: str
     choices: [blue, green]
     required: true
   paths:
-    description: What to ask for. Without any, only the metrics pages are read.
+    description: Paths to request. Without any, the module only reads the metrics pages.
     type: list
     elements: str
     default: []
   rate:
-    description: Requests a second, of both slots together.
+    description: Requests per second, to both slots together.
     type: float
     default: 10
   seconds:
-    description: For how long.
+    description: How long to send requests.
     type: float
     required: true
   timeout:
-    description: Seconds within which an answer must be there.
+    description: Timeout of a request in seconds.
     type: float
     default: 5
   ca_file:
-    description: CA certificates to trust, in place of the system's.
+    description: File with CA certificates to trust instead of the system's.
     type: path
   resolve:
-    description: Addresses of names, in place of what a name server says.
+    description: Addresses of names, used instead of a name server.
     type: dict
     default: {}
   username:
-    description: User name for the edge.
+    description: User name for basic authentication at the edge.
     type: str
     default: ""
   password:
-    description: Password for the edge.
+    description: Password for basic authentication at the edge.
     type: str
     default: ""
   targets:
-    description: Metrics pages, as the filter C(canary_targets) makes them.
+    description: Metrics pages, as returned by the filter C(canary_targets).
     type: list
     elements: dict
     default: []
 attributes:
   check_mode:
-    description: Nothing is asked, and the figures are those of no request.
+    description: Sends no requests and returns empty figures.
     support: full
   diff_mode:
-    description: There is nothing to compare.
+    description: Changes nothing, so there is no difference.
     support: none
 """
 
 EXAMPLES = r"""
-- name: Ask both slots for 15 seconds
+- name: Probe both slots for 15 seconds
   canary_probe:
     url: https://portal.staging.greenroom.test
     live: blue
@@ -90,25 +90,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 probes:
-  description: Figures of the probes of each side, C(live) and C(candidate).
+  description: Figures of the probes to C(live) and to C(candidate).
   returned: always
   type: dict
 watched:
-  description: What each process did meanwhile, by its metrics page, as a list for each side.
+  description: Changes on the metrics pages of each process, one list for C(live) and one for C(candidate).
   returned: always
   type: dict
 notes:
-  description: What kept probes from being figures.
+  description: Reasons why probes were not counted.
   returned: always
   type: list
   elements: str
   sample: [3 probes got status 401 from the edge itself, not from the slot they asked for]
 stopped_early:
-  description: Whether the candidate was so clearly broken that probing ended.
+  description: Whether probing ended early because the candidate is clearly broken.
   returned: always
   type: bool
 seconds:
-  description: How long it took.
+  description: Duration in seconds.
   returned: always
   type: float
 """
@@ -137,11 +137,11 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def main() -> None:
-    """Probe and report."""
+    """Send probes and return the figures."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     if given["live"] == given["candidate"]:
-        module.fail_json(msg="live and candidate are the same slot")
+        module.fail_json(msg="live and candidate must be different slots")
     try:
         plan = prober.Plan(
             url=given["url"],

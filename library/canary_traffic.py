@@ -1,44 +1,44 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module canary_traffic; its documentation is data below."""
+"""Ansible module canary_traffic, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: canary_traffic
-short_description: What became of the public's requests at this edge, by slot
+short_description: Count the results of public traffic on an edge host, by slot
 version_added: "1.0.0"
 description:
-  - Reads the lines that the load balancer wrote to the journal since a time, and counts them by the slot that served.
-  - Requests of testers, and answers of the edge itself, are left out.
+  - Reads HAProxy's lines in the journal since a given time, and counts them by the slot that served the request.
+  - Doesn't count requests of testers and responses of the edge itself.
 author: Greenroom developers (!UNKNOWN)
 options:
   since:
-    description: From when on, in seconds since 1970, by this host's clock.
+    description: Start of the time range, in seconds since 1970 by this host's clock.
     type: float
     required: true
   until:
-    description: Until when, in the same way. Without it, until now.
+    description: End of the time range, in the same format. The default is now.
     type: float
   identifier:
-    description: The load balancer's name in the journal.
+    description: HAProxy's identifier in the journal.
     type: str
     default: haproxy
   limit:
-    description: How many lines are read at most; RV(complete) says whether that was enough.
+    description: How many lines to read at most. RV(complete) says whether that was enough.
     type: int
     default: 500000
 attributes:
   check_mode:
-    description: The journal is read, and nothing is changed in any mode.
+    description: Only reads the journal, in every mode.
     support: full
   diff_mode:
-    description: There is nothing to compare.
+    description: Changes nothing, so there is no difference.
     support: none
 """
 
 EXAMPLES = r"""
-- name: See what became of the public's requests of the last minute
+- name: Count the public requests of the last minute
   canary_traffic:
     since: "{{ now().timestamp() - 60 }}"
   register: traffic
@@ -47,20 +47,20 @@ EXAMPLES = r"""
 RETURN = r"""
 slots:
   description:
-    - Figures of each slot, C(blue) and C(green). C(requests), C(failed) (status 500 and above, broken connections),
-      C(refused) (400 to 499), C(routes), and C(latency) as a histogram.
+    - Figures of each slot, C(blue) and C(green). They have C(requests), C(failed) (status 500 and above, broken
+      connections), C(refused) (status 400 to 499), C(routes), and C(latency) as a histogram.
   returned: always
   type: dict
 until:
-  description: Until when lines were read; the C(since) of a next call.
+  description: The time up to which lines were read. Use it as O(since) of the next call.
   returned: always
   type: float
 lines:
-  description: How many lines were looked at.
+  description: How many lines were read.
   returned: always
   type: int
 complete:
-  description: Whether these were all.
+  description: Whether all lines in the time range were read.
   returned: always
   type: bool
 """
@@ -82,7 +82,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def main() -> None:
-    """Read the journal, line by line, and report."""
+    """Read the journal line by line and return the figures."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     until = time.time() if given["until"] is None else given["until"]
@@ -93,7 +93,7 @@ def main() -> None:
     ]
     slots = {slot: figures.empty() for slot in ("blue", "green")}
     lines, complete, give_up = 0, True, time.monotonic() + SECONDS
-    # The module's own way to run commands keeps all that they say in memory.
+    # module.run_command would keep the whole output in memory.
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"
     ) as journal:
@@ -105,7 +105,7 @@ def main() -> None:
             lines += 1
             figures.take(line, slots)
     if complete and journal.returncode:
-        module.fail_json(msg=f"the journal can't be read: {command[0]} ended with {journal.returncode}")
+        module.fail_json(msg=f"can't read the journal: {command[0]} failed with exit code {journal.returncode}")
     module.exit_json(changed=False, slots=slots, until=until, lines=lines, complete=complete)
 
 

@@ -1,35 +1,35 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module drill_fault; its documentation is data below."""
+"""Ansible module drill_fault, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: drill_fault
-short_description: Break services of a host for a drill, and mend them again
+short_description: Inject a fault into a host's services for a drill, and undo it
 version_added: "1.0.0"
 description:
-  - Stops, kills or restarts services through systemd. What is stopped or killed can't be started again until the fault
-    is undone, neither by systemd nor by anybody.
-  - A timer on the host undoes the fault after O(limit) seconds, should nobody else do so; a reboot undoes it, too.
+  - Stops, kills or restarts services with systemd. A stopped or killed service can't start again until the fault is
+    undone.
+  - A timer on the host undoes the fault after O(limit) seconds if the drill doesn't. A reboot undoes it, too.
 author: Greenroom developers (!UNKNOWN)
 options:
   state:
     description:
-      - With V(injected), O(units) are broken.
-      - With V(undone), O(units) run afterwards, and whatever else a drill broke on the host.
-      - With V(status) nothing is changed.
+      - V(injected) injects the fault into O(units).
+      - V(undone) undoes all faults of drills on the host, and starts O(units).
+      - V(status) changes nothing.
     type: str
     choices: [status, injected, undone]
     default: status
   how:
     description:
-      - V(stopped) stops the services in order, V(killed) kills all of their processes at once, V(restarted) restarts
-        them.
+      - V(stopped) stops the services normally, V(killed) kills all of their processes at once, V(restarted) restarts
+        the services.
     type: str
     choices: [stopped, killed, restarted]
   units:
-    description: The services, with their suffix C(.service).
+    description: The services, with the suffix C(.service).
     type: list
     elements: str
     default: []
@@ -39,10 +39,10 @@ options:
     default: 600
 attributes:
   check_mode:
-    description: Breaks and mends nothing.
+    description: Changes nothing on the host.
     support: full
   diff_mode:
-    description: There are no files to show.
+    description: There are no file changes to show.
     support: none
 """
 
@@ -54,32 +54,32 @@ EXAMPLES = r"""
     units: [shop-green.service]
     limit: 300
 
-- name: Mend it
+- name: Undo the fault
   drill_fault:
     state: undone
     units: [shop-green.service]
 
-- name: See what runs
+- name: List running services
   drill_fault:
   register: services
 """
 
 RETURN = r"""
 at:
-  description: When the fault began, or the undoing was done, by the host's clock, in seconds since the epoch.
+  description: The time when the fault began or was undone, by the host's clock, in seconds since 1970.
   returned: success
   type: float
 ended:
-  description: When all that the call does was done.
+  description: The time when the call finished, in seconds since 1970.
   returned: success
   type: float
 broken:
-  description: The services that a drill keeps down.
+  description: Services that a drill keeps from starting.
   returned: success
   type: list
   elements: str
 running:
-  description: The services that run, and that come up by themselves after a boot.
+  description: The running services that also start at boot.
   returned: when O(state=status)
   type: list
   elements: str
@@ -100,7 +100,7 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def main() -> None:
-    """Break, mend or look."""
+    """Inject a fault, undo it, or report the status."""
     module = AnsibleModule(
         argument_spec=ARGUMENTS, required_if=[("state", "injected", ("how", "units"))], supports_check_mode=True
     )

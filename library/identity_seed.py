@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module identity_seed; its documentation is data below."""
+"""Ansible module identity_seed, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 

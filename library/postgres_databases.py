@@ -1,19 +1,19 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module postgres_databases; its documentation is data below."""
+"""Ansible module postgres_databases, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: postgres_databases
-short_description: Bring a PostgreSQL server's databases and logins to their wanted state
+short_description: Configure the databases and logins of a PostgreSQL server
 version_added: "1.0.0"
 description:
-  - Each database has an owner role of its name that can't log in, and logins that act as the owner.
-  - Passwords are compared with the verifiers that the server stores, and sent as verifiers (SCRAM-SHA-256) only.
-    Neither is ever shown, also not by a statement that fails, and the server is told not to log its statements.
-  - What is there and not wanted stays.
-  - Runs C(psql) as the user that the task becomes, who must be a superuser of the server.
+  - Each database has an owner role with the database's name that can't log in, and logins that act as the owner.
+  - Passwords are compared with the verifiers that the server stores, and are only sent as verifiers (SCRAM-SHA-256).
+    Neither appears in output, not even if a statement fails, and the server doesn't log these statements.
+  - Keeps databases and logins that aren't listed.
+  - Runs C(psql) as the user that the task becomes. The user must be a superuser of the server.
 author: Greenroom developers (!UNKNOWN)
 options:
   databases:
@@ -21,28 +21,28 @@ options:
     type: dict
     default: {}
   readers:
-    description: Logins that may read everything, and their passwords.
+    description: Logins that may read all databases, C({login} → its password).
     type: dict
     default: {}
   ask:
-    description: What to ask databases afterwards, C({database} → a query). It can't change anything.
+    description: Queries to run afterwards, C({database} → a query). They can't change anything.
     type: dict
     default: {}
   ask_strictly:
-    description: Whether a query that gets no answer is a failure. Otherwise it is left out of RV(answers).
+    description: Whether the module fails if a query of O(ask) fails. Otherwise, RV(answers) lacks its result.
     type: bool
     default: true
 attributes:
   check_mode:
     support: full
-    description: Reads the server's state, and says what would be done.
+    description: Reads the server's state and reports what would change.
   diff_mode:
     support: full
     description: Shows the statements, without verifiers.
 """
 
 EXAMPLES = r"""
-- name: Bring databases and logins to their wanted state
+- name: Configure databases and logins
   postgres_databases:
     databases:
       shop:
@@ -53,7 +53,7 @@ EXAMPLES = r"""
   become: true
   become_user: postgres
 
-- name: Ask which migrations a database has
+- name: Query the migrations of a database
   postgres_databases:
     ask:
       shop: SELECT version_num FROM alembic_version ORDER BY version_num
@@ -63,18 +63,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 statements:
-  description: The statements that were run, or in check mode would be, without verifiers.
+  description: The statements that ran, or would run in check mode, without verifiers.
   returned: always
   type: list
   elements: str
   sample: ["ALTER ROLE \"shop_blue\" LOGIN PASSWORD '…'"]
 waiting:
-  description: The server's settings that wait for its restart.
+  description: The server's settings that take effect after a restart.
   returned: always
   type: list
   elements: str
 answers:
-  description: The rows that each query of O(ask) gave, each a dictionary.
+  description: The rows of each query in O(ask), each one a dictionary.
   returned: success
   type: dict
   sample: {shop: [{version_num: "0004"}]}
@@ -88,9 +88,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.data import postgres
 
 PSQL = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse", "-f", "-"]
-# Where the server's own state is asked and changed.
+# The database for statements about the server itself.
 MAINTENANCE = "postgres"
-# A server writes a statement that failed into its log, with all that is in it.
+# Otherwise, the server would log failed statements with the verifiers in them.
 ENVIRONMENT = {
     "PGCLIENTENCODING": "UTF8",
     "PGOPTIONS": "-c log_min_error_statement=panic -c log_statement=none -c log_min_duration_statement=-1",
@@ -98,11 +98,11 @@ ENVIRONMENT = {
 
 
 class NoAnswerError(Exception):
-    """The server refused a statement; the text is its complaint, without secrets."""
+    """The server refused a statement; the text is its error message, without secrets."""
 
 
 def psql(module: AnsibleModule, statement: str, what: str, database: str = MAINTENANCE) -> str:
-    """Return a database's answer to a statement, or raise `NoAnswerError` with its complaint about `what`."""
+    """Return a statement's result, or raise `NoAnswerError` with the error message; `what` describes the action."""
     command = [*PSQL, "-d", database]
     code, answer, complaint = module.run_command(command, data=f"{statement};\n", environ_update=ENVIRONMENT)
     if code != 0:
@@ -112,11 +112,11 @@ def psql(module: AnsibleModule, statement: str, what: str, database: str = MAINT
 
 
 def answers(module: AnsibleModule) -> dict[str, Any]:
-    """Return what databases answer: {database: [row as a dictionary]}."""
+    """Return the results of the queries: {database: [row as a dictionary]}."""
     found = {}
     for database, query in module.params["ask"].items():
         try:
-            answer = psql(module, postgres.rows_query(query), f"answer {query!r} about {database}", database)
+            answer = psql(module, postgres.rows_query(query), f"run {query!r} in {database}", database)
         except NoAnswerError:
             if module.params["ask_strictly"]:
                 raise
@@ -126,7 +126,7 @@ def answers(module: AnsibleModule) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Compare and mend."""
+    """Compare the server with the wanted state and change what differs."""
     module = AnsibleModule(
         argument_spec={
             "databases": {"type": "dict", "default": {}, "no_log": True},
@@ -143,9 +143,9 @@ def main() -> None:
 
 
 def apply(module: AnsibleModule) -> dict[str, Any]:
-    """Bring the server to its wanted state, or in check mode say how; return the module's result."""
+    """Converge the server, or predict the changes in check mode; return the module's result."""
     wanted = {key: module.params[key] for key in ("databases", "readers")}
-    state: dict[str, Any] = json.loads(psql(module, postgres.state_query(wanted), "say what there is"))
+    state: dict[str, Any] = json.loads(psql(module, postgres.state_query(wanted), "read its state"))
     plan = postgres.plan(wanted, state)
     if not module.check_mode:
         for statement in plan:

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module smoke_check; its documentation is data below."""
+"""Ansible module smoke_check, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 

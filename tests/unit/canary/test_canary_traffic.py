@@ -56,4 +56,4 @@ def test_a_journal_that_can_not_be_read_is_an_error(journal: Path) -> None:
     (journal / "code").write_text("1")
     result = traffic()
     assert result["failed"]
-    assert "the journal can't be read" in result["msg"]
+    assert "can't read the journal" in result["msg"]

@@ -108,16 +108,16 @@ def test_a_definition_that_the_broker_ignores_is_reported(server: Server, monkey
     monkeypatch.setenv("STUBBORN", "yes")
     result = run()
     assert result["failed"] is True
-    assert "something else by this name and leaves it" in result["msg"]
+    assert "other objects with these names and keeps them" in result["msg"]
     assert "queues receipts" in result["msg"]
 
 
 @pytest.mark.parametrize(
     ("step", "words"),
     [
-        ("export_definitions", "RabbitMQ can't say what there is: Error: it does not like export_definitions"),
+        ("export_definitions", "RabbitMQ can't export its definitions: Error: it does not like export_definitions"),
         ("delete_user", "RabbitMQ can't remove the user guest: Error: it does not like delete_user"),
-        ("import_definitions", "RabbitMQ can't take its definitions: Error: it does not like import_definitions"),
+        ("import_definitions", "RabbitMQ can't import its definitions: Error: it does not like import_definitions"),
     ],
 )
 def test_an_error_is_one_line(server: Server, monkeypatch: pytest.MonkeyPatch, step: str, words: str) -> None:
@@ -138,7 +138,7 @@ def test_a_starting_server_is_retried(server: Server, monkeypatch: pytest.Monkey
 
 def test_a_login_without_a_password_is_reported(server: Server) -> None:
     server({})
-    assert run(passwords={})["msg"] == "passwords: there is none for worker_blue"
+    assert run(passwords={})["msg"] == "passwords: add a password for worker_blue"
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_a_failed_query_is_an_error_only_if_it_is_required(server: Server) -> No
     result = run_module("postgres_databases", ask=ask)
     assert result["failed"]
     complaint = "ERROR:  relation does not exist"
-    assert result["msg"] == f"PostgreSQL can't answer 'SELECT 1 FROM missing' about forum: {complaint}"
+    assert result["msg"] == f"PostgreSQL can't run 'SELECT 1 FROM missing' in forum: {complaint}"
     result = run_module("postgres_databases", ask=ask, ask_strictly=False)
     assert result["answers"] == {"shop": [{"version_num": "0004"}]}
 
@@ -133,5 +133,5 @@ def test_an_unresponsive_server_is_reported(server: Server) -> None:
     Path("state.json").unlink(missing_ok=True)
     result = run_module("postgres_databases", **WANTED)
     assert result["failed"]
-    assert result["msg"].startswith("PostgreSQL can't say what there is: ")
+    assert result["msg"].startswith("PostgreSQL can't read its state: ")
     assert shows_nothing(result)
