@@ -92,7 +92,7 @@ def test_checks_have_a_host_to_run_from() -> None:
 
 def test_what_the_public_reaches_is_checked() -> None:
     (line,) = run_problems({"shop": []})
-    assert line.endswith("write at least one into shop/checks.yml")
+    assert line.endswith("add at least one to shop/checks.yml")
     assert run_problems({"shop": []}, routed=()) == []
     leaves = {"shop": [{**RIGHT, "mutates": True}]}
     assert run_problems(leaves) == []
