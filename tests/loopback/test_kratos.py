@@ -333,7 +333,7 @@ def test_addresses_of_real_people_are_conflicts_and_the_rest_is_created(seeder: 
         result = seeder.run(check=check)
         assert (result["failed"], result["created"], len(result["conflicts"])) == (True, 10, 10)
     assert set(result["conflicts"]) == {recipe.address(number) for number in range(2, 21, 2)}
-    assert "belong to identities that are not synthetic, and were left alone" in result["msg"]
+    assert "belong to identities that are not synthetic users, and were not changed" in result["msg"]
     # A real person who comes after the look is found when the server refuses the address.
     seeder.run(state="exact", seed="2", count=0)
     assert seeder.run(state="absent")["removed"] == 0
@@ -409,7 +409,7 @@ def test_two_runs_at_once(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> No
     thread = threading.Thread(target=first, name="the first one")
     thread.start()
     assert asked.wait(60)
-    with pytest.raises(ledger.BusyError, match=f"the first one, here as process {os.getpid()}"):
+    with pytest.raises(ledger.BusyError, match=rf"the first one \(process {os.getpid()} on this host\)"):
         seeder.run(500)
     go_on.set()
     thread.join(240)
