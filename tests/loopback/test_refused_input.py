@@ -79,7 +79,7 @@ def test_mistakes_in_services_are_named(here: World, services: Path) -> None:
     run = here.play("site.yml", GREENROOM_SERVICES=str(services))
     refused(run)
     line_with(run, "portal/service.yml", "stop_timout", "stop_timeout")
-    line_with(run, "portal/service.yml", "stop_timeout", "whole number", "soon")
+    line_with(run, "portal/service.yml", "stop_timeout", "an integer", "soon")
     line_with(run, "kratos-courier", "krats", "kratos")
     line_with(run, "kratos/checks.yml", "opps", "ops")
 
