@@ -195,7 +195,7 @@ def kill_edge(staging: Environment) -> None:
             f"rm -f {folder}/zeroloss.conf; systemctl daemon-reload; systemctl reset-failed haproxy.service\n"
             "systemctl start haproxy.service",
         )
-    until(lambda: staging.ssh(edge, "greenroom-edge check", check=False).returncode == 0, 60, f"{edge}'s state is in effect")
+    until(lambda: staging.ssh(edge, "greenroom-edge check", check=False).returncode == 0, 60, f"{edge} in effect")
 
 
 def kill_old_slot(staging: Environment) -> None:

@@ -1,1 +1,1 @@
-"""A small web service, so that there is something real to deploy: sign-in through Kratos, orders in PostgreSQL."""
+"""A small real web service for Greenroom to deploy: sign-in through Kratos, orders in PostgreSQL."""

@@ -1,4 +1,4 @@
-"""Puts the parts together."""
+"""Creates the FastAPI application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CRASH_AFTER_SECONDS = 1.0
 def create_app(
     settings: Settings, metrics: Metrics, kratos: Kratos | None = None, orders: Orders | None = None
 ) -> FastAPI:
-    """Return the portal; tests hand in their own Kratos and orders."""
+    """Return the portal; tests pass their own Kratos and orders."""
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ def create_app(
     app.include_router(pages.router)
     app.mount("/static", StaticFiles(directory=HERE / "static"), name="static")
     pages.handle_errors(app)
-    # The last one added is the outermost.
+    # The last middleware added is the outermost.
     app.add_middleware(Faults, settings=settings)
     app.add_middleware(Observer, settings=settings, metrics=metrics)
     return app

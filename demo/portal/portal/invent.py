@@ -1,7 +1,7 @@
-"""Invents what people did: addresses, orders and payments that look like a real shop's.
+"""Generates the history of users: addresses, orders and payments that look like a real shop's.
 
-The same set, seed and key are the same rows, with the same ids, on any host and in any run: nothing here knows the
-time, and who else is asked for does not matter. A larger volume adds orders to the same ones.
+The same set, seed and key give the same rows with the same IDs, on any host and in any run. The result depends neither
+on the time nor on other users. A larger volume adds orders to the same ones.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .orders import ITEMS, OPEN, PRICES
 
 NAMESPACE = uuid.UUID("6f0f2d0a-7a3c-5c52-9d0c-0f8b1d3e4a57")
 DAYS = 730
-"""How far back the history goes."""
+"""Length of the history in days."""
 MOST = 80
-"""Orders of the most eager person, at volume 1."""
+"""Maximum number of orders of one user, at volume 1."""
 
-# How busy a shop for stages is: quiet summers, premieres in autumn; week-ends off; more customers each year.
+# Load of a shop for stage supplies: quiet summers, premieres in the fall, free weekends, more customers each year.
 MONTHS = (0.8, 0.9, 1.0, 1.05, 1.0, 0.8, 0.55, 0.7, 1.25, 1.35, 1.5, 1.3)
 WEEKDAYS = (1.15, 1.2, 1.15, 1.1, 1.0, 0.6, 0.5)
 HOURS = (2, 1, 1, 1, 1, 2, 4, 8, 12, 15, 16, 15, 13, 14, 15, 15, 14, 13, 12, 13, 14, 12, 8, 4)
-# What becomes of an order with time: (younger than so many days, {state: weight}).
+# States of an order by its age: (at most this many days old, {state: weight}).
 STATES = (
     (1, {OPEN: 50, "paid": 45, "cancelled": 5}),
     (4, {"paid": 30, "packed": 35, "shipped": 30, "cancelled": 5}),
@@ -39,7 +39,7 @@ METHODS = {"card": 55, "wallet": 25, "transfer": 15, "invoice": 5}
 ITEM_WEIGHTS = (45, 20, 15, 20)
 QUANTITIES = {1: 62, 2: 20, 3: 8, 5: 6, 10: 3, 24: 1}
 NOTES = ("Stage left, please", "Before the dress rehearsal", "Ring twice", "For the tour", "Leave it with the porter")
-# Country, city, postal code (# is a digit, ? a letter), how a street is written, streets.
+# Country, city, postal code (# is a digit, ? a letter), format of the street line, streets.
 PLACES = (
     ("DE", "Leipzig", "04###", "{street} {number}", ("Lindenstraße", "Theatergasse", "Am Ring", "Goethestraße")),
     ("DE", "Köln", "50###", "{street} {number}", ("Bühnenweg", "Am Rheinufer", "Severinstraße", "Kirchweg")),
@@ -55,14 +55,14 @@ PLACE_WEIGHTS = (20, 16, 8, 14, 14, 6, 9, 7, 6)
 
 
 class Person(NamedTuple):
-    """Somebody to invent for: the key within the set, and the identity that owns the rows."""
+    """A user: the key within the set, and the identity that owns the rows."""
 
     key: str
     owner: str
 
 
 class Rows(NamedTuple):
-    """What is invented for a person, by table; each row has its values in the order of `COLUMNS`."""
+    """The rows of a user, by table; each row has its values in the order of `COLUMNS`."""
 
     addresses: list[tuple[object, ...]]
     orders: list[tuple[object, ...]]
@@ -73,7 +73,7 @@ COLUMNS = {
     "addresses": ("id", "owner", "street", "postal_code", "city", "country", "since", "seed_set"),
     "orders": (
         *("id", "owner", "address_id", "item", "quantity", "total_cents", "state", "created_at", "seed_set"),
-        "note",  # last, because the first version has none
+        "note",  # Last, because the first version doesn't have it.
     ),
     "payments": ("id", "order_id", "method", "state", "amount_cents", "created_at", "seed_set"),
 }
@@ -81,7 +81,7 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class History:
-    """What is to be invented: `volume` is a factor on the number of orders, `until` the first day without any."""
+    """Parameters: `volume` is a factor on the number of orders, `until` the first day without orders."""
 
     set: str
     seed: str
@@ -94,7 +94,7 @@ class History:
 
     @cached_property
     def _days(self) -> list[float]:
-        """Weights of the days before `until`, yesterday first, added up."""
+        """Cumulative weights of the days before `until`, latest first."""
 
         def weight(age: int) -> float:
             day = self.until - timedelta(days=age)
@@ -106,10 +106,10 @@ class History:
         return uuid.uuid5(NAMESPACE, "\0".join((self.set, self.seed, person.key, kind, str(number))))
 
     def of(self, person: Person) -> Rows:
-        """Return what a person did."""
+        """Return the rows of a user."""
         chance = random.Random("\0".join((self.set, self.seed, person.key)))
         rows = Rows([], [], [])
-        # A third never order, most do a few times, very few do all the time.
+        # A third of the users never order, most order a few times, and very few order very often.
         eager = 0.0 if chance.random() < 0.3 else min((1 - chance.random()) ** -0.8, MOST)
         many = int(eager * self.volume + chance.random())
         places = [self._place(chance) for _ in range(pick(chance, {1: 80, 2: 17, 3: 3}))]
@@ -132,7 +132,7 @@ class History:
         return street, "".join(chance.choice(letters.get(sign, sign)) for sign in code), city, country
 
     def _order(self, person: Person, number: int, address: uuid.UUID, chance: random.Random, rows: Rows) -> int:
-        """Invent an order and its payments; return how many days ago that was."""
+        """Add an order and its payments to `rows`; return the order's age in days."""
         age = chance.choices(range(1, DAYS + 1), cum_weights=self._days)[0]
         second = chance.choices(range(24), HOURS)[0] * 3600 + chance.randrange(3600)
         when = self._end - timedelta(days=age) + timedelta(seconds=second)
@@ -151,14 +151,14 @@ class History:
 
 
 def pick[Value](chance: random.Random, weights: dict[Value, int]) -> Value:
-    """Return one of the keys, the heavier the likelier."""
+    """Return a random key; the values are weights."""
     return chance.choices(list(weights), list(weights.values()))[0]
 
 
 def attempts(state: str, chance: random.Random) -> Sequence[tuple[str, str, timedelta]]:
-    """Return the payments that fit an order's state, as (method, state, how long after the order).
+    """Return the payments that fit an order's state, as (method, state, time after the order).
 
-    What is on its way or arrived is paid, once and in full; what was sent back or called off is paid back.
+    Shipped and delivered orders are paid once and in full. Returned and canceled orders may be refunded.
     """
     method = pick(chance, METHODS)
     slow = method in ("transfer", "invoice")

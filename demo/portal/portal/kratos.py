@@ -1,4 +1,4 @@
-"""What the portal asks Ory Kratos: the public API with the browser's own cookies, the admin API to forget a person."""
+"""The portal's client of Ory Kratos: the public API with the browser's cookies, the admin API to delete accounts."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ SESSION_COOKIE = "ory_kratos_session"
 
 
 class KratosDownError(Exception):
-    """Kratos can't be reached, or answers with an error of its own."""
+    """Kratos can't be reached, or responds with status 500 or higher."""
 
 
 class FlowGoneError(Exception):
-    """The flow expired, was used up, or belongs to another browser: begin a new one."""
+    """The flow expired, was used, or belongs to another browser; the browser must start a new one."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """Who is logged in."""
+    """The session of a logged-in user."""
 
     id: str
     identity: str
     email: str
     verified: bool
     recent: bool
-    """Whether the password was asked for lately."""
+    """Whether the user logged in within the last 15 minutes."""
 
 
 class Kratos:
     """A client of both APIs."""
 
     def __init__(self, url: str, admin_url: str, transport: httpx.BaseTransport | None = None) -> None:
-        # Cookies belong to one browser's request. A client that kept any would hand them to the next person.
+        # Cookies belong to one browser's request. A client that kept them would send them for other users, too.
         no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
         self.client = httpx.Client(base_url=url, timeout=TIMEOUT_SECONDS, transport=transport, cookies=no_cookies)
         self.admin_url = admin_url
@@ -66,7 +66,7 @@ class Kratos:
             raise KratosDownError(f"status {response.status_code}")
 
     def session(self, cookie: str) -> Session | None:
-        """Return the session that the cookies stand for, None when there is none."""
+        """Return the session of the cookies, or None."""
         if SESSION_COOKIE not in cookie:
             return None
         response = self._ask("GET", "/sessions/whoami", cookie)
@@ -84,7 +84,7 @@ class Kratos:
         )
 
     def flow(self, kind: str, flow: str, cookie: str) -> dict[str, Any]:
-        """Return a self-service flow; raise FlowGoneError when the browser has to begin anew."""
+        """Return a self-service flow; raise FlowGoneError if the browser must start a new one."""
         response = self._ask("GET", f"/self-service/{kind}/flows", cookie, id=flow)
         if response.status_code != 200:
             raise FlowGoneError(kind)
@@ -92,20 +92,20 @@ class Kratos:
         return found
 
     def error(self, identifier: str) -> str:
-        """Return the reason of an error that Kratos sent the browser away with."""
+        """Return the reason of an error for which Kratos redirected the browser."""
         response = self._ask("GET", "/self-service/errors", id=identifier)
         if response.status_code != 200:
-            return "This error is not known any more."
+            return "The details of this error have expired."
         found = response.json().get("error", {})
-        return str(found.get("reason") or found.get("message") or "No reason was given.")
+        return str(found.get("reason") or found.get("message") or "Kratos gave no reason.")
 
     def logout_url(self, cookie: str) -> str | None:
-        """Return where the browser must go to log out, None when nobody is logged in."""
+        """Return the URL to log out, or None if there is no session."""
         response = self._ask("GET", "/self-service/logout/browser", cookie)
         return str(response.json()["logout_url"]) if response.status_code == 200 else None
 
     def forget(self, identity: str) -> None:
-        """Remove a person's account, and with it all sessions."""
+        """Delete an account, with all its sessions."""
         response = self._ask("DELETE", f"{self.admin_url}/admin/identities/{identity}")
         if response.status_code not in (204, 404):
             raise KratosDownError(f"status {response.status_code}")

@@ -1,4 +1,4 @@
-"""One JSON object a line on standard output."""
+"""Logging: one JSON object per line on standard output."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 
 
 class JsonFormatter(logging.Formatter):
-    """Renders a record; what a caller passes as ``extra={"fields": {...}}`` becomes keys of its own."""
+    """Formats a record as JSON; ``extra={"fields": {...}}`` adds keys."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line without its end."""
+        """Return the line without a line end."""
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
@@ -29,7 +29,7 @@ def configure() -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
-    # httpx logs each URL, and Kratos' URLs carry flow ids and tokens.
+    # httpx logs each URL, and Kratos' URLs have flow IDs and tokens.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    # pika tells each step of a connection that fails; the worker says it in one line.
+    # pika logs each step of a failed connection; the worker logs it in one line.
     logging.getLogger("pika").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""What Prometheus reads."""
+"""Metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from .settings import Settings
 
 
 class Metrics:
-    """One process's metrics, in a registry of their own."""
+    """One process's metrics, in their own registry."""
 
     def __init__(self, settings: Settings) -> None:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
-            "portal_requests", "Answers given", ["method", "route", "status"], registry=self.registry
+            "portal_requests", "Responses sent", ["method", "route", "status"], registry=self.registry
         )
         self.seconds = Histogram(
-            "portal_request_seconds", "Time to answer, in seconds", ["route"], registry=self.registry
+            "portal_request_seconds", "Response time in seconds", ["route"], registry=self.registry
         )
         self.orders = Counter("portal_orders", "Orders written", registry=self.registry)
         Gauge(
             "portal_build_info",
-            "Always 1; what runs is in the labels",
+            "Always 1; the labels describe the running build",
             ["version", "release", "slot", "environment"],
             registry=self.registry,
         ).labels(settings.version, settings.release, settings.slot, settings.environment).set(1)

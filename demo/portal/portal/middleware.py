@@ -1,4 +1,4 @@
-"""What happens to each request: an id, the slot's name, one line of log, metrics; and faults for drills."""
+"""Middleware for each request: request ID, slot header, one log line, metrics; and faults for drills."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 
 
 def load_id(headers: Headers) -> str:
-    """Return the id that a load test gave its request, as its own books have it; empty without a good one."""
+    """Return the request's ID from a load test; empty without a valid one."""
     given = headers.get("x-load-id", "")
     return given if REQUEST_ID.fullmatch(given) else ""
 
 
 class Observer:
-    """Outermost: sees every answer, also of a handler that broke."""
+    """The outermost middleware: it sees every response, even of a handler that raised an exception."""
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics) -> None:
         self.app = app
@@ -38,7 +38,7 @@ class Observer:
         self.metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and note what became of it."""
+        """Handle a request, and log and count its result."""
         if scope["type"] == "websocket":
             await self.websocket(scope, receive, send)
             return
@@ -51,7 +51,7 @@ class Observer:
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
         state["log"] = noted
-        status = 499  # a client that leaves before the answer starts
+        status = 499  # The client disconnected before the response started.
         started = time.perf_counter()
 
         async def answer(message: Message) -> None:
@@ -75,13 +75,13 @@ class Observer:
             route = getattr(scope.get("route"), "path", "unmatched")
             self.metrics.requests.labels(scope["method"], route, str(status)).inc()
             self.metrics.seconds.labels(route).observe(seconds)
-            # Probes come every second or two: only what is wrong with them is worth a line.
+            # Health checks come every second or two, so only failed ones get a log line.
             if scope["path"] not in HEALTH or status >= 400:
                 fields = {
                     "request_id": request_id,
                     "slot": self.slot,
                     "method": scope["method"],
-                    "path": scope["path"],  # no query: Kratos' carries flow ids and codes
+                    "path": scope["path"],  # Without the query: Kratos' has flow IDs and codes.
                     "status": status,
                     "ms": round(seconds * 1000, 1),
                     **noted,
@@ -89,7 +89,7 @@ class Observer:
                 logger.info("request", extra={"fields": fields})
 
     async def websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Name the slot in the answer to the upgrade, and leave one line of log when the connection ends."""
+        """Add the slot header to the upgrade response, and log one line when the connection ends."""
         started, messages, code = time.perf_counter(), 0, 1006
 
         async def hear() -> Message:
@@ -123,13 +123,13 @@ class Observer:
             logger.info("websocket", extra={"fields": fields})
 
     def noted(self, scope: Scope) -> dict[str, Any]:
-        """Return what the line of log has beside the usual: a load test's id, where load tests are welcome."""
+        """Return additional log fields: the ID from a load test, if test endpoints are on."""
         name = load_id(Headers(scope=scope)) if self.test_endpoints else ""
         return {"load_id": name} if name else {}
 
 
 class Faults:
-    """Breaks the portal on purpose, so that drills have a bad release to catch."""
+    """Breaks the portal on purpose, so that drills have a bad release to detect."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
@@ -138,13 +138,13 @@ class Faults:
         self.due = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or not."""
+        """Handle a request, or fail as the fault says."""
         if scope["type"] == "http":
             health = scope["path"] in HEALTH
             if self.fault == "hang" and health:
                 await asyncio.Event().wait()
             if self.fault == "error_rate" and not health:
-                # Spread evenly instead of at random: a drill sees the same each time.
+                # Evenly distributed, not random, so that each drill has the same result.
                 self.due += self.percent
                 if self.due >= 100:
                     self.due -= 100

@@ -1,6 +1,6 @@
-"""Brings the database's schema to what this version needs.
+"""Migrates the database's schema for this version.
 
-Migrations only expand: the version before goes on working.
+Migrations only expand the schema, so the previous version keeps working.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ logger = logging.getLogger("portal.migrate")
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
-# Any number that nobody else in this database uses: whoever holds it migrates, others wait.
+# An arbitrary number that no other lock in this database uses. The process with the lock migrates, others wait.
 ADVISORY_LOCK = 7_265_141
 
 
@@ -33,7 +33,7 @@ def run(settings: Settings) -> int:
     try:
         with engine.connect() as connection:
             connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": ADVISORY_LOCK})
-            # From here on rather fail than queue before the live slot's statements.
+            # From here on, fail instead of blocking the live slot's statements.
             connection.execute(text("SET lock_timeout = '5s'"))
             connection.commit()
             found = upgrade(connection, settings.schema_head)
@@ -50,7 +50,7 @@ def run(settings: Settings) -> int:
 
 
 def upgrade(connection: Connection, head: str) -> str | None:
-    """Bring the schema to `head`, unless it is there or further; return the newest migration that it had before."""
+    """Migrate the schema to `head` unless it is at least there; return its newest migration before that."""
     found = max(MigrationContext.configure(connection).get_current_heads(), default=None)
     connection.commit()
     if found is None or found < head:

@@ -1,4 +1,4 @@
-"""What machines ask: is it alive, is it ready, what is it; and endpoints for load tests behind a toggle."""
+"""Endpoints for machines: liveness, readiness, version; and endpoints for load tests behind a feature toggle."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ test_router = APIRouter()
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """Say that the process answers; depends on nothing else."""
+    """Return that the process is alive, whatever the state of other services."""
     return {"status": "ok"}
 
 
 @router.get("/readyz")
 def readyz(request: Request) -> JSONResponse:
-    """Say whether requests can be served: 503 names each part that is missing."""
+    """Return whether this process can serve requests; 503 names each missing part."""
     settings: Settings = request.app.state.settings
     orders: Orders = request.app.state.orders
     kratos: Kratos = request.app.state.kratos
@@ -47,7 +47,7 @@ def readyz(request: Request) -> JSONResponse:
 
 @router.get("/version")
 async def version(request: Request) -> dict[str, str]:
-    """Say what runs where."""
+    """Return version, release, slot and environment."""
     settings: Settings = request.app.state.settings
     return {
         "version": settings.version,
@@ -59,7 +59,7 @@ async def version(request: Request) -> dict[str, str]:
 
 @test_router.api_route("/slow", methods=["GET", "POST"])
 async def slow(request: Request, ms: Annotated[int, Query(ge=0, le=10_000)] = 0) -> dict[str, str | int]:
-    """Answer after a while: a request that is in flight when something else happens."""
+    """Respond after `ms` milliseconds, so that tests have open requests during other events."""
     await request.body()
     await asyncio.sleep(ms / 1000)
     return {"id": load_id(request.headers), "slot": request.app.state.settings.slot, "ms": ms}
@@ -69,7 +69,7 @@ async def slow(request: Request, ms: Annotated[int, Query(ge=0, le=10_000)] = 0)
 async def ping(
     request: Request, id: Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9._-]+$")] = ""
 ) -> dict[str, str]:
-    """Answer with the id and leave it in the log, so that a load test can reconcile both."""
+    """Return the ID and log it, so that a load test can compare both."""
     await request.body()
     if id:
         request.state.log["id"] = id
@@ -78,7 +78,7 @@ async def ping(
 
 @test_router.websocket("/echo")
 async def echo(socket: WebSocket) -> None:
-    """Send back each text until the client leaves: a connection that is open when something else happens."""
+    """Echo each text until the client disconnects, so that tests have open connections during other events."""
     await socket.accept()
     try:
         while True:

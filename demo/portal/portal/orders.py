@@ -1,4 +1,4 @@
-"""Orders in PostgreSQL, and with each the job to send its receipt."""
+"""Orders in PostgreSQL, each with the job to send its receipt."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from .tables import addresses, jobs, receipts
 from .tables import orders as table
 
 PRICES = {"Gaffer tape": 1290, "Work light": 3900, "Headset": 14900, "Fog fluid": 2450}
-"""What there is, and what one costs, in cents."""
+"""Items, and their prices in cents."""
 ITEMS = tuple(PRICES)
 SHOWN = 20
 RECEIPTS = "receipts"
 """The queue of the jobs."""
 OPEN = "placed"
-"""The state of an order that nobody has begun to work on."""
+"""The state of an order that isn't in progress yet, so its owner can cancel it."""
 
 
 class NotReadyError(Exception):
@@ -28,7 +28,7 @@ class NotReadyError(Exception):
 
 
 def connect(settings: Settings) -> Engine:
-    """Return an engine with a small pool, whose waits are all bounded."""
+    """Return an engine with a small pool, with a timeout for every wait."""
     return create_engine(
         settings.database_url,
         pool_size=4,
@@ -47,7 +47,7 @@ def connect(settings: Settings) -> Engine:
 
 
 class Orders:
-    """Reads and writes orders; a version without notes does not touch that column, which may not exist yet."""
+    """Reads and writes orders. A version without notes doesn't use that column, which may not exist yet."""
 
     def __init__(self, engine: Engine, settings: Settings) -> None:
         self.engine = engine
@@ -57,7 +57,7 @@ class Orders:
         self.columns = [column for column in table.c if column.name != "note" or self.notes]
 
     def ready(self) -> None:
-        """Raise NotReadyError unless the database answers and is migrated far enough; a newer schema is accepted."""
+        """Raise NotReadyError unless the database is reachable and has at least the migrations of this version."""
         try:
             with self.engine.connect() as connection:
                 found = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
@@ -75,7 +75,7 @@ class Orders:
             return connection.execute(query).all()
 
     def create(self, owner: str, email: str, item: str, quantity: int, note: str) -> uuid.UUID:
-        """Write an order and, in the same transaction, the job to send its receipt; return the order's id."""
+        """Write an order and, in the same transaction, the job to send its receipt; return the order's ID."""
         identifier = uuid.uuid4()
         values: dict[str, object] = {
             "id": identifier,
@@ -98,14 +98,14 @@ class Orders:
         return identifier
 
     def cancel(self, owner: str, identifier: uuid.UUID) -> bool:
-        """Remove an owner's order that nobody has begun to work on; False when there is no such."""
+        """Delete an owner's open order; return False if there is none with this ID."""
         mine = (table.c.id == identifier) & (table.c.owner == owner) & (table.c.state == OPEN)
         with self.engine.begin() as connection:
             result = connection.execute(delete(table).where(mine))
         return result.rowcount > 0
 
     def forget(self, owner: str) -> None:
-        """Remove all orders of an owner, with all that belongs to them, and the addresses."""
+        """Delete all orders of an owner, with their jobs and receipts, and the owner's addresses."""
         mine = select(table.c.id).where(table.c.owner == owner)
         with self.engine.begin() as connection:
             connection.execute(delete(jobs).where(jobs.c.id.in_(mine)))

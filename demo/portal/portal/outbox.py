@@ -1,4 +1,4 @@
-"""From the outbox to the broker: jobs that were written with what they are about."""
+"""Publishes jobs from the outbox to the broker."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BATCH = 100
 
 
 def relay(engine: Engine, channel: BlockingChannel) -> int:
-    """Give the oldest jobs to the broker and return how many; each queue has an exchange of its name.
+    """Publish the oldest jobs and return their number; each queue has an exchange with the same name.
 
-    `channel` confirms. A job leaves the database when the broker has it: killed in between, it is given once more. Jobs
-    that another worker has in its hands are left to that one.
+    `channel` confirms. A job is deleted from the database once the broker has confirmed it. After a kill in between, it
+    is published again. Jobs that another worker has locked are skipped.
     """
     oldest = select(jobs).order_by(jobs.c.created_at).limit(BATCH).with_for_update(skip_locked=True)
     with engine.begin() as connection:

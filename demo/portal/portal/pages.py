@@ -1,4 +1,4 @@
-"""What people see."""
+"""The pages for users."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ FLOWS = {
 
 
 def cookie(request: Request) -> str:
-    """Return the browser's cookies as they came."""
+    """Return the request's Cookie header."""
     return request.headers.get("cookie", "")
 
 
 def find_session(request: Request) -> Session | None:
-    """Return who is logged in."""
+    """Return the session of the request, or None."""
     kratos: Kratos = request.app.state.kratos
     return kratos.session(cookie(request))
 
 
 def need_session(request: Request) -> Session:
-    """Return who is logged in, or end the request: a page leads to the login, anything else gets a 401."""
+    """Return the session, or end the request: browsers are redirected to the login, others get a 401."""
     session = find_session(request)
     if session is None:
-        # A person's browser has a way to log in, a program and a lost form have not.
+        # A browser that requests a page can follow a redirect to the login. A program or a form can't.
         if request.method == "GET" and wants_page(request):
             raise HTTPException(HTTPStatus.SEE_OTHER, headers={"Location": "/self-service/login/browser"})
         raise HTTPException(HTTPStatus.UNAUTHORIZED, "Log in first.")
@@ -57,9 +57,9 @@ Person = Annotated[Session, Depends(need_session)]
 
 
 def form_tokens(settings: Settings, session: Session) -> list[str]:
-    """Return the tokens that forms of this session may carry, the one to hand out first.
+    """Return the valid form tokens of this session; the first one is for new forms.
 
-    Other sites can't know them: they are what protects against forged requests. Kratos' forms have their own.
+    They protect against cross-site request forgery. Kratos' forms have their own tokens.
     """
     return [
         hmac.new(key.encode(), f"orders:{session.id}".encode(), hashlib.sha256).hexdigest()
@@ -68,27 +68,27 @@ def form_tokens(settings: Settings, session: Session) -> list[str]:
 
 
 def need_own_form(request: Request, session: Person, form_token: Annotated[str, Form()] = "") -> None:
-    """End the request unless its form was made for this session."""
+    """End the request unless its form token is valid for this session."""
     known = form_tokens(request.app.state.settings, session)
     if not any(hmac.compare_digest(form_token.encode(), token.encode()) for token in known):
-        raise HTTPException(HTTPStatus.FORBIDDEN, "This form is not yours or too old: load the page again.")
+        raise HTTPException(HTTPStatus.FORBIDDEN, "This form has expired or is from another session. Reload the page.")
 
 
 OwnForm = Depends(need_own_form)
 
 
 def wants_page(request: Request) -> bool:
-    """Tell a browser from a program."""
+    """Whether the client is a browser."""
     return "text/html" in request.headers.get("accept", "")
 
 
 def euros(cents: int) -> str:
-    """Return an amount as people read it."""
+    """Format an amount in euros."""
     return f"{cents / 100:.2f}"
 
 
 def page(request: Request, template: str, status: int = 200, **context: Any) -> Response:
-    """Render a page; what it shows may differ for the next person, so nothing keeps it."""
+    """Render a page. Pages depend on the user, so no cache may store them."""
     if session := context.get("session"):
         context["form_token"] = form_tokens(request.app.state.settings, session)[0]
     response: Response = request.app.state.templates.TemplateResponse(request, template, context, status_code=status)
@@ -98,18 +98,18 @@ def page(request: Request, template: str, status: int = 200, **context: Any) -> 
 
 @router.get("/")
 def index(request: Request) -> Response:
-    """Show environment, slot, release and toggles; answers without database and Kratos, too."""
+    """Show environment, slot, release and toggles; works even without the database and Kratos."""
     session, notice = None, ""
     try:
         session = find_session(request)
     except KratosDownError:
-        notice = "Signing in is not possible at the moment."
+        notice = "Login is not possible at the moment. Try again in a few minutes."
     return page(request, "index.html", session=session, notice=notice)
 
 
 @router.get("/session")
 def session_state(request: Request) -> JSONResponse:
-    """Say who is logged in, and which slot found that out."""
+    """Return the logged-in user, and the slot that handled the request."""
     settings: Settings = request.app.state.settings
     session = find_session(request)
     answer: dict[str, object] = {"authenticated": session is not None, "slot": settings.slot}
@@ -119,7 +119,7 @@ def session_state(request: Request) -> JSONResponse:
 
 
 def show_flow(request: Request, flow: str = "") -> Response:
-    """Show one of Kratos' self-service flows; its forms go to Kratos itself."""
+    """Show one of Kratos' self-service flows; its forms are sent to Kratos."""
     kratos: Kratos = request.app.state.kratos
     kind = request.url.path.strip("/")
     start = RedirectResponse(f"/self-service/{kind}/browser", HTTPStatus.SEE_OTHER)
@@ -141,24 +141,24 @@ for kind in FLOWS:
 def kratos_error(request: Request, id: str = "") -> Response:
     """Show why Kratos ended a flow."""
     kratos: Kratos = request.app.state.kratos
-    reason = kratos.error(id) if id else "Nothing more is known."
-    return page(request, "error.html", title="That did not work", reason=reason)
+    reason = kratos.error(id) if id else "No details are available."
+    return page(request, "error.html", title="Something went wrong", reason=reason)
 
 
 @router.post("/logout", dependencies=[OwnForm])
 def logout(request: Request) -> Response:
-    """Send the browser to Kratos, which ends the session."""
+    """Redirect the browser to Kratos, which ends the session."""
     kratos: Kratos = request.app.state.kratos
     return RedirectResponse(kratos.logout_url(cookie(request)) or "/", HTTPStatus.SEE_OTHER)
 
 
 @router.post("/account/delete", dependencies=[OwnForm])
 def delete_account(request: Request, session: Person) -> Response:
-    """Forget a person: orders first, so that a failure half-way leaves somebody who can try again."""
+    """Delete an account: orders first, so that after a failure in between, the user can log in and try again."""
     orders: Orders = request.app.state.orders
     kratos: Kratos = request.app.state.kratos
     if not session.recent:
-        raise HTTPException(HTTPStatus.FORBIDDEN, "It is a while since you logged in: log out and in again first.")
+        raise HTTPException(HTTPStatus.FORBIDDEN, "Your last login was too long ago. Log out, log in, and try again.")
     orders.forget(session.identity)
     kratos.forget(session.identity)
     return RedirectResponse("/", HTTPStatus.SEE_OTHER)
@@ -166,7 +166,7 @@ def delete_account(request: Request, session: Person) -> Response:
 
 @router.get("/orders")
 def list_orders(request: Request, session: Person) -> Response:
-    """Show a person's orders, or list them for a program."""
+    """Show a user's orders as a page, or as JSON for a program."""
     orders: Orders = request.app.state.orders
     found = orders.of(session.identity)
     if not wants_page(request):
@@ -186,11 +186,11 @@ def create_order(
     quantity: Annotated[int, Form(ge=1, le=99)] = 1,
     note: Annotated[str, Form(max_length=200)] = "",
 ) -> Response:
-    """Write an order."""
+    """Create an order."""
     orders: Orders = request.app.state.orders
     settings: Settings = request.app.state.settings
     if item not in ITEMS:
-        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"There is no such item. We have: {', '.join(ITEMS)}.")
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"Unknown item. Available: {', '.join(ITEMS)}.")
     if not settings.options.features.new_checkout:
         quantity = 1
     identifier = orders.create(session.identity, session.email, item, quantity, note.strip())
@@ -201,15 +201,15 @@ def create_order(
 
 @router.post("/orders/{identifier}/cancel", dependencies=[OwnForm])
 def cancel_order(request: Request, session: Person, identifier: uuid.UUID) -> Response:
-    """Remove an order that nobody has begun to work on."""
+    """Cancel an open order."""
     orders: Orders = request.app.state.orders
     if not orders.cancel(session.identity, identifier):
-        raise HTTPException(HTTPStatus.NOT_FOUND, "There is no such order, or it is on its way already.")
+        raise HTTPException(HTTPStatus.NOT_FOUND, "This order doesn't exist, or it can't be canceled anymore.")
     return RedirectResponse("/orders", HTTPStatus.SEE_OTHER)
 
 
 def handle_errors(app: FastAPI) -> None:
-    """Answer a person with a page and a program with JSON."""
+    """Respond to errors with a page for browsers, and JSON for programs."""
 
     def failure(request: Request, status: int, reason: str, headers: dict[str, str] | None = None) -> Response:
         if status < 400:
@@ -231,10 +231,10 @@ def handle_errors(app: FastAPI) -> None:
         return failure(request, 422, reason)
 
     def kratos_down(request: Request, error: Exception) -> Response:
-        return unavailable(request, "Kratos", str(error), "Accounts are not reachable at the moment.")
+        return unavailable(request, "Kratos", str(error), "Accounts are unavailable at the moment.")
 
     def database_down(request: Request, error: Exception) -> Response:
-        return unavailable(request, "database", type(error).__name__, "Orders are not reachable at the moment.")
+        return unavailable(request, "database", type(error).__name__, "Orders are unavailable at the moment.")
 
     def unavailable(request: Request, part: str, reason: str, message: str) -> Response:
         fields = {"request_id": request.state.request_id, "reason": reason}

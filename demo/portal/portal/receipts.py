@@ -1,4 +1,4 @@
-"""The job: send an order's receipt, once as far as the database can tell."""
+"""The job: send an order's receipt once."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .tables import orders, receipts
 
 SMTP_SECONDS = 10
 REFUSED = 500
-"""From here on a mail server's answers are final."""
+"""SMTP codes from here on are permanent errors."""
 
 
 class ImpossibleError(Exception):
-    """The job can't be done, however often it is tried."""
+    """The job can never be done, so it goes to the dead-letter queue."""
 
 
 class Receipts:
@@ -32,13 +32,13 @@ class Receipts:
         self.settings = settings
 
     def handle(self, body: bytes) -> str:
-        """Do a job and say what it was: `sent`; `known`, done before; `gone`, its order is no more.
+        """Do a job and return the outcome: `sent`; `known` if it was done before; `gone` if its order was deleted.
 
-        The row and the mail are one: the row is written first, and stays only when the mail server took the mail.
-        Killed between the two, the job is done again, and a mail goes out twice: mail can't do better. Whoever else has
-        the same job waits for the row.
+        The row is written first, and committed only after the mail server has accepted the mail. After a kill between
+        the two, the job is done again and the mail is sent twice, which SMTP can't prevent. Another worker with the
+        same job waits for the row.
 
-        Raises ImpossibleError, or what the database and the mail server say for the moment.
+        Raises ImpossibleError, or temporary errors of the database and the mail server.
         """
         job = self._read(body)
         done = {"order_id": job["order"], "slot": self.settings.slot, "sent_at": datetime.now(UTC)}
@@ -62,22 +62,22 @@ class Receipts:
             if not all(isinstance(job[key], str) and job[key].isprintable() for key in ("to", "item")):
                 raise TypeError
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise ImpossibleError("it is not an order's receipt") from None
+            raise ImpossibleError("the message is not a receipt job") from None
         return dict(job)
 
     def _send(self, job: dict[str, Any]) -> None:
         try:
             message = self._mail(job)
-            # What can't be written is known before anybody is asked to take it.
+            # Find invalid mail before connecting to the mail server.
             message.as_bytes()
         except (ValueError, LookupError, AttributeError):
-            # The library has several ways to say that an address is none.
-            raise ImpossibleError("no mail can be made of it") from None
+            # The library raises different errors for invalid addresses.
+            raise ImpossibleError("can't create a mail from this job") from None
         with smtplib.SMTP(self.settings.smtp_host, self.settings.smtp_port, timeout=SMTP_SECONDS) as server:
             try:
                 server.send_message(message)
             except smtplib.SMTPNotSupportedError:
-                raise ImpossibleError("the mail server does not know such addresses") from None
+                raise ImpossibleError("the mail server doesn't support this address") from None
             except smtplib.SMTPRecipientsRefused as error:
                 if all(code >= REFUSED for code, _words in error.recipients.values()):
                     raise ImpossibleError("the mail server refuses the address") from None
@@ -88,8 +88,8 @@ class Receipts:
         message = EmailMessage()
         message["Subject"] = f"Your order: {job['item']}"
         message["From"], message["To"] = sender, job["to"]
-        # The same for each try, so that a reader's mail program may know a second one.
+        # The same for each attempt, so that mail clients can detect a duplicate.
         message["Message-ID"] = f"<receipt-{job['order']}@{sender.rpartition('@')[2]}>"
         total = f"{job['total_cents'] / 100:.2f}"
-        message.set_content(f"Thank you.\n\n{job['quantity']} x {job['item']}, {total} in all.\nOrder {job['order']}\n")
+        message.set_content(f"Thank you.\n\n{job['quantity']} x {job['item']}, {total} total.\nOrder {job['order']}\n")
         return message

@@ -1,7 +1,7 @@
-"""The command ``seed``: makes the invented rows of a set what they should be, and touches no others.
+"""The command ``seed``: creates, updates and removes the generated rows of a set, and no others.
 
-Everything is loaded into temporary tables with COPY and compared there, so that a second run changes nothing, and the
-pages never see half of it.
+It loads all rows into temporary tables with COPY and compares them there. So a second run changes nothing, and pages
+never show a partial result.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ logger = logging.getLogger("portal.seed")
 
 PEOPLE = Path("/run/people.jsonl")
 BATCH = 2_000
-"""People whose rows are in memory at a time."""
+"""Number of users whose rows are in memory at a time."""
 ADVISORY_LOCK = 7_265_142
-"""Whoever holds it seeds, others wait; any number that nobody else in this database uses."""
+"""An arbitrary number that no other lock in this database uses. The process with the lock seeds, others wait."""
 OF_SET: LiteralString = "{table}.seed_set = {set}"
 
 
 class PeopleError(Exception):
-    """The list of people can't be used."""
+    """The list of users is invalid."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a run of the command is told by its environment."""
+    """A run of the command, from its environment variables."""
 
     history: History
     present: bool
@@ -72,7 +72,7 @@ class Task:
 
 
 def read_people(path: Path) -> Iterator[Person]:
-    """Yield who is in a file of one JSON object a line, with `key` and `id`; an empty file is nobody."""
+    """Yield the users in a file with one JSON object per line, with `key` and `id`; the file may be empty."""
     try:
         with path.open(encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
@@ -80,13 +80,13 @@ def read_people(path: Path) -> Iterator[Person]:
                     found = json.loads(line)
                     yield Person(str(found["key"]), str(found["id"]))
                 except (ValueError, KeyError, TypeError):
-                    raise PeopleError(f"{path} line {number}: not a person") from None
+                    raise PeopleError(f"{path} line {number}: not a user with key and id") from None
     except OSError as error:
         raise PeopleError(f"{path}: {error.strerror}") from None
 
 
 class Seeder:
-    """Works on one set's rows, within the transaction of a connection."""
+    """Changes one set's rows, within the transaction of a connection."""
 
     def __init__(self, connection: psycopg.Connection[Any], task: Task, notes: bool) -> None:
         self.connection = connection
@@ -96,7 +96,7 @@ class Seeder:
         }
 
     def _run(self, statement: LiteralString, table: str) -> int:
-        """Run a statement on a table; `{wanted}` is what it should hold, `{columns}` and `{values}` what of it."""
+        """Run a statement on a table; `{wanted}` is the temporary table, `{columns}` and `{values}` its columns."""
         names = [sql.Identifier(name) for name in self.columns[table]]
         comma = sql.SQL(", ")
         query = sql.SQL(statement).format(
@@ -110,7 +110,7 @@ class Seeder:
         return self.connection.execute(query).rowcount
 
     def load(self, people: Iterator[Person]) -> dict[str, int]:
-        """Bring everything that should be there into temporary tables; return rows by table."""
+        """Load the desired rows into temporary tables; return the number of rows by table."""
         rows = dict.fromkeys(self.columns, 0)
         for table in self.columns:
             self._run(
@@ -126,13 +126,13 @@ class Seeder:
                             stream.write_row(row[: len(names)])
                             rows[table] += 1
         for table in self.columns:
-            # Two rows of one id are a mistake in the list of people: nothing else would notice.
+            # Only this index detects a user that is in the list twice.
             self._run("CREATE UNIQUE INDEX ON {wanted} (id)", table)
             self._run("ANALYZE {wanted}", table)
         return rows
 
     def apply(self) -> dict[str, int]:
-        """Make the set's rows those of the temporary tables; return how many were created, updated and removed."""
+        """Make the set's rows equal to the temporary tables; return how many were created, updated and removed."""
         gone = (
             "DELETE FROM {table} WHERE " + OF_SET + " AND NOT EXISTS (SELECT FROM {wanted} w WHERE w.id = {table}.id)"
         )
@@ -145,7 +145,7 @@ class Seeder:
             "INSERT INTO {table} ({columns}) SELECT {values} FROM {wanted} w"
             " WHERE NOT EXISTS (SELECT FROM {table} WHERE {table}.id = w.id AND " + OF_SET + ")"
         )
-        # What refers to others goes first and comes last.
+        # Tables that refer to others come first when removing and last when creating.
         tables = list(self.columns)
         removed = sum(self._run(gone, table) for table in reversed(tables))
         updated = created = 0
@@ -155,13 +155,13 @@ class Seeder:
         return {"created": created, "updated": updated, "removed": removed}
 
     def remove(self) -> dict[str, int]:
-        """Remove the set's rows."""
+        """Remove the set's rows; return the same numbers as `apply`."""
         removed = sum(self._run("DELETE FROM {table} WHERE " + OF_SET, table) for table in reversed(list(self.columns)))
         return {"created": 0, "updated": 0, "removed": removed}
 
 
 def seed(connection: psycopg.Connection[Any], settings: Settings, task: Task, people: Path = PEOPLE) -> dict[str, Any]:
-    """Seed in one transaction; return what there is now and what was done."""
+    """Seed in one transaction; return the number of rows and of changes."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
         seeder = Seeder(connection, task, settings.order_notes)
@@ -188,7 +188,7 @@ def run(settings: Settings) -> int:
         logger.error("%s", error)
         return 2
     except psycopg.Error as error:
-        # The server's own words; they name tables and constraints, never credentials.
+        # The server's message names tables and constraints, never credentials.
         logger.error("seeding failed: %s", (error.diag.message_primary or str(error)).strip())
         return 1
     print(json.dumps(outcome), flush=True)

@@ -1,4 +1,4 @@
-"""Serves the pages, and metrics on a port of their own, which the edge does not know."""
+"""Serves the pages, and metrics on a separate port without a route at the edge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .settings import Settings
 
 
 def run(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT, then finish the requests in flight."""
+    """Serve until SIGTERM or SIGINT, then finish open requests."""
     metrics = Metrics(settings)
     start_http_server(settings.metrics_port, addr=settings.host, registry=metrics.registry)
     uvicorn.run(
@@ -23,8 +23,8 @@ def run(settings: Settings) -> int:
         ws="wsproto",
         server_header=False,
         timeout_graceful_shutdown=settings.grace_seconds,
-        # Longer than the edge keeps idle connections, so that it is the edge that closes them and no request
-        # meets a connection that is being closed.
+        # Longer than the edge keeps idle connections, so that the edge closes them, and never sends a request on a
+        # connection that the portal is closing.
         timeout_keep_alive=75,
     )
     return 0

@@ -1,4 +1,4 @@
-"""Everything the portal is told from outside: environment variables and one YAML file of options."""
+"""The portal's settings: environment variables and one YAML file of options."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it and never shows a value that may be secret."""
+    """A setting is missing or invalid; the message names it and never shows a value that may be secret."""
 
 
 class Features(BaseModel):
@@ -24,7 +24,7 @@ class Features(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     new_checkout: bool = Field(default=False, description="orders have a quantity")
-    receipts: bool = Field(default=False, description="who orders gets a receipt by mail, which a worker sends")
+    receipts: bool = Field(default=False, description="a worker sends a receipt by mail for each order")
     test_endpoints: bool = Field(default=False, description="/slow and /ping for load tests")
 
 
@@ -35,9 +35,9 @@ class Options(BaseModel):
 
     features: Features = Features()
     fault: Literal["none", "never_ready", "crash", "hang", "error_rate"] = Field(
-        default="none", description="for drills: how this release is broken"
+        default="none", description="for drills: the fault of this release"
     )
-    error_percent: int = Field(default=50, ge=1, le=100, description="share of pages that fail under error_rate")
+    error_percent: int = Field(default=50, ge=1, le=100, description="percentage of pages that fail with error_rate")
 
     @classmethod
     def read(cls, path: Path) -> Options:
@@ -55,13 +55,13 @@ class Options(BaseModel):
 
 @dataclass(frozen=True)
 class Settings:
-    """One portal process."""
+    """The settings of one portal process."""
 
     database_url: URL = field(repr=False)
     csrf_keys: tuple[str, ...] = field(repr=False, default=())
-    """Newest first: the first one signs, each one is accepted. The worker has no forms and needs none."""
+    """Newest first: the first one signs, all are accepted. The worker has no forms and needs none."""
     broker_url: str = field(repr=False, default="")
-    """The worker's: where jobs come from (`amqps://…?cafile=…`), and where its mail goes."""
+    """For the worker: the broker (`amqps://…?cafile=…`), and the mail server below."""
     smtp_host: str = ""
     smtp_port: int = 25
     mail_from: str = "orders@portal.invalid"
@@ -75,25 +75,22 @@ class Settings:
     port: int = 8080
     metrics_port: int = 8081
     grace_seconds: int = 12
-    """How long a stop waits for requests in flight."""
+    """Seconds that a stop waits for open requests."""
     options: Options = field(default_factory=Options)
 
     @property
     def order_notes(self) -> bool:
-        """Orders have a note since 1.1."""
+        """Whether orders have notes: since 1.1."""
         return tuple(int(part) for part in self.version.split(".")[:2]) >= (1, 1)
 
     @property
     def schema_head(self) -> str:
-        """Newest migration that this version needs.
-
-        A database that has it, or one of a higher id, has all that it needs.
-        """
+        """Newest migration that this version needs. A database with it, or with a higher one, is new enough."""
         return "0004" if self.order_notes else "0003"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, worker: bool = False) -> Settings:
-        """Read the environment (or a mapping) of a portal or a worker; raise SettingsError with the variable's name."""
+        """Read the environment (or a mapping) of a portal or worker; raise SettingsError with the variable's name."""
         env = os.environ if environment is None else environment
 
         def required(name: str) -> str:
@@ -111,7 +108,7 @@ class Settings:
         if not (keys or worker) or any(len(key) < 16 for key in keys):
             raise SettingsError("environment variable PORTAL_CSRF_KEYS needs keys of 16 characters or more")
         try:
-            # Operators and libpq say postgres://, SQLAlchemy wants to know the driver.
+            # libpq accepts postgres://, but SQLAlchemy needs the driver's name.
             database_url = make_url(required("DATABASE_URL")).set(drivername="postgresql+psycopg")
         except (ArgumentError, ValueError):
             raise SettingsError("environment variable DATABASE_URL is not a database URL") from None

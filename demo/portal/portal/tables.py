@@ -1,4 +1,4 @@
-"""The portal's tables, as the newest version knows them."""
+"""The portal's tables in the newest version."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from sqlalchemy import JSON, Column, Date, DateTime, ForeignKey, Integer, MetaDa
 metadata = MetaData()
 
 SEED_SET = "seed_set"
-"""Set by seeding, in rows that it made; only those are ever changed or removed by it."""
+"""Marks rows that seeding created. Seeding never changes or removes others."""
 
 addresses = Table(
     "addresses",
@@ -57,7 +57,7 @@ jobs = Table(
     Column("body", JSON, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
 )
-"""Written with what they are about, in one transaction; gone as soon as the broker has them."""
+"""The outbox: jobs are written in the transaction of their order, and deleted once the broker has them."""
 
 receipts = Table(
     "receipts",
@@ -66,4 +66,4 @@ receipts = Table(
     Column("slot", String, nullable=False),
     Column("sent_at", DateTime(timezone=True), nullable=False),
 )
-"""An order's receipt was sent. The key is what makes a job done once, however often it is given out."""
+"""Orders whose receipt was sent. The primary key makes sure that a job is done once, however often it is delivered."""

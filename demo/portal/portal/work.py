@@ -1,7 +1,7 @@
-"""The worker: takes jobs from the broker and does them, and carries new ones there from the outbox.
+"""The worker: publishes new jobs from the outbox to the broker, and does the jobs that the broker delivers.
 
-It runs beside the live slot only. Nothing of a job is in its memory: killed at any moment, the broker gives the job to
-the next worker, and the database knows whether it was done.
+It runs for the live slot only, and keeps no state in memory. If it is killed at any moment, the broker delivers the job
+to the next worker, and the database shows whether it was done.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ LONGEST_PAUSE_SECONDS = 30.0
 
 
 def parameters(settings: Settings) -> pika.ConnectionParameters:
-    """Return how to reach the broker; raises SettingsError without showing the address, which has a password in it."""
+    """Return the broker's connection parameters. Raises SettingsError without the URL, which has a password."""
     try:
         parts = urlsplit(settings.broker_url)
         ca_file = parse_qs(parts.query)["cafile"][0]
@@ -64,7 +64,7 @@ def parameters(settings: Settings) -> pika.ConnectionParameters:
 
 
 class Worker:
-    """One process with one connection: a channel to take jobs from, and one that confirms what is published."""
+    """One process with one connection: a channel to consume jobs, and one with confirms to publish them."""
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.address = parameters(settings)
@@ -74,11 +74,11 @@ class Worker:
         self.stopping = threading.Event()
 
     def stop(self, number: int = 0, frame: FrameType | None = None) -> None:
-        """Finish the job in hand, take no other one, end."""
+        """Finish the current job, then end."""
         self.stopping.set()
 
     def run(self) -> None:
-        """Work until told to stop, whatever becomes of the broker."""
+        """Work until `stop`, and reconnect to the broker when necessary."""
         while not self.stopping.is_set():
             try:
                 connection = pika.BlockingConnection(self.address)
@@ -89,13 +89,13 @@ class Worker:
                     if connection.is_open:
                         connection.close()
             except (AMQPError, OSError) as error:
-                logger.warning("the broker is not there: %s", type(error).__name__)
+                logger.warning("can't reach the broker: %s", type(error).__name__)
             self.stopping.wait(PAUSE_SECONDS)
 
     def _work(self, connection: pika.BlockingConnection) -> None:
         outbox, jobs = connection.channel(), connection.channel()
         outbox.confirm_delivery()
-        # One at a time: what a worker holds and has not begun, another one could do.
+        # One at a time, because another worker could do the jobs that wait here.
         jobs.basic_qos(prefetch_count=1)
         for method, properties, body in jobs.consume(RECEIPTS, inactivity_timeout=POLL_SECONDS):
             if self.stopping.is_set():
@@ -105,24 +105,24 @@ class Worker:
             try:
                 relay(self.engine, outbox)
             except SQLAlchemyError as error:
-                logger.warning("the outbox is not there: %s", type(error).__name__)
+                logger.warning("can't read the outbox: %s", type(error).__name__)
                 self._wait(connection, PAUSE_SECONDS)
 
     def _do(
         self, connection: pika.BlockingConnection, jobs: BlockingChannel, method: Basic.Deliver, job: str, body: bytes
     ) -> None:
-        """Do a job, as often as it takes: given back, it would soon count as one that can't be done."""
+        """Try a job until it is done. If it were requeued, it would soon exceed the broker's delivery limit."""
         fields = {"job": job, "slot": self.slot, "again": method.redelivered}
         pause = PAUSE_SECONDS
         while not self.stopping.is_set():
             try:
                 outcome = self.receipts.handle(body)
             except ImpossibleError as error:
-                logger.error("job put aside: %s", error, extra={"fields": fields})
+                logger.error("job sent to the dead-letter queue: %s", error, extra={"fields": fields})
                 jobs.basic_nack(method.delivery_tag, requeue=False)
                 return
             except (SQLAlchemyError, smtplib.SMTPException, OSError) as error:
-                logger.warning("job has to wait: %s", type(error).__name__, extra={"fields": fields})
+                logger.warning("job must wait: %s", type(error).__name__, extra={"fields": fields})
                 self._wait(connection, pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
@@ -131,7 +131,7 @@ class Worker:
                 return
 
     def _wait(self, connection: pika.BlockingConnection, seconds: float) -> None:
-        """Let time pass, with the connection alive, until there is something to stop for."""
+        """Wait, with the connection alive, until the time is over or the worker stops."""
         while seconds > 0 and not self.stopping.is_set():
             connection.sleep(min(seconds, POLL_SECONDS))
             seconds -= POLL_SECONDS

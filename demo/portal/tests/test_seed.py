@@ -293,8 +293,8 @@ def test_wrong_settings_are_named(shop: Shop, changes: dict[str, str], code: int
     ("content", "words"),
     [
         (None, "people.jsonl: No such file or directory"),
-        ('{"key": "1", "id": "a"}\n{"key": "2"}\n', "people.jsonl line 2: not a person"),
-        ("[]\n", "people.jsonl line 1: not a person"),
+        ('{"key": "1", "id": "a"}\n{"key": "2"}\n', "people.jsonl line 2: not a user with key and id"),
+        ("[]\n", "people.jsonl line 1: not a user with key and id"),
         ('{"key": "1", "id": "a"}\n{"key": "1", "id": "b"}\n', "could not create unique index"),
     ],
 )

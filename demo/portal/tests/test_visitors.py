@@ -140,9 +140,9 @@ def test_a_site_that_fails_is_said_in_the_trail(config: Path, tmp_path: Path) ->
         probe.bind(("127.0.0.1", 0))
         nobody = f"https://{PUBLIC_NAME}:{probe.getsockname()[1]}"
         for change, problem in (
-            ({"people": ["nobody@people.staging.invalid"]}, "ended at /login, which is not what was to come"),
-            ({"url": nobody}, "no answer (ConnectionError)"),
-            ({"ca_file": "/etc/ssl/certs/ca-certificates.crt"}, "no answer (SSLError)"),
+            ({"people": ["nobody@people.staging.invalid"]}, "ended at /login, which is not the expected page"),
+            ({"url": nobody}, "no response (ConnectionError)"),
+            ({"ca_file": "/etc/ssl/certs/ca-certificates.crt"}, "no response (SSLError)"),
         ):
             wrong = tmp_path / "wrong.json"
             wrong.write_text(json.dumps({**settings, "journeys": {"browse": 1}, **change}))

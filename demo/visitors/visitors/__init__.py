@@ -1,1 +1,1 @@
-"""Synthetic people who use the portal: a few all day long (simulate), or many at once (load)."""
+"""Synthetic users of the portal: a few all day (simulate), or many at once (load)."""

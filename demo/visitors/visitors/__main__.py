@@ -9,11 +9,11 @@ from types import FrameType
 
 
 def leave(number: int, frame: FrameType | None) -> None:
-    """End: whoever is on a visit just leaves."""
+    """Exit, in the middle of a visit if necessary."""
     sys.exit(0)
 
 
 if __name__ == "__main__":
-    # The kernel gives a first process no default action for SIGTERM.
+    # Process 1 has no default action for SIGTERM.
     signal.signal(signal.SIGTERM, leave)
     sys.exit(importlib.import_module("visitors.commands").main(sys.argv[1:]))

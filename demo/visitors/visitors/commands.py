@@ -19,31 +19,31 @@ REPORTS = Path("/reports")
 
 
 def moment(text: str) -> datetime:
-    """Read a time; one without a zone is UTC."""
+    """Parse a time; the default time zone is UTC."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def span(text: str) -> timedelta:
-    """Read a length of time: 90m or 24h."""
+    """Parse a duration, such as 90m or 24h."""
     match = SPAN.fullmatch(text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text}: expected something like 90m or 24h")
+        raise argparse.ArgumentTypeError(f"{text}: expected a duration such as 90m or 24h")
     return timedelta(**{"hours" if match[2] == "h" else "minutes": int(match[1])})
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what may stand on the command line."""
+    """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="python -m visitors", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
-    few = commands.add_parser("simulate", help="make the visits of this interval, each at its minute, and end")
-    few.add_argument("--at", type=moment, help="make another time's visits, at once: 2026-01-31T09:00")
-    few.add_argument("--for", type=span, dest="length", help="the visits of so long, at once: 24h")
-    few.add_argument("--plan", action="store_true", help="say what is due, and visit nothing")
-    many = commands.add_parser("load", help="let many come at once, write a report, and say whether that went well")
+    few = commands.add_parser("simulate", help="make the visits of this interval on schedule")
+    few.add_argument("--at", type=moment, help="make the visits of another time, without waiting: 2026-01-31T09:00")
+    few.add_argument("--for", type=span, dest="length", help="make the visits of this duration, without waiting: 24h")
+    few.add_argument("--plan", action="store_true", help="only print the scheduled visits")
+    many = commands.add_parser("load", help="run many users at once, and write a report and a verdict")
     many.add_argument("--reports", type=Path, default=REPORTS, help="folder for the report")
     for command in (few, many):
-        command.add_argument("--config", type=Path, default=CONFIG, help="file of settings")
+        command.add_argument("--config", type=Path, default=CONFIG, help="settings file")
     openloop.add(commands)
     return top
 

@@ -1,4 +1,4 @@
-"""What people come for. Each journey has exactly one login; a recovery makes a session beside."""
+"""The journeys of users. Each has exactly one login; a recovery creates an additional session."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ CHANGES_MIND = 0.15
 
 
 def at(path: str, field: str = "") -> Check:
-    """Expect a page, and on it a form with a field."""
+    """Expect a path, and a form with a field on the page."""
     return lambda page: page.path == path and (not field or page.having(field) is not None)
 
 
 def known(page: Page) -> bool:
-    """Expect to be logged in."""
+    """Expect a logged-in page."""
     return page.known
 
 
 def log_in(visitor: Visitor, mistakes: int = 0) -> Page:
-    """Log in, after some mistakes, and end at the front page."""
+    """Log in, after some mistakes. Returns the front page."""
     page = visitor.open("/self-service/login/browser", at("/login", "password"))
     for _ in range(mistakes):
-        # The last letter got lost.
+        # The mistake: the last letter is missing.
         typed = {"identifier": visitor.person, "password": visitor.password[:-1]}
         page = visitor.submit(page.having("password"), at("/login", "password"), **typed)
         visitor.counts["mistakes"] += 1
@@ -35,12 +35,12 @@ def log_in(visitor: Visitor, mistakes: int = 0) -> Page:
 
 
 def log_out(visitor: Visitor, page: Page) -> None:
-    """Leave."""
+    """Log out."""
     visitor.submit(page.leading("/logout"), lambda page: not page.known)
 
 
 def look_around(visitor: Visitor) -> Page:
-    """Look at one's orders and at the front page."""
+    """Open the orders and the front page."""
     for path in ("/orders", "/"):
         visitor.think()
         page = visitor.open(path, known)
@@ -54,7 +54,7 @@ def browse(visitor: Visitor) -> None:
 
 
 def order(visitor: Visitor) -> None:
-    """Log in and order something; now and then, change one's mind."""
+    """Log in and order an item; sometimes cancel the order."""
     log_in(visitor)
     page = visitor.open("/orders", at("/orders", "item"))
     form = page.having("item")
@@ -71,13 +71,13 @@ def order(visitor: Visitor) -> None:
 
 
 def mistype(visitor: Visitor) -> None:
-    """Need two or three attempts to log in."""
+    """Log in at the second or third attempt."""
     log_in(visitor, mistakes=visitor.chance.choice((1, 1, 2)))
     log_out(visitor, look_around(visitor))
 
 
 def recover(visitor: Visitor) -> None:
-    """Have forgotten the password: get in by mail, set it anew (others know it, so to what it was), log in with it."""
+    """Recover the account by mail, set the password again (to the same, which other visits use), and log in."""
     page = visitor.open("/self-service/recovery/browser", at("/recovery", "email"))
     mailbox = visitor.mailbox()
     page = visitor.submit(page.having("email"), at("/recovery", "code"), email=visitor.person)

@@ -1,4 +1,4 @@
-"""Many people at once, by Locust."""
+"""Many users at once, with Locust."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .settings import Settings
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 VERDICT = "verdict.json"
 STOP_SECONDS = 20
-"""How long people may finish what they are at."""
+"""Seconds for users to finish their journeys at the end."""
 
 
 def command(settings: Settings, reports: Path) -> list[str]:
@@ -25,7 +25,7 @@ def command(settings: Settings, reports: Path) -> list[str]:
 
 
 def run(settings: Settings, config: Path, reports: Path) -> int:
-    """Become Locust. What it finds stands in `reports`/verdict.json: none there means that it did not get that far."""
+    """Replace this process with Locust, which writes `reports`/verdict.json when it has a verdict."""
     (reports / VERDICT).unlink(missing_ok=True)
     os.environ |= {"VISITORS_CONFIG": str(config), "VISITORS_VERDICT": str(reports / VERDICT)}
     words = command(settings, reports)

@@ -1,4 +1,4 @@
-"""The journeys as load, for Locust: `python -m visitors load`, or Locust's own options and pages for a closer look."""
+"""The journeys as load, for Locust: with `python -m visitors load`, or with Locust's own options and web pages."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from visitors.visitor import TIMEOUT_SECONDS, Check, VisitError, Visitor, prepar
 
 SETTINGS = Settings.read(Path(os.environ.get("VISITORS_CONFIG", "/etc/visitors/config.json")), os.environ)
 PAUSE_SECONDS = (0.5, 2.0)
-# One person is in one place at a time: a second recovery would make the first one's code worthless.
+# Each user is in one visit at a time: a second recovery would invalidate the code of the first.
 PEOPLE: queue.SimpleQueue[str] = queue.SimpleQueue()
 for each in SETTINGS.site.people:
     PEOPLE.put(each)
 
 
 class LoadVisitor(Visitor):
-    """A visitor whose every request Locust counts, as failed also when the page is not the expected one."""
+    """A visitor whose requests Locust counts, as failed even if only the page is not the expected one."""
 
     def _send(self, method: str, url: str, data: dict[str, str] | None, expected: Check) -> Page:
         options: dict[str, Any] = {"name": kind(url), "catch_response": True, "timeout": TIMEOUT_SECONDS}
@@ -36,19 +36,19 @@ class LoadVisitor(Visitor):
             try:
                 return self.judge(method, url, answer, expected)
             except VisitError as error:
-                answer.failure(str(error))  # type: ignore[attr-defined]  # Locust's own kind of answer
+                answer.failure(str(error))  # type: ignore[attr-defined]  # Locust's own response class
                 raise
 
 
 class Person(HttpUser):  # type: ignore[misc]  # Locust is in the image only
-    """Somebody who comes again and again, each time as somebody else who is not there yet."""
+    """A Locust user that makes one visit after another, each as a synthetic user without another visit."""
 
     host = SETTINGS.site.url
     wait_time = between(0.5, 2)
 
     @task  # type: ignore[untyped-decorator]
     def visit(self) -> None:
-        """Make one journey, in a browser that knows nothing of the one before."""
+        """Make one journey, in a browser without cookies of the last one."""
         chance = random.Random()
         (name,) = chance.choices(list(SETTINGS.habits.journeys), list(SETTINGS.habits.journeys.values()))
         self.client.cookies.clear()
@@ -64,7 +64,7 @@ class Person(HttpUser):  # type: ignore[misc]  # Locust is in the image only
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]
 def write_verdict(environment: Environment, **_rest: object) -> None:
-    """Write down what was found; a threshold that was crossed is an answer, too, and ends well."""
+    """Write the verdict. The exit code is 0 even if a threshold was exceeded."""
     total = environment.stats.total
     reasons: Counter[str] = Counter()
     for error in environment.stats.errors.values():

@@ -1,4 +1,4 @@
-"""The mail sandbox: mail that came for a person, by MailDev's REST API."""
+"""The mail sandbox: reads a user's mail with MailDev's REST API."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ TIMEOUT_SECONDS = 10
 
 
 class MailError(Exception):
-    """The mail didn't come, or the sandbox can't be reached."""
+    """The mail didn't arrive, or the sandbox can't be reached."""
 
 
 class Mailbox:
-    """One person's mail."""
+    """One user's mail."""
 
     def __init__(self, url: str, address: str) -> None:
         self.url = url
@@ -27,7 +27,7 @@ class Mailbox:
         self.seen = {message["id"] for message in self._messages()}
 
     def code(self, seconds: float = 30) -> str:
-        """Return the code in the mail that came since this mailbox was opened, and throw that mail away."""
+        """Return the code in a mail that arrived after this mailbox was opened, and delete that mail."""
         end = time.monotonic() + seconds
         while True:
             for message in self._messages():
@@ -36,7 +36,7 @@ class Mailbox:
                     self._ask("DELETE", f"/email/{message['id']}")
                     return found[1]
             if time.monotonic() > end:
-                raise MailError(f"no mail with a code came within {seconds:.0f} s")
+                raise MailError(f"no mail with a code arrived within {seconds:.0f} s")
             time.sleep(0.5)
 
     def _messages(self) -> list[dict[str, Any]]:
@@ -48,5 +48,5 @@ class Mailbox:
             answer = self.http.request(method, f"{self.url}{path}", timeout=TIMEOUT_SECONDS)
             answer.raise_for_status()
         except requests.RequestException as error:
-            raise MailError(f"the mail sandbox does not answer: {type(error).__name__}") from None
+            raise MailError(f"can't reach the mail sandbox: {type(error).__name__}") from None
         return answer

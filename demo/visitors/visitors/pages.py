@@ -1,4 +1,4 @@
-"""What a person sees of a page: its address and its forms."""
+"""Parses pages: address and forms."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def kind(url: str) -> str:
-    """Return a path without what differs from visit to visit."""
+    """Return a URL's path with IDs replaced by `<id>`."""
     return ID.sub("<id>", urlsplit(url).path)
 
 
 @dataclass
 class Form:
-    """A form, and what it sends when nobody changes anything: its first button is pressed."""
+    """A form with its default values, and its first button pressed."""
 
     action: str
     method: str = "post"
     values: dict[str, str] = field(default_factory=dict)
     choices: dict[str, list[str]] = field(default_factory=dict)
-    """What each list of the form offers."""
+    """Options of each list."""
 
 
 class Page(HTMLParser):
@@ -40,17 +40,17 @@ class Page(HTMLParser):
 
     @property
     def path(self) -> str:
-        """Where this is."""
+        """Path of the page's URL."""
         return urlsplit(self.url).path
 
     @property
     def fragment(self) -> str:
-        """Which part of it."""
+        """Fragment of the page's URL."""
         return urlsplit(self.url).fragment
 
     @property
     def known(self) -> bool:
-        """Whether somebody is logged in here: then there is a way out."""
+        """Whether the user is logged in: then there is a logout form."""
         return any(form.action == "/logout" for form in self.forms)
 
     def having(self, name: str) -> Form | None:
@@ -58,7 +58,7 @@ class Page(HTMLParser):
         return next((form for form in self.forms if name in form.values), None)
 
     def leading(self, action: str) -> Form | None:
-        """Return the form that leads to a path."""
+        """Return the form with this path as its action."""
         return next((form for form in self.forms if urlsplit(form.action).path == action), None)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -89,12 +89,12 @@ class Page(HTMLParser):
             form.values.setdefault(name, values.get("value", ""))
 
     def handle_data(self, data: str) -> None:
-        """Collect an option's text, which is its value when it has no other."""
+        """Collect an option's text, which is its value by default."""
         if self._option is not None:
             self._option += data
 
     def handle_endtag(self, tag: str) -> None:
-        """Complete options and lists; a list sends its first option."""
+        """Complete options and lists; a list's default is its first option."""
         if tag == "option" and self._option is not None:
             self.forms[-1].choices[self._list].append(self._option.strip())
             self._option = None

@@ -1,4 +1,4 @@
-"""Who visits when, and what for: it follows from the seed and the date, and from nothing else."""
+"""The schedule of visits, which depends only on the seed and the date."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ HOUR = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class Habits:
-    """What people do, on the whole."""
+    """Parameters of the schedule."""
 
     seed: str
     people: int
-    """How many there are; the first ones come more often than the last."""
+    """Number of users; the first ones visit more often than the last."""
     journeys: Mapping[str, int]
-    """What a visit is for, and how often that is, compared with the others."""
+    """Weights of the journeys."""
     quietest: int = 5
     """Visits in the quietest hour of a day."""
     busiest: int = 10
-    """Visits in the busiest."""
+    """Visits in the busiest hour."""
     busiest_hour: int = 15
-    """Which hour that is, in UTC."""
+    """The busiest hour of a day, in UTC."""
 
 
 @dataclass(frozen=True)
 class Visit:
-    """One person's visit, which begins with one login."""
+    """One user's visit, with one login."""
 
     due: datetime
     person: int
-    """The person's place in the list of people, from 0."""
+    """The user's index in the list."""
     journey: str
     seed: str
-    """Decides what is left open: what is ordered, how long somebody reads."""
+    """Seed of the random choices in the visit, such as the ordered item and pauses."""
 
 
 def visits(habits: Habits, start: datetime, end: datetime) -> Iterator[Visit]:
-    """Yield the visits from `start` up to, and without, `end`, as they come; both with a time zone."""
+    """Yield the visits from `start` (included) to `end` (excluded) in order; both need a time zone."""
     hour = start.replace(minute=0, second=0, microsecond=0)
     while hour < end:
         yield from (visit for visit in _hour(habits, hour) if start <= visit.due < end)
@@ -49,10 +49,10 @@ def visits(habits: Habits, start: datetime, end: datetime) -> Iterator[Visit]:
 
 
 def _hour(habits: Habits, hour: datetime) -> list[Visit]:
-    """Return an hour's visits: the same whichever part of it is asked for."""
+    """Return all visits of an hour, so that any part of it has the same ones."""
     name = f"{habits.seed} {hour.timestamp():.0f}"
     chance = random.Random(name)
-    # From 0 in the quietest hour to 1 in the busiest, which is twelve hours away.
+    # From 0 in the quietest hour to 1 in the busiest, twelve hours later.
     tide = (1 + math.cos((hour.hour - habits.busiest_hour) * math.pi / 12)) / 2
     count = habits.quietest + round((habits.busiest - habits.quietest) * tide * chance.uniform(0.8, 1.0))
     names, weights = zip(*sorted(habits.journeys.items()), strict=True)

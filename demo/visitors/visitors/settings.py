@@ -1,4 +1,4 @@
-"""What the visitors are told from outside: one JSON file, and two secrets by environment variable."""
+"""The visitors' settings: one JSON file, and secrets from environment variables."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ KEYS = {"url", "ca_file", "mail_url", "visitor", "people", "seed", "logins", "jo
 
 
 class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it and never shows a value that may be secret."""
+    """A setting is missing or invalid; the message names it and never shows a value that may be secret."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """How many come at once, and what must hold then."""
+    """Parameters and thresholds of the load test."""
 
     users: int = 10
     ramp: int = 10
-    """Seconds until all of them are there."""
+    """Seconds until all users have started."""
     duration: int = 60
-    """Seconds from the first one's coming."""
+    """Seconds from the start of the first user."""
     p95_ms: float = 2000.0
     error_percent: float = 1.0
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All of it."""
+    """All settings."""
 
     site: Site
     habits: Habits
@@ -44,7 +44,7 @@ class Settings:
 
     @classmethod
     def read(cls, path: Path, environment: Mapping[str, str]) -> Settings:
-        """Read the file and the secrets; raise SettingsError."""
+        """Read the file and the secrets. Raises SettingsError."""
         try:
             given = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -66,14 +66,14 @@ class Settings:
         mail_url = str(given.get("mail_url", "")).rstrip("/")
         journeys = {name: int(weight) for name, weight in given["journeys"].items() if weight}
         for name in journeys.keys() - JOURNEYS.keys():
-            raise SettingsError(f"journeys: {name}: there is no such journey; there are {', '.join(JOURNEYS)}")
+            raise SettingsError(f"journeys: {name}: unknown journey; known are {', '.join(JOURNEYS)}")
         if not mail_url:
             journeys.pop("recover", None)
         if not people or not journeys:
-            raise SettingsError("people and journeys: at least one of each is needed")
+            raise SettingsError("people and journeys: each needs at least one entry")
         interval = int(given.get("interval", 10))
         if interval < 1 or 60 % interval:
-            raise SettingsError(f"interval: an hour is no multiple of {interval} minutes")
+            raise SettingsError(f"interval: an hour isn't a multiple of {interval} minutes")
         site = Site(
             url=given["url"].rstrip("/"),
             ca_file=given["ca_file"],
@@ -88,5 +88,5 @@ class Settings:
             raise SettingsError("environment variable VISITORS_PASSWORD is missing")
         habits = Habits(str(given["seed"]), len(people), journeys, **given.get("logins", {}))
         if not 0 <= habits.quietest <= habits.busiest:
-            raise SettingsError("logins: quietest must be 0 or more, and busiest no less than that")
+            raise SettingsError("logins: quietest must be 0 or more, and busiest at least quietest")
         return cls(site, habits, interval, Load(**given.get("load", {})))

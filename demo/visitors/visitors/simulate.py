@@ -1,4 +1,4 @@
-"""A few people all day long; each visit leaves one line of JSON, the audit trail."""
+"""A few users all day; each visit logs one line of JSON, the audit trail."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from .visitor import VisitError, Visitor, prepare
 
 PAUSE_SECONDS = (1.0, 4.0)
 MARGIN = timedelta(minutes=2)
-"""The last visits of an interval begin this long before its end, so that the next start finds nobody here."""
+"""Visits start at least this long before the end of an interval, so that they end before the next start."""
 
 
 def span(at: datetime, interval: int, length: timedelta | None) -> tuple[datetime, datetime]:
-    """Return from when to when visits are made: the interval (in minutes) that `at` is in, or `length` from then on."""
+    """Return start and end of the visits: the interval (in minutes) of `at`, or `length` from its start."""
     start = at.replace(minute=at.minute - at.minute % interval, second=0, microsecond=0)
     return start, start + (length or timedelta(minutes=interval))
 
 
 def plan(settings: Settings, start: datetime, end: datetime) -> int:
-    """Print what is due."""
+    """Print the scheduled visits."""
     for visit in visits(settings.habits, start, end):
         say({"due": _time(visit.due), "journey": visit.journey, "person": settings.site.people[visit.person]})
     return 0
 
 
 def run(settings: Settings, start: datetime, end: datetime, wait: bool) -> int:
-    """Make the visits that are due from `start` to `end`: each at its minute, or all at once; return 0.
+    """Make the visits from `start` to `end`, on schedule or without waiting; return 0.
 
-    What goes wrong on a visit is in its line. It is the site's affair and no reason to call the simulation broken.
+    The line of a visit has its error. A failed visit is a fault of the site and not of the simulation.
     """
     made = well = 0
     for visit in visits(settings.habits, start, end):

@@ -1,4 +1,4 @@
-"""The site that people visit."""
+"""The visited site."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Site:
-    """Where visitors go, and how they get in."""
+    """The site's address, and the credentials for it."""
 
     url: str
-    """The public address, without a slash at its end."""
+    """The public address, without a trailing slash."""
     ca_file: str
-    """Who signs its certificate."""
+    """CA of its certificate."""
     mail_url: str
-    """The mail sandbox's web address; empty: nobody recovers an account."""
+    """URL of the mail sandbox; empty: no account recovery."""
     people: tuple[str, ...]
-    """Their addresses."""
+    """Login addresses of the users."""
     password: str = field(repr=False)
-    """The one that all people have."""
+    """The password of all users without their own."""
     visitor: str = ""
-    """User whom the edge asks for before it shows anything; empty: it doesn't."""
+    """User name for the edge's password; empty: the edge has no password."""
     edge_password: str = field(default="", repr=False)
     passwords: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """Passwords of people who have their own, by address."""
+    """Passwords of users who have their own, by address."""
 
     def password_of(self, person: str) -> str:
-        """Return what a person logs in with."""
+        """Return a user's password."""
         return self.passwords.get(person, self.password)

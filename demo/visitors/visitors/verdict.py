@@ -1,4 +1,4 @@
-"""What a load found, against what must hold."""
+"""Compares the results of a load with its thresholds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ REASONS_SHOWN = 3
 
 
 def judge(load: Load, requests: int, failed: int, p95_ms: float, failures: Mapping[str, int]) -> dict[str, Any]:
-    """Return the figures and, in `problems`, one line for each threshold that was crossed.
+    """Return the figures and, in `problems`, one line for each exceeded threshold.
 
     `failures` counts the reasons of failed requests.
     """
     percent = 100 * failed / requests if requests else 0.0
     problems = []
     if not requests:
-        problems.append("not one request was made")
+        problems.append("no request was sent")
     if p95_ms > load.p95_ms:
         problems.append(f"95 % of the requests took up to {p95_ms:.0f} ms, {load.p95_ms:g} ms are allowed")
     if percent > load.error_percent:

@@ -1,4 +1,4 @@
-"""A person with a browser."""
+"""A synthetic user with a browser."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Check = Callable[[Page], bool]
 
 
 class VisitError(Exception):
-    """The site did something else than a person expects; the message says what, and at which step."""
+    """The site did not respond as expected; the message says how, and at which step."""
 
 
 def prepare(session: requests.Session, site: Site, agent: str) -> None:
-    """Let a session trust the site and get past its door."""
+    """Configure a session with the site's CA and the edge's password."""
     session.trust_env = False
     session.verify = site.ca_file
     session.headers.update({"Accept": "text/html", "User-Agent": f"greenroom-visitors/{agent}"})
@@ -32,7 +32,7 @@ def prepare(session: requests.Session, site: Site, agent: str) -> None:
 
 
 class Visitor:
-    """One person's visit: opens pages, fills in forms, and keeps count."""
+    """One user's visit: opens pages, submits forms, and counts requests."""
 
     def __init__(
         self, session: requests.Session, site: Site, person: str, chance: random.Random, pause: tuple[float, float]
@@ -47,18 +47,18 @@ class Visitor:
         self.orders: list[str] = []
         self.slots: set[str] = set()
         self.request = ""
-        """The id of the last request, as all logs have it."""
+        """ID of the last request, as in all logs."""
 
     def think(self) -> None:
-        """Read a page, or type."""
+        """Pause as a user who reads or types."""
         time.sleep(self.chance.uniform(*self.pause))
 
     def open(self, path: str, expected: Check) -> Page:
-        """Open a page; raise VisitError unless it is what one expects."""
+        """Open a page; raise VisitError unless it is the expected one."""
         return self._send("GET", f"{self.site.url}{path}", None, expected)
 
     def submit(self, form: Form | None, expected: Check, **values: str) -> Page:
-        """Fill in a form and send it."""
+        """Fill in a form and submit it; raise VisitError unless the next page is the expected one."""
         if form is None:
             raise VisitError("the form is missing")
         self.think()
@@ -66,14 +66,14 @@ class Visitor:
         return self._send(form.method.upper(), url, {**form.values, **values}, expected)
 
     def mailbox(self) -> Mailbox:
-        """Return this person's mailbox, as it is now."""
+        """Return this user's mailbox in its current state."""
         try:
             return Mailbox(self.site.mail_url, self.person)
         except MailError as error:
             raise VisitError(str(error)) from None
 
     def code(self, mailbox: Mailbox) -> str:
-        """Return the code that came by mail."""
+        """Return the code from the mail."""
         try:
             return mailbox.code()
         except MailError as error:
@@ -83,11 +83,11 @@ class Visitor:
         try:
             answer = self.session.request(method, url, data=data, timeout=TIMEOUT_SECONDS)
         except requests.RequestException as error:
-            raise VisitError(f"{method} {kind(url)}: no answer ({type(error).__name__})") from None
+            raise VisitError(f"{method} {kind(url)}: no response ({type(error).__name__})") from None
         return self.judge(method, url, answer, expected)
 
     def judge(self, method: str, url: str, answer: Any, expected: Check) -> Page:
-        """Return the page of an answer, or say what is wrong with it."""
+        """Return the page of a response; raise VisitError unless it is the expected one."""
         step = f"{method} {kind(url)}"
         self.counts["requests"] += 1 + len(answer.history)
         self.request = answer.headers.get("X-Request-Id", self.request)
@@ -96,11 +96,11 @@ class Visitor:
                 self.slots.add(each.headers["X-Greenroom-Slot"])
         if answer.status_code == 429:
             raise VisitError(f"{step}: status 429: too many requests from this address for the edge")
-        if answer.status_code == 0:  # Locust's way to say that there was no answer
-            raise VisitError(f"{step}: no answer ({type(answer.error).__name__})")
+        if answer.status_code == 0:  # Locust's status for no response
+            raise VisitError(f"{step}: no response ({type(answer.error).__name__})")
         if answer.status_code >= 400:
             raise VisitError(f"{step}: status {answer.status_code} at {kind(answer.url or url)}")
         page = Page(answer.url, answer.text)
         if not expected(page):
-            raise VisitError(f"{step}: ended at {page.path}, which is not what was to come")
+            raise VisitError(f"{step}: ended at {page.path}, which is not the expected page")
         return page

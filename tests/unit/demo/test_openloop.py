@@ -277,7 +277,7 @@ def test_requests_are_due_evenly_in_order_and_within_bounds(
 def test_a_slow_answer_holds_nobody_up(tmp_path: Path) -> None:
     found = load(tmp_path, Server(hang), "h1-new-get-0=20", finish=0.1)
     assert found.outcomes == {"timeout": 6}
-    assert found.lines[0]["why"] == "still no answer 0.1 s after the end"
+    assert found.lines[0]["why"] == "no response until 0.1 s after the end"
 
 
 def test_sigterm_ends_it_and_waits_for_answers(tmp_path: Path) -> None:
@@ -522,17 +522,17 @@ def test_a_websocket_that_ends_early_is_lost(serve: Serve | None, outcome: str, 
     ("words", "said"),
     [
         (["--seconds", "7201"], "--seconds must be more than 0 and no more than 7200"),
-        (["--kind", "h1-keep-get-0=2001"], "2001 requests a second; no more than 2000 are allowed"),
+        (["--kind", "h1-keep-get-0=2001"], "2001 requests a second; at most 2000 are allowed"),
         (["--kind", "h3-keep-get-0=1"], "h3-keep-get-0: expected h1|h2-keep|new-get|post-<ms>"),
         (["--kind", "ws-10001=1"], "with no more than 10000 ms"),
         (["--kind", "ws-1=0"], "the rate must be more than 0"),
-        (["--kind", "ws-1=1", "--kind", "ws-1=2"], "named twice"),
+        (["--kind", "ws-1=1", "--kind", "ws-1=2"], "ws-1: given twice"),
         (["--run", "a b"], "--run: expected"),
         (["--reports", "/nonexistent"], "/nonexistent: no such folder"),
         (["--url", "https://portal.test"], "--ca-file is missing"),
         (["--url", "https://portal.test", "--ca-file", "/nonexistent"], "No such file"),
         (["--url", "ftp://portal.test"], "expected http://<name> or https://<name>"),
-        (["--path", "/x", "--kind", "ws-1=1"], "--path: kinds must be of GET and 0 ms"),
+        (["--path", "/x", "--kind", "ws-1=1"], "--path: all kinds must have GET and 0 ms"),
         (["--visitors", "-1"], "must not be less than 0"),
         (["--finish", "-1"], "must not be less than 0"),
     ],

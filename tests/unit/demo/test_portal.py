@@ -375,7 +375,7 @@ def test_front_page_opens_without_kratos(portal: Portal) -> None:
     portal.kratos.up = False
     page = portal.get("/", COOKIE)
     assert page.status_code == 200
-    assert "not possible at the moment" in page.text
+    assert "Login is not possible at the moment." in page.text
 
 
 def test_pages_need_no_inline_code(portal: Portal) -> None:
@@ -517,7 +517,7 @@ def test_a_flow_that_is_gone_begins_anew(portal: Portal, kind: str) -> None:
 def test_error_page(portal: Portal) -> None:
     assert "It expired." in portal.get("/error?id=known").text
     assert "not known any more" in portal.get("/error?id=other").text
-    assert "Nothing more is known" in portal.get("/error").text
+    assert "No details are available" in portal.get("/error").text
 
 
 def test_logout(portal: Portal) -> None:
@@ -573,7 +573,7 @@ def test_an_order_leaves_a_job_in_the_same_transaction(start: StartPortal) -> No
     assert len(portal.orders()) == 1
 
 
-@pytest.mark.parametrize(("address", "said"), [('"', "no mail can be made"), ("ä@people.test", "does not know such")])
+@pytest.mark.parametrize(("address", "said"), [('"', "can't create a mail"), ("ä@people.test", "doesn't support this")])
 def test_a_receipt_that_no_mail_server_takes_is_put_aside(
     portal: Portal, address: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -696,7 +696,7 @@ def test_orders_say_when_the_database_is_down(start: StartPortal, caplog: pytest
     page = portal.get("/orders", COOKIE)
     assert page.status_code == 503
     assert page.headers["Retry-After"] == "5"
-    assert "Orders are not reachable" in page.text
+    assert "Orders are unavailable" in page.text
     answer = portal.client.get("/orders", headers={"Cookie": COOKIE})
     assert answer.json() == {"detail": "Orders are not reachable at the moment. Try again in a moment."}
     assert "database is down" in caplog.text
@@ -706,7 +706,7 @@ def test_accounts_say_when_kratos_is_down(portal: Portal) -> None:
     portal.kratos.up = False
     page = portal.get("/login?flow=f1")
     assert page.status_code == 503
-    assert "Accounts are not reachable" in page.text
+    assert "Accounts are unavailable" in page.text
 
 
 def test_unknown_addresses_have_a_page(portal: Portal) -> None:

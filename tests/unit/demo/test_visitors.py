@@ -141,8 +141,8 @@ def answer(status: int, url: str = "https://a.test/login?flow=1", **headers: str
     [
         (429, "GET /login: status 429: too many requests from this address for the edge"),
         (503, "GET /login: status 503 at /login"),
-        (0, r"GET /login: no answer \(ConnectionError\)"),
-        (200, "GET /login: ended at /login, which is not what was to come"),
+        (0, r"GET /login: no response \(ConnectionError\)"),
+        (200, "GET /login: ended at /login, which is not the expected page"),
     ],
 )
 def test_what_is_wrong_is_said_with_the_step(tmp_path: Path, status: int, said: str) -> None:
@@ -235,13 +235,13 @@ def test_without_mail_nobody_recovers_an_account(tmp_path: Path) -> None:
     [
         ({"url": None}, "url: missing"),
         ({"poeple": []}, "poeple: unknown"),
-        ({"people": []}, "people and journeys: at least one of each"),
-        ({"journeys": {"recover": 1}, "mail_url": ""}, "people and journeys: at least one of each"),
-        ({"interval": 7}, "an hour is no multiple of 7 minutes"),
+        ({"people": []}, "people and journeys: each needs at least one entry"),
+        ({"journeys": {"recover": 1}, "mail_url": ""}, "people and journeys: each needs at least one entry"),
+        ({"interval": 7}, "an hour isn't a multiple of 7 minutes"),
         ({"logins": {"quietest": 9, "busiest": 3}}, "quietest must be 0 or more"),
         ({"logins": {"hourly": 3}}, "hourly"),
         ({"load": {"user": 3}}, "user"),
-        ({"journeys": {"shop": 1}}, "shop: there is no such journey"),
+        ({"journeys": {"shop": 1}}, "shop: unknown journey"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, change: dict[str, Any], said: str) -> None:
@@ -285,4 +285,4 @@ def test_each_threshold_that_is_crossed_is_named_with_its_figures() -> None:
 
 def test_a_load_that_asked_for_nothing_proves_nothing() -> None:
     found = judge(THRESHOLDS, requests=0, failed=0, p95_ms=0, failures={})
-    assert found["problems"] == ["not one request was made"]
+    assert found["problems"] == ["no request was sent"]

@@ -140,7 +140,7 @@ def test_users_are_read_line_by_line(tmp_path: Path) -> None:
     assert list(seed.read_people(file)) == [Person("1", "a"), Person("admin", "b")]
     for content, line in (("[]\n", 1), ('{"key": "1", "id": "a"}\nnonsense\n', 2), ('{"key": "1"}\n', 1)):
         file.write_text(content)
-        with pytest.raises(seed.PeopleError, match=f"line {line}: not a person"):
+        with pytest.raises(seed.PeopleError, match=f"line {line}: not a user with key and id"):
             list(seed.read_people(file))
     with pytest.raises(seed.PeopleError, match="No such file"):
         list(seed.read_people(tmp_path / "nothing"))

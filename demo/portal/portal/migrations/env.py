@@ -1,4 +1,4 @@
-"""Alembic's entry: runs on the connection that portal.migrate holds the lock on."""
+"""Alembic's entry point: uses the connection on which portal.migrate has the lock."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Open-loop load: requests leave at their time, whatever became of others, and every one is accounted for."""
+"""Open-loop load: requests are sent on schedule, whatever happens to others, and each result is recorded."""

@@ -1,4 +1,4 @@
-"""What came back, and what it is called when nothing did."""
+"""Responses, and the names of losses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHARE = "greenroom_share"
 
 
 def share_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Return the value of the edge's cookie that an answer sets, or nothing."""
+    """Return the value of the edge's cookie that a response sets, or an empty string."""
     cookies = (value.decode("latin-1") for name, value in headers if name == b"set-cookie")
     named = (cookie.split(";")[0].partition("=") for cookie in cookies)
     return next((value for name, _, value in named if name == SHARE), "")
@@ -24,17 +24,17 @@ def share_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer."""
+    """A complete response."""
 
     status: int
     slot: str
     body: bytes
     share: str = ""
-    """What the edge gave to a newcomer: where he is while a candidate has a share of the people follows from it."""
+    """The edge's cookie for a new client. It decides the client's slot while a canary runs."""
 
 
 class LostError(Exception):
-    """There was no complete answer; `outcome` is one of LOST."""
+    """There was no complete response; `outcome` is one of LOST."""
 
     def __init__(self, outcome: str, why: str, status: int = 0, slot: str = "") -> None:
         super().__init__(why)
@@ -44,7 +44,7 @@ class LostError(Exception):
 
 
 def lost(error: BaseException) -> LostError:
-    """Say what an error that a connection raised is, as one who counts losses calls it."""
+    """Convert an exception of a connection to a LostError with the matching outcome."""
     if isinstance(error, LostError):
         return error
     why = repr(error)

@@ -1,4 +1,4 @@
-"""The account: one line for each request, and what they come to."""
+"""The results: one line for each request, and a summary."""
 
 from __future__ import annotations
 
@@ -21,29 +21,29 @@ SHOWN = 10
 
 @dataclass
 class Count:
-    """What became of some requests."""
+    """The results of a group of requests."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     slots: Counter[str] = field(default_factory=Counter)
     ms: array[float] = field(default_factory=lambda: array("f"))
-    """Of those that were answered."""
+    """Response times of successful requests."""
 
     def add(self, outcome: str, slot: str, ms: float) -> None:
-        """Count one."""
+        """Count a request."""
         self.outcomes[outcome] += 1
         if outcome == "ok":
             self.slots[slot or "none"] += 1
             self.ms.append(ms)
 
     def figures(self) -> dict[str, Any]:
-        """Return them: sent, ok, lost and quantiles in ms (0 when there is nothing to measure)."""
+        """Return sent, ok, lost, and quantiles in ms (0 without successful requests)."""
         ok, unsent = self.outcomes["ok"], self.outcomes["unsent"]
         total = self.outcomes.total()
         return {"sent": total - unsent, "ok": ok, "lost": total - unsent - ok, **quantiles(sorted(self.ms))}
 
 
 def quantiles(ms: Sequence[float]) -> dict[str, float]:
-    """Return p50, p99 and the most of sorted milliseconds: the least value that so many do not exceed."""
+    """Return p50, p99 and maximum of sorted milliseconds (nearest rank)."""
 
     def at(share: float) -> float:
         return round(ms[max(0, math.ceil(share * len(ms)) - 1)], 3) if ms else 0.0
@@ -52,7 +52,7 @@ def quantiles(ms: Sequence[float]) -> dict[str, float]:
 
 
 class Book:
-    """Writes the lines as requests end, and counts."""
+    """Writes a line for each ended request, and counts them."""
 
     def __init__(self, folder: Path, run: str) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class Book:
         self.first_lost: list[dict[str, Any]] = []
 
     def note(self, kind: Kind, line: Mapping[str, Any], spent: float) -> None:
-        """Write a line; `spent` is what of its ms the handler took on purpose."""
+        """Write and count a line; `spent` is the part of its ms that the handler waited on purpose."""
         self.stream.write(json.dumps(line) + "\n")
         outcome, slot, ms = line["outcome"], line["slot"], max(0.0, line["ms"] - spent)
         for count in (
@@ -78,11 +78,11 @@ class Book:
             self.first_lost.append(dict(line))
 
     def flush(self) -> None:
-        """Let others read what is written."""
+        """Write buffered lines to the file."""
         self.stream.flush()
 
     def close(self, began: float, ended: float, late_ms: float) -> dict[str, Any]:
-        """Write the summary, at once or not at all, and return it."""
+        """Write the summary atomically, and return it."""
         self.stream.close()
         figures = self.all.figures()
         summary = {

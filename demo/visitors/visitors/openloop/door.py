@@ -1,4 +1,4 @@
-"""Where requests go in: an address, TLS, and what every request says of itself."""
+"""The destination of requests: address, TLS, and common headers."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ CHUNK = 65536
 
 @dataclass(frozen=True)
 class Door:
-    """The public address, and how to get in."""
+    """The public address, with credentials."""
 
     name: str
-    """As in the certificate and the Host header."""
+    """Name in the certificate and the Host header."""
     address: str
     port: int
     headers: tuple[tuple[str, str], ...]
-    """What every request has; names in small letters."""
+    """Headers of every request; names are lowercase."""
     ca_file: str = ""
-    """Empty: no TLS."""
+    """CA of the certificate; empty: no TLS."""
     path: str = ""
-    """Asked instead of the test endpoints."""
+    """Path to request instead of the test endpoints."""
 
     @classmethod
     def of(
@@ -38,13 +38,13 @@ class Door:
         slot: str = "",
         path: str = "",
     ) -> Door:
-        """Read the options of the command line. Raises ValueError."""
+        """Build a door from command line options. Raises ValueError."""
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-            raise ValueError(f"{url}: expected http://<name> or https://<name>, perhaps with a port")
+            raise ValueError(f"{url}: expected http://<name> or https://<name>, optionally with a port")
         tls = parts.scheme == "https"
         if tls and ca_file is None:
-            raise ValueError("--ca-file is missing: who signs the certificate?")
+            raise ValueError("--ca-file is missing: https needs the CA of the certificate")
         headers = [("user-agent", "greenroom-visitors/openloop")]
         if login:
             headers.append(("authorization", "Basic " + base64.b64encode(":".join(login).encode()).decode()))
@@ -61,11 +61,11 @@ class Door:
 
     @property
     def host(self) -> str:
-        """What the Host header says."""
+        """Value of the Host header."""
         return self.name if self.port in (80, 443) else f"{self.name}:{self.port}"
 
     def context(self, protocol: str) -> ssl.SSLContext | None:
-        """Return how to speak TLS, offering one protocol (h2 or http/1.1) and no other."""
+        """Return a TLS context that offers only one protocol (h2 or http/1.1), or None without TLS."""
         if not self.ca_file:
             return None
         context = ssl.create_default_context(cafile=self.ca_file)

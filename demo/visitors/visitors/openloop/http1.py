@@ -13,7 +13,7 @@ from .door import CHUNK, Door
 from .kinds import Kind
 
 IDLE_SECONDS = 50.0
-"""A connection that was idle for longer is not used again: the edge is about to close it (after 60 s)."""
+"""A connection that was idle for longer isn't reused, because the edge closes it after 60 s."""
 
 
 class Connection:
@@ -28,7 +28,7 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether the next request may take it, as far as this side knows."""
+        """Whether the next request can use it."""
         return (
             self.http.our_state is h11.IDLE
             and not self.reader.at_eof()
@@ -37,7 +37,7 @@ class Connection:
         )
 
     async def ask(self, kind: Kind, name: str, body: bytes, share: str) -> Answer:
-        """Send a request and read its whole answer. Raises LostError and what connections raise."""
+        """Send a request and read the complete response. Raises LostError and connection errors."""
         headers = [("host", self.door.host), *self.door.headers, ("x-load-id", name)]
         if share:
             headers.append(("cookie", f"{SHARE}={share}"))
@@ -75,21 +75,21 @@ class Connection:
                 elif isinstance(event, h11.EndOfMessage):
                     return Answer(status, slot, body, share)
                 elif isinstance(event, h11.ConnectionClosed):
-                    raise LostError("eof", "closed instead of an answer")
+                    raise LostError("eof", "closed without a response")
         except h11.RemoteProtocolError as error:
             if begun:
                 raise LostError("truncated", str(error), status, slot) from None
-            raise LostError("eof", "closed instead of an answer") from None
+            raise LostError("eof", "closed without a response") from None
         except ConnectionError as error:
             raise LostError("reset", repr(error), status, slot) from None
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self.writer.close()
 
 
 class Http1:
-    """All of its connections."""
+    """A pool of HTTP/1.1 connections."""
 
     def __init__(self, door: Door) -> None:
         self.door = door
@@ -97,7 +97,7 @@ class Http1:
         self.idle: deque[Connection] = deque()
 
     async def ask(self, kind: Kind, name: str, body: bytes, share: str = "") -> Answer:
-        """Make one request on a connection that is there, or a new one; nothing is asked twice."""
+        """Send one request on an existing or new connection, without retries."""
         connection = self._take() if kind.keep else None
         if connection is None:
             connection = Connection(self.door, *await self.door.open(self.context))
@@ -121,6 +121,6 @@ class Http1:
         return None
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close idle connections."""
         for connection in self.idle:
             connection.close()

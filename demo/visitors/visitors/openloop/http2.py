@@ -25,14 +25,14 @@ from .http1 import IDLE_SECONDS
 from .kinds import Kind
 
 STREAMS = 20
-"""At most so many at once on one connection, so that there are several connections when there is much to do."""
+"""Maximum number of requests at once on one connection, so that high load uses several connections."""
 
 HEARING: set[asyncio.Task[None]] = set()
-"""The loop itself remembers tasks only weakly."""
+"""References to tasks, because the event loop has only weak ones."""
 
 
 class Protocol(H2Connection):
-    """The protocol, with what h2 leaves out: after a GOAWAY, what is under way is still answered (RFC 9113, 6.8)."""
+    """h2's connection, but open streams still get their responses after a GOAWAY (RFC 9113, 6.8)."""
 
     def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
         event = ConnectionTerminated()
@@ -43,7 +43,7 @@ class Protocol(H2Connection):
 
 @dataclass
 class Stream:
-    """A request that is under way."""
+    """An open request."""
 
     done: asyncio.Future[Answer]
     status: int = 0
@@ -52,7 +52,7 @@ class Stream:
     body: bytearray = field(default_factory=bytearray)
 
     def fail(self, outcome: str, why: str) -> None:
-        """Tell who waits that there will be no complete answer."""
+        """End the request without a complete response."""
         if not self.done.done():
             self.done.set_exception(LostError(outcome, why, self.status, self.slot))
 
@@ -67,7 +67,7 @@ class Connection:
         self.http = Protocol(H2Configuration(client_side=True))
         self.streams: dict[int, Stream] = {}
         self.leaving = False
-        """The other side said that it takes no more, or is gone."""
+        """The server sent GOAWAY, or the connection ended."""
         self.used = time.monotonic()
         self.http.initiate_connection()
         self._flush()
@@ -77,13 +77,13 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether the next request may take it, as far as this side knows."""
+        """Whether the next request can use it."""
         limit = min(STREAMS, self.http.remote_settings.max_concurrent_streams)
         fresh = bool(self.streams) or time.monotonic() - self.used < IDLE_SECONDS
         return fresh and not self.leaving and not self.writer.is_closing() and len(self.streams) < limit
 
     async def ask(self, kind: Kind, name: str, body: bytes, share: str) -> Answer:
-        """Send a request and wait for its whole answer. Raises LostError and what connections raise."""
+        """Send a request and wait for the complete response. Raises LostError and connection errors."""
         headers = [
             (":method", kind.method),
             (":scheme", "https" if self.door.ca_file else "http"),
@@ -115,7 +115,7 @@ class Connection:
         self.writer.write(self.http.data_to_send())
 
     async def _hear(self) -> None:
-        outcome, why = "eof", "closed instead of an answer"
+        outcome, why = "eof", "closed without a response"
         try:
             while data := await self.reader.read(CHUNK):
                 for event in self.http.receive_data(data):
@@ -134,7 +134,7 @@ class Connection:
             last = event.last_stream_id
             for number, stream in self.streams.items():
                 if last is not None and number > last:
-                    stream.fail("reset", "GOAWAY: not taken any more")
+                    stream.fail("reset", "GOAWAY: not accepted")
             if not self.streams:
                 self.writer.close()
             return
@@ -157,12 +157,12 @@ class Connection:
             found.fail("truncated" if found.status else "reset", f"RST_STREAM {event.error_code!r}")
 
     def close(self) -> None:
-        """Leave."""
+        """Close the connection."""
         self.writer.close()
 
 
 class Http2:
-    """All of its connections."""
+    """A pool of HTTP/2 connections."""
 
     def __init__(self, door: Door) -> None:
         self.door = door
@@ -171,7 +171,7 @@ class Http2:
         self.opening = asyncio.Lock()
 
     async def ask(self, kind: Kind, name: str, body: bytes, share: str = "") -> Answer:
-        """Make one request on a connection that is there, or a new one; nothing is asked twice."""
+        """Send one request on an existing or new connection, without retries."""
         if not kind.keep:
             connection = await self._open()
             try:
@@ -194,6 +194,6 @@ class Http2:
         return Connection(self.door, *await self.door.open(self.context))
 
     def close(self) -> None:
-        """Close all."""
+        """Close all connections."""
         for connection in self.connections:
             connection.close()

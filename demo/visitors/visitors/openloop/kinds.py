@@ -1,4 +1,4 @@
-"""Kinds of requests: protocol, connection, method, and how long the answer takes; by a name."""
+"""Kinds of requests: a name with protocol, connection, method and response time."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ USUAL = {
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind."""
+    """One kind of request."""
 
     name: str
     protocol: str
     """h1, h2 or ws."""
     keep: bool
-    """Does it take a connection that is there, and leave it for the next one?"""
+    """Whether it reuses connections."""
     method: str
     ms: int
-    """How long the handler takes, or the WebSocket stays open."""
+    """Time in ms that the handler waits, or the WebSocket stays open."""
 
     @classmethod
     def parse(cls, name: str) -> Kind:
-        """Read a name: h1-keep-get-0, h2-new-post-300, ws-10000. Raises ValueError."""
+        """Parse a name, such as h1-keep-get-0, h2-new-post-300 or ws-10000. Raises ValueError."""
         match = NAME.fullmatch(name)
         if match is None or int(match[5]) > LONGEST_MS:
             raise ValueError(
@@ -44,20 +44,20 @@ class Kind:
 
     @property
     def path(self) -> str:
-        """The test endpoint that this kind asks."""
+        """Path of the test endpoint for this kind."""
         if self.protocol == "ws":
             return "/echo"
         return f"/slow?ms={self.ms}" if self.ms else "/ping"
 
 
 def rates(words: list[str]) -> dict[Kind, float]:
-    """Read NAME=RATE words, or take USUAL when there are none: {kind: requests a second}. Raises ValueError."""
+    """Parse NAME=RATE words; the default is USUAL. Returns {kind: requests per second}. Raises ValueError."""
     found: dict[Kind, float] = {}
     for word in words or [f"{name}={rate}" for name, rate in USUAL.items()]:
         name, _, rate = word.partition("=")
         kind = Kind.parse(name)
         if kind in found:
-            raise ValueError(f"{name}: named twice")
+            raise ValueError(f"{name}: given twice")
         found[kind] = float(rate)
         if not found[kind] > 0:
             raise ValueError(f"{word}: the rate must be more than 0")

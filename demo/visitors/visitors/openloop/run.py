@@ -1,4 +1,4 @@
-"""Sends requests at their time."""
+"""Sends requests on schedule."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ from .kinds import Kind
 from .websocket import WebSockets
 
 IN_FLIGHT = 4000
-"""More are not begun: the machine would measure itself."""
+"""Maximum number of open requests. With more, this client would be the bottleneck."""
 FLUSH_SECONDS = 0.5
 BODY = b"x" * 512
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a load is made of."""
+    """The parameters of a load."""
 
     rates: Mapping[Kind, float]
-    """Requests a second."""
+    """Requests per second."""
     seconds: float
     run: str
-    """Start of every request's id."""
+    """Prefix of the request IDs."""
     reports: Path
     count: int = 0
-    """At most so many; 0: as many as the seconds hold."""
+    """Maximum number of requests; 0: no limit."""
     timeout: float = 30.0
     finish: float = 25.0
-    """How long the last ones may take after the end, in seconds."""
+    """Seconds to wait for the last responses."""
     visitors: int = 0
-    """So many people make the requests on kept connections, in turn, and keep the edge's cookie; 0: nobody keeps it."""
+    """Number of clients that send the requests on kept-alive connections in turn, and keep the edge's cookie."""
 
     def due(self) -> Iterator[tuple[float, Kind]]:
-        """Yield (seconds from the start, kind) in order; kinds are evenly spaced, each with an offset of its own."""
+        """Yield (seconds from the start, kind) in order; each kind is evenly spaced and has its own offset."""
         coming = [
             ((number + 0.5) / len(self.rates) / rate, number, 0) for number, rate in enumerate(self.rates.values())
         ]
@@ -79,7 +79,7 @@ class Load:
         self.late = 0.0
 
     async def run(self) -> dict[str, Any]:
-        """Send everything, wait for the last answers, return the summary."""
+        """Send all requests, wait for the last responses, return the summary."""
         loop = asyncio.get_running_loop()
         for asked in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(asked, self.ending.set)
@@ -101,14 +101,14 @@ class Load:
                 async with asyncio.timeout(rest):
                     await self.ending.wait()
         else:
-            # The generator is behind: let answers be read all the same.
+            # Sending is late, but let other tasks read responses anyway.
             await asyncio.sleep(0)
             self.late = max(self.late, -rest)
 
     def _begin(self, number: int, kind: Kind, at: float) -> None:
         name = f"{self.plan.run}-{number}"
         if len(self.tasks) >= IN_FLIGHT:
-            self._note(name, kind, at, 0.0, LostError("unsent", "too many are under way"))
+            self._note(name, kind, at, 0.0, LostError("unsent", "too many open requests"))
             return
         visitor = number % self.plan.visitors if self.plan.visitors and kind.keep else None
         task = asyncio.create_task(self._ask(name, kind, at, visitor))
@@ -136,13 +136,13 @@ class Load:
                     self.shares.setdefault(visitor, result.share)
                 result = self._judged(result, name)
         except asyncio.CancelledError:
-            result = LostError("timeout", f"still no answer {self.plan.finish:g} s after the end")
+            result = LostError("timeout", f"no response until {self.plan.finish:g} s after the end")
         except Exception as error:
             result = lost(error)
         self._note(name, kind, at, (opened or time.monotonic()) - self.start, result, share=share)
 
     def _judged(self, answer: Answer, name: str) -> Answer | LostError:
-        """Refuse what is no answer to this request."""
+        """Return the response, or a LostError if it isn't the response to this request."""
         if answer.status >= 500:
             return LostError("5xx", f"status {answer.status}", answer.status, answer.slot)
         good = bool(self.door.path) and answer.status < 400
@@ -172,7 +172,7 @@ class Load:
         self.book.note(kind, line, 0 if kind.protocol == "ws" or self.door.path else kind.ms)
 
     async def _finish(self) -> None:
-        # WebSockets are closed in order by it.
+        # This closes WebSockets cleanly.
         self.ending.set()
         if self.tasks:
             _, late = await asyncio.wait(self.tasks, timeout=self.plan.finish)
@@ -190,7 +190,7 @@ class Load:
 
 
 def run(plan: Plan, door: Door) -> int:
-    """Make the load; what was lost is in the books and no failure of this program. Returns 0."""
+    """Run the load and print its summary. Returns 0 even if requests were lost."""
     with asyncio.Runner() as runner:
         summary = runner.run(_run(plan, door))
     print(json.dumps({key: summary[key] for key in ("run", "sent", "ok", "lost", "unsent", "late_ms", "outcomes")}))

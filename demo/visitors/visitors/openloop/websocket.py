@@ -1,4 +1,4 @@
-"""WebSockets: opened, talked to, and closed by this side in order."""
+"""WebSockets that send echoes until this side closes them cleanly."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .door import CHUNK, Door
 from .kinds import Kind
 
 PAUSE_SECONDS = 0.5
-"""Between two messages."""
+"""Seconds between two messages."""
 
 
 class Connection:
@@ -37,7 +37,7 @@ class Connection:
         self.slot = ""
 
     async def event(self) -> Event:
-        """Return the next thing that the other side said; pings are answered on the way. Raises LostError."""
+        """Return the server's next event, except pings, which get their pong. Raises LostError."""
         while not self.heard:
             try:
                 data = await self.reader.read(CHUNK)
@@ -56,11 +56,11 @@ class Connection:
         return self.heard.pop(0)
 
     def closed(self, outcome: str, why: str) -> LostError:
-        """Say that this is no end in order: of a WebSocket, when it was one already."""
+        """Return the error for an unclean end: `ws_closed` once the WebSocket was open."""
         return LostError("ws_closed" if self.slot else outcome, why, 101 if self.slot else 0, self.slot)
 
     async def enter(self, door: Door, kind: Kind, name: str) -> None:
-        """Ask for the upgrade and wait until it is granted. Raises LostError."""
+        """Request the upgrade and wait for it. Raises LostError."""
         headers = [(key.encode(), value.encode()) for key, value in (*door.headers, ("x-load-id", name))]
         self.writer.write(self.socket.send(Request(host=door.host, target=kind.path, extra_headers=headers)))
         event = await self.event()
@@ -79,32 +79,32 @@ class Connection:
         while True:
             event = await self.event()
             if isinstance(event, CloseConnection):
-                raise self.closed("", f"closed by the other side: {event.code} {event.reason or ''}")
+                raise self.closed("", f"closed by the server: {event.code} {event.reason or ''}")
             if isinstance(event, TextMessage):
                 got += event.data
                 if event.message_finished:
                     break
         if got != text:
-            raise LostError("wrong", f"{text} came back as {got[:100]}", 101, self.slot)
+            raise LostError("wrong", f"sent {text}, received {got[:100]}", 101, self.slot)
 
     async def leave(self) -> None:
-        """Close in order, and wait for the other side's word. Raises LostError."""
+        """Close cleanly: wait for the server's close frame. Raises LostError."""
         self.writer.write(self.socket.send(CloseConnection(code=1000)))
         while not isinstance(await self.event(), CloseConnection):
             pass
 
 
 class WebSockets:
-    """All of them."""
+    """Opens WebSockets."""
 
     def __init__(self, door: Door, ending: asyncio.Event) -> None:
         self.door = door
         self.context = door.context("http/1.1")
         self.ending = ending
-        """Set when the load is over: those that are open are closed in order."""
+        """Set at the end of the load, to close open WebSockets cleanly."""
 
     async def ask(self, kind: Kind, name: str, opened: Callable[[], None], timeout: float) -> Answer:
-        """Open one, keep it as long as its kind says, talk all the while, close it; each step within `timeout` s."""
+        """Open a WebSocket, send echoes for the time of its kind, close it; each step has `timeout` seconds."""
         async with asyncio.timeout(timeout):
             reader, writer = await self.door.open(self.context)
         connection = Connection(reader, writer)

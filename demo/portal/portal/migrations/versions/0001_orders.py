@@ -50,7 +50,7 @@ def upgrade() -> None:
         sa.Column("seed_set", sa.String()),
         sa.CheckConstraint("state IN ('failed', 'pending', 'captured', 'refunded')", name="payments_state"),
     )
-    # What was invented is found by its mark; where people are real, there is none, and the index is empty.
+    # These indexes find generated rows. With real users there are none, and the indexes are empty.
     for table in ("addresses", "orders", "payments"):
         marked = sa.text("seed_set IS NOT NULL")
         op.create_index(f"{table}_seed_set", table, ["seed_set"], postgresql_where=marked)

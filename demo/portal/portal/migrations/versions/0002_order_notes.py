@@ -10,5 +10,5 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Add a column that the version before need not know."""
+    """Add a column that the previous version can ignore."""
     op.add_column("orders", sa.Column("note", sa.String(), nullable=True))

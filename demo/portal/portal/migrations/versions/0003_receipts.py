@@ -1,4 +1,4 @@
-"""Jobs for the worker, and receipts: what 1.0 needs, too, so that it comes beside the notes of 1.1."""
+"""Jobs for the worker, and receipts. 1.0 needs them, too, so this is parallel to the migration for notes in 1.1."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Create the tables; some databases have them already, from the time when they were part of 0001."""
+    """Create the tables, if they don't exist: they used to be part of 0001."""
     op.create_table(
         "jobs",
         sa.Column("id", sa.Uuid(), primary_key=True),

@@ -1,4 +1,4 @@
-"""Notes and receipts, in whichever order they came: one line of migrations again."""
+"""Merge the migrations for notes and receipts."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ down_revision = ("0002", "0003")
 
 
 def upgrade() -> None:
-    """Change nothing of its own."""
+    """Change nothing: this only merges."""
