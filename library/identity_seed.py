@@ -6,60 +6,60 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: identity_seed
-short_description: Create synthetic people in Ory Kratos, keep them exactly so, or remove them
+short_description: Create, update or remove synthetic users in Ory Kratos
 version_added: "1.0.0"
 description:
-  - Creates the people of a set who are missing, in batches. They look like people of this environment, for their
-    traits are generated from Kratos' own identity schema, and they can log in.
-  - The same recipe (O(set), O(seed), O(domain), O(locales), O(traits), O(personas) and the schema) makes the same
-    people on any host and in any run. The person with number C(n) has the address C(<set>-<n>-<hash>@<domain>), which
+  - Creates the missing users of a set, in batches. The users can log in. Their traits are generated from the identity
+    schema in Kratos.
+  - The same recipe (O(set), O(seed), O(domain), O(locales), O(traits), O(personas) and the schema) gives the same
+    users on any host and in any run. The user with number C(n) has the address C(<set>-<n>-<hash>@<domain>), which
     the filter C(person_address) computes.
-  - Whom it creates carries a mark in C(metadata_admin). An identity without it is never changed or removed, but for
-    O(leftovers); one that holds the address of a person is a conflict that is reported, and the module fails.
-  - A run that is killed at any moment, and a Kratos that is restarted meanwhile, leave nothing behind that the next
-    run does not put right. A request whose answer was lost is looked up before it is sent again.
-  - What invents people is brought to the host by the controller, and only when somebody is to be created.
+  - The module marks the users that it creates in C(metadata_admin). It never changes or removes an identity without
+    the mark, except for O(leftovers). If such an identity has the address of a user, the module reports a conflict and
+    fails.
+  - If a run is killed or Kratos restarts, the next run repairs what was left incomplete. If the response to a request
+    was lost, the module looks for its effect before it sends the request again.
+  - The controller copies the data generator to the host, and only if there are users to create.
 author: Greenroom developers (!UNKNOWN)
 options:
   url:
-    description: Address of Kratos' admin interface, as the host on which the module runs reaches it.
+    description: URL of Kratos' admin API, as seen from the host on which the module runs.
     type: str
     required: true
   public_url:
     description:
-      - Address of Kratos' public interface on that host; the identity schema is read there.
-      - Without it the admin interface is asked, which redirects to the address that Kratos thinks it has.
+      - URL of Kratos' public API on that host. The module reads the identity schema there.
+      - Without it, the module asks the admin API, which redirects to the public URL in Kratos' configuration.
     type: str
   state:
     description:
-      - V(present) creates the people who are missing. Those who were made from another recipe stay as they are, and so
-        do further ones of the set, from another seed or a higher count.
-      - V(exact) also updates those who were made from another recipe, without changing their ids, and removes those
-        that nobody wants.
-      - V(absent) removes everybody of the set, whatever the recipe.
+      - V(present) creates missing users. It keeps users from another recipe as they are, and also additional users of
+        the set, from another seed or a higher count.
+      - V(exact) also updates users from another recipe, without changing their IDs, and removes additional users.
+      - V(absent) removes all users of the set, whatever the recipe.
     type: str
     choices: [present, exact, absent]
     default: present
   set:
-    description: Name of the set; several sets can live in one Kratos.
+    description: Name of the set. One Kratos can have several sets.
     type: str
     required: true
   seed:
-    description: What makes these people others than those of another seed.
+    description: Seed for the generated data. Another seed gives other users.
     type: str
     default: "1"
   count:
-    description: How many people, besides the personas.
+    description: Number of users, in addition to the personas.
     type: int
     default: 100
   domain:
-    description: Domain of their addresses. Refused unless it can never receive mail, as those below C(.invalid).
+    description: Domain of the users' addresses. It must never be able to receive mail, as domains below C(.invalid).
     type: str
     required: true
   leftovers:
     description:
-      - How addresses in O(domain) begin that only checks use. Who has such addresses and no other, and no mark, was
-        left by a check that was broken off, and counts as one of the set whom nobody wants.
+      - Prefixes of addresses in O(domain) that only smoke checks use. An identity without the mark that has only such
+        addresses is left over from an interrupted check. It counts as an additional user of the set.
     type: list
     elements: str
     default: []
@@ -68,76 +68,76 @@ options:
     type: str
     default: default
   locales:
-    description: Where people come from, as locales of Faker.
+    description: Faker locales for the generated data.
     type: list
     elements: str
     default: [en_US]
   traits:
     description:
-      - What traits are made of, where the schema does not say enough. A trait's dotted path to the name of a provider
-        of Faker, to C({provider, args}) or to C({value}).
+      - How to generate traits that the schema does not describe well enough. Maps a trait's dotted path to the name of
+        a Faker provider, to C({provider, args}) or to C({value}).
     type: dict
     default: {}
   personas:
     description:
-      - Named people with a purpose, besides the numbered ones. Each is the name of a known persona (V(admin),
-        V(unverified), V(inactive), V(recovery-only), V(long-name), V(right-to-left)) or a mapping with C(name), C(like)
-        (the one it starts from) and what is different.
+      - Users with a name and a purpose, in addition to the numbered ones. Each is the name of a known persona
+        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(right-to-left)) or a mapping with
+        C(name), C(like) (the persona that it is based on) and the differences.
     type: list
     elements: raw
     default: []
   verified:
-    description: The share of people whose address counts as verified, from 0 to 1.
+    description: The proportion of users with a verified address, from 0 to 1.
     type: float
     default: 1
   metadata_public:
-    description: Public metadata of all.
+    description: Public metadata of all users.
     type: dict
     default: {}
   metadata_admin:
-    description: Further admin metadata of all, beside the mark.
+    description: Admin metadata of all users, in addition to the mark.
     type: dict
     default: {}
   password:
     description:
-      - One password for all, at most 72 bytes. It is hashed once, on the controller, and does not leave it.
-      - One of O(password) and O(password_key) is needed unless O(state=absent).
+      - One password for all users, at most 72 bytes. It is hashed once, on the controller, and never leaves it.
+      - Either O(password) or O(password_key) is required, except with O(state=absent).
     type: str
   password_key:
     description:
-      - A key of at least 16 bytes from which each person's own password follows. Who has the key computes it with the
-        filter C(person_password).
+      - A key of at least 16 bytes, from which each user's own password is derived. With the key, the filter
+        C(person_password) computes the password.
     type: str
   cost:
-    description: Cost of the bcrypt hash of O(password). Kratos never raises a lower one, so take the server's own.
+    description: Cost of the bcrypt hash of O(password). Use Kratos' own cost, because Kratos never raises a lower one.
     type: int
     default: 12
   allowed:
-    description: Whether synthetic people may live in this environment. The module refuses otherwise, in any state.
+    description: Whether this environment may have synthetic users. If not, the module fails in every state.
     type: bool
     required: true
   ledger:
-    description: Where it is noted who is who. C(/var/lib/greenroom/seed/<set>.db) without it.
+    description: File that records the IDs of the users. The default is C(/var/lib/greenroom/seed/<set>.db).
     type: path
   people_file:
     description:
-      - Where key, id and address of each person stand for others to read, one line of JSON each.
-        C(/var/lib/greenroom/seed/<set>.jsonl) without it.
+      - File with key, ID and address of each user for other programs, one JSON object per line. The default is
+        C(/var/lib/greenroom/seed/<set>.jsonl).
     type: path
   generators:
-    description: Folder on the host for what invents people.
+    description: Folder on the host for the data generator.
     type: path
     default: /var/lib/greenroom/python
   connections:
-    description: How many requests are under way at once.
+    description: How many requests to send in parallel.
     type: int
     default: 2
   timeout:
-    description: Seconds that one request may take.
+    description: Timeout of one request in seconds.
     type: float
     default: 60
   deadline:
-    description: Seconds after which the task gives up; what is done stays, and the next run goes on.
+    description: Timeout of the task in seconds. Users created until then stay, and the next run continues.
     type: float
     default: 14400
   _operation:
@@ -147,22 +147,22 @@ options:
     description: Between the controller and the module, C({version, name, path}). Not for playbooks.
     type: dict
   _password_mark:
-    description: What differs when passwords do, between the controller and the module. Not for playbooks.
+    description: A value that changes with the password, between the controller and the module. Not for playbooks.
     type: str
   _password_hash:
-    description: The hash, between the controller and the module. Not for playbooks.
+    description: The password's hash, between the controller and the module. Not for playbooks.
     type: str
 attributes:
   check_mode:
-    description: Makes no writing call, and counts exactly what a run would do.
+    description: Sends no request that changes data, and counts exactly what a run would do.
     support: full
   diff_mode:
-    description: Shows the number of people before and after.
+    description: Shows the number of users before and after.
     support: full
 """
 
 EXAMPLES = r"""
-- name: Create a hundred people
+- name: Create a hundred users
   identity_seed:
     url: http://127.0.0.1:14434
     public_url: http://127.0.0.1:14433
@@ -171,7 +171,7 @@ EXAMPLES = r"""
     password: "{{ secrets_values['environment/value/persona'].value }}"
     allowed: "{{ environment_seeding_allowed }}"
 
-- name: Keep exactly these people, each with a password of their own
+- name: Have exactly these users, each with their own password
   identity_seed:
     url: http://127.0.0.1:14434
     public_url: http://127.0.0.1:14433
@@ -186,7 +186,7 @@ EXAMPLES = r"""
     password_key: "{{ secrets_values['environment/value/persona'].value }}"
     allowed: "{{ environment_seeding_allowed }}"
 
-- name: Remove them
+- name: Remove the users
   identity_seed:
     url: http://127.0.0.1:14434
     set: people
@@ -197,41 +197,41 @@ EXAMPLES = r"""
 
 RETURN = r"""
 created:
-  description: How many people were created, in check mode would be.
+  description: How many users were created, or would be in check mode.
   returned: always
   type: int
 updated:
-  description: How many people were given what the recipe says, in check mode would be.
+  description: How many users were updated to the recipe, or would be in check mode.
   returned: always
   type: int
 removed:
-  description: How many people were removed, in check mode would be.
+  description: How many users were removed, or would be in check mode.
   returned: always
   type: int
 present:
-  description: How many of the wanted people are there now.
+  description: How many of the wanted users exist now.
   returned: always
   type: int
 outdated:
-  description: How many of them were made from another recipe; O(state=exact) updates them.
+  description: How many of them are from another recipe. O(state=exact) updates them.
   returned: always
   type: int
 extra:
-  description: How many people carry the set's mark and are not wanted; O(state=exact) removes them.
+  description: How many users have the set's mark but are not wanted. O(state=exact) removes them.
   returned: always
   type: int
 conflicts:
-  description: Addresses of people that belong to an identity which this module did not make, 20 at most.
+  description: Addresses of users that belong to an identity that this module did not create, at most 20.
   returned: always
   type: list
   elements: str
 problems:
-  description: People who could not be dealt with, each with the reason, 20 at most.
+  description: Users that the module could not create, update or remove, each with the reason, at most 20.
   returned: always
   type: list
   elements: str
 first:
-  description: Address of the person with number 1.
+  description: Address of the user with number 1.
   returned: always
   type: str
   sample: people-1-1f2e3d4c@people.staging.invalid
@@ -240,27 +240,27 @@ requests:
   returned: always
   type: int
 server:
-  description: The server, its version and address.
+  description: The server, its version and URL.
   returned: always
   type: str
 rate:
-  description: People a second, while there was something to do.
+  description: Users per second, during the work.
   returned: always
   type: float
 seconds:
-  description: How long that was.
+  description: Duration of the work in seconds.
   returned: always
   type: float
 memory:
-  description: How much memory the module took on the host at most, in MiB.
+  description: The module's peak memory on the host, in MiB.
   returned: always
   type: float
 people_file:
-  description: Where the people's ids stand.
+  description: The file with the users' IDs.
   returned: always
   type: str
 people_hash:
-  description: The SHA-256 of that file, empty when nobody is there.
+  description: The SHA-256 of that file, empty without users.
   returned: always
   type: str
 """
@@ -308,7 +308,7 @@ RECIPE = (
 
 
 def order_of(given: dict[str, Any]) -> population.Order:
-    """Return what the arguments ask for; raises people.PeopleError."""
+    """Return the order for the given arguments; raises people.PeopleError."""
     generator, operation = given["_generator"] or {}, given["_operation"] or {}
     recipe = people.Recipe.of(
         {
@@ -348,22 +348,22 @@ def order_of(given: dict[str, Any]) -> population.Order:
 
 
 def diff_of(result: dict[str, Any], people_set: str) -> dict[str, str]:
-    """Return the numbers before and after."""
+    """Return the numbers of users before and after, as a diff."""
     after = result["present"] + result["extra"]
     before = after - result["created"] + result["removed"]
     updated = f", {result['updated']} of them updated" if result["updated"] else ""
     return {
-        "before": f"{before} people of the set {people_set}\n",
-        "after": f"{after} people of the set {people_set}{updated}\n",
+        "before": f"{before} users in the set {people_set}\n",
+        "after": f"{after} users in the set {people_set}{updated}\n",
     }
 
 
 def main() -> None:
-    """Seed, or remove what was seeded."""
+    """Create, update or remove users."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     if not given["allowed"]:
-        module.fail_json(msg="refused: synthetic people are not allowed in this environment")
+        module.fail_json(msg="refused: synthetic users are not allowed in this environment")
     try:
         order = order_of(given)
         if brought := (given["_generator"] or {}).get("path"):

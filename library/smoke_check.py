@@ -6,69 +6,68 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: smoke_check
-short_description: Ask an environment questions as its users would
+short_description: Run smoke checks against an environment, as its users would use it
 version_added: "1.0.0"
 description:
-  - Runs a list of checks (HTTP in one or several steps, TCP, TLS) side by side and is done by one deadline,
-    whatever the servers do.
-  - Each verdict says what was expected and what came. The module fails when a check fails.
-  - Strings may hold C(${name}), a variable that an earlier step captured or that O(variables) or
-    O(secret_variables) give.
-    C(${run}) is there always, eight random hexadecimal digits, new for each try of a check, for addresses that
-    nobody used before.
-  - Cookies are kept within a check. Redirects are answers like any other, and followed only by a step that says
-    O(checks[].follow).
+  - Runs a list of checks (HTTP in one or several steps, TCP, TLS) in parallel. It ends by the deadline, whatever the
+    servers do.
+  - Each verdict has the expected and the actual result. The module fails if a check fails.
+  - Strings may contain C(${name}), a variable that an earlier step captured or that O(variables) or
+    O(secret_variables) set.
+    C(${run}) is always set. It has eight random hexadecimal digits, new for each try of a check. Use it for addresses
+    that must be new.
+  - A check keeps its cookies from step to step. Redirects are ordinary responses; only steps with O(checks[].follow)
+    follow them.
 author: Greenroom developers (!UNKNOWN)
 options:
   checks:
     description:
-      - The checks. One with O(checks[].steps) runs them in turn, one without is a single step itself.
+      - The checks. A check with O(checks[].steps) runs them in order. A check without steps is a single step.
     type: list
     elements: dict
     required: true
     suboptions: &check
       name:
-        description: What is checked, unique in the call.
+        description: Name of the check, unique in the call.
         type: str
         required: true
       type:
-        description: What kind of check it is.
+        description: Kind of the check.
         type: str
         choices: [http, tcp, tls]
         default: http
       mutates:
-        description: Whether it leaves something behind in the environment. Such checks are skipped without O(mutating).
+        description: Whether it changes data in the environment. Such checks are skipped if O(mutating) is false.
         type: bool
         default: false
       host:
         description: The host of a C(tcp) or C(tls) check.
         type: str
       port:
-        description: The port of a C(tcp) or C(tls) check. C(tls) takes 443 without it.
+        description: The port of a C(tcp) or C(tls) check. The default for C(tls) is 443.
         type: int
       tls:
-        description: What a C(tls) check wants of the certificate, beside its being trusted for O(checks[].host).
+        description: Requirements for the certificate in a C(tls) check. It must always be trusted for O(checks[].host).
         type: dict
         suboptions:
           min_days:
-            description: Days for which it must be valid at least.
+            description: Minimum number of days for which it must still be valid.
             type: int
             default: 0
       steps:
         description:
-          - The steps of a check, in turn. A failed one ends the check, except for steps with
-            O(checks[].steps[].always).
+          - The steps of a check, in order. After a failed step, only steps with O(checks[].steps[].always) run.
         type: list
         elements: dict
         suboptions: &step
           name:
-            description: What the step does, for messages.
+            description: Name of the step, for messages.
             type: str
           url: &url
-            description: Address, absolute or relative to O(defaults.url).
+            description: URL, absolute or relative to O(defaults.url).
             type: str
           method: &method
-            description: The method; without it C(GET), or C(POST) when there is something to send.
+            description: The method. The default is C(GET), or C(POST) with a request body.
             type: str
           headers: &headers
             description: Request headers.
@@ -80,72 +79,71 @@ options:
             description: Data to send as JSON.
             type: raw
           body: &body
-            description: Text to send as it is.
+            description: Text to send unchanged.
             type: str
           expect: &expect
-            description: What the answer must be.
+            description: The expected response.
             type: dict
             suboptions:
               status:
-                description: Status, or several that are all right. 200 without it.
+                description: Accepted status codes. The default is 200.
                 type: list
                 elements: int
               headers:
                 description:
-                  - Headers of the answer. A text must be equal; V(true) wants the header to be there, V(false) or
-                    null not to.
+                  - Headers of the response. A string must be equal to the header. With V(true), the header must
+                    exist. With V(false) or null, it must not.
                 type: dict
               contains:
-                description: Text or texts that the body holds.
+                description: Strings that the body must contain.
                 type: raw
               not_contains:
-                description: Text or texts that the body does not hold.
+                description: Strings that the body must not contain.
                 type: raw
               matches:
-                description: Regular expression or expressions found in the body. Variables in it are taken literally.
+                description: Regular expressions that must match in the body. Values of variables are matched literally.
                 type: raw
               json:
                 description:
-                  - Values of a JSON body by path. A path is made of C(key), C([0]), C(["a.b"]) and C([name=value]),
-                    the first item of a list
-                    whose C(name), itself a path, equals C(value).
+                  - Values of a JSON body by path. A path consists of C(key), C([0]), C(["a.b"]) and C([name=value]),
+                    which is the first item of a list with C(value) at the path C(name).
                 type: dict
           follow: &follow
-            description: Whether redirects are followed.
+            description: Whether to follow redirects.
             type: bool
             default: false
           capture: &capture
             description:
-              - Variables to take out of the answer, each a dictionary with one of C(json) (path), C(header),
-                C(cookie), C(input) (name of an HTML input),
-                C(form) (id or name of an HTML form, empty for the first; gives its action as an absolute address),
-                and C(regex) (its first group, in the
-                body or in what the other one gave). C(unescape) decodes HTML entities.
+              - Variables to capture from the response, each a dictionary with one of C(json) (path), C(header),
+                C(cookie), C(input) (name of an HTML input) and
+                C(form) (id or name of an HTML form, empty for the first; gives its action as an absolute URL).
+                C(regex) captures its first group, from the body or from the value of the other source. C(unescape)
+                decodes HTML entities.
             type: dict
           timeout: &timeout
-            description: Seconds that the step's request may take, redirects included. O(defaults.timeout) without it.
+            description: Timeout of the step's request in seconds, with redirects. The default is O(defaults.timeout).
             type: float
           retry: &retry
-            description: Seconds for which the step is done again until it succeeds, for what takes a while to arrive.
+            description: Seconds for which to repeat the step until it succeeds, for example until a mail arrives.
             type: float
             default: 0
           auth: &auth
-            description: Whether credentials are sent.
+            description: Whether to send credentials.
             type: bool
             default: true
           username: &username
-            description: User name for basic authentication in place of O(defaults.username).
+            description: User name for basic authentication instead of O(defaults.username).
             type: str
           password: &password
             description: Password for basic authentication, with O(checks[].username).
             type: str
           expect_slot: &expect_slot
-            description: In place of O(defaults.expect_slot); an empty one expects none.
+            description: Overrides O(defaults.expect_slot). With an empty string, any slot is accepted.
             type: str
           always:
             description:
-              - Whether the step also runs after an earlier one failed, to clean up. Some of the deadline is kept
-                for it.
+              - Whether the step also runs after an earlier one failed, for cleanup. Some time before the deadline is
+                reserved for it.
             type: bool
             default: false
       url: *url
@@ -164,14 +162,14 @@ options:
       password: *password
       expect_slot: *expect_slot
   defaults:
-    description: What all checks share.
+    description: Settings for all checks.
     type: dict
     default: {}
     suboptions:
       url:
         description:
-          - The environment's front door. Relative addresses start here. O(defaults.headers), credentials and
-            O(defaults.expect_slot) then belong to this host only; without it, to the host that a step names.
+          - The environment's public URL, the base for relative URLs. O(defaults.headers), credentials and
+            O(defaults.expect_slot) only apply to its host, or without this option, to the host in the step's URL.
         type: str
         default: ""
       headers:
@@ -180,15 +178,16 @@ options:
         default: {}
       ca_file:
         description:
-          - CA certificates to trust, in place of the system's; for other hosts than the front door, beside them.
+          - File with CA certificates to trust. For the host of O(defaults.url) they replace the system's, for other
+            hosts they are trusted in addition.
         type: path
       resolve:
         description:
-          - Addresses of names, in place of what a name server says. Certificates are still checked for the name.
+          - Addresses of names, used instead of a name server. Certificates are still checked for the name.
         type: dict
         default: {}
       timeout:
-        description: Seconds that one request may take.
+        description: Timeout of one request in seconds.
         type: float
         default: 10
       username:
@@ -200,23 +199,23 @@ options:
         type: str
         default: ""
       expect_slot:
-        description: The slot that each HTTP answer must name in C(X-Greenroom-Slot), redirects included.
+        description: The slot that each HTTP response must have in C(X-Greenroom-Slot), including redirects.
         type: str
         default: ""
   deadline:
-    description: Seconds within which the whole call ends.
+    description: Seconds after which the whole call ends.
     type: float
     default: 60
   retry:
-    description: Whether failing checks are tried again until they pass or the deadline comes.
+    description: Whether to repeat failing checks until they pass or the deadline is over.
     type: bool
     default: false
   concurrency:
-    description: How many checks run at once.
+    description: How many checks run in parallel.
     type: int
     default: 8
   mutating:
-    description: Whether checks that mutate run. They never do in check mode.
+    description: Whether to run checks that change data (O(checks[].mutates)). They never run in check mode.
     type: bool
     default: true
   variables:
@@ -224,18 +223,18 @@ options:
     type: dict
     default: {}
   secret_variables:
-    description: Values for C(${name}) that are never shown.
+    description: Values for C(${name}) that must not appear in output.
     type: dict
     default: {}
   junit:
-    description: File for the verdicts as JUnit XML, on the host where the module runs. Not written in check mode.
+    description: File for a JUnit XML report, on the host where the module runs. Not written in check mode.
     type: path
 attributes:
   check_mode:
-    description: Checks that don't mutate run, the others are skipped.
+    description: Runs checks that don't change data and skips the others.
     support: full
   diff_mode:
-    description: There is nothing to compare.
+    description: Changes nothing itself, so there is no difference.
     support: none
 """
 
@@ -258,11 +257,11 @@ EXAMPLES = r"""
       - name: The front page opens
         url: /
         expect: {contains: Greenroom}
-      - name: Nothing is shown without authentication
+      - name: The front page needs authentication
         url: /
         auth: false
         expect: {status: 401}
-      - name: The certificate is good for two more weeks
+      - name: The certificate is valid for two more weeks
         type: tls
         host: portal.staging.greenroom.test
         tls: {min_days: 14}
@@ -282,24 +281,24 @@ EXAMPLES = r"""
 
 RETURN = r"""
 checks:
-  description: The verdicts in the order of the checks, also when the module fails.
+  description: The verdicts in the order of the checks, also if the module fails.
   returned: always
   type: list
   elements: dict
   contains:
     name: {description: The check., type: str, returned: always}
-    ok: {description: Whether it passed (or was skipped)., type: bool, returned: always}
-    expected: {description: What was expected and did not come., type: str, returned: always}
-    got: {description: What came., type: str, returned: always}
-    seconds: {description: Seconds that it took with all tries., type: float, returned: always}
-    skipped: {description: Whether it was left out because it mutates., type: bool, returned: always}
+    ok: {description: Whether it passed or was skipped., type: bool, returned: always}
+    expected: {description: The expected result if it failed., type: str, returned: always}
+    got: {description: The actual result., type: str, returned: always}
+    seconds: {description: Duration in seconds with all tries., type: float, returned: always}
+    skipped: {description: Whether it was skipped because it changes data., type: bool, returned: always}
 summary:
   description: All verdicts in one line.
   returned: always
   type: str
-  sample: 12 of 12 checks passed in 1.2 s, 2 mutating skipped
+  sample: 12 of 12 checks passed in 1.2 s, 2 skipped because they change data
 skipped_checks:
-  description: How many checks were left out because they mutate.
+  description: How many checks were skipped because they change data.
   returned: always
   type: int
 """
@@ -340,12 +339,12 @@ ARGUMENTS: dict[str, Any] = {
 
 
 def strings(values: dict[str, Any]) -> dict[str, str]:
-    """Take numbers and the like as text, as a person who writes YAML means them."""
+    """Convert all values to strings, because YAML reads some values as numbers or booleans."""
     return {str(key): str(value) for key, value in values.items()}
 
 
 def main() -> None:
-    """Run the checks and report."""
+    """Run the checks and return the verdicts."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
     if errors := checks.validate(given["checks"]):
@@ -382,7 +381,7 @@ def main() -> None:
         try:
             durable.write(given["junit"], checks.junit(verdicts, seconds))
         except OSError as error:
-            module.fail_json(msg=f"the report {given['junit']} can't be written: {error.strerror}", **result)
+            module.fail_json(msg=f"can't write the report {given['junit']}: {error.strerror}", **result)
     if not all(verdict.ok for verdict in verdicts):
         module.fail_json(msg=result["summary"], **result)
     module.exit_json(**result)

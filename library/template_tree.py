@@ -1,61 +1,60 @@
 #!/usr/bin/python
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Ansible module: many templates, their directories and their units in one call."""
+"""Ansible module template_tree, documented in DOCUMENTATION."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: template_tree
-short_description: Applies many templates, their directories and their units to a host in one call
+short_description: Apply many templates, directories and systemd units to a host in one call
 version_added: "1.0.0"
 author: Greenroom developers (!UNKNOWN)
 description:
-  - Renders any number of templates on the controller, with the variables, search paths and settings that
-    M(ansible.builtin.template) has, and brings them to a host in one remote call, together with the directories
-    they need and the systemd units that use them.
-  - A folder of templates mirrors the host, so that C(templates/etc/haproxy/haproxy.cfg.j2) becomes
+  - Renders any number of templates on the controller, with the same variables, search paths and settings as
+    M(ansible.builtin.template). Applies them to a host in one remote call, together with their directories and the
+    systemd units that use them.
+  - A folder of templates mirrors the host. For example, C(templates/etc/haproxy/haproxy.cfg.j2) becomes
     C(/etc/haproxy/haproxy.cfg).
-  - What a call put on a host is kept in a manifest. A later call of the same O(name) removes files that it no
-    longer wants, and the directories it had made for them once they are empty. Files of others are never touched.
-  - All O(files[].validate) commands are asked before anything is written. Then all new contents are written to
-    temporary files beside their destinations, with mode, owner and security context, flushed to disk and renamed. A
-    call that dies at any point leaves each file either old or new, and the next call does the rest.
-  - A unit is restarted or reloaded when it has not loaded what lies on disk, whatever the reason. What it had
-    loaded is recorded on the host, so that a call that died between a write and a restart is made good by the next
-    one.
-  - C(systemctl daemon-reload) runs once when a unit file or a Quadlet file changed. A unit whose own file is
-    removed is stopped first.
+  - Records the applied files in a manifest on the host. A later call with the same O(name) removes files that are no
+    longer wanted, and directories that it created for them once they are empty. It never touches other files.
+  - Runs all O(files[].validate) commands before it writes anything. Then it writes all new contents to temporary files
+    beside their destinations, with mode, owner and security context, flushes them to disk and renames them. After an
+    interruption, each file is either old or new, and the next call does the rest.
+  - Restarts or reloads a unit if it hasn't loaded the files on disk, whatever the reason. The loaded state is recorded
+    on the host, so if a call is interrupted between a write and a restart, the next call restarts the unit.
+  - Runs C(systemctl daemon-reload) once if a unit file or a Quadlet file changed. Stops a unit before it removes the
+    unit's own file.
 options:
   name:
     description:
-      - Identity of what this call applies. Calls with one name belong together, whatever their files are.
-      - Letters, digits, C(.), C(_) and C(-).
-      - A call has either this or O(roles).
+      - Name of the tree. Calls with the same name manage the same tree, whatever files they have.
+      - It may have letters, digits, C(.), C(_) and C(-).
+      - A call needs either this option or O(roles).
     type: str
   roles:
     description:
-      - Roles whose trees are applied, one after the other, in this one call. Other options are not looked at.
+      - Roles whose trees this call applies, one after the other. Most other options have no effect then.
       - A role lists its trees in C(__<role>_trees), in its C(vars/main.yml). Each is a dictionary of this module's
         options. Templates are searched in that role, and are rendered with its defaults and variables.
-      - A tree with C(wanted=false) is left out, and so is a role whose variable C(<role>_wanted) is false.
+      - Skips a tree with C(wanted=false), and a role whose variable C(<role>_wanted) is false.
     type: list
     elements: str
   packages:
     description:
-      - Debian packages without which O(roles) can't be applied. Where one is not installed, nothing is done, and
-        RV(missing_packages) names it.
+      - Debian packages that O(roles) need. If one is not installed, nothing is applied, and RV(missing_packages) has
+        its name.
     type: list
     elements: str
     default: []
   trees:
-    description: Folders of templates and other files, each of which mirrors a folder of the host.
+    description: Folders of templates and other files. Each mirrors a folder on the host.
     type: list
     elements: dict
     default: []
     suboptions:
       src:
-        description: A folder, searched where M(ansible.builtin.template) searches templates.
+        description: A folder, searched in the same places as templates of M(ansible.builtin.template).
         type: path
         required: true
       dest:
@@ -64,12 +63,12 @@ options:
         default: /
       <<: &item
         vars:
-          description: Additional variables for rendering. They win over the host's.
+          description: Additional variables for rendering. They override the host's variables.
           type: dict
           default: {}
         mode:
           description:
-            - The mode, as quoted octal digits, or V(preserve) for that of the source.
+            - The mode, as quoted octal digits, or V(preserve) for the source's mode.
             - The default is C(0644), for secret files C(0600).
           type: raw
         owner:
@@ -80,19 +79,19 @@ options:
           type: str
         validate:
           description:
-            - A command that must succeed before anything is written. C(%s) in it is the new file; C(%d) is a
-              private directory that holds all files of the call at their places, for programs that read several.
+            - A command that must succeed before anything is written. C(%s) is the new file. C(%d) is a private
+              directory with all files of the call at their paths, for programs that read several files.
           type: str
         secret:
-          description: Whether the content must not be shown. Differences then say only that there is one.
+          description: Whether to hide the content. Differences then only say that the file differs.
           type: bool
         comment:
           description:
-            - How a comment starts, for the marker. The default is chosen by the file's name. An empty text means no
+            - The start of a comment, for the marker. The default depends on the file's name. An empty string means no
               marker.
           type: str
         newline_sequence:
-          description: How lines end in what is rendered.
+          description: The line ending of rendered files.
           type: str
           default: "\n"
         block_start_string:
@@ -120,15 +119,15 @@ options:
           type: str
           default: "#}"
         trim_blocks:
-          description: Whether the first newline after a block is removed.
+          description: Whether to remove the first newline after a block.
           type: bool
           default: true
         lstrip_blocks:
-          description: Whether spaces and tabs before a block are stripped from the start of a line.
+          description: Whether to strip spaces and tabs between the start of a line and a block.
           type: bool
           default: false
         output_encoding:
-          description: The encoding of what is rendered. Templates themselves are UTF-8.
+          description: The encoding of rendered files. Templates themselves are UTF-8.
           type: str
           default: utf-8
   files:
@@ -139,32 +138,32 @@ options:
     suboptions:
       src:
         description:
-          - A file, searched as O(trees[].src). It is rendered if its name ends in C(.j2), else copied as it is.
+          - A file, searched like O(trees[].src). It is rendered if its name ends in C(.j2), and copied otherwise.
         type: path
       content:
-        description: The text of the file, instead of O(files[].src). It is written as it is, without a marker.
+        description: The text of the file, instead of O(files[].src). It is written unchanged, without a marker.
         type: raw
       dest:
-        description: Where the file belongs, with its name.
+        description: Path of the file on the host, including its name.
         type: path
         required: true
       force:
         description:
-          - With V(false) the file is written only where nothing is yet, and left alone from then on. It is neither
-            mended nor removed, and no unit is stale because of it.
+          - With V(false), the file is only written if it doesn't exist. After that, it is neither repaired nor
+            removed, and no unit is stale because of it.
         type: bool
         default: true
       <<: *item
   attributes:
     description:
-      - Attributes for destinations, by pattern. In a pattern C(*) also stands for C(/).
+      - Attributes of destinations, by pattern. In a pattern, C(*) also matches C(/).
       - A pattern may have the keys C(mode), C(owner), C(group), C(validate), C(secret) and C(comment) of O(files).
-      - A later pattern wins over an earlier one and over what O(trees) say. What O(files) say wins over patterns.
+      - A later pattern overrides an earlier one and O(trees). O(files) override patterns.
     type: dict
     default: {}
   directories:
     description:
-      - Directories with their exact attributes. Other missing parents of files are made with mode C(0755).
+      - Directories with exact attributes. Other missing parent directories of files are created with mode C(0755).
     type: list
     elements: dict
     default: []
@@ -186,7 +185,7 @@ options:
   units:
     description:
       - systemd units that use the files.
-      - Units of one kind of action are handled together, in the order stop, start, restart, reload.
+      - All units with the same action are handled together, in the order stop, start, restart, reload.
     type: list
     elements: dict
     default: []
@@ -197,66 +196,66 @@ options:
         required: true
       state:
         description:
-          - V(started) starts it where it does not run. V(stopped) stops it.
-          - V(unchanged) starts and stops nothing, but restarts or reloads a running unit that is stale.
+          - V(started) starts the unit if it isn't running. V(stopped) stops it.
+          - V(unchanged) neither starts nor stops the unit, but restarts or reloads it if it is running and stale.
         type: str
         choices: [started, stopped, unchanged]
         default: started
       enabled:
         description:
-          - Whether it starts at boot. V(omit) leaves that alone.
-          - A unit that Podman generates from a Quadlet file can't be enabled. Its own C([Install]) section does that.
+          - Whether the unit starts at boot. V(omit) doesn't change that.
+          - A unit that Podman generates from a Quadlet file can't be enabled. Use its C([Install]) section instead.
         type: str
         choices: ["true", "false", omit]
         default: omit
       on_change:
         description:
-          - What a running unit needs when it has not loaded its files. V(none) never disturbs it.
-          - A unit that can't reload is restarted by V(reload).
+          - How to make a running unit load changed files. V(none) leaves it running with the old ones.
+          - V(reload) restarts a unit that can't reload.
         type: str
         choices: [restart, reload, none]
         default: restart
       files:
-        description: Patterns of the destinations that it loads. The default is all of the call.
+        description: Patterns of the destinations that the unit loads. The default is all files of the call.
         type: list
         elements: str
         default: ["*"]
       holds:
         description:
-          - A command that succeeds as long as what the unit did is in force, for what somebody can undo without the
-            unit or its files. Where it fails, the unit needs what O(units[].on_change) says. It has to change nothing,
-            as it is asked in check mode, too.
+          - A command that succeeds as long as the unit's effect lasts, for effects that can be undone without changing
+            the unit or its files. If it fails, the module does what O(units[].on_change) says. The command must not
+            change anything, because it also runs in check mode.
         type: str
   state:
     description:
-      - V(absent) stops and disables O(units), then removes all files that calls of this O(name) put on the host,
-        their empty directories and the manifest.
+      - V(absent) stops and disables O(units), then removes all files that calls with this O(name) applied, their empty
+        directories and the manifest.
     type: str
     choices: [present, absent]
     default: present
   apply:
     description:
-      - V(drift) only mends. Files and listed directories that are wanted exactly as the last complete call applied
-        them, but have since been changed on the host, are put back. Nothing new is applied, nothing is removed, no
-        unit is touched, and RV(outdated) says whether there is something new.
+      - V(drift) only repairs drift. It restores files and listed directories that were changed on the host since the
+        last complete call, if the wanted content is still the same. It applies nothing new, removes nothing and touches
+        no unit. RV(outdated) says whether there is something new to apply.
     type: str
     choices: [all, drift]
     default: all
   metadata:
-    description: Anything that is worth knowing of what is applied. It is stored in the manifest.
+    description: Information about the tree, to store in the manifest.
     type: dict
     default: {}
   manifest:
     description:
-      - Where the manifest is kept. It is written last, so that it describes what is completely applied.
+      - Path of the manifest. It is written last, so it always describes a completely applied tree.
       - The default is C(/var/lib/greenroom/trees/) with O(name) and C(.json).
     type: path
   marker:
     description:
-      - A line that says where a file comes from. It is put at the top of each rendered template, as a comment in
-        the way of the file's kind, which its name tells. Formats without comments (JSON, plain text), unknown ones,
-        and files that are not rendered get none.
-      - An empty text switches it off.
+      - A line that says where a file comes from. It is added at the top of each rendered template, as a comment in the
+        file's format, which the module derives from its name. Formats without comments (JSON, plain text), unknown
+        formats, and files that are not rendered get no marker.
+      - An empty string turns it off.
     type: str
     default: Managed by Greenroom; change it there, not here.
   _files:
@@ -273,17 +272,17 @@ options:
     default: ""
 attributes:
   check_mode:
-    description: Writes nothing and asks no validation command. Predicts what happens to units.
+    description: Writes nothing and runs no validation command. Predicts what happens to units.
     support: full
   diff_mode:
-    description: Shows what changes in files. Of secret ones it says only that they differ.
+    description: Shows changes in files. For secret files, it only says that they differ.
     support: full
 notes:
-  - Parameters and results hold no content of secret files. The task needs no C(no_log).
-  - Symbolic modes are refused, because what they mean depends on what is there.
-  - Files are owned by the user that runs the module unless something else is said. M(ansible.builtin.template)
-    keeps an owner it finds.
-  - A symbolic link at a destination is replaced by the file.
+  - Parameters and results have no content of secret files. The task doesn't need C(no_log).
+  - Symbolic modes are refused, because their result depends on the existing mode.
+  - Files belong to the user that runs the module, unless O(files[].owner) is set. M(ansible.builtin.template) keeps an
+    existing owner.
+  - The file replaces a symbolic link at its destination.
 """
 
 EXAMPLES = r"""
@@ -326,11 +325,11 @@ EXAMPLES = r"""
       - name: portal
       - name: kratos
 
-- name: Apply all that several roles have for this host
+- name: Apply the trees of several roles
   template_tree:
     roles: [base, firewall, monitoring]
 
-- name: Mend files that were edited by hand, and find out whether anything is new
+- name: Repair files that were edited by hand, and check whether there is something new
   template_tree:
     name: services
     apply: drift
@@ -338,7 +337,7 @@ EXAMPLES = r"""
       - src: services
   register: services_state
 
-- name: Remove all of it
+- name: Remove all files and units
   template_tree:
     name: services
     state: absent
@@ -349,7 +348,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed_files:
-  description: Destinations that were written, or whose attributes were set.
+  description: Files that were written, or whose attributes were changed.
   returned: success
   type: list
   elements: str
@@ -361,56 +360,56 @@ removed_files:
   elements: str
   sample: [/etc/haproxy/slots/old.cfg]
 changed_directories:
-  description: Directories that were made, whose attributes were set, or that were removed.
+  description: Directories that were created or removed, or whose attributes were changed.
   returned: success
   type: list
   elements: str
   sample: [/etc/haproxy/maps]
 drifted_files:
   description:
-    - Those of RV(changed_files) that are wanted as they had been applied, and were changed on the host since.
+    - The files in RV(changed_files) that were changed on the host, while their wanted content stayed the same.
   returned: success
   type: list
   elements: str
   sample: [/etc/haproxy/haproxy.cfg]
 units:
   description:
-    - What happened to units. The values are C(started), C(restarted), C(reloaded), C(stopped), C(enabled) or
+    - The actions on units. The values are C(started), C(restarted), C(reloaded), C(stopped), C(enabled) or
       C(disabled).
   returned: success
   type: dict
   sample: {haproxy.service: reloaded}
 hash:
-  description: Identity of what is wanted, made of destinations, contents and attributes.
+  description: Hash of the wanted destinations, contents and attributes.
   returned: success
   type: str
   sample: 1b0386c5940053836c6ab0e82dc6fbeb23fb34d1088f6b4220bc4fdf5f03da01
 outdated:
-  description: Whether what had been completely applied before this call was something else than what is wanted.
+  description: Whether the wanted tree differs from the one that was last applied completely before this call.
   returned: success
   type: bool
   sample: false
 loaded_drift:
-  description: Units that run with hand-edited content, as far as times tell.
+  description: Units that run with manually edited files, judging by the times of edit and start.
   returned: with O(apply=drift)
   type: list
   elements: str
   sample: [portal-blue.service]
 not_running:
-  description: Units that should be started and are not.
+  description: Units that should be running but aren't.
   returned: with O(apply=drift)
   type: list
   elements: str
   sample: [portal-blue.service]
 missing_packages:
-  description: Those of O(packages) that are not installed. Where there are any, nothing was done.
+  description: Packages in O(packages) that are not installed. If there are any, nothing was applied.
   returned: with O(roles)
   type: list
   elements: str
   sample: []
 trees:
   description:
-    - What each tree of O(roles) came to, by its name; each has the keys above. The lists above are of all of them.
+    - The result of each tree of O(roles), by its name, with the keys above. The lists above cover all trees.
   returned: with O(roles)
   type: dict
   sample: {}
@@ -440,7 +439,7 @@ from ansible.module_utils.greenroom.tree.files import (
 )
 
 SYSTEMD_IS_UP = "/run/systemd/system"
-# What several trees come to together is one list of all of them.
+# The lists in the results of several trees that are joined into one.
 TOGETHER = (
     "changed_files",
     "removed_files",
@@ -452,7 +451,7 @@ TOGETHER = (
 
 
 def main() -> None:
-    """Apply what the action rendered."""
+    """Apply the files that the action rendered."""
     options = {**tree_options.OPTIONS, **tree_options.TRANSPORT}
     module = AnsibleModule(options, supports_check_mode=True, **tree_options.CHOICES)
     result: dict[str, Any] = {"changed": False}
@@ -473,13 +472,13 @@ def main() -> None:
 
 
 def fail(module: AnsibleModule, result: dict[str, Any], message: str, **more: Any) -> None:
-    """Fail with one clear message that shows no secret of this call, and with what had been changed before."""
+    """Fail with a message without secrets, and with the changes made so far."""
     result["changed"] = result["changed"] or bool(result.get("units"))
     module.fail_json(msg=secret_words(module).clean(message), **{**result, **more})
 
 
 def converge_all(module: AnsibleModule, trees: list[dict[str, Any]], result: dict[str, Any]) -> None:
-    """Converge several trees, one after the other; the result is what they came to together, and each of them."""
+    """Converge several trees, one after the other; the result has the joined lists and each tree's own result."""
     result.update({key: [] for key in TOGETHER}, units={}, trees={})
     if module._diff:
         result["diff"] = []
@@ -498,11 +497,11 @@ def converge_all(module: AnsibleModule, trees: list[dict[str, Any]], result: dic
 
 
 def converge(module: AnsibleModule, options: dict[str, Any], result: dict[str, Any]) -> None:
-    """Bring one tree's files and units to the wanted state, filling the result as it goes."""
+    """Converge one tree's files and units, and fill `result` along the way."""
     absent = options["state"] == "absent"
     drift = options["apply"] == "drift" and not absent
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options["name"]):
-        raise TreeError(f"name {options['name']!r} may only have letters, digits, '.', '_' and '-'")
+        raise TreeError(f"name {options['name']!r} must consist of letters, digits, '.', '_' and '-'")
     files = [] if absent else unpack(options["_files"]) + unpack(options["_secret_files"])
     directories = [] if absent else [directory(item) for item in options["directories"]]
     wanted = changes.Tree(
@@ -550,7 +549,7 @@ def converge(module: AnsibleModule, options: dict[str, Any], result: dict[str, A
 
 
 def directory(item: dict[str, Any]) -> Directory:
-    """Return a wanted directory from its option."""
+    """Return the wanted directory for an item of the option `directories`."""
     path = clean_path(item["path"])
     return Directory(path, Attributes(parse_mode(item["mode"], path), item["owner"], item["group"]))
 
@@ -558,7 +557,7 @@ def directory(item: dict[str, Any]) -> Directory:
 def unit_manager(
     module: AnsibleModule, specs: list[units.Unit], wanted: changes.Tree, absent: bool
 ) -> units.Manager | None:
-    """Return what looks after units, or None where nothing of this tree concerns systemd."""
+    """Return the manager of the tree's units, or None if the tree has nothing to do with systemd."""
     if absent:
         specs = [units.Unit(spec.name, "stopped", spec.on_change, False, spec.files) for spec in specs]
     concerned = [*wanted.before.files, *wanted.before.pending, *(file.dest for file in wanted.files)]
@@ -566,14 +565,14 @@ def unit_manager(
         return None
     if not os.path.isdir(SYSTEMD_IS_UP):
         if specs:
-            raise TreeError("systemd does not run on this host, its units can't be managed")
+            raise TreeError("systemd isn't running on this host, so its units can't be managed")
         return None
     records = unit_records.Records(wanted.name)
     return units.Manager(specs, systemd.Systemd(runner(module)), records, wanted, check=module.check_mode)
 
 
 def runner(module: AnsibleModule) -> changes.Run:
-    """Return a function that runs a command with the module's own means."""
+    """Return a function that runs a command through the module."""
 
     def run(command: list[str]) -> tuple[int, str, str]:
         code, out, err = module.run_command(command, environ_update={"LC_ALL": "C", "SYSTEMD_COLORS": "0"})
@@ -583,7 +582,7 @@ def runner(module: AnsibleModule) -> changes.Run:
 
 
 def labeller(module: AnsibleModule) -> changes.Label | None:
-    """Return what gives a file its SELinux context before it is moved into place; None without SELinux."""
+    """Return a function that sets a file's SELinux context before the rename; None without SELinux."""
     if not module.selinux_enabled():
         return None
 
@@ -594,12 +593,12 @@ def labeller(module: AnsibleModule) -> changes.Label | None:
 
 
 def secret_words(module: AnsibleModule) -> masking.Mask:
-    """Return a mask for what looks like a secret in secret files: programs that refuse a value like to print it."""
+    """Return a mask for all values in secret files, because programs often print a value that they refuse."""
     mask = masking.Mask()
     trees = [module.params, *decompress(module.params.get("_trees", ""))]
     for file in [file for options in trees for file in unpack(options["_secret_files"])]:
         for word in re.findall(r"[A-Za-z0-9+_-]{8,}", file.content.decode(errors="replace")):
-            # Shorter words without any digit are names and hosts.
+            # Shorter words without digits are usually names and hosts.
             if len(word) >= 20 or re.search(r"\d", word):
                 mask.add(word)
     return mask

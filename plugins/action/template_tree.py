@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Action of `template_tree`: renders everything on the controller, then runs the module once."""
+"""Action of `template_tree`: renders all files on the controller, then runs the module once."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
 
 TEMPLATE_SUFFIX = ".j2"
-# What the module needs of a call's options.
+# The options that the module needs.
 SENT = ("name", "directories", "units", "state", "apply", "metadata", "manifest")
 NEWLINES = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
-# How a line of comment starts and ends, by the end of the file's name. What is not named gets no marker, because a
-# comment in a format that knows none breaks it; names without any suffix are mostly files in /etc, which take `#`.
+# How a comment starts and ends, by the suffix of the file's name. Other suffixes get no marker, because a comment may
+# break a format without comments. Files without a suffix are mostly in /etc and use `#`.
 COMMENTS = {
     "#": "acl bash build cfg cnf conf config container crontab env hcl image ini kube list local map mount network nft "
     "path pod properties pp py rb repo rules service sh slice socket sources target timer toml volume yaml yml",
@@ -46,7 +46,7 @@ BRACKETS = {".html": ("<!-- ", " -->"), ".xml": ("<!-- ", " -->"), ".css": ("/* 
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
-    """Renders and sends."""
+    """Renders the files and runs the module."""
 
     _supports_check_mode = True
     _supports_async = False
@@ -68,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return result
 
     def _arguments(self, options: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
-        """Return what the module is told of one tree, with its files rendered."""
+        """Return the module's arguments for one tree, with its files rendered."""
         files = [] if options["state"] == "absent" else list(self._files(options, variables))
         arguments = {name: options[name] for name in SENT if options[name] is not None}
         arguments["_files"] = pack(file for file in files if not file.secret)
@@ -76,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return arguments
 
     def _trees(self, role: str, variables: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """Yield what the module is told of each tree of a role that this host is to have."""
+        """Yield the module's arguments for each tree of a role that this host gets."""
         folder = self._role(role)
         name = f"__{role}_trees"
         own = {
@@ -86,12 +86,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             **{"role_name": role, "role_path": folder, "ansible_search_path": [folder]},
         }
         if name not in own:
-            raise TreeError(f"the role {role} has no trees: {folder}/vars/main.yml has no {name}")
+            raise TreeError(f"the role {role} has no trees: set {name} in {folder}/vars/main.yml")
         templar = self._templar.copy_with_new_env(available_variables=own)
         if not boolean(templar.template(own.get(f"{role}_wanted", True))):
             return
         for tree in own[name]:
-            # What is not wanted may not be possible to render either, as the bundle of a slot that there is not yet.
+            # Skip it before rendering: a tree that isn't wanted may lack variables, such as a missing slot's bundle.
             if not boolean(templar.template(tree.get("wanted", True))):
                 continue
             checked = ArgumentSpecValidator(tree_options.ROLE_TREE).validate(templar.template(tree))
@@ -100,13 +100,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             yield self._arguments(checked.validated_parameters, own)
 
     def _role(self, role: str) -> str:
-        """Return the folder of a role, which lies beside the playbook or where roles are looked for."""
+        """Return the folder of a role, which is beside the playbook or in the roles path."""
         places = [os.path.join(self._loader.get_basedir(), "roles"), *constants.DEFAULT_ROLES_PATH]
         for place in places:
             folder = os.path.join(place, role)
             if os.path.isdir(folder):
                 return os.path.abspath(folder)
-        raise TreeError(f"there is no role {role} in {', '.join(places)}")
+        raise TreeError(f"can't find the role {role} in {', '.join(places)}")
 
     def _role_variables(self, folder: str, kind: str) -> dict[str, Any]:
         """Return a role's own `defaults` or `vars`."""
@@ -126,7 +126,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         for item in options["trees"]:
             root = self._find(item["src"], variables)
             if not os.path.isdir(root):
-                raise TreeError(f"{root} is not a directory: list single templates under `files`")
+                raise TreeError(f"{root} is not a directory: list single templates in `files`")
             for source in _walk(root):
                 dest = clean_path(f"{item['dest']}/{os.path.relpath(source, root)}".removesuffix(TEMPLATE_SUFFIX))
                 yield self._file({**item, "dest": dest}, [item, *_fitting(dest, rules)], source, options, variables)
@@ -156,9 +156,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         if chosen["validate"] and "%s" not in chosen["validate"] and "%d" not in chosen["validate"]:
             raise TreeError(f"{dest}: validate must contain %s, the new file, or %d, a directory with all files")
         if source and os.path.isdir(source):
-            raise TreeError(f"{source} is a directory: list it under `trees`")
+            raise TreeError(f"{source} is a directory: list it in `trees`")
         if source is None:
-            # A template that is one expression gives what it evaluates to; a whole number has only one text.
+            # A template with a single expression keeps its type. Accept integers, because they have only one text form.
             if isinstance(item["content"], int) and not isinstance(item["content"], bool):
                 item["content"] = str(item["content"])
             if not isinstance(item["content"], str):
@@ -176,7 +176,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         return File(dest, content, attributes, chosen["validate"], secret, item.get("force", True))
 
     def _find(self, path: str, variables: dict[str, Any]) -> str:
-        """Return where a source lies: in the role's templates, beside the playbook, or where an absolute path says."""
+        """Return the path of a source: in the role's templates, beside the playbook, or an absolute path."""
         places = variables.get("ansible_search_path") or self._task.get_search_path()
         try:
             found: str | None = self._loader.path_dwim_relative_stack(places, "templates", path)
@@ -206,25 +206,26 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
             raise AnsibleActionFail(f"{source}, for {dest}: {error}") from error
         except AnsibleError as error:
             if secret:
-                # What went wrong may quote the value that it went wrong with.
+                # The error may quote a secret value.
                 raise AnsibleActionFail(f"{source}, for {dest}: can't be rendered (hidden: secret)") from None
             raise AnsibleActionFail(f"{source}, for {dest}: {error}") from error
         return "" if rendered is None else str(rendered)
 
 
 def newline(item: dict[str, Any]) -> str:
-    """Return the line end of an item; YAML's single quotes leave escapes as they are."""
+    """Return the line ending of an item; with single quotes, YAML keeps escapes as they are."""
     sequence = str(item["newline_sequence"])
     sequence = NEWLINES.get(sequence, sequence)
     if sequence not in NEWLINES.values():
-        raise TreeError(f"{item['dest']}: newline_sequence needs to be one of \\n, \\r or \\r\\n")
+        raise TreeError(f"{item['dest']}: newline_sequence must be one of \\n, \\r or \\r\\n")
     return sequence
 
 
 def add_marker(text: str, dest: str, marker: str, comment: str | None, line_end: str = "\n") -> str:
-    """Return a rendered text with a comment that says where it comes from, unless it says so itself.
+    """Return a rendered text with the marker as a comment, unless the text has it already.
 
-    It is the first line, below what must be first (`#!`, `<?xml`). `comment` starts it; None: by the file's name.
+    The marker is the first line, or the second one after `#!` or `<?xml`. `comment` is the start of a comment; with
+    None, it depends on the file's name.
     """
     name = os.path.basename(dest)
     suffix = os.path.splitext(name)[1]
@@ -249,7 +250,7 @@ def _fitting(dest: str, rules: dict[str, dict[str, Any]]) -> list[dict[str, Any]
 
 
 def _walk(root: str) -> Iterator[str]:
-    """Yield the files below a folder, sorted, without what Python keeps of its own there."""
+    """Yield the files below a folder, sorted, without Python's caches."""
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):

@@ -952,7 +952,7 @@ def test_each_user_has_a_password_derived_from_the_key(task: Task) -> None:
 def test_an_environment_without_synthetic_users_rejects_them(task: Task, state: str) -> None:
     result = task.run(allowed=False, state=state)
     assert result["failed"]
-    assert result["msg"] == "refused: synthetic people are not allowed in this environment"
+    assert result["msg"] == "refused: synthetic users are not allowed in this environment"
     assert task.site.asked == []
 
 

@@ -125,5 +125,5 @@ def test_a_report_that_cannot_be_written_is_said_and_the_verdicts_stay() -> None
     with serve(lambda asked: Reply()) as site:
         result = run_module("smoke_check", checks=[{"name": "a", "url": site.url}], junit="/dev/null/x.xml")
     assert result["failed"]
-    assert result["msg"].startswith("the report /dev/null/x.xml can't be written")
+    assert result["msg"].startswith("can't write the report /dev/null/x.xml: ")
     assert result["checks"][0]["ok"]

@@ -79,8 +79,8 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         "bad.j2, for {out}/x: 'no_such_thing' is undefined",
     ),
     "missing": ({"trees": [{"src": "no_such_folder"}]}, "Could not find or access 'no_such_folder'"),
-    "tree_is_file": ({"trees": [{"src": "bad.j2"}]}, "is not a directory: list single templates under `files`"),
-    "file_is_tree": ({"files": [{"src": "sub", "dest": "/x"}]}, "is a directory: list it under `trees`"),
+    "tree_is_file": ({"trees": [{"src": "bad.j2"}]}, "is not a directory: list single templates in `files`"),
+    "file_is_tree": ({"files": [{"src": "sub", "dest": "/x"}]}, "is a directory: list it in `trees`"),
     "option": ({"files": [{"content": "", "dest": "/x", "mod": "0644"}]}, "files.mod"),
     "attribute": (
         {"attributes": {"/x": {"mod": "0644"}}},
@@ -95,7 +95,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "validate": ({"files": [{"dest": "/x", "content": "", "validate": "true"}]}, "validate must contain %s"),
     "newline": (
         {"files": [{"dest": "/x", "src": "part.j2", "newline_sequence": "x"}]},
-        "newline_sequence needs to be one",
+        "newline_sequence must be one",
     ),
     "twice": ({"files": [{"dest": "{out}/x", "content": ""}, {"dest": "{out}//x", "content": ""}]}, "is listed twice"),
     "secret": (

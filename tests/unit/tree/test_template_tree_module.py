@@ -213,7 +213,7 @@ def test_parameters_that_carry_contents_are_not_logged() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"name": "a/b"}, "may only have letters"),
+        ({"name": "a/b"}, "must consist of letters"),
         ({"directories": [{"path": "relative"}]}, "must be an absolute path"),
         ({"directories": [{"path": "/d", "mode": 493}]}, "quoted octal"),
         ({"units": [{"name": "a b"}]}, "not a valid unit name"),
@@ -229,7 +229,7 @@ def test_a_host_without_systemd(call: Call, host: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(host / "nothing"))
     monkeypatch.setattr(systemd, "UNIT_DIRECTORIES", (f"{host}/system/",))
     assert call(file(host, "system/a.service"))["changed"]
-    assert "systemd does not run" in call(file(host), units=WEB)["msg"]
+    assert "systemd isn't running" in call(file(host), units=WEB)["msg"]
 
 
 def test_unit_files_without_units_reload_systemd(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A drill's faults on one host, and their undoing, by systemd alone. Times are seconds since the epoch.
+"""Inject and undo a drill's faults on one host, with systemd only. Times are seconds since the epoch.
 
-A unit that is broken stays so: a drop-in in /run keeps it from being started again, by systemd or by anybody. A timer
-on the host undoes the fault when nobody else does within its limit; a reboot undoes it, too.
+A drop-in in /run keeps a broken unit from starting again, also by hand. A timer on the host undoes the fault after its
+limit if the drill doesn't. A reboot undoes it, too.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ HOWS = ("stopped", "killed", "restarted")
 UNDO = "greenroom-drill-undo"
 DROP_IN = "zz-greenroom-drill.conf"
 BROKEN = """\
-# A drill broke this unit, and takes the file away when it is over.
+# A drill keeps this unit from starting. At its end, the drill removes this file.
 [Service]
 Restart=no
 ExecStartPre=/bin/false
 """
-# What comes up by itself after a boot: units that others start when they need them come and go.
+# States of units that start at boot. Other units come and go, because they only start when another unit needs them.
 LASTING = {"enabled", "enabled-runtime", "generated"}
 UNIT = re.compile(r"[A-Za-z0-9@_.:-]+\.service")
 
 
 class FaultError(Exception):
-    """systemd refused; the message says what it was asked and what it said."""
+    """systemd failed; the message has the command and its error."""
 
 
 class Faults:
-    """What can be broken on this host. `run` takes a command and returns (code, stdout, stderr)."""
+    """The faults of drills on this host. `run` takes a command and returns (code, stdout, stderr)."""
 
     def __init__(self, run: Run, folder: Path = Path("/run/systemd/system")) -> None:
         self._run = run
         self.folder = folder
 
     def inject(self, how: str, units: Sequence[str], limit: int) -> dict[str, float]:
-        """Stop, kill or restart `units`, after it was seen to that they come back after `limit` seconds at the latest.
+        """Stop, kill or restart `units`, after starting a timer that undoes the fault after `limit` seconds.
 
-        Returns {at, ended}: when the fault began, and when all that the call does about it was done.
+        Returns {at, ended}: the time when the fault began, and the time when the call finished.
         """
         _named(units)
         if how != "restarted":
@@ -65,11 +65,11 @@ class Faults:
         return {"at": began, "ended": time.time()}
 
     def broken(self) -> list[str]:
-        """Return the units that a drill keeps down."""
+        """Return the units that a drill keeps from starting."""
         return sorted(path.parent.name.removesuffix(".d") for path in self.folder.glob(f"*.d/{DROP_IN}"))
 
     def undo(self, units: Sequence[str]) -> bool:
-        """Bring `units`, and whatever else a drill broke here, back; return whether there was anything to do."""
+        """Undo all faults on this host and start `units`; return whether there was anything to do."""
         _named(units)
         broken = self.broken()
         down = sorted({*broken, *(unit for unit in units if not self._active(unit))})
@@ -84,7 +84,7 @@ class Faults:
         return bool(down)
 
     def running(self) -> list[str]:
-        """Return the services that run now and would after a boot."""
+        """Return the running services that also start at boot."""
         listed = self._call("systemctl", "list-units", "--type=service", "--state=running", "--plain", "--no-legend")
         units = [line.split()[0] for line in listed.splitlines() if line.strip()]
         if not units:
@@ -112,13 +112,13 @@ class Faults:
 
 
 def _named(units: Sequence[str]) -> None:
-    """Refuse what is no unit's name: the names get into a shell's command."""
+    """Raise FaultError for an invalid unit name, because the names become part of a shell command."""
     for unit in units:
         if not UNIT.fullmatch(unit):
-            raise FaultError(f"'{unit}' is not the name of a service (name.service)")
+            raise FaultError(f"'{unit}' is not the name of a service; use the form name.service")
 
 
 def outcome(before: dict[str, Any], after: dict[str, Any]) -> dict[str, list[str]]:
-    """Return {host: units that ran `before` and don't `after`}; both are {host: [unit]}, hosts without any left out."""
+    """Return {host: units that ran `before` but not `after`}, without other hosts; both are {host: [unit]}."""
     missing = {host: sorted(set(units) - set(after.get(host, []))) for host, units in before.items()}
     return {host: units for host, units in missing.items() if units}

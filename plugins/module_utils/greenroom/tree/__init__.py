@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""`template_tree` on a host: files, packages and systemd units, what changes, and how that is shown."""
+"""The host's part of `template_tree`: files, packages, systemd units, the plan of changes and the differences."""

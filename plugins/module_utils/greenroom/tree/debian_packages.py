@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Which Debian packages a host lacks, from dpkg's own list: to ask apt takes a second."""
+"""Find missing Debian packages in dpkg's status file, because apt takes a second for that."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAMES = re.compile(r"^(?:Package|Provides): (.*)$", re.M)
 
 
 def installed(path: str = STATUS) -> set[str]:
-    """Return the names of all packages that are installed, and of what they provide; none where there is no dpkg."""
+    """Return the names of all installed packages and of the packages that they provide; an empty set without dpkg."""
     try:
         with open(path, encoding="utf-8") as stream:
             entries = stream.read().split("\n\n")
@@ -30,5 +30,5 @@ def installed(path: str = STATUS) -> set[str]:
 
 
 def missing(wanted: Iterable[str], path: str = STATUS) -> list[str]:
-    """Return those of `wanted` that are not installed. A name with a version or an architecture is apt's to judge."""
+    """Return the packages in `wanted` that aren't installed. Names with a version or architecture count as missing."""
     return sorted(set(wanted) - installed(path))

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a `template_tree` call changes, in the form in which Ansible shows differences."""
+"""The differences of a `template_tree` call, in Ansible's format."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIFF_LIMIT = 100_000  # bytes; ansible.builtin.template shows no larger files ei
 
 
 def differences(tree: Tree, plan: Plan) -> list[dict[str, str]]:
-    """Return Ansible's diff of a plan; of secret files it says only that they differ. Call it before `apply`."""
+    """Return a plan's differences; for secret files, only that they differ. Call it before `apply`."""
     shown: list[dict[str, str]] = []
     for directory in plan.make:
         shown.append(_attributes_diff(directory.path + "/", directory.attributes))

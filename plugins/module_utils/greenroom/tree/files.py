@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Files and directories as `template_tree` wants them, and how they travel from controller to host.
+"""The wanted files and directories of `template_tree`, and how the controller sends them to the host.
 
-Plain Python without Ansible, because it runs on the host and in tests alike. Content is bytes, modes are integers
-inside and four octal digits ("0644") in everything that is stored. Problems an operator can mend are `TreeError`.
+Plain Python without Ansible, because it runs on the host and in tests. Content is bytes. Modes are integers in memory
+and four octal digits ("0644") in stored data. Errors that an operator can fix are `TreeError`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import Any
 
 
 class TreeError(Exception):
-    """Something the caller must change; nothing was written when it comes from `plan` or `validate`."""
+    """An error that the caller must fix. If it comes from `plan` or `validate`, nothing was written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Attributes:
     group: str | None = None
 
     def record(self) -> dict[str, Any]:
-        """Return the form that is stored and hashed."""
+        """Return the attributes in the form that is stored and hashed."""
         stored: dict[str, Any] = {"mode": f"{self.mode:04o}"}
         if self.owner is not None:
             stored["owner"] = self.owner
@@ -45,24 +45,24 @@ class Attributes:
         return stored
 
     def ids(self) -> tuple[int | None, int | None]:
-        """Return numeric user and group; None where the name does not exist (yet)."""
+        """Return numeric user and group; None for a name that doesn't exist (yet)."""
         return _user_id(self.owner), _group_id(self.group)
 
     def equal(self, found: os.stat_result) -> bool:
-        """Tell whether a path has this mode and these owners."""
+        """Whether a path has this mode, owner and group."""
         return stat.S_IMODE(found.st_mode) == self.mode and (found.st_uid, found.st_gid) == self.ids()
 
     def check(self, path: str) -> tuple[int, int]:
-        """Return numeric user and group; raises if one does not exist."""
+        """Return numeric user and group; raises TreeError if one doesn't exist."""
         user, group = self.ids()
         if user is None:
-            raise TreeError(f"{path}: there is no user {self.owner!r} on this host")
+            raise TreeError(f"{path}: this host has no user {self.owner!r}")
         if group is None:
-            raise TreeError(f"{path}: there is no group {self.group!r} on this host")
+            raise TreeError(f"{path}: this host has no group {self.group!r}")
         return user, group
 
     def apply(self, target: int | str, path: str) -> None:
-        """Set owner, group, then mode (a change of owner clears setuid bits)."""
+        """Set owner and group, then the mode, because a change of owner clears setuid bits."""
         os.chown(target, *self.check(path))
         os.chmod(target, self.mode)
 
@@ -77,7 +77,7 @@ class File:
     validate: str | None = None
     secret: bool = False
     force: bool = True
-    """False: only a beginning, written where nothing is yet; what becomes of it is another's business."""
+    """False: an initial version, written only if the file doesn't exist, and left alone after that."""
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -85,31 +85,31 @@ class File:
         return hashlib.sha256(self.content).hexdigest()
 
     def record(self) -> dict[str, Any]:
-        """Return what makes this file what it is, as it is stored and hashed."""
+        """Return checksum and attributes in the form that is stored and hashed."""
         return {"sha256": self.sha256, **self.attributes.record()}
 
 
 @dataclasses.dataclass(frozen=True)
 class Directory:
-    """One wanted directory with exactly these attributes."""
+    """One wanted directory with its exact attributes."""
 
     path: str
     attributes: Attributes
 
     def record(self) -> dict[str, Any]:
-        """Return what the manifest says of this directory."""
+        """Return the directory's entry in the manifest."""
         return self.attributes.record()
 
 
 def parse_mode(mode: object, path: str) -> int:
-    """Return a mode given as octal text such as "0640"; numbers are refused, YAML reads 0640 and 640 differently."""
+    """Parse an octal string such as "0640". Numbers are refused, because YAML reads 0640 and 640 differently."""
     if isinstance(mode, str) and 3 <= len(mode) <= 4 and set(mode) <= set("01234567"):
         return int(mode, 8)
     raise TreeError(f"{path}: mode must be quoted octal digits such as '0640', not {mode!r}")
 
 
 def clean_path(path: str) -> str:
-    """Return an absolute path without `//` and trailing slash; refuse relative ones and those with `..`."""
+    """Return an absolute path without `//` and trailing slash; raise TreeError for relative paths and for `..`."""
     if not path.startswith("/") or ".." in path.split("/"):
         raise TreeError(f"{path!r} must be an absolute path without '..'")
     return "/" + "/".join(part for part in path.split("/") if part not in ("", "."))
@@ -152,12 +152,12 @@ def compress(entries: Sequence[dict[str, Any]]) -> str:
 
 
 def decompress(packed: str) -> list[dict[str, Any]]:
-    """Return the data of a compressed string; an empty one has none."""
+    """Return the data of a compressed string; an empty list for an empty string."""
     return json.loads(gzip.decompress(base64.b64decode(packed))) if packed else []
 
 
 def matches(path: str, patterns: Sequence[str]) -> bool:
-    """Tell whether a path fits one of the patterns (`*` fits `/`, too)."""
+    """Whether a path matches one of the patterns (`*` also matches `/`)."""
     return any(fnmatch.fnmatchcase(path, pattern) for pattern in patterns)
 
 
@@ -188,7 +188,7 @@ def user_name(user: int | None) -> str:
 
 
 def group_name(group: int | None) -> str:
-    """Return the name of a group, as `user_name`."""
+    """Return the name of a group, like `user_name`."""
     try:
         return grp.getgrgid(group).gr_name if group is not None else "?"
     except KeyError:

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Options of `template_tree`, shared by its action (which checks a task) and its module (which documents them)."""
+"""The options of `template_tree`, for its action (which validates them) and its module (which documents them)."""
 
 from __future__ import annotations
 
@@ -93,16 +93,16 @@ OPTIONS: dict[str, Any] = {
     "manifest": {"type": "path"},
     "marker": {"type": "str", "default": MARKER},
 }
-# A call applies one tree of its own, or those that roles describe.
+# A call applies either its own tree or the trees of roles.
 CHOICES: dict[str, Any] = {"mutually_exclusive": [["name", "roles"]], "required_one_of": [["name", "roles"]]}
-# What a role says of one of its trees: the options of a call, and whether this host is to have it.
+# The options of a role's tree: those of a call, and whether this host gets the tree.
 ROLE_TREE: dict[str, Any] = {
     **{name: option for name, option in OPTIONS.items() if name not in ("roles", "packages")},
     "name": {"type": "str", "required": True},
     "wanted": {"type": "bool", "default": True},
 }
-# What the action sends beside the options, compressed: rendered files, and the trees of roles with theirs. Nothing of
-# it is logged, for its size and its secrets.
+# Compressed data from the action: rendered files, and the trees of roles with theirs. It is not logged, because it is
+# large and has secrets.
 TRANSPORT: dict[str, Any] = {
     "_files": {"type": "str", "default": "", "no_log": True},
     "_secret_files": {"type": "str", "default": "", "no_log": True},

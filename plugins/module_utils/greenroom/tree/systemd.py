@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""systemctl and journalctl, and which files define which units. Times are seconds since the epoch."""
+"""Calls of systemctl and journalctl, and the mapping from files to units. Times are seconds since the epoch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .files import TreeError
 UNIT_SUFFIXES = (
     ".service", ".socket", ".timer", ".target", ".path", ".mount", ".automount", ".swap", ".slice", ".scope", ".device",
 )  # fmt: skip
-# Files below these define units; Quadlet's are turned into services by a generator.
+# Files in these folders define units. A generator makes services from Quadlet files.
 UNIT_DIRECTORIES = tuple(f"{root}/systemd/system/" for root in ("/etc", "/run", "/lib", "/usr/lib", "/usr/local/lib"))
 QUADLET_DIRECTORIES = tuple(f"{root}/containers/systemd/" for root in ("/etc", "/run", "/usr/share"))
 QUADLET_GENERATOR = "/usr/lib/systemd/system-generators/podman-system-generator"
@@ -30,13 +30,13 @@ PROPERTIES = (
     "InvocationID", "ExecMainStartTimestamp", "ActiveEnterTimestamp", "StateChangeTimestamp",
 )  # fmt: skip
 JOURNAL_LINES = 15
-# What systemd says before a unit's process starts belongs to the same life.
+# Seconds before the start of a unit's process in which systemd's messages belong to the same run of the unit.
 BEFORE = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class Status:
-    """What systemd says of a unit."""
+    """The status of a unit."""
 
     load: str = "not-found"
     active: str = "inactive"
@@ -52,22 +52,22 @@ class Status:
 
     @property
     def running(self) -> bool:
-        """Tell whether the unit is up."""
+        """Whether the unit is running."""
         return self.active in ("active", "reloading", "refreshing")
 
     @property
     def starting(self) -> bool:
-        """Tell whether the unit is on its way up (or waits for its next try)."""
+        """Whether the unit is starting or waits for its next try."""
         return self.active == "activating"
 
 
 def full_name(name: str) -> str:
-    """Return the name with its suffix, as systemctl completes it."""
+    """Return the name with its suffix, completed like systemctl does."""
     return name if name.endswith(UNIT_SUFFIXES) else f"{name}.service"
 
 
 def defined_by(path: str) -> str | None:
-    """Return the unit that a file defines, or None (drop-ins, template units and ordinary files define none)."""
+    """Return the unit that a file defines, or None (drop-ins, template units and other files don't define one)."""
     for directory in UNIT_DIRECTORIES:
         name = path.removeprefix(directory)
         if name != path and "/" not in name and name.endswith(UNIT_SUFFIXES) and "@." not in name:
@@ -80,7 +80,7 @@ def defined_by(path: str) -> str | None:
 
 
 def is_definition(path: str) -> bool:
-    """Tell whether systemd must read its files again after a change of this one."""
+    """Whether systemd needs a daemon-reload after a change of this file."""
     return path.startswith(UNIT_DIRECTORIES + QUADLET_DIRECTORIES)
 
 
@@ -103,11 +103,11 @@ class Systemd:
         return {name: _status(block) for name, block in zip(names, blocks, strict=True)}
 
     def succeeds(self, command: str) -> bool:
-        """Tell whether a command of somebody's own succeeds."""
+        """Whether a custom command succeeds."""
         return self.run(shlex.split(command))[0] == 0
 
     def daemon_reload(self) -> None:
-        """Make systemd read unit files again and run its generators."""
+        """Make systemd reload unit files and run its generators."""
         code, out, err = self.run(["systemctl", "daemon-reload"])
         if code:
             raise TreeError(f"systemctl daemon-reload failed: {(err or out).strip()}")
@@ -120,30 +120,30 @@ class Systemd:
             raise TreeError(f"systemctl {verb} {' '.join(names)} failed: {(err or out).strip()}")
 
     def act(self, verb: str, names: Sequence[str]) -> str:
-        """Start, stop, restart or reload units together; returns what systemctl complained of, or ""."""
-        # A unit that can't reload is restarted: it shall have what is on disk.
+        """Start, stop, restart or reload units together; returns systemctl's error message, or ""."""
+        # Restart a unit that can't reload, so that it has the files on disk.
         real = "reload-or-restart" if verb == "reload" else verb
         code, out, err = self.run(["systemctl", real, *names])
         return (err or out).strip() or f"exit code {code}" if code else ""
 
     def reset_failed(self, names: Sequence[str]) -> None:
-        """Forget failures and the start limit; a unit that is not loaded has none."""
+        """Reset failures and the start limit of units. Ignores errors, because a unit may not be loaded."""
         self.run(["systemctl", "reset-failed", *names])
 
     def journal(self, name: str, status: Status) -> list[str]:
-        """Return the last lines a unit wrote in its present (or last) life, and what systemd wrote of it."""
+        """Return the last journal lines of a unit's present (or last) run, including systemd's own."""
         command = ["journalctl", "--quiet", "--no-pager", "--output=cat", f"--lines={JOURNAL_LINES}"]
         life = status.invocation
         which = [f"_SYSTEMD_INVOCATION_ID={life}", "+", f"INVOCATION_ID={life}"] if life else [f"--unit={name}"]
         if life and status.started:
-            # The journal can't tell the life of a process that was gone before its line was read, only the unit.
+            # If a process ended before journald read its line, the line has the unit but no invocation ID.
             which += ["+", f"_SYSTEMD_UNIT={name}", "+", f"UNIT={name}", f"--since=@{status.started - BEFORE:.6f}"]
         self.run(["journalctl", "--sync"])
         _code, out, _err = self.run(command + which)
         return out.splitlines()
 
     def quadlet_complaint(self, path: str) -> str:
-        """Return what Podman's generator has against a file; a unit it refuses just does not appear."""
+        """Return the error of Podman's generator for a file. Without this, a refused unit would just be missing."""
         if not path.startswith(QUADLET_DIRECTORIES):
             return ""
         if not os.path.exists(QUADLET_GENERATOR):
