@@ -58,9 +58,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 return result | self._kill(folder, name)
         record = child.wait(folder, name, args["limit"])
         if record is None:
-            raise AnsibleActionFail(
-                f"{name} was still running after {args['limit']} s; see {folder}/{name}.log"
-            )
+            raise AnsibleActionFail(f"{name} was still running after {args['limit']} s; see {folder}/{name}.log")
         return result | {"record": record}
 
     def _start(self, folder: Path, name: str, args: dict[str, Any]) -> child.Record:

@@ -58,7 +58,7 @@ def piece(
 GOOD = (figures(100), figures(100))
 
 
-def test_two_that_are_alike_pass() -> None:
+def test_equal_releases_pass() -> None:
     result = verdict.verdict([piece(probes=GOOD)] * 4, LIMITS)
     assert (result["verdict"], result["reasons"]) == ("pass", [])
     assert result["figures"]["probes"]["candidate"]["requests"] == 400
@@ -80,7 +80,7 @@ def test_two_that_are_alike_pass() -> None:
         ([piece(probes=(figures(100), figures(100, failed=4)))] * 8, "16 of 400 failed"),
     ],
 )
-def test_what_is_worse_fails(pieces: list[Any], reason: str) -> None:
+def test_a_worse_candidate_fails(pieces: list[Any], reason: str) -> None:
     result = verdict.verdict(pieces, LIMITS)
     assert result["verdict"] == "fail"
     assert any(reason in said for said in result["reasons"]), result["reasons"]
@@ -108,11 +108,11 @@ def test_what_is_worse_fails(pieces: list[Any], reason: str) -> None:
         [piece(probes=(figures(100), figures(100, ms=25))) for _ in range(4)],
     ],
 )
-def test_what_is_not_worse_passes(pieces: list[Any]) -> None:
+def test_a_candidate_that_is_not_worse_passes(pieces: list[Any]) -> None:
     assert verdict.verdict(pieces, LIMITS)["verdict"] == "pass"
 
 
-def test_a_bad_route_is_seen_among_many_good_ones() -> None:
+def test_a_bad_route_is_detected_among_many_good_ones() -> None:
     lives, own = figures(5000), figures(5000)
     for each, bad in ((lives, 0), (own, 40)):
         for number in range(50):
@@ -143,14 +143,14 @@ def test_no_data_is_no_pass(pieces: list[Any], reason: str) -> None:
     assert any(reason in said for said in result["reasons"]), result["reasons"]
 
 
-def test_after_the_public_moved_the_live_slots_past_is_what_counts() -> None:
+def test_after_the_cutover_the_baseline_is_the_live_slots_past() -> None:
     before = [piece(50, public=(figures(1000), figures(1000)))]
     assert verdict.verdict([*before, piece(100, public=(None, figures(500)))], LIMITS)["verdict"] == "pass"
     bad = verdict.verdict([*before, piece(100, public=(None, figures(500, failed=50)))], LIMITS)
     assert bad["verdict"] == "fail"
 
 
-def test_what_fails_in_both_after_the_public_moved_is_not_held_against_the_candidate() -> None:
+def test_failures_of_both_slots_after_the_cutover_do_not_count() -> None:
     before = [piece(50, public=(figures(1000), figures(1000)), probes=GOOD)]
     calm = piece(100, public=(None, figures(500)), probes=GOOD)
     storm = piece(100, public=(None, figures(500, failed=50)), probes=(figures(60, failed=9), figures(60, failed=8)))
@@ -160,7 +160,7 @@ def test_what_fails_in_both_after_the_public_moved_is_not_held_against_the_candi
     assert "the baseline slot fails more than before, too" in result["reasons"][-1]
 
 
-def test_orders_that_stay_away_fail_a_candidate() -> None:
+def test_missing_orders_fail_a_candidate() -> None:
     def seen(live: float, candidate: float) -> list[Any]:
         watched = (process(metric=live), process(metric=candidate))
         return [piece(50, public=(figures(1000), figures(1000)), watched=watched)]
@@ -214,7 +214,7 @@ def test_a_verdict_is_one_line() -> None:
         {"metric_drop": 1.5},
     ],
 )
-def test_limits_that_are_none_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_limits_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"canary_{next(iter(wrong))}"):
         verdict.Limits(**wrong)
 
@@ -238,7 +238,7 @@ def traffic(**slots: Any) -> dict[str, Any]:
     return {"edge1": {"slots": found, "until": 1015.0, "complete": True}}
 
 
-def test_a_step_goes_on_slice_by_slice_and_remembers() -> None:
+def test_a_step_collects_its_intervals() -> None:
     result = step.begun(None, PLAN)
     assert (result["verdict"], result["left"], result["length"]) == ("no data", 4, 15.0)
     for left in (3, 2, 1, 0):
@@ -275,24 +275,24 @@ def test_a_failed_smoke_check_is_a_reason(journeys: dict[str, Any], reason: str)
     assert reason in result["line"]
 
 
-def test_a_skipped_smoke_check_is_none() -> None:
+def test_a_skipped_smoke_check_is_not_a_reason() -> None:
     skipped = {"skipped": True, "skip_reason": "Conditional result was False", "changed": False}
     assert step.continued(step.begun(None, PLAN), probed(), traffic(), skipped, LIMITS)["verdict"] == "pass"
 
 
-def test_a_log_that_was_not_read_to_its_end_is_said() -> None:
+def test_a_log_that_was_not_read_completely_is_reported() -> None:
     cut = traffic()
     cut["edge1"]["complete"] = False
     result = step.continued(step.begun(None, PLAN), probed(probes=piece()["probes"]), cut, {}, LIMITS)
     assert "edge1 logged more lines than were read" in result["reasons"]
 
 
-def test_a_long_step_has_longer_slices() -> None:
+def test_a_long_step_has_longer_intervals() -> None:
     result = step.begun(None, {**PLAN, "seconds": 3600.0})
     assert (result["left"], result["length"]) == (20, 180.0)
 
 
-def test_a_slot_that_got_all_at_once_is_compared_with_the_past() -> None:
+def test_a_slot_that_got_all_traffic_at_once_is_compared_with_the_past() -> None:
     result = step.with_baseline(step.begun(None, {**PLAN, "weight": 100}), traffic(blue=figures(500)))
     result = step.continued(result, probed(), traffic(green=figures(200, failed=40)), {}, LIMITS)
     assert any("40 of 200 failed (public; live: 0 of 500)" in reason for reason in result["reasons"])

@@ -50,16 +50,16 @@ def taken(*lines: str) -> dict[str, Any]:
         ({"slot": "", "chosen": ""}, (0, 0, 0)),
     ],
 )
-def test_what_a_line_counts_for(changes: dict[str, Any], counts: tuple[int, int, int]) -> None:
+def test_the_figures_of_a_log_line(changes: dict[str, Any], counts: tuple[int, int, int]) -> None:
     found = taken(entry(**changes))
     assert (found["requests"], found["failed"], found["refused"]) == counts
 
 
-def test_who_leaves_while_waiting_counts_with_the_time_that_was_waited() -> None:
+def test_a_client_that_leaves_early_counts_with_its_waiting_time() -> None:
     assert figures.summary(taken(entry(status=-1, termination="CH", ms=20000)))["p50"] > 19000
 
 
-def test_who_got_the_live_slot_instead_counts_as_a_failure_of_the_candidate() -> None:
+def test_a_request_that_fell_back_to_the_live_slot_counts_as_a_failure() -> None:
     found = taken(entry(slot="blue", chosen="instead"))
     assert (found["requests"], found["failed"], found["latency"]) == (1, 1, {})
 
@@ -70,11 +70,11 @@ def test_a_web_socket_has_no_latency() -> None:
 
 
 @given(st.text() | st.recursive(st.none() | st.integers() | st.text(), st.lists).map(json.dumps))
-def test_any_other_line_is_passed_over(line: str) -> None:
+def test_other_lines_are_skipped(line: str) -> None:
     assert taken(line) == figures.empty()
 
 
-def test_memory_is_bounded_whatever_the_public_asks_for() -> None:
+def test_memory_is_bounded_for_any_number_of_paths() -> None:
     found = taken(*(entry(path=f"/made-up-{number}", ms=number) for number in range(2000)))
     assert len(found["routes"]) <= figures.ROUTES + 1
     assert sum(counts[0] for counts in found["routes"].values()) == found["requests"] == 2000

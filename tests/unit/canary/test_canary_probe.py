@@ -66,7 +66,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prober, "PAGE_SECONDS", 60.0)
 
 
-def test_both_slots_are_asked_for_the_same_in_turn() -> None:
+def test_both_slots_get_the_same_requests_in_turn() -> None:
     result, asked = probe(Edge(), username="smoke", password="a-secret-word")
     assert not result.get("failed")
     assert (result["changed"], result["stopped_early"], result["notes"]) == (False, False, [])
@@ -79,7 +79,7 @@ def test_both_slots_are_asked_for_the_same_in_turn() -> None:
     assert "a-secret-word" not in result["text"]
 
 
-def test_answers_of_500_and_400_are_counted_apart() -> None:
+def test_server_and_client_errors_are_counted_separately() -> None:
     green = [("X-Greenroom-Slot", "green")]
     result, _asked = probe(Edge(green=Reply(404, "", green)))
     assert result["probes"]["candidate"]["refused"] == 8
@@ -87,7 +87,7 @@ def test_answers_of_500_and_400_are_counted_apart() -> None:
     assert result["probes"]["candidate"]["failed"] == 4
 
 
-def test_a_broken_candidate_ends_it_early() -> None:
+def test_a_broken_candidate_ends_probing_early() -> None:
     result, _asked = probe(Edge(green=Reply(500)), seconds=60)
     assert result["stopped_early"]
     assert result["seconds"] < 30
@@ -104,14 +104,14 @@ def test_a_broken_candidate_ends_it_early() -> None:
         (Reply(401), "probes got status 401 from the edge itself, not from the slot they asked for"),
     ],
 )
-def test_an_answer_of_somebody_else_is_no_figure(reply: Reply, said: str) -> None:
+def test_a_response_from_elsewhere_is_not_counted(reply: Reply, said: str) -> None:
     result, _asked = probe(Edge(green=reply))
     assert result["probes"]["candidate"]["requests"] == 0
     assert result["probes"]["live"]["requests"] == 8
     assert result["notes"] == [f"8 {said}"]
 
 
-def test_an_edge_that_is_not_there_is_nobodys_failure() -> None:
+def test_an_unreachable_edge_is_not_a_failure_of_a_slot() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         result, _asked = probe(Edge(), url=f"http://127.0.0.1:{closed.getsockname()[1]}", rate=10)
@@ -135,7 +135,7 @@ def test_a_slot_that_hangs_fails_and_does_not_slow_the_pace() -> None:
     assert result["probes"]["live"]["failed"] == 0
 
 
-def test_processes_are_looked_at_before_and_after() -> None:
+def test_metrics_pages_are_read_before_and_after() -> None:
     result, _asked = probe(Edge(), paths=[], seconds=0.1, releases={"blue": "1.0", "green": "1.1"})
     (live,), (candidate,) = result["watched"]["live"], result["watched"]["candidate"]
     assert live["metric"] > 0
@@ -143,7 +143,7 @@ def test_processes_are_looked_at_before_and_after() -> None:
     assert candidate["problems"] == ["shop on app1 runs release 1.0, not 1.1"]
 
 
-def test_a_metrics_page_that_fails_once_is_asked_again() -> None:
+def test_a_failed_read_of_a_metrics_page_is_retried() -> None:
     class Pausing(Edge):
         def __call__(self, asked: Asked) -> Reply:
             reply = super().__call__(asked)
@@ -153,14 +153,14 @@ def test_a_metrics_page_that_fails_once_is_asked_again() -> None:
     assert result["watched"]["candidate"][0]["unread"] == []
 
 
-def test_check_mode_asks_nothing() -> None:
+def test_check_mode_sends_no_requests() -> None:
     result, asked = probe(Edge(), check=True)
     assert asked == []
     assert result["probes"]["candidate"]["requests"] == 0
 
 
 @pytest.mark.parametrize("wrong", [{"rate": 1000}, {"seconds": 0}, {"paths": ["x"]}, {"candidate": "blue"}])
-def test_what_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_probe_options_are_refused(wrong: dict[str, Any]) -> None:
     result, asked = probe(Edge(), **wrong)
     assert result["failed"]
     assert asked == []

@@ -18,25 +18,25 @@ def step(kind: type[Release]) -> float:
 
 
 @pytest.mark.parametrize("rate", [0.1, 1, 10, 50])
-def test_good_releases_get_through(rate: float) -> None:
+def test_good_releases_pass(rate: float) -> None:
     outcomes = [rollout(Good(random.Random(seed)), rate, 60, random.Random(seed + 100)) for seed in range(8)]
     assert [outcome.line for outcome in outcomes if outcome.verdict != "pass"] == []
 
 
 @pytest.mark.parametrize("kind", BAD, ids=lambda kind: kind.__name__)
-def test_bad_releases_are_stopped_where_the_public_comes(kind: type[Release]) -> None:
+def test_bad_releases_fail_with_public_traffic(kind: type[Release]) -> None:
     outcome = rollout(kind(random.Random(1)), 50, step(kind), random.Random(101))
     assert outcome.verdict == "fail", outcome.line
 
 
 # What only the public can see is not among them.
 @pytest.mark.parametrize("kind", [kind for kind in BAD if kind.probed], ids=lambda kind: kind.__name__)
-def test_most_are_stopped_where_nobody_comes(kind: type[Release]) -> None:
+def test_most_bad_releases_fail_without_public_traffic(kind: type[Release]) -> None:
     outcomes = [rollout(kind(random.Random(seed)), 0.001, step(kind), random.Random(seed + 100)) for seed in (1, 2, 3)]
     assert [outcome.verdict for outcome in outcomes].count("fail") >= 2
 
 
-def test_without_any_request_nothing_gets_through() -> None:
+def test_without_requests_no_release_passes() -> None:
     class Silent(Good):
         def __init__(self, chance: random.Random) -> None:
             super().__init__(chance)

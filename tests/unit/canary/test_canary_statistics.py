@@ -45,7 +45,7 @@ def test_the_hypergeometric_tail_is_exact() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 40), st.integers(0, 40))
-def test_it_is_a_probability_and_falls(marked: int, draws: int, others: int, hits: int) -> None:
+def test_the_tail_is_a_decreasing_probability(marked: int, draws: int, others: int, hits: int) -> None:
     size = max(marked, draws) + others
     one, more = (statistics.hypergeometric_above(hits + k, draws, marked, size) for k in (0, 1))
     # Both are sums of many small numbers.
@@ -53,12 +53,12 @@ def test_it_is_a_probability_and_falls(marked: int, draws: int, others: int, hit
     assert one <= 1
 
 
-def test_large_numbers_are_no_trouble() -> None:
+def test_large_numbers_work() -> None:
     assert statistics.more_often(50_100, 1_000_000, 50_000, 1_000_000) == pytest.approx(0.37, abs=0.02)
     assert statistics.more_often(60_000, 1_000_000, 50_000, 1_000_000) < 1e-100
 
 
-def test_few_failures_prove_nothing_and_many_do() -> None:
+def test_few_failures_are_not_significant_but_many_are() -> None:
     assert statistics.more_often(1, 50, 0, 50) == pytest.approx(0.5)
     assert statistics.more_often(3, 50, 0, 50) > 0.1
     assert statistics.more_often(15, 50, 0, 50) < 1e-4
@@ -80,7 +80,7 @@ def test_strata_are_compared_within_themselves_only() -> None:
     assert statistics.by_chance([statistics.Stratum(9, 10, 0, 0)]) == 1
 
 
-def test_strata_add_up_to_evidence_that_none_of_them_is() -> None:
+def test_strata_together_can_be_significant() -> None:
     few = statistics.Stratum(3, 60, 0, 60)
     assert statistics.by_chance([few]) > 0.1
     assert statistics.by_chance([few] * 8) < 1e-6
@@ -94,7 +94,7 @@ def test_strata_add_up_to_evidence_that_none_of_them_is() -> None:
         max_size=6,
     )
 )
-def test_the_bound_for_large_numbers_never_says_less_than_it_is(numbers: list[tuple[int, int, int, int]]) -> None:
+def test_the_bound_for_large_numbers_is_never_too_small(numbers: list[tuple[int, int, int, int]]) -> None:
     strata = [statistics.Stratum(min(a, b), b, min(c, d), d) for a, b, c, d in numbers]
     useful = [each for each in strata if each.marked]
     hits = sum(each.hits for each in useful)
@@ -110,7 +110,7 @@ def test_large_numbers_are_bounded_quickly_and_well() -> None:
     assert statistics.by_chance([statistics.Stratum(300, 5_000, 0, 5_000)]) < 1e-80
 
 
-def test_the_mark_of_slowness_is_lives_own_and_what_nobody_minds() -> None:
+def test_the_slow_mark_is_the_live_quantile_plus_the_margin() -> None:
     live = histogram([10.0] * 99 + [400.0])
     assert statistics.mark(live, 0.5, 1.5, 0) == pytest.approx(15.4, abs=0.5)
     assert statistics.mark(live, 0.5, 1.5, 50) == pytest.approx(60.3, abs=0.5)
@@ -118,7 +118,7 @@ def test_the_mark_of_slowness_is_lives_own_and_what_nobody_minds() -> None:
     assert statistics.mark({}, 0.5, 1.5, 50) == math.inf
 
 
-def test_slowness_is_told_from_chance_whatever_the_distribution() -> None:
+def test_slowness_is_distinguished_from_chance_for_any_distribution() -> None:
     """Releases that are alike, with tails of every kind: a test at 1 % is right by chance in about 1 % of the cases."""
     chance = random.Random(7)
     draws: dict[str, Callable[[], float]] = {

@@ -41,11 +41,11 @@ def test_lines_are_counted_by_slot(journal: Path, check: bool) -> None:
     assert "--identifier=haproxy --since=@1000.250 --until=@1010.500" in asked
 
 
-def test_without_an_end_it_is_now_and_said(journal: Path) -> None:
+def test_the_default_end_is_now_and_returned(journal: Path) -> None:
     assert traffic(until=None)["until"] > 1_700_000_000
 
 
-def test_more_lines_than_allowed_are_left_out_and_that_is_said(journal: Path) -> None:
+def test_lines_above_the_limit_are_skipped_and_that_is_reported(journal: Path) -> None:
     (journal / "lines").write_text((entry() + "\n") * 5000)
     result = traffic(limit=100)
     assert (result["lines"], result["complete"]) == (100, False)

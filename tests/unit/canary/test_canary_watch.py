@@ -47,7 +47,7 @@ def bundle(slot: str, port: int, **changes: Any) -> dict[str, Any]:
     return {"slot": slot, "release": "1.0", "hosts": hosts, "services": {"shop": shop}}
 
 
-def test_both_slots_are_asked_on_all_of_their_hosts() -> None:
+def test_targets_are_both_slots_on_all_hosts() -> None:
     found = watch.targets({"blue": bundle("blue", 18081), "green": bundle("green", 28081)}, catalogue())
     assert [(each["slot"], each["host"], each["url"]) for each in found] == [
         ("blue", "app1", "http://198.18.10.21:18081/m"),
@@ -68,17 +68,17 @@ def test_both_slots_are_asked_on_all_of_their_hosts() -> None:
         {"ports": {}},
     ],
 )
-def test_what_can_not_be_reached_or_compared_is_not_asked(changes: dict[str, Any]) -> None:
+def test_unreachable_and_incomparable_services_are_not_targets(changes: dict[str, Any]) -> None:
     assert watch.targets({"blue": bundle("blue", 1, **changes)}, catalogue()) == []
 
 
-def test_without_a_business_metric_the_page_is_read_all_the_same() -> None:
+def test_a_page_is_read_without_a_business_metric_too() -> None:
     (first, _second) = watch.targets({"blue": bundle("blue", 1)}, catalogue(canary=None))
     assert (first["metric"], first["url"]) == ("", "http://198.18.10.21:1/metrics")
     assert watch.targets({"blue": bundle("blue", 1, metrics=None)}, catalogue(canary=None)) == []
 
 
-def test_what_is_probed_is_what_services_name_or_else_their_routes() -> None:
+def test_probes_use_configured_paths_or_else_all_routes() -> None:
     assert watch.probe_paths(catalogue()) == ["/", "/ready"]
     assert watch.probe_paths(catalogue(canary=None)) == ["/"]
     assert watch.probe_paths({}) == []
@@ -105,17 +105,17 @@ def reading(**changes: Any) -> dict[str, Any]:
         ({"metric": 9.0}, "metric", 2.0),
     ],
 )
-def test_what_became_of_a_process(end: dict[str, Any], key: str, said: object) -> None:
+def test_the_changes_of_a_process(end: dict[str, Any], key: str, said: object) -> None:
     assert metrics_page.compared(TARGET, reading(), reading(**end))[key] == said
 
 
-def test_a_page_that_does_not_answer_is_no_figure() -> None:
+def test_a_page_that_does_not_respond_has_no_figures() -> None:
     for begin, end in ((None, reading()), (reading(), None)):
         found = metrics_page.compared(TARGET, begin, end)
         assert (found["unread"], found["metric"]) == (["the metrics of shop on app1"], None)
 
 
-def test_memory_that_goes_on_growing_is_told_from_memory_that_fills() -> None:
+def test_a_memory_leak_is_distinguished_from_filling_caches() -> None:
     chance = random.Random(3)
     growing = [60 * MIB + number * 2 * MIB + chance.random() * MIB for number in range(20)]
     filling = [100 * MIB - 60 * MIB * 0.7**number + chance.random() * MIB / 50 for number in range(20)]

@@ -11,12 +11,12 @@ def test_the_nearest_name_is_suggested() -> None:
     assert suggestion("prt", ["path", "port", "limit"]) == '; did you mean "port"?'
 
 
-def test_without_a_near_name_the_choice_is_told() -> None:
+def test_without_a_similar_name_all_names_are_listed() -> None:
     assert suggestion("zzz", ["b", "a"]) == "; known: a, b"
     assert suggestion("zzz", []) == ""
 
 
 @given(st.sets(st.text(min_size=1), min_size=1))
-def test_a_right_name_is_its_own_nearest(names: set[str]) -> None:
+def test_a_correct_name_is_its_own_nearest(names: set[str]) -> None:
     for name in names:
         assert nearest(name, names) == name

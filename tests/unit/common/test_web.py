@@ -48,7 +48,7 @@ def test_a_body_is_read_in_the_charset_it_names_or_utf8(kind: str, text: str) ->
         assert get(site.url).text == text
 
 
-def test_a_body_that_comes_late_is_read_whole() -> None:
+def test_a_delayed_body_is_read_completely() -> None:
     def late(client: socket.socket, over: threading.Event) -> None:
         client.recv(1000)
         client.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
@@ -59,7 +59,7 @@ def test_a_body_that_comes_late_is_read_whole() -> None:
         assert get(f"http://127.0.0.1:{port}").text == "the body"
 
 
-def test_a_large_request_is_sent_whole() -> None:
+def test_a_large_request_is_sent_completely() -> None:
     with serve(lambda asked: Reply(200, str(len(asked.body)))) as site:
         wanted = web.Request("POST", site.url, {}, b"x" * 3_000_000)
         assert web.request(wanted, web.Network(), web.Deadline(60)).text == "3000000"
@@ -123,7 +123,7 @@ def test_an_answer_that_is_not_http_is_an_error() -> None:
         get(f"http://127.0.0.1:{port}")
 
 
-def test_a_name_is_resolved_as_told_and_checked_as_named(authority: Authority) -> None:
+def test_a_name_is_resolved_as_configured_and_verified_by_name(authority: Authority) -> None:
     network = web.Network({"portal.greenroom.test": "127.0.0.1"}, authority.ca_file)
     with serve(lambda asked: Reply(200, "hello"), authority.context("portal.greenroom.test")) as site:
         assert get(f"https://portal.greenroom.test:{site.port}/", network=network).text == "hello"

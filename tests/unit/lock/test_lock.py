@@ -42,7 +42,7 @@ def written(path: str) -> Any:
 
 
 class TestTheFile:
-    def test_one_takes_it_renews_it_and_gives_it_back(self, path: str, clock: list[float]) -> None:
+    def test_a_lock_is_taken_renewed_and_released(self, path: str, clock: list[float]) -> None:
         mine, others = lock_remote.Lock(path, ME, 20), lock_remote.Lock(path, OTHER, 20)
         assert mine.take() is None
         assert written(path) == ME | {"renewed": 1000.0}
@@ -57,18 +57,18 @@ class TestTheFile:
         assert mine.holder() is None
         mine.release()
 
-    def test_after_its_time_it_is_anybody_s(self, path: str, clock: list[float]) -> None:
+    def test_an_expired_lock_is_free(self, path: str, clock: list[float]) -> None:
         lock_remote.Lock(path, OTHER, 20).take()
         clock[0] += 20
         assert lock_remote.Lock(path, ME, 20).take() is None
 
-    def test_a_time_in_the_future_is_from_before_a_restart(self, path: str, clock: list[float]) -> None:
+    def test_a_renewal_in_the_future_is_from_before_a_restart(self, path: str, clock: list[float]) -> None:
         lock_remote.Lock(path, OTHER, 20).take()
         clock[0] = 3
         assert lock_remote.Lock(path, ME, 20).take() is None
 
     @pytest.mark.parametrize("content", ["", "{", "[]", '{"id": "x"}'])
-    def test_what_is_no_lock_is_nobody_s(self, path: str, content: str) -> None:
+    def test_an_unreadable_lock_file_has_no_holder(self, path: str, content: str) -> None:
         os.mkdir(os.path.dirname(path))
         Path(path).write_text(content, encoding="utf-8")
         assert lock_remote.Lock(path, ME, 20).take() is None
@@ -89,7 +89,7 @@ class TestAcquiring:
     def test_a_free_lock_is_taken_at_once(self, path: str) -> None:
         assert self.acquire(path, lambda _: pytest.fail("waited")) == (True, [{"event": "held", "took_over": None}])
 
-    def test_a_dead_holder_s_lock_is_taken_over_when_its_time_is_over(self, path: str, clock: list[float]) -> None:
+    def test_the_lock_of_a_crashed_holder_is_taken_over_when_it_expires(self, path: str, clock: list[float]) -> None:
         lock_remote.Lock(path, OTHER, 20).take()
 
         def wait(seconds: float) -> bool:
@@ -102,7 +102,7 @@ class TestAcquiring:
         assert said[0]["holder"]["id"] == said[1]["took_over"]["id"] == "other"
         assert clock[0] == 1020
 
-    def test_a_holder_that_renews_is_alive_and_the_run_is_refused(self, path: str, clock: list[float]) -> None:
+    def test_the_run_is_refused_while_a_holder_renews_its_lock(self, path: str, clock: list[float]) -> None:
         others = lock_remote.Lock(path, OTHER, 20)
         others.take()
 
@@ -117,17 +117,17 @@ class TestAcquiring:
         assert [event["event"] for event in said] == ["waiting", "refused"]
         assert clock[0] == 1003
 
-    def test_a_holder_that_comes_between_is_alive(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_the_run_is_refused_if_another_holder_was_faster(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
         lock_remote.Lock(path, OTHER, 20).take()
         monkeypatch.setattr(lock_remote.Lock, "holder", _first_nothing(lock_remote.Lock.holder))
         held, said = self.acquire(path, lambda _: pytest.fail("waited"))
         assert (held, [event["event"] for event in said]) == (False, ["waiting", "refused"])
 
-    def test_waiting_ends_with_the_one_who_waits(self, path: str) -> None:
+    def test_waiting_ends_with_the_connection(self, path: str) -> None:
         lock_remote.Lock(path, OTHER, 20).take()
         assert not self.acquire(path, lambda _: False)[0]
 
-    def test_my_own_lock_is_taken_again_without_a_word_about_it(self, path: str) -> None:
+    def test_a_runs_own_lock_is_taken_again_silently(self, path: str) -> None:
         lock_remote.Lock(path, ME, 20).take()
         assert self.acquire(path, lambda _: pytest.fail("waited")) == (True, [{"event": "held", "took_over": None}])
 
@@ -152,22 +152,22 @@ class TestServing:
             lock_remote.main(commands_, order)
         return [json.loads(line)["event"] for line in capsys.readouterr().out.splitlines()]
 
-    def test_release_gives_it_back(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_release_releases_the_lock(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.serve(path, b"renew\nrelease\n", capsys) == ["held", "released"]
         assert not os.path.exists(path)
 
-    def test_an_end_without_release_leaves_it_to_expire(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_without_release_the_lock_expires(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
         assert self.serve(path, b"", capsys) == ["held"]
         assert written(path)["id"] == "me"
 
-    def test_a_holder_that_went_silent_too_long_has_lost_it(
+    def test_a_holder_that_does_not_renew_in_time_loses_the_lock(
         self, path: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(lock_remote, "acquire", lambda _lock, say, _wait: say("held") or True)
         lock_remote.Lock(path, OTHER, 20).take()
         assert self.serve(path, b"renew\n", capsys) == ["held", "lost"]
 
-    def test_who_comes_again_goes_on_with_its_own_lock(
+    def test_a_reconnected_run_keeps_its_lock(
         self, path: str, clock: list[float], capsys: pytest.CaptureFixture[str]
     ) -> None:
         lock_remote.Lock(path, ME, 20).take()
@@ -176,7 +176,7 @@ class TestServing:
         assert written(path)["renewed"] == 1100
 
     @pytest.mark.parametrize("age", [1, 100, None])
-    def test_who_comes_again_has_lost_what_was_another_s(
+    def test_a_reconnected_run_loses_a_lock_that_another_run_has_taken(
         self, path: str, clock: list[float], capsys: pytest.CaptureFixture[str], age: float | None
     ) -> None:
         if age:
@@ -184,11 +184,13 @@ class TestServing:
             clock[0] += age
         assert self.serve(path, b"renew\n", capsys, again=True) == ["lost"]
 
-    def test_a_host_that_can_t_keep_it_says_why(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_host_that_can_not_write_the_lock_reports_the_reason(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         (tmp_path / "run").touch()
         assert self.serve(str(tmp_path / "run" / "lock.json"), b"", capsys) == ["failed"]
 
-    def test_who_waits_may_give_up(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_a_waiting_run_can_give_up(self, path: str, capsys: pytest.CaptureFixture[str]) -> None:
         lock_remote.Lock(path, OTHER, 20).take()
         assert self.serve(path, b"renew\nrelease\n", capsys) == ["waiting"]
 
@@ -247,7 +249,7 @@ def eventually(condition: Callable[[], bool]) -> bool:
 
 
 class TestTheHolder:
-    def test_it_renews_answers_and_gives_back(self, path: str) -> None:
+    def test_the_holder_renews_responds_and_releases(self, path: str) -> None:
         with a_run() as pid:
             assert start(pid, path) == [{"event": "held", "took_over": None}]
             first = written(path)
@@ -258,7 +260,7 @@ class TestTheHolder:
             assert not os.path.exists(path)
             assert eventually(lambda: status(pid) is None)
 
-    def test_it_dies_with_the_run_and_the_next_takes_over(self, path: str, hosts_clock: Path) -> None:
+    def test_the_holder_ends_with_a_killed_run_and_the_next_run_takes_over(self, path: str, hosts_clock: Path) -> None:
         with a_run() as pid, a_run() as next_pid:
             start(pid, path, run="first")
             address = lock.address("test", pid)
@@ -270,7 +272,7 @@ class TestTheHolder:
             assert held["took_over"]["id"] == "first"
             assert status(next_pid, "release") == {"event": "released"}
 
-    def test_a_run_that_ends_in_an_orderly_way_gives_the_lock_back(self, path: str, tmp_path: Path) -> None:
+    def test_a_run_that_ends_normally_releases_the_lock(self, path: str, tmp_path: Path) -> None:
         scratch = tmp_path / "scratch"
         scratch.mkdir()
         with a_run() as pid:
@@ -289,7 +291,7 @@ class TestTheHolder:
             assert (waiting["event"], held["event"]) == ("waiting", "held")
             status(next_pid, "release")
 
-    def test_a_second_run_is_refused_with_the_holder_s_name(self, path: str) -> None:
+    def test_a_second_run_is_refused_and_told_the_holder(self, path: str) -> None:
         with a_run() as pid, a_run() as other:
             start(pid, path, run="first")
             waiting, refused = start(other, path, run="second")
@@ -299,7 +301,7 @@ class TestTheHolder:
             assert written(path)["id"] == "first"
             status(pid, "release")
 
-    def test_a_connection_that_breaks_is_made_again(self, path: str, tmp_path: Path) -> None:
+    def test_a_broken_connection_is_restored(self, path: str, tmp_path: Path) -> None:
         pids = tmp_path / "pids"
         command = ["/bin/sh", "-c", f"echo $$ >> {pids}; exec {LOCAL[2]}"]
         with a_run() as pid:
@@ -348,7 +350,7 @@ class TestTheHolder:
         assert "test is now locked by root@there" in errors.read_text(encoding="utf-8")
         assert written(path)["id"] == "other"
 
-    def test_no_connection_is_told_with_its_last_words(self, path: str) -> None:
+    def test_a_failed_connection_is_reported_with_its_last_message(self, path: str) -> None:
         command = [
             "/bin/sh",
             "-c",
@@ -365,7 +367,7 @@ class TestTheHolder:
                 assert start(pid, path, command=command, password="pass")[-1]["event"] == "held"
                 assert status(pid, "release") == {"event": "released"}
 
-    def test_a_holder_that_can_t_start_is_told(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_holder_that_can_not_start_is_reported(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
         class Gone(subprocess.Popen[bytes]):
             """A child that has ended before its order is written."""
 
@@ -378,7 +380,7 @@ class TestTheHolder:
             monkeypatch.setattr(lock.subprocess, "Popen", Gone)
             assert start(pid, path)[0]["event"] == "unreachable"
 
-    def test_nobody_else_s_answer_is_believed(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_only_a_response_of_the_same_user_is_trusted(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
         with a_run() as pid:
             start(pid, path)
             address = lock.address("test", pid)
@@ -387,7 +389,7 @@ class TestTheHolder:
             monkeypatch.undo()
             status(pid, "release")
 
-    def test_no_process_has_no_lock(self) -> None:
+    def test_a_missing_process_has_no_lock(self) -> None:
         with pytest.raises(ProcessLookupError):
             lock.address("test", 2**22 + 1)
 
@@ -411,9 +413,7 @@ class TestInProcess:
             assert [event["event"] for event in out] == ["held"]
             assert not os.path.exists(path)
 
-    def test_a_process_that_is_another_one_by_now_gets_no_lock(
-        self, path: str, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_new_process_with_the_same_id_gets_no_lock(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
         with a_run() as pid:
             assert self.run(self.order(pid, path) | {"started": 1}, monkeypatch) == []
 
@@ -426,7 +426,7 @@ class TestInProcess:
             ("", ["unreachable"]),
         ],
     )
-    def test_what_the_host_says_last(
+    def test_the_last_line_of_the_hosts_errors_is_returned(
         self, path: str, monkeypatch: pytest.MonkeyPatch, last: str, events: list[str]
     ) -> None:
         with a_run() as pid:
@@ -513,5 +513,5 @@ class TestInProcess:
         ),
     ],
 )
-def test_every_event_has_words(event: dict[str, Any], line: str) -> None:
+def test_every_event_has_a_message(event: dict[str, Any], line: str) -> None:
     assert lock_holder.words(event, "test") == line

@@ -77,12 +77,12 @@ def test_a_path_names_a_value(path: str, value: Any) -> None:
         ".",
     ],
 )
-def test_a_path_to_nothing_says_where_it_ends(path: str) -> None:
+def test_a_missing_path_is_reported_up_to_where_it_exists(path: str) -> None:
     with pytest.raises(captures.CaptureError, match=r"nothing at|invalid path at"):
         captures.json_path(json.dumps(FLOW), path)
 
 
-def test_what_is_no_json_says_so() -> None:
+def test_invalid_json_is_reported() -> None:
     with pytest.raises(captures.CaptureError, match="no valid JSON"):
         captures.json_path("<html>", "a")
 
@@ -113,11 +113,11 @@ def test_no_path_breaks_the_parser(path: str) -> None:
         ({"form": "login", "regex": r"flow=(\d)"}, "1"),
     ],
 )
-def test_a_value_is_taken_out(source: dict[str, Any], value: str) -> None:
+def test_a_value_is_captured(source: dict[str, Any], value: str) -> None:
     assert captures.capture(source, answer(PAGE, X_Id="7"), {"session": "s3"}) == value
 
 
-def test_a_json_value_that_is_no_text_is_written_as_json() -> None:
+def test_a_json_value_that_is_not_a_string_is_captured_as_json() -> None:
     assert captures.capture({"json": "active"}, answer(json.dumps(FLOW)), {}) == "true"
 
 
@@ -152,9 +152,9 @@ def test_a_secret_is_masked_in_all_its_forms() -> None:
         '{"csrf_token":"hidden-\\"value',
     ],
 )
-def test_what_names_itself_a_secret_is_masked(text: str) -> None:
+def test_values_with_secret_names_are_masked(text: str) -> None:
     assert "hidden-" not in masking.Mask().clean(text)
 
 
-def test_other_words_are_left_alone() -> None:
+def test_other_words_are_not_masked() -> None:
     assert masking.Mask().clean("the password is wrong, status 401") == "the password is wrong, status 401"

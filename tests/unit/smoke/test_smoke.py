@@ -96,7 +96,7 @@ def test_json_expectations(expect: dict[str, Any], got: str | None) -> None:
     assert verdict.got.startswith(got or "status 200")
 
 
-def test_what_came_is_short_and_names_where_a_redirect_goes() -> None:
+def test_the_result_is_short_and_has_the_target_of_a_redirect() -> None:
     with serve(lambda asked: Reply(303, "x" * 1000, [("Location", "/login")])) as site:
         assert check(url=site.url).got == "status 303 to /login"
     with serve(lambda asked: Reply(500, "x\n" * 1000)) as site:
@@ -127,7 +127,7 @@ def test_a_closed_port_is_a_verdict() -> None:
     assert verdict.got == f"127.0.0.1 port {port}: Connection refused"
 
 
-def test_what_nobody_foresaw_is_a_verdict() -> None:
+def test_an_unexpected_error_is_a_verdict() -> None:
     verdict = check(url="http://[/")
     assert not verdict.ok
     assert "ValueError" in verdict.got
@@ -169,7 +169,7 @@ def basic(asked: Asked) -> str:
     return base64.b64decode(asked.headers.get("Authorization", "").removeprefix("Basic ")).decode()
 
 
-def test_headers_and_credentials_belong_to_the_front_door_only() -> None:
+def test_headers_and_credentials_only_go_to_the_public_host() -> None:
     with serve(lambda asked: Reply(200, "", BLUE)) as front, serve(lambda asked: Reply()) as other:
         settings = Settings(
             url=front.url.replace("127.0.0.1", "localhost"),
@@ -237,7 +237,7 @@ def test_a_redirect_is_an_answer_unless_it_is_followed() -> None:
     assert verdict.got == "more than 10 redirects"
 
 
-def test_a_redirect_without_a_place_is_an_answer() -> None:
+def test_a_redirect_without_a_location_is_an_answer() -> None:
     with serve(lambda asked: Reply(302)) as site:
         assert check(url=site.url, follow=True, expect={"status": 302}).ok
 
@@ -287,7 +287,7 @@ def test_a_secure_cookie_travels_by_https_and_a_deleted_one_does_not(tmp_path: P
 
 
 @pytest.mark.parametrize(("front", "ok"), [("portal.greenroom.test", True), ("accounts.test", False)])
-def test_another_host_than_the_front_door_may_have_a_certificate_that_the_system_trusts(
+def test_other_hosts_may_have_a_certificate_that_the_system_trusts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, front: str, ok: bool
 ) -> None:
     for name in ("own", "public"):
@@ -348,7 +348,7 @@ def test_a_failed_step_is_named_and_secrets_are_masked() -> None:
     assert len(site.asked) == 2
 
 
-def test_a_variable_that_nobody_captured_is_named() -> None:
+def test_a_variable_that_was_not_captured_is_named() -> None:
     with serve(lambda asked: Reply()) as site:
         verdict = check(url=f"{site.url}/${{nope}}")
     assert (verdict.expected, verdict.got) == ("a value for ${nope}", "no such variable: no earlier step captured it")
@@ -361,7 +361,7 @@ def test_a_value_that_cannot_be_captured_is_named() -> None:
     assert verdict.got == f"step 1 ({site.url}): no input csrf in status 200: nothing here"
 
 
-def test_variables_are_put_in_everywhere_and_taken_literally_in_patterns() -> None:
+def test_variables_are_replaced_everywhere_and_literal_in_patterns() -> None:
     with serve(lambda asked: Reply(200, "cost: 1.50", [("X-A", "1.5")])) as site:
         settings = Settings(url=site.url, variables={"amount": "1.5", "word": "cost"})
         steps = [
@@ -387,7 +387,7 @@ def test_variables_are_put_in_everywhere_and_taken_literally_in_patterns() -> No
     assert (site.asked[1].path, site.asked[1].body) == ("/0", "0")
 
 
-def test_run_is_the_same_within_a_check_and_another_one_elsewhere() -> None:
+def test_the_variable_run_differs_between_checks() -> None:
     with serve(lambda asked: Reply()) as site:
         steps = [{"url": f"{site.url}/${{run}}"}, {"url": f"{site.url}/${{run}}"}]
         smoke.run([{"name": "a", "steps": steps}, {"name": "b", "steps": steps}], Settings())
@@ -396,7 +396,7 @@ def test_run_is_the_same_within_a_check_and_another_one_elsewhere() -> None:
     assert all(re.fullmatch("/[0-9a-f]{8}", path) for path in paths)
 
 
-def test_clean_up_runs_after_a_failure_and_does_not_hide_it() -> None:
+def test_cleanup_runs_after_a_failure_and_does_not_hide_it() -> None:
     with serve(lambda asked: Reply(500 if asked.path == "/broken" else 200)) as site:
         steps = [
             {"url": f"{site.url}/made"},
@@ -410,14 +410,14 @@ def test_clean_up_runs_after_a_failure_and_does_not_hide_it() -> None:
     assert verdict.got.startswith("step 2")
 
 
-def test_clean_up_that_fails_is_a_failure() -> None:
+def test_failed_cleanup_is_a_failure() -> None:
     with serve(lambda asked: Reply(500)) as site:
         assert check(url=site.url, expect={"status": 500}).ok
         steps = [{"url": site.url, "expect": {"status": 500}}, {"url": site.url, "always": True}]
         assert check(steps=steps).got.startswith("step 2")
 
 
-def test_clean_up_has_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cleanup_has_reserved_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now, asked = [100.0], []
 
     def hangs(wanted: web.Request, _network: web.Network, limit: web.Deadline) -> web.Answer:
@@ -432,7 +432,7 @@ def test_clean_up_has_time_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [("http://a.test/", 3), ("http://a.test/clean", 1)]
 
 
-def test_a_step_is_repeated_until_what_it_waits_for_is_there() -> None:
+def test_a_step_is_repeated_until_it_succeeds() -> None:
     def respond(asked: Asked) -> Reply:
         return Reply(200, "mail for you" if len(site.asked) > 2 else "no mail")
 
@@ -441,7 +441,7 @@ def test_a_step_is_repeated_until_what_it_waits_for_is_there() -> None:
     assert len(site.asked) == 3
 
 
-def test_a_step_is_repeated_no_longer_than_it_says() -> None:
+def test_a_step_is_repeated_only_for_its_retry_time() -> None:
     with serve(lambda asked: Reply(200, "no mail")) as site:
         verdict = check(url=site.url, retry=0.7, expect={"contains": "for you"})
     assert not verdict.ok
@@ -466,7 +466,7 @@ def test_servers_that_hang_or_drip_do_not_exceed_the_deadline(
     assert all(re.match(late, verdict.got) for verdict in verdicts)
 
 
-def test_checks_that_wait_for_an_answer_hold_up_no_others() -> None:
+def test_checks_that_wait_do_not_delay_others() -> None:
     answered = threading.Event()
 
     def wait(client: socket.socket, over: threading.Event) -> None:
@@ -495,14 +495,14 @@ def test_a_request_takes_no_longer_than_its_timeout() -> None:
     assert 0.3 <= verdicts[1].seconds < 30
 
 
-def test_checks_that_never_got_a_turn_say_so() -> None:
+def test_checks_that_never_ran_are_reported() -> None:
     # By itself, as `run` may go on before a check has said that, where the machine is busy.
     with (gate := threading.BoundedSemaphore(1)):
         verdict = smoke._persevere({"name": "waits", "url": "http://a.test"}, Settings(), web.Deadline(0.1), gate)
     assert (verdict.ok, verdict.expected, verdict.got) == (False, "a free place to run in", "none by the deadline")
 
 
-def test_a_thread_that_is_stuck_does_not_hold_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stuck_thread_does_not_block_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     over = threading.Event()
 
     def stuck(*_arguments: object) -> str:
@@ -517,7 +517,7 @@ def test_a_thread_that_is_stuck_does_not_hold_the_others(monkeypatch: pytest.Mon
     assert (verdicts[0].ok, verdicts[0].got) == (False, "none by the deadline")
 
 
-def test_no_more_checks_run_at_once_than_allowed() -> None:
+def test_concurrency_is_limited() -> None:
     running: list[int] = [0]
     most: list[int] = [0]
     lock = threading.Lock()
@@ -635,7 +635,7 @@ def test_names_are_unique() -> None:
     assert smoke.validate([{"name": "a", "url": "/"}] * 2) == ["check 'a': another check has the same name"]
 
 
-def test_variables_in_patterns_are_no_reason_to_refuse() -> None:
+def test_variables_in_patterns_are_valid() -> None:
     assert refused(url="/", expect={"matches": "${a}+"}, capture={"b": {"regex": "${a}(.)"}}) == ""
 
 

@@ -30,7 +30,7 @@ def problems_of(**more: Any) -> list[str]:
         {"url": None, "type": "tls", "host": "x", "tls": {"min_days": 14}},
     ],
 )
-def test_what_is_right_is_told_nothing(more: dict[str, Any]) -> None:
+def test_a_correct_check_has_no_errors(more: dict[str, Any]) -> None:
     assert problems_of(**more) == []
 
 
@@ -55,7 +55,7 @@ def test_what_is_right_is_told_nothing(more: dict[str, Any]) -> None:
         ({"each": ["a"]}, '[0].each[0]: expected a mapping, got "a"'),
     ],
 )
-def test_a_mistake_is_one_line(more: dict[Any, Any], line: str) -> None:
+def test_an_error_is_one_line(more: dict[Any, Any], line: str) -> None:
     (found,) = smoke_schema.file_problems([{**RIGHT, **more}])
     assert found.startswith(line)
 
@@ -74,7 +74,7 @@ def run_problems(checks: dict[str, Any], routed: tuple[str, ...] = ("shop",), **
     return list(smoke_schema.run_problems(found, routed, **{"groups": GROUPS, "mutating": True, **more}))
 
 
-def test_a_name_is_there_once() -> None:
+def test_check_names_are_unique() -> None:
     each = {"name": "It opens ${x}", "url": "/", "each": [{"x": 1}, {"x": 2}]}
     assert run_problems({"shop": [RIGHT, each], "other": None}) == []
     assert run_problems({"shop": [RIGHT, {**each, "name": "same"}]}) == ["check 'same': the name is used twice"]
@@ -90,7 +90,7 @@ def test_checks_have_a_host_to_run_from() -> None:
     ]
 
 
-def test_what_the_public_reaches_is_checked() -> None:
+def test_services_with_public_routes_need_checks() -> None:
     (line,) = run_problems({"shop": []})
     assert line.endswith("add at least one to shop/checks.yml")
     assert run_problems({"shop": []}, routed=()) == []

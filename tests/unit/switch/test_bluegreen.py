@@ -100,7 +100,7 @@ def test_a_state_survives_map_and_file(epoch: int, live: str, weight: int, canar
         {"candidate": "green", "weight": 0.5},
     ],
 )
-def test_what_would_answer_everyone_with_an_error_is_refused(keys: dict[str, Any]) -> None:
+def test_a_state_that_haproxy_can_not_serve_is_refused(keys: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"is |without"):
         State(**{"site": "staging", "epoch": 1, "live": "blue", **keys})
 
@@ -108,7 +108,7 @@ def test_what_would_answer_everyone_with_an_error_is_refused(keys: dict[str, Any
 @pytest.mark.parametrize(
     "value", ["", "blue", "1:blue:-", "x:blue:-:0", "1:blue:-:x", "1:red:-:0", "1:blue:blue:5", "0:blue:-:0"]
 )
-def test_a_foreign_value_is_not_taken_for_one(value: str) -> None:
+def test_an_invalid_map_value_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         State.from_value("staging", value)
 
@@ -116,12 +116,12 @@ def test_a_foreign_value_is_not_taken_for_one(value: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"site": "staging"}', '{"site": "a", "epoch": 1, "live": "red"}', "null", "{"]
 )
-def test_a_damaged_file_is_not_taken_for_one(text: str) -> None:
+def test_a_damaged_state_file_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         State.from_json(text)
 
 
-def test_keys_of_a_later_version_are_left_alone() -> None:
+def test_unknown_keys_are_ignored() -> None:
     assert State.from_json('{"site": "a", "epoch": 1, "live": "blue", "later": {}}') == State("a", 1, "blue")
     operation = {"id": "x", "phase": "live", "before": "1:blue:-:0", "later": 1}
     text = json.dumps({"site": "a", "epoch": 2, "live": "green", "operation": operation})
@@ -131,7 +131,7 @@ def test_keys_of_a_later_version_are_left_alone() -> None:
 @pytest.mark.parametrize(
     "keys", [{"site": "a b"}, {"map_file": "live.map"}, {"map_file": "/etc/a;b"}, {"map_file": "/a b"}]
 )
-def test_places_that_would_be_another_command_are_refused(keys: dict[str, str]) -> None:
+def test_names_that_would_break_a_command_are_refused(keys: dict[str, str]) -> None:
     names = {"site": "staging", "state_file": "/s", "map_file": "/m", "runtime_socket": "/r", "master_socket": "/m"}
     with pytest.raises(SwitchError, match=r"not a valid site name|absolute path"):
         Places(**{**names, **keys})
@@ -140,7 +140,7 @@ def test_places_that_would_be_another_command_are_refused(keys: dict[str, str]) 
 # --- a first install and plain switches ---
 
 
-def test_a_new_edge_has_nothing_live(edge: Edge) -> None:
+def test_a_new_edge_host_has_no_live_slot(edge: Edge) -> None:
     assert edge.status() == {
         "site": "staging",
         "live": None,
@@ -166,7 +166,7 @@ def test_a_new_edge_has_nothing_live(edge: Edge) -> None:
     }
 
 
-def test_an_empty_map_is_a_new_edge(edge: Edge) -> None:
+def test_an_empty_map_means_a_new_edge_host(edge: Edge) -> None:
     edge.map_file.write_text("")
     status = edge.status()
     assert (status["state_lost"], status["map_present"], status["live"]) == (False, True, None)
@@ -182,7 +182,7 @@ def test_without_haproxy_the_change_is_on_disk(edge: Edge) -> None:
     assert edge.state_file.stat().st_mode & 0o777 == 0o644
 
 
-def test_a_switch_reaches_the_worker_and_is_true_afterwards(edge: Edge, running: FakeHaproxy) -> None:
+def test_a_switch_sets_and_verifies_the_worker(edge: Edge, running: FakeHaproxy) -> None:
     assert edge.switch("blue") == ["state", "map", "worker 100"]
     assert edge.switch("blue") == []
     assert edge.switch("green", epoch=1) == ["state", "map", "worker 100"]
@@ -193,7 +193,7 @@ def test_a_switch_reaches_the_worker_and_is_true_afterwards(edge: Edge, running:
     assert running.values("staging") == {"100": "2:green:-:0"}
 
 
-def test_the_disk_is_written_before_haproxy_is_told(
+def test_the_disk_is_written_before_haproxy_is_changed(
     edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order: list[str] = []
@@ -213,14 +213,14 @@ def test_the_disk_is_written_before_haproxy_is_told(
     assert order == ["state.json", "live.map", "100"]
 
 
-def test_without_a_master_the_newest_worker_is_told_by_the_runtime_socket(edge: Edge) -> None:
+def test_without_a_master_the_runtime_socket_sets_the_newest_worker(edge: Edge) -> None:
     with edge.proxy.running(master=False) as proxy:
         assert edge.switch("blue") == ["state", "map", "worker newest"]
         assert proxy.values("staging") == {"100": "1:blue:-:0"}
         assert edge.status()["in_force"]
 
 
-def test_older_workers_are_told_too(edge: Edge, running: FakeHaproxy) -> None:
+def test_old_workers_are_set_too(edge: Edge, running: FakeHaproxy) -> None:
     edge.switch("blue")
     running.reload("101")
     running.reload("102")
@@ -254,7 +254,7 @@ def test_another_epoch_than_expected_is_refused(edge: Edge, running: FakeHaproxy
     assert running.values("staging") == {"100": "3:blue:-:0"}
 
 
-def test_a_repeated_call_is_not_refused_for_what_it_did_itself(edge: Edge) -> None:
+def test_a_repeated_call_is_not_refused(edge: Edge) -> None:
     edge.switch("blue")
     edge.switch("green", epoch=1)
     assert edge.switch("green", epoch=1) == []
@@ -276,12 +276,12 @@ def test_a_canary_ends_with_an_immediate_switch(edge: Edge) -> None:
     assert edge.map_says() == "staging 5:blue:-:0\n"
 
 
-def test_no_slot_but_the_two(edge: Edge) -> None:
+def test_an_unknown_slot_is_refused(edge: Edge) -> None:
     with pytest.raises(SwitchError, match="'red' is not a slot: blue or green"):
         edge.switch("red")
 
 
-def test_without_a_slot_disk_is_put_in_force(edge: Edge, running: FakeHaproxy) -> None:
+def test_without_a_slot_the_state_on_disk_is_put_in_effect(edge: Edge, running: FakeHaproxy) -> None:
     with pytest.raises(SwitchError, match="set `live` to the live slot"):
         edge.switch(None)
     edge.switch("blue")
@@ -303,7 +303,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("then", ["green", "blue", None])
-def test_killed_at_any_step_the_next_call_mends(
+def test_after_a_kill_at_any_step_the_next_call_repairs(
     edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch, step: str, then: str | None
 ) -> None:
     edge.switch("blue")
@@ -341,7 +341,7 @@ def test_killed_at_any_step_the_next_call_mends(
     assert os.listdir(edge.map_file.parent) == ["live.map"]
 
 
-def test_a_reload_between_disk_and_socket_is_mended_by_the_same_call(
+def test_a_reload_between_disk_and_socket_is_repaired_by_the_same_call(
     edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edge.switch("blue")
@@ -389,7 +389,7 @@ def test_a_reload_after_a_switch_brings_nothing_stale(edge: Edge, running: FakeH
 
 @pytest.mark.parametrize("damage", ["", "{"])
 @pytest.mark.parametrize("where", ["map", "worker", "both"])
-def test_a_lost_state_is_said_and_not_guessed(edge: Edge, running: FakeHaproxy, where: str, damage: str) -> None:
+def test_a_lost_state_is_reported_and_not_guessed(edge: Edge, running: FakeHaproxy, where: str, damage: str) -> None:
     edge.switch("blue")
     edge.switch("green")
     edge.state_file.unlink()
@@ -413,7 +413,7 @@ def test_a_lost_state_is_said_and_not_guessed(edge: Edge, running: FakeHaproxy, 
     assert (status["state_lost"], status["live"], status["epoch"], status["in_force"]) == (False, "blue", 3, True)
 
 
-def test_a_damaged_state_without_any_trace_is_lost_too(edge: Edge) -> None:
+def test_a_damaged_state_without_other_sources_is_lost_too(edge: Edge) -> None:
     edge.state_file.parent.mkdir()
     edge.state_file.write_text("garbage")
     status = edge.status()
@@ -424,7 +424,7 @@ def test_a_damaged_state_without_any_trace_is_lost_too(edge: Edge) -> None:
     assert edge.status()["epoch"] == 1
 
 
-def test_what_workers_serve_counts_more_than_the_map_file(edge: Edge, running: FakeHaproxy) -> None:
+def test_workers_take_precedence_over_the_map_file(edge: Edge, running: FakeHaproxy) -> None:
     edge.map_file.write_text("staging 5:green:-:0\n")
     running.workers["100"].entries = {"staging": "4:blue:-:0"}
     assert edge.status()["live"] == "blue"
@@ -432,7 +432,7 @@ def test_what_workers_serve_counts_more_than_the_map_file(edge: Edge, running: F
     assert edge.status()["epoch"] == 6
 
 
-def test_a_trace_that_nobody_understands_is_still_a_trace(edge: Edge) -> None:
+def test_an_invalid_value_still_counts_as_a_source(edge: Edge) -> None:
     edge.map_file.write_text("staging hand-made\n")
     status = edge.status()
     assert (status["state_lost"], status["live"]) == (True, None)
@@ -443,7 +443,7 @@ def test_a_trace_that_nobody_understands_is_still_a_trace(edge: Edge) -> None:
 # --- workers with problems ---
 
 
-def test_a_worker_without_the_map_is_left_alone(edge: Edge, running: FakeHaproxy) -> None:
+def test_a_worker_without_the_map_is_ignored(edge: Edge, running: FakeHaproxy) -> None:
     running.workers["100"].entries = None
     assert edge.switch("blue") == ["state", "map"]
     status = edge.status()
@@ -452,7 +452,7 @@ def test_a_worker_without_the_map_is_left_alone(edge: Edge, running: FakeHaproxy
     assert "Unknown map identifier" in status["workers"][0]["problem"]
 
 
-def test_a_worker_that_ends_meanwhile_is_none(edge: Edge, running: FakeHaproxy) -> None:
+def test_a_worker_that_ends_meanwhile_is_ignored(edge: Edge, running: FakeHaproxy) -> None:
     running.workers["99"] = FakeWorker(old=True, gone=True)
     assert edge.switch("blue") == ["state", "map", "worker 100"]
     assert [worker["name"] for worker in edge.status()["workers"]] == ["100"]
@@ -462,7 +462,7 @@ def test_a_worker_that_ends_meanwhile_is_none(edge: Edge, running: FakeHaproxy) 
     ("worker", "reason"),
     [(FakeWorker(hangs=True), "did not answer within 0.5 s"), (FakeWorker(refuses=True), "Permission denied")],
 )
-def test_a_worker_that_does_not_obey_is_an_error_that_says_what_is_true(
+def test_a_worker_that_can_not_be_set_is_an_error_that_names_the_state(
     edge: Edge, running: FakeHaproxy, worker: FakeWorker, reason: str
 ) -> None:
     running.workers["99"] = replace(worker, old=True)
@@ -482,7 +482,7 @@ def test_a_worker_that_refuses_silently_is_an_error(running: FakeHaproxy, monkey
         haproxy.put(worker, running.map_file, "staging", "1:blue:-:0", 1, found=None)
 
 
-def test_a_master_that_hangs_is_not_taken_for_a_haproxy_that_is_not_running(edge: Edge, running: FakeHaproxy) -> None:
+def test_a_master_that_hangs_does_not_mean_that_haproxy_is_not_running(edge: Edge, running: FakeHaproxy) -> None:
     running.master_hangs = True
     status = edge.status()
     assert status["running"]
@@ -492,7 +492,7 @@ def test_a_master_that_hangs_is_not_taken_for_a_haproxy_that_is_not_running(edge
         edge.switch("blue")
 
 
-def test_a_master_that_starts_anew_is_waited_for(edge: Edge) -> None:
+def test_a_restarting_master_is_waited_for(edge: Edge) -> None:
     master = Path(edge.proxy.master_socket)
     with edge.proxy.running(master=False) as proxy:
         # What is left of a socket at which nobody listens.
@@ -517,7 +517,7 @@ def test_a_master_that_starts_anew_is_waited_for(edge: Edge) -> None:
     assert not master.exists()
 
 
-def test_sockets_that_a_dead_haproxy_left_are_no_haproxy(edge: Edge) -> None:
+def test_leftover_sockets_do_not_count_as_a_running_haproxy(edge: Edge) -> None:
     for path in (edge.proxy.master_socket, edge.proxy.runtime_socket):
         with socket.socket(socket.AF_UNIX) as left:
             left.bind(path)
@@ -525,14 +525,14 @@ def test_sockets_that_a_dead_haproxy_left_are_no_haproxy(edge: Edge) -> None:
     assert edge.status()["running"] is False
 
 
-def test_a_path_that_is_no_socket_is_an_error(edge: Edge) -> None:
+def test_a_path_that_is_not_a_socket_is_an_error(edge: Edge) -> None:
     with pytest.raises(haproxy.SocketError, match=r"Is a directory|Connection refused|rotocol|no process listens"):
         haproxy.ask(str(edge.map_file.parent), "show proc", 1)
     with pytest.raises(haproxy.SocketError, match=r".+"):
         haproxy.ask("/" + "x" * 200, "show proc", 1)
 
 
-def test_another_answer_of_a_worker_is_an_error(running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unexpected_response_of_a_worker_is_an_error(running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(haproxy, "ask", lambda *arguments: "Permission denied")
     with pytest.raises(haproxy.SocketError, match="worker 1: Permission denied"):
         haproxy.read(haproxy.Worker("1", "/s"), "/m", "staging", 1)
@@ -542,7 +542,7 @@ def test_another_answer_of_a_worker_is_an_error(running: FakeHaproxy, monkeypatc
 
 
 @pytest.mark.parametrize("name", ["state_file", "map_file"])
-def test_a_disk_that_refuses_changes_nothing_in_haproxy(
+def test_a_failed_write_changes_nothing_in_haproxy(
     edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     edge.switch("blue")
@@ -567,7 +567,7 @@ def test_a_file_that_cannot_be_read_is_an_error(edge: Edge, name: str) -> None:
         edge.status()
 
 
-def test_two_switches_at_once_follow_each_other(edge: Edge, running: FakeHaproxy) -> None:
+def test_parallel_switches_run_one_after_the_other(edge: Edge, running: FakeHaproxy) -> None:
     failures: list[Exception] = []
 
     def work(slot: str) -> None:
@@ -589,7 +589,7 @@ def test_two_switches_at_once_follow_each_other(edge: Edge, running: FakeHaproxy
     assert 1 <= status["epoch"] <= 20
 
 
-def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
+def test_a_switch_that_takes_too_long_blocks_others(edge: Edge) -> None:
     started = time.monotonic()
     with apply.locked(edge.places), pytest.raises(SwitchError, match="another switch is in progress on this host"):
         edge.switch("blue")
@@ -597,7 +597,7 @@ def test_a_switch_that_goes_on_too_long_keeps_others_out(edge: Edge) -> None:
     edge.switch("blue")
 
 
-def test_a_lock_that_cannot_be_made_is_an_error(edge: Edge) -> None:
+def test_a_lock_that_cannot_be_created_is_an_error(edge: Edge) -> None:
     places = replace(edge.places, state_file="/dev/null/state.json")
     with pytest.raises(SwitchError, match=r"state.json.lock: File exists"), apply.locked(places):
         pass

@@ -40,7 +40,7 @@ def edge(tmp_path: Path) -> Edge:
     return Edge(tmp_path)
 
 
-def test_a_switch_changes_and_its_repetition_does_not(edge: Edge) -> None:
+def test_repeating_a_switch_changes_nothing(edge: Edge) -> None:
     with edge.proxy.running():
         first = edge.call(live="blue")
         again = edge.call(live="blue")
@@ -55,7 +55,7 @@ def test_a_switch_changes_and_its_repetition_does_not(edge: Edge) -> None:
         assert (result["live"], result["idle"], result["epoch"], result["in_force"]) == ("blue", "green", 1, True)
 
 
-def test_status_changes_nothing_and_makes_nothing(edge: Edge) -> None:
+def test_status_changes_nothing_and_creates_no_files(edge: Edge) -> None:
     result = edge.call(state="status")
     assert (result["changed"], result["live"], result["running"]) == (False, None, False)
     assert not edge.state_file.parent.joinpath("state.json.lock").exists()
@@ -78,14 +78,14 @@ def test_check_mode_writes_nothing_and_predicts_what_a_run_does(edge: Edge) -> N
     assert predicted["mended"] == ["state", "map", "worker 100", "worker 98"]
 
 
-def test_check_mode_says_when_there_is_nothing_to_do(edge: Edge) -> None:
+def test_check_mode_without_a_difference_reports_no_change(edge: Edge) -> None:
     with edge.proxy.running():
         edge.call(live="blue")
         result = edge.call(check=True, live="blue")
     assert (result["changed"], result["in_force"]) == (False, True)
 
 
-def test_check_mode_predicts_what_will_be_mended(edge: Edge) -> None:
+def test_check_mode_predicts_repairs(edge: Edge) -> None:
     with edge.proxy.running() as proxy:
         edge.call(live="blue")
         proxy.workers["100"].entries = {"staging": "9:green:-:0"}
@@ -128,7 +128,7 @@ def test_wrong_arguments_are_refused_and_nothing_is_written(
     assert edge.disk() == ["", ""]
 
 
-def test_who_drains_a_slot_is_told_who_is_still_in_it(edge: Edge) -> None:
+def test_draining_returns_the_open_connections_of_each_slot(edge: Edge) -> None:
     with edge.proxy.running() as proxy:
         edge.call(live="blue")
         edge.call(live="green", operation="x")

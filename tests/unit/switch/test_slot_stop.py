@@ -66,7 +66,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return Host(tmp_path, monkeypatch)
 
 
-def test_a_slot_that_was_left_is_stopped(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_previous_slot_is_stopped(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     assert host.run() == 0
     assert host.called == [["systemctl", "stop", "portal-blue.service", "mailer-blue.service"]]
     assert host.result() == "stopped"
@@ -78,14 +78,14 @@ def test_a_slot_that_was_left_is_stopped(host: Host, capsys: pytest.CaptureFixtu
     # The public is back; a share of it; it went back and forth. The same number for another position can't be.
     ["10:blue:-:0", "10:green:blue:5", "11:green:-:0", "9:blue:-:0", "9:green:blue:5"],
 )
-def test_a_change_since_calls_the_stop_off_for_good(host: Host, value: str) -> None:
+def test_a_later_switch_cancels_the_stop(host: Host, value: str) -> None:
     host.says["192.0.2.2"] = value
     assert host.run() == 0, "systemd does not try again"
     assert host.called == []
     assert host.result().startswith("not stopped: 192.0.2.2: traffic was switched again")
 
 
-def test_one_edge_host_that_knows_more_is_enough(host: Host) -> None:
+def test_one_edge_host_with_a_higher_epoch_cancels_the_stop(host: Host) -> None:
     host.says = {"192.0.2.1": "10:blue:-:0", "192.0.2.2": None}
     assert host.run() == 0
     assert host.called == []
@@ -101,7 +101,7 @@ def test_one_edge_host_that_knows_more_is_enough(host: Host) -> None:
         ("8:green:-:0", "is behind, at epoch 8"),
     ],
 )
-def test_an_edge_host_that_can_not_tell_is_asked_again(host: Host, value: str | None, reason: str) -> None:
+def test_an_edge_host_that_does_not_respond_is_asked_again(host: Host, value: str | None, reason: str) -> None:
     host.says["192.0.2.1"] = value
     assert host.run() == slot_stop.AGAIN
     assert host.called == []
@@ -113,7 +113,7 @@ def test_an_edge_host_that_can_not_tell_is_asked_again(host: Host, value: str | 
     assert host.result() == "stopped"
 
 
-def test_what_does_not_stop_is_tried_again(host: Host) -> None:
+def test_a_failed_stop_is_retried(host: Host) -> None:
     host.code = 1
     assert host.run() == slot_stop.AGAIN
     assert "systemctl stop failed (1)" in host.result()
@@ -134,14 +134,14 @@ def test_without_a_plan_nothing_happens(host: Host, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize("changes", [{"edges": []}, {"slot": "red"}, {"epoch": "9"}, {"epoch": None}])
-def test_a_plan_that_makes_no_sense_stops_nothing(host: Host, changes: dict[str, Any]) -> None:
+def test_an_invalid_plan_stops_nothing(host: Host, changes: dict[str, Any]) -> None:
     host.plan(**changes)
     assert host.run() == 1
     assert host.called == []
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"slot": "blue"}'])
-def test_a_plan_that_can_not_be_read_stops_nothing(host: Host, text: str) -> None:
+def test_an_unreadable_plan_stops_nothing(host: Host, text: str) -> None:
     (host.folder / "plan.fact").write_text(text)
     assert host.run() == 1
     assert host.called == []

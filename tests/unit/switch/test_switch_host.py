@@ -138,7 +138,7 @@ def edge(tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Edge:
 CANARY = State("staging", 6, "blue", "green", 5, "2026", Operation("x", "canary", "5:blue:-:0", deadline=1))
 
 
-def test_an_edge_that_was_away_takes_what_its_peers_have_before_it_serves(edge: Edge, peer: Peer) -> None:
+def test_an_edge_host_takes_its_peers_state_before_it_serves_again(edge: Edge, peer: Peer) -> None:
     edge.write(State("staging", 5, "blue"))
     peer.body = "7:green:-:0"
     assert edge.run("catch-up") == 0
@@ -146,7 +146,7 @@ def test_an_edge_that_was_away_takes_what_its_peers_have_before_it_serves(edge: 
     assert edge.map_file.read_text() == "staging 7:green:-:0\n"
 
 
-def test_a_new_edge_takes_what_its_peers_have(edge: Edge, peer: Peer) -> None:
+def test_a_new_edge_host_takes_its_peers_state(edge: Edge, peer: Peer) -> None:
     assert edge.run("catch-up") == 0
     assert not edge.state_file.exists()
     peer.body = "7:green:-:0"
@@ -155,14 +155,14 @@ def test_a_new_edge_takes_what_its_peers_have(edge: Edge, peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("body", ["4:green:-:0", "", "nonsense", "9:red:-:0"])
-def test_a_peer_that_knows_nothing_newer_changes_nothing(edge: Edge, peer: Peer, body: str) -> None:
+def test_a_peer_without_a_newer_state_changes_nothing(edge: Edge, peer: Peer, body: str) -> None:
     edge.write(State("staging", 5, "blue"))
     peer.body = body
     assert edge.run("catch-up") == 0
     assert edge.map_file.read_text() == "staging 5:blue:-:0\n"
 
 
-def test_silent_peers_keep_nothing_from_starting(edge: Edge, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_haproxy_starts_although_peers_do_not_respond(edge: Edge, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     edge.write(State("staging", 5, "blue"))
     monkeypatch.setattr(switch_host, "PEERS_SECONDS", 0.3)
     over = threading.Event()
@@ -176,7 +176,7 @@ def test_silent_peers_keep_nothing_from_starting(edge: Edge, peer: Peer, monkeyp
     assert edge.run("catch-up") == 0
 
 
-def test_only_a_peer_with_the_right_certificate_is_believed(edge: Edge, peer: Peer, tmp_path: Path) -> None:
+def test_only_a_peer_with_the_right_certificate_is_trusted(edge: Edge, peer: Peer, tmp_path: Path) -> None:
     edge.write(State("staging", 5, "blue"))
     peer.body = "7:green:-:0"
     other = tmp_path / "other.crt"
@@ -188,7 +188,7 @@ def test_only_a_peer_with_the_right_certificate_is_believed(edge: Edge, peer: Pe
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.0 503 No\r\n\r\n9:green:-:0", b"9:green:-:0", b"", b"x" * 9000])
-def test_another_answer_is_a_problem_and_no_state(peer: Peer, answer: bytes) -> None:
+def test_an_invalid_response_of_a_peer_is_a_problem(peer: Peer, answer: bytes) -> None:
     peer.answer = lambda: answer
     peers = Peers(["127.0.0.1"], peer.port, NAME, str(peer.ca_file))
     found, problems = switch_peers.highest(peers, "staging", 5)
@@ -196,7 +196,7 @@ def test_another_answer_is_a_problem_and_no_state(peer: Peer, answer: bytes) -> 
     assert list(problems) == ["127.0.0.1"]
 
 
-def test_the_watchdog_undoes_a_canary_past_its_deadline(
+def test_the_watchdog_aborts_a_canary_past_its_deadline(
     edge: Edge, peer: Peer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edge.write(CANARY)
@@ -226,7 +226,7 @@ def guarding(edge: Edge, folder: Path) -> Iterator[tuple[subprocess.Popen[str], 
                 process.terminate()
 
 
-def test_the_watchdogs_service_goes_on_whatever_a_look_runs_into(edge: Edge, tmp_path: Path) -> None:
+def test_the_watchdog_service_continues_after_a_failed_check(edge: Edge, tmp_path: Path) -> None:
     edge.write(CANARY)
     with edge.proxy.running() as proxy:
         proxy.workers["100"].refuses = True
@@ -246,7 +246,7 @@ def test_the_watchdogs_service_goes_on_whatever_a_look_runs_into(edge: Edge, tmp
     assert "worker 100" in problem
 
 
-def test_the_watchdog_leaves_an_operator_at_work_alone(edge: Edge) -> None:
+def test_the_watchdog_does_nothing_during_a_switch(edge: Edge) -> None:
     edge.write(CANARY)
     host = switch_host.Host.from_file(str(edge.file))
     with apply.locked(host.places):
@@ -254,7 +254,7 @@ def test_the_watchdog_leaves_an_operator_at_work_alone(edge: Edge) -> None:
     assert edge.state() == CANARY
 
 
-def test_the_watchdog_mends_a_worker_and_the_map(edge: Edge) -> None:
+def test_the_watchdog_repairs_a_worker_and_the_map(edge: Edge) -> None:
     edge.write(State("staging", 5, "blue"))
     edge.map_file.write_text("staging 9:green:-:0\n")
     with edge.proxy.running() as proxy:
@@ -277,7 +277,7 @@ def test_a_lost_state_comes_back_from_the_peers_unless_they_know_less(edge: Edge
     assert edge.state().value == "8:green:-:0"
 
 
-def test_a_reload_brings_what_disk_says_to_every_worker(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_reload_sets_the_state_on_disk_in_every_worker(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
     edge.write(State("staging", 5, "blue"))
     with edge.proxy.running() as proxy:
         assert edge.run("reload") == 0
@@ -285,12 +285,12 @@ def test_a_reload_brings_what_disk_says_to_every_worker(edge: Edge, capsys: pyte
         assert "Success=1" in capsys.readouterr().out
 
 
-def test_a_reload_that_fails_says_so(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_reload_is_reported(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
     assert edge.run("reload") == 1
     assert "no process listens" in capsys.readouterr().err
 
 
-def test_settle_puts_in_force_what_was_decided_while_haproxy_started(edge: Edge) -> None:
+def test_settle_puts_a_state_in_effect_that_changed_during_the_start(edge: Edge) -> None:
     assert edge.run("settle") == 0
     edge.write(State("staging", 5, "blue"))
     with edge.proxy.running() as proxy:
@@ -322,7 +322,7 @@ def test_status_counts_each_slots_connections_over_all_workers(edge: Edge, capsy
         (lambda edge: edge.file.write_text("{}"), "edge.json: KeyError"),
     ],
 )
-def test_check_says_what_is_wrong(
+def test_check_prints_the_reason(
     edge: Edge, prepare: Callable[[Edge], None], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     prepare(edge)
@@ -330,14 +330,14 @@ def test_check_says_what_is_wrong(
     assert reason in capsys.readouterr().err
 
 
-def test_check_names_what_does_not_agree(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_the_differences(edge: Edge, capsys: pytest.CaptureFixture[str]) -> None:
     edge.write(State("staging", 5, "blue"))
     with edge.proxy.running():
         assert edge.run("check") == 1
     assert capsys.readouterr().err == "differs from the state file: map, worker 100\n"
 
 
-def test_no_command_but_these(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([], ["present"], ["watch", "x"]):
         assert switch_host.main(words) == 2
     assert "usage: greenroom-edge status|check|settle|catch-up|watch|guard|reload" in capsys.readouterr().err

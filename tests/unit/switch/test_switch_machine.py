@@ -236,7 +236,7 @@ TestLeavesOut = LeavesOut.TestCase
 TestLeavesOut.settings = TestEnvironment.settings
 
 
-def test_a_number_that_has_two_meanings_is_given_up_for_a_new_one() -> None:
+def test_an_epoch_with_two_meanings_is_replaced_by_a_new_one() -> None:
     """An abort takes no lock. One that looked before the run's next step, at an edge that the run leaves out, too."""
     machine = LeavesOut()
     machine.first_install("blue")

@@ -36,7 +36,7 @@ def summary(state: State) -> tuple[str, str, str]:
     return state.value, state.phase, state.operation.next if state.operation else ""
 
 
-def test_a_cut_over_from_begin_to_end() -> None:
+def test_a_cutover_from_beginning_to_end() -> None:
     assert summary(PREPARED) == ("5:blue:-:0", "prepared", "6:blue:green:5")
     assert PREPARED.operation == Operation("x", "prepared", "5:blue:-:0", "6:blue:green:5", int(NOW) + 60)
     assert summary(CANARY) == ("6:blue:green:5", "canary", "")
@@ -70,7 +70,7 @@ def test_a_cut_over_from_begin_to_end() -> None:
         (IDLE, replace(COMMIT, epoch=5)),
     ],
 )
-def test_a_repetition_changes_nothing_but_the_deadline(state: State, wish: Wish) -> None:
+def test_a_repeated_call_only_changes_the_deadline(state: State, wish: Wish) -> None:
     again = decide(state, wish, NOW + 10)
     assert again == state or again.only_wound_since(state)
 
@@ -85,14 +85,14 @@ def test_a_repetition_changes_nothing_but_the_deadline(state: State, wish: Wish)
         (DRAINING, "8:blue:-:0", "idle"),
     ],
 )
-def test_an_abort_goes_back_to_what_was_live(state: State, value: str, phase: str) -> None:
+def test_an_abort_returns_to_the_slot_that_was_live(state: State, value: str, phase: str) -> None:
     assert summary(after(ABORT, state=state)) == (value, phase, "")
     assert summary(after(replace(ABORT, epoch=20, live="blue", operation="x"), state=state))[0] == "20:blue:-:0"
     with pytest.raises(SwitchError, match="blue was live before operation x, not green"):
         decide(state, replace(ABORT, live="green"), NOW)
 
 
-def test_an_abort_brings_an_edge_along_on_which_it_is_over() -> None:
+def test_an_abort_moves_an_edge_host_whose_operation_is_over() -> None:
     assert after(Wish("aborted", "green", epoch=9), state=IDLE).value == "9:green:-:0"
     assert after(Wish("aborted", "blue", epoch=5), state=IDLE) == IDLE
     with pytest.raises(SwitchError, match="no operation is in progress, and blue is live"):
@@ -121,7 +121,7 @@ def test_an_abort_brings_an_edge_along_on_which_it_is_over() -> None:
         (IDLE, replace(PREPARE, live="green"), r"a canary stands beside the slot that was live before \(blue\)"),
     ],
 )
-def test_what_does_not_fit_is_refused(state: State, wish: Wish, message: str) -> None:
+def test_a_request_that_does_not_fit_the_state_is_refused(state: State, wish: Wish, message: str) -> None:
     with pytest.raises(SwitchError, match=f"refused: .*{message}"):
         decide(state, wish, NOW)
 
@@ -139,23 +139,23 @@ def test_what_does_not_fit_is_refused(state: State, wish: Wish, message: str) ->
         ({"live": "blue", "operation": "x", "deadline": 0}, "not a number of seconds"),
     ],
 )
-def test_a_wish_that_makes_no_sense_is_refused_whatever_the_state(given: dict[str, Any], message: str) -> None:
+def test_an_invalid_request_is_refused_in_any_state(given: dict[str, Any], message: str) -> None:
     with pytest.raises(SwitchError, match=message):
         Wish(**given)
 
 
-def test_an_operation_can_be_prepared_anew() -> None:
+def test_an_operation_can_be_prepared_again() -> None:
     again = after(replace(PREPARE, weight=50), state=PREPARED)
     assert summary(again) == ("5:blue:-:0", "prepared", "7:blue:green:50")
     assert summary(after(replace(COMMIT, live="blue", weight=50), state=again))[0] == "7:blue:green:50"
 
 
-def test_edges_with_different_epochs_come_to_one() -> None:
+def test_edge_hosts_with_different_epochs_converge() -> None:
     assert after(Wish(live="blue", epoch=9), state=IDLE).value == "9:blue:-:0"
     assert summary(after(replace(PREPARE, epoch=9), COMMIT))[0] == "9:blue:green:5"
 
 
-def test_nothing_but_a_first_switch_is_possible_without_a_state() -> None:
+def test_without_a_state_only_a_first_switch_is_possible() -> None:
     assert steps.first("staging", Wish(live="blue", epoch=3), [], "", NOW).value == "3:blue:-:0"
     for wish in (Wish(), PREPARE, GREEN, DRAIN, FINISH, ABORT):
         message = "this edge host has no state yet: set `live` to the live slot, without an operation"
@@ -176,7 +176,7 @@ def test_nothing_but_a_first_switch_is_possible_without_a_state() -> None:
         (DRAINING, 301, ("7:green:-:0", "idle", "")),
     ],
 )
-def test_what_is_past_its_deadline_is_ended(state: State, seconds: int, expected: tuple[str, str, str]) -> None:
+def test_an_operation_past_its_deadline_is_ended(state: State, seconds: int, expected: tuple[str, str, str]) -> None:
     assert expire(state, NOW + 1) == state
     assert summary(expire(state, NOW + seconds)) == expected
     assert expire(IDLE, NOW + seconds) == IDLE
@@ -186,14 +186,14 @@ def peer(value: str) -> State:
     return State.from_value("staging", value)
 
 
-def test_a_peers_higher_epoch_is_taken() -> None:
+def test_a_peers_higher_epoch_is_adopted() -> None:
     assert summary(adopt(IDLE, peer("9:green:-:0"), NOW)) == ("9:green:-:0", "idle", "")
     assert summary(adopt(None, peer("9:green:-:0"), NOW)) == ("9:green:-:0", "idle", "")
     for value in ("5:blue:-:0", "4:green:-:0"):
         assert adopt(IDLE, peer(value), NOW) == IDLE
 
 
-def test_what_was_prepared_here_and_is_in_force_there_is_committed() -> None:
+def test_a_prepared_step_that_a_peer_has_in_effect_is_committed() -> None:
     state = adopt(PREPARED, peer("6:blue:green:5"), NOW)
     assert PREPARED.operation is not None
     assert state.operation == replace(PREPARED.operation, phase="canary", next="")
@@ -201,7 +201,7 @@ def test_what_was_prepared_here_and_is_in_force_there_is_committed() -> None:
     assert adopt(PREPARED, peer("7:green:-:0"), NOW).operation is None
 
 
-def test_a_canary_that_was_not_prepared_here_ends_by_itself_or_is_gone_on_with() -> None:
+def test_an_adopted_canary_ends_at_its_deadline_or_is_continued() -> None:
     state = adopt(IDLE, peer("9:blue:green:5"), NOW)
     assert state.operation is not None
     assert (state.operation.id, state.phase) == (ADOPTED, "canary")
@@ -250,18 +250,18 @@ def test_a_canary_with_an_operator_keeps_its_own_deadline() -> None:
         ("9:green:-:0", "9:blue:-:0", "9:green:-:0"),
     ],
 )
-def test_one_number_with_two_meanings_ends_with_a_new_number(own: str, found: str, end: str) -> None:
+def test_an_epoch_with_two_meanings_ends_with_a_new_epoch(own: str, found: str, end: str) -> None:
     state = adopt(peer(own), peer(found), NOW)
     assert state.value == end
     assert adopt(state, peer(found), NOW) == state
 
 
-def test_the_new_number_is_above_what_is_prepared() -> None:
+def test_the_new_epoch_is_above_the_prepared_one() -> None:
     prepared = decide(replace(IDLE, epoch=9), replace(PREPARE, epoch=12), NOW)
     assert adopt(prepared, peer("9:green:-:0"), NOW).value == "13:green:-:0"
 
 
-def test_a_record_that_contradicts_itself_is_none() -> None:
+def test_a_contradictory_state_is_refused() -> None:
     operation = Operation("x", "canary", "5:blue:-:0")
     with pytest.raises(ValueError, match="phase canary can't have weight 0"):
         State("staging", 6, "blue", operation=operation)

@@ -126,21 +126,21 @@ def edge(tmp_path: Path) -> Edge:
     ],
     ids=["noted nothing", "noted its end"],
 )
-def test_a_roll_back_that_died_before_its_switch_is_made_good_by_the_next(edge: Edge, notes: Any) -> None:
+def test_the_next_run_completes_a_rollback_that_was_killed_before_its_switch(edge: Edge, notes: Any) -> None:
     edge.serves("green", "prepared", following="8:blue:-:0")
     edge.noted(**notes)
     done = edge.runs(ROLLBACK)
     assert "back to blue" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_share_whose_run_died_is_all_that_a_roll_back_takes_back(edge: Edge) -> None:
+def test_a_rollback_aborts_only_the_canary_of_a_killed_run(edge: Edge) -> None:
     edge.serves("green", "canary", weight=25)
     edge.noted(live={"live": "green", "epoch": 7})
     done = edge.runs(ROLLBACK)
     assert "back to green" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_check_does_not_imagine_how_an_operation_ends(edge: Edge) -> None:
+def test_check_mode_refuses_to_predict_the_end_of_an_operation(edge: Edge) -> None:
     edge.serves("green", "canary", weight=25)
     before = (edge.folder / "state.json").read_text()
     done = edge.runs(ROLLBACK, "--check")
@@ -150,7 +150,7 @@ def test_a_check_does_not_imagine_how_an_operation_ends(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize(("trace", "number"), [("", 8), ("staging 9:green:-:0\n", 10)], ids=["new host", "lost file"])
-def test_who_says_what_serves_is_believed_where_the_record_is_lost(edge: Edge, trace: str, number: int) -> None:
+def test_an_operator_can_set_the_live_slot_after_the_state_is_lost(edge: Edge, trace: str, number: int) -> None:
     (edge.folder / "live.map").write_text(trace)
     edge.noted(live={"live": "green", "epoch": 7})
     refused = edge.runs(CUTOVER)
@@ -162,7 +162,7 @@ def test_who_says_what_serves_is_believed_where_the_record_is_lost(edge: Edge, t
 
 
 @pytest.mark.parametrize("ops", ["local", "dead"])
-def test_everybody_is_taken_back_without_the_host_that_keeps_the_notes(edge: Edge, ops: str) -> None:
+def test_an_abort_works_without_the_host_that_keeps_the_notes(edge: Edge, ops: str) -> None:
     edge.serves("green", "canary", weight=25)
     found = {"live": "green", "epoch": 7, "highest_epoch": 7, "weight": 25, "operation": "dead", "phase": "canary"}
     found |= {"before_live": "green", "hosts": ["edge1"], "down": [], "behind": []}

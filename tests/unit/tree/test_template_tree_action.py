@@ -254,7 +254,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 @pytest.mark.parametrize("name", SAME)
-def test_it_renders_what_the_usual_module_renders(ran: Run, name: str) -> None:
+def test_rendering_equals_ansible_builtin_template(ran: Run, name: str) -> None:
     assert (ran.root / "ours" / name).read_bytes() == (ran.root / "usual" / name).read_bytes()
 
 

@@ -197,7 +197,7 @@ def test_no_secret_shows(call: Call, host: Path) -> None:
     assert shown[1]["failed"]
 
 
-def test_what_looks_like_a_secret_is_masked_in_messages(host: Path) -> None:
+def test_values_of_secret_files_are_masked_in_messages(host: Path) -> None:
     module = type("Module", (), {"params": {}})()
     wanted = file(host, text="A=abc123def456\nB=database.example.org\nC=abcdefghijklmnopqrstu\n", secret=True)
     module.params["_secret_files"] = tree_files.pack([wanted])

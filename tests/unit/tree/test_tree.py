@@ -100,7 +100,7 @@ def test_a_second_call_changes_nothing_and_leaves_the_manifest_alone(site: Site)
     assert (os.stat(site.manifest).st_ino, os.stat(site.path("c")).st_ino) == before
 
 
-def test_a_mode_is_mended_in_place(site: Site) -> None:
+def test_a_mode_is_repaired_in_place(site: Site) -> None:
     site.apply(site.file("a"))
     inode = os.stat(site.path("a")).st_ino
     os.chmod(site.path("a"), 0o600)
@@ -111,7 +111,7 @@ def test_a_mode_is_mended_in_place(site: Site) -> None:
     assert os.stat(site.path("a")).st_ino == inode
 
 
-def test_removed_is_what_an_earlier_call_put_there_and_nothing_else(site: Site) -> None:
+def test_only_files_of_an_earlier_call_are_removed(site: Site) -> None:
     site.apply(site.file("conf.d/mine"), site.file("conf.d/gone"), site.file("other/gone"))
     Path(site.path("conf.d/foreign")).write_text("foreign")
     plan = site.apply(site.file("conf.d/mine"))
@@ -365,7 +365,7 @@ def test_the_output_of_a_secret_file_is_hidden(site: Site) -> None:
 # --- drift ---
 
 
-def test_drift_mends_what_was_promised_and_nothing_else(site: Site) -> None:
+def test_drift_repairs_only_unchanged_wishes(site: Site) -> None:
     private = tree_files.Directory(site.path("d"), tree_files.Attributes(0o700))
     site.apply(site.file("same"), site.file("old"), site.file("gone"), directories=(private,))
     for name in ("same", "old"):
@@ -443,7 +443,7 @@ def test_after_a_kill_the_next_call_converges_and_still_knows_its_files(
     assert "pending" not in json.loads(site.manifest.read_text())
 
 
-def test_a_beginning_is_written_once_and_left_alone(site: Site) -> None:
+def test_an_initial_version_is_written_once(site: Site) -> None:
     beginning = site.file("live.map", "", force=False)
     plan = site.apply(site.file("a"), beginning)
     assert site.path("live.map") in plan.touched
@@ -458,14 +458,14 @@ def test_a_beginning_is_written_once_and_left_alone(site: Site) -> None:
     assert site.read("live.map") == "blue\n"
 
 
-def test_each_beginning_that_is_missing_is_written(site: Site) -> None:
+def test_each_missing_initial_version_is_written(site: Site) -> None:
     beginnings = [site.file(name, "", force=False) for name in ("live.map", "routes.map")]
     site.apply(*beginnings)
     os.unlink(site.path("routes.map"))
     assert site.apply(*beginnings).touched == [site.path("routes.map")]
 
 
-def test_a_file_of_ours_that_becomes_a_beginning_stays(site: Site) -> None:
+def test_a_managed_file_that_becomes_an_initial_version_stays(site: Site) -> None:
     site.apply(site.file("live.map", "blue\n"))
     assert not site.apply(site.file("live.map", "", force=False)).changed
     assert site.read("live.map") == "blue\n"
@@ -563,7 +563,7 @@ def test_owners_without_a_name_are_shown_as_numbers(site: Site) -> None:
 # --- what travels ---
 
 
-def test_files_survive_the_journey() -> None:
+def test_files_survive_packing() -> None:
     files = [
         tree_files.File("/a", "äöü\r\n".encode(), tree_files.Attributes(0o640, "root", "adm"), "check %s", False),
         tree_files.File("/b", b"\xff\x00\x01", tree_files.Attributes(0o600), None, True),
@@ -603,7 +603,7 @@ WANTED = st.dictionaries(NAMES, st.tuples(st.sampled_from(["", "one\n", "two\n"]
     calls=st.lists(WANTED, min_size=1, max_size=4),
     foreign=st.dictionaries(NAMES.map("f-{}".format), st.text(max_size=3)),
 )
-def test_any_sequence_of_calls_ends_as_wished_and_spares_foreign_files(
+def test_any_sequence_of_calls_converges_and_keeps_foreign_files(
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     calls: list[dict[str, tuple[str, int]]],

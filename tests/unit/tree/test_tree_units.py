@@ -140,7 +140,7 @@ def test_a_removed_file_makes_a_unit_stale(host: Host) -> None:
     assert host.call(A, started()).units == {WEB: "restarted"}
 
 
-def test_a_kill_between_write_and_restart_is_made_good(host: Host) -> None:
+def test_a_kill_between_write_and_restart_is_repaired(host: Host) -> None:
     host.call(A, started())
     host.call(B, started(), kill="converge")
     assert host.call(B, started()).units == {WEB: "restarted"}
@@ -353,7 +353,7 @@ def test_a_failed_reload_is_a_failure_and_the_unit_stays_stale(host: Host) -> No
     assert host.call(B, *wanted).units == {WEB: "reloaded"}
 
 
-def test_a_complaint_without_a_culprit_blames_the_first() -> None:
+def test_an_error_without_a_unit_is_reported_for_the_first() -> None:
     class Grumpy(Systemd):
         def run(self, command: list[str]) -> tuple[int, str, str]:
             code, out, err = super().run(command)
@@ -465,7 +465,7 @@ def test_units_that_files_define(path: str, name: str | None) -> None:
 # --- drift ---
 
 
-def test_drift_is_mended_without_touching_a_unit(host: Host) -> None:
+def test_drift_is_repaired_without_touching_a_unit(host: Host) -> None:
     host.call(A, started())
     host.systemd.calls.clear()
     host.edit("web/a.conf")
@@ -524,7 +524,7 @@ def test_a_changed_mode_is_no_loaded_drift(host: Host) -> None:
     assert host.call(A, started(), drift=True).loaded_drift == []
 
 
-def test_drift_that_somebody_loaded_and_mended_is_found(host: Host) -> None:
+def test_drift_that_was_loaded_and_repaired_is_found(host: Host) -> None:
     host.call(A, started())
     host.edit("web/a.conf")
     host.by_hand("restart")
@@ -581,7 +581,7 @@ def test_check_mode_predicts_and_does_nothing(host: Host) -> None:
     assert Path(host.path("web/a.conf")).read_text() == "one\n"
 
 
-def test_check_mode_knows_that_mending_an_unloaded_edit_restarts_nothing(host: Host) -> None:
+def test_check_mode_knows_that_repairing_an_unloaded_edit_restarts_nothing(host: Host) -> None:
     host.call(A, started())
     host.edit("web/a.conf")
     assert host.call(A, started(), check=True).units == {}
@@ -608,7 +608,7 @@ def test_parameters_become_units() -> None:
 
 
 @pytest.mark.parametrize("name", ["--now", "a b", "", "a;b", "x/y"])
-def test_names_that_are_none_are_refused(name: str) -> None:
+def test_invalid_names_are_refused(name: str) -> None:
     with pytest.raises(tree_files.TreeError, match="is not a valid unit name"):
         units.parse([{"name": name}])
 

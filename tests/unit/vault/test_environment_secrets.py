@@ -162,14 +162,13 @@ def test_a_manual_secret_is_not_generated(tmp_path: Path, vault: Vault) -> None:
     kv = vault.client.secrets.kv.v2
     kv.delete_metadata_and_all_versions("test/environment/registry", mount_point="greenroom")
     answer = present(tmp_path, vault)
-    assert answer["msg"].startswith(
-        "secrets of test are missing: environment/registry; write environment/"
-    )
+    assert answer["msg"].startswith("secrets of test are missing: environment/registry; write environment/")
     answer, _ = run(
         tmp_path, vault.url, vault.token(), paths=["environment/registry"], read_only=["environment/registry"]
     )
     assert answer["msg"] == (
-        "secrets of test are missing: environment/registry; write environment/registry to Vault yourself (docs/secrets.md)"
+        "secrets of test are missing: environment/registry; "
+        "write environment/registry to Vault yourself (docs/secrets.md)"
     )
 
 
