@@ -98,7 +98,7 @@ class _Work:
     running: set[str] = field(default_factory=set)
     changed: dict[str, str] = field(default_factory=dict)
     """The labels of the hosts that changed, by host."""
-    imagined: bool = False
+    in_check_mode: bool = False
     """Whether the task ran in check mode."""
     details: dict[str, list[str]] = field(default_factory=dict)
     """The changes by kind: files, units, items."""
@@ -305,7 +305,7 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             work.messages.setdefault(_message(result.result), []).append(host)
         if result.is_changed():
             work.changed[host] = _label(result)
-            work.imagined = bool(result.task.check_mode)
+            work.in_check_mode = bool(result.task.check_mode)
             if "ansible_loop_var" in result.result:
                 work.note("items", str(self._get_item_label(result.result)))
             if result.task.action == "template_tree":
@@ -333,18 +333,18 @@ class CallbackModule(DefaultCallback):  # type: ignore[misc]
             self._display.display(f"{whose}{gap}{text}")
         if work.changed:
             hosts = [work.changed[host] for host in work.in_order(work.changed)]
-            verb = "would change" if work.imagined else "changed"
-            line = f"{verb}: {_joined(hosts)}  {work.name}{_details(work.details, all_of_it=work.imagined)}"
+            verb = "would change" if work.in_check_mode else "changed"
+            line = f"{verb}: {_joined(hosts)}  {work.name}{_details(work.details, all_of_it=work.in_check_mode)}"
             self._display.display(line, color=constants.COLOR_CHANGED)
 
     def _watch(self, over: threading.Event) -> None:
         """Report tasks that take long, until the run is over. Ansible's display can be used from any thread."""
-        patience = self.get_option("progress_seconds")
-        while not over.wait(min(1.0, patience / 2)):
+        first_report = self.get_option("progress_seconds")
+        while not over.wait(min(1.0, first_report / 2)):
             for work in list(self._under_way.values()):
                 seconds = time.monotonic() - work.began
                 hosts = work.in_order(work.running.copy())
-                if hosts and seconds - work.told >= min(max(work.told, patience), LONGEST_SILENCE):
+                if hosts and seconds - work.told >= min(max(work.told, first_report), LONGEST_SILENCE):
                     work.told = seconds
                     line = f"still running: {_joined(hosts)}  {work.name} ({seconds:.0f} s{work.tries})"
                     self._display.display(line, color=constants.COLOR_DEBUG)

@@ -33,12 +33,12 @@ def summary(
         "live slot": edges["live"] or "none yet",
         "epoch": edges["epoch"],
         "since": edges["changed_at"] or "never",
-        "operation": _under_way(edges),
+        "operation": _operation(edges),
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
         | dict.fromkeys(edges["down"], SILENT),
         "app hosts": {host: astray.get(host) or ("in order" if host in known else running[host]) for host in running},
         "slots": {slot: _slot(slot, edges, bundles.get(slot), running, stops) for slot in SLOTS},
-    } | ({"to do": _put_right(edges)} if any(astray.values()) else {})
+    } | ({"to do": _to_do(edges)} if any(astray.values()) else {})
 
 
 def _astray(
@@ -62,14 +62,14 @@ def _astray(
     ]
 
 
-def _put_right(edges: Mapping[str, Any]) -> str:
+def _to_do(edges: Mapping[str, Any]) -> str:
     how = "run playbooks/cutover.yml: without `to`, it moves background services to the live slot, and no traffic"
     if edges["operation"]:
         return f"check again when {edges['operation']} is over; if no run continues it, {how}"
     return how.capitalize()
 
 
-def _under_way(edges: Mapping[str, Any]) -> str:
+def _operation(edges: Mapping[str, Any]) -> str:
     if not edges["operation"]:
         return "none"
     share = f", {edges['candidate']} gets {edges['weight']} %" if edges["weight"] else ""
