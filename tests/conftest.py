@@ -1,4 +1,4 @@
-"""What all tests share: the project's own modules under the names by which Ansible imports them."""
+"""Setup for all tests: makes the project's module_utils importable under Ansible's names."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Ansible finds the project's module_utils by its configuration; plain Python finds them on the package's path.
+# Ansible finds the project's module_utils through its configuration; plain Python needs this path.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 
-# An example that takes long says something of the machine, which has other work, and nothing of what is tried.
+# A slow example only means that the machine is busy.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the switch between what every change has to pass and the long evidence."""
-    parser.addoption("--as-is", action="store_true", help="take staging as it is: no site.yml before the real tests")
-    parser.addoption("--proof", action="store_true", help="the long evidence: more faults, more repetitions")
-    parser.addoption("--part", type=part, default=(1, 1), help="1/3: of what can be divided only the first third")
-    parser.addoption("--kept", help="the folder in which parts keep what they found, for one table")
+    """Add the project's options, such as `--proof` for the long proof."""
+    parser.addoption("--as-is", action="store_true", help="use staging as it is, without site.yml before the real tests")
+    parser.addoption("--proof", action="store_true", help="run the long proof: more faults, more repetitions")
+    parser.addoption("--part", type=part, default=(1, 1), help="run one part of divisible tests, such as 1/3")
+    parser.addoption("--kept", help="folder in which parts save their results for one table")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where files are shuffled (--random-order), each keeps its own order: a file tells a story."""
+    """Keep the order of tests within a file when files are shuffled (--random-order)."""
     for item in items:
         item.add_marker(pytest.mark.random_order(disabled=True))
 
 
 def part(text: str) -> tuple[int, int]:
-    """Read `1/3`: the first of three parts; raises ValueError."""
+    """Parse a part, such as `1/3`. Raises ValueError."""
     number, _, parts = text.partition("/")
     if not 0 < int(number) <= int(parts):
         raise ValueError(text)

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Write what each area of the tests takes into tests/README.md, from the reports that `make test` leaves.
+"""Writes the duration of each area of the tests to tests/README.md, from the reports of `make test`.
 
 python tests/minutes.py [reports/tests/hosts.xml ...]
 """
@@ -18,13 +18,13 @@ BEGIN, END = "<!-- minutes: begin -->\n", "<!-- minutes: end -->\n"
 
 
 def area(name: str) -> str:
-    """The area of a test: its file where it needs hosts or takes real programs, its folder elsewhere."""
+    """The area of a test: its file in real/ and loopback/, otherwise its folder."""
     _tests, folder, file, *_ = name.split(".")
     return f"{folder}/{file}.py" if folder in ("real", "loopback") else f"{folder}/"
 
 
 def measured(reports: list[Path]) -> dict[str, tuple[int, float]]:
-    """The tests and the seconds of each area; a fixture counts for the test that was first to need it."""
+    """The tests and seconds of each area. A fixture counts for the first test that uses it."""
     found: dict[str, tuple[int, float]] = {}
     for report in reports:
         for case in ElementTree.parse(report).iter("testcase"):
@@ -34,7 +34,7 @@ def measured(reports: list[Path]) -> dict[str, tuple[int, float]]:
 
 
 def table(areas: dict[str, tuple[int, float]]) -> str:
-    """A table with the longest area first."""
+    """A table of all areas, longest first."""
     rows = [
         f"| {name} | {count} | {seconds:.0f} | {seconds / 60:.1f} |\n"
         for name, (count, seconds) in sorted(areas.items(), key=lambda item: -item[1][1])
@@ -46,7 +46,7 @@ def main(words: list[str]) -> int:
     """Write the table."""
     reports = [Path(word) for word in words] or sorted(REPORTS.glob("*.xml"))
     if not reports:
-        print(f"There is no report in {REPORTS}; make test writes them.", file=sys.stderr)
+        print(f"There is no report in {REPORTS}. Run `make test` first.", file=sys.stderr)
         return 1
     before, _, rest = PAGE.read_text().partition(BEGIN)
     _old, _, after = rest.partition(END)

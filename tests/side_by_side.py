@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Run two commands at once: python tests/side_by_side.py COMMAND ... -- COMMAND ...
+"""Runs two commands in parallel: python tests/side_by_side.py COMMAND ... -- COMMAND ...
 
-The first one, which stands back where both want to compute, is silent until it ends; then all that it said is printed
-as one block. What the second one says is printed as it comes. The exit code is that of the second one, or of the first
-one where the second one's is 0. An interrupt, or a request to end, ends both.
+The first command has a lower priority. Its output is printed as one block when it ends. The output of the second
+command is printed immediately. The exit code is that of the second command or, if that is 0, of the first. SIGINT,
+SIGTERM and SIGHUP end both.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from types import FrameType
 from typing import IO
 
 NICE = 10
-# How often to say how far the first command is, once it is the only one.
+# Seconds between progress lines while only the first command still runs.
 EVERY = 30
 
 
 class Screen:
-    """Where output goes: one writer at a time, and what begins a line does begin one."""
+    """Output with one writer at a time, which can start its text on a new line."""
 
     def __init__(self, out: IO[bytes]) -> None:
         self.out = out
@@ -36,7 +36,7 @@ class Screen:
         self.line_begins = True
 
     def write(self, content: bytes, own_line: bool = False) -> None:
-        """Write all of something at once."""
+        """Write content without interruption by other writers."""
         with self.lock:
             if own_line and not self.line_begins:
                 content = b"\n" + content
@@ -45,12 +45,12 @@ class Screen:
             self.line_begins = content.endswith(b"\n")
 
     def say(self, line: str) -> None:
-        """Write a line of one's own."""
+        """Write a separate line."""
         self.write(f"{line}\n".encode(), own_line=True)
 
 
 class Pair:
-    """The two commands. Each has its own process group: a terminal's interrupt reaches each of them once, from here."""
+    """The two commands. Each has its own process group, so it gets a terminal's interrupt only once, from here."""
 
     def __init__(self, screen: Screen, kept: Path) -> None:
         self.screen = screen
@@ -64,7 +64,7 @@ class Pair:
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, process_group=0
         )
         self.started.append(process)
-        # It was told to end too early for this one.
+        # The interrupt came before this command was started.
         if self.stopped:
             self._signal(process, signal.SIGINT)
         return process
@@ -75,14 +75,14 @@ class Pair:
                 os.killpg(process.pid, number)
 
     def end(self, number: int, _frame: FrameType | None) -> None:
-        """End both as an interrupt would, and at once if told again."""
+        """Interrupt both commands; kill them at the second signal."""
         how = signal.SIGKILL if self.stopped else signal.SIGINT
         self.stopped = 128 + number
         for process in self.started:
             self._signal(process, how)
 
     def show_first(self) -> None:
-        """Wait for the first command, and print what it said."""
+        """Wait for the first command, and print its output."""
         self.first.wait()
         seconds = time.monotonic() - self.began
         self.screen.say(f"--- what ran meanwhile has ended, after {seconds:.0f} s:")
@@ -90,25 +90,25 @@ class Pair:
         self.screen.say("---")
 
     def show_second(self) -> None:
-        """Print what the second command says, as it comes."""
+        """Print the second command's output immediately."""
         assert self.second.stdout is not None
         while content := os.read(self.second.stdout.fileno(), 65536):
             self.screen.write(content)
 
     def start(self, first: list[str], second: list[str]) -> None:
-        """Start both."""
+        """Start both commands."""
         with self.kept.open("wb") as file:
             self.first = self._start(["nice", "-n", str(NICE), *first], file)
         self.second = self._start(second, subprocess.PIPE)
 
     def wait(self) -> int:
-        """Wait for both; return the exit code."""
+        """Wait for both commands; return the exit code."""
         first, second = (threading.Thread(target=show, daemon=True) for show in (self.show_first, self.show_second))
         first.start()
         second.start()
         while self.second.poll() is None:
             second.join(1)
-        # Somebody else may have its output open, and never close it.
+        # Another process may keep its output open.
         second.join(10)
         while first.is_alive():
             first.join(EVERY)
@@ -120,14 +120,14 @@ class Pair:
 
 
 def main(words: list[str]) -> int:
-    """Run what the command line says."""
+    """Run the command line."""
     if words.count("--") != 1 or words[0] == "--" or words[-1] == "--":
         print(__doc__, file=sys.stderr)
         return 2
     middle = words.index("--")
     with tempfile.TemporaryDirectory() as folder:
         pair = Pair(Screen(sys.stdout.buffer), Path(folder) / "output")
-        # Before there is anything to end: what is started here must not be left behind.
+        # Install the handlers before starting the commands, so that no command is left behind.
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, pair.end)
         pair.start(words[:middle], words[middle + 1 :])

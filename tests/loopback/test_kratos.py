@@ -1,4 +1,4 @@
-"""Synthetic people in the real Ory Kratos on loopback, and what happens when it or a run fails on the way."""
+"""Synthetic users in a real Ory Kratos on loopback, with failures of Kratos and of runs."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ PLAY = """\
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Kratos of its own."""
+    """A separate Kratos."""
     with servers.kratos(tmp_path_factory.mktemp("kratos"), {"fsync": "off"}) as running:
         yield running
 
@@ -57,7 +57,7 @@ def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class Seeder:
-    """Seeds one set, in this process or by Ansible."""
+    """Seeds one set, in this process or with Ansible."""
 
     def __init__(self, server: Server, name: str, folder: Path, generator: Path) -> None:
         self.server, self.name, self.folder, self.generator = server, name, folder, generator
@@ -70,7 +70,7 @@ class Seeder:
     def run(
         self, count: int = 20, state: str = "present", check: bool = False, admin: str = "", **keys: Any
     ) -> dict[str, Any]:
-        """Seed in this process, in one go."""
+        """Seed in this process."""
         self.token += 1
         order = population.Order(
             recipe=self.recipe(count, **keys),
@@ -93,7 +93,7 @@ class Seeder:
         return result
 
     def command(self, *options: str, **arguments: Any) -> tuple[list[str], dict[str, str], Path]:
-        """Return a command that seeds by Ansible, its environment, and where its result will lie."""
+        """Return a command that seeds with Ansible, its environment, and the path of its result."""
         task = {
             "url": self.server.admin,
             "public_url": self.server.public,
@@ -115,7 +115,7 @@ class Seeder:
         return ["ansible-playbook", str(play), *options], environment, result
 
     def play(self, *options: str, **arguments: Any) -> dict[str, Any]:
-        """Seed by Ansible; returns the result with its `output`, of which `msg` says what went wrong."""
+        """Seed with Ansible; returns the result and its `output`."""
         command, environment, result = self.command(*options, **arguments)
         result.unlink(missing_ok=True)
         done = subprocess.run(
@@ -125,11 +125,11 @@ class Seeder:
         return {**found, "output": done.stdout + done.stderr}
 
     def there(self) -> list[dict[str, Any]]:
-        """Who of the set is in Kratos, by mark."""
+        """The set's identities in Kratos."""
         return [each for each in self.server.identities() if identities.mark_of(each, self.name)]
 
     def assert_exact(self, count: int) -> None:
-        """Everybody is there once, and a run changes nothing."""
+        """Assert that each user exists once, and that a run changes nothing."""
         keys = [each["metadata_admin"]["greenroom"]["key"] for each in self.there()]
         assert sorted(keys, key=int) == [str(number) for number in range(1, count + 1)]
         again = self.run(count)
@@ -145,17 +145,17 @@ def seeder(
     tmp_path: Path,
     generator: Path,
 ) -> Iterator[Seeder]:
-    """A set of its own for each test, made in small batches."""
+    """A separate set for each test, created in small batches."""
     monkeypatch.setattr(apply, "BATCH", 100)
-    # The same in each run: who is invented, and who of them is verified, follows from the name of the set.
+    # The same in each run, because the users depend on the name of the set.
     name = f"set-{zlib.crc32(request.node.name.encode()):08x}"
     yield Seeder(server, name, tmp_path, generator)
     if server.process is None:
         server.start()
 
 
-def test_one_network_is_there_before_any_kratos_starts(tmp_path: Path) -> None:
-    """Two that first start together would make one each, and people of one are unknown in the other."""
+def test_prepare_creates_one_network_before_kratos_starts(tmp_path: Path) -> None:
+    """Otherwise, two Kratos that start together create one each, and don't find each other's users."""
     with servers.postgres(tmp_path / "postgres", {"fsync": "off"}) as port:
         Server(tmp_path, port).prepare()
         psql = ["psql", "-qAtX", "-h", "127.0.0.1", "-p", str(port), "-U", "postgres", "-d", "kratos", "-c"]
@@ -163,7 +163,7 @@ def test_one_network_is_there_before_any_kratos_starts(tmp_path: Path) -> None:
         assert count.stdout == "1\n"
 
 
-def test_people_of_a_playbook_log_in(seeder: Seeder) -> None:
+def test_users_of_a_playbook_can_log_in(seeder: Seeder) -> None:
     asked = ["unverified", "inactive", "recovery-only", "long-name", "right-to-left"]
     predicted = seeder.play("--check", personas=asked)
     assert (predicted["created"], seeder.there(), seeder.ledger.exists()) == (25, [], False)
@@ -183,7 +183,7 @@ def test_people_of_a_playbook_log_in(seeder: Seeder) -> None:
     again = seeder.play(personas=asked)
     assert (again["changed"], again["requests"] < 10) == (False, True), again["output"]
 
-    # Other people, each with a password of their own: the same identities.
+    # Different users with their own passwords, in the same identities.
     exact = seeder.play(state="exact", count=15, password=None, password_key=KEY, verified=0.5)
     assert (exact["updated"], exact["removed"], exact["created"]) == (15, 10, 0), exact["output"]
     assert seeder.server.logs_in(recipe.address(1), people.person_password(KEY, seeder.name, "1", 1))
@@ -202,7 +202,7 @@ def test_a_password_that_is_too_long_is_refused(seeder: Seeder) -> None:
     assert seeder.there() == []
 
 
-def test_kratos_is_killed_and_comes_back_during_a_batch(seeder: Seeder) -> None:
+def test_kratos_is_killed_and_restarted_during_a_batch(seeder: Seeder) -> None:
     result: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: result.append(seeder.run(900)))
     thread.start()
@@ -216,7 +216,7 @@ def test_kratos_is_killed_and_comes_back_during_a_batch(seeder: Seeder) -> None:
     seeder.assert_exact(900)
 
 
-def test_kratos_stays_away_and_the_next_run_finishes(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kratos_stays_down_and_the_next_run_finishes(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kratos_client, "PATIENCE", 2.0)
     create: Callable[..., list[dict[str, Any]]] = kratos.Kratos.create
     calls = itertools.count(1)
@@ -229,7 +229,7 @@ def test_kratos_stays_away_and_the_next_run_finishes(seeder: Seeder, monkeypatch
     monkeypatch.setattr(kratos.Kratos, "create", create_until_killed)
     result = seeder.run(700)
     assert result["failed"]
-    # Which of these it was depends on what the last request of many at once ran into.
+    # The error depends on the last of several concurrent requests.
     ends = "Connection refused|closed connection|reset by peer|Broken pipe|IncompleteRead"
     assert re.search(ends, result["msg"])
     assert "of 700 users are done; run it again to continue" in result["msg"]
@@ -240,7 +240,7 @@ def test_kratos_stays_away_and_the_next_run_finishes(seeder: Seeder, monkeypatch
 
 
 class Proxy:
-    """Passes connections on to a server; `cut` decides, for each request that creates, how its answer gets lost."""
+    """Forwards connections to a server; for each creating request, `cut` decides how its response gets lost."""
 
     def __init__(self, port: int, cut: Callable[[int], str]) -> None:
         self.target, self.cut, self.batches = port, cut, 0
@@ -318,12 +318,12 @@ def test_a_connection_is_cut_after_the_request_was_sent(seeder: Seeder, how: str
     result = seeder.run(300, admin=f"http://127.0.0.1:{proxy.port}")
     proxy.listener.close()
     assert (result["created"], result["problems"], result["conflicts"]) == (300, [], [])
-    # What was carried out is not sent again: there are no more batches than were cut, and the three.
+    # Completed batches are not sent again: there are only the three, and those that were cut.
     assert proxy.batches <= 3 + 2
     seeder.assert_exact(300)
 
 
-def test_addresses_of_real_people_are_conflicts_and_the_rest_is_created(seeder: Seeder) -> None:
+def test_addresses_of_real_users_are_conflicts_and_the_rest_is_created(seeder: Seeder) -> None:
     recipe = seeder.recipe()
     for number in range(2, 21, 2):
         body = {"schema_id": "default", "traits": {"email": recipe.address(number)}, "metadata_admin": {"real": number}}
@@ -334,7 +334,7 @@ def test_addresses_of_real_people_are_conflicts_and_the_rest_is_created(seeder: 
         assert (result["failed"], result["created"], len(result["conflicts"])) == (True, 10, 10)
     assert set(result["conflicts"]) == {recipe.address(number) for number in range(2, 21, 2)}
     assert "belong to identities that are not synthetic users, and were not changed" in result["msg"]
-    # A real person who comes after the look is found when the server refuses the address.
+    # If a real user signs up after the comparison, the server refuses the address.
     seeder.run(state="exact", seed="2", count=0)
     assert seeder.run(state="absent")["removed"] == 0
     after = [each for each in seeder.server.identities() if "real" in (each["metadata_admin"] or {})]
@@ -418,7 +418,7 @@ def test_two_runs_at_once(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> No
     seeder.assert_exact(500)
 
 
-def test_a_million_is_planned(seeder: Seeder) -> None:
+def test_check_mode_plans_a_million_users(seeder: Seeder) -> None:
     small = seeder.play("--check", count=10)
     large = seeder.play("--check", count=1_000_000)
     assert (large["created"], large["present"]) == (1_000_000, 1_000_000), large["output"]
@@ -426,7 +426,7 @@ def test_a_million_is_planned(seeder: Seeder) -> None:
     assert seeder.there() == []
 
 
-def test_what_is_not_kratos_admin_interface(seeder: Seeder) -> None:
+def test_a_url_that_is_not_kratos_admin_api_is_refused(seeder: Seeder) -> None:
     for url in (seeder.server.public, f"http://127.0.0.1:{seeder.server.database}"):
         with pytest.raises(kratos_client.KratosError, match=rf"^{url}\b.*"):
             seeder.run(admin=url)
@@ -435,7 +435,7 @@ def test_what_is_not_kratos_admin_interface(seeder: Seeder) -> None:
 
 
 def hold_after(batches: int, under_way: threading.Event, killed: threading.Event, batch: int) -> str:
-    """Let so many batches pass and no further one, so that there is something to kill."""
+    """Forward this many batches and hold the next one, so that the run can be killed."""
     if batch >= batches:
         under_way.set()
     if batch <= batches:
@@ -455,7 +455,7 @@ def test_a_run_is_killed_at_any_moment(seeder: Seeder, monkeypatch: pytest.Monke
     print(f"seed {seed}")
     moments = random.Random(seed)
     made: list[int] = []
-    # With two connections, the first batch is there before the third is sent. What is left makes two at least.
+    # With two connections, the first batch is done before the third is sent. At least two batches are left.
     for batches in (3, 1):
         under_way, killed = threading.Event(), threading.Event()
 

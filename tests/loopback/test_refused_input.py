@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Bad input to the real site.yml: one clear line, and the run ends before it has asked any host for anything."""
+"""Invalid input to the real site.yml: it prints one clear line, and ends before it connects to any host."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ COMMAND = "ansible-playbook -i inventories/staging playbooks/secrets.yml -e crea
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Vault and registry of staging, on loopback."""
+    """Staging's Vault and registry on loopback."""
     with world(tmp_path_factory.mktemp("world")) as made:
         yield made
 
 
 @pytest.fixture
 def services(tmp_path: Path) -> Path:
-    """A copy of the services, to be spoilt."""
+    """A copy of the services, for mistakes."""
     folder = tmp_path / "services"
     shutil.copytree(ROOT / "services", folder)
     return folder
@@ -37,14 +37,14 @@ def services(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def access(here: World, tmp_path: Path) -> Path:
-    """A copy of what this machine needs to enter the environment, to be spoilt."""
+    """A copy of this machine's credentials for the environment, for mistakes."""
     folder = tmp_path / "access"
     shutil.copytree(here.access, folder)
     return folder
 
 
 def refused(run: Run, *parts: str) -> None:
-    """The run failed before it touched any host, and its error says all of this."""
+    """Assert that the run failed before it connected to any host, and that its error has all parts."""
     assert run.code not in (0, None)
     for part in parts:
         assert re.search(part, run.errors, re.I), f"{part!r} is not in: {run.errors}\n{run.output}"
@@ -53,7 +53,7 @@ def refused(run: Run, *parts: str) -> None:
 
 
 def line_with(run: Run, *words: str) -> None:
-    """One line of the error has all of these words."""
+    """Assert that one line of the error has all of these words."""
     assert any(all(word in line for word in words) for line in run.errors.splitlines()), f"{words}: {run.errors}"
 
 
@@ -65,14 +65,14 @@ def rewrite(services: Path, file: str, old: str, new: str) -> None:
     path.write_text(text.replace(old, new, 1))
 
 
-def test_a_run_without_a_mistake_gets_as_far_as_the_hosts(here: World) -> None:
-    """The control: nothing but their mistakes keeps the other runs of this file from going on."""
+def test_a_valid_run_reaches_the_hosts(here: World) -> None:
+    """The control: without a mistake, a run gets past all checks."""
     run = here.play("site.yml")
     assert sum(run.ssh.values()) > 0, run.output
     assert "no host can be reached from here" in run.errors, run.output
 
 
-def test_mistakes_in_services_are_named(here: World, services: Path) -> None:
+def test_mistakes_in_services_are_reported(here: World, services: Path) -> None:
     rewrite(services, "portal/service.yml", "stop_timeout: 15", "stop_timout: 15\nstop_timeout: soon")
     rewrite(services, "kratos-courier/service.yml", "config_of: kratos", "config_of: krats")
     rewrite(services, "kratos/checks.yml", '"on": app', '"on": opps')
@@ -84,7 +84,7 @@ def test_mistakes_in_services_are_named(here: World, services: Path) -> None:
     line_with(run, "kratos/checks.yml", "opps", "ops")
 
 
-def test_mistakes_between_services_are_named(here: World, services: Path) -> None:
+def test_mistakes_between_services_are_reported(here: World, services: Path) -> None:
     routes = "- {path: /, port: nowhere}\n  - {path: /a, limit: lodin}"
     rewrite(services, "portal/service.yml", "- {path: /}", routes)
     rewrite(services, "portal/service.yml", "image: portal", "image: portl")
@@ -100,7 +100,7 @@ def test_mistakes_between_services_are_named(here: World, services: Path) -> Non
     line_with(run, "twin/service.yml", "18080")
 
 
-def test_mistakes_in_values_are_named(here: World) -> None:
+def test_mistakes_in_values_are_reported(here: World) -> None:
     values = {"edge_limts": {"default": 1}, "seed_count": "many", "release_name": "1.O"}
     run = here.play("site.yml", "-e", json.dumps(values))
     refused(run)
@@ -109,7 +109,7 @@ def test_mistakes_in_values_are_named(here: World) -> None:
     line_with(run, "releases/1.O.yml", "did you mean")
 
 
-def test_a_misspelt_key_in_the_inventory_is_named_and_an_image_of_no_service(here: World, tmp_path: Path) -> None:
+def test_a_misspelled_inventory_key_and_an_image_without_a_service_are_reported(here: World, tmp_path: Path) -> None:
     inventory = tmp_path / "inventories/staging"
     shutil.copytree(ROOT / "inventories/staging", inventory)
     path = inventory / "group_vars/staging/network.yml"
@@ -121,27 +121,27 @@ def test_a_misspelt_key_in_the_inventory_is_named_and_an_image_of_no_service(her
     line_with(run, "portl", "portal")
 
 
-def test_a_digest_that_the_registry_lacks_is_named(here: World) -> None:
+def test_a_digest_that_the_registry_lacks_is_reported(here: World) -> None:
     run = here.play("site.yml", "-e", json.dumps({"release_images": {"portal": UNKNOWN}}))
     refused(run, "portal", "registry", re.escape(here.values["registry_address"]), "0000")
 
 
-def test_a_registry_that_is_down_is_named(here: World) -> None:
+def test_a_registry_that_is_down_is_reported(here: World) -> None:
     address = f"127.0.0.1:{free_port()}"
     refused(here.play("site.yml", "-e", f"registry_address={address}"), re.escape(address), "can't be reached")
 
 
-def test_a_vault_that_is_down_is_named(here: World) -> None:
+def test_a_vault_that_is_down_is_reported(here: World) -> None:
     address = f"127.0.0.1:{free_port()}"
     refused(here.play("site.yml", "-e", f"secrets_url=http://{address}"), "Vault", re.escape(address))
 
 
-def test_a_vault_that_refuses_is_named(here: World, access: Path) -> None:
+def test_a_vault_that_refuses_is_reported(here: World, access: Path) -> None:
     (access / "vault-secret-id").write_text("00000000-0000-0000-0000-000000000000\n")
     refused(here.play("site.yml", GREENROOM_ACCESS=str(access)), "Vault", re.escape(here.vault.url))
 
 
-def test_a_sealed_vault_is_named(here: World) -> None:
+def test_a_sealed_vault_is_reported(here: World) -> None:
     here.vault.sys.seal()
     try:
         run = here.play("site.yml")
@@ -154,7 +154,7 @@ def test_two_environments_at_once_are_refused(here: World) -> None:
     refused(here.play("site.yml", "-i", "inventories/production"), "one environment", "production")
 
 
-def test_a_secret_that_nobody_made_is_named_as_the_page_says(here: World, services: Path) -> None:
+def test_a_missing_secret_is_reported_as_documented(here: World, services: Path) -> None:
     found = re.search(r"`services/inbox/service\.yml`.*?```yaml\n(.*?)```", PAGE, re.S)
     assert found
     (services / "inbox").mkdir()
@@ -165,7 +165,7 @@ def test_a_secret_that_nobody_made_is_named_as_the_page_says(here: World, servic
 
 
 @pytest.mark.parametrize("confirm", [(), ("-e", "confirm=production")], ids=["not confirmed", "another's name"])
-def test_a_protected_environment_is_not_touched_unless_it_is_named(here: World, confirm: tuple[str, ...]) -> None:
+def test_a_protected_environment_needs_its_name_as_confirmation(here: World, confirm: tuple[str, ...]) -> None:
     refused(here.play("site.yml", "-e", "environment_protected=true", *confirm), "confirm", "staging")
 
 
@@ -178,13 +178,13 @@ def test_a_protected_environment_is_not_touched_unless_it_is_named(here: World, 
     ],
     ids=["one host", "some groups", "a slot"],
 )
-def test_a_run_cannot_be_talked_into_half_an_environment(here: World, arguments: tuple[str, ...], line: str) -> None:
+def test_a_run_for_part_of_an_environment_is_refused(here: World, arguments: tuple[str, ...], line: str) -> None:
     refused(here.play("site.yml", *arguments), re.escape(line))
 
 
 @pytest.fixture
 def exchanged(here: World) -> Iterator[dict[str, str]]:
-    """Production's client at the sign-in provider in staging's place; at the end it is staging's own again."""
+    """Put production's client of the sign-in provider in place of staging's, and restore that at the end."""
     path = "staging/environment/oidc/company"
     own, foreign = here.secret(path), here.secret("production/environment/oidc/company")
     here.write(path, foreign)

@@ -1,4 +1,4 @@
-"""The real Ory Kratos takes the people that are invented for its schema, whatever that is."""
+"""A real Ory Kratos accepts the users that are generated for its schema, whatever the schema is."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Take = Callable[[dict[str, Any]], None]
 
 
 def alone(name: str, node: dict[str, Any]) -> dict[str, Any]:
-    """An identity schema with one trait, by which people log in."""
+    """An identity schema whose only trait is the login."""
     document = schema({})
     document["properties"]["traits"].update(properties={name: node}, required=[name])
     return document
@@ -34,14 +34,14 @@ PHONE = {"type": "string", "format": "tel", "ory.sh/kratos": {**LOGIN, "verifica
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A Kratos of its own."""
+    """A separate Kratos."""
     with servers.kratos(tmp_path_factory.mktemp("kratos"), {"fsync": "off"}) as running:
         yield running
 
 
 @pytest.fixture
 def take(server: Server) -> Take:
-    """Make Kratos work with another schema, without anybody."""
+    """Restart Kratos with another schema and without identities."""
 
     def change(document: dict[str, Any]) -> None:
         for identity in server.identities():
@@ -54,7 +54,7 @@ def take(server: Server) -> Take:
 
 
 def create(server: Server, bodies: list[dict[str, Any]]) -> None:
-    """Create them in one batch; whoever is refused fails the test."""
+    """Create all in one batch; fail if one is refused."""
     status, answer = server.ask("PATCH", "/admin/identities", {"identities": [{"create": body} for body in bodies]})
     assert status == 200, answer
     assert [each for each in answer["identities"] if each["action"] != "create"] == []
@@ -71,7 +71,7 @@ def create(server: Server, bodies: list[dict[str, Any]]) -> None:
         pytest.param(alone("phone", PHONE), id="numbers"),
     ],
 )
-def test_kratos_takes_everybody_and_their_passwords(server: Server, take: Take, document: dict[str, Any]) -> None:
+def test_kratos_accepts_all_users_and_their_passwords(server: Server, take: Take, document: dict[str, Any]) -> None:
     take(document)
     status, read = server.ask("GET", f"{server.public}/schemas/default")
     assert (status, read) == (200, document)
@@ -96,7 +96,7 @@ def test_kratos_takes_everybody_and_their_passwords(server: Server, take: Take, 
     bodies = {key: inventor.identity(key, hash_of(key)) for key in (*personas, *map(str, range(1, 61)))}
     create(server, list(bodies.values()))
 
-    # Derived, the same again after Kratos has hashed it in its own way, shared, wrong.
+    # A derived password, the same after Kratos has hashed it again, a shared one, a wrong one.
     own = people.person_password(KEY, "people", "1", 1)
     assert [server.logs_in(inventor.login(1), own) for _ in range(2)] == [True, True]
     assert server.logs_in(inventor.login(2), PASSWORD)
@@ -105,7 +105,7 @@ def test_kratos_takes_everybody_and_their_passwords(server: Server, take: Take, 
         password = people.person_password(KEY, "people", "1", persona)
         assert server.logs_in(inventor.login(persona), password) == enters, persona
 
-    # Kratos has kept what was sent.
+    # Kratos has stored what was sent.
     found = {each["metadata_admin"]["greenroom"]["key"]: each for each in server.identities()}
     assert found.keys() == bodies.keys()
     for key, body in bodies.items():
@@ -114,7 +114,7 @@ def test_kratos_takes_everybody_and_their_passwords(server: Server, take: Take, 
         assert (found[key]["traits"], found[key]["state"]) == (body["traits"], body["state"])
 
 
-def test_kratos_holds_every_kind_of_these_telephone_numbers_for_valid(server: Server, take: Take) -> None:
+def test_kratos_accepts_every_kind_of_phone_number(server: Server, take: Take) -> None:
     take(alone("phone", PHONE))
     ends = [*phones.ENDS, 0]
     numbers = {phones.number(position - 1) for position in phones.ENDS} | {

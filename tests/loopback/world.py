@@ -1,8 +1,8 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""All that a run of staging asks before it touches a host, on loopback: a real Vault, and a registry.
+"""The servers that a run of staging needs before it connects to a host, on loopback: a real Vault, and a registry.
 
-No host can be reached from here: what stands in for ssh notes whom it should have reached, and fails.
+No host can be reached: a replacement for ssh logs its arguments and fails.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from bench.common import free_port
 
 ENVIRONMENTS = ("staging", "production")
 MOUNT = "greenroom"
-# What images the registry has: all but those of this digest.
+# The registry has all images except those with this digest.
 UNKNOWN = "sha256:" + "0" * 64
 DIGEST = "sha256:" + "a" * 64
 NO_SSH = '#!/bin/sh\necho "$*" >>{log}\necho "no host can be reached from here" >&2\nexit 255\n'
@@ -35,7 +35,7 @@ NO_SSH = '#!/bin/sh\necho "$*" >>{log}\necho "no host can be reached from here" 
 
 @dataclass
 class World:
-    """Vault and registry as one environment's runs see them, with this machine's access to them in `access`."""
+    """Vault and registry for the runs of one environment, with this machine's credentials in `access`."""
 
     folder: Path
     vault: hvac.Client
@@ -44,11 +44,11 @@ class World:
 
     @property
     def access(self) -> Path:
-        """What a run needs to enter the environment (GREENROOM_ACCESS)."""
+        """Credentials for the environment (GREENROOM_ACCESS)."""
         return self.folder / "access"
 
     def play(self, playbook: str, *arguments: str, inventory: Path | None = None, **variables: str) -> Run:
-        """Run a playbook of the project to its end; its `ssh` counts the attempts to reach a host."""
+        """Run a playbook of the project; its `ssh` counts the attempts to connect to a host."""
         log = self.folder / "ssh.log"
         log.write_text("")
         program = self.folder / "ssh"
@@ -67,7 +67,7 @@ class World:
         )
 
     def secret(self, path: str) -> dict[str, Any]:
-        """One secret, by its whole path."""
+        """A secret, by its full path."""
         answer = self.vault.secrets.kv.v2.read_secret_version(path, mount_point=MOUNT, raise_on_deleted_version=True)
         content: dict[str, Any] = answer["data"]["data"]
         return content
@@ -79,7 +79,7 @@ class World:
 
 @contextlib.contextmanager
 def vault(folder: Path) -> Iterator[tuple[hvac.Client, str]]:
-    """A server in memory, with the rights of its root, and the key that opens it."""
+    """A server in memory: a client with its root token, and the unseal key."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("bao")), "server", "-dev", "-dev-root-token-id=root"]
     log = folder / "vault.log"
@@ -95,7 +95,7 @@ def vault(folder: Path) -> Iterator[tuple[hvac.Client, str]]:
         try:
             client = hvac.Client(f"http://127.0.0.1:{port}", token="root")
             end = time.monotonic() + 120
-            # It says how to open it when it is all set up.
+            # It prints the unseal key when its setup is complete.
             while not (key := re.search(r"^Unseal Key: (\S+)$", log.read_text(), re.M)):
                 assert time.monotonic() < end, log.read_text()
                 time.sleep(0.1)
@@ -105,7 +105,7 @@ def vault(folder: Path) -> Iterator[tuple[hvac.Client, str]]:
 
 
 def furnish(client: hvac.Client) -> dict[str, tuple[str, str]]:
-    """Set a Vault up as docs/secrets.md tells; return what staging and production log in with."""
+    """Set up a Vault as in docs/secrets.md; return the AppRole credentials of staging and production."""
     client.sys.enable_secrets_engine("kv", MOUNT, options={"version": "2"})
     client.sys.enable_secrets_engine("pki", "pki", config={"max_lease_ttl": "87600h"})
     client.secrets.pki.generate_root("internal", "test", {"ttl": "87600h"})
@@ -138,7 +138,7 @@ def furnish(client: hvac.Client) -> dict[str, tuple[str, str]]:
 
 
 def answer(asked: Asked) -> Reply:
-    """What the registry says of an image."""
+    """The registry's response for an image."""
     if asked.path.endswith(UNKNOWN):
         return Reply(404)
     return Reply(200, headers=[("Docker-Content-Digest", DIGEST)])

@@ -1,4 +1,4 @@
-"""One converged environment for all real tests; at the end it is converged again, if a test has touched it."""
+"""One converged environment for all real tests; at the end, it is converged again if a test has changed it."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 
 import pytest
 from environment import ROOT, Environment
-from jobs import throw_away
+from jobs import delete_dead_letters
 
 HERE = Path(__file__).resolve().parent
-# Each file brings about the state that it needs, in any order; in this one it has the least to do. Those that are named
-# nowhere come where the dots are.
+# Each file creates the state that it needs, so every order works. This one is the fastest. Files that are not in the
+# list run at "...".
 ORDER = (
-    "test_converged.py",  # right after the run of site.yml with which all begins
+    "test_converged.py",  # right after the first run of site.yml
     "test_hand_changes.py",
     "test_slots.py",
     "...",
     "test_candidates.py",
     "test_refusals.py",
-    "test_release.py",  # leaves both slots as those need them that follow
+    "test_release.py",  # leaves both slots as the next files need them
     "test_canary.py",
     "test_cutover.py",
     "test_drill.py",
@@ -30,17 +30,17 @@ ORDER = (
     "test_people.py",
     "test_worker.py",
     "test_zeroloss.py",
-    "test_drift.py",  # ends with a run of site.yml, as all has to, and with the same release in both slots
+    "test_drift.py",  # ends with a run of site.yml, and with the same release in both slots
 )
-# What the bundle of a release is made from, beside secrets.
+# The sources of a release's bundle, apart from secrets.
 SOURCES = ("services", "releases", "inventories/staging", "playbooks", "roles", "plugins", "library")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the files, which whoever asks for it shuffles after that, and limit the tests' time.
+    """Order the files (--random-order shuffles them afterwards), and set the tests' timeout.
 
-    What hangs is noticed after 30 minutes, where a test does not say otherwise: a machine may be four times as slow as
-    usual, and a test's time has that of what it is the first to need.
+    The default is 30 minutes, because a machine can be four times as slow as usual, and because the time of a fixture
+    counts for the first test that uses it.
     """
     places = {name: place for place, name in enumerate(ORDER)}
     ours = [item for item in items if HERE in item.path.parents]
@@ -54,7 +54,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
-    """Print a line of progress, whatever pytest does with output."""
+    """Print a progress line even if pytest captures output."""
     capture = request.config.pluginmanager.getplugin("capturemanager")
 
     def line(text: str) -> None:
@@ -66,8 +66,8 @@ def say(request: pytest.FixtureRequest) -> Callable[[str], None]:
 
 @pytest.fixture(scope="session")
 def staging(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterator[Environment]:
-    """Staging, brought by site.yml from whatever state it was in to the one that its inventory describes."""
-    # Asked to end, as `make proof` does when a section's time is over, tests put right what they broke.
+    """Staging, converged by site.yml from any state."""
+    # After SIGTERM, as from `make proof` at a section's timeout, tests undo their faults.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     environment = Environment(say=say)
     as_is = request.config.getoption("--as-is")
@@ -77,9 +77,9 @@ def staging(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Itera
             assert environment.play("playbooks/secrets.yml", "-e", "create=missing").code == 0
             run = environment.play("site.yml")
         if run.code != 0:
-            # Once in full; each test that needs staging tells why it could not run.
+            # The complete output, once. Each test that needs staging prints only the error.
             say(run.output)
-            pytest.fail(f"site.yml has failed before any test: {run.errors}", pytrace=False)
+            pytest.fail(f"site.yml failed before the first test: {run.errors}", pytrace=False)
     yield environment
     if not as_is:
         environment.rest()
@@ -87,7 +87,7 @@ def staging(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Itera
 
 @pytest.fixture(scope="session")
 def offered(request: pytest.FixtureRequest, staging: Environment) -> Iterator[None]:
-    """Know from earlier sessions what a deploy of the release that tests offer makes of these sources."""
+    """Load from pytest's cache which bundles a deploy of the tests' release creates from these sources."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *SOURCES],
         cwd=ROOT,
@@ -107,28 +107,28 @@ def offered(request: pytest.FixtureRequest, staging: Environment) -> Iterator[No
 
 @pytest.fixture(scope="module")
 def both_slots(staging: Environment, offered: None) -> Environment:
-    """Staging with release 1.1 in the idle slot, ready to serve; the live slot stays as it was."""
+    """Staging with release 1.1 in the idle slot, ready to serve, and an unchanged live slot."""
     staging.offer()
     return staging
 
 
 @pytest.fixture(scope="module")
 def settled(staging: Environment) -> None:
-    """People and data are those of the inventory's release, whatever an earlier test deployed."""
+    """Seed the users and data of the inventory's release, whatever an earlier test deployed."""
     if staging.touched:
         run = staging.play("playbooks/seed.yml")
         assert run.code == 0, run.output
 
 
 @pytest.fixture(scope="module")
-def nothing_put_aside(staging: Environment) -> None:
-    """Jobs that earlier faults have put aside are thrown away, once an operator has looked at them."""
-    throw_away(staging)
+def no_dead_letters(staging: Environment) -> None:
+    """Delete the dead letters of earlier faults."""
+    delete_dead_letters(staging)
 
 
 @pytest.fixture(scope="module")
-def nobody_comes(staging: Environment) -> Iterator[None]:
-    """Keep the simulated people away while a test counts."""
+def no_simulation(staging: Environment) -> Iterator[None]:
+    """Stop the simulation while a test counts."""
     staging.ssh("ops1", "systemctl stop greenroom-simulation.timer greenroom-simulation.service")
     yield
     staging.ssh("ops1", "systemctl start greenroom-simulation.timer")

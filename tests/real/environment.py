@@ -1,4 +1,4 @@
-"""What a test does to a real environment: runs playbooks, asks hosts, watches the public's side."""
+"""A real environment for tests: runs playbooks, runs scripts on hosts, sends public requests."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ from bench.tasks import Task
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
-# Asks a host's own interface and prints the answer.
+# Sends a request on a host and prints the response.
 ASK = """
 import urllib.request
 request = urllib.request.Request({url!r}, {body!r}, method={method!r}, headers={{"Content-Type": "application/json"}})
 print(urllib.request.urlopen(request).read().decode() or "null")
 """
-# The same for a list that comes in pages. Links are for whoever asks by another address: only their marks are taken.
+# The same for a list in pages. Links have the public address, so only their page tokens are used.
 ASK_PAGES = """
 import json, re, urllib.request
 mark, whole = "", []
@@ -52,20 +52,20 @@ while True:
     mark = "&page_token=" + following[1]
 print(json.dumps(whole))
 """
-# An answer that takes longer is lost. Long, as all hosts share one machine, which may be slow.
+# Timeout of a response. It is long because all hosts share one machine, which may be slow.
 PATIENCE_SECONDS = 20
-# A run that takes longer hangs, also where the machine is four times as slow as usual.
+# Timeout of a run, enough even if the machine is four times as slow as usual.
 LONGEST_RUN = 1200
-# Where tests look for what ran, and in which order, they need all of it.
+# Tests search for tasks and their order, so they need the full output.
 ALL_OF_IT = {"ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
-# ANSIBLE_SSH_RETRIES of a run in which a host is dead, and stays so: it need not be tried three times.
+# ANSIBLE_SSH_RETRIES of a run with a host that stays down, to avoid three attempts.
 ONE_TRY = "0"
 # Playbooks that change nothing.
 ASKING = ("playbooks/status.yml",)
-# Playbooks that bring a release to a slot, and the release that tests offer beside the inventory's own.
+# Playbooks that deploy a release, and the release that tests deploy in addition to the inventory's own.
 DEPLOYING = ("site.yml", "playbooks/deploy.yml")
 OFFER = ("-e", "release_name=1.1")
-# Whether a slot could serve, and stays so: its services run and answer, and nobody plans to stop it.
+# Whether a slot is ready to serve: its services run and respond, and it has no planned stop.
 READY = """
 systemctl is-active -q portal-{slot} kratos-{slot} && [ ! -e /run/greenroom/stop/plan.fact ] || exit 1
 python3 - <<'END'
@@ -77,7 +77,7 @@ for place in ("{portal}/readyz", "{kratos}/health/ready"):
             urllib.request.urlopen("http://127.0.0.1:" + place, timeout=5)
             break
         except OSError:
-            # It may have been started just now.
+            # It may still be starting.
             assert time.monotonic() < end
             time.sleep(0.5)
 END
@@ -97,7 +97,7 @@ class Run:
 
     @property
     def errors(self) -> str:
-        """What the run said about its failures, without where in the playbooks they were."""
+        """The run's error messages, without their location in the playbooks."""
         return "\n".join(ERROR.findall(self.output))
 
     @property
@@ -107,19 +107,19 @@ class Run:
 
     @property
     def quiet(self) -> bool:
-        """Whether it ended well and changed nothing."""
+        """Whether it succeeded and changed nothing."""
         return self.code == 0 and bool(self.changed) and not any(self.changed.values())
 
     @property
     def summary(self) -> str:
-        """What it said at its very end: what was done, and where to look."""
+        """The summary at its end."""
         _, found, text = self.output.rpartition("Print the summary")
         assert found, self.output
         return text
 
 
 def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float = LONGEST_RUN) -> Run:
-    """Run a playbook to its end; its `ssh` counts the lines that what stands in for ssh has written to `log`."""
+    """Run a playbook; its `ssh` counts the lines that the replacement for ssh has written to `log`."""
     done = subprocess.run(
         command,
         cwd=ROOT,
@@ -135,7 +135,7 @@ def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float
 
 
 class Environment:
-    """One environment of the inventory, seen from the machine that runs the playbooks."""
+    """An environment, as the controller sees it."""
 
     def __init__(self, name: str = "staging", say: Callable[[str], None] = print) -> None:
         self.name = name
@@ -151,13 +151,13 @@ class Environment:
         self.public_name = f"portal.{name}.greenroom.test"
         self.edges = list(self.groups["edge"])
         edge = yaml.safe_load((ROOT / f"inventories/{name}/group_vars/{name}/edge.yml").read_text())
-        # Where the public name leads: one edge host after the other has it.
+        # The shared address, which one edge host has at a time.
         self.address: str = edge["keepalived_address"]
         self.began = datetime.datetime.now(datetime.UTC).isoformat()
-        # The last run of site.yml as the inventory has it, and whether anything may have changed a host since.
+        # The last run of site.yml without options, and whether a host may have changed since.
         self.last = Run(0, "")
         self.touched = True
-        # The bundles of a release that is offered beside the live one, as runs left them that ended well.
+        # Hashes of bundles of the tests' release, from successful runs.
         self.offers: set[str] = set()
 
     # Running playbooks
@@ -174,9 +174,9 @@ class Environment:
         inventory: Path | None = None,
         **variables: str,
     ) -> Run:
-        """Run a playbook to its end; count its tasks, and the ssh processes that it took, by host.
+        """Run a playbook; count its tasks, and its SSH processes by host.
 
-        `inventory` stands in for the environment's own, `variables` are further ones of the process.
+        `inventory` replaces the environment's own; `variables` are additional environment variables.
         """
         if "--check" not in arguments and playbook not in ASKING:
             self.touched = True
@@ -211,12 +211,12 @@ class Environment:
         return run
 
     def says_where_to_look(self, run: Run, release: str) -> bool:
-        """Whether a run ended with who serves, and where."""
+        """Whether a run's summary has the live slot, its release, and the URL."""
         words = (f"https://{self.public_name}", f"live slot: {self.live()}, release {release}")
         return all(word in run.summary for word in words)
 
     def _note(self, run: Run, playbook: str, arguments: tuple[str, ...]) -> None:
-        """Remember what a run that ended well has left."""
+        """Record the result of a successful run."""
         if (playbook, arguments) == ("site.yml", ()):
             self.last, self.touched = run, False
         elif arguments == OFFER and playbook in DEPLOYING:
@@ -224,17 +224,17 @@ class Environment:
             self.offers |= {self.bundle(host, slot)["hash"] for host in self.groups["app"]}
 
     def converge(self, *arguments: str) -> Run:
-        """Run site.yml to its end; it has to succeed."""
+        """Run site.yml; it must succeed."""
         run = self.play("site.yml", *arguments)
         assert run.code == 0, run.output
         return run
 
     def rest(self) -> Run:
-        """Have all as the inventory describes it; return the run of site.yml since which nothing was touched."""
+        """Converge the environment if a host may have changed; return the last run of site.yml."""
         return self.converge() if self.touched else self.last
 
     def offer(self) -> None:
-        """Have release 1.1 in the idle slot, ready to serve and with no stop planned; the live slot stays as it is."""
+        """Deploy release 1.1 to the idle slot, unless it is ready there without a planned stop."""
         idle = self.idle()
         ready = READY.format(slot=idle, **READY_PORTS[idle])
         for host in self.groups["app"]:
@@ -245,14 +245,14 @@ class Environment:
                 break
 
     def go_back(self, slot: str) -> Run:
-        """Let the other slot, which is up, serve again."""
+        """Cut over to a slot that is up."""
         run = self.play("playbooks/cutover.yml", "-e", f"to={slot}")
         assert run.code == 0, run.output
         assert self.live() == slot
         return run
 
     def start(self, playbook: str, *arguments: str, output: Path, **variables: str) -> subprocess.Popen[bytes]:
-        """Start a playbook in a process group of its own, to be killed as a whole; `variables` are the process's."""
+        """Start a playbook in its own process group; `variables` are additional environment variables."""
         self.say(f"{playbook} {' '.join(arguments)}: started")
         self.touched = True
         with output.open("wb") as file:
@@ -268,11 +268,11 @@ class Environment:
 
     @staticmethod
     def begun(output: Path) -> int:
-        """How many tasks a run has begun that was started with this output."""
+        """The number of tasks that a run with this output has started."""
         return len(tasks.read(output.with_suffix(".tasks")))
 
     def power(self, verb: str, host: str) -> None:
-        """`stop`, `start`, `restart`, `pause` or `unpause` a host, as a power button would."""
+        """Stop, start, restart, pause or unpause a host, as a power button would."""
         self.say(f"{verb} {host}")
         self.touched = True
         command = ["lab/lab", verb, f"{self.name}/{host}"]
@@ -282,7 +282,7 @@ class Environment:
     # Asking hosts
 
     def ssh_command(self, host: str, command: str, through: str = "") -> list[str]:
-        """The command that runs `command` on a host, straight or through another one."""
+        """The command that runs `command` on a host, directly or through another host."""
         options = ["-i", str(self.access / "ssh_key"), "-o", f"UserKnownHostsFile={self.access / 'known_hosts'}"]
         options += ["-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30"]
         if through:
@@ -293,7 +293,7 @@ class Environment:
     def ask(
         self, host: str, script: str, check: bool = True, timeout: float = 300, through: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell script on a host as root that changes nothing there of what site.yml holds."""
+        """Run a shell script on a host as root that doesn't change what site.yml manages."""
         done = subprocess.run(
             self.ssh_command(host, "sudo sh -s", through),
             input=script,
@@ -308,12 +308,12 @@ class Environment:
     def ssh(
         self, host: str, script: str, check: bool = True, timeout: float = 300, through: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Run a shell script on a host as root that may change anything."""
+        """Run a shell script on a host as root that may change the host."""
         self.touched = True
         return self.ask(host, script, check, timeout, through)
 
     def ssh_now(self, host: str, script: str) -> str | None:
-        """What a shell script that changes nothing says on a host, or None where it does not answer within seconds."""
+        """The output of a read-only shell script on a host, or None if the host doesn't respond in time."""
         try:
             done = self.ask(host, script, check=False, timeout=PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -321,31 +321,31 @@ class Environment:
         return done.stdout if done.returncode != 255 else None
 
     def python(self, host: str, program: str) -> str:
-        """Run a Python program on a host as root that, as with `ask`, changes nothing; return what it printed."""
+        """Run a read-only Python program on a host as root; return its output."""
         return self.ask(host, f"python3 - <<'END'\n{program}\nEND\n").stdout
 
     def kratos_admin(self) -> str:
-        """Where the admin interface of the live slot's Kratos answers, on an app host."""
+        """URL of the admin API of the live slot's Kratos, on an app host."""
         port = {"blue": 14434, "green": 24434}[self.live()]
         return f"http://127.0.0.1:{port}/admin"
 
     def kratos(self, path: str, method: str = "GET", body: Any = None) -> Any:
-        """What the admin interface of the live slot's Kratos answers."""
+        """Send a request to the admin API of the live slot's Kratos; return the response."""
         given = None if body is None else json.dumps(body).encode()
         return json.loads(self.python("app1", ASK.format(url=self.kratos_admin() + path, body=given, method=method)))
 
     def identities(self) -> list[dict[str, Any]]:
-        """Everybody whom the live slot's Kratos knows, however many there are."""
+        """All identities in the live slot's Kratos."""
         program = ASK_PAGES.format(url=self.kratos_admin() + "/identities")
         found: list[dict[str, Any]] = json.loads(self.python("app1", program))
         return found
 
     def serves(self, edge: str) -> bool:
-        """Whether an edge host answers and has the shared address."""
+        """Whether an edge host responds and has the shared address."""
         return f" {self.address}/" in (self.ssh_now(edge, "ip -4 -brief address") or "")
 
     def active_edge(self) -> str:
-        """The edge host that has the shared address; two may have it at the moment of a change, or none."""
+        """The edge host that has the shared address. Waits, because two or none may have it while it moves."""
 
         def holders() -> list[str]:
             found = [edge for edge in self.edges if self.serves(edge)]
@@ -354,14 +354,14 @@ class Environment:
         return str(until(holders, 60, f"one edge host has {self.address}")[0])
 
     def state(self, edge: str = "") -> dict[str, Any]:
-        """The state file of an edge host; of the first one that answers, unless one is named."""
+        """The state file of an edge host; by default, of the first one that responds."""
 
         def told() -> str:
-            # A host that has just been started, or is busy, answers a little later.
+            # A host that has just started, or is busy, needs some time.
             show = "cat /var/lib/greenroom/edge/state.json"
             return next(filter(None, (self.ssh_now(host, show) for host in ([edge] if edge else self.edges))), "")
 
-        result: dict[str, Any] = json.loads(until(told, 60, f"{edge or 'an edge host'} answers"))
+        result: dict[str, Any] = json.loads(until(told, 60, f"{edge or 'an edge host'} responds"))
         return result
 
     def live(self) -> str:
@@ -369,23 +369,23 @@ class Environment:
         return str(self.state()["live"])
 
     def idle(self) -> str:
-        """The slot that is not live."""
+        """The idle slot."""
         return other(self.live())
 
     def bundle(self, host: str, slot: str) -> dict[str, Any]:
-        """The manifest of a slot's bundle on a host; empty when there is none."""
+        """The manifest of a slot's bundle on a host; empty if there is none."""
         text = self.ask(host, f"cat /etc/greenroom/slots/{slot}/bundle.json", check=False).stdout
         result: dict[str, Any] = json.loads(text or "{}")
         return result
 
     def release(self) -> str:
-        """The name of the release that the live slot's bundles say."""
+        """The live slot's release, from its bundles."""
         live = self.live()
         (name,) = {self.bundle(host, live)["metadata"]["release"] for host in self.groups["app"]}
         return str(name)
 
     def processes(self, slot: str) -> dict[tuple[str, str], str]:
-        """Main process id of every service of a slot, by host and unit."""
+        """Main process ID of every service of a slot, by host and unit."""
         found = {}
         for host in self.groups["app"]:
             listing = self.ask(
@@ -400,7 +400,7 @@ class Environment:
     # Secrets
 
     def vault(self) -> hvac.Client:
-        """A client with the environment's own rights."""
+        """A Vault client with the environment's own rights."""
         settings = yaml.safe_load((ROOT / f"inventories/{self.name}/group_vars/{self.name}/secrets.yml").read_text())
         client = hvac.Client(url=settings["secrets_url"], verify=str(self.access / "ca.crt"))
         client.auth.approle.login(
@@ -409,7 +409,7 @@ class Environment:
         return client
 
     def secret(self, path: str) -> dict[str, Any]:
-        """One secret, by its path below the environment's."""
+        """A secret, by its path below the environment's."""
         answer = self.vault().secrets.kv.v2.read_secret_version(
             path=f"{self.name}/{path}", mount_point="greenroom", raise_on_deleted_version=True
         )
@@ -422,10 +422,10 @@ class Environment:
             self._passwords[name] = self.secret(f"environment/value/{name}")["value"]
         return self._passwords[name]
 
-    # The public's side
+    # Public requests
 
     def connection(self, edge: str = "") -> HTTPSConnection:
-        """A TLS connection under the public name: where that leads, or to the host named `edge`."""
+        """A TLS connection with the public name, to the shared address or to the edge host `edge`."""
         context = ssl.create_default_context(cafile=str(self.access / "ca.crt"))
         address = self.hosts[edge] if edge else self.address
         connection = HTTPSConnection(self.public_name, timeout=PATIENCE_SECONDS, context=context)
@@ -435,9 +435,9 @@ class Environment:
         return connection
 
     def get(self, path: str, slot: str = "", edge: str = "") -> tuple[int, dict[str, str], str]:
-        """What a visitor gets: status, headers (small letters), body. `slot` goes into the request's header.
+        """Send a GET request; return status, headers (lowercase names) and body. `slot` sets the request's header.
 
-        `edge` names the host that is asked, in the place of the one that serves.
+        `edge` is the edge host to send it to, instead of the active one.
         """
         headers = {"Authorization": self.authorization()} | ({"X-Greenroom-Slot": slot} if slot else {})
         connection = self.connection(edge)
@@ -449,13 +449,13 @@ class Environment:
             connection.close()
 
     def authorization(self) -> str:
-        """What a visitor's browser sends."""
+        """The Authorization header for the edge's password."""
         password = self.password("visitor")
         return "Basic " + base64.b64encode(f"visitor:{password}".encode()).decode()
 
 
 class Probe:
-    """Asks the public address all the time, a few times a second, and keeps every answer that was not 200."""
+    """Sends requests to the public address continuously, and records every response that is not 200."""
 
     def __init__(self, environment: Environment, path: str = "/version", every: float = 0.1) -> None:
         self.environment = environment
@@ -501,7 +501,7 @@ def other(slot: str) -> str:
 
 
 def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
-    """Poll until a condition holds and return what it gave; fail after so many seconds."""
+    """Poll until a condition is true and return its value; fail after `seconds`."""
     end = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < end, f"not within {seconds} s: {what}"
@@ -510,9 +510,9 @@ def until(condition: Callable[[], Any], seconds: float, what: str) -> Any:
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a run and all its children at once, as a crash of the machine that runs it would.
+    """Kill a run and all its children at once, as a crash of the controller would.
 
-    Ansible's workers have sessions of their own, so that the process group does not reach them.
+    Ansible's workers have their own sessions, so killing the process group isn't enough.
     """
     os.kill(process.pid, signal.SIGSTOP)
     for child in [process.pid, *descendants(process.pid)]:

@@ -11,19 +11,19 @@ from environment import Environment, until
 
 
 def sql(environment: Environment, query: str) -> str:
-    """Ask the portal's database, as PostgreSQL's own user."""
+    """Query the portal's database as the PostgreSQL superuser."""
     call = f"cd / && sudo -u postgres psql -XqAt -v ON_ERROR_STOP=1 portal <<'END'\n{query};\nEND\n"
     return environment.ssh("data1", call, timeout=300).stdout.strip()
 
 
 def rabbit(environment: Environment, words: str) -> list[dict[str, Any]]:
-    """Ask the broker; the answer is a table."""
+    """Run a query of rabbitmqctl; return its rows."""
     answer = environment.ssh("data1", f"rabbitmqctl -q {words} </dev/null").stdout
     return list(json.loads(answer))
 
 
 def jobs(environment: Environment) -> dict[str, int]:
-    """How many jobs each queue has, those in hand included, and the outbox."""
+    """The number of jobs in each queue, including unacknowledged ones, and in the outbox."""
     rows = rabbit(environment, f"list_queues -p {environment.name} --formatter json name messages")
     return {row["name"]: row["messages"] for row in rows} | {
         "outbox": int(sql(environment, "SELECT count(*) FROM jobs"))
@@ -31,11 +31,11 @@ def jobs(environment: Environment) -> dict[str, int]:
 
 
 def wait_until_done(environment: Environment) -> None:
-    """Wait until nothing is left to do, and nothing was put aside."""
+    """Wait until all jobs are done and there are no dead letters."""
     nothing = {"receipts": 0, "receipts.dead": 0, "outbox": 0}
-    until(lambda: jobs(environment) == nothing, 300, "all jobs done, none put aside")
+    until(lambda: jobs(environment) == nothing, 300, "all jobs done, no dead letters")
 
 
-def throw_away(environment: Environment) -> None:
-    """Throw away what was put aside."""
+def delete_dead_letters(environment: Environment) -> None:
+    """Delete all dead letters."""
     environment.ssh("data1", f"rabbitmqctl -q purge_queue -p {environment.name} receipts.dead </dev/null")

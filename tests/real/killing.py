@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What runs leave on hosts, and at which of a run's tasks to kill it."""
+"""Snapshots of hosts after a run, and the choice of tasks at which to kill a run."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 from environment import Environment, until
 
 EARLIER = 10
-"""Tasks by which a run that was over too soon is killed earlier."""
+"""If a run ends before its kill, the next one is killed this many tasks earlier."""
 
-# All that a run leaves on a host: files with mode and content, containers, units; but no times, epochs, process ids.
+# The state of a host after a run: files with mode and content, containers, units; without times, epochs, process IDs.
 SNAPSHOT = """
 import hashlib, json, os, pathlib, subprocess
 folders = ["/etc/greenroom", "/etc/containers", "/etc/haproxy", "/etc/systemd/system", "/etc/postgresql",
@@ -23,7 +23,7 @@ folders = ["/etc/greenroom", "/etc/containers", "/etc/haproxy", "/etc/systemd/sy
 def content(path):
     if path.name == "bundle.json" or path.parent.name == "trees":
         manifest = json.loads(path.read_text())
-        # Its one file has an epoch in it.
+        # Its only file contains an epoch.
         return sorted(manifest["files"]) if path.name == "edge-record.json" else [manifest["hash"], manifest["files"]]
     if path.name == "live.map":
         return path.read_text().partition(":")[2]
@@ -39,7 +39,7 @@ def lines(*command):
         return sorted(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines())
     except FileNotFoundError:
         return []
-# Simulated people come by a timer, whatever runs do.
+# A timer starts the simulation, independent of runs.
 found["containers"] = [line for line in lines("podman", "ps", "-a", "--format", "{{.Names}} {{.Image}} {{.State}}")
                        if not line.startswith("greenroom-simulation ")]
 found["units"] = [" ".join(line.split()[:4]) for pattern in ("*-blue.service", "*-green.service")
@@ -50,7 +50,7 @@ found["roles"] = lines("su", "postgres", "-c", "cd / && psql -XAtc 'SELECT rolna
     if os.path.exists("/etc/postgresql") else []
 print(json.dumps(found))
 """
-# Takes a slot back to where it is before its first deploy.
+# Resets a slot to its state before the first deploy.
 EMPTY = """
 for unit in $(cd /etc/containers/systemd && ls *-{slot}.container 2>/dev/null); do
     systemctl stop "${{unit%.container}}.service"
@@ -62,7 +62,7 @@ systemctl daemon-reload
 
 
 def snapshot(environment: Environment) -> dict[str, Any]:
-    """What a run left, by host, once no service of a slot starts or stops any more."""
+    """The state after a run, by host, once no service of a slot is starting or stopping."""
 
     def at_rest() -> dict[str, Any]:
         found = {host: json.loads(environment.python(host, SNAPSHOT)) for host in environment.hosts}
@@ -74,7 +74,7 @@ def snapshot(environment: Environment) -> dict[str, Any]:
 
 
 def differences(left: Any, right: Any, path: str = "") -> list[str]:
-    """Where two snapshots differ."""
+    """The differences between two snapshots."""
     if isinstance(left, dict) and isinstance(right, dict):
         keys = sorted(left.keys() | right.keys())
         return [line for key in keys for line in differences(left.get(key), right.get(key), f"{path} {key}")]
@@ -82,7 +82,7 @@ def differences(left: Any, right: Any, path: str = "") -> list[str]:
 
 
 def lasting_differences(environment: Environment, wanted: dict[str, Any]) -> list[str]:
-    """Where the hosts differ from a snapshot, and go on to: what a timer has begun meanwhile ends by itself."""
+    """Lasting differences of the hosts from a snapshot. Waits for units that a timer has started."""
     end = time.monotonic() + 60
     while (found := differences(wanted, snapshot(environment))) and time.monotonic() < end:
         time.sleep(1)
@@ -90,9 +90,9 @@ def lasting_differences(environment: Environment, wanted: dict[str, Any]) -> lis
 
 
 def moments(tasks: list[tuple[str, str]], every_phase: bool, seed: int) -> list[int]:
-    """Numbers of the tasks at which to kill: one from each half, or one from each play."""
+    """Indexes of the tasks at which to kill: one in each half, or one in each play."""
     chance = random.Random(seed)
-    # The last play only tells what was done, and may be over before it is killed.
+    # The last play only prints the summary, and may end before the kill.
     tasks = [(play, name) for play, name in tasks if play != tasks[-1][0]]
     if not every_phase:
         middle = len(tasks) // 2

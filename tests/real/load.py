@@ -1,9 +1,9 @@
-"""Open-loop load on an edge: requests leave at their time, whether or not earlier ones were answered.
+"""Open-loop load on an edge host: requests are sent on schedule, even if earlier ones had no response.
 
 Standard library only: it runs on a host of the environment. The first line of its input is a JSON object: address,
-name, ca, authorization, rate (requests a second), run (start of every request's id), longest (s). It ends when its
-input does, or after `longest`, and prints {sent, answered: {id: slot}, lost: {id: why}}. Every second request takes a
-connection that is kept alive, the others open a new one. Nothing is asked twice: an answer that did not come is lost.
+name, ca, authorization, rate (requests per second), run (prefix of the request IDs), longest (s). It ends when its
+input does, or after `longest`, and prints {sent, answered: {id: slot}, lost: {id: why}}. Every second request uses a
+kept-alive connection, the others open a new one. No request is repeated: without a response, it is lost.
 """
 
 from __future__ import annotations
@@ -21,9 +21,8 @@ import time
 from typing import Any
 
 WORKERS = 64
-# Seconds after which a connection that nobody used is given up: the edge closes it after a minute, and a request that
-# leaves at that very moment is lost by nobody's fault. Where answers take long for a while, more connections are opened
-# than are needed afterwards.
+# Seconds after which an idle connection isn't reused. The edge closes it after a minute, and a request at that moment
+# would be lost without a fault. Slow responses lead to more connections than are needed later, so some become idle.
 LONGEST_IDLE = 30.0
 
 
@@ -40,7 +39,7 @@ class Load:
         self.lost: dict[str, str] = {}
 
     def connect(self) -> http.client.HTTPSConnection:
-        """Open a connection to the edge under its public name."""
+        """Open a connection to the edge with the public name."""
         connection = http.client.HTTPSConnection(self.settings["name"], timeout=30, context=self.context)
         plain = socket.create_connection((self.settings["address"], 443), timeout=30)
         plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -48,7 +47,7 @@ class Load:
         return connection
 
     def kept(self) -> http.client.HTTPSConnection:
-        """Return the connection that was used last, unless that is too long ago; else a new one."""
+        """Return the connection that was used last, or a new one if that was idle for too long."""
         with contextlib.suppress(IndexError):
             used, connection = self.idle.pop()
             if time.monotonic() - used < LONGEST_IDLE:
@@ -57,7 +56,7 @@ class Load:
         return self.connect()
 
     def ask(self, number: int) -> None:
-        """Send one request and note what became of it."""
+        """Send one request and record its result."""
         name = f"{self.settings['run']}-{number}"
         keep = number % 2 == 0
         connection = None
@@ -79,12 +78,12 @@ class Load:
             connection.close()
 
     def work(self) -> None:
-        """Send what is due until there is no more."""
+        """Send requests from the queue until its end."""
         while (number := self.due.get()) is not None:
             self.ask(number)
 
     def run(self, end: threading.Event) -> dict[str, Any]:
-        """Send at the rate until `end` is set; return the account."""
+        """Send requests at the rate until `end` is set; return the results."""
         workers = [threading.Thread(target=self.work) for _ in range(WORKERS)]
         for worker in workers:
             worker.start()
@@ -101,7 +100,7 @@ class Load:
 
 
 def main() -> None:
-    """Read the settings, load the edge until the input ends, print the account."""
+    """Read the settings, load the edge until the input ends, print the results."""
     load = Load(json.loads(sys.stdin.readline()))
     end = threading.Event()
 

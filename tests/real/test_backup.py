@@ -36,7 +36,7 @@ def content(environment: Environment, database: str) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def dumped(staging: Environment, nobody_comes: None, nothing_put_aside: None) -> dict[str, dict[str, str]]:
+def dumped(staging: Environment, no_simulation: None, no_dead_letters: None) -> dict[str, dict[str, str]]:
     """What the databases held when playbooks/backup.yml dumped them; nobody writes, and no job of earlier is left."""
     drop_scratch(staging)
     wait_until_done(staging)
@@ -86,7 +86,7 @@ def databases(environment: Environment) -> set[str]:
     ],
     ids=["database", "time"],
 )
-def test_without_a_dump_nothing_is_made(
+def test_a_restore_without_a_dump_creates_nothing(
     staging: Environment, dumped: dict[str, dict[str, str]], wanted: tuple[str, ...], line: str
 ) -> None:
     before = databases(staging)
@@ -98,7 +98,7 @@ def test_without_a_dump_nothing_is_made(
     assert databases(staging) == before
 
 
-def test_check_mode_says_which_dump_it_would_be(staging: Environment, dumped: dict[str, dict[str, str]]) -> None:
+def test_check_mode_names_the_dump(staging: Environment, dumped: dict[str, dict[str, str]]) -> None:
     run = staging.play("playbooks/restore.yml", "--check", "-e", "database=portal", "-e", f"into={SCRATCH}")
     assert run.code == 0, run.output
     assert f"would be restored into {SCRATCH}" in run.output

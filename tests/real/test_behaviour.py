@@ -43,7 +43,7 @@ def orders(environment: Environment, since: str) -> list[str]:
     return sorted(line["order"] for line in lines if line["method"] == "POST" and line["path"] == "/orders")
 
 
-def test_the_simulation_goes_when_it_is_not_wanted(staging: Environment) -> None:
+def test_disabling_the_simulation_removes_it(staging: Environment) -> None:
     run = staging.play("playbooks/simulate.yml", "-e", "simulation_enabled=false")
     assert run.code == 0, run.output
     left = f"ls -d /etc/greenroom/simulation/* /etc/containers/systemd/{UNIT}* /etc/systemd/system/{UNIT}*"
@@ -54,7 +54,7 @@ def test_the_simulation_goes_when_it_is_not_wanted(staging: Environment) -> None
     assert staging.ssh("ops1", f"systemctl is-active {UNIT}.timer").stdout.strip() == "active"
 
 
-def test_the_audit_trail_of_an_hour_is_what_arrived(staging: Environment, nobody_comes: None) -> None:
+def test_the_audit_trail_of_an_hour_matches_the_services(staging: Environment, no_simulation: None) -> None:
     known = people(staging)
     before, since = sessions(staging, list(known.values())), staging.ssh("ops1", "date +%s").stdout.strip()
     try:
@@ -101,7 +101,7 @@ def test_no_secret_is_in_the_unit(staging: Environment) -> None:
 
 
 @pytest.fixture
-def load(staging: Environment, tmp_path: Path, nobody_comes: None) -> Any:
+def load(staging: Environment, tmp_path: Path, no_simulation: None) -> Any:
     """A function that makes a small load: returns the run, and the report's folder."""
 
     def make(*more: str) -> tuple[Any, Path]:
@@ -112,7 +112,7 @@ def load(staging: Environment, tmp_path: Path, nobody_comes: None) -> Any:
     return make
 
 
-def test_a_small_load_is_borne_and_leaves_its_report(load: Any) -> None:
+def test_a_small_load_passes_and_writes_a_report(load: Any) -> None:
     run, report = load("load_duration=30", "load_p95_ms=20000")
     assert run.code == 0, run.output
     verdict = json.loads((report / "verdict.json").read_text())
@@ -123,7 +123,7 @@ def test_a_small_load_is_borne_and_leaves_its_report(load: Any) -> None:
     assert "/self-service/login/browser" in (report / "report_stats.csv").read_text()
 
 
-def test_a_threshold_that_is_crossed_fails_the_play_with_figures(load: Any) -> None:
+def test_an_exceeded_threshold_fails_the_play_with_figures(load: Any) -> None:
     run, report = load("load_duration=15", "load_p95_ms=1")
     assert run.code != 0
     assert re.search(r"95 % of the requests took up to \d+ ms, 1 ms are allowed\. \d+ requests by 3 people", run.errors)

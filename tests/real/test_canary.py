@@ -12,7 +12,7 @@ from environment import Environment, until
 SHARE = ("-e", "canary=50", "-e", "cutover_share_seconds=180")
 
 
-def test_a_candidate_that_dies_is_given_up_and_the_log_says_why(both_slots: Environment, tmp_path: Path) -> None:
+def test_a_canary_that_dies_is_aborted_and_the_log_says_why(both_slots: Environment, tmp_path: Path) -> None:
     live, new = both_slots.live(), both_slots.idle()
     output = tmp_path / "cutover"
     process = both_slots.start("playbooks/cutover.yml", "-e", f"to={new}", *SHARE, output=output)

@@ -23,7 +23,7 @@ EACH = "{{ {'app1': 'never_ready', 'app2': 'hang'}[inventory_hostname] }}"
     [(EACH, ["app1", "app2"]), ("never_ready", ["app2"]), ("crash", ["app1", "app2"])],
     ids=["never ready beside one that hangs", "never ready on one host of two", "crash loop"],
 )
-def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
+def test_a_candidate_that_is_never_ready_gets_no_traffic(
     staging: Environment, fault: str, hosts: list[str]
 ) -> None:
     live = staging.live()
@@ -51,7 +51,7 @@ def test_a_candidate_that_is_never_ready_is_not_let_near_the_public(
     assert staging.processes(live) == processes
 
 
-def test_a_run_with_good_values_goes_on_after_that(staging: Environment) -> None:
+def test_the_next_run_with_valid_values_succeeds(staging: Environment) -> None:
     live = staging.live()
     run = staging.converge()
     assert staging.live() == live

@@ -143,7 +143,7 @@ def test_check_mode_finds_nothing_to_change(staging: Environment) -> None:
 # The public's side
 
 
-def test_the_public_gets_tls_and_everything_that_a_browser_should_know(staging: Environment) -> None:
+def test_public_responses_have_tls_and_security_headers(staging: Environment) -> None:
     status, headers, body = staging.get("/")
     assert status == 200
     assert "staging" in body
@@ -154,7 +154,7 @@ def test_the_public_gets_tls_and_everything_that_a_browser_should_know(staging: 
     assert headers["x-frame-options"] == "DENY"
 
 
-def test_plain_http_is_sent_to_https(staging: Environment) -> None:
+def test_plain_http_redirects_to_https(staging: Environment) -> None:
     request = f"GET /a?b=c HTTP/1.1\r\nHost: {staging.public_name}\r\nConnection: close\r\n\r\n"
     with socket.create_connection((staging.address, 80), timeout=PATIENCE_SECONDS) as connection:
         connection.sendall(request.encode())
@@ -164,7 +164,7 @@ def test_plain_http_is_sent_to_https(staging: Environment) -> None:
 
 
 @pytest.mark.parametrize("authorization", ["", "Basic dmlzaXRvcjpndWVzcw=="], ids=["no password", "a wrong password"])
-def test_nobody_sees_anything_without_the_password(staging: Environment, authorization: str) -> None:
+def test_every_page_needs_the_password(staging: Environment, authorization: str) -> None:
     connection = staging.connection()
     connection.request("GET", "/", headers={"Authorization": authorization} if authorization else {})
     answer = connection.getresponse()
@@ -173,7 +173,7 @@ def test_nobody_sees_anything_without_the_password(staging: Environment, authori
     assert b"portal" not in answer.read().lower()
 
 
-def test_too_many_logins_from_one_address_are_put_off(staging: Environment) -> None:
+def test_too_many_logins_from_one_address_are_limited(staging: Environment) -> None:
     # From a host that no other test asks from, for its address has to wait a minute then. An earlier run is forgotten.
     for edge in staging.edges:
         staging.python(edge, FORGET_LOGINS)
@@ -193,7 +193,7 @@ def test_too_many_logins_from_one_address_are_put_off(staging: Environment) -> N
     assert seen == [401] * 100 + [429] * 10 + [401]
 
 
-def test_a_request_carries_one_id_through_all_logs(staging: Environment) -> None:
+def test_a_request_has_the_same_id_in_all_logs(staging: Environment) -> None:
     _status, headers, _body = staging.get("/version")
     request_id, slot = headers["x-request-id"], headers["x-greenroom-slot"]
     edge = staging.active_edge()
@@ -224,7 +224,7 @@ def reach(environment: Environment, source: str, *targets: tuple[str, int]) -> l
     return list(answer.values())
 
 
-def test_the_database_is_open_to_those_who_need_it_only(staging: Environment) -> None:
+def test_only_hosts_that_need_the_database_reach_it(staging: Environment) -> None:
     database = (staging.hosts["data1"], 5432)
     assert reach(staging, "app1", database) == ["connected"]
     assert reach(staging, "app2", database) == ["connected"]
@@ -232,7 +232,7 @@ def test_the_database_is_open_to_those_who_need_it_only(staging: Environment) ->
     assert reach(staging, "edge1", database) != ["connected"]
 
 
-def test_the_database_wants_tls_and_scram(staging: Environment) -> None:
+def test_the_database_requires_tls_and_scram(staging: Environment) -> None:
     name = "database.staging.greenroom.test"
     without, within = json.loads(staging.python("app1", POSTGRES.format(address=staging.hosts["data1"], name=name)))
     assert "no pg_hba.conf entry" in without
@@ -256,7 +256,7 @@ def test_staging_cannot_open_a_connection_to_production(staging: Environment) ->
     assert int(staging.ask("app1", count.format("forward")).stdout) > before
 
 
-def test_services_reach_the_environment_and_nothing_beyond_it(staging: Environment) -> None:
+def test_services_reach_only_their_environment(staging: Environment) -> None:
     own = [(staging.hosts["data1"], 5432), (staging.address, 443)]
     # An address of the machine itself, where any port would answer, if only with a refusal; and a public one.
     others = [("198.18.30.1", 9), ("203.0.113.1", 443)]
@@ -272,7 +272,7 @@ def test_services_reach_the_environment_and_nothing_beyond_it(staging: Environme
     assert int(staging.ask("app1", count).stdout) >= before + len(others)
 
 
-def test_hosts_do_not_enter_each_other(staging: Environment) -> None:
+def test_hosts_cannot_reach_each_other_by_ssh(staging: Environment) -> None:
     assert "connected" not in reach(staging, "app1", (staging.hosts["app2"], 22), (staging.hosts["ops1"], 22))
 
 

@@ -69,7 +69,7 @@ def canary(both_slots: Environment, tmp_path: Path, request: pytest.FixtureReque
             kill(process)
 
 
-def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
+def test_a_canary_cutover_and_a_rollback(both_slots: Environment) -> None:
     before, new = agreed(both_slots), both_slots.idle()
     with Probe(both_slots) as probe:
         run = both_slots.play("playbooks/cutover.yml", "-e", f"to={new}", *SHARES, "-e", "stop_after=0")
@@ -100,7 +100,7 @@ def test_people_move_in_steps_and_back_as_one(both_slots: Environment) -> None:
 
 
 @pytest.mark.parametrize("canary", [PATIENT], indirect=True, ids=["patient"])
-def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: Any) -> None:
+def test_another_run_aborts_a_cutover(both_slots: Environment, canary: Any) -> None:
     process, output, before = canary
     status = both_slots.play("playbooks/status.yml")
     assert status.code == 0, status.output
@@ -122,7 +122,7 @@ def test_a_cut_over_is_ended_by_somebody_else(both_slots: Environment, canary: A
 
 
 @pytest.mark.parametrize("canary", [IMPATIENT], indirect=True, ids=["impatient"])
-def test_a_cut_over_that_nobody_carries_on_is_taken_back_by_the_edge(both_slots: Environment, canary: Any) -> None:
+def test_the_watchdog_aborts_an_abandoned_cutover(both_slots: Environment, canary: Any) -> None:
     process, _, before = canary
     with Probe(both_slots) as probe:
         kill(process)
@@ -133,7 +133,7 @@ def test_a_cut_over_that_nobody_carries_on_is_taken_back_by_the_edge(both_slots:
     assert (after["live"], after["operation"]) == (before["live"], None)
 
 
-def test_nobody_is_sent_back_to_where_nobody_was(staging: Environment) -> None:
+def test_a_rollback_needs_a_previous_slot(staging: Environment) -> None:
     staging.ssh("ops1", "rm -f /var/lib/greenroom/previous.json")
     run = staging.play("playbooks/rollback.yml")
     assert run.code != 0

@@ -68,13 +68,13 @@ def real_person(staging: Environment) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def as_seeded(staging: Environment, nobody_comes: None) -> None:
+def as_seeded(staging: Environment, no_simulation: None) -> None:
     """People and their data are those of the inventory's release, and nobody has changed an order since."""
     run = staging.play("playbooks/seed.yml", "-e", "seed_again=true")
     assert run.code == 0, run.output
 
 
-def test_seeded_people_have_data_that_fits_together(staging: Environment) -> None:
+def test_seeded_users_have_consistent_data(staging: Environment) -> None:
     owners = set(sql(staging, "SELECT DISTINCT owner FROM orders WHERE seed_set = 'people'").split())
     known = people(staging)
     assert 40 < len(owners) < len(known)
@@ -87,7 +87,7 @@ def test_seeded_people_have_data_that_fits_together(staging: Environment) -> Non
     assert (record["set"], record["volume"]) == ("people", "1")
 
 
-def test_another_volume_seeds_again_and_check_mode_knows(staging: Environment) -> None:
+def test_another_volume_seeds_again_and_check_mode_predicts_it(staging: Environment) -> None:
     before, count = sql(staging, CONTENT), int(sql(staging, COUNT))
     predicted = staging.play("playbooks/seed.yml", "--check", "-e", "seed_volume=3")
     assert predicted.code == 0, predicted.output
@@ -103,7 +103,7 @@ def test_another_volume_seeds_again_and_check_mode_knows(staging: Environment) -
     assert sql(staging, CONTENT) == before
 
 
-def test_a_migrated_schema_seeds_again_and_nothing_else_does(staging: Environment, tmp_path: Path) -> None:
+def test_only_a_migrated_schema_seeds_again(staging: Environment, tmp_path: Path) -> None:
     before = sql(staging, CONTENT)
     sql(staging, "DELETE FROM orders WHERE seed_set = 'people' AND state = 'returned'")
     assert sql(staging, CONTENT) != before
@@ -121,7 +121,7 @@ def test_a_migrated_schema_seeds_again_and_nothing_else_does(staging: Environmen
     assert sql(staging, CONTENT) == before
 
 
-def test_a_reset_makes_the_same_again_and_leaves_others_alone(staging: Environment, real_person: str) -> None:
+def test_a_reset_recreates_the_same_data_and_keeps_real_users(staging: Environment, real_person: str) -> None:
     before, known = sql(staging, CONTENT), people(staging)
     refused = staging.play("playbooks/reset.yml", "-e", '{"environment_seeding_allowed": false}')
     assert refused.code != 0
@@ -144,7 +144,7 @@ def test_a_reset_makes_the_same_again_and_leaves_others_alone(staging: Environme
     assert (again.code, sum(again.changed.values())) == (0, 0), again.output
 
 
-def test_the_timer_is_off_until_it_is_wanted(staging: Environment) -> None:
+def test_the_reset_timer_is_off_by_default(staging: Environment) -> None:
     options = ("-e", "reset_timer_host=ops1")
     unit = "greenroom-reset-staging"
     try:

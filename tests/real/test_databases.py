@@ -22,7 +22,7 @@ def stored(environment: Environment) -> str:
     return sql(environment, "SELECT rolpassword FROM pg_authid WHERE rolname = 'backup'")
 
 
-def test_a_changed_login_is_told_and_mended_and_its_verifier_never_shown(staging: Environment) -> None:
+def test_a_changed_login_is_reported_and_repaired_without_its_verifier(staging: Environment) -> None:
     log = "/var/log/postgresql/postgresql-17-main.log"
     before = int(staging.ssh("data1", f"stat -c %s {log}").stdout)
     sql(staging, "ALTER ROLE backup PASSWORD 'somebody-changed-it'")

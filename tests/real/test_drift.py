@@ -50,7 +50,7 @@ def shown_edits(output: str) -> dict[tuple[str, str], bool]:
     return found
 
 
-def test_edits_by_hand_are_shown_and_mended(staging: Environment, request: pytest.FixtureRequest) -> None:
+def test_edits_by_hand_are_shown_and_repaired(staging: Environment, request: pytest.FixtureRequest) -> None:
     staging.rest()
     live = staging.live()
     edited = files(staging, request.config.getoption("--proof"))
@@ -76,7 +76,7 @@ def test_edits_by_hand_are_shown_and_mended(staging: Environment, request: pytes
     assert staging.processes(live) == processes
 
 
-def test_an_edit_that_a_running_process_has_loaded_moves_the_release_to_the_other_slot(staging: Environment) -> None:
+def test_an_edit_that_a_process_has_loaded_deploys_to_the_idle_slot(staging: Environment) -> None:
     old, new = staging.live(), staging.idle()
     path = f"/etc/greenroom/slots/{old}/portal/config/portal.yml"
     staging.ssh("app1", f"echo '{EDIT}' >> {path} && systemctl restart portal-{old}")

@@ -36,7 +36,7 @@ def lasting(environment: Environment, slot: str) -> dict[tuple[str, str], str]:
     return {key: value for key, value in environment.processes(slot).items() if not key[1].startswith(moving)}
 
 
-@pytest.mark.usefixtures("nobody_comes")
+@pytest.mark.usefixtures("no_simulation")
 def test_a_drill_passes_and_ends_as_it_began(both_slots: Environment, fault: str) -> None:
     live = both_slots.live()
     before = lasting(both_slots, live)

@@ -77,7 +77,7 @@ def wait_for_answers(people: list[Probe], count: int) -> None:
     until(lambda: min(map(int.__sub__, answered(), before)) >= count, 300, f"{count} answers for each")
 
 
-def test_the_address_is_where_the_public_name_leads(staging: Environment) -> None:
+def test_both_edge_hosts_can_serve_and_one_has_the_address(staging: Environment) -> None:
     active = staging.active_edge()
     until(lambda: agree(staging), 60, "both edge hosts have the same")
     for edge in staging.edges:
@@ -90,7 +90,7 @@ def test_the_address_is_where_the_public_name_leads(staging: Environment) -> Non
     assert staging.hosts["app1"] not in rules
 
 
-def test_the_serving_edge_host_dies_during_a_cutover_and_the_other_one_goes_on(
+def test_the_active_edge_host_dies_during_a_cutover_and_the_other_one_serves(
     both_slots: Environment, people: list[Probe], tmp_path: Path
 ) -> None:
     environment, live = both_slots, both_slots.live()
@@ -133,7 +133,7 @@ def test_the_serving_edge_host_dies_during_a_cutover_and_the_other_one_goes_on(
     assert {slot for probe in people for slot in probe.slots} <= {"blue", "green"}
 
 
-def test_an_edge_host_that_comes_back_knows_what_happened_before_it_serves(
+def test_an_edge_host_that_comes_back_catches_up_before_it_serves(
     both_slots: Environment, people: list[Probe]
 ) -> None:
     environment, live = both_slots, both_slots.live()

@@ -78,8 +78,8 @@ CHANGES = {
 }
 
 
-@pytest.mark.usefixtures("nobody_comes")
-def test_a_change_by_hand_of_each_kind_is_found_and_put_right(staging: Environment) -> None:
+@pytest.mark.usefixtures("no_simulation")
+def test_a_change_by_hand_of_each_kind_is_found_and_repaired(staging: Environment) -> None:
     staging.rest()
     assert staging.play("playbooks/provision.yml", *ACCOUNTS).code == 0
     words = {"live": staging.live(), "idle": other(staging.live()), "admin": staging.kratos_admin()}

@@ -55,7 +55,7 @@ def people(environment: Environment) -> dict[str, str]:
 
 
 @pytest.mark.usefixtures("settled")
-def test_a_hundred_people_exist_and_another_seed_creates_none(staging: Environment) -> None:
+def test_a_hundred_users_exist_and_seeding_again_changes_nothing(staging: Environment) -> None:
     before = people(staging)
     numbered = [address for address in before if re.match(r"people-\d+-", address)]
     # Checks of a candidate that died in the midst of them may have left somebody, who is not of the set.
@@ -71,7 +71,7 @@ def test_a_hundred_people_exist_and_another_seed_creates_none(staging: Environme
 
 
 @pytest.mark.parametrize("which", ["the public's", "live, by name", "idle, by name"])
-def test_a_persona_logs_in_and_the_session_is_read_from_the_slot_that_was_named(
+def test_a_persona_logs_in_to_the_chosen_slot(
     both_slots: Environment, which: str
 ) -> None:
     live = both_slots.live()
@@ -92,7 +92,7 @@ def test_a_persona_logs_in_and_the_session_is_read_from_the_slot_that_was_named(
     assert set(slots) == {wanted}
 
 
-def test_a_wrong_password_opens_nothing(staging: Environment) -> None:
+def test_a_wrong_password_is_refused(staging: Environment) -> None:
     settings = {
         "address": staging.address,
         "name": staging.public_name,

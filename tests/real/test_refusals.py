@@ -35,7 +35,7 @@ def access(staging: Environment, tmp_path: Path) -> Path:
     return folder
 
 
-def test_a_wrong_key_is_named(staging: Environment, access: Path, tmp_path: Path) -> None:
+def test_a_wrong_ssh_key_is_reported(staging: Environment, access: Path, tmp_path: Path) -> None:
     (access / "ssh_key").unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(access / "ssh_key")], check=True)
     # Connections that are open already would let anybody in: this run gets none of them.
@@ -45,7 +45,7 @@ def test_a_wrong_key_is_named(staging: Environment, access: Path, tmp_path: Path
     assert "ok: [app1]" not in run.output
 
 
-def test_a_host_that_goes_away_half_way_stops_the_run_for_all(staging: Environment, tmp_path: Path) -> None:
+def test_a_host_that_becomes_unreachable_stops_the_run_for_all(staging: Environment, tmp_path: Path) -> None:
     live = staging.live()
     output = tmp_path / "output"
     process = staging.start("site.yml", "-e", "release_name=1.1", output=output, ANSIBLE_SSH_RETRIES=ONE_TRY)
@@ -69,7 +69,7 @@ def test_a_host_that_goes_away_half_way_stops_the_run_for_all(staging: Environme
     assert staging.release() == "1.0"
 
 
-def test_a_full_disk_is_named(staging: Environment) -> None:
+def test_a_full_disk_is_reported(staging: Environment) -> None:
     live, idle = staging.live(), staging.idle()
     folder = f"/etc/greenroom/slots/{idle}"
     staging.ssh("app2", f"mkdir -p {folder} && mount -t tmpfs -o size=8k,mode=0700 tmpfs {folder}")

@@ -120,7 +120,7 @@ def assert_own_catalogue(environment: Environment, slot: str) -> None:
         assert {unit.removesuffix(f"-{slot}.container") for unit in units} <= services
 
 
-def test_a_broken_candidate_behind_a_healthy_live_slot_is_caught(staging: Environment) -> None:
+def test_smoke_checks_detect_a_broken_candidate(staging: Environment) -> None:
     live, idle = staging.live(), staging.idle()
     processes = staging.processes(live)
     faults = ("-e", "release_name=1.1", "-e", "portal_fault=error_rate", "-e", "portal_error_percent=100")
@@ -195,7 +195,7 @@ def change(staging: Environment) -> Change:
     )
 
 
-def test_a_release_change_and_the_way_back_lose_no_request(change: Change) -> None:
+def test_a_release_change_and_a_rollback_lose_no_request(change: Change) -> None:
     before, kept, afterwards, serving, still = change.processes
     assert before
     assert kept == before
@@ -238,7 +238,7 @@ def killed(change: Change, number: int, chance: random.Random, output: Path) -> 
     return f"made good: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, all answered"
 
 
-def write_down(change: Change, seed: int, outcomes: dict[int, str], config: pytest.Config) -> None:
+def save_outcomes(change: Change, seed: int, outcomes: dict[int, str], config: pytest.Config) -> None:
     """Keep what came of these killed runs; write the page when they are all, or the last part of all."""
     rows = [Row(number + 1, *change.tasks[number], outcome) for number, outcome in outcomes.items()]
     parts = [Part(seed, len(change.tasks), rows)]
@@ -250,7 +250,7 @@ def write_down(change: Change, seed: int, outcomes: dict[int, str], config: pyte
 
 
 @pytest.mark.timeout(7200)
-def test_runs_that_are_killed_are_made_good_by_the_next(
+def test_the_next_run_completes_a_killed_run(
     change: Change, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     environment = change.environment
@@ -273,7 +273,7 @@ def test_runs_that_are_killed_are_made_good_by_the_next(
                 chosen.insert(0, number - EARLIER)
     finally:
         if proof:
-            write_down(change, seed, outcomes, request.config)
+            save_outcomes(change, seed, outcomes, request.config)
     last = environment.converge(*OFFER)
     assert sum(last.changed.values()) == 0, last.output
     environment.go_back(change.old)
@@ -286,7 +286,7 @@ def serves(environment: Environment) -> bool:
     return False
 
 
-def test_the_same_load_notices_a_slot_that_is_killed(staging: Environment) -> None:
+def test_the_same_load_detects_a_killed_slot(staging: Environment) -> None:
     live = staging.live()
     with Load(staging) as load:
         kills = [

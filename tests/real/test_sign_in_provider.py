@@ -13,7 +13,7 @@ def comers(environment: Environment) -> list[str]:
     return sorted(address for address in addresses if address.startswith("smoke-"))
 
 
-def test_a_new_person_comes_by_way_of_the_provider_and_leaves_nothing(staging: Environment) -> None:
+def test_a_new_user_signs_up_through_the_provider_and_is_removed(staging: Environment) -> None:
     # Checks of a candidate that died in the midst of them may have left somebody.
     before = comers(staging)
     run = staging.play("playbooks/smoke.yml", "-v", ANSIBLE_CALLBACK_RESULT_FORMAT="json")
@@ -23,12 +23,12 @@ def test_a_new_person_comes_by_way_of_the_provider_and_leaves_nothing(staging: E
     assert comers(staging) == before
 
 
-def test_the_edge_lets_forms_lead_to_the_provider(staging: Environment) -> None:
+def test_the_edge_allows_forms_to_redirect_to_the_provider(staging: Environment) -> None:
     config = staging.ask("edge1", "cat /etc/haproxy/haproxy.cfg").stdout
     assert "form-action 'self' https://198.18.30.11:9443" in config
 
 
-def test_the_clients_secret_is_kratos_only(staging: Environment) -> None:
+def test_only_kratos_has_the_client_secret(staging: Environment) -> None:
     folder = f"/etc/greenroom/slots/{staging.live()}/kratos"
     secret = staging.secret(PATH)["client_secret"]
     file = f"{folder}/config/providers.secret.yml"

@@ -159,7 +159,7 @@ def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, 
     assert set(probe.slots) == {old, new}
 
 
-def test_a_service_comes_with_its_folder_and_goes_with_it(staging: Environment, deploy: Deploy) -> None:
+def test_a_service_is_added_and_removed_with_its_folder(staging: Environment, deploy: Deploy) -> None:
     old, new = deploy.old, deploy.new
     with Probe(staging) as probe:
         if staging.live() == old:
@@ -191,7 +191,7 @@ def test_a_service_comes_with_its_folder_and_goes_with_it(staging: Environment, 
     assert set(probe.slots) == {old, new}
 
 
-def test_what_a_bundle_says_is_mended_when_somebody_edited_it(staging: Environment) -> None:
+def test_an_edited_bundle_description_is_repaired(staging: Environment) -> None:
     staging.rest()
     live = staging.live()
     path = f"/etc/greenroom/slots/{live}.fact"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from environment import ONE_TRY, Environment, until
 
 
-def test_a_dead_host_is_named_and_a_worker_that_is_missing_too(staging: Environment) -> None:
+def test_the_status_reports_a_dead_host_and_a_missing_worker(staging: Environment) -> None:
     live, (first, *_, last) = staging.live(), staging.groups["app"]
     missing = f"portal-worker-{live} is not running, but {live} is live"
     staging.ssh(first, f"systemctl stop portal-worker-{live}")

@@ -123,7 +123,7 @@ def switch(**arguments: Any) -> dict[str, Any]:
     return result
 
 
-def test_the_watchdog_drops_what_nobody_goes_on_with(staging: Environment) -> None:
+def test_the_watchdog_drops_an_abandoned_operation(staging: Environment) -> None:
     status = "greenroom-edge status"
     before = json.loads(staging.ssh("edge1", status).stdout)
     given = {"state": "prepared", "site": "staging", "operation": "left-alone", "live": before["idle"], "deadline": 2}
@@ -135,12 +135,12 @@ def test_the_watchdog_drops_what_nobody_goes_on_with(staging: Environment) -> No
     assert [after[key] for key in ("epoch", "live", "in_force")] == [before["epoch"], before["live"], True]
 
 
-def test_a_reload_of_the_unit_goes_through_the_lock_and_stays_true(staging: Environment) -> None:
+def test_a_reload_of_the_unit_keeps_the_state_in_effect(staging: Environment) -> None:
     staging.ssh("edge1", "systemctl reload haproxy && greenroom-edge check")
     staging.ssh("edge1", "systemctl is-active greenroom-edge.service")
 
 
-def test_a_switch_reaches_workers_that_a_reload_left_behind_and_loses_nothing(edge: Environment) -> None:
+def test_a_switch_reaches_old_workers_and_loses_no_request(edge: Environment) -> None:
     first = switch(live="blue")
     assert (first["epoch"], first["running"], first["in_force"]) == (1, False, False)
     edge.ssh("edge1", f"cd {FOLDER} && /usr/sbin/haproxy -W -D -p pid -S {FOLDER}/master.sock -f haproxy.cfg")

@@ -125,7 +125,7 @@ def test_one_ssh_process_applies_all_and_a_second_call_changes_nothing(story: St
     assert line == "setting = two"
 
 
-def test_a_run_killed_between_write_and_restart_is_made_good_by_the_next(story: Story) -> None:
+def test_the_next_run_completes_one_killed_between_write_and_restart(story: Story) -> None:
     _first, before, _deadly, killed, line, after, _tame, result, _gone = story(
         {}, PID, DEADLY, {"setting": "two"}, f"tail -n 1 {CONFIG}", PID, TAME, {"setting": "two"}, ABSENT
     )
@@ -136,7 +136,7 @@ def test_a_run_killed_between_write_and_restart_is_made_good_by_the_next(story: 
     assert result["units"] == {UNIT: "restarted"}
 
 
-def test_an_edit_by_hand_is_mended_without_a_restart_and_found_when_it_was_loaded(story: Story) -> None:
+def test_an_edit_is_repaired_without_a_restart_and_reported_if_loaded(story: Story) -> None:
     drift = {"apply": "drift"}
     show = f"cat {CONFIG}"
     _first, _edit, before, result, after, text, _loaded, *found, mended, outdated, line, _gone = story(
@@ -156,7 +156,7 @@ def test_an_edit_by_hand_is_mended_without_a_restart_and_found_when_it_was_loade
     assert line == "setting = one"
 
 
-def test_a_unit_that_crashes_at_once_is_named_with_what_it_said(story: Story) -> None:
+def test_a_unit_that_crashes_at_once_is_reported_with_its_output(story: Story) -> None:
     crash = {"command": "echo I will not; exit 3"}
     # A busy machine may come to the crash after the moment for which a new process is watched: each call tries anew.
     *results, good, _gone = story(crash, crash, crash, {}, ABSENT)
@@ -166,7 +166,7 @@ def test_a_unit_that_crashes_at_once_is_named_with_what_it_said(story: Story) ->
     assert good["units"] == {UNIT: "started"}
 
 
-def test_quadlet_units_appear_and_go(story: Story) -> None:
+def test_quadlet_units_are_created_and_removed(story: Story) -> None:
     files = [{"dest": "/etc/containers/systemd/tree-test.network", "content": "[Network]\n"}]
     units = [{"name": "tree-test-network", "on_change": "none"}]
     bad = [*files, {"dest": "/etc/containers/systemd/tree-test.container", "content": "[Container]\nNonsense=1\n"}]

@@ -12,7 +12,7 @@ import pytest
 from environment import Environment, other, until
 from jobs import rabbit, sql, wait_until_done
 
-pytestmark = pytest.mark.usefixtures("nothing_put_aside")
+pytestmark = pytest.mark.usefixtures("no_dead_letters")
 
 # So many jobs wait at most, so that there is always one in hand, and the rest is soon done in the end. The mail sandbox
 # looks each client's name up in vain, and takes 1.6 s for a mail.
@@ -105,7 +105,7 @@ def workers(environment: Environment, slot: str) -> dict[str, str]:
 
 
 @pytest.mark.timeout(1200)
-def test_the_idle_slot_takes_no_job(both_slots: Environment, nobody_comes: None) -> None:
+def test_the_idle_slot_consumes_no_jobs(both_slots: Environment, no_simulation: None) -> None:
     live = both_slots.live()
     assert set(workers(both_slots, live).values()) == {"active"}
     assert not set(workers(both_slots, other(live)).values()) & {"active", "activating"}
@@ -123,7 +123,7 @@ def test_the_idle_slot_takes_no_job(both_slots: Environment, nobody_comes: None)
 
 
 @pytest.mark.timeout(1200)
-def test_cut_over_roll_back_and_a_killed_worker_do_each_job_once(both_slots: Environment, nobody_comes: None) -> None:
+def test_cutover_rollback_and_a_killed_worker_do_each_job_once(both_slots: Environment, no_simulation: None) -> None:
     first = both_slots.live()
     with Load(both_slots) as load:
         load.wait_for(first)
@@ -152,7 +152,7 @@ def alerts(environment: Environment) -> list[str]:
     return [rule["state"] for group in groups if group["name"] == "broker" for rule in group["rules"]]
 
 
-def test_prometheus_reads_the_broker_and_has_no_complaint(staging: Environment) -> None:
+def test_prometheus_scrapes_the_broker_and_has_no_alert(staging: Environment) -> None:
     wait_until_done(staging)
 
     def consumers() -> list[str]:
@@ -165,7 +165,7 @@ def test_prometheus_reads_the_broker_and_has_no_complaint(staging: Environment) 
     assert len(alerts(staging)) == 6
 
 
-def test_the_broker_is_closed_but_for_its_clients(staging: Environment) -> None:
+def test_only_its_clients_reach_the_broker(staging: Environment) -> None:
     """No port without TLS, no user that everybody knows, nothing for hosts that have no job there."""
     listening = staging.ssh("data1", "ss -Hltn").stdout
     assert ":5671 " in listening

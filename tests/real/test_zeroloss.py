@@ -21,8 +21,8 @@ def move(staging: Environment, **variables: object) -> None:
     assert run.code == 0, run.output
 
 
-@pytest.mark.usefixtures("nobody_comes")
-def test_no_request_is_lost_while_the_public_is_moved(both_slots: Environment) -> None:
+@pytest.mark.usefixtures("no_simulation")
+def test_no_request_is_lost_during_cutovers(both_slots: Environment) -> None:
     live, epoch = both_slots.live(), both_slots.state()["epoch"]
     with OpenLoop(both_slots, mix(RATE), LONGEST) as load:
         with load.rising(other(live)):
@@ -57,7 +57,7 @@ def losses_of_a_kill(staging: Environment) -> int:
     return load.account(patience=0).losses
 
 
-@pytest.mark.usefixtures("nobody_comes")
+@pytest.mark.usefixtures("no_simulation")
 def test_a_slot_that_is_killed_without_drain_loses_requests_and_they_are_counted(both_slots: Environment) -> None:
     first = both_slots.live()
     # A machine that took ten seconds from the switch to the kill had nothing left to lose.
