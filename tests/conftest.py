@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Ansible finds the project's module_utils through its configuration; plain Python needs this path.
+# Ansible finds the project's module_utils through its configuration. Plain Python needs this path.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 
 # A slow example only means that the machine is busy.
@@ -20,7 +20,7 @@ settings.load_profile("busy")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the project's options, such as `--proof` for the long proof."""
-    parser.addoption("--as-is", action="store_true", help="use staging as it is, without site.yml before the real tests")
+    parser.addoption("--as-is", action="store_true", help="use staging as it is, without site.yml before real tests")
     parser.addoption("--proof", action="store_true", help="run the long proof: more faults, more repetitions")
     parser.addoption("--part", type=part, default=(1, 1), help="run one part of divisible tests, such as 1/3")
     parser.addoption("--kept", help="folder in which parts save their results for one table")

@@ -85,7 +85,7 @@ class Pair:
         """Wait for the first command, and print its output."""
         self.first.wait()
         seconds = time.monotonic() - self.began
-        self.screen.say(f"--- what ran meanwhile has ended, after {seconds:.0f} s:")
+        self.screen.say(f"--- the first command has ended, after {seconds:.0f} s:")
         self.screen.write(self.kept.read_bytes())
         self.screen.say("---")
 
@@ -113,9 +113,9 @@ class Pair:
         while first.is_alive():
             first.join(EVERY)
             if first.is_alive():
-                progress = re.findall(rb"\[ *(\d+%)\]", self.kept.read_bytes()) or [b"it has begun"]
+                progress = re.findall(rb"\[ *(\d+%)\]", self.kept.read_bytes()) or [b"started"]
                 seconds = time.monotonic() - self.began
-                self.screen.say(f"    waiting for what runs meanwhile: {progress[-1].decode()}, after {seconds:.0f} s")
+                self.screen.say(f"    waiting for the first command: {progress[-1].decode()}, after {seconds:.0f} s")
         return self.stopped or self.second.returncode or self.first.returncode
 
 

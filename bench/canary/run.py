@@ -52,7 +52,7 @@ to both slots together, and the defaults of all other options. The releases are 
 the clock. The verdict comes from the code that `roles/canary` uses. The good releases have the usual disturbances:
 20 % faster or slower, cold caches, a pause of one host, a database that is down for a moment, a neighbor that uses the
 processor, live slots with their own errors and slow requests. Smoke checks run at the start of each step, as
-`canary_journeys` sets.
+`canary_checks` sets.
 
 Why some are missed: only public traffic shows that a third of all logins fail, or that orders are lost although
 responses look good. At 0.1 requests per second, a rollout of four minutes has 24 requests. With little traffic, use

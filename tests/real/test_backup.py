@@ -1,4 +1,4 @@
-"""A dump is worth what can be restored from it."""
+"""Dumps, and restores from them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRATCH = "restored_by_a_test"
 
 
 def sql(environment: Environment, database: str, statement: str) -> list[str]:
-    """Lines of an answer, as the database's administrator."""
+    """The result of a statement as lines, run by the database's superuser."""
     command = f"su postgres -c 'psql -XAtq -v ON_ERROR_STOP=1 -d {database}' <<'END'\n{statement}\nEND\n"
     return environment.ssh("data1", f"cd /\n{command}").stdout.splitlines()
 
@@ -26,7 +26,7 @@ def drop_scratch(environment: Environment) -> None:
 
 
 def content(environment: Environment, database: str) -> dict[str, str]:
-    """Count and checksum of every table's rows, whatever their order."""
+    """Count and checksum of every table's rows, in any order."""
     tables = sorted(sql(environment, database, TABLES))
     sums = ";\n".join(
         f"SELECT count(*) || ' ' || coalesce(md5(string_agg(t::text, chr(10) ORDER BY t::text)), '') FROM {table} t"
@@ -37,7 +37,7 @@ def content(environment: Environment, database: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def dumped(staging: Environment, no_simulation: None, no_dead_letters: None) -> dict[str, dict[str, str]]:
-    """What the databases held when playbooks/backup.yml dumped them; nobody writes, and no job of earlier is left."""
+    """The databases' content when playbooks/backup.yml dumped them. No simulation or job changes it afterwards."""
     drop_scratch(staging)
     wait_until_done(staging)
     run = staging.play("playbooks/backup.yml")

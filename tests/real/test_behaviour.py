@@ -1,4 +1,4 @@
-"""Synthetic people use the environment: what the audit trail says is what arrived, and load is judged."""
+"""The simulation, whose audit trail matches the services' logs, and the load test with its verdict."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from environment import Environment, until
 from test_people import people
 
 UNIT = "greenroom-simulation"
-# An afternoon's hour, all of it at once, by the unit itself.
+# One hour of an afternoon without waiting, run by the unit itself.
 HOUR = "--at 2026-01-05T15:00 --for 1h"
 DROP_IN = f"/run/containers/systemd/{UNIT}.container.d"
-# Counts the sessions of identities, ended ones included, however many there are.
+# Counts all sessions of identities, including ended ones.
 SESSIONS = """
 import urllib.request
 count = 0
@@ -27,13 +27,13 @@ print(count)
 
 
 def sessions(environment: Environment, identities: list[str]) -> int:
-    """How often these people got in, ever."""
+    """The number of all sessions of these identities."""
     program = SESSIONS.format(identities=identities, admin=environment.kratos_admin())
     return int(environment.python("app1", program))
 
 
 def orders(environment: Environment, since: str) -> list[str]:
-    """The orders that the portal took since then, by its logs."""
+    """The orders in the portal's logs since then."""
     lines = [
         json.loads(line)
         for host in environment.groups["app"]
@@ -72,7 +72,7 @@ def test_the_audit_trail_of_an_hour_matches_the_services(staging: Environment, n
         found = [json.loads(line) for line in journal.splitlines() if line.startswith("{")]
         return found if found and "visits" in found[-1] else []
 
-    # The unit has ended, and journald may still have to read what it said.
+    # The unit has ended, but journald may not have read all of its output yet.
     lines: list[dict[str, Any]] = until(said_all, 60, "the hour's last line in the journal")
     trail = [line for line in lines if "journey" in line]
     assert 8 <= len(trail) <= 10
@@ -102,10 +102,10 @@ def test_no_secret_is_in_the_unit(staging: Environment) -> None:
 
 @pytest.fixture
 def load(staging: Environment, tmp_path: Path, no_simulation: None) -> Any:
-    """A function that makes a small load: returns the run, and the report's folder."""
+    """A function that runs a small load test; it returns the run, and the report's folder."""
 
     def make(*more: str) -> tuple[Any, Path]:
-        options = ["load_users=3", "load_ramp=3", f"load_reports={tmp_path}", *more]
+        options = ["load_users=3", "load_ramp_seconds=3", f"load_reports={tmp_path}", *more]
         run = staging.play("playbooks/load.yml", *(word for option in options for word in ("-e", option)))
         return run, max(tmp_path.glob("load-*"), default=tmp_path)
 
@@ -113,7 +113,7 @@ def load(staging: Environment, tmp_path: Path, no_simulation: None) -> Any:
 
 
 def test_a_small_load_passes_and_writes_a_report(load: Any) -> None:
-    run, report = load("load_duration=30", "load_p95_ms=20000")
+    run, report = load("load_seconds=30", "load_p95_ms=20000")
     assert run.code == 0, run.output
     verdict = json.loads((report / "verdict.json").read_text())
     assert verdict["passed"]
@@ -124,14 +124,14 @@ def test_a_small_load_passes_and_writes_a_report(load: Any) -> None:
 
 
 def test_an_exceeded_threshold_fails_the_play_with_figures(load: Any) -> None:
-    run, report = load("load_duration=15", "load_p95_ms=1")
+    run, report = load("load_seconds=15", "load_p95_ms=1")
     assert run.code != 0
-    assert re.search(r"95 % of the requests took up to \d+ ms, 1 ms are allowed\. \d+ requests by 3 people", run.errors)
+    assert re.search(r"95 % of the requests took up to \d+ ms, 1 ms are allowed\. \d+ requests by 3 users", run.errors)
     assert (report / "report.html").exists()
 
 
 def test_too_much_load_is_refused(load: Any) -> None:
-    run, report = load("load_users=100000", "load_duration=86400")
+    run, report = load("load_users=100000", "load_seconds=86400")
     assert run.code != 0
-    assert "load_users must be from 1 to 200; load_duration must be from 1 to 600 s" in run.errors
+    assert "load_users must be from 1 to 200; load_seconds must be from 1 to 600 s" in run.errors
     assert not (report / "verdict.json").exists()

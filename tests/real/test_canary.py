@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A candidate that breaks while it has a share of the public is given up, with a reason, by itself."""
+"""A candidate that fails during its canary is aborted automatically, with a reason."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from environment import Environment, until
 
-# Long enough to break the candidate while it has its share: the run ends when it has noticed.
-SHARE = ("-e", "canary=50", "-e", "cutover_share_seconds=180")
+# Long enough to break the candidate during the step. The run ends when it detects the failure.
+SHARE = ("-e", "canary=50", "-e", "cutover_step_seconds=180")
 
 
 def test_a_canary_that_dies_is_aborted_and_the_log_says_why(both_slots: Environment, tmp_path: Path) -> None:
@@ -18,11 +18,11 @@ def test_a_canary_that_dies_is_aborted_and_the_log_says_why(both_slots: Environm
     process = both_slots.start("playbooks/cutover.yml", "-e", f"to={new}", *SHARE, output=output)
     apps = both_slots.groups["app"]
     try:
-        until(lambda: both_slots.state()["weight"] or process.poll() is not None, 300, "the candidate has a share")
+        until(lambda: both_slots.state()["weight"] or process.poll() is not None, 300, "the candidate has a weight")
         for host in apps:
             both_slots.ssh(host, f"systemctl stop portal-{new}.service")
-        # Its people have the live slot, long before anybody decides.
-        until(lambda: all(both_slots.get("/version")[0] == 200 for _ in range(20)), 60, "nobody gets the candidate")
+        # Its clients get the live slot long before the verdict.
+        until(lambda: all(both_slots.get("/version")[0] == 200 for _ in range(20)), 60, "no client gets the candidate")
         assert process.wait(600) != 0
     finally:
         for host in apps:

@@ -1,4 +1,4 @@
-"""A candidate that never gets ready ends the run by a deadline, and nobody outside notices."""
+"""A candidate that never gets ready ends the run at its timeout, without effect on public traffic."""
 
 from __future__ import annotations
 
@@ -9,38 +9,36 @@ from typing import Any
 import pytest
 from environment import Environment, Probe, other
 
-# Seconds in which a candidate has to get ready; longer where one on another host has to, also on a busy machine.
+# Timeout in seconds; longer if the candidate on another host must get ready, even on a busy machine.
 TIMEOUT = 10
 LONG_TIMEOUT = 45
 
 
-# By host, where it is not the same on all.
+# A different fault on each host.
 EACH = "{{ {'app1': 'never_ready', 'app2': 'hang'}[inventory_hostname] }}"
 
 
 @pytest.mark.parametrize(
     ("fault", "hosts"),
     [(EACH, ["app1", "app2"]), ("never_ready", ["app2"]), ("crash", ["app1", "app2"])],
-    ids=["never ready beside one that hangs", "never ready on one host of two", "crash loop"],
+    ids=["never ready on one host and hangs on the other", "never ready on one host of two", "crash loop"],
 )
-def test_a_candidate_that_is_never_ready_gets_no_traffic(
-    staging: Environment, fault: str, hosts: list[str]
-) -> None:
+def test_a_candidate_that_is_never_ready_gets_no_traffic(staging: Environment, fault: str, hosts: list[str]) -> None:
     live = staging.live()
     processes = staging.processes(live)
     seconds = TIMEOUT if len(hosts) == len(staging.groups["app"]) else LONG_TIMEOUT
-    wanted: dict[str, Any] = {"portal_fault": fault, "portal_fault_hosts": hosts, "services_ready_timeout": seconds}
+    wanted: dict[str, Any] = {"portal_fault": fault, "portal_fault_hosts": hosts, "bundle_ready_seconds": seconds}
     with Probe(staging) as probe:
         run = staging.play("site.yml", "-e", json.dumps(wanted))
     assert run.code not in (0, None)
     assert "TASK [cutover : " not in run.output
     failed = set(re.findall(r"fatal: \[(\w+)", run.output))
     if fault == "crash":
-        # One that crashes a second after its start may be caught in that second, and fails its next check then.
+        # It crashes a second after each start, so a check may find it running, and the next one fails.
         assert failed
         assert "portal" in run.errors.lower() or f"slot {other(live)}" in run.errors, run.output
     else:
-        # The line names the service and what was asked of it.
+        # The error names the service.
         assert "portal" in run.errors.lower(), run.output
         assert failed == set(hosts)
         assert "PLAY [Configure each slot's backends and routes on the edge hosts]" not in run.output

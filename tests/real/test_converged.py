@@ -1,4 +1,4 @@
-"""A converged environment, from all sides: a second run, the public's side, the network, the hosts."""
+"""A converged environment: a second run, public requests, the network, the hosts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from environment import PATIENCE_SECONDS, Environment, Run, other, until
 
-# What a stranger sends from a host of the environment: the address, the public name and the CA are filled in.
+# A public client on a host of the environment, without the edge's password.
 CLIENT = """
 import http.client, json, socket, ssl
 def connect():
@@ -38,7 +38,7 @@ for host, port in {targets!r}:
         found[f"{{host}}:{{port}}"] = type(error).__name__
 print(json.dumps(found))
 """
-# The first words of PostgreSQL's protocol, by hand: what does it say to a login without TLS, and with?
+# Starts PostgreSQL's protocol by hand, and prints the responses to a login without TLS and with TLS.
 POSTGRES = """
 import json, socket, ssl, struct
 def startup(connection):
@@ -54,7 +54,7 @@ context = ssl.create_default_context(cafile="/etc/greenroom/ca.crt")
 within = startup(context.wrap_socket(secure, server_hostname={name!r})).decode("latin-1")
 print(json.dumps([without, within]))
 """
-# Looks for secret values where others than root could read them. The values come on standard input only.
+# Searches for secret values in places that other users than root can read. The values come on standard input only.
 SEARCH = """
 import json, os, stat, subprocess
 values = {{name: value.encode() for name, value in {values!r}.items()}}
@@ -73,7 +73,7 @@ log = subprocess.Popen(["journalctl", "-o", "cat", "--all", "--no-pager"], stdou
 for line in log.stdout:
     look("journal", line)
 def walk(folder):
-    # What is gone by now, as that of a session that has ended, keeps nobody from looking at the rest.
+    # Files of ended sessions may disappear during the search.
     for entry in os.scandir(folder) if os.path.isdir(folder) else ():
         try:
             mode = entry.stat(follow_symlinks=False).st_mode
@@ -95,7 +95,7 @@ import subprocess
 for _ in range(10):
     names = subprocess.run(["podman", "ps", "-q"], capture_output=True, text=True, check=True).stdout.split()
     shown = subprocess.run(["podman", "inspect", *names], capture_output=True, text=True)
-    # The simulation's may have ended in between.
+    # The simulation's container may have ended in between.
     if shown.returncode == 0:
         break
 print(shown.stdout)
@@ -104,7 +104,7 @@ print(shown.stdout)
 
 @pytest.fixture(scope="module")
 def second(staging: Environment) -> Run:
-    """A run that has nothing to do: the one with which all begins, where that changed nothing."""
+    """A run that has nothing to do: the first one if that changed nothing, otherwise another one."""
     first = staging.rest()
     return first if first.quiet else staging.play("site.yml")
 
@@ -116,14 +116,14 @@ def test_a_second_run_changes_nothing(staging: Environment, second: Run) -> None
 
 def test_a_second_run_needs_few_ssh_processes(staging: Environment, second: Run) -> None:
     counts = {host: second.ssh[host] for host in staging.hosts}
-    staging.say(f"ssh processes of a run without a change: {counts}")
+    staging.say(f"SSH processes of a run without a change: {counts}")
     assert min(counts.values()) > 0
     assert sum(counts.values()) / len(counts) <= 5
     assert max(counts.values()) <= 9
 
 
 def test_a_second_run_has_few_tasks(staging: Environment, second: Run) -> None:
-    """Each costs every host a little: those that began are counted, also where all hosts skipped them."""
+    """Each started task costs time on every host, even if all hosts skip it."""
     staging.say(f"tasks of a run without a change: {len(second.tasks)}")
     assert 0 < len(second.tasks) <= 60
 
@@ -140,7 +140,7 @@ def test_check_mode_finds_nothing_to_change(staging: Environment) -> None:
     assert "\n+++ " not in run.output
 
 
-# The public's side
+# Public requests
 
 
 def test_public_responses_have_tls_and_security_headers(staging: Environment) -> None:
@@ -174,7 +174,8 @@ def test_every_page_needs_the_password(staging: Environment, authorization: str)
 
 
 def test_too_many_logins_from_one_address_are_limited(staging: Environment) -> None:
-    # From a host that no other test asks from, for its address has to wait a minute then. An earlier run is forgotten.
+    # From a host that no other test uses as a client, because its address is blocked for a minute afterwards. The
+    # counters of an earlier run are cleared.
     for edge in staging.edges:
         staging.python(edge, FORGET_LOGINS)
     program = CLIENT.format(name=staging.public_name, address=staging.address) + (
@@ -189,7 +190,7 @@ def test_too_many_logins_from_one_address_are_limited(staging: Environment) -> N
         "print(json.dumps(seen))\n"
     )
     seen = json.loads(staging.python("data1", program))
-    # Staging allows a hundred a minute. Other classes of requests are not put off with them.
+    # Staging allows a hundred per minute. Other classes of requests aren't limited with them.
     assert seen == [401] * 100 + [429] * 10 + [401]
 
 
@@ -219,7 +220,7 @@ def test_a_visitor_cannot_choose_the_slot(staging: Environment) -> None:
 
 
 def reach(environment: Environment, source: str, *targets: tuple[str, int]) -> list[str]:
-    """What became of connections from a host."""
+    """Try connections from a host; return the result of each."""
     answer = json.loads(environment.python(source, REACH.format(targets=targets)))
     return list(answer.values())
 
@@ -247,7 +248,7 @@ def test_staging_cannot_open_a_connection_to_production(staging: Environment) ->
     for host in staging.hosts:
         before = int(staging.ask(host, count.format("output")).stdout)
         assert "connected" not in reach(staging, host, *targets)
-        # It was this host's rule that said no, not an absent peer.
+        # This host's rule refused it. Otherwise, a peer that is down would pass the test, too.
         assert int(staging.ask(host, count.format("output")).stdout) > before
     before = int(staging.ask("app1", count.format("forward")).stdout)
     program = REACH.format(targets=targets[:1])
@@ -258,7 +259,7 @@ def test_staging_cannot_open_a_connection_to_production(staging: Environment) ->
 
 def test_services_reach_only_their_environment(staging: Environment) -> None:
     own = [(staging.hosts["data1"], 5432), (staging.address, 443)]
-    # An address of the machine itself, where any port would answer, if only with a refusal; and a public one.
+    # An address of the machine itself, where any port would respond, at least with a refusal; and a public one.
     others = [("198.18.30.1", 9), ("203.0.113.1", 443)]
     count = (
         "nft list chain inet greenroom forward | sed -n 's/.*counter packets \\([0-9]*\\).*reject.*/\\1/p' | tail -n 1"
@@ -291,7 +292,7 @@ def test_idle_ports_and_admin_ports_are_closed_to_the_machine(staging: Environme
 
 
 def secrets(environment: Environment) -> dict[str, str]:
-    """Every secret of the environment that is longer than a word, by its path; of keys one line in the middle."""
+    """Every secret of the environment with 8 characters or more, by its path; of private keys, one line."""
     vault = environment.vault()
 
     def paths(folder: str) -> list[str]:
@@ -312,7 +313,7 @@ def secrets(environment: Environment) -> dict[str, str]:
 def test_no_secret_can_be_read_on_a_host(staging: Environment) -> None:
     values = secrets(staging)
     assert len(values) >= 10
-    # A value that everybody may read, so that the search is known to find something.
+    # A value that every user can read, to prove that the search works.
     canary, place = uuid.uuid4().hex, "/run/greenroom-canary"
     program = SEARCH.format(values=values | {"canary": canary})
     staging.ask("app1", f"umask 022; echo {canary} > {place}")

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A cut-over in steps, stopped half-way, left alone half-way, and undone: the public gets answers all the time."""
+"""Cutovers with a canary: completed and rolled back, aborted, and abandoned. Public traffic never fails."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from typing import Any
 import pytest
 from environment import Environment, Probe, kill, until
 
-# Two slices, and few requests suffice: a busy machine makes them late, and that would be no data.
-SHARES = ("-e", "canary=50", "-e", "cutover_share_seconds=20", "-e", "canary_minimum=10")
-# For how long the edge waits for an operator, beyond the share: as long as others may take to look and to act, or not
-# long, where that is what a test waits for.
-PATIENT, IMPATIENT = ("-e", "cutover_patience=240"), ("-e", "cutover_patience=30")
+# Two intervals, and a low minimum of requests: on a busy machine, probes are late, and the verdict would be no data.
+SHARES = ("-e", "canary=50", "-e", "cutover_step_seconds=20", "-e", "canary_minimum=10")
+# How long the edge waits for the run after a step: long enough for other runs to inspect and act, or short if the test
+# waits for it.
+PATIENT, IMPATIENT = ("-e", "cutover_timeout_seconds=240"), ("-e", "cutover_timeout_seconds=30")
 
 
 def states(environment: Environment) -> list[dict[str, Any]]:
-    """What each edge host's disk says."""
+    """The state file of each edge host."""
     return [environment.state(host) for host in environment.groups["edge"]]
 
 
 def stopped(environment: Environment, slot: str) -> bool:
-    """Whether no host runs anything of a slot any more."""
+    """Whether no host runs a service of a slot."""
     return not any(name.endswith(f"-{slot}.service") for _, name in environment.processes(slot))
 
 
 def plans(environment: Environment) -> set[str]:
-    """What is planned to be stopped, on all app hosts."""
+    """The slots with a planned stop, on all app hosts."""
     plan = "systemctl is-active -q greenroom-stop.timer && cat /run/greenroom/stop/plan.fact || echo '{}'"
     hosts = environment.groups["app"]
     return {json.loads(environment.ssh(host, plan).stdout).get("slot", "") for host in hosts}
 
 
 def agreed(environment: Environment) -> dict[str, Any]:
-    """What all edge hosts' disks say; they have to agree."""
+    """The state of all edge hosts, which must agree."""
     first, *others = states(environment)
     assert [state["live"] for state in others] == [first["live"]] * len(others)
     assert [state["epoch"] for state in others] == [first["epoch"]] * len(others)
@@ -47,9 +47,9 @@ def agreed(environment: Environment) -> dict[str, Any]:
 
 @pytest.fixture
 def canary(both_slots: Environment, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
-    """A cut-over whose candidate has a share of the public just now: its process, its output, the epoch before.
+    """A cutover in the middle of its canary: its process, its output, the state before.
 
-    It stands still, so that it does not go on before others have looked and acted.
+    The process is stopped (SIGSTOP), so that it doesn't continue before other runs have inspected and acted.
     """
     before = agreed(both_slots)
     output = tmp_path / "cutover"
@@ -60,7 +60,7 @@ def canary(both_slots: Environment, tmp_path: Path, request: pytest.FixtureReque
         return all(state["weight"] for state in states(both_slots))
 
     try:
-        until(lambda: shared() or process.poll() is not None, 300, "the candidate has a share")
+        until(lambda: shared() or process.poll() is not None, 300, "the candidate has a weight")
         assert process.poll() is None, output.read_text()
         os.kill(process.pid, signal.SIGSTOP)
         yield process, output, before
@@ -77,12 +77,12 @@ def test_a_canary_cutover_and_a_rollback(both_slots: Environment) -> None:
         after = agreed(both_slots)
         assert (after["live"], after["epoch"], after["operation"]) == (new, before["epoch"] + 2, None)
 
-        # The slot that was left is stopped, by the hosts themselves.
-        until(lambda: stopped(both_slots, before["live"]), 180, "the slot that was left is stopped")
+        # The hosts themselves stop the previous slot.
+        until(lambda: stopped(both_slots, before["live"]), 180, "the previous slot is stopped")
         status = both_slots.play("playbooks/status.yml")
         assert status.output.count("stopped (planned for ") == len(both_slots.groups["app"]), status.output
 
-        # Going back starts it again first; the slot that is left then has an hour.
+        # A rollback first starts it again. The other slot's stop is planned in an hour.
         back = both_slots.play("playbooks/rollback.yml", "-e", "stop_after=3600")
         assert back.code == 0, back.output
         assert not stopped(both_slots, before["live"])
@@ -92,11 +92,11 @@ def test_a_canary_cutover_and_a_rollback(both_slots: Environment) -> None:
     assert probe.failures == []
     assert set(probe.slots) == {"blue", "green"}
 
-    # What served before is the other one now: going back once more goes forward again.
+    # A second rollback would go forward again, because the previous slot is the other one now.
     again = both_slots.play("playbooks/rollback.yml", "--check")
     assert again.code == 0, again.output
     assert agreed(both_slots)["live"] == before["live"]
-    assert plans(both_slots) == {new}, "a check run calls nothing off"
+    assert plans(both_slots) == {new}, "a check run cancels no planned stop"
 
 
 @pytest.mark.parametrize("canary", [PATIENT], indirect=True, ids=["patient"])
@@ -105,7 +105,7 @@ def test_another_run_aborts_a_cutover(both_slots: Environment, canary: Any) -> N
     status = both_slots.play("playbooks/status.yml")
     assert status.code == 0, status.output
     assert "gets 50 %" in status.output
-    # Whoever gives the slot a share of the public has called off that it is stopped.
+    # Giving the slot a weight has canceled its planned stop.
     assert plans(both_slots) == {""}
     with Probe(both_slots) as probe:
         abort = both_slots.play("playbooks/abort.yml")
@@ -126,7 +126,7 @@ def test_the_watchdog_aborts_an_abandoned_cutover(both_slots: Environment, canar
     process, _, before = canary
     with Probe(both_slots) as probe:
         kill(process)
-        until(lambda: not any(state["weight"] for state in states(both_slots)), 300, "the watchdog has taken it back")
+        until(lambda: not any(state["weight"] for state in states(both_slots)), 300, "the watchdog has aborted it")
         until(lambda: len({state["epoch"] for state in states(both_slots)}) == 1, 60, "the edge hosts agree")
     assert probe.failures == []
     after = agreed(both_slots)

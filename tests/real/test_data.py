@@ -1,4 +1,4 @@
-"""Services' data about synthetic people: there, consistent, made anew when it has to be, torn down without a trace."""
+"""Services' data of synthetic users: seeding, consistency, reseeding when necessary, and reset."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from environment import ROOT, Environment
 
 pytestmark = pytest.mark.usefixtures("as_seeded")
 
-# What the set's rows say, but for whose they are.
+# The content of the set's rows, without owners.
 CONTENT = """
 SELECT md5(string_agg(line::text, '|' ORDER BY line)) FROM (
   SELECT (o.id, o.item, o.quantity, o.total_cents, o.state, o.created_at,
@@ -22,7 +22,7 @@ SELECT md5(string_agg(line::text, '|' ORDER BY line)) FROM (
   WHERE o.seed_set = 'people') AS rows
 """
 COUNT = "SELECT count(*) FROM orders WHERE seed_set = 'people'"
-# What must not be: paid too little, on its way unpaid, delivered to nowhere, seeded for nobody.
+# Counts inconsistent rows: a wrong amount, shipped but not paid, without the owner's address.
 WRONG = """
 SELECT (SELECT count(*) FROM payments JOIN orders o ON o.id = order_id WHERE amount_cents <> total_cents)
      + (SELECT count(*) FROM orders o WHERE seed_set = 'people' AND state IN ('paid', 'packed', 'shipped', 'delivered')
@@ -30,7 +30,7 @@ SELECT (SELECT count(*) FROM payments JOIN orders o ON o.id = order_id WHERE amo
      + (SELECT count(*) FROM orders o WHERE seed_set = 'people' AND NOT EXISTS (
         SELECT FROM addresses a WHERE a.id = o.address_id AND a.owner = o.owner))
 """
-# An order with all that belongs to it, as the portal writes them.
+# An order with address and payment, as the portal writes them.
 OWN = """
 WITH a AS (INSERT INTO addresses VALUES (gen_random_uuid(), '{0}', 's', '1', 'c', 'DE') RETURNING id),
 o AS (INSERT INTO orders (id, owner, address_id, item, total_cents)
@@ -44,21 +44,21 @@ WHERE orders.owner = '{0}'"
 
 
 def sql(environment: Environment, query: str) -> str:
-    """Ask the portal's database, as PostgreSQL's own user."""
+    """Query the portal's database as the PostgreSQL superuser."""
     return environment.ssh(
         "data1", f"cd / && sudo -u postgres psql -XqAt portal <<'END'\n{query};\nEND\n"
     ).stdout.strip()
 
 
 def people(environment: Environment) -> dict[str, str]:
-    """The set's people as services are told: identity by key."""
+    """The set's users as services get them: identity by key."""
     lines = environment.ssh("app1", "cat /var/lib/greenroom/seed/people.jsonl").stdout.splitlines()
     return {person["key"]: person["id"] for person in map(json.loads, lines)}
 
 
 @pytest.fixture
 def real_person(staging: Environment) -> Iterator[str]:
-    """Somebody who is not synthetic, with an order; returns the identity."""
+    """A user who is not synthetic, with an order; returns the identity."""
     traits = {"email": f"real-{uuid.uuid4().hex}@example.test"}
     identity = staging.kratos("/identities", "POST", {"schema_id": "default", "traits": traits})["id"]
     sql(staging, OWN.format(identity))
@@ -69,7 +69,7 @@ def real_person(staging: Environment) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def as_seeded(staging: Environment, no_simulation: None) -> None:
-    """People and their data are those of the inventory's release, and nobody has changed an order since."""
+    """Seed the users and data of the inventory's release, and undo changes of orders."""
     run = staging.play("playbooks/seed.yml", "-e", "seed_again=true")
     assert run.code == 0, run.output
 
@@ -110,7 +110,7 @@ def test_only_a_migrated_schema_seeds_again(staging: Environment, tmp_path: Path
     idle = staging.play("playbooks/seed.yml")
     assert (idle.code, sum(idle.changed.values())) == (0, 0), idle.output
     assert sql(staging, CONTENT) != before
-    # The same services, but that the portal's schema seems to be another one.
+    # The same services, except that the portal's schema appears to be another one.
     shutil.copytree(ROOT / "services", tmp_path / "services")
     service = tmp_path / "services/portal/service.yml"
     text = service.read_text()
@@ -132,7 +132,7 @@ def test_a_reset_recreates_the_same_data_and_keeps_real_users(staging: Environme
     assert run.code == 0, run.output
     now = people(staging)
     assert set(now) == set(known)
-    assert not set(now.values()) & set(known.values()), "these people were not made anew"
+    assert not set(now.values()) & set(known.values()), "these users were not created again"
     assert sql(staging, CONTENT) == before
     assert sql(staging, WRONG) == "0"
     owners = set(sql(staging, "SELECT DISTINCT owner FROM orders WHERE seed_set = 'people'").split())

@@ -1,4 +1,4 @@
-"""A login that is not what it should be: check mode says so, a failure keeps the secret, a run mends it."""
+"""A changed login: check mode reports it, a failure doesn't show its verifier, a run repairs it."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 
 from environment import Environment
 
-# What a server stores instead of a password, as it would stand in a statement.
+# A stored password verifier in a statement.
 VERIFIER = re.compile(r"SCRAM-SHA-256\$\d")
 MEND = "ALTER ROLE \"backup\" LOGIN PASSWORD '…'"
 
 
 def sql(environment: Environment, statement: str) -> str:
-    """The answer to a statement of the database's administrator, who may write whatever the role's settings say."""
+    """The result of a statement by the superuser, who can write even if the role's settings are read-only."""
     options = "PGOPTIONS='-c default_transaction_read_only=off'"
     command = f"{options} psql -XAtq -v ON_ERROR_STOP=1 -d postgres"
     return environment.ssh("data1", f"cd /\nsu postgres -c \"{command}\" <<'END'\n{statement};\nEND\n").stdout.strip()

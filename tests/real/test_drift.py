@@ -1,4 +1,4 @@
-"""Files that somebody edited by hand on the hosts are shown, and mended without anybody noticing."""
+"""Files that were edited by hand on the hosts are shown, and repaired without effect on public traffic."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ found = {path.stem: json.loads(path.read_text()) for path in folder.glob("*.json
 print(json.dumps({tree: {dest: dest in made["secret"] for dest in made["files"]} for tree, made in found.items()}))
 """
 EDIT = "# edited by hand"
-# A host's line below what the task shows of it.
+# A host's result, which comes after the task's diff.
 RESULT = re.compile(r"^(?:ok|changed|skipping|failed|fatal): \[([^] ]+)", re.M)
-# Formats in which the edit would be no comment, so that a service could not start any more.
+# Formats in which the edit wouldn't be a comment, so that a service couldn't start.
 NO_COMMENTS = (".json", ".pem", ".key", ".crt", ".lst", "pgpass")
 
 
 def files(environment: Environment, every: bool) -> dict[tuple[str, str], bool]:
     """One file of each tree that site.yml applies on any host, or each file, as {(host, path): is it secret?}."""
     found: dict[str, list[tuple[tuple[str, str], bool]]] = {}
-    # Others are there, too, if somebody has held a drill, for example.
+    # There may be others, for example after a drill.
     held = {name.format(live=environment.live()) for name in HELD}
     for host in environment.hosts:
         for tree, paths in json.loads(environment.python(host, MANIFESTS)).items():
@@ -37,7 +37,7 @@ def files(environment: Environment, every: bool) -> dict[tuple[str, str], bool]:
 
 
 def shown_edits(output: str) -> dict[tuple[str, str], bool]:
-    """What a run with --diff says of edits: {(host, path): is it said without the lines?}."""
+    """Edits in the output of a run with --diff: {(host, path): whether the lines are hidden}."""
     found: dict[tuple[str, str], bool] = {}
     start = 0
     for result in RESULT.finditer(output):
@@ -63,10 +63,10 @@ def test_edits_by_hand_are_shown_and_repaired(staging: Environment, request: pyt
 
     shown = staging.play("site.yml", "--check", "--diff")
     assert shown.code == 0, shown.output
-    # Each on its host, with the line that somebody added; of secret files only that they differ.
+    # Each on its host, with the added line; for secret files, only that they differ.
     assert shown_edits(shown.output) == edited
     for host, path in edited:
-        assert EDIT in staging.ask(host, f"tail -n 1 {path}").stdout, f"{host}:{path} was mended by a check"
+        assert EDIT in staging.ask(host, f"tail -n 1 {path}").stdout, f"{host}:{path} was repaired in check mode"
 
     with Probe(staging) as probe:
         staging.converge()

@@ -1,4 +1,4 @@
-"""Drills on real hosts: what breaks is undone, and everything ends as it began."""
+"""Drills on real hosts: faults are undone, and the environment is as before."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ MORE_FAULTS = ("none", "fails-after-cutover", "edge-killed", "operator-killed", 
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Take all faults for the long evidence."""
+    """Test all faults in the long proof."""
     if "fault" in metafunc.fixturenames:
         metafunc.parametrize("fault", FAULTS + (MORE_FAULTS if metafunc.config.getoption("--proof") else ()))
 
 
 def drill(environment: Environment, fault: str, *options: str) -> dict[str, Any]:
-    """Hold a drill that has to pass; return its result."""
+    """Run a drill that must pass; return its result."""
     run = environment.play("playbooks/drill.yml", "-e", f"fault={fault}", *options)
     assert run.code == 0, run.output
     found = re.search(r"report: (\S+)/report\.html", run.output)
@@ -31,7 +31,7 @@ def drill(environment: Environment, fault: str, *options: str) -> dict[str, Any]
 
 
 def lasting(environment: Environment, slot: str) -> dict[tuple[str, str], str]:
-    """The processes of a slot that run whether it is live or not."""
+    """The processes of a slot without background services."""
     moving = ("kratos-courier-", "portal-worker-")
     return {key: value for key, value in environment.processes(slot).items() if not key[1].startswith(moving)}
 
@@ -44,6 +44,6 @@ def test_a_drill_passes_and_ends_as_it_began(both_slots: Environment, fault: str
     assert result["verdict"] == "pass"
     assert result["figures"]["lost_outside"] == 0
     assert both_slots.live() == live
-    # The slot that people had at first was not touched, but for what moves with them.
+    # The live slot is unchanged, except for background services.
     assert lasting(both_slots, live) == before
     both_slots.say(f"{fault}: {result['figures']['lost']} of {result['figures']['sent']} requests lost")

@@ -1,4 +1,4 @@
-"""Edge hosts die and come back: the other one serves, and who comes back serves nothing that is over."""
+"""Edge hosts die and come back: the other one serves, and a host that comes back never serves an old state."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from environment import ONE_TRY, ROOT, Environment, Probe, kill, other, until
 
-# People who come at once: each has one request on its way, and waits for its answer.
+# Concurrent clients, each with one open request.
 PEOPLE = 4
 
 
@@ -22,7 +22,7 @@ def spare(environment: Environment, edge: str) -> str:
 
 
 def answering_slot(environment: Environment, edge: str) -> str:
-    """The slot that an edge host lets a visitor see, asked itself; empty where it does not answer."""
+    """The slot that serves a client of this edge host; empty without a response."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         status, headers, _body = environment.get("/version", edge=edge)
         return headers["x-greenroom-slot"] if status == 200 else ""
@@ -30,14 +30,14 @@ def answering_slot(environment: Environment, edge: str) -> str:
 
 
 def agree(environment: Environment) -> bool:
-    """Whether all edge hosts have the same on disk, and nothing is under way."""
+    """Whether all edge hosts have the same state on disk, and no operation."""
     states = [environment.state(edge) for edge in environment.edges]
     same = {(state["epoch"], state["live"], state["weight"]) for state in states}
     return len(same) == 1 and not any(state.get("operation") for state in states)
 
 
 def switch(environment: Environment, edges: list[str], live: str) -> None:
-    """Let `edges` serve a slot at once, without what belongs beside it."""
+    """Switch `edges` to a slot immediately, without background services."""
     epoch = max(environment.state(edge)["epoch"] for edge in edges) + 1
     command = ["ansible", "-i", f"inventories/{environment.name}", ":".join(edges), "--become"]
     arguments = {"site": environment.name, "live": live, "epoch": epoch}
@@ -54,7 +54,7 @@ def switch(environment: Environment, edges: list[str], live: str) -> None:
 
 @pytest.fixture
 def people(staging: Environment) -> Iterator[list[Probe]]:
-    """Several people who ask all the time; a lost connection is one that each of them waits for."""
+    """Several clients that send requests continuously."""
     probes = [Probe(staging) for _ in range(PEOPLE)]
     with contextlib.ExitStack() as stack:
         for probe in probes:
@@ -63,28 +63,28 @@ def people(staging: Environment) -> Iterator[list[Probe]]:
 
 
 def lost(people: list[Probe]) -> list[str]:
-    """What people lost so far."""
+    """The clients' lost requests so far."""
     return [failure for probe in people for failure in probe.failures]
 
 
 def wait_for_answers(people: list[Probe], count: int) -> None:
-    """Wait until each of them got so many more answers."""
+    """Wait until each client has this many more responses."""
 
     def answered() -> list[int]:
         return [sum(probe.slots.values()) for probe in people]
 
     before = answered()
-    until(lambda: min(map(int.__sub__, answered(), before)) >= count, 300, f"{count} answers for each")
+    until(lambda: min(map(int.__sub__, answered(), before)) >= count, 300, f"{count} responses for each client")
 
 
 def test_both_edge_hosts_can_serve_and_one_has_the_address(staging: Environment) -> None:
     active = staging.active_edge()
-    until(lambda: agree(staging), 60, "both edge hosts have the same")
+    until(lambda: agree(staging), 60, "both edge hosts agree")
     for edge in staging.edges:
         assert answering_slot(staging, edge) == staging.live(), f"{edge} could serve at any time"
         units = "systemctl is-active haproxy keepalived"
         assert staging.ssh(edge, units).stdout.split() == ["active", "active"], edge
-    # Edge hosts hear each other's VRRP; what a host that is none says is dropped.
+    # Edge hosts accept VRRP from each other, and drop it from other hosts.
     rules = staging.ssh(active, "nft list chain inet greenroom input | grep -F shared").stdout
     assert all(staging.hosts[edge] in rules for edge in staging.edges), rules
     assert staging.hosts["app1"] not in rules
@@ -97,25 +97,25 @@ def test_the_active_edge_host_dies_during_a_cutover_and_the_other_one_serves(
     dying = environment.active_edge()
     left = spare(environment, dying)
     output = tmp_path / "cutover"
-    words = ("-e", f"to={other(live)}", "-e", "canary=50", "-e", "cutover_share_seconds=300")
+    words = ("-e", f"to={other(live)}", "-e", "canary=50", "-e", "cutover_step_seconds=300")
     process = environment.start("playbooks/cutover.yml", *words, output=output, ANSIBLE_SSH_RETRIES=ONE_TRY)
     try:
         until(
             lambda: environment.state(dying)["weight"] == 50 or process.poll() is not None,
             300,
-            "the candidate has its share",
+            "the candidate has its weight",
         )
         assert process.poll() is None, output.read_text()
         assert lost(people) == []
-        # Not a word to anybody: as when the power goes. No connection is closed, nothing is answered any more.
+        # As at a power failure: no connection is closed, and there are no more responses.
         environment.power("pause", dying)
         try:
             until(lambda: environment.serves(left), 60, f"{left} has the address")
-            # Who waited in vain for an answer has noticed by then. What was on its way is lost, and what came before
-            # the other one took over; never one later.
+            # By then, clients have noticed the missing responses. Open requests and those before the takeover are lost,
+            # but no later ones.
             wait_for_answers(people, 3)
             gone = lost(people)
-            environment.say(f"lost with {dying}: {len(gone)} requests of {PEOPLE} people")
+            environment.say(f"lost with {dying}: {len(gone)} requests of {PEOPLE} clients")
             wait_for_answers(people, 20)
             assert lost(people) == gone
             code = process.wait(timeout=900)
@@ -125,17 +125,15 @@ def test_the_active_edge_host_dies_during_a_cutover_and_the_other_one_serves(
     finally:
         if process.poll() is None:
             kill(process)
-    # One word from an operator, and both edge hosts are where they were before.
+    # After an abort, both edge hosts are as before.
     assert environment.play("playbooks/abort.yml").code == 0
-    until(lambda: agree(environment), 60, "both edge hosts have the same")
+    until(lambda: agree(environment), 60, "both edge hosts agree")
     assert environment.live() == live
     assert {answering_slot(environment, edge) for edge in environment.edges} == {live}
     assert {slot for probe in people for slot in probe.slots} <= {"blue", "green"}
 
 
-def test_an_edge_host_that_comes_back_catches_up_before_it_serves(
-    both_slots: Environment, people: list[Probe]
-) -> None:
+def test_an_edge_host_that_comes_back_catches_up_before_it_serves(both_slots: Environment, people: list[Probe]) -> None:
     environment, live = both_slots, both_slots.live()
     active = environment.active_edge()
     away = spare(environment, active)
@@ -144,15 +142,15 @@ def test_an_edge_host_that_comes_back_catches_up_before_it_serves(
         switch(environment, [active], other(live))
     finally:
         environment.power("start", away)
-    # The first answer that it ever gives is the one that the other one gives, too.
+    # Its very first response must come from the same slot as those of the other edge host.
     try:
-        assert until(lambda: answering_slot(environment, away), 180, f"{away} answers") == other(live)
-        until(lambda: agree(environment), 60, "both edge hosts have the same")
-        # It waits for its turn: the address stays where it is.
+        assert until(lambda: answering_slot(environment, away), 180, f"{away} responds") == other(live)
+        until(lambda: agree(environment), 60, "both edge hosts agree")
+        # The shared address doesn't move back.
         until(lambda: environment.ssh(away, "systemctl is-active keepalived", check=False).returncode == 0, 60, "VRRP")
         assert environment.active_edge() == active
     finally:
         switch(environment, environment.edges, live)
-    until(lambda: agree(environment), 60, "both edge hosts have the same")
+    until(lambda: agree(environment), 60, "both edge hosts agree")
     assert environment.live() == live
     assert lost(people) == []

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""One change by hand of each kind: the next run finds it, and puts it right. Nothing is remembered between runs."""
+"""One change by hand of each kind: the next run finds and repairs it, because runs cache no state."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ chosen = sorted((one["traits"]["email"], one["id"]) for one in people if one["tr
 urllib.request.urlopen(urllib.request.Request("{admin}/identities/" + chosen[7][1], method="DELETE"))
 END
 """
-# By kind: the host, what somebody does there, and what tells.
+# By kind: the host, the script that makes the change, and the script that shows it.
 CHANGES = {
     "a file's content": ("app1", "echo '# by hand' >> /etc/chrony/chrony.conf", "sha256sum /etc/chrony/chrony.conf"),
     "a file's mode": ("ops1", "chmod 0666 /etc/prometheus/prometheus.yml", "stat -c %a /etc/prometheus/prometheus.yml"),
@@ -92,7 +92,7 @@ def test_a_change_by_hand_of_each_kind_is_found_and_repaired(staging: Environmen
     assert all(before.values()), before
     for host, change, _ in CHANGES.values():
         staging.ssh(host, filled(change, words))
-    # The watchdog of the edge puts a map right within seconds: it may be too soon to see it.
+    # The edge's watchdog repairs a map within seconds, so the change may already be gone.
     changed = {kind for kind in CHANGES if told(kind) != before[kind]}
     assert changed >= CHANGES.keys() - {"a map of HAProxy"}
 
@@ -103,7 +103,7 @@ def test_a_change_by_hand_of_each_kind_is_found_and_repaired(staging: Environmen
 
 
 def filled(script: str, words: dict[str, str]) -> str:
-    """A script with slots and addresses filled in; it has braces of its own."""
+    """Fill in slots and addresses. Scripts have other braces, so str.format doesn't work."""
     for name, word in words.items():
         script = script.replace(f"{{{name}}}", word)
     return script

@@ -1,4 +1,4 @@
-"""The lab's second start: everything is there already."""
+"""A second start of the lab builds and downloads nothing."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 from environment import ROOT, Environment
 
-# Programs that fetch, build or install; each is called through one that takes down its words.
+# Programs that download, build or install. A wrapper logs the arguments of each.
 PROGRAMS = ("podman", "apt-get", "curl", "wget", "git", "go", "npm", "uv", "pip", "mmdebstrap")
 SCRIPT = '#!/bin/sh\necho "{name} $*" >>{log}\nexec {program} "$@"\n'
-# Podman's questions, which change nothing.
+# Podman's read-only commands.
 QUESTIONS = {"ps", "image", "inspect"}
-# What any start does: a host may be new, and Vault may be sealed.
-USUAL = [r"waiting for control's control1; staging's .*", "opening Vault"]
+# Steps of every start: a host may be new, and Vault may be sealed.
+USUAL = [r"waiting for control's control1; staging's .*", "unsealing Vault"]
 NOWHERE = "http://127.0.0.1:9"
 
 
 def test_a_second_start_builds_and_downloads_nothing(staging: Environment, tmp_path: Path) -> None:
-    assert (ROOT / ".lab").exists(), "there is no lab of this checkout: make lab"
+    assert (ROOT / ".lab").exists(), "this checkout has no lab: run `make lab`"
     programs, log = tmp_path / "programs", tmp_path / "log"
     programs.mkdir()
     log.touch()
@@ -47,12 +47,12 @@ def test_a_second_start_builds_and_downloads_nothing(staging: Environment, tmp_p
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    # Whatever takes long or fetches something names itself; how long it took is set off from that.
+    # Every step that takes long or downloads something prints its title. Lines with durations are indented.
     steps = re.findall(r"^lab: (\S.*)$", done.stdout, re.M)[:-1]
     assert len(steps) == len(USUAL), steps
     assert all(re.fullmatch(usual, step) for usual, step in zip(USUAL, steps, strict=True)), steps
     calls = [line.split() for line in log.read_text().splitlines()]
-    assert calls, "the lab asks podman at least"
+    assert calls, "the lab must at least call podman"
     others = [words for words in calls if words[0] != "podman" and words != ["uv", "--version"]]
     verbs = {next(word for word in words[1:] if not word.startswith("-")) for words in calls if words[0] == "podman"}
     assert others == []

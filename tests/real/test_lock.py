@@ -1,4 +1,4 @@
-"""One run at a time; a dead one's lock expires; a protected environment that is named is served."""
+"""One run at a time; the lock of a dead run expires; a protected environment works with confirmation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_second_run_is_refused_and_a_dead_ones_lock_expires_for_one_that_names
     first = staging.start("site.yml", output=output)
     try:
         until(lambda: HAS_LOCK.search(output.read_text()), 300, "the first run has the lock")
-        # It stands still, so that it can't end meanwhile; its lock is renewed as long as it lives.
+        # It is stopped, so that it can't end meanwhile. Its lock is renewed as long as it lives.
         os.kill(first.pid, signal.SIGSTOP)
         refused = staging.play("playbooks/simulate.yml")
     finally:
@@ -29,7 +29,7 @@ def test_a_second_run_is_refused_and_a_dead_ones_lock_expires_for_one_that_names
     assert holder in refused.errors, refused.output
     assert "which is still running; wait until it ends" in refused.errors
 
-    # A protected environment that is named is served as any other.
+    # With confirmation, a protected environment works as any other.
     named = ("-e", "environment_protected=true", "-e", "confirm=staging")
     following = staging.play("playbooks/simulate.yml", *named)
     assert following.code == 0, following.output

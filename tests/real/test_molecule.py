@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Molecule's scenarios, for those who expect them: each works on hosts that are up, as `molecule test` runs it."""
+"""Molecule's scenarios: each passes with `molecule test` on hosts that are up."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCENARIOS = sorted(path.parent.name for path in ROOT.glob("molecule/*/molecule.y
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_a_scenario_passes(staging: Environment, scenario: str) -> None:
     staging.touched = True
-    # Plain `molecule test` is the scenario that is called default.
+    # `molecule test` without a name runs the scenario `default`.
     chosen = [] if scenario == "default" else ["--scenario-name", scenario]
     done = subprocess.run(
         ["molecule", "test", *chosen],

@@ -1,4 +1,4 @@
-"""A hundred synthetic people live in the environment, and can log in to either slot."""
+"""The environment has a hundred synthetic users, who can log in to both slots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 import pytest
 from environment import Environment
 
-# Logs a persona in through the edge as a browser does, and prints what the session says, with the slot of every answer.
+# Logs a persona in through the edge as a browser does, and prints the session, with the slot of every response.
 LOGIN = """
 import html, http.client, json, re, socket, ssl, sys, urllib.parse
 settings = {settings!r}
@@ -46,7 +46,7 @@ print(json.dumps([status, json.loads(ask("GET", "/session")[2]), slots]))
 
 
 def people(environment: Environment) -> dict[str, str]:
-    """The synthetic people: address and identity."""
+    """The synthetic users: identity by address."""
     return {
         identity["traits"]["email"]: identity["id"]
         for identity in environment.identities()
@@ -58,10 +58,10 @@ def people(environment: Environment) -> dict[str, str]:
 def test_a_hundred_users_exist_and_seeding_again_changes_nothing(staging: Environment) -> None:
     before = people(staging)
     numbered = [address for address in before if re.match(r"people-\d+-", address)]
-    # Checks of a candidate that died in the midst of them may have left somebody, who is not of the set.
+    # Interrupted smoke checks may have left users, who don't belong to the set.
     personas = {address for address in set(before) - set(numbered) if address.startswith("people-")}
     assert len(numbered) == 100
-    # What release 1.1 and a feature that is off would need is not there.
+    # There are no personas for release 1.1 or for a disabled feature.
     names = ("admin", "inactive", "long-name", "recovery-only", "right-to-left", "unverified")
     assert personas == {f"people-{name}@people.staging.invalid" for name in names}
     run = staging.play("playbooks/seed.yml")
@@ -71,9 +71,7 @@ def test_a_hundred_users_exist_and_seeding_again_changes_nothing(staging: Enviro
 
 
 @pytest.mark.parametrize("which", ["the public's", "live, by name", "idle, by name"])
-def test_a_persona_logs_in_to_the_chosen_slot(
-    both_slots: Environment, which: str
-) -> None:
+def test_a_persona_logs_in_to_the_chosen_slot(both_slots: Environment, which: str) -> None:
     live = both_slots.live()
     wanted = both_slots.idle() if which.startswith("idle") else live
     persona = sorted(people(both_slots))[0]

@@ -1,6 +1,6 @@
-"""Faults on the way to the hosts and on them: one clear line, a failed run, and an environment that goes on as before.
+"""Faults of connections and hosts: one clear line, a failed run, and an unchanged environment.
 
-What is refused before any host is asked is in tests/loopback.
+Input that is refused before a run connects to a host is in tests/loopback.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from environment import ONE_TRY, Environment, Probe, kill, until
 
 @pytest.fixture(scope="module", autouse=True)
 def probe(staging: Environment) -> Iterator[None]:
-    """Whatever is refused here, the public must not notice."""
+    """Assert that the faults in this file don't affect public traffic."""
     live = staging.live()
     processes = staging.processes(live)
     with Probe(staging, every=0.3) as watching:
@@ -29,7 +29,7 @@ def probe(staging: Environment) -> Iterator[None]:
 
 @pytest.fixture
 def access(staging: Environment, tmp_path: Path) -> Path:
-    """A copy of what this machine needs to enter the environment, to be spoilt."""
+    """A copy of this machine's credentials for the environment, for mistakes."""
     folder = tmp_path / "access"
     shutil.copytree(staging.access, folder)
     return folder
@@ -38,7 +38,7 @@ def access(staging: Environment, tmp_path: Path) -> Path:
 def test_a_wrong_ssh_key_is_reported(staging: Environment, access: Path, tmp_path: Path) -> None:
     (access / "ssh_key").unlink()
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(access / "ssh_key")], check=True)
-    # Connections that are open already would let anybody in: this run gets none of them.
+    # Existing connections would work without the key, so this run doesn't use them.
     run = staging.play("site.yml", GREENROOM_ACCESS=str(access), ANSIBLE_SSH_CONTROL_PATH_DIR=str(tmp_path / "cp"))
     assert run.code != 0
     assert re.search("permission denied|publickey", run.errors, re.I), run.output

@@ -1,5 +1,5 @@
-"""A release change under load: nobody notices; a candidate that is broken gets nowhere near the public; and a run that
-dies at any task leaves the public alone, and the next one ends where an undisturbed one would have.
+"""Release changes under load lose no request, a broken candidate gets no traffic, and the run after a killed one leaves
+the same state as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RATE = 40
 
 
 class Load:
-    """Open-loop load from the ops host, from entering until leaving; afterwards `account` says what became of it."""
+    """Open-loop load from the ops host, as a context manager; afterwards, `account` has the results."""
 
     program = "/run/greenroom-load.py"
 
@@ -49,7 +49,7 @@ class Load:
 
     def __enter__(self) -> Self:
         status, _headers, body = self.environment.get("/ping?id=first")
-        assert status == 200, f"the load's endpoint is not there (portal_test_endpoints): {status} {body}"
+        assert status == 200, f"the load's endpoint is missing (portal_test_endpoints): {status} {body}"
         content = (Path(__file__).parent / "load.py").read_text()
         self.environment.ssh("ops1", f"cat > {self.program} <<'END'\n{content}\nEND\n")
         self.began = int(self.environment.ssh("app1", "date +%s").stdout) - 1
@@ -83,7 +83,7 @@ class Load:
         )
 
     def logged(self) -> dict[str, list[str]]:
-        """The requests that the backends logged, as id and the slots that did."""
+        """The requests in the backends' logs: {id: slots that handled it}."""
         found: dict[str, list[str]] = {}
         search = (
             f"journalctl -u portal-blue -u portal-green --since @{self.began} -o cat --no-pager | grep -F {self.run}"
@@ -95,7 +95,7 @@ class Load:
         return found
 
     def reconcile(self) -> None:
-        """Every request that was sent got its answer, and was done exactly once by the slot that says so."""
+        """Assert that every request got its response, and was handled exactly once by the slot in the response."""
         assert self.account["lost"] == {}
         assert len(self.account["answered"]) == self.account["sent"]
         expected = {name: [slot] for name, slot in self.account["answered"].items()}
@@ -104,14 +104,14 @@ class Load:
 
 
 def without_moving(processes: dict[tuple[str, str], str]) -> dict[tuple[str, str], str]:
-    """Processes but for those that move with the live slot: the mail courier's and the workers'."""
+    """Processes without background services: mail courier and workers."""
     return {
         key: value for key, value in processes.items() if not key[1].startswith(("kratos-courier-", "portal-worker-"))
     }
 
 
 def assert_own_catalogue(environment: Environment, slot: str) -> None:
-    """A slot has the catalogue's services, and no other that was in it before its last deploy."""
+    """Assert that a slot has exactly the catalog's services, and none from an earlier deploy."""
     services = {path.name for path in (ROOT / "services").iterdir()}
     for host in environment.groups["app"]:
         folders = environment.ask(host, f"cd /etc/greenroom/slots/{slot} && ls -d */").stdout.replace("/", "").split()
@@ -124,31 +124,31 @@ def test_smoke_checks_detect_a_broken_candidate(staging: Environment) -> None:
     live, idle = staging.live(), staging.idle()
     processes = staging.processes(live)
     faults = ("-e", "release_name=1.1", "-e", "portal_fault=error_rate", "-e", "portal_error_percent=100")
-    # As a run leaves it that was killed when it had made the migration's container, and had not started it yet.
+    # As after the kill of a run that had created the migration's container, but not started it.
     image = f"$(podman inspect --format '{{{{.ImageName}}}}' portal-{live})"
     staging.ssh("app1", f"podman create --rm --name portal-migrate {image} sleep 600")
     with Probe(staging) as probe:
         run = staging.play("site.yml", *faults)
     assert run.code != 0
     assert "portal-migrate" not in staging.ssh("app1", "podman ps --all --format '{{.Names}}'").stdout.split()
-    # It was ready, so only the smoke checks can have known; they say which check, what they expected and what they got.
-    assert "PLAY [Run the smoke checks against the candidate]" in run.output or "smoke : Run the smoke checks" in run.output
+    # It was ready, so only the smoke checks can detect it. They report the check, the expected and the actual result.
+    assert re.search(r"PLAY \[Run the smoke checks against the candidate\]|smoke : Run the smoke checks", run.output)
     assert re.search(r"expected.*got.*500|got.*500", run.errors), run.errors
     assert probe.failures == []
     assert set(probe.slots) == {live}
     assert staging.live() == live
     assert staging.processes(live) == processes
     assert staging.bundle("app1", idle)["metadata"]["release"] == "1.1"
-    # Whatever services the slot held before.
+    # Even if the slot had other services before.
     assert_own_catalogue(staging, idle)
 
 
 @dataclass
 class Change:
-    """A release change that nobody disturbed, from an idle slot that was empty, under load; and the way back.
+    """An uninterrupted release change to an empty idle slot, under load, and a rollback.
 
-    `processes` are the old slot's before, between and afterwards, and then the new slot's between and afterwards.
-    `versions` is what the public got between and afterwards. `end` is what the change left on all hosts.
+    `processes` are the old slot's before, between and afterwards, then the new slot's between and afterwards.
+    `versions` are the public responses between and afterwards. `end` is the state of all hosts after the change.
     """
 
     environment: Environment
@@ -161,12 +161,12 @@ class Change:
     load: Load
 
     def again(self) -> None:
-        """Go back to where it began."""
+        """Restore the state before the change."""
         begin(self.environment, self.old, self.new)
 
 
 def begin(environment: Environment, old: str, new: str) -> None:
-    """Let the old slot serve, and take the other one back to where it is before its first deploy."""
+    """Cut over to the old slot, and reset the other one to its state before the first deploy."""
     if environment.live() != old:
         environment.go_back(old)
     for host in environment.groups["app"]:
@@ -175,7 +175,7 @@ def begin(environment: Environment, old: str, new: str) -> None:
 
 @pytest.fixture(scope="module")
 def change(staging: Environment) -> Change:
-    """One undisturbed release change, for all tests that need to know what it does."""
+    """One uninterrupted release change, for all tests that compare with it."""
     old, new = staging.live(), staging.idle()
     begin(staging, old, new)
     before = without_moving(staging.processes(old))
@@ -211,9 +211,9 @@ def test_a_release_change_and_a_rollback_lose_no_request(change: Change) -> None
 
 
 def killed(change: Change, number: int, chance: random.Random, output: Path) -> str:
-    """Kill a run within its task with this number and let the next one make it good; say what that took.
+    """Kill a run within the task with this number, and let the next run complete it; return the outcome.
 
-    Empty when there was nothing to kill: the run was over, because it had less to do than the undisturbed one.
+    Returns an empty string if the run ended before the kill, because it had less to do than the uninterrupted one.
     """
     environment = change.environment
     with Probe(environment) as probe:
@@ -221,7 +221,7 @@ def killed(change: Change, number: int, chance: random.Random, output: Path) -> 
         until(
             lambda: environment.begun(output) > number or process.poll() is not None,
             900,
-            f"task {number + 1} begins",
+            f"start of task {number + 1}",
         )
         # Anywhere within the task.
         time.sleep(chance.uniform(0, 0.6))
@@ -235,11 +235,11 @@ def killed(change: Change, number: int, chance: random.Random, output: Path) -> 
     assert probe.failures == []
     assert environment.live() == change.new
     assert lasting_differences(environment, change.end) == []
-    return f"made good: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, all answered"
+    return f"completed: {sum(run.changed.values())} changes; {probe.asked} requests meanwhile, none failed"
 
 
 def save_outcomes(change: Change, seed: int, outcomes: dict[int, str], config: pytest.Config) -> None:
-    """Keep what came of these killed runs; write the page when they are all, or the last part of all."""
+    """Save the outcomes of these killed runs; write the page if they are all, or the last part."""
     rows = [Row(number + 1, *change.tasks[number], outcome) for number, outcome in outcomes.items()]
     parts = [Part(seed, len(change.tasks), rows)]
     if folder := config.getoption("--kept"):
@@ -250,9 +250,7 @@ def save_outcomes(change: Change, seed: int, outcomes: dict[int, str], config: p
 
 
 @pytest.mark.timeout(7200)
-def test_the_next_run_completes_a_killed_run(
-    change: Change, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_the_next_run_completes_a_killed_run(change: Change, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     environment = change.environment
     proof = request.config.getoption("--proof")
     seed = random.SystemRandom().randrange(10**6)
@@ -268,7 +266,7 @@ def test_the_next_run_completes_a_killed_run(
             change.again()
             outcomes[number] = killed(change, number, chance, tmp_path / f"killed-{number}")
             if not outcomes[number]:
-                environment.say(f"over before task {number + 1}: an earlier one is taken")
+                environment.say(f"the run ended before task {number + 1}; trying an earlier task")
                 del outcomes[number]
                 chosen.insert(0, number - EARLIER)
     finally:
@@ -280,7 +278,7 @@ def test_the_next_run_completes_a_killed_run(
 
 
 def serves(environment: Environment) -> bool:
-    """Whether a visitor is answered; losing the connection or waiting in vain is what a killed slot may do to one."""
+    """Whether a client gets a response. A killed slot may also reset the connection or never respond."""
     with contextlib.suppress(OSError, http.client.HTTPException):
         return environment.get("/version")[0] == 200
     return False

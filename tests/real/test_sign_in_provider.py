@@ -1,4 +1,4 @@
-"""People come by way of a sign-in provider, with this environment's client there."""
+"""Users log in through a sign-in provider, with this environment's client."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ PATH = "environment/oidc/company"
 
 
 def comers(environment: Environment) -> list[str]:
-    """The addresses of people whom checks have made."""
+    """The addresses of users that smoke checks have created."""
     addresses = [one["traits"]["email"] for one in environment.identities()]
     return sorted(address for address in addresses if address.startswith("smoke-"))
 
 
 def test_a_new_user_signs_up_through_the_provider_and_is_removed(staging: Environment) -> None:
-    # Checks of a candidate that died in the midst of them may have left somebody.
+    # Interrupted smoke checks may have left users.
     before = comers(staging)
     run = staging.play("playbooks/smoke.yml", "-v", ANSIBLE_CALLBACK_RESULT_FORMAT="json")
     assert run.code == 0, run.output

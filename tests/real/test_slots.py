@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Each slot is what its own bundle says, whatever the catalogue says by now: on the way there, beside it, and back."""
+"""Each slot follows its own bundle, even if the catalog has changed: during a deploy, while idle, and in a rollback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from environment import ROOT, Environment, Probe, Run
 
 PAGE = (ROOT / "docs/bring-your-own-service.md").read_text()
 CHECK = """
-- name: The portal listens where this catalogue says
+- name: The portal listens on the port in this catalog
   "on": app
   url: "http://127.0.0.1:{{ catalogue.portal.ports.http.host[smoke_slot] }}/version"
 """
@@ -40,7 +40,7 @@ MOVING = ("kratos-courier-", "portal-worker-")
 
 
 def from_page(file: str) -> str:
-    """The content that the page about a service of one's own gives a file: the block after its name."""
+    """The content of a file on the page about your own service: the block after its name."""
     found = re.search(rf"`{re.escape(file)}`.*?```yaml\n(.*?)```", PAGE, re.S)
     assert found, f"the page has no {file}"
     return found[1]
@@ -48,7 +48,7 @@ def from_page(file: str) -> str:
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's service, a worker and a renamed courier; another port, a route and a check more for the portal."""
+    """The page's service, a worker and a renamed courier; another port, and one more route and check for the portal."""
     folder = tmp_path_factory.mktemp("catalogue") / "services"
     shutil.copytree(ROOT / "services", folder)
     path = folder / "portal/service.yml"
@@ -70,7 +70,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Deploy:
-    """A deploy of another catalogue, and what was before."""
+    """A deploy of another catalog, and the state before."""
 
     environment: Environment
     catalogue: str
@@ -81,20 +81,20 @@ class Deploy:
     failures: list[str] = field(default_factory=list)
 
     def play(self, playbook: str, *arguments: str) -> Run:
-        """Run a playbook with that catalogue; it has to succeed."""
+        """Run a playbook with that catalog; it must succeed."""
         run = self.environment.play(playbook, *arguments, GREENROOM_SERVICES=self.catalogue)
         assert run.code == 0, run.output
         return run
 
     def untouched(self) -> bool:
-        """Whether the old slot's processes are those of before, but for what moves with the live slot."""
+        """Whether the old slot's processes are unchanged, except for background services."""
         now = self.environment.processes(self.old)
         return {key: value for key, value in now.items() if key in self.before} == self.before
 
 
 @pytest.fixture(scope="module")
 def deploy(staging: Environment, services: Path) -> Iterator[Deploy]:
-    """One deploy of that catalogue, which serves; afterwards the environment serves its own catalogue again."""
+    """One deploy of that catalog, which goes live; afterwards, the environment has its own catalog again."""
     old, new = staging.live(), staging.idle()
     before = {key: value for key, value in staging.processes(old).items() if not key[1].startswith(MOVING)}
     made = Deploy(staging, str(services), old, new, before, without_password(staging))
@@ -108,7 +108,7 @@ def deploy(staging: Environment, services: Path) -> Iterator[Deploy]:
 
 
 def without_password(environment: Environment) -> int:
-    """What a stranger gets who asks for the style sheet."""
+    """The status of the style sheet without the edge's password."""
     connection = environment.connection()
     try:
         connection.request("GET", "/static/portal.css")
@@ -118,13 +118,13 @@ def without_password(environment: Environment) -> int:
 
 
 def workers(environment: Environment) -> set[str]:
-    """What runs of the services that run beside the live slot only, as host and unit."""
+    """The running background services, as host and unit."""
     units = {*environment.processes("blue"), *environment.processes("green")}
     return {f"{host} {unit}" for host, unit in units if unit.startswith(("worker-", "courier-", "kratos-courier-"))}
 
 
 def described(environment: Environment, slot: str) -> dict[str, list[dict[str, str]]]:
-    """What a slot's bundle says about it."""
+    """The description of a slot in its bundle."""
     result: dict[str, list[dict[str, str]]] = yaml.safe_load(
         environment.ask("app1", f"cat /etc/greenroom/slots/{slot}.fact").stdout
     )
@@ -145,12 +145,12 @@ def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, 
             rules = staging.ask(host, "nft list table inet greenroom").stdout
             assert {str(PORTS[new]), str(PORTS[old] - 8)} <= set(rules.replace(",", " ").split()), rules
 
-        # Nothing was left to open or to close, and nothing of the old slot's was touched.
+        # All ports were already open or closed, and the old slot is unchanged.
         again = deploy.play("site.yml")
         assert again.changed == dict.fromkeys(staging.hosts, 0), again.output
         assert deploy.untouched()
 
-        # The way back is checked with the old slot's own checks, and brings its own workers.
+        # The rollback uses the old slot's own checks, and starts its own background services.
         deploy.play("playbooks/cutover.yml", "-e", f"to={old}")
         assert staging.live() == old
         assert without_password(staging) == 401
@@ -166,7 +166,7 @@ def test_a_service_is_added_and_removed_with_its_folder(staging: Environment, de
             deploy.play("playbooks/cutover.yml", "-e", f"to={new}")
         assert staging.live() == new
 
-        # It runs on each host, in the new slot only, and is served through the edge under its route.
+        # It runs on each host, only in the new slot, and is served through the edge on its route.
         for host in staging.groups["app"]:
             assert (host, f"inbox-{new}.service") in staging.processes(new)
             assert (host, f"inbox-{old}.service") not in staging.processes(old)
@@ -178,7 +178,7 @@ def test_a_service_is_added_and_removed_with_its_folder(staging: Environment, de
         names = {check["name"] for check in yaml.safe_load(from_page("services/inbox/checks.yml"))}
         assert names <= {check["name"] for check in described(staging, new)["checks"]}
 
-        # Without the folder it is gone from the public; the slot with it is the way back until the next release.
+        # Without the folder, it is no longer public. The slot with it stays for a rollback until the next release.
         staging.converge()
     assert staging.live() == old
     assert staging.get("/inbox/")[0] == 404
@@ -199,7 +199,7 @@ def test_an_edited_bundle_description_is_repaired(staging: Environment) -> None:
     processes = staging.processes(live)
     staging.ssh("app1", f"echo edited >> {path}")
     run = staging.converge()
-    # The other host's copy stood in for it: nothing else was to be done.
+    # The run used the other host's copy, so nothing else changed.
     assert run.changed == dict.fromkeys(staging.hosts, 0) | {"app1": 1}, run.output
     assert staging.ask("app1", f"sha256sum {path}").stdout == before
     assert staging.live() == live

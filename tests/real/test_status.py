@@ -1,4 +1,4 @@
-"""Asked at any time, the status is told: of hosts that are dead, and of workers that are not where they belong."""
+"""The status at any time: it reports dead hosts, and background services that are missing or run for the idle slot."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def test_the_status_reports_a_dead_host_and_a_missing_worker(staging: Environmen
     assert missing in status.output
     assert "playbooks/cutover.yml" in status.output
 
-    # What it says is to be done puts it right.
+    # Its advice repairs the worker.
     run = staging.play("playbooks/cutover.yml")
     assert run.code == 0, run.output
 
     def in_order() -> int:
         return staging.play("playbooks/status.yml").output.count(": in order")
 
-    # What lost its connections while its host stood still may be starting anew.
+    # Services that lost their connections while their host was paused may be restarting.
     until(lambda: in_order() == len(staging.groups["app"]), 120, "all app hosts are in order")

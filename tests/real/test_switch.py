@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""bluegreen_switch against a real HAProxy on an edge host, one of the test's own beside the environment's."""
+"""bluegreen_switch with a real HAProxy on an edge host, separate from the environment's own."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from environment import ROOT, Environment, until
 FOLDER = "/run/greenroom-switch-test"
 CLEAR = f"cd {FOLDER} && kill $(cat pid hold.pid); rm -rf {FOLDER}"
 PORT = 18999
-# Nothing here ends by itself while the test goes on, however long that takes.
+# Timeouts that are longer than the test.
 CONFIGURATION = f"""
 global
     stats socket {FOLDER}/admin.sock mode 660 level admin
@@ -33,7 +33,7 @@ frontend test
     http-request set-var(txn.switch) str(test),map({FOLDER}/live.map)
     http-request return status 200 content-type text/plain lf-string "%[var(txn.switch),field(2,:)]"
 """
-# Asks as long as there is a file `on`, and until it had answers enough; with the first ones it makes a file `begun`.
+# Sends requests while the file `on` exists, and at least ENOUGH. Creates the file `begun` after the first responses.
 LOAD = f"""
 import collections, http.client, json, os, threading, time
 
@@ -66,7 +66,7 @@ for thread in threads:
     thread.join()
 print(json.dumps(seen))
 """
-# Keeps a worker alive that a reload leaves behind.
+# Keeps the old worker alive after a reload.
 HOLD = f"""
 import socket, time
 held = socket.create_connection(("127.0.0.1", {PORT}))
@@ -87,7 +87,7 @@ assert b"Success=1" in answer, answer
 
 @pytest.fixture
 def edge(staging: Environment) -> Iterator[Environment]:
-    """An environment on whose edge host the test's own HAProxy has a folder; it is gone afterwards."""
+    """An environment with a folder for the test's HAProxy on an edge host; it is removed afterwards."""
     staging.ssh("edge1", CLEAR, check=False)
     staging.ssh("edge1", f"mkdir -p {FOLDER}\n" + write("haproxy.cfg", CONFIGURATION))
     staging.ssh("edge1", write("load.py", LOAD) + write("hold.py", HOLD))
@@ -96,7 +96,7 @@ def edge(staging: Environment) -> Iterator[Environment]:
 
 
 def write(name: str, content: str) -> str:
-    """Return shell that writes a file into the test's folder."""
+    """Return a shell script that writes a file to the test's folder."""
     return f"cat > {FOLDER}/{name} <<'END'\n{textwrap.dedent(content)}\nEND\n"
 
 

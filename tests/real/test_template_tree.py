@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""`template_tree` on a real host with a real systemd: stale units, edits by hand, a kill, Quadlet, and the way back."""
+"""`template_tree` on a real host with a real systemd: stale units, edits by hand, a kill, Quadlet, and removal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ExecStart=/bin/sh -c 'cat {config}; {command}'
 [Install]
 WantedBy=multi-user.target
 """
-# systemctl of a host on which the run is killed when it comes to the restart.
+# A systemctl that kills the run at the restart.
 DEADLY = """\
 cat > /usr/local/sbin/systemctl <<'END'
 #!/bin/sh
@@ -41,7 +41,7 @@ ABSENT = {"state": "absent"}
 
 
 class Story:
-    """Plays calls of template_tree and scripts on one host, one after the other."""
+    """Runs calls of template_tree and scripts on one host in sequence."""
 
     def __init__(self, environment: Environment, folder: Path) -> None:
         self.environment = environment
@@ -49,7 +49,7 @@ class Story:
         self.run = Run(0, "")
 
     def __call__(self, *steps: Mapping[str, Any] | str) -> list[Any]:
-        """Play all steps at once: a call with these options, or a script; return a call's result, a script's output."""
+        """Run all steps in one play: a call with these options, or a script. Returns each result or output."""
         names = [f"step{number}" for number in range(len(steps))]
         tasks = [
             {"name": name, "register": name, **(shell(step) if isinstance(step, str) else call(**step))}
@@ -77,7 +77,7 @@ HERE = {"delegate_to": "localhost", "connection": "local", "become": False}
 
 
 def call(setting: str = "one", command: str = "exec sleep 1000", **options: Any) -> dict[str, Any]:
-    """A task that applies a unit and its configuration, or what `options` say instead."""
+    """A task that applies a unit and its configuration, unless `options` replace them."""
     wanted = {
         "name": "tree-test",
         "files": [
@@ -94,14 +94,14 @@ def call(setting: str = "one", command: str = "exec sleep 1000", **options: Any)
 
 
 def shell(script: str) -> dict[str, Any]:
-    """A task that runs a script, whatever comes of it."""
+    """A task that runs a script and ignores errors."""
     return {"ansible.builtin.shell": {"cmd": script}, "ignore_errors": True}
 
 
 @pytest.fixture
 def story(tmp_path: Path, say: Callable[[str], None]) -> Iterator[Story]:
     made = Story(Environment(say=say), tmp_path)
-    # A test that was killed may have left it.
+    # A killed test may have left it.
     made.on_host(TAME)
     yield made
     made.on_host(TAME)
@@ -158,7 +158,7 @@ def test_an_edit_is_repaired_without_a_restart_and_reported_if_loaded(story: Sto
 
 def test_a_unit_that_crashes_at_once_is_reported_with_its_output(story: Story) -> None:
     crash = {"command": "echo I will not; exit 3"}
-    # A busy machine may come to the crash after the moment for which a new process is watched: each call tries anew.
+    # On a busy machine, the crash may come after the time for which a new process is watched. So there are three calls.
     *results, good, _gone = story(crash, crash, crash, {}, ABSENT)
     result = next(each for each in results if each.get("failed"))
     assert result["msg"].startswith(f"unit {UNIT} failed to start")

@@ -1,4 +1,4 @@
-"""The worker beside the live slot: each job is done once, whichever slot serves and whatever is killed."""
+"""The live slot's worker: each job is done once, whichever slot is live and whatever is killed."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from jobs import rabbit, sql, wait_until_done
 
 pytestmark = pytest.mark.usefixtures("no_dead_letters")
 
-# So many jobs wait at most, so that there is always one in hand, and the rest is soon done in the end. The mail sandbox
-# looks each client's name up in vain, and takes 1.6 s for a mail.
+# Maximum number of waiting jobs: there is always one, and the rest is done quickly at the end. The mail sandbox needs
+# 1.6 s per mail, because its reverse lookups of clients fail.
 WAITING = 6
 # The port of the broker's metrics.
 METRICS = 15692
-# An order and its job in one transaction, as the portal writes them; some, one after the other.
+# Writes orders, each with its job in one transaction, as the portal does.
 LOAD = """
 DO $$ BEGIN
   FOR i IN 1..10 LOOP
@@ -43,7 +43,7 @@ SELECT json_build_object(
     SELECT slot, count(*) AS n FROM receipts JOIN orders ON orders.id = order_id WHERE owner = '{owner}' GROUP BY slot
   ) AS of_slot))
 """
-# Whoever ordered by the pages, and did not cancel, has a receipt; rows of tests and of seeding have an address.
+# Counts orders from the pages without a receipt. Rows of tests and of seeding have an address.
 FORGOTTEN = """
 SELECT count(*) FROM orders WHERE seed_set IS NULL AND address_id IS NULL
 AND created_at BETWEEN '{since}' AND now() - interval '1 minute'
@@ -52,7 +52,7 @@ AND NOT EXISTS (SELECT FROM receipts WHERE order_id = orders.id)
 
 
 class Load:
-    """Orders, in the background, from entering until `end`."""
+    """Writes orders in the background until `end`."""
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
@@ -75,16 +75,16 @@ class Load:
             self.orders += 10
 
     def done(self) -> dict[str, Any]:
-        """How many orders there are, and how many receipts by slot."""
+        """The number of orders, and of receipts by slot."""
         return dict(json.loads(sql(self.environment, DONE.format(owner=self.owner))))
 
     def wait_for(self, slot: str) -> None:
-        """Wait until a slot's workers have sent some more receipts."""
+        """Wait until a slot's workers have sent five more receipts."""
         before = self.done()["slots"].get(slot, 0)
         until(lambda: self.done()["slots"].get(slot, 0) >= before + 5, 300, f"{slot} sends receipts")
 
     def end(self) -> dict[str, int]:
-        """Order no more, and wait for the last receipt; return how many there are by slot."""
+        """Stop ordering, and wait for the last receipt; return the number of receipts by slot."""
         self.__exit__()
         wait_until_done(self.environment)
         found = self.done()
@@ -92,7 +92,7 @@ class Load:
         return dict(found["slots"])
 
     def mails(self) -> int:
-        """How many mails came."""
+        """The number of mails in the sandbox."""
         address = f"http://127.0.0.1:1080/email?headers.to={self.owner}@people.staging.invalid"
         program = f"import json, urllib.request as r; print(len(json.load(r.urlopen('{address}'))))"
         return int(self.environment.python("ops1", program))
@@ -117,7 +117,7 @@ def test_the_idle_slot_consumes_no_jobs(both_slots: Environment, no_simulation: 
     def users() -> set[str]:
         return {row["user"] for row in rabbit(both_slots, "list_connections --formatter json user ssl")}
 
-    # A connection that is being opened has no user yet.
+    # New connections have no user yet.
     until(lambda: users() == {f"portal-worker_{live}"}, 60, "only the live slot's workers are connected")
     assert sql(both_slots, FORGOTTEN.format(since=both_slots.began)) == "0"
 
@@ -127,7 +127,7 @@ def test_cutover_rollback_and_a_killed_worker_do_each_job_once(both_slots: Envir
     first = both_slots.live()
     with Load(both_slots) as load:
         load.wait_for(first)
-        # On one host it dies with a job in its hands, or between two.
+        # On one host, it dies during a job or between two.
         both_slots.ssh("app1", f"podman kill --signal KILL portal-worker-{first}")
         both_slots.go_back(other(first))
         load.wait_for(other(first))
@@ -135,19 +135,19 @@ def test_cutover_rollback_and_a_killed_worker_do_each_job_once(both_slots: Envir
         both_slots.go_back(first)
         load.wait_for(first)
         assert set(load.end()) == {"blue", "green"}
-    # A mail can only be sent at least once: a worker that was killed may have sent one without noting it.
+    # A killed worker may have sent a mail without recording it, so a mail can be sent twice.
     assert load.orders <= load.mails() <= load.orders + 2
 
 
 def prometheus(environment: Environment, path: str, **query: str) -> Any:
-    """Ask Prometheus, where it runs."""
+    """Query Prometheus on its own host."""
     address = f"http://127.0.0.1:9090/api/v1/{path}?{urlencode(query)}"
     answer = environment.python("ops1", f"import urllib.request as r; print(r.urlopen({address!r}).read().decode())")
     return json.loads(answer)["data"]
 
 
 def alerts(environment: Environment) -> list[str]:
-    """The states of all alerts about the broker: inactive, pending or firing."""
+    """The states of the broker's alerts: inactive, pending or firing."""
     groups = prometheus(environment, "rules", type="alert")["groups"]
     return [rule["state"] for group in groups if group["name"] == "broker" for rule in group["rules"]]
 
@@ -166,7 +166,7 @@ def test_prometheus_scrapes_the_broker_and_has_no_alert(staging: Environment) ->
 
 
 def test_only_its_clients_reach_the_broker(staging: Environment) -> None:
-    """No port without TLS, no user that everybody knows, nothing for hosts that have no job there."""
+    """No port without TLS, no default user, no access for other hosts."""
     listening = staging.ssh("data1", "ss -Hltn").stdout
     assert ":5671 " in listening
     assert ":5672 " not in listening

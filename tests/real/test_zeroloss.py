@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Nothing is lost while the public is moved, by any kind of request; and a loss would have been seen."""
+"""Cutovers and rollbacks lose no request of any kind, and the test would detect a loss."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST = 150.0
 
 
 def move(staging: Environment, **variables: object) -> None:
-    """Move the public by the harness's own play, which makes no checks."""
+    """Move public traffic with the bench's play, which runs no checks."""
     run = staging.play("bench/zeroloss/moves.yml", "-e", json.dumps(variables))
     assert run.code == 0, run.output
 
@@ -37,16 +37,16 @@ def test_no_request_is_lost_during_cutovers(both_slots: Environment) -> None:
     account = load.account()
     assert (account.losses, account.agrees) == (0, True), load.summary["first_lost"] or account
     assert account.unsent == 0
-    # Who keeps the edge's cookie, and had the candidate, kept it.
+    # Clients that keep the edge's cookie stayed with the candidate.
     assert account.unsticky == []
     assert any(json.loads(line).get("visitor") for line in load.lines)
-    # The rarest kinds may have had no turn in so short a time.
+    # In such a short time, the rarest kinds may have no request.
     assert len(account.kinds) > len(mix(RATE)) / 2
     assert set(load.summary["slots"]) == {"blue", "green"}
 
 
 def losses_of_a_kill(staging: Environment) -> int:
-    """How many requests of 10 s are lost when the slot that the public was just moved away from is killed."""
+    """The number of lost requests of 10 s when the previous slot is killed right after the cutover."""
     old = staging.live()
     with OpenLoop(staging, {"h1-new-get-10000": 10.0, "ws-10000": 5.0}, LONGEST) as load:
         move(staging)
@@ -60,7 +60,7 @@ def losses_of_a_kill(staging: Environment) -> int:
 @pytest.mark.usefixtures("no_simulation")
 def test_a_slot_that_is_killed_without_drain_loses_requests_and_they_are_counted(both_slots: Environment) -> None:
     first = both_slots.live()
-    # A machine that took ten seconds from the switch to the kill had nothing left to lose.
+    # If the kill came ten seconds after the switch, there were no open requests left. So there are three attempts.
     assert any(losses_of_a_kill(both_slots) for _ in range(3))
     if both_slots.live() != first:
         move(both_slots)

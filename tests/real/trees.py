@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The trees of files that roles apply on hosts, as their manifests are named."""
+"""The trees of files that roles apply on hosts, by the names of their manifests."""
 
 from __future__ import annotations
 
-# Those whose files every run of site.yml puts back in place, wherever they are ({live}: of the live slot).
+# Trees whose files every run of site.yml repairs ({live}: those of the live slot).
 HELD = {
     "activation",
     "backup",
@@ -22,15 +22,15 @@ HELD = {
     "postgres",
     "simulation",
 }
-# Those that it leaves as they are, or whose files change with what was done last.
+# Trees that it doesn't repair, or whose files depend on the last run, with the reason.
 OTHERS = {
     "drill": "playbooks/drill.yml",
-    "edge-record": "a record of the live slot, which the cut-over writes",
-    "edge-previous": "a record of the slot before, which the cut-over writes",
+    "edge-record": "a record of the live slot, which the cutover writes",
+    "edge-previous": "a record of the previous slot, which the cutover writes",
     "load": "playbooks/load.yml",
     "reset-{environment}": "playbooks/schedule.yml",
-    "seed": "a record of what data was made from",
-    "slot-{slot}": "a bundle's manifest lies with the bundle",
+    "seed": "a record of the seeded data's parameters",
+    "slot-{slot}": "the manifest is in the bundle",
     "start": "no files",
-    "stop": "playbooks/cutover.yml, where a stop is planned",
+    "stop": "playbooks/cutover.yml, with a planned stop",
 }

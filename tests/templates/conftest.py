@@ -1,4 +1,4 @@
-"""All templates, rendered once for each environment."""
+"""Renders all templates once for each environment."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from rendering import ENVIRONMENTS, Rendered, read, render
 
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendered]:
-    """Each environment; where several processes run the tests, one of them renders it for all."""
+    """All environments. With several test processes, one of them renders an environment for all."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return {name: once(name, shared / f"rendered-{name}") for name in ENVIRONMENTS}
 
 
 def once(environment: str, folder: Path) -> Rendered:
-    """Render an environment, or read what another process has rendered."""
+    """Render an environment, or read the result of another process."""
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = folder.with_suffix(".done")

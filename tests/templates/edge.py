@@ -1,10 +1,10 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Run HAProxy with what was rendered for one edge host, in a container of the hosts' image, and ask it.
+"""Runs HAProxy with the rendered files of one edge host, in a container of the hosts' image, and sends requests to it.
 
 `edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers}, and prints a JSON list of
-{status, headers, got, log}: `got` is what the backend saw ({port, path, headers}, null when no backend was asked) and
-`log` the edge's own line. The servers that the blue slot's file names are here, below 127.0.0.0/8.
+{status, headers, got, log}: `got` is the backend's request ({port, path, headers}, null if no backend got it) and
+`log` the edge's log line. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ seen: list[dict[str, Any]] = []
 
 
 class Backend(http.server.BaseHTTPRequestHandler):
-    """Answers everything, and remembers what it was asked but for health checks."""
+    """Responds to every request, and records them except health checks."""
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Answer with nothing."""
+        """Send an empty response."""
         if "x-request-id" in self.headers:
             headers = {name.lower(): value for name, value in self.headers.items()}
             seen.append({"port": self.server.server_port, "path": self.path, "headers": headers})  # type: ignore[attr-defined]
@@ -43,11 +43,11 @@ class Backend(http.server.BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_words: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def install() -> None:
-    """Install HAProxy where it is missing."""
+    """Install HAProxy if it is missing."""
     if not shutil.which("haproxy"):
         Path("/etc/apt/sources.list.d/tests.list").write_text(PACKAGES)
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
@@ -56,19 +56,19 @@ def install() -> None:
 
 
 def listens(port: int) -> bool:
-    """Say whether somebody takes connections there."""
+    """Whether a port accepts connections."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def prepare(rendered: Path) -> None:
-    """Install HAProxy, put its files into place, start the backends."""
+    """Install HAProxy, copy its files, start the backends."""
     install()
     shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
     Path("/etc/haproxy/maps/live.map").write_text("staging 1:blue:-:0\n")
     Path("/run/haproxy").mkdir(exist_ok=True)
     slot = Path("/etc/haproxy/slots/blue.cfg")
-    # Without health checks: if this process is late to answer two of them, the edge would send nobody here.
+    # Without health checks: if this process were late for two of them, the edge would send no request here.
     text = slot.read_text().replace("default-server check ", "default-server ")
     slot.write_text(re.sub(r"(server \S+ )\d+", r"\g<1>127", text))
     for address, port in set(re.findall(r"server \S+ (\S+):(\d+)", slot.read_text())):
@@ -77,7 +77,7 @@ def prepare(rendered: Path) -> None:
 
 
 def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
-    """Return what one request got."""
+    """Send a request and return its result."""
     seen.clear()
     context = ssl._create_unverified_context()
     connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=120)
@@ -94,7 +94,7 @@ def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
 
 
 def main() -> None:
-    """See above."""
+    """Run HAProxy, send all requests, print the results."""
     requests = json.load(sys.stdin)
     prepare(Path(sys.argv[1]))
     Path("/dev/log").unlink(missing_ok=True)

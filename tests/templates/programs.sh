@@ -1,6 +1,6 @@
 #!/bin/sh
-# Check what was rendered with the programs that read it, in a container of the hosts' image: programs.sh RENDERED
-# Prints a line "== <environment>/<host> <file>: <program's exit code>" after what the program said.
+# Checks rendered files with the programs that read them, in a container of the hosts' image: programs.sh RENDERED
+# Prints a line "== <environment>/<host> <file>: <program's exit code>" after the program's output.
 set -u
 export DEBIAN_FRONTEND=noninteractive
 {
@@ -9,7 +9,7 @@ export DEBIAN_FRONTEND=noninteractive
         haproxy keepalived prometheus nftables sudo openssh-server chrony
 } >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
 ssh-keygen -q -A
-# keepalived wants its interface; this container has no network.
+# keepalived needs its interface, but this container has no network.
 ip link add eth0 type bridge
 mkdir -p /run/sshd /etc/haproxy/slots /etc/haproxy/maps
 touch /etc/haproxy/maps/live.map
@@ -39,7 +39,7 @@ for folder in "$1"/*/*/; do
         /etc/tmpfiles.d/*) check "$file" systemd-tmpfiles --create --dry-run "$file" ;;
         /etc/default/*) check "$file" sh -n "$file" ;;
         /etc/systemd/system/*.d/*.conf) check "$file" systemd-analyze verify --man=no "$(basename "$(dirname "$file")" .d)" ;;
-        /etc/systemd/system/*.target) ;; # names the slots' services, which Quadlet makes on the host
+        /etc/systemd/system/*.target) ;; # needs the slots' services, which Quadlet generates on the host
         /etc/systemd/system/* | /run/systemd/system/*) check "$file" systemd-analyze verify --man=no "$file" ;;
         /etc/containers/systemd/*) check "$file" env QUADLET_UNIT_DIRS=/etc/containers/systemd /usr/libexec/podman/quadlet -dryrun ;;
         /usr/local/lib/greenroom/*.py) check "$file" python3 -c "import ast, sys; ast.parse(open(sys.argv[1]).read())" "$file" ;;
@@ -51,6 +51,6 @@ for folder in "$1"/*/*/; do
             ;;
         esac
     done </tmp/files
-    # The next host may not have what this one has.
+    # The next host may not have these files.
     rm -f /etc/containers/systemd/*.*
 done

@@ -1,9 +1,9 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Render every template of an environment as a run does, without its hosts.
+"""Renders every template of an environment as a run does, without its hosts.
 
-Ansible runs with the project's own configuration, inventory, variables, catalogue and action plugin; of the roles'
-tasks only the calls of `template_tree` are left, and secrets and release are made up.
+Ansible runs with the project's own configuration, inventory, variables, catalog and action plugin. Of the roles' tasks,
+only the calls of `template_tree` run, with generated secrets and a generated release.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ SLOTS = ("blue", "green")
 # Every password, key and value of a rendered environment.
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "inventories").iterdir() if path.is_dir())
-# What each slot's bundle says, as if this run had made both.
+# The description of each slot's bundle, as if this run had created both.
 DESCRIPTIONS = {
     slot: f"{{{{ catalogue | bundle_description('{slot}', release, groups | group_hosts(hostvars)) }}}}"
     for slot in SLOTS
 }
-# One person of each role, so that no branch of a template stays unseen.
+# One account for each role, to cover all branches of the templates.
 ACCOUNTS = [
     {"name": f"a-{role}", "full_name": f"A {role}", "role": role, "ssh_keys": ["ssh-ed25519 AAAA"]}
     for role in ("viewer", "tester", "developer", "operator")
@@ -45,13 +45,13 @@ ACCOUNTS = [
 
 @dataclass(frozen=True)
 class Rendered:
-    """The files of one environment: a folder for each host, and which template each file came from."""
+    """The files of one environment: a folder for each host, and the template of each file."""
 
     folder: Path
     records: list[dict[str, Any]]
 
     def files(self, pattern: str = "**/*") -> list[Path]:
-        """Return the files of all hosts whose path on the host fits `pattern`."""
+        """Return the files of all hosts whose path on the host matches `pattern`."""
         hosts = [path for path in self.folder.iterdir() if path.is_dir()]
         return sorted(path for host in hosts for path in host.glob(pattern) if path.is_file())
 
@@ -64,10 +64,10 @@ def render(
     hosts: str = "",
     **given: Any,
 ) -> Rendered:
-    """Render `environment` with the catalogue in `services` into `folder`; fails with what Ansible says.
+    """Render `environment` with the catalog in `services` into `folder`; fails with Ansible's output.
 
-    A whole environment takes a while: `roles` are those whose templates are wanted, and `hosts` a pattern of theirs.
-    `given` are variables as from `-e`.
+    A complete environment takes long: `roles` limits it to the templates of some roles, `hosts` to a pattern of hosts.
+    `given` are extra variables, as with `-e`.
     """
     project, output, access = folder / "project", folder / "rendered", folder / "access"
     for path in (project / "playbooks", project / "roles", output, access):
@@ -101,7 +101,7 @@ def render(
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        # Only against a hang: a busy machine takes its time.
+        # Only against a hang, because a busy machine can be slow.
         timeout=800,
         check=False,
     )
@@ -110,14 +110,14 @@ def render(
 
 
 def read(folder: Path) -> Rendered:
-    """Return what was rendered into `folder`."""
+    """Return the files that were rendered into `folder`."""
     output = folder / "rendered"
     records = [json.loads(line) for log in output.glob("*.jsonl") for line in log.read_text().splitlines()]
     return Rendered(output, records)
 
 
 def _role(source: Path, role: Path) -> None:
-    """Make a role of `source`'s variables and templates whose tasks are its calls of template_tree, for each slot."""
+    """Write a role with `source`'s variables and templates, and its calls of template_tree for each slot as tasks."""
     (role / "tasks").mkdir(parents=True)
     for part in ("defaults", "vars", "templates"):
         if (source / part).exists():
@@ -125,7 +125,7 @@ def _role(source: Path, role: Path) -> None:
     calls = [
         {
             "name": f"{task['name']} ({slot})",
-            # What an environment does without is rendered, too.
+            # Without `when`, to render trees that an environment doesn't need.
             "template_tree": task["template_tree"],
             "vars": {
                 **task.get("vars", {}),
@@ -137,7 +137,7 @@ def _role(source: Path, role: Path) -> None:
         for file in sorted(source.glob("tasks/*.yml"))
         for task in _tasks(yaml.safe_load(file.read_text()))
         if "template_tree" in task
-        # The others are the same in both slots.
+        # Other calls are the same for both slots.
         for slot in (SLOTS if "slot" in json.dumps([task, _variables_of(source)]) else SLOTS[:1])
     ]
     (role / "tasks/main.yml").write_text(yaml.safe_dump(calls, sort_keys=False))
@@ -156,8 +156,8 @@ def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
-    """Yield the plays of all playbooks, each role once for the hosts that get it; without `wanted`, of all roles."""
-    # The role `host` has nothing of its own: it applies what other roles have.
+    """Yield plays with each role once for its hosts; without `wanted`, for all roles of all playbooks."""
+    # The role `host` only applies the trees of other roles.
     wanted = set(wanted or (path.name for path in (ROOT / "roles").iterdir())) - {"host"}
     seen = set()
     for hosts, roles in yaml.safe_load((ROOT / "playbooks/group_vars/all/roles.yml").read_text())["host_roles"].items():
@@ -171,13 +171,13 @@ def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
             for role in play.get("roles", []):
                 if role["role"] in wanted and (play["hosts"], role["role"]) not in seen:
                     seen.add((play["hosts"], role["role"]))
-                    # What some runs have no need of is rendered, too.
+                    # Also render roles that some runs skip.
                     always = {key: value for key, value in role.items() if key != "when"}
                     yield {"name": play["name"], "hosts": play["hosts"], "gather_facts": False, "roles": [always]}
 
 
 def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
-    """Return what a run reads from Vault, the registry and the edge, made up."""
+    """Return generated values for what a run reads from Vault, the registry and the edge."""
     services = catalogue.load(str(folder), lambda file: yaml.safe_load(Path(file).read_text()))
     login = {"password": SECRET}
     ring = {"values": f"{SECRET},{SECRET[::-1]}"}
@@ -203,7 +203,7 @@ def _images(services: dict[str, dict[str, Any]]) -> list[str]:
 
 
 def _certificate() -> dict[str, str]:
-    """Return a certificate that signs itself, as Vault's PKI answers."""
+    """Return a self-signed certificate in the form of a response from Vault's PKI."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "portal.test")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,11 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Run HAProxy with what was rendered for one edge host, change its map line, and count whom it sends where.
+"""Runs HAProxy with the rendered files of one edge host, changes its map line, and records the slot of each request.
 
 `share.py RENDERED` reads a JSON list of rounds from standard input, {value, cookies, headers, source, down}, and
 prints a JSON list of [[slot, chosen, cookie that was set]] with one entry for each cookie of the round. `value` is
-what the map says, a cookie of null is none, `source` the client's address, `down`: green's server is. Routes and
-slots are made up: what is looked at is whom the frontend chooses.
+the map's value, a cookie of null means none, `source` is the client's address, `down` means that green's server is
+down. Routes and slots are replaced, because the test is about the frontend's choice.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ frontend service_{slot}
 
 
 def prepare(rendered: Path) -> None:
-    """Put HAProxy's files into place, with slots that answer by themselves."""
+    """Copy HAProxy's files, with slots that respond themselves."""
     edge.install()
     shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
     Path(MAP).write_text("staging 1:blue:-:0\n")
@@ -53,7 +53,7 @@ def prepare(rendered: Path) -> None:
 
 
 def tell(command: str) -> None:
-    """Say something to the running worker."""
+    """Send a command to the running worker."""
     with socket.socket(socket.AF_UNIX) as admin:
         admin.connect(ADMIN)
         admin.sendall(f"{command}\n".encode())
@@ -62,7 +62,7 @@ def tell(command: str) -> None:
 
 
 def ask(turn: dict[str, Any]) -> Iterator[list[str | None]]:
-    """Send one request for each cookie on one connection, some at a time; yields what came of each."""
+    """Send one request for each cookie on one connection, in batches; yield the result of each."""
     context = ssl._create_unverified_context()
     with socket.create_connection(("127.0.0.1", 443), 120, (turn.get("source", "127.0.0.1"), 0)) as plain:
         connection = context.wrap_socket(plain)
@@ -86,7 +86,7 @@ def ask(turn: dict[str, Any]) -> Iterator[list[str | None]]:
 
 
 def main() -> None:
-    """See above."""
+    """Run HAProxy and all rounds, print the results."""
     rounds = json.load(sys.stdin)
     prepare(Path(sys.argv[1]))
     words = ["haproxy", "-db", "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""roles/canary as a playbook includes it, on this machine, with a server that plays the edge and both slots."""
+"""roles/canary as a playbook includes it, on this machine, with a server in place of the edge and both slots."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SECRET = {"value": "0123456789abcdefghijklmnopqrstuv"}
 
 @pytest.fixture
 def edge() -> Iterator[Callable[[str], str]]:
-    """Start a server on which the slot that is named answers with 500s; gives its address."""
+    """Start a server on which the slot `broken` responds with 500; returns its address."""
     servers = []
 
     def start(broken: str) -> str:
@@ -37,7 +37,7 @@ def edge() -> Iterator[Callable[[str], str]]:
                 self.end_headers()
 
             def log_message(self, *_words: Any) -> None:
-                """Say nothing."""
+                """Log nothing."""
 
         servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Slots))
         threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
@@ -54,7 +54,7 @@ def bundle(slot: str, checks: list[Any]) -> dict[str, Any]:
 
 
 def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return canary_result after the steps; in each edge host's journal are 40 requests of the public, 10 at green."""
+    """Return canary_result after the steps; each edge host's journal has 40 public requests, 10 of them to green."""
     lines = [LINE | {"slot": "green" if number < 10 else "blue", "chosen": "live"} for number in range(40)]
     (folder / "journal").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     program = folder / "journalctl"
@@ -76,12 +76,12 @@ def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, An
         "slot_bundles": {"blue": bundle("blue", []), "green": bundle("green", [check])},
         "canary_slot": "green",
         "canary_began": 1_700_000_000,
-        "canary_slice_seconds": 2,
+        "canary_interval_seconds": 2,
         "canary_probe_rate": 20,
         "canary_minimum": 15,
         "environment_edge": {"down": ["edge3"]},
     }
-    # The run leaves the third one out, which does not answer.
+    # The run skips the third one, which is down.
     dead = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     groups: dict[str, Any] = {"edge": {"edge1": {}, "edge2": {}, "edge3": dead}, "ops": {"ops1": {}}}
     children = {name: {"hosts": hosts} for name, hosts in groups.items()}
@@ -105,20 +105,20 @@ def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, An
     )
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = ((folder / f"result-edge{number}").read_text() for number in (1, 2))
-    assert first == second, "each host of the play knows the verdict"
+    assert first == second, "each host of the play has the verdict"
     result: dict[str, Any] = json.loads(first)
     return result
 
 
-def test_evidence_adds_up_over_slices_and_steps(tmp_path: Path, edge: Callable[[str], str]) -> None:
-    # Where this process stands still, both slots fail in one slice: a step of more of them bears that.
+def test_evidence_adds_up_over_intervals_and_steps(tmp_path: Path, edge: Callable[[str], str]) -> None:
+    # If this process stalls, both slots fail in one interval. A step with several intervals tolerates that.
     steps = [{"canary_weight": 5, "canary_seconds": 4}, {"canary_weight": 25, "canary_seconds": 4}]
     result = watched(tmp_path, edge(""), steps)
     assert (result["verdict"], result["reasons"], result["weight"]) == ("pass", [], 25)
-    # Four slices, on two edge hosts each.
+    # Four intervals, on two edge hosts each.
     public = result["figures"]["public"]
     assert (public["candidate"]["requests"], public["live"]["requests"]) == (80, 240)
-    # More than one slice can have; a probe that is late may be left out.
+    # More than one interval can have. Late probes may be left out.
     assert result["figures"]["probes"]["candidate"]["requests"] > 20
 
 
@@ -128,11 +128,9 @@ def test_a_broken_candidate_ends_the_step(tmp_path: Path, edge: Callable[[str], 
     assert "The front page opens: expected status 200, got status 500" in result["line"]
 
 
-def test_a_slot_that_everybody_got_at_once_is_compared_with_the_past(
-    tmp_path: Path, edge: Callable[[str], str]
-) -> None:
+def test_an_immediate_cutover_is_compared_with_earlier_traffic(tmp_path: Path, edge: Callable[[str], str]) -> None:
     steps = [{"canary_slot": "blue", "canary_weight": 100, "canary_seconds": 2}]
     result = watched(tmp_path, edge(""), steps)
     assert result["verdict"] == "pass"
-    # What the journal says of the time before, and of the slice.
+    # Requests in the journal from before the cutover.
     assert result["figures"]["public"]["live"]["requests"] == 40

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The edge as it is rendered, asked: which service gets a path, what of a request reaches it, what is logged."""
+"""Requests to the rendered edge: the service for each path, the headers that it gets, and the log."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ WITH_A_CODE = "/self-service/recovery?flow=1&code=424242"
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """What came of each request, by its path; the last one claims to come from elsewhere."""
+    """The result of each request, by path; the last ones have forged client addresses."""
     services = tmp_path_factory.mktemp("catalogue") / "services"
     for name, (port, routes) in SERVICES.items():
         (services / name).mkdir(parents=True)
@@ -62,23 +62,23 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
 
 
 @pytest.mark.parametrize(("path", "service"), TAKEN.items())
-def test_a_route_takes_its_path_and_all_below_it(path: str, service: str, answers: dict[str, dict[str, Any]]) -> None:
+def test_a_route_matches_its_path_and_all_below_it(path: str, service: str, answers: dict[str, dict[str, Any]]) -> None:
     got = answers[path]["got"]
     assert (got["port"], got["path"]) == (10000 + SERVICES[service][0], path)
 
 
-def test_who_asks_is_what_the_edge_says_not_what_the_client_claims(answers: dict[str, dict[str, Any]]) -> None:
+def test_forged_client_addresses_are_replaced(answers: dict[str, dict[str, Any]]) -> None:
     headers = answers[WITH_A_CODE]["got"]["headers"]
     assert headers["x-forwarded-for"] == "127.0.0.1"
     assert headers["x-forwarded-proto"] == "https"
     assert "203.0.113.7" not in headers.values()
 
 
-def test_what_follows_the_path_is_not_logged(answers: dict[str, dict[str, Any]]) -> None:
+def test_the_query_is_not_logged(answers: dict[str, dict[str, Any]]) -> None:
     assert answers[WITH_A_CODE]["log"]["path"] == "/self-service/recovery"
     assert "424242" not in json.dumps(answers[WITH_A_CODE]["log"])
     assert answers["/nobody?code=1"]["log"] | {"path": "/nobody", "status": 401} == answers["/nobody?code=1"]["log"]
 
 
-def test_nobody_without_the_password_reaches_a_service(answers: dict[str, dict[str, Any]]) -> None:
+def test_no_request_without_the_password_reaches_a_service(answers: dict[str, dict[str, Any]]) -> None:
     assert (answers["/nobody?code=1"]["status"], answers["/nobody?code=1"]["got"]) == (401, None)

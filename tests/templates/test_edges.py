@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Edge hosts with a shared address, and an environment that does without one."""
+"""Edge hosts with a shared address, and an environment without one."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def rules(rendered: Rendered, host: str) -> str:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_edge_hosts_agree_with_each_other_and_with_nobody_else(environment: str, rendered: dict[str, Rendered]) -> None:
+def test_edge_hosts_accept_vrrp_only_from_each_other(environment: str, rendered: dict[str, Rendered]) -> None:
     priorities = {}
     for host, own in edges(environment).items():
         text = (rendered[environment].folder / host / "etc/keepalived/keepalived.conf").read_text()
@@ -48,12 +48,12 @@ def test_edge_hosts_agree_with_each_other_and_with_nobody_else(environment: str,
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_who_comes_from_inside_goes_where_the_public_goes(environment: str, rendered: dict[str, Rendered]) -> None:
+def test_the_simulation_uses_the_shared_address(environment: str, rendered: dict[str, Rendered]) -> None:
     unit = (rendered[environment].folder / SIMULATION).read_text()
     assert f"AddHost=portal.{environment}.greenroom.test:{shared(environment)}\n" in unit
 
 
-def test_without_a_shared_address_the_first_edge_host_is_the_edge(tmp_path: Path) -> None:
+def test_without_a_shared_address_the_first_edge_host_is_used(tmp_path: Path) -> None:
     roles = ("edge", "firewall", "simulation")
     alone = render("staging", tmp_path, roles=roles, hosts="edge:ops", keepalived_address="")
     first = next(iter(edges("staging")))

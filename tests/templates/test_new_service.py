@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A service is one folder: with it, and nothing else, everything that concerns it is there."""
+"""A service is one folder: everything that it needs follows from that folder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ routes: [{path: /shop}]
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
-    """Staging with this one service and no other."""
+    """Staging with only this service."""
     services = tmp_path_factory.mktemp("catalogue") / "services"
     (services / "shop" / "config").mkdir(parents=True)
     (services / "shop" / "service.yml").write_text(SERVICE)
@@ -49,7 +49,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         ("ops1/etc/greenroom/backup/environment", 'BACKUP_DATABASES="shop"'),
     ],
 )
-def test_all_that_a_service_needs_comes_from_its_folder(alone: Rendered, file: str, line: str) -> None:
+def test_everything_that_a_service_needs_comes_from_its_folder(alone: Rendered, file: str, line: str) -> None:
     assert line in (alone.folder / file).read_text()
 
 
@@ -59,7 +59,7 @@ def test_nothing_of_other_services_is_left(alone: Rendered) -> None:
     assert [str(path) for path in files if "kratos" in Path(path).read_text()] == []
 
 
-def test_who_has_no_database_and_no_mail_gets_no_names_for_them(
+def test_a_service_without_database_and_mail_gets_no_names_for_them(
     alone: Rendered, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     services = tmp_path_factory.mktemp("catalogue") / "services"

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is rendered, given to the programs that read it: those of the hosts, in a container of the hosts' image."""
+"""Checks the rendered files with the programs that read them, in a container of the hosts' image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT7
 from rendering import ENVIRONMENTS, Rendered
 
-# What Kratos reads from its environment, not from its file.
+# Configuration that Kratos reads from environment variables and not from its files.
 FROM_ENVIRONMENT = {"dsn": "postgres://", "secrets": {"cookie": ["x" * 32], "cipher": ["x" * 32]}}
 VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
-# Programs that have to have looked at something in every environment.
+# Files that programs must check in every environment.
 CHECKED = (
     *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
     *("/etc/keepalived/keepalived.conf", "/etc/prometheus/rules/broker.yml"),
@@ -31,7 +31,7 @@ CHECKED = (
 
 
 def said(rendered: dict[str, Rendered], folder: Path) -> dict[tuple[str, str], tuple[int, str]]:
-    """What the programs said: {(environment/host, file): (exit code, output)}."""
+    """The programs' results: {(environment/host, file): (exit code, output)}."""
     for name, result in rendered.items():
         (folder / name).symlink_to(result.folder)
     podman.setup()
@@ -72,10 +72,10 @@ def test_the_hosts_programs_accept_their_files(
         pytest.fail("\n\n".join(refused), pytrace=False)
 
 
-def test_the_programs_refuse_what_is_wrong(
+def test_the_programs_refuse_invalid_files(
     rendered: dict[str, Rendered], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """The control: a word too much in each file, and each program notices."""
+    """The control: each program detects nonsense in its file."""
     folder = tmp_path_factory.mktemp("wrong")
     hosts = folder / "hosts"
     for source in CHECKED:
@@ -89,7 +89,7 @@ def test_the_programs_refuse_what_is_wrong(
     assert {file for _host, file in answers} == set(CHECKED)
 
 
-# Kratos carries the schema of its configuration, and those that it refers to, as text in its program.
+# Kratos' binary contains the schema of its configuration, and the schemas that it refers to, as text.
 
 
 def schema(program: bytes, name: str) -> Any:
@@ -103,7 +103,7 @@ def schema(program: bytes, name: str) -> Any:
 @pytest.fixture(scope="module")
 def kratos_schema() -> jsonschema.Draft7Validator:
     program = next(iter(sorted((paths.CACHE / "kratos").glob("*/kratos"))), None)
-    assert program is not None, "Kratos was not built yet: make lab"
+    assert program is not None, "Kratos isn't built yet: run `make lab`"
     content = program.read_bytes()
     names = ("ory://logging-config", "ory://tracing-config")
     registry: Registry[Any] = Registry().with_resources(
@@ -114,18 +114,18 @@ def kratos_schema() -> jsonschema.Draft7Validator:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_kratos_knows_all_of_its_configuration(
+def test_kratos_schema_accepts_the_configuration(
     environment: str, rendered: dict[str, Rendered], kratos_schema: jsonschema.Draft7Validator
 ) -> None:
     files = rendered[environment].files("**/kratos.yml")
     assert files
     for file in files:
-        # Kratos merges its files; what the second one has, the first one has not.
+        # Kratos merges its files, which have no keys in common.
         configuration = {**FROM_ENVIRONMENT, **yaml.safe_load(file.read_text())}
         others = yaml.safe_load(file.with_name("providers.secret.yml").read_text())["selfservice"]["methods"]
         configuration["selfservice"]["methods"] |= others
         assert [error.message for error in kratos_schema.iter_errors(configuration)] == []
 
 
-def test_kratos_would_refuse_a_misspelt_key(kratos_schema: jsonschema.Draft7Validator) -> None:
+def test_kratos_schema_refuses_a_misspelled_key(kratos_schema: jsonschema.Draft7Validator) -> None:
     assert not kratos_schema.is_valid({**FROM_ENVIRONMENT, "identity": {"schemas": []}, "selfservise": {}})

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The candidate's share at the edge as it is rendered: how many, who, and for how long, asked of HAProxy itself."""
+"""The candidate's weight at the rendered edge: how many clients, which ones, and for how long, with a real HAProxy."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TESTER = "127.0.0.9"
 PEOPLE = [f"person-{number}" for number in range(10_000)]
 FEW = PEOPLE[:500]
 SHARES = (5, 25, 50)
-# The values of the map, and what is asked while it has them.
+# The map's values, and the requests that are sent with each.
 ROUNDS: dict[str, dict[str, Any]] = {
     **{f"share {share}": {"value": f"2:blue:green:{share}", "cookies": PEOPLE} for share in SHARES},
     "idle": {"value": "1:blue:-:0", "cookies": [*FEW, None]},
@@ -54,7 +54,7 @@ BY_ADDRESS = [
 
 
 def counted(folder: Path, rounds: list[dict[str, Any]], **given: Any) -> list[list[list[str | None]]]:
-    """What HAProxy answered in each round."""
+    """HAProxy's responses in each round."""
     edge = render(
         "staging",
         folder,
@@ -84,44 +84,44 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str
 
 
 def taken(answer: list[list[str | None]]) -> set[int]:
-    """Which ones of a round the candidate served."""
+    """The indexes of the requests in a round that the candidate served."""
     return {index for index, (slot, _chosen, _cookie) in enumerate(answer) if slot == "green"}
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_the_candidate_gets_its_share_of_the_people(share: int, answers: dict[str, list[list[str | None]]]) -> None:
-    # Five standard deviations: by chance once in some millions.
+def test_the_candidate_gets_its_weight_of_the_clients(share: int, answers: dict[str, list[list[str | None]]]) -> None:
+    # Five standard deviations: a random failure once in millions of runs.
     expected, spread = len(PEOPLE) * share / 100, (len(PEOPLE) * share / 100 * (1 - share / 100)) ** 0.5
     assert abs(len(taken(answers[f"share {share}"])) - expected) < 5 * spread
 
 
-def test_who_came_to_the_candidate_stays_when_its_share_grows(answers: dict[str, list[list[str | None]]]) -> None:
+def test_clients_of_the_candidate_stay_when_its_weight_grows(answers: dict[str, list[list[str | None]]]) -> None:
     steps = [taken(answers[f"share {share}"]) for share in SHARES]
     assert all(smaller < larger for smaller, larger in pairwise(steps))
 
 
-def test_the_log_knows_why(answers: dict[str, list[list[str | None]]]) -> None:
+def test_the_log_has_the_reason(answers: dict[str, list[list[str | None]]]) -> None:
     reasons = {(slot, chosen) for slot, chosen, _cookie in answers["share 25"]}
     assert reasons == {("green", "share"), ("blue", "live")}
     assert {chosen for _slot, chosen, _cookie in answers["testers"]} == {"tester"}
 
 
 @pytest.mark.parametrize("name", ["idle", "no candidate", "candidate without a share"])
-def test_without_a_share_of_a_candidate_everyone_gets_the_live_slot(
+def test_without_a_weight_every_client_gets_the_live_slot(
     name: str, answers: dict[str, list[list[str | None]]]
 ) -> None:
     assert {slot for slot, _chosen, _cookie in answers[name]} == {"blue"}
 
 
-def test_all_of_them_are_all(answers: dict[str, list[list[str | None]]]) -> None:
+def test_at_weight_100_every_client_gets_the_candidate(answers: dict[str, list[list[str | None]]]) -> None:
     assert {slot for slot, _chosen, _cookie in answers["all"]} == {"green"}
 
 
-def test_a_stranger_gets_a_cookie_while_there_is_a_candidate_and_only_then(
+def test_a_new_client_gets_a_cookie_only_during_a_canary(
     answers: dict[str, list[list[str | None]]],
 ) -> None:
     given = [cookie or "" for _slot, _chosen, cookie in answers["strangers"]]
-    assert len(set(given)) == len(given), "one of his own for each"
+    assert len(set(given)) == len(given), "each client has its own cookie"
     assert all(each.startswith("greenroom_share=") for each in given)
     assert all("; Secure; HttpOnly; SameSite=Lax" in each for each in given)
     assert 150 < len(taken(answers["strangers"])) < 350
@@ -129,27 +129,27 @@ def test_a_stranger_gets_a_cookie_while_there_is_a_candidate_and_only_then(
         assert {cookie for _slot, _chosen, cookie in answers[name]} == {None}, name
 
 
-def test_testers_choose_their_slot_and_nobody_else_does(answers: dict[str, list[list[str | None]]]) -> None:
+def test_only_testers_choose_their_slot(answers: dict[str, list[list[str | None]]]) -> None:
     for name in ("testers", "testers in peace"):
         assert {slot for slot, _chosen, _cookie in answers[name]} == {"green"}
     assert taken(answers["not testers"]) == taken(answers["share 25"][: len(FEW)])
     assert {slot for slot, _chosen, _cookie in answers["testers of nothing"]} == {"blue"}
 
 
-def test_who_would_get_a_candidate_that_is_down_gets_the_live_slot(answers: dict[str, list[list[str | None]]]) -> None:
+def test_clients_of_a_candidate_that_is_down_get_the_live_slot(answers: dict[str, list[list[str | None]]]) -> None:
     assert {slot for slot, _chosen, _cookie in answers["candidate down"]} == {"blue"}
     instead = {index for index, answer in enumerate(answers["candidate down"]) if answer[1] == "instead"}
     assert instead == taken(answers["share 25"][: len(FEW)])
-    # Who names it is told the truth: a 503 by no slot.
+    # A tester that chooses it gets a 503 without a slot.
     assert answers["testers of what is down"] == [[None, None, None]]
 
 
-def test_a_map_that_says_nothing_leads_nowhere(answers: dict[str, list[list[str | None]]]) -> None:
+def test_an_invalid_map_leads_to_no_slot(answers: dict[str, list[list[str | None]]]) -> None:
     assert answers["nobody is live"] == [[None, None, None]]
 
 
-def test_by_address_everyone_stays_where_he_is_without_a_cookie(tmp_path: Path) -> None:
-    found = [answer[0] for answer in counted(tmp_path, BY_ADDRESS, edge_share_by="source")]
+def test_by_address_clients_keep_their_slot_without_a_cookie(tmp_path: Path) -> None:
+    found = [answer[0] for answer in counted(tmp_path, BY_ADDRESS, edge_weight_by="source")]
     small, large = (taken(part) for part in (found[: len(ADDRESSES)], found[len(ADDRESSES) :]))
     assert small < large
     assert 30 < len(small) < 120 < len(large) < 190

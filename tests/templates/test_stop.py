@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What stops a slot that was left, as it is rendered: it can start, and may ask the edge hosts."""
+"""The rendered planned stop: its program starts, and may query the edge hosts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def addresses(environment: str, group: str) -> set[str]:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_app_hosts_may_ask_the_edge_hosts_and_nobody_else(environment: str, rendered: dict[str, Rendered]) -> None:
+def test_only_app_and_edge_hosts_may_query_edge_hosts(environment: str, rendered: dict[str, Rendered]) -> None:
     asking = addresses(environment, "edge") | addresses(environment, "app")
     folder = rendered[environment].folder
     rules = (folder / "edge1/etc/nftables.conf").read_text()
@@ -32,7 +32,7 @@ def test_app_hosts_may_ask_the_edge_hosts_and_nobody_else(environment: str, rend
     assert set(line.split()) == asking
 
 
-def test_a_single_edge_host_can_be_asked_too(rendered: dict[str, Rendered]) -> None:
+def test_the_plan_has_all_edge_hosts_and_only_units_of_its_slot(rendered: dict[str, Rendered]) -> None:
     plan = json.loads((rendered["staging"].folder / "app1/run/greenroom/stop/plan.fact").read_text())
     assert set(plan["edges"]) == addresses("staging", "edge")
     assert plan["units"]
@@ -40,11 +40,11 @@ def test_a_single_edge_host_can_be_asked_too(rendered: dict[str, Rendered]) -> N
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_the_program_finds_all_that_it_needs(environment: str, rendered: dict[str, Rendered], tmp_path: Path) -> None:
+def test_the_program_finds_its_modules(environment: str, rendered: dict[str, Rendered], tmp_path: Path) -> None:
     host = rendered[environment].folder / "app1"
     program = (host / "usr/local/sbin/greenroom-stop").read_text()
     text = program.replace("/usr/local/lib/greenroom", f"{host}/usr/local/lib/greenroom")
-    # Where the plan lies on a host.
+    # The plan's path on a host.
     assert 'main("/run/greenroom/stop/plan.fact")' in text
     text = text.replace("/run/greenroom/stop", str(tmp_path / "nothing"))
     text = text.replace("/var/cache/greenroom", str(tmp_path))
@@ -54,7 +54,7 @@ def test_the_program_finds_all_that_it_needs(environment: str, rendered: dict[st
     assert (done.returncode, done.stdout) == (0, "no stop is planned\n"), done.stderr
 
 
-def test_the_timer_counts_from_the_end_of_the_cut_over(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_timer_starts_at_the_end_of_the_cutover(tmp_path_factory: pytest.TempPathFactory) -> None:
     made = render("staging", tmp_path_factory.mktemp("stop"), roles=("stop",), hosts="app1", stop_after=1800)
     folder = made.folder / "app1/run/systemd/system"
     assert "OnActiveSec=1800s\n" in (folder / "greenroom-stop.timer").read_text()

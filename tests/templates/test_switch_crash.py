@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The module, and HAProxy under it, killed at every moment of every change: Debian's HAProxy, in a container."""
+"""Kills the module, and HAProxy during its calls, at every moment of every change, with Debian's HAProxy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bench.switch import inside
 from bench.switch.crash_list import CHANGES
 
 
-def test_a_kill_at_any_moment_leaves_one_truth_and_is_mended_by_one_run() -> None:
+def test_after_a_kill_at_any_moment_one_run_repairs_the_state() -> None:
     found = json.loads(inside.run("crash", "/tmp", seconds=800).splitlines()[-1])
     assert found["failures"] == []
     assert found["unserved"] == 0

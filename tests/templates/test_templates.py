@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Every template renders in every environment, and what comes out is what its reader understands."""
+"""Every template renders in every environment, with valid and safe output."""
 
 from __future__ import annotations
 
@@ -30,9 +30,7 @@ def test_every_template_is_rendered(environment: str, rendered: dict[str, Render
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_every_file_says_who_manages_it_where_its_format_allows(
-    environment: str, rendered: dict[str, Rendered]
-) -> None:
+def test_every_file_has_the_marker_if_its_format_allows(environment: str, rendered: dict[str, Rendered]) -> None:
     made = {record["dest"] for record in rendered[environment].records if str(record["source"]).endswith(".j2")}
     silent = {
         str(dest)
@@ -40,12 +38,12 @@ def test_every_file_says_who_manages_it_where_its_format_allows(
         for dest in ["/" + "/".join(file.relative_to(rendered[environment].folder).parts[1:])]
         if dest in made and "Managed by Greenroom" not in file.read_text()
     }
-    # Formats without comments, or without a suffix that tells whether they have any.
+    # Formats without comments, or with a suffix that doesn't show whether they have any.
     assert {dest for dest in silent if not dest.endswith((".json", ".pem", ".lst", ".map"))} == set()
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_no_file_has_the_rest_of_an_expression_in_it(environment: str, rendered: dict[str, Rendered]) -> None:
+def test_no_file_has_leftovers_of_an_expression(environment: str, rendered: dict[str, Rendered]) -> None:
     leftovers = {
         (str(file), word)
         for file in rendered[environment].files()
@@ -67,7 +65,7 @@ def test_json_yaml_and_toml_can_be_read(environment: str, rendered: dict[str, Re
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_both_slots_have_files_of_their_own(environment: str, rendered: dict[str, Rendered]) -> None:
+def test_both_slots_have_their_own_files(environment: str, rendered: dict[str, Rendered]) -> None:
     for slot in ("blue", "green"):
         units = rendered[environment].files(f"etc/containers/systemd/*-{slot}.container")
         assert units
@@ -75,7 +73,7 @@ def test_both_slots_have_files_of_their_own(environment: str, rendered: dict[str
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_who_may_see_admin_pages_enters_only_where_they_are_and_sees_nothing_else(
+def test_viewers_can_only_forward_to_the_admin_pages_on_ops_hosts(
     environment: str, rendered: dict[str, Rendered]
 ) -> None:
     keys: dict[str, set[str]] = {}
@@ -94,7 +92,7 @@ def test_who_may_see_admin_pages_enters_only_where_they_are_and_sees_nothing_els
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_what_holds_a_secret_is_hidden_in_runs_and_closed_on_hosts(
+def test_files_with_secrets_are_hidden_in_runs_and_not_world_readable(
     environment: str, rendered: dict[str, Rendered]
 ) -> None:
     hidden = {(record["host"], record["dest"]) for record in rendered[environment].records if record["secret"]}

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The action `template_tree` without a host: what it would send is written to a folder of the test."""
+"""The action `template_tree` without a host: it writes the files to a folder of the test."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _spec.loader.exec_module(_real)
 
 
 class ActionModule(_real.ActionModule):  # type: ignore[misc, name-defined]
-    """Renders as the real one does, and keeps a record of which source went where."""
+    """Renders as the real action does, and records the source and destination of each file."""
 
     def _arguments(self, options: dict[str, Any], variables: dict[str, Any]) -> Any:
-        # What an environment does without is rendered, too.
+        # Also render trees that an environment removes.
         return super()._arguments({**options, "state": "present"}, variables)
 
     def _file(self, item: Any, layers: Any, source: str | None, options: Any, variables: dict[str, Any]) -> Any:

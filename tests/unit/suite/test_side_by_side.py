@@ -52,7 +52,7 @@ def test_the_first_ones_output_is_one_block_that_begins_a_line(tmp_path: Path) -
     while not lines or lines[-1] != "---":
         lines.append(process.stdout.readline().rstrip("\n"))
     assert lines[0] == ""
-    assert lines[1].startswith("--- what ran meanwhile has ended, after ")
+    assert lines[1].startswith("--- the first command has ended, after ")
     assert lines[2:] == ["a", "=== 2 passed in 1s ===", "---"]
     done.touch()
     output, _ = process.communicate(timeout=120)
