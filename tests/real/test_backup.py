@@ -60,8 +60,8 @@ def test_a_restored_dump_has_the_same_rows(
         if database == "portal":
             again = staging.play("playbooks/restore.yml", *arguments)
             assert again.code != 0
-            assert f"{SCRATCH} has" in again.errors
-            assert "restored into an empty one only" in again.errors
+            assert f"The database {SCRATCH} has" in again.errors
+            assert "A dump can only be restored into an empty database" in again.errors
             assert content(staging, SCRATCH) == restored
     finally:
         drop_scratch(staging)
@@ -70,7 +70,7 @@ def test_a_restored_dump_has_the_same_rows(
 def test_a_restore_over_the_database_itself_is_refused(staging: Environment, dumped: dict[str, dict[str, str]]) -> None:
     run = staging.play("playbooks/restore.yml", "-e", "database=portal", "-e", "into=portal")
     assert run.code != 0
-    assert "into which empty database" in run.errors
+    assert "Name the database to restore and an empty one to restore into" in run.errors
     assert content(staging, "portal") == dumped["portal"]
 
 

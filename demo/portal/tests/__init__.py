@@ -1,1 +1,1 @@
-"""Tests against the real things; see real.py for what they need."""
+"""Tests with real programs; real.py lists what they need."""

@@ -27,7 +27,7 @@ from .real import ROOT, Program, free_port, wait_for
 TEMPLATES = ROOT / "roles/broker/templates/etc/rabbitmq"
 INSIDE = "/etc/rabbitmq/tls"
 VHOST = "staging"
-# A root of one's own, whose mounts go with the last process in it.
+# A separate root, whose mounts disappear with its last process.
 ENTER = (
     'mount --rbind /proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$0" su rabbitmq -s /bin/sh -c "$1"'
 )
@@ -44,7 +44,7 @@ class Broker:
 
     @classmethod
     def start(cls, root: Path, certificate: Path, key: Path, output: Path) -> Broker:
-        """Start an empty server with a certificate for 127.0.0.1, which is trusted by itself."""
+        """Start an empty server with a self-signed certificate for 127.0.0.1."""
         shutil.rmtree(root / "var/lib/rabbitmq/mnesia", ignore_errors=True)
         port = free_port()
         templates = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True)
@@ -68,7 +68,7 @@ class Broker:
         return ["unshare", "--mount", "sh", "-c", ENTER, str(root), f"cd /var/lib/rabbitmq && {command}"]
 
     def ctl(self, *words: str) -> str:
-        """Run the server's tool and return its answer."""
+        """Run rabbitmqctl and return its output."""
         command = self._words(self.root, f"exec /usr/lib/rabbitmq/bin/rabbitmqctl -q {' '.join(words)}")
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
@@ -82,7 +82,7 @@ class Broker:
         return found
 
     def bring(self, wanted: dict[str, Any]) -> list[str]:
-        """Bring it to the wanted state, as the module does, and return what was different."""
+        """Apply the desired definitions, as the module does, and return the differences."""
         plan = broker.plan(wanted, self.export())
         if plan:
             (self.root / "tmp/definitions.json").write_text(json.dumps(plan))
@@ -91,24 +91,24 @@ class Broker:
         return changed
 
     def url(self, name: str, slot: str, password: str) -> str:
-        """Return what a service is told."""
+        """Return the BROKER_URL of a service."""
         here = {"host": "127.0.0.1", "port": self.port, "vhost": VHOST}
         return str(broker.broker_url(name, slot, password, str(self.ca_file), **here))
 
     def messages(self) -> dict[str, int]:
-        """Return how many jobs each queue has, those in hand included."""
+        """Return the number of jobs in each queue, including unacknowledged ones."""
         table = json.loads(self.ctl("list_queues", "-p", VHOST, "--formatter", "json", "name", "messages"))
         return {row["name"]: row["messages"] for row in table}
 
     def stop(self) -> None:
-        """End it."""
+        """Stop the server."""
         self.ctl("stop")
         self.program.process.wait(60)
 
 
 @dataclass
 class MailServer:
-    """Takes mail; `answer` is what it says to each recipient, `seconds` what it takes for each mail."""
+    """A mail server; `answer` is its response to each recipient, `seconds` its delay for each mail."""
 
     answer: str = "250 yes"
     seconds: float = 0
@@ -116,7 +116,7 @@ class MailServer:
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
-        """Listen."""
+        """Start to listen."""
         outer = self
 
         class Session(socketserver.StreamRequestHandler):
@@ -124,7 +124,7 @@ class MailServer:
                 self.wfile.write(f"{line}\r\n".encode())
 
             def handle(self) -> None:
-                # Who is killed while it is being served is of no interest.
+                # Ignore clients that are killed during a connection.
                 with contextlib.suppress(ConnectionError):
                     self.serve()
 
@@ -151,6 +151,6 @@ class MailServer:
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more."""
+        """Stop the server."""
         self.server.shutdown()
         self.server.server_close()

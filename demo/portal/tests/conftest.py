@@ -1,4 +1,4 @@
-"""What tests are given: the real things, started and stopped."""
+"""Fixtures that start and stop the real programs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("postgres")
     programs = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     as_postgres: list[str] = []
-    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root.
         as_postgres = ["runuser", "-u", "postgres", "--"]
         subprocess.run(["chown", "postgres", folder], check=True)
         for parent in folder.parents[:2]:
@@ -99,7 +99,7 @@ def mailbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mailbox]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the certificate of edge and provider, alone in its folder; the key lies in the folder above."""
+    """Create the certificate of edge and provider, alone in its folder; the key is in the parent folder."""
     folder = tmp_path_factory.mktemp("certificate")
     found, key = folder / "trusted/server.crt", folder / "server.key"
     found.parent.mkdir()
@@ -113,7 +113,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def provider(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Provider]:
-    """Run the lab's sign-in provider with one client, that of this environment."""
+    """Run the lab's sign-in provider with this environment's client."""
     folder = tmp_path_factory.mktemp("provider")
     shutil.copytree(ROOT / "lab/images/control/provider", folder, dirs_exist_ok=True)
     (folder / "node_modules").symlink_to(Path(os.environ["GREENROOM_PROVIDER"]) / "node_modules")
@@ -189,7 +189,7 @@ def kratos(
 def start_portal(
     tmp_path_factory: pytest.TempPathFactory, postgres: str, kratos: KratosServer
 ) -> Iterator[StartPortal]:
-    """Yield a function that migrates for and starts a portal of a version in a slot."""
+    """Yield a function that migrates the database and starts a portal of a version in a slot."""
     started: list[Slot] = []
 
     def start(slot: str, version: str, options: str = "", migrate: bool = True) -> Slot:

@@ -1,4 +1,4 @@
-"""The real things on loopback, as deployed: PostgreSQL, Kratos, its courier, MailDev, a sign-in provider, the portal.
+"""The real programs on loopback, as deployed: PostgreSQL, Kratos, its courier, MailDev, a sign-in provider, the portal.
 
 GREENROOM_KRATOS and GREENROOM_MAILDEV name those programs, GREENROOM_PROVIDER the folder with the provider's
 node_modules; PostgreSQL is taken from Debian's place.
@@ -25,7 +25,7 @@ import yaml
 PORTAL = Path(__file__).resolve().parents[1]
 ROOT = PORTAL.parents[1]
 SERVICES = ROOT / "services"
-# The smoke checks are Greenroom's own: make them importable as Ansible does.
+# Make Greenroom's smoke checks importable as Ansible does.
 ansible.module_utils.__path__.append(str(ROOT / "plugins" / "module_utils"))
 DOMAIN = "staging.greenroom.test"
 PUBLIC_NAME = f"portal.{DOMAIN}"
@@ -33,7 +33,7 @@ KRATOS_PATHS = tuple(route["path"] for route in yaml.safe_load((SERVICES / "krat
 
 
 def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
+    """Return a TCP port without a listener."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -45,7 +45,7 @@ PUBLIC_URL = f"https://{PUBLIC_NAME}:{EDGE_PORT}"
 
 
 def wait_for(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
-    """Wait until something is so."""
+    """Wait until `ready` returns true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not ready():
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
@@ -53,7 +53,7 @@ def wait_for(what: str, ready: Callable[[], bool], seconds: float = 30) -> None:
 
 
 def answers(url: str, status: int = 200, verify: ssl.SSLContext | bool = True) -> Callable[[], bool]:
-    """Return a question whether a URL answers with a status."""
+    """Return a function that checks whether a URL responds with a status."""
 
     def ask() -> bool:
         try:
@@ -66,7 +66,7 @@ def answers(url: str, status: int = 200, verify: ssl.SSLContext | bool = True) -
 
 @dataclass
 class Program:
-    """A process under test and the file that its output goes to."""
+    """A process under test, and the file with its output."""
 
     process: subprocess.Popen[bytes]
     output: Path
@@ -79,12 +79,12 @@ class Program:
         return cls(process, output)
 
     def stop(self) -> int:
-        """Ask it to end and return its exit code."""
+        """Send SIGTERM and return the exit code."""
         self.process.terminate()
         return self.process.wait(30)
 
     def lines(self) -> list[dict[str, object]]:
-        """Return what it logged as JSON."""
+        """Return its JSON log lines."""
         return [json.loads(line) for line in self.output.read_text().splitlines() if line.startswith("{")]
 
 
@@ -96,7 +96,7 @@ class Mailbox:
     web: int
 
     def to(self, address: str) -> list[dict[str, Any]]:
-        """Return what came for an address."""
+        """Return the mail for an address."""
         answer = httpx.get(f"http://127.0.0.1:{self.web}/email", params={"headers.to": address})
         messages: list[dict[str, Any]] = answer.json()
         return messages
@@ -104,7 +104,7 @@ class Mailbox:
 
 @dataclass
 class Provider:
-    """The sign-in provider: its issuer, this environment's client there, and the password of all of its accounts."""
+    """The sign-in provider: its issuer, this environment's client, and the password of all its accounts."""
 
     issuer: str
     client: dict[str, str]
@@ -114,7 +114,7 @@ class Provider:
 
 @dataclass
 class KratosServer:
-    """Where Kratos answers."""
+    """Kratos' addresses."""
 
     public: str
     admin: str
@@ -135,7 +135,7 @@ StartPortal = Callable[..., Slot]
 
 
 def backend(path: str, slot: Slot, kratos: KratosServer) -> httpx.URL:
-    """Return who answers a path, as the services' routes say."""
+    """Return the service for a path, by the services' routes."""
     return httpx.URL(kratos.public if path.startswith(KRATOS_PATHS) else slot.url)
 
 
@@ -148,7 +148,7 @@ class Edge(httpx.BaseTransport):
         self.http = httpx.HTTPTransport()
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send it to the backend and name the slot."""
+        """Send the request to the backend, and add the slot header."""
         target = backend(request.url.path, self.slot, self.kratos)
         url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
         response = self.http.handle_request(
@@ -159,12 +159,12 @@ class Edge(httpx.BaseTransport):
 
 
 class EdgeHandler(BaseHTTPRequestHandler):
-    """The same for programs that insist on a connection."""
+    """The same for programs that need a real connection."""
 
     transport: Edge
 
     def do_GET(self) -> None:
-        """Pass a request on."""
+        """Forward a request."""
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         request = httpx.Request(
             self.command, f"{PUBLIC_URL}{self.path}", headers=list(self.headers.items()), content=body
@@ -180,11 +180,11 @@ class EdgeHandler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_POST(self) -> None:
-        """Pass on a request with a body."""
+        """Forward a request with a body."""
         self.do_GET()
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 ServeEdge = Callable[[Slot], Path]

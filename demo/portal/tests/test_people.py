@@ -1,4 +1,4 @@
-"""What a person does, against the real things."""
+"""A user's actions, with the real programs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PASSWORD = "a long enough pass phrase"
 
 
 class Forms(HTMLParser):
-    """The forms of a page: action and the values that they would send, submit buttons included."""
+    """The forms of a page: action and default values, including submit buttons."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Forms(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Collect."""
+        """Collect forms and fields."""
         values = {name: value or "" for name, value in attrs}
         if tag == "form":
             self.found.append((values["action"], {}))
@@ -39,13 +39,13 @@ class Forms(HTMLParser):
 
 
 def submit(browser: httpx.Client, page: httpx.Response, field: str, **values: str) -> httpx.Response:
-    """Fill in the form that has a field and send it."""
+    """Fill in the form with a field and submit it."""
     action, fields = Forms(page.text).having(field)
     return browser.post(action, data={**fields, **values})
 
 
 def sign_up(browser: httpx.Client) -> tuple[str, httpx.Response]:
-    """Create an account and return its address and the page that follows."""
+    """Create an account; return its address and the next page."""
     email = f"{uuid.uuid4().hex}@example.test"
     page = browser.get("/self-service/registration/browser")
     fields = {"traits.email": email, "password": PASSWORD, "traits.name.first": "Ada", "traits.name.last": "Lovelace"}
@@ -54,12 +54,12 @@ def sign_up(browser: httpx.Client) -> tuple[str, httpx.Response]:
 
 @pytest.fixture(scope="module")
 def blue(start_portal: StartPortal) -> Slot:
-    """Return a 1.0 with its own schema."""
+    """Return a portal of version 1.0 with its own schema."""
     return start_portal("blue", "1.0.0", "features: {test_endpoints: true}")
 
 
-def test_a_person_signs_up_verifies_orders_and_leaves(blue: Slot, browse: Browse, mailbox: Mailbox) -> None:
-    """The whole way of a new person, in a browser without scripts."""
+def test_a_user_signs_up_verifies_orders_and_deletes_the_account(blue: Slot, browse: Browse, mailbox: Mailbox) -> None:
+    """All actions of a new user, in a browser without scripts."""
     browser = browse(blue)
     email, page = sign_up(browser)
     assert page.url.path == "/verification", page.text
@@ -90,8 +90,8 @@ def test_a_person_signs_up_verifies_orders_and_leaves(blue: Slot, browse: Browse
     assert browser.get("/orders").url.path == "/login"
 
 
-def test_a_person_is_forgotten(blue: Slot, browse: Browse, kratos: KratosServer) -> None:
-    """Account, session and orders go; the address is free again."""
+def test_a_deleted_account_leaves_nothing(blue: Slot, browse: Browse, kratos: KratosServer) -> None:
+    """Account, session and orders are deleted; the address can sign up again."""
     browser = browse(blue)
     email, _ = sign_up(browser)
     submit(browser, browser.get("/orders"), "item", item="Headset")
@@ -106,13 +106,13 @@ def test_a_person_is_forgotten(blue: Slot, browse: Browse, kratos: KratosServer)
 
 
 def form_token(browser: httpx.Client) -> dict[str, str]:
-    """Return the field that proves that a form is a person's own."""
+    """Return the form token of a session."""
     _, fields = Forms(browser.get("/orders").text).having("form_token")
     return {"form_token": fields["form_token"]}
 
 
 def orders_of(browser: httpx.Client) -> list[dict[str, str]]:
-    """Return a person's orders as a program reads them."""
+    """Return a user's orders as JSON."""
     orders: list[dict[str, str]] = browser.get("/orders", headers={"Accept": "application/json"}).json()["orders"]
     return orders
 
@@ -124,7 +124,7 @@ def log_in(browser: httpx.Client, email: str, password: str = PASSWORD) -> httpx
 
 
 def test_login(blue: Slot, browse: Browse) -> None:
-    """A wrong password is said and leads nowhere, the right one to the front page."""
+    """A wrong password shows an error, the right one leads to the front page."""
     email, _ = sign_up(browse(blue))
     browser = browse(blue)
     page = log_in(browser, email, "a wrong password")
@@ -136,8 +136,8 @@ def test_login(blue: Slot, browse: Browse) -> None:
     assert "Welcome back." in page.text
 
 
-def test_two_people_never_share_a_session(blue: Slot, browse: Browse) -> None:
-    """The portal's one client of Kratos keeps nobody's cookies."""
+def test_two_users_never_share_a_session(blue: Slot, browse: Browse) -> None:
+    """The portal's Kratos client keeps no cookies."""
     first, second, nobody = browse(blue), browse(blue), browse(blue)
     email_first, _ = sign_up(first)
     email_second, _ = sign_up(second)
@@ -151,7 +151,7 @@ def test_two_people_never_share_a_session(blue: Slot, browse: Browse) -> None:
 
 @pytest.mark.parametrize(("kind", "field"), [("recovery", "email"), ("settings", "password")])
 def test_other_flows_have_their_page(blue: Slot, browse: Browse, kind: str, field: str) -> None:
-    """Recovery for anybody, settings for one who is logged in."""
+    """Recovery for everyone, settings for logged-in users."""
     browser = browse(blue)
     if kind == "settings":
         sign_up(browser)
@@ -160,17 +160,15 @@ def test_other_flows_have_their_page(blue: Slot, browse: Browse, kind: str, fiel
     Forms(page.text).having(field)
 
 
-def test_a_lost_flow_begins_anew(blue: Slot, browse: Browse) -> None:
-    """An old bookmark, or another browser's flow, ends at a fresh form."""
+def test_a_lost_flow_starts_again(blue: Slot, browse: Browse) -> None:
+    """An old bookmark, or another browser's flow, leads to a new form."""
     page = browse(blue).get(f"/login?flow={uuid.uuid4()}")
     assert page.url.path == "/login"
     Forms(page.text).having("identifier")
 
 
-def test_a_newer_schema_is_accepted_by_the_version_before(
-    blue: Slot, start_portal: StartPortal, browse: Browse
-) -> None:
-    """1.1 migrates while 1.0 serves: 1.0 stays ready and its orders go on; going back migrates nothing."""
+def test_the_previous_version_accepts_a_newer_schema(blue: Slot, start_portal: StartPortal, browse: Browse) -> None:
+    """1.1 migrates while 1.0 serves: 1.0 stays ready and takes orders; a rollback migrates nothing."""
     early = start_portal("green", "1.1.0", migrate=False)
     answer = httpx.get(f"{early.url}/readyz")
     assert answer.status_code == 503
@@ -196,16 +194,16 @@ def test_a_newer_schema_is_accepted_by_the_version_before(
     assert "schema is at 0004, version 1.0.0 needs 0003" in back.stdout
 
 
-def test_migrations_at_once_wait_for_each_other(start_portal: StartPortal, blue: Slot) -> None:
-    """Any number may start: each ends well."""
+def test_concurrent_migrations_wait_for_each_other(start_portal: StartPortal, blue: Slot) -> None:
+    """All of them succeed."""
     command = [sys.executable, "-m", "portal", "migrate"]
     environment = {**blue.environment, "PORTAL_VERSION": "1.1.0"}
     running = [subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) for _ in range(3)]
     assert [process.wait(60) for process in running] == [0, 0, 0]
 
 
-def test_a_stop_finishes_what_is_in_flight(start_portal: StartPortal) -> None:
-    """SIGTERM during a slow request: it gets its answer, the process ends well, and its id is in the log."""
+def test_a_stop_finishes_open_requests(start_portal: StartPortal) -> None:
+    """SIGTERM during a slow request: it gets its response, the process exits with 0, and the ID is in the log."""
     slot = start_portal("green", "1.1.0", "features: {test_endpoints: true}")
     got: list[httpx.Response] = []
     slow = threading.Thread(
@@ -224,7 +222,7 @@ def test_a_stop_finishes_what_is_in_flight(start_portal: StartPortal) -> None:
 
 
 def test_no_secret_is_logged(blue: Slot, kratos: KratosServer) -> None:
-    """Neither passwords nor cookies nor flow ids stand in what the portal and Kratos logged so far."""
+    """The logs of the portal and Kratos have no passwords, cookies or flow IDs."""
     for output in (blue.program.output, kratos.program.output):
         logged = output.read_text()
         for secret in (PASSWORD, "blue-password", "0csrf0key0", "ory_kratos_session="):

@@ -1,4 +1,4 @@
-"""People with an account elsewhere: the lab's sign-in provider, Kratos and the portal as deployed."""
+"""Users of a sign-in provider: the lab's provider, Kratos and the portal as deployed."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ def green(start_portal: StartPortal) -> Slot:
 
 @pytest.fixture
 def address(provider: Provider) -> str:
-    """Return an address that the provider vouches for."""
+    """Return an address that the provider accepts."""
     return f"{uuid.uuid4().hex}@{provider.client['domain']}"
 
 
 def choose(browser: httpx.Client, kind: str = "login") -> httpx.Response:
     """Press the provider's button and return the provider's page."""
     action, fields = Forms(browser.get(f"/self-service/{kind}/browser").text).having("provider")
-    assert set(fields) == {"csrf_token", "provider"}, "one has to fill nothing in"
+    assert set(fields) == {"csrf_token", "provider"}, "there are no fields to fill in"
     return browser.post(action, data=fields)
 
 
 def sign_in(browser: httpx.Client, provider: Provider, address: str, password: str = "") -> httpx.Response:
-    """Log in by way of the provider and return the page at the end."""
+    """Log in through the provider and return the last page."""
     page = choose(browser)
     assert str(page.url).startswith(f"{provider.issuer}/interaction/"), page.text
     return browser.post(page.url, data={"login": address, "password": password or provider.client["password"]})
@@ -43,10 +43,10 @@ def identities(kratos: KratosServer, address: str) -> list[dict[str, object]]:
     return [identity for identity in found if identity["traits"]["email"] == address]
 
 
-def test_a_person_comes_and_comes_again(
+def test_a_user_signs_up_and_logs_in_again(
     green: Slot, browse: Browse, kratos: KratosServer, provider: Provider, address: str
 ) -> None:
-    """The first time makes the account, with name and checked address; the second one finds it."""
+    """The first login creates the account, with name and verified address; the second one finds it."""
     browser = browse(green)
     page = sign_in(browser, provider, address)
     assert str(page.url) == f"{PUBLIC_URL}/", page.text
@@ -64,8 +64,8 @@ def test_a_person_comes_and_comes_again(
     assert identities(kratos, address) == []
 
 
-def test_the_sign_up_leads_there_too(green: Slot, browse: Browse, provider: Provider) -> None:
-    """The button stands on both pages."""
+def test_the_sign_up_page_has_the_provider_too(green: Slot, browse: Browse, provider: Provider) -> None:
+    """The button is on both pages."""
     page = choose(browse(green), "registration")
     assert str(page.url).startswith(f"{provider.issuer}/interaction/")
 
@@ -74,21 +74,21 @@ def test_the_sign_up_leads_there_too(green: Slot, browse: Browse, provider: Prov
 def test_the_provider_refuses(
     green: Slot, browse: Browse, kratos: KratosServer, provider: Provider, wrong: str
 ) -> None:
-    """It vouches for nobody without the password, and for no address that could be somebody's."""
+    """It accepts no login without the password, and no address that could be real."""
     browser = browse(green)
     domain = "example.test" if wrong == "domain" else provider.client["domain"]
     address = f"{uuid.uuid4().hex}@{domain}"
     page = sign_in(browser, provider, address, "a guess" if wrong == "password" else "")
     assert page.status_code == 401
-    assert "This address or password is not right." in page.text
+    assert "Wrong address or password." in page.text
     assert not browser.get("/session").json()["authenticated"]
     assert identities(kratos, address) == []
 
 
-def test_an_account_is_not_taken_over(
+def test_an_existing_account_needs_its_password(
     green: Slot, browse: Browse, kratos: KratosServer, provider: Provider, address: str
 ) -> None:
-    """Somebody with the address of an account must know its password, once; then both ways lead to it."""
+    """To link the provider to an existing account, the user needs its password once; then both logins work."""
     browser = browse(green)
     page = browser.get("/self-service/registration/browser")
     submit(browser, page, "traits.email", **{"traits.email": address, "password": PASSWORD})
@@ -108,7 +108,7 @@ def test_an_account_is_not_taken_over(
     assert [way.get("/session").json()["identity"] for way in (by_provider, by_password)] == [owner, owner]
 
 
-def test_the_provider_sends_nobody_to_another_environment(provider: Provider) -> None:
+def test_the_provider_refuses_another_redirect_uri(provider: Provider) -> None:
     """A redirect URI that is not the client's gets an error, not a redirect."""
     query = {
         "client_id": provider.client["client_id"],
@@ -122,7 +122,7 @@ def test_the_provider_sends_nobody_to_another_environment(provider: Provider) ->
 
 
 def test_no_secret_is_logged(green: Slot, kratos: KratosServer, provider: Provider) -> None:
-    """Neither the client's secret nor a code or password stands in what was logged so far."""
+    """The logs have no client secret, code or password."""
     for output in (green.program.output, kratos.program.output, provider.program.output):
         logged = output.read_text()
         assert provider.client["client_secret"] not in logged

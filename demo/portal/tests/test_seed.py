@@ -1,4 +1,4 @@
-"""The command ``seed`` against a real PostgreSQL."""
+"""The command ``seed`` with a real PostgreSQL."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from .real import PORTAL, wait_for
 
 PEOPLE = 600
 SETTINGS = {"SET": "people", "SEED": "1", "VOLUME": "1", "UNTIL": "2026-11-01", "STATE": "present"}
-# What the rows of a set say, but for whose they are.
+# The content of a set's rows, without owners.
 CONTENT = """
 SELECT o.id, o.item, o.quantity, o.total_cents, o.state, o.created_at,
        p.id, p.state, p.amount_cents, a.id, a.street, a.since
 FROM orders o JOIN addresses a ON a.id = address_id LEFT JOIN payments p ON p.order_id = o.id
 WHERE o.seed_set = 'people' ORDER BY o.id, p.id
 """
-# An address, an order and a payment as the portal itself might write them.
+# An address, an order and a payment, as the portal writes them.
 OWN = """
 WITH a AS (INSERT INTO addresses VALUES (gen_random_uuid(), '{0}', 's', '1', 'c', 'DE') RETURNING id),
 o AS (INSERT INTO orders (id, owner, address_id, item, total_cents)
@@ -37,7 +37,7 @@ INSERT INTO payments SELECT gen_random_uuid(), id, 'card', 'captured', 14900 FRO
 
 @dataclass
 class Shop:
-    """A portal's database of its own, and a list of people."""
+    """A portal with its own database, and a list of users."""
 
     database: psycopg.Connection[Any]
     environment: dict[str, str]
@@ -56,7 +56,7 @@ class Shop:
         )
 
     def program(self) -> str:
-        """Return the portal, but that the list of people lies where the test put it."""
+        """Return a program that runs the portal with the test's list of users."""
         return (
             "import pathlib, sys; from portal import commands, seed; "
             f"seed.seed.__defaults__ = (pathlib.Path({str(self.people)!r}),); sys.exit(commands.main(sys.argv[1:]))"
@@ -70,7 +70,7 @@ class Shop:
         return outcome
 
     def write_people(self, count: int, owners: str = "first") -> None:
-        """Make the list of people; `owners` makes their identities."""
+        """Write the list of users; `owners` determines their identities."""
         names = [*map(str, range(1, count + 1)), "admin", "long-name"]
         lines = [
             json.dumps({"key": name, "id": str(uuid.uuid5(uuid.NAMESPACE_OID, owners + name)), "email": "x@y.invalid"})
@@ -94,7 +94,7 @@ class Shop:
 
 @pytest.fixture
 def start_shop(postgres: str, tmp_path: Path) -> Iterator[Callable[..., Shop]]:
-    """Yield a function that makes a database and migrates it for a version."""
+    """Yield a function that creates a database and migrates it for a version."""
     opened: list[psycopg.Connection[Any]] = []
 
     def start(version: str = "1.1.0") -> Shop:
@@ -125,7 +125,7 @@ def shop(start_shop: Callable[..., Shop]) -> Shop:
 
 
 def test_rows_are_consistent_and_look_like_a_real_shops(shop: Shop) -> None:
-    """Every amount, state and date fits the others; counts are skewed and seasons there."""
+    """Amounts, states and dates are consistent; the number of orders is skewed and seasonal."""
     outcome = shop.seed()
     assert outcome["rows"] == shop.count()
     assert outcome["created"] == sum(shop.count().values())
@@ -147,7 +147,7 @@ def test_rows_are_consistent_and_look_like_a_real_shops(shop: Shop) -> None:
     counts = sorted(number for (number,) in shop.all("SELECT count(*) FROM orders GROUP BY owner"))
     none = PEOPLE + 2 - len(counts)
     assert 0.25 < none / PEOPLE < 0.35
-    # A tenth of those who order at all does more than a third of it, and the most eager many times the median.
+    # A tenth of the users with orders have more than a third of them, and the maximum is many times the median.
     assert sum(counts[-len(counts) // 10 :]) > sum(counts) / 3
     assert counts[-1] > 10 * counts[len(counts) // 2]
     months = dict(shop.all("SELECT extract(month FROM created_at)::int, count(*) FROM orders GROUP BY 1"))
@@ -161,7 +161,7 @@ def test_rows_are_consistent_and_look_like_a_real_shops(shop: Shop) -> None:
 
 
 def test_a_second_run_changes_nothing(shop: Shop) -> None:
-    """Not even in what PostgreSQL itself notes of a row."""
+    """Not even PostgreSQL's internal row versions."""
     shop.seed()
     before = shop.all("SELECT id, xmin::text, ctid::text FROM orders ORDER BY id")
     outcome = shop.seed()
@@ -170,8 +170,8 @@ def test_a_second_run_changes_nothing(shop: Shop) -> None:
     assert shop.all("SELECT id, xmin::text, ctid::text FROM orders ORDER BY id") == before
 
 
-def test_what_was_changed_or_removed_is_made_good(shop: Shop) -> None:
-    """And what does not belong to the set any more goes."""
+def test_changed_and_removed_rows_are_repaired(shop: Shop) -> None:
+    """Rows that no longer belong to the set are removed."""
     shop.seed()
     before = shop.all(CONTENT)
     shop.all("UPDATE orders SET total_cents = 1, state = 'placed' WHERE state = 'delivered' RETURNING id")
@@ -183,7 +183,7 @@ def test_what_was_changed_or_removed_is_made_good(shop: Shop) -> None:
     assert shop.all(CONTENT) == before
 
 
-def test_a_larger_volume_adds_and_a_smaller_one_takes_away(shop: Shop) -> None:
+def test_a_larger_volume_adds_orders_and_a_smaller_one_removes_them(shop: Shop) -> None:
     """The orders of volume 1 are among those of volume 3, and volume 0 has none."""
     shop.seed()
     before, content = {row[0] for row in shop.all("SELECT id FROM orders")}, shop.all(CONTENT)
@@ -197,7 +197,7 @@ def test_a_larger_volume_adds_and_a_smaller_one_takes_away(shop: Shop) -> None:
 
 
 def test_only_rows_of_the_set_are_removed_and_come_back_the_same(shop: Shop) -> None:
-    """A person's own rows and another set's stay, whatever happens to this one."""
+    """A user's own rows, and those of another set, stay."""
     shop.seed()
     shop.seed(SET="others")
     owner = shop.one("SELECT owner FROM orders WHERE seed_set = 'people' LIMIT 1")
@@ -209,7 +209,7 @@ def test_only_rows_of_the_set_are_removed_and_come_back_the_same(shop: Shop) -> 
     assert set(shop.count().values()) == {0}
     assert outcome["removed"] > len(content)
     assert shop.seed(STATE="absent")["changed"] is False
-    # The people were made anew, too: other identities, the same people.
+    # The users are recreated, too: the same users with other identities.
     shop.write_people(PEOPLE, "second")
     shop.seed()
     assert shop.all(CONTENT) == content
@@ -217,8 +217,8 @@ def test_only_rows_of_the_set_are_removed_and_come_back_the_same(shop: Shop) -> 
     assert all(len(rows) > 1 for rows in kept)
 
 
-def test_fewer_people_and_new_identities(shop: Shop) -> None:
-    """Who is gone takes the rows along; a new identity of the same person gets the rows of the old one."""
+def test_fewer_users_and_new_identities(shop: Shop) -> None:
+    """The rows of removed users are removed; a new identity of a user gets the rows of the old one."""
     shop.seed()
     content = shop.all(CONTENT)
     shop.write_people(PEOPLE, "second")
@@ -233,7 +233,7 @@ def test_fewer_people_and_new_identities(shop: Shop) -> None:
 
 
 def test_notes_come_with_the_migration(start_shop: Callable[..., Shop]) -> None:
-    """The version before seeds without them, on its own schema and on the newer one."""
+    """The previous version seeds without notes, with its own schema and with the newer one."""
     shop = start_shop("1.0.0")
     done = shop.portal("seed", "1.0.0")
     assert done.returncode == 0, done.stdout
@@ -245,8 +245,8 @@ def test_notes_come_with_the_migration(start_shop: Callable[..., Shop]) -> None:
     assert json.loads(again.stdout.splitlines()[-1])["changed"] is False
 
 
-def test_killed_half_way_nothing_is_there_and_the_next_run_does_it(shop: Shop) -> None:
-    """One transaction: the pages see all or nothing."""
+def test_after_a_kill_there_are_no_rows_and_the_next_run_seeds(shop: Shop) -> None:
+    """Seeding is one transaction."""
     told = {f"GREENROOM_SEED_{name}": value for name, value in SETTINGS.items()}
     command = [sys.executable, "-c", shop.program(), "seed"]
     running = subprocess.Popen(command, env=shop.environment | told, stdout=subprocess.DEVNULL)
@@ -258,8 +258,8 @@ def test_killed_half_way_nothing_is_there_and_the_next_run_does_it(shop: Shop) -
     assert shop.seed()["rows"] == shop.count()
 
 
-def test_two_at_once_wait_for_each_other(shop: Shop) -> None:
-    """One does it, the other finds it done."""
+def test_concurrent_runs_wait_for_each_other(shop: Shop) -> None:
+    """The first one seeds, the second one changes nothing."""
     told = {f"GREENROOM_SEED_{name}": value for name, value in SETTINGS.items()}
     command = [sys.executable, "-c", shop.program(), "seed"]
     running = [
@@ -281,8 +281,8 @@ def test_two_at_once_wait_for_each_other(shop: Shop) -> None:
         ({"SEED": ""}, 2, "GREENROOM_SEED_SEED is not a seed"),
     ],
 )
-def test_wrong_settings_are_named(shop: Shop, changes: dict[str, str], code: int, words: str) -> None:
-    """One line, and nothing is done."""
+def test_invalid_settings_are_reported(shop: Shop, changes: dict[str, str], code: int, words: str) -> None:
+    """The run prints one line and changes nothing."""
     done = shop.portal("seed", **changes)
     assert done.returncode == code
     assert words in json.loads(done.stdout.splitlines()[-1])["message"]
@@ -298,8 +298,8 @@ def test_wrong_settings_are_named(shop: Shop, changes: dict[str, str], code: int
         ('{"key": "1", "id": "a"}\n{"key": "1", "id": "b"}\n', "could not create unique index"),
     ],
 )
-def test_a_wrong_list_of_people_changes_nothing(shop: Shop, content: str | None, words: str) -> None:
-    """What was there stays as it was."""
+def test_an_invalid_list_of_users_changes_nothing(shop: Shop, content: str | None, words: str) -> None:
+    """Existing rows stay unchanged."""
     shop.seed()
     before = shop.all(CONTENT)
     shop.people.unlink()
@@ -311,16 +311,16 @@ def test_a_wrong_list_of_people_changes_nothing(shop: Shop, content: str | None,
     assert shop.all(CONTENT) == before
 
 
-def test_nobody_has_nothing(shop: Shop) -> None:
-    """An empty list, as where no service keeps identities."""
+def test_an_empty_list_gives_no_rows(shop: Shop) -> None:
+    """The list is empty if no service has identities."""
     shop.people.write_text("")
     assert shop.seed() == {
         "changed": False, "rows": {"addresses": 0, "orders": 0, "payments": 0}, "created": 0, "updated": 0, "removed": 0
     }  # fmt: skip
 
 
-def test_a_database_that_was_not_migrated_is_said(start_shop: Callable[..., Shop]) -> None:
-    """In the server's words."""
+def test_a_database_without_migrations_is_reported(start_shop: Callable[..., Shop]) -> None:
+    """With the server's message."""
     done = start_shop("").portal("seed")
     assert done.returncode == 1
     assert 'relation "addresses" does not exist' in json.loads(done.stdout.splitlines()[-1])["message"]

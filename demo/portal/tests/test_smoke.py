@@ -1,4 +1,4 @@
-"""The services' own smoke checks pass against the real things, and leave nothing behind."""
+"""The services' own smoke checks pass with the real programs, and leave nothing behind."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Run = Callable[[Slot], list[smoke.Verdict]]
 
 
 def render(value: Any, variables: dict[str, Any]) -> Any:
-    """Render all strings within a value, as Ansible does."""
+    """Render all strings in a value, as Ansible does."""
     if isinstance(value, str):
         return jinja2.Template(value, undefined=jinja2.StrictUndefined).render(variables)
     if isinstance(value, dict):
@@ -52,7 +52,7 @@ def green(start_portal: StartPortal) -> Slot:
 
 @pytest.fixture
 def persona(kratos: KratosServer) -> str:
-    """Create a person and return the address."""
+    """Create a user and return the address."""
     email = "persona@people.staging.invalid"
     credentials = {"password": {"config": {"password": PASSWORD}}}
     person = {"schema_id": "default", "traits": {"email": email}, "credentials": credentials}
@@ -62,7 +62,7 @@ def persona(kratos: KratosServer) -> str:
 
 @pytest.fixture
 def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[dict[str, Any]]:
-    """Return the checks of both services, as an environment with this one provider has them."""
+    """Return the checks of both services for an environment with this provider."""
     company = {
         "name": "company",
         "label": "the company account",
@@ -116,7 +116,7 @@ def run(checks: list[dict[str, Any]], provider: Provider, persona: str, serve_ed
 
 
 def test_checks_pass_and_leave_nothing(green: Slot, kratos: KratosServer, mailbox: Mailbox, run: Run) -> None:
-    """All pass; no mail, no account but the persona's, no order stays."""
+    """All pass and leave no mail, no order, and no account except the persona's."""
     verdicts = run(green)
     assert len([verdict for verdict in verdicts if "company" in verdict.name]) == 2
     assert [f"{verdict.name}: {verdict.got}" for verdict in verdicts if not verdict.ok] == []
@@ -126,8 +126,8 @@ def test_checks_pass_and_leave_nothing(green: Slot, kratos: KratosServer, mailbo
     assert [account for account in accounts if account["traits"]["email"].startswith("smoke-")] == []
 
 
-def test_a_broken_candidate_is_caught(start_portal: StartPortal, run: Run) -> None:
-    """A portal that is ready and gives errors fails its checks."""
+def test_checks_detect_a_broken_candidate(start_portal: StartPortal, run: Run) -> None:
+    """A portal that is ready but responds with errors fails its checks."""
     broken = start_portal("green", "1.1.0", "fault: error_rate")
     assert httpx.get(f"{broken.url}/readyz").status_code == 200
     verdicts = run(broken)

@@ -1,4 +1,4 @@
-"""The visitors (demo/visitors) on the real things: what their audit trail says is what arrived."""
+"""The visitors (demo/visitors) with the real programs: their audit trail matches the portal's logs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from .real import PUBLIC_NAME, PUBLIC_URL, ROOT, KratosServer, Mailbox, ServeEdg
 VISITORS = ROOT / "demo" / "visitors"
 PASSWORD = "a persona's own pass phrase"
 PEOPLE = [f"visitor-{number}@people.staging.invalid" for number in range(1, 7)]
-# Names resolve to loopback, as the container's hosts file lets the public name resolve to the edge.
+# Resolves all names to loopback. In the container, the hosts file resolves the public name to the edge.
 RESOLVE = f"""
 import socket
 try:
     import gevent.monkey
-    gevent.monkey.patch_all()  # as Locust would do later, and take the answer below away
+    gevent.monkey.patch_all()  # Locust would do this later, and undo the patch below.
 except ImportError:
     pass
 _ask = socket.getaddrinfo
@@ -36,7 +36,7 @@ socket.getaddrinfo = _answer
 
 @pytest.fixture(scope="module")
 def people(kratos: KratosServer) -> dict[str, str]:
-    """Create the people; returns their ids."""
+    """Create the users; return their IDs."""
     found = {}
     for address in PEOPLE:
         body = {
@@ -54,7 +54,7 @@ def people(kratos: KratosServer) -> dict[str, str]:
 def config(
     tmp_path: Path, start_portal: StartPortal, serve_edge: ServeEdge, mailbox: Mailbox, people: dict[str, str]
 ) -> Path:
-    """Return a file of settings for a site that is there."""
+    """Return a settings file for the running site."""
     slot = start_portal("blue", "1.0.0")
     settings = {
         "url": PUBLIC_URL,
@@ -90,7 +90,7 @@ def visitors(python: str, config: Path, *words: str) -> subprocess.CompletedProc
 
 
 def sessions(kratos: KratosServer, people: dict[str, str]) -> int:
-    """Count the people's sessions, ended ones included."""
+    """Count the users' sessions, including ended ones."""
     lists = [
         httpx.get(f"{kratos.admin}/admin/identities/{identity}/sessions", params={"page_size": 500}).json()
         for identity in people.values()
@@ -99,7 +99,7 @@ def sessions(kratos: KratosServer, people: dict[str, str]) -> int:
 
 
 def arrived(config: Path, method: str, path: str) -> list[dict[str, Any]]:
-    """Return the portal's log lines of such requests that went well."""
+    """Return the portal's log lines of successful requests with this method and path."""
     lines = [json.loads(line) for line in (config.parent / "slot.log").read_text().splitlines() if line.startswith("{")]
     return [
         line
@@ -108,8 +108,8 @@ def arrived(config: Path, method: str, path: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_audit_trail_is_what_arrived(config: Path, kratos: KratosServer, people: dict[str, str]) -> None:
-    """Three hours at once: sessions, orders and cancellations that visitors say they made are there, and no others."""
+def test_the_audit_trail_matches_the_portal(config: Path, kratos: KratosServer, people: dict[str, str]) -> None:
+    """Three hours without waiting: the trail has exactly the sessions, orders and cancellations in the portal."""
     before = sessions(kratos, people)
     done = visitors(sys.executable, config, "simulate", "--at", "2026-01-05T13:00", "--for", "3h")
     assert done.returncode == 0, done.stderr
@@ -133,8 +133,8 @@ def test_the_audit_trail_is_what_arrived(config: Path, kratos: KratosServer, peo
     assert [{name: line[name] for name in ("due", "journey", "person")} for line in trail] == plan
 
 
-def test_a_site_that_fails_is_said_in_the_trail(config: Path, tmp_path: Path) -> None:
-    """Wrong passwords, nobody at the address, a certificate that nobody knows: a line each, and a good end."""
+def test_the_audit_trail_has_the_sites_failures(config: Path, tmp_path: Path) -> None:
+    """Wrong passwords, an unreachable address, an unknown certificate: one line each, and exit code 0."""
     settings = json.loads(config.read_text())
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -157,7 +157,7 @@ def test_a_site_that_fails_is_said_in_the_trail(config: Path, tmp_path: Path) ->
 
 
 def test_load_is_judged(config: Path, tmp_path: Path) -> None:
-    """A small load passes and leaves its report; one that can't be borne is told, with figures."""
+    """A small load passes and writes its report; exceeded thresholds are reported with figures."""
     python = str(Path(os.environ["GREENROOM_LOCUST"]).with_name("python"))
     reports = tmp_path / "reports"
     reports.mkdir()

@@ -1,4 +1,4 @@
-"""The worker with the real broker and database: each job is done once, whatever happens in between."""
+"""The worker with a real broker and database: each job is done once, whatever happens in between."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SECRETS = {f"portal-worker/broker/{slot}": {"password": password} for slot, pass
 
 @pytest.fixture(scope="module")
 def broker(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Iterator[Broker]:
-    """Run RabbitMQ with what the catalogue wants of it."""
+    """Run RabbitMQ with the catalog's definitions."""
     root = Path(os.environ["GREENROOM_RABBITMQ"])
     key = certificate.parents[1] / "server.key"
     found = Broker.start(root, certificate, key, tmp_path_factory.mktemp("rabbitmq") / "rabbitmq.log")
@@ -42,7 +42,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> Itera
 
 
 class Shop:
-    """A portal's database of its own, with workers."""
+    """A portal with its own database, and workers."""
 
     def __init__(self, postgres: str, broker: Broker, folder: Path) -> None:
         name = f"work_{uuid.uuid4().hex}"
@@ -68,12 +68,12 @@ class Shop:
         self.orders = Orders(connect(settings), Settings(**{**vars(settings), "options": options}))
 
     def order(self, count: int = 1) -> list[uuid.UUID]:
-        """Write orders."""
+        """Create orders."""
         self.written += count
         return [self.orders.create("ada", "ada@people.test", "Headset", 1, "") for _ in range(count)]
 
     def wait_left(self, count: int) -> None:
-        """Wait until at most so many orders have no receipt yet."""
+        """Wait until at most `count` orders have no receipt."""
         wait_for("work", lambda: self.written - len(self.receipts()) <= count, 60)
 
     def start(self, slot: str = "blue") -> Program:
@@ -86,12 +86,12 @@ class Shop:
         return worker
 
     def receipts(self) -> dict[uuid.UUID, str]:
-        """Return which slot sent the receipt of which order."""
+        """Return the slot that sent each order's receipt."""
         rows: list[tuple[Any, ...]] = self.database.execute("SELECT order_id, slot FROM receipts").fetchall()
         return dict(rows)
 
     def wait_connected(self, worker: Program) -> None:
-        """Wait until a worker takes jobs."""
+        """Wait until a worker consumes jobs."""
         wait_for("a worker", lambda: any(line["message"] == "connected" for line in worker.lines()), 60)
 
     def wait(self, orders: list[uuid.UUID]) -> None:
@@ -99,12 +99,12 @@ class Shop:
         wait_for("the receipts", lambda: set(orders) <= set(self.receipts()), 120)
 
     def wait_empty(self, dead: int = 0) -> None:
-        """Wait until the broker has no job but dead ones."""
+        """Wait until the broker has only dead letters."""
         left = {"receipts": 0, "receipts.dead": dead}
         wait_for(f"{left} in the broker", lambda: self.broker.messages() == left, 60)
 
     def close(self) -> None:
-        """End all."""
+        """Stop all workers."""
         for worker in self.workers:
             if worker.process.poll() is None:
                 worker.process.kill()
@@ -116,7 +116,7 @@ class Shop:
 
 @pytest.fixture
 def shop(postgres: str, broker: Broker, tmp_path: Path) -> Iterator[Shop]:
-    """Return a shop; what it leaves in the broker is thrown away."""
+    """Yield a shop; afterwards, delete its jobs from the broker."""
     found = Shop(postgres, broker, tmp_path)
     yield found
     found.close()
@@ -126,7 +126,7 @@ def shop(postgres: str, broker: Broker, tmp_path: Path) -> Iterator[Shop]:
 
 @pytest.fixture
 def channel(broker: Broker) -> Iterator[Callable[[], pika.adapters.blocking_connection.BlockingChannel]]:
-    """Yield a function that opens a channel as the worker of blue."""
+    """Yield a function that opens a channel as blue's worker."""
     settings = Settings.from_environment(
         {
             "DATABASE_URL": "postgres://x",
@@ -140,8 +140,8 @@ def channel(broker: Broker) -> Iterator[Callable[[], pika.adapters.blocking_conn
     connection.close()
 
 
-def test_a_second_look_finds_nothing_to_do(broker: Broker) -> None:
-    """What differs is changed, and nothing else."""
+def test_only_differences_are_changed(broker: Broker) -> None:
+    """A second run changes nothing."""
     wanted = definitions.desired(CATALOGUE, SECRETS, PASSWORDS, VHOST)
     assert broker.bring(wanted) == []
     other = SECRETS | {"portal-worker/broker/green": {"password": "another one"}}
@@ -152,10 +152,10 @@ def test_a_second_look_finds_nothing_to_do(broker: Broker) -> None:
     assert broker.bring(wanted) == ["policies receipts"]
 
 
-def test_a_login_may_do_its_own_and_nothing_else(
+def test_a_login_has_only_its_own_permissions(
     channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel],
 ) -> None:
-    """It makes no queue, empties none, and goes past no exchange."""
+    """It can't create or purge a queue, or bypass an exchange."""
     forbidden: list[Callable[[pika.adapters.blocking_connection.BlockingChannel], object]] = [
         lambda it: it.queue_declare("mine"),
         lambda it: it.queue_delete("receipts"),
@@ -169,7 +169,7 @@ def test_a_login_may_do_its_own_and_nothing_else(
             act(channel())
 
 
-def test_only_tls_and_the_right_password(broker: Broker) -> None:
+def test_connections_need_tls_and_the_password(broker: Broker) -> None:
     """There is no port without TLS."""
     listening = broker.ctl("status")
     assert "amqp/ssl" in listening
@@ -183,7 +183,7 @@ def test_only_tls_and_the_right_password(broker: Broker) -> None:
 
 
 def test_each_order_has_its_receipt(shop: Shop) -> None:
-    """One mail each, and an empty outbox."""
+    """One mail for each order, and an empty outbox."""
     worker, orders = shop.start(), shop.order(20)
     shop.wait(orders)
     shop.wait_empty()
@@ -192,8 +192,8 @@ def test_each_order_has_its_receipt(shop: Shop) -> None:
     assert worker.stop() == 0
 
 
-def test_an_order_that_is_gone_has_none(shop: Shop) -> None:
-    """It was cancelled before its job was done."""
+def test_a_canceled_order_has_no_receipt(shop: Shop) -> None:
+    """It was canceled before its job was done."""
     kept, gone = shop.order(2)
     assert shop.orders.cancel("ada", gone)
     shop.start()
@@ -202,8 +202,8 @@ def test_an_order_that_is_gone_has_none(shop: Shop) -> None:
     assert set(shop.receipts()) == {kept}
 
 
-def test_a_person_who_is_forgotten_leaves_nothing(shop: Shop) -> None:
-    """Receipts go with the orders."""
+def test_a_deleted_user_leaves_no_receipts(shop: Shop) -> None:
+    """Receipts are deleted with the orders."""
     (order,) = shop.order()
     shop.start()
     shop.wait([order])
@@ -211,10 +211,10 @@ def test_a_person_who_is_forgotten_leaves_nothing(shop: Shop) -> None:
     assert shop.receipts() == {}
 
 
-def test_the_same_job_again_is_known(
+def test_a_repeated_job_is_detected(
     shop: Shop, channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel]
 ) -> None:
-    """It is done no second time."""
+    """It isn't done a second time."""
     (order,) = shop.order()
     (body,) = shop.database.execute("SELECT body::text FROM jobs").fetchone() or ()
     worker = shop.start()
@@ -227,10 +227,10 @@ def test_the_same_job_again_is_known(
     assert shop.mail.ids == {str(order): 1}
 
 
-def test_what_can_never_be_done_is_put_aside(
+def test_impossible_jobs_become_dead_letters(
     shop: Shop, channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel]
 ) -> None:
-    """And what comes after it is done."""
+    """Later jobs are done."""
     shop.start()
     for body in (b"nonsense", b"{}", b'{"order": "1"}', b"[]"):
         channel().basic_publish("receipts", "", body)
@@ -242,8 +242,8 @@ def test_what_can_never_be_done_is_put_aside(
     shop.wait(shop.order())
 
 
-def test_mail_that_is_not_taken_for_the_moment_waits(shop: Shop) -> None:
-    """The job is kept, not counted as given back."""
+def test_temporarily_refused_mail_waits(shop: Shop) -> None:
+    """The worker keeps the job, so it doesn't count as requeued."""
     shop.mail.answer = "451 come back"
     worker, orders = shop.start(), shop.order(3)
     wait_for("a try", lambda: any("has to wait" in str(line["message"]) for line in worker.lines()))
@@ -253,8 +253,8 @@ def test_mail_that_is_not_taken_for_the_moment_waits(shop: Shop) -> None:
     shop.wait_empty()
 
 
-def test_a_worker_that_waits_can_be_stopped(shop: Shop) -> None:
-    """Another one gets its job."""
+def test_a_waiting_worker_can_be_stopped(shop: Shop) -> None:
+    """Another worker gets its job."""
     shop.mail.answer = "451 come back"
     worker, orders = shop.start(), shop.order()
     wait_for("a try", lambda: any("has to wait" in str(line["message"]) for line in worker.lines()))
@@ -265,8 +265,8 @@ def test_a_worker_that_waits_can_be_stopped(shop: Shop) -> None:
     assert set(shop.receipts().values()) == {"green"}
 
 
-def test_orders_are_taken_without_a_broker_and_sent_when_it_is_back(shop: Shop) -> None:
-    """The outbox keeps them."""
+def test_orders_work_without_a_broker_and_receipts_follow(shop: Shop) -> None:
+    """The outbox keeps the jobs."""
     shop.start()
     shop.wait(shop.order())
     shop.broker.ctl("stop_app")
@@ -278,8 +278,8 @@ def test_orders_are_taken_without_a_broker_and_sent_when_it_is_back(shop: Shop) 
     shop.wait_empty()
 
 
-def test_workers_killed_stopped_and_moved_under_load_do_each_job_once(shop: Shop) -> None:
-    """Cut-overs, roll-backs and kills: what was handed over is there once, and nothing was put aside."""
+def test_cutovers_and_kills_under_load_do_each_job_once(shop: Shop) -> None:
+    """After cutovers, rollbacks and kills, each order has one receipt, and there are no dead letters."""
     seed = random.randrange(10**6)
     print(f"seed {seed}")
     chance, orders, slot = random.Random(seed), [], "blue"
@@ -288,7 +288,7 @@ def test_workers_killed_stopped_and_moved_under_load_do_each_job_once(shop: Shop
     for turn in range(6):
         orders += shop.order(12)
         if turn % 3 == 2:
-            # A cut-over: the other slot's begin before the last of these has ended.
+            # A cutover: the other slot's workers start before the last of these has ended.
             slot = "green" if slot == "blue" else "blue"
             leaving, running = running, [shop.start(slot), shop.start(slot)]
             assert [worker.stop() for worker in leaving] == [0, 0]
@@ -304,15 +304,15 @@ def test_workers_killed_stopped_and_moved_under_load_do_each_job_once(shop: Shop
     found = shop.receipts()
     assert set(found) == set(orders)
     assert set(found.values()) == {"blue", "green"}
-    # A mail goes out at least once, and twice only where a worker was killed at the very moment.
+    # A mail is sent at least once, and twice only if a worker was killed at that moment.
     assert set(shop.mail.ids) == {str(order) for order in orders}
     assert sum(shop.mail.ids.values()) <= len(orders) + 6
 
 
-def test_a_job_that_ends_each_worker_is_put_aside(
+def test_a_job_that_kills_every_worker_becomes_a_dead_letter(
     shop: Shop, channel: Callable[[], pika.adapters.blocking_connection.BlockingChannel]
 ) -> None:
-    """The limit counts what was given out and not done."""
+    """The delivery limit counts deliveries without an acknowledgment."""
     wanted = definitions.desired(CATALOGUE, SECRETS, PASSWORDS, VHOST)
     shop.broker.bring(wanted | {"queues": {"receipts": {"delivery_limit": 3}}})
     try:

@@ -1,4 +1,4 @@
-# A real server: integrated storage, TLS, audit log. Not a dev server; it is sealed after each start.
+# A real server and not a dev server: integrated storage, TLS, audit log, sealed after each start.
 ui            = false
 api_addr      = "https://vault.control.greenroom.test:8200"
 cluster_addr  = "https://127.0.0.1:8201"
@@ -7,7 +7,7 @@ storage "raft" {
   path    = "/var/lib/openbao"
   node_id = "control1"
 
-  # Seconds instead of many until the only server has elected itself.
+  # Elect the only server within seconds.
   performance_multiplier = 1
 }
 
