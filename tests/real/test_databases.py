@@ -8,7 +8,7 @@ from environment import Environment
 
 # A stored password verifier in a statement.
 VERIFIER = re.compile(r"SCRAM-SHA-256\$\d")
-MEND = "ALTER ROLE \"backup\" LOGIN PASSWORD '…'"
+REPAIR = "ALTER ROLE \"backup\" LOGIN PASSWORD '…'"
 
 
 def sql(environment: Environment, statement: str) -> str:
@@ -25,25 +25,25 @@ def stored(environment: Environment) -> str:
 def test_a_changed_login_is_reported_and_repaired_without_its_verifier(staging: Environment) -> None:
     log = "/var/log/postgresql/postgresql-17-main.log"
     before = int(staging.ssh("data1", f"stat -c %s {log}").stdout)
-    sql(staging, "ALTER ROLE backup PASSWORD 'somebody-changed-it'")
+    sql(staging, "ALTER ROLE backup PASSWORD 'changed-by-hand'")
     changed = stored(staging)
     try:
         look = staging.play("playbooks/data.yml", "--check", "--diff")
         assert look.code == 0, look.output
-        assert MEND in look.output
+        assert REPAIR in look.output
         assert stored(staging) == changed
 
         sql(staging, "ALTER ROLE postgres SET default_transaction_read_only = on")
         failed = staging.play("playbooks/data.yml", "-vvv")
         assert failed.code != 0
-        assert f"PostgreSQL can't {MEND}: ERROR:" in failed.errors
+        assert f"PostgreSQL can't {REPAIR}: ERROR:" in failed.errors
         assert "read-only transaction" in failed.errors
     finally:
         sql(staging, "ALTER ROLE postgres RESET default_transaction_read_only")
-        mended = staging.play("playbooks/data.yml", "--diff")
-    assert mended.code == 0, mended.output
-    assert MEND in mended.output
+        repaired = staging.play("playbooks/data.yml", "--diff")
+    assert repaired.code == 0, repaired.output
+    assert REPAIR in repaired.output
     assert stored(staging) != changed
-    for run in (look, failed, mended):
+    for run in (look, failed, repaired):
         assert not VERIFIER.search(run.output + run.errors)
     assert not VERIFIER.search(staging.ssh("data1", f"tail -c +{before + 1} {log}").stdout)

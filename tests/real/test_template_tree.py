@@ -139,7 +139,7 @@ def test_the_next_run_completes_one_killed_between_write_and_restart(story: Stor
 def test_an_edit_is_repaired_without_a_restart_and_reported_if_loaded(story: Story) -> None:
     drift = {"apply": "drift"}
     show = f"cat {CONFIG}"
-    _first, _edit, before, result, after, text, _loaded, *found, mended, outdated, line, _gone = story(
+    _first, _edit, before, result, after, text, _loaded, *found, repaired, outdated, line, _gone = story(
         *({}, f"echo edited >> {CONFIG}", PID, drift, PID, show),
         *(f"echo edited >> {CONFIG}; systemctl restart {UNIT}", drift, drift, {}),
         *({"setting": "two", **drift}, f"tail -n 1 {CONFIG}", ABSENT),
@@ -151,7 +151,7 @@ def test_an_edit_is_repaired_without_a_restart_and_reported_if_loaded(story: Sto
     assert "setting = one" in text
     assert "edited" not in text
     assert [each["loaded_drift"] for each in found] == [[UNIT]] * 2
-    assert mended["units"] == {UNIT: "restarted"}
+    assert repaired["units"] == {UNIT: "restarted"}
     assert outdated["outdated"]
     assert line == "setting = one"
 

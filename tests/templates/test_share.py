@@ -23,27 +23,27 @@ ROUNDS: dict[str, dict[str, Any]] = {
     **{f"share {share}": {"value": f"2:blue:green:{share}", "cookies": PEOPLE} for share in SHARES},
     "idle": {"value": "1:blue:-:0", "cookies": [*FEW, None]},
     "no candidate": {"value": "1:blue:-:50", "cookies": FEW},
-    "candidate without a share": {"value": "1:blue:green:0", "cookies": [*FEW, None]},
+    "candidate with weight 0": {"value": "1:blue:green:0", "cookies": [*FEW, None]},
     "all": {"value": "1:blue:green:100", "cookies": FEW},
-    "strangers": {"value": "1:blue:green:25", "cookies": [None] * 1000},
+    "new clients": {"value": "1:blue:green:25", "cookies": [None] * 1000},
     "testers": {"value": "1:blue:green:25", "cookies": [*FEW, None], "headers": SLOT, "source": TESTER},
-    "testers in peace": {"value": "1:blue:-:0", "cookies": FEW, "headers": SLOT, "source": TESTER},
+    "testers without a canary": {"value": "1:blue:-:0", "cookies": FEW, "headers": SLOT, "source": TESTER},
     "not testers": {"value": "1:blue:green:25", "cookies": FEW, "headers": SLOT},
-    "testers of nothing": {
+    "testers with an invalid slot": {
         "value": "1:blue:-:0",
         "cookies": FEW,
         "headers": {"X-Greenroom-Slot": "-"},
         "source": TESTER,
     },
     "candidate down": {"value": "1:blue:green:25", "cookies": FEW, "down": True},
-    "testers of what is down": {
+    "testers of a candidate that is down": {
         "value": "1:blue:green:25",
         "cookies": FEW[:1],
         "headers": SLOT,
         "source": TESTER,
         "down": True,
     },
-    "nobody is live": {"value": "nonsense", "cookies": FEW[:1]},
+    "invalid map": {"value": "nonsense", "cookies": FEW[:1]},
 }
 ADDRESSES = [f"127.1.{number % 250}.{number // 250 + 1}" for number in range(300)]
 BY_ADDRESS = [
@@ -106,7 +106,7 @@ def test_the_log_has_the_reason(answers: dict[str, list[list[str | None]]]) -> N
     assert {chosen for _slot, chosen, _cookie in answers["testers"]} == {"tester"}
 
 
-@pytest.mark.parametrize("name", ["idle", "no candidate", "candidate without a share"])
+@pytest.mark.parametrize("name", ["idle", "no candidate", "candidate with weight 0"])
 def test_without_a_weight_every_client_gets_the_live_slot(
     name: str, answers: dict[str, list[list[str | None]]]
 ) -> None:
@@ -120,20 +120,20 @@ def test_at_weight_100_every_client_gets_the_candidate(answers: dict[str, list[l
 def test_a_new_client_gets_a_cookie_only_during_a_canary(
     answers: dict[str, list[list[str | None]]],
 ) -> None:
-    given = [cookie or "" for _slot, _chosen, cookie in answers["strangers"]]
+    given = [cookie or "" for _slot, _chosen, cookie in answers["new clients"]]
     assert len(set(given)) == len(given), "each client has its own cookie"
     assert all(each.startswith("greenroom_share=") for each in given)
     assert all("; Secure; HttpOnly; SameSite=Lax" in each for each in given)
-    assert 150 < len(taken(answers["strangers"])) < 350
-    for name in ("idle", "candidate without a share", "share 5", "testers"):
+    assert 150 < len(taken(answers["new clients"])) < 350
+    for name in ("idle", "candidate with weight 0", "share 5", "testers"):
         assert {cookie for _slot, _chosen, cookie in answers[name]} == {None}, name
 
 
 def test_only_testers_choose_their_slot(answers: dict[str, list[list[str | None]]]) -> None:
-    for name in ("testers", "testers in peace"):
+    for name in ("testers", "testers without a canary"):
         assert {slot for slot, _chosen, _cookie in answers[name]} == {"green"}
     assert taken(answers["not testers"]) == taken(answers["share 25"][: len(FEW)])
-    assert {slot for slot, _chosen, _cookie in answers["testers of nothing"]} == {"blue"}
+    assert {slot for slot, _chosen, _cookie in answers["testers with an invalid slot"]} == {"blue"}
 
 
 def test_clients_of_a_candidate_that_is_down_get_the_live_slot(answers: dict[str, list[list[str | None]]]) -> None:
@@ -141,11 +141,11 @@ def test_clients_of_a_candidate_that_is_down_get_the_live_slot(answers: dict[str
     instead = {index for index, answer in enumerate(answers["candidate down"]) if answer[1] == "instead"}
     assert instead == taken(answers["share 25"][: len(FEW)])
     # A tester that chooses it gets a 503 without a slot.
-    assert answers["testers of what is down"] == [[None, None, None]]
+    assert answers["testers of a candidate that is down"] == [[None, None, None]]
 
 
 def test_an_invalid_map_leads_to_no_slot(answers: dict[str, list[list[str | None]]]) -> None:
-    assert answers["nobody is live"] == [[None, None, None]]
+    assert answers["invalid map"] == [[None, None, None]]
 
 
 def test_by_address_clients_keep_their_slot_without_a_cookie(tmp_path: Path) -> None:
