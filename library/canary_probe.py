@@ -118,12 +118,12 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.canary import prober, verdict
 from ansible.module_utils.greenroom.common import web
+from ansible.module_utils.greenroom.switch.bluegreen import SLOTS
 
-SLOTS = ["blue", "green"]
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
-    "live": {"type": "str", "choices": SLOTS, "required": True},
-    "candidate": {"type": "str", "choices": SLOTS, "required": True},
+    "live": {"type": "str", "choices": list(SLOTS), "required": True},
+    "candidate": {"type": "str", "choices": list(SLOTS), "required": True},
     "paths": {"type": "list", "elements": "str", "default": []},
     "rate": {"type": "float", "default": 10},
     "seconds": {"type": "float", "required": True},

@@ -11,15 +11,21 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from plugins.module_utils.greenroom.canary import figures as canary_figures
 from plugins.module_utils.greenroom.canary import statistics
 from plugins.module_utils.greenroom.canary import verdict as canary
 from plugins.module_utils.greenroom.controller.canary import step as canary_step
 
+ROLE = yaml.safe_load((Path(__file__).resolve().parents[2] / "roles/canary/defaults/main.yml").read_text())
+LIMITS = canary.Limits(**{field.name: ROLE[f"canary_{field.name}"] for field in fields(canary.Limits)})
+"""The limits that a rollout has unless an operator sets others."""
 BUCKETS = 236
 MIB = 2**20
 SHARES = (5, 25, 50, 100)
@@ -216,7 +222,7 @@ class Outcome:
 
 def rollout(release: Release, rate: float, step: float, chance: random.Random) -> Outcome:
     """Roll out a release as cutover.yml does, with `rate` requests per second and steps of `step` seconds."""
-    world, seconds, number, limits = World(release, rate, chance), 0.0, 0, canary.Limits()
+    world, seconds, number, limits = World(release, rate, chance), 0.0, 0, LIMITS
     result: dict[str, Any] | None = None
     for share in SHARES:
         plan = {"slot": "green", "weight": share, "began": 1.0, "seconds": step, "slice": SLICE}

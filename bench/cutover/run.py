@@ -102,6 +102,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
     staging = Environment(say=say)
+    # There must be a slot to cut over to.
+    staging.offer()
     live = staging.live()
     moves: dict[str, list[Move]] = {name: [] for name in COMMANDS}
     for number in range(rounds):

@@ -163,8 +163,10 @@ def main() -> None:
     rounds, files = [], []
     try:
         for number in range(1, options.rounds + 1):
-            images = image("1.1" if number % 2 else "1.0")
-            name = f"bench-{os.getpid()}-{number}"
+            version = "1.1" if number % 2 else "1.0"
+            images = image(version)
+            # A new name. Personas need a release number, and the process ID keeps it from meeting a real release.
+            name = f"{version}.{os.getpid()}.{number}"
             files.append(ROOT / f"releases/{name}.yml")
             files[-1].write_text(yaml.safe_dump({"images": images}))
             rounds.append(roll_out(staging, name, images["portal"]))

@@ -72,7 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses()
         )
-        names = ("canary", "cutover_share_seconds", "canary_seconds")
+        names = ("canary", "cutover_step_seconds", "canary_seconds")
         yield from settings.cutover_problems(*map(self._value, names))
 
     def _value(self, name: str) -> Any:

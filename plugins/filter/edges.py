@@ -24,7 +24,7 @@ def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class FilterModule:
-    """The filters `edges_*`: functions of `controller/slots/edges.py` and `status.py`."""
+    """Filters about slots: functions of `controller/slots/edges.py` and `status.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
@@ -40,4 +40,5 @@ class FilterModule:
             "edges_containers": status.containers,
             "edges_stops": status.stops,
             "canary_weights": plainly(edges.weights),
+            "other_slot": edges.other_slot,
         }

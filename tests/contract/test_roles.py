@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.greenroom.controller.catalogue.renamed_variables import RENAMED
 from trees import HELD, OTHERS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,6 +34,12 @@ def options_of(role: Path) -> dict[str, dict[str, Any]]:
     assert specs["options"]["short_description"], role.name
     options: dict[str, dict[str, Any]] = specs["options"].get("options") or {}
     return options
+
+
+def entry_points(role: Path) -> dict[str, dict[str, Any]]:
+    """What others may call of a role beside its main tasks: {name: {"description", "parameters": {name: meaning}}}."""
+    found: dict[str, dict[str, Any]] = (load(role / "meta/entry_points.yml") or {}).get("entry_points", {})
+    return found
 
 
 def name_of(path: Path) -> str:
@@ -86,6 +93,7 @@ def test_every_variable_of_a_role_is_declared(role: Path) -> None:
         for task in tasks_of(file)
         for key in task.get("ansible.builtin.set_fact", {})
     }
+    given = {name for entry in entry_points(role).values() for name in entry.get("parameters", {})}
     filters = set(re.findall(r'"(\w+)":', "".join(f.read_text() for f in (ROOT / "plugins/filter").glob("*.py"))))
     text = "\n".join(
         path.read_text(errors="replace")
@@ -95,7 +103,65 @@ def test_every_variable_of_a_role_is_declared(role: Path) -> None:
     )
     expressions = "\n".join(re.findall(r"\{\{.*?\}\}|\{%.*?%\}|^\s*when:[^\n]*", text, re.S | re.M))
     used = set(re.findall(rf"(?<![\w.'\"/-]){role.name}_\w+", expressions))
-    assert used - declared - made - filters == set()
+    assert used - declared - made - given - filters == set()
+
+
+def calls(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
+    """The roles that a playbook or a task file calls by an entry point: (role, entry point, variables)."""
+    blocks = tasks_of(path) if path in TASK_FILES else [task for play in load(path) for task in play.get("tasks", [])]
+    found = []
+    for task in blocks:
+        for module in ("ansible.builtin.include_role", "ansible.builtin.import_role"):
+            if module in task and "tasks_from" in task[module]:
+                found.append((task[module]["name"], task[module]["tasks_from"], task.get("vars", {})))
+    return found
+
+
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+def test_an_entry_point_is_a_task_file_that_somebody_else_calls(role: Path) -> None:
+    declared = entry_points(role)
+    others = [path for path in [*PLAYBOOKS, *STEPS, *TASK_FILES] if role not in path.parents]
+    called = {entry for path in others for name, entry, _ in calls(path) if name == role.name}
+    assert called == set(declared)
+    for name, entry in declared.items():
+        assert (role / f"tasks/{name}.yml").exists(), name
+        assert entry["description"].endswith("."), name
+        assert set(entry) <= {"description", "parameters"}, name
+        text = (role / f"tasks/{name}.yml").read_text()
+        assert all(parameter in text for parameter in entry.get("parameters", {})), name
+
+
+@pytest.mark.parametrize("path", [*PLAYBOOKS, *STEPS, *TASK_FILES], ids=name_of)
+def test_a_call_of_an_entry_point_gives_what_it_declares(path: Path) -> None:
+    for name, entry, given in calls(path):
+        role = ROOT / "roles" / name
+        declared = entry_points(role)[entry].get("parameters", {})
+        assert set(given) <= set(declared) | set(options_of(role)), f"{name}: {entry}"
+        required = {parameter for parameter, meaning in declared.items() if "Optional." not in meaning}
+        assert required <= set(given), f"{name}: {entry}"
+
+
+def test_a_renamed_variable_has_its_new_name_in_code_and_changelog() -> None:
+    declared = {name for role in ROLES for name in options_of(role)}
+    assert set(RENAMED.values()) <= declared
+    assert not set(RENAMED) & declared
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    assert [old for old, new in RENAMED.items() if f"| `{old}` | `{new}` |" not in changelog] == []
+
+
+INTERNAL = re.compile(r"(?<![\w.])__([a-z]\w*)")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for role in ROLES for path in sorted(role.rglob("*")) if path.is_file()]
+    + [path for path in sorted((ROOT / "playbooks").rglob("*.yml")) if path.is_file()],
+    ids=name_of,
+)
+def test_a_role_keeps_its_internal_variables_to_itself(path: Path) -> None:
+    own = path.relative_to(ROOT / "roles").parts[0] if ROOT / "roles" in path.parents else None
+    names = {name for name in INTERNAL.findall(path.read_text(errors="replace")) if not name.endswith("__")}
+    assert [name for name in names if own is None or not name.startswith(f"{own}_")] == []
 
 
 @pytest.mark.parametrize("path", [*PLAYBOOKS, *STEPS, ROOT / "site.yml"], ids=name_of)
@@ -107,8 +173,11 @@ def test_a_play_lists_roles_and_stops_for_all_hosts(path: Path) -> None:
         # Ansible counts an unreachable host twice then, takes the play for a good one, and goes on with other plays.
         assert play["max_fail_percentage"] == 0, play["name"]
         assert play["gather_facts"] is False, play["name"]
-        assert play["roles"], play["name"]
-        assert not {"tasks", "pre_tasks", "post_tasks", "handlers"} & set(play), play["name"]
+        assert not {"pre_tasks", "post_tasks", "handlers"} & set(play), play["name"]
+        # Either roles, or one role by another entry point than its main tasks.
+        assert ("roles" in play) != ("tasks" in play), play["name"]
+        for task in play.get("tasks", []):
+            assert "ansible.builtin.import_role" in task, task["name"]
 
 
 @pytest.mark.parametrize("path", TASK_FILES, ids=name_of)

@@ -130,7 +130,7 @@ def _role(source: Path, role: Path) -> None:
             "vars": {
                 **task.get("vars", {}),
                 **{"slot_target": slot, "__bundle_slot": slot, "__bundle_apply": "all", "__bundle_units": []},
-                **{"slot_bundles": DESCRIPTIONS, "smoke_slot": slot, "__edge_slot": slot},
+                **{"slot_bundles": DESCRIPTIONS, "smoke_slot": slot, "__edge_slot_name": slot},
                 **{"__cutover_live": slot, "__cutover_epoch": 8, "__cutover_weight": 0},
             },
         }
@@ -168,12 +168,19 @@ def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
         if "group_vars" in path.parts:
             continue
         for play in yaml.safe_load(path.read_text()):
-            for role in play.get("roles", []):
+            calls = [{**task.get("vars", {}), "role": _called(task)} for task in play.get("tasks", [])]
+            for role in play.get("roles", []) + calls:
                 if role["role"] in wanted and (play["hosts"], role["role"]) not in seen:
                     seen.add((play["hosts"], role["role"]))
                     # Also render roles that some runs skip.
                     always = {key: value for key, value in role.items() if key != "when"}
                     yield {"name": play["name"], "hosts": play["hosts"], "gather_facts": False, "roles": [always]}
+
+
+def _called(task: dict[str, Any]) -> str:
+    """Return the role that a play's task calls by an entry point."""
+    name: str = task["ansible.builtin.import_role"]["name"]
+    return name
 
 
 def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:

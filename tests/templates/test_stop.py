@@ -55,7 +55,7 @@ def test_the_program_finds_its_modules(environment: str, rendered: dict[str, Ren
 
 
 def test_the_timer_starts_at_the_end_of_the_cutover(tmp_path_factory: pytest.TempPathFactory) -> None:
-    made = render("staging", tmp_path_factory.mktemp("stop"), roles=("stop",), hosts="app1", stop_after=1800)
+    made = render("staging", tmp_path_factory.mktemp("stop"), roles=("slots",), hosts="app1", stop_after=1800)
     folder = made.folder / "app1/run/systemd/system"
     assert "OnActiveSec=1800s\n" in (folder / "greenroom-stop.timer").read_text()
     service = (folder / "greenroom-stop.service").read_text()

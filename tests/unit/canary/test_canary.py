@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,10 @@ from ansible.module_utils.greenroom.canary import figures as canary_figures
 from ansible.module_utils.greenroom.canary import verdict
 from ansible.module_utils.greenroom.controller.canary import step
 
-LIMITS = verdict.Limits()
+from bench.canary import simulate
+
+# The role's defaults.
+LIMITS = verdict.Limits(**dataclasses.asdict(simulate.LIMITS))
 
 
 def figures(requests: int, failed: int = 0, refused: int = 0, ms: float = 20, slow: int = 0) -> dict[str, Any]:
@@ -216,7 +220,7 @@ def test_a_verdict_is_one_line() -> None:
 )
 def test_invalid_limits_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"canary_{next(iter(wrong))}"):
-        verdict.Limits(**wrong)
+        dataclasses.replace(LIMITS, **wrong)
 
 
 # A step, slice by slice

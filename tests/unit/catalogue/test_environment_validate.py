@@ -170,14 +170,14 @@ def test_an_unusable_shared_address_is_reported(tmp_path: Path, inventory: Path)
 
 
 def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) -> None:
-    wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_share_seconds=0", "canary_seconds=5")
+    wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_step_seconds=0", "canary_seconds=5")
     first, bake, to, canary, seconds, other = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
     assert first == "Found 5 mistakes. No host was changed."
     assert bake.startswith("bake: ")
     assert to == "to: value of to must be one of: blue, green, got: purple"
     assert canary == "canary=0,200: weights must be percentages from 1 to 99, as in canary=5,25,50"
-    assert seconds.startswith("cutover_share_seconds=0: set the length of a step")
-    assert other.startswith("canary_seconds: set cutover_share_seconds for")
+    assert seconds.startswith("cutover_step_seconds=0: set the length of a step")
+    assert other.startswith("canary_seconds: set cutover_step_seconds for")
 
 
 def test_two_environments_at_once_are_rejected(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def test_a_misspelled_name_is_reported_with_a_suggestion(name: str, line: str) -
     assert variables.name_problems([name, "edge_limits"], DECLARED) == [line]
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("edge_watchdog_interval", "edge_watchdog_interval: this variable is called edge_watchdog_seconds now"),
+        ("drain_seconds", "drain_seconds: this variable is called cutover_drain_seconds now"),
+    ],
+)
+def test_an_old_name_is_reported_with_the_new_one(name: str, line: str) -> None:
+    assert variables.name_problems([name], DECLARED) == [line]
+    assert variables.name_problems([], DECLARED, [name]) == [line]
+
+
 @pytest.mark.parametrize("name", ["__edge_x", "ansible_host", "awx_job_id", "groups", "my_own", "craete", "catalogue"])
 def test_unrelated_names_are_ignored(name: str) -> None:
     assert variables.name_problems([name], DECLARED) == []

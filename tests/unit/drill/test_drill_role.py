@@ -43,10 +43,10 @@ VARIABLES = {
     "slot_idle": "green",
     "slot_bundles": {"blue": {"release": "1.0", **BUNDLE}, "green": {"release": "1.1", **BUNDLE}},
     "drill_image": "visitors",
-    "drill_pause": 1,
-    "drill_recovery": 1,
+    "drill_pause_seconds": 1,
+    "drill_recovery_seconds": 1,
     "drill_canary_seconds": 5,
-    "bake_seconds": 0,
+    "cutover_bake_seconds": 0,
 }
 
 
@@ -193,7 +193,7 @@ def test_a_service_that_is_not_there_is_refused(imagined: Imagined) -> None:
 
 
 def test_a_long_cut_over_is_given_its_time_and_shares_may_be_a_list(imagined: Imagined) -> None:
-    options = {"canary": [5, 25], "drill_canary_seconds": 300, "bake_seconds": 60, "drain_seconds": 90}
+    options = {"canary": [5, 25], "drill_canary_seconds": 300, "cutover_bake_seconds": 60, "cutover_drain_seconds": 90}
     done = imagined.drill("operator-killed", "-e", json.dumps(options))
     assert done.returncode == 0, done.stdout + done.stderr
     assert imagined.result()["children"][0]["arguments"][3] == "canary=5,25"

@@ -83,8 +83,8 @@ VARIABLES: dict[str, Any] = {
     "secrets_values": {"environment/value/smoke": {"value": "-"}},
     "slot_bundles": {},
     "catalogue": {},
-    "bake_seconds": 0,
-    "canary_journeys": False,
+    "cutover_bake_seconds": 0,
+    "canary_checks": False,
     "cutover_to": "green",
     "cutover_canary": [5],
 }

@@ -41,7 +41,7 @@ VARIABLES: dict[str, Any] = {
     "environment_edge": BEGAN,
     "slot_live": "green",
     "slot_idle": "blue",
-    "drain_seconds": 1,
+    "cutover_drain_seconds": 1,
 }
 
 
@@ -63,8 +63,8 @@ def run(
 
 
 def drain(required: bool, seconds: int = 1) -> list[dict[str, Any]]:
-    given = {"drain_required": required, "drain_seconds": seconds}
-    role = {"ansible.builtin.include_role": {"name": "drain"}, "vars": given}
+    given = {"cutover_drain_required": required, "cutover_drain_seconds": seconds}
+    role = {"ansible.builtin.include_role": {"name": "cutover", "tasks_from": "drain"}, "vars": given}
     return [{"name": "Drain", **role}, {"name": "Stop the slot", "ansible.builtin.debug": {"msg": "stopped"}}]
 
 

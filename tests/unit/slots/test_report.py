@@ -140,7 +140,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "site.yml": (OPENED | DEPLOYED | {"cutover_status": edge("green", ID)}, []),
     "site.yml --check": (OPENED | DEPLOYED | {"cutover_status": edge("green")}, ["--check"]),
     "rollback.yml": (
-        OPENED | {"environment_edge": edge("green"), "rollback_to": "blue", "cutover_status": edge("blue", ID)},
+        OPENED | {"environment_edge": edge("green"), "cutover_rollback_to": "blue", "cutover_status": edge("blue", ID)},
         [],
     ),
     # Takes no lock and asks for nothing but the edge.

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The roles stop and start, with modules that only note what they were asked for; and where playbooks use them."""
+"""The role slots: stop and start, with modules that only note what they were asked for; and where playbooks use them."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ class Roles:
         plays.configure(folder)
 
     def run(
-        self, role: str, *options: str, cases: Sequence[dict[str, Any]] = ({},), fails: bool = False
+        self, entry: str, *options: str, cases: Sequence[dict[str, Any]] = ({},), fails: bool = False
     ) -> list[tuple[str, dict[str, Any]]]:
-        """Run a role once for each of `cases`, which are variables."""
+        """Run an entry point of the role once for each of `cases`, which are variables."""
         hosts = {group: {"hosts": {"one": None}} for group in ("edge", "app")}
         stops = ["one"] if self.planned else []
         plays.write_hosts(
@@ -80,9 +80,10 @@ class Roles:
         (self.folder / "log").write_text("")
         tasks: list[dict[str, Any]] = []
         for given in cases:
-            status = {name: given.get(name, []) for name in ("cutover_status", "drain_routed")}
+            role = {"name": "slots", "tasks_from": entry}
+            status = {name: given.get(name, []) for name in ("cutover_status", "cutover_routed")}
             tasks.append({"name": "Say what the edge says", "ansible.builtin.set_fact": status})
-            tasks.append({"name": "Run it", "ansible.builtin.include_role": {"name": role}, "vars": given})
+            tasks.append({"name": "Run it", "ansible.builtin.include_role": role, "vars": given})
         play = {"hosts": "app", "gather_facts": False, "tasks": tasks}
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         done = plays.run(self.folder, *options)
@@ -129,9 +130,8 @@ def test_no_other_stop_is_planned(roles: Roles) -> None:
 
 def test_no_stop_is_planned_while_an_old_worker_may_route_to_the_slot(roles: Roles) -> None:
     routed = ["edge1, worker 77: does not answer"]
-    assert (
-        roles.run("stop", cases=[{"stop_after": 0, "cutover_status": MOVED, "drain_routed": routed}], fails=True) == []
-    )
+    cases = [{"stop_after": 0, "cutover_status": MOVED, "cutover_routed": routed}]
+    assert roles.run("stop", cases=cases, fails=True) == []
     assert "blue may still get public traffic, according to edge1, worker 77: does not answer" in roles.output
 
 
@@ -169,23 +169,27 @@ def test_a_check_run_waits_for_nothing(roles: Roles) -> None:
 
 
 def order(path: Path) -> list[str]:
-    """The roles of a playbook's plays, in their order, with those of what it imports."""
+    """The roles and entry points of a playbook's plays, in their order, with those of what it imports."""
     found: list[str] = []
     for play in yaml.safe_load(path.read_text()):
         imported = play.get("ansible.builtin.import_playbook")
-        found += order(path.parent / imported) if imported else [role["role"] for role in play["roles"]]
+        if imported:
+            found += order(path.parent / imported)
+        found += [role["role"] for role in play.get("roles", [])]
+        calls = [task["ansible.builtin.import_role"] for task in play.get("tasks", [])]
+        found += [f"{call['name']}.{call['tasks_from']}" for call in calls]
     return found
 
 
 @pytest.mark.parametrize("name", ["cutover.yml", "rollback.yml"])
 def test_a_slot_is_kept_up_before_anybody_is_sent_there_and_stopped_when_everything_is_over(name: str) -> None:
     roles = order(ROOT / "playbooks" / name)
-    assert roles.index("start") < roles.index("smoke") < roles.index("cutover")
-    assert roles.index("drain") < roles.index("stop")
+    assert roles.index("slots.start") < roles.index("smoke") < roles.index("cutover")
+    assert roles.index("cutover.drain") < roles.index("slots.stop")
 
 
 def test_a_deploy_and_a_drill_call_a_stop_off_first() -> None:
     tasks = yaml.safe_load((ROOT / "roles/bundle/tasks/candidate.yml").read_text())
     names = [task.get("ansible.builtin.include_role", {}).get("tasks_from", task["name"]) for task in tasks]
-    assert names.index("off") < names.index("Write the candidate's bundle")
-    assert order(ROOT / "playbooks/drill.yml") == ["environment", "start", "drill"]
+    assert names.index("stop_cancel") < names.index("Write the candidate's bundle")
+    assert order(ROOT / "playbooks/drill.yml") == ["environment", "slots.start", "drill"]

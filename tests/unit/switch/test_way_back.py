@@ -16,7 +16,7 @@ import yaml
 from plays import DEAD, ROOT
 
 SLOTS = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
-ROLES = ("environment", "rollback", "cutover", "abort")
+ROLES = ("environment", "cutover")
 NOTHING = """#!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule
 AnsibleModule({"roles": {"type": "list"}}, supports_check_mode=True).exit_json(changed=True)
@@ -36,8 +36,8 @@ OPENED = """
   tasks:
 """
 ROLLBACK = f"""{OPENED}
-    - ansible.builtin.include_role: {{name: rollback}}
-    - ansible.builtin.debug: {{msg: "back to {{{{ rollback_to }}}}"}}
+    - ansible.builtin.include_role: {{name: cutover, tasks_from: find_previous}}
+    - ansible.builtin.debug: {{msg: "back to {{{{ cutover_rollback_to }}}}"}}
 """
 CUTOVER = f"""{OPENED}
     - ansible.builtin.include_role: {{name: cutover}}
@@ -47,7 +47,8 @@ ABORT = """
   gather_facts: false
   any_errors_fatal: true
   max_fail_percentage: 0
-  roles: [abort]
+  tasks:
+    - ansible.builtin.import_role: {name: cutover, tasks_from: abort}
 """
 
 

@@ -44,13 +44,13 @@ class Limits:
     all comparisons of a verdict. The others are margins: differences up to a margin don't count, even if certain.
     """
 
-    minimum: int = 50
-    alpha: float = 0.001
-    error_margin: float = 0.01
-    refused_margin: float = 0.05
-    latency_factor: float = 1.5
-    latency_ms: float = 50.0
-    metric_drop: float = 0.5
+    minimum: int
+    alpha: float
+    error_margin: float
+    refused_margin: float
+    latency_factor: float
+    latency_ms: float
+    metric_drop: float
 
     def __post_init__(self) -> None:
         """Raise ValueError for limits that allow no verdict."""

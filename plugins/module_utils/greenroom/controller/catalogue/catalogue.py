@@ -12,7 +12,6 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-SLOTS = ("blue", "green")
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
 BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000

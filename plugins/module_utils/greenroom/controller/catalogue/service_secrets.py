@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ...data.broker import broker_url
-from .catalogue import SLOTS
+from ...switch.bluegreen import SLOTS
 
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...common.names import nearest, suggestion
+from .renamed_variables import RENAMED
 
 Declared = Mapping[str, Mapping[str, Mapping[str, Any]]]
 HOST_GROUPS = frozenset({"edge", "app", "data", "ops"})
@@ -41,7 +42,7 @@ def role_of(variable: str, roles: Iterable[str]) -> str | None:
 def name_problems(
     names: Iterable[str], declared: Declared, options: Iterable[str] = (), services: Iterable[str] = ()
 ) -> list[str]:
-    """Return one line for each misspelled variable.
+    """Return one line for each misspelled or renamed variable.
 
     `declared` = {role: {variable: specification}}; `options` are the names set with `-e`. A variable with a role's
     prefix must be declared by a role. One with the prefix of a service in `services` belongs to that service. Any
@@ -55,7 +56,9 @@ def name_problems(
         if name.startswith(FOREIGN_PREFIXES):
             continue
         role = role_of(name, declared)
-        if role is not None:
+        if name in RENAMED:
+            lines.append(f"{name}: this variable is called {RENAMED[name]} now")
+        elif role is not None:
             own = declared[role] if nearest(name, declared[role]) else known
             lines.append(f"{name}: role {role} has no such variable{suggestion(name, own)}")
         elif not name.startswith(prefixes) and nearest(name, known, ALIKE_OPTION if name in given else ALIKE):

@@ -11,9 +11,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ...switch.bluegreen import ADOPTED, SLOTS
+from ...switch.bluegreen import ADOPTED, SLOTS, other
 
 Answer = Mapping[str, Any]
+
+
+def other_slot(slot: str | None) -> str:
+    """Return the other slot than `slot`; the first one if there is none."""
+    return other(slot) if slot in SLOTS else SLOTS[0]
 
 
 def answers(hostvars: Mapping[str, Answer], task: str, hosts: Sequence[str]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def shared_address_problems(address: object, network: object, hosts: Mapping[str
 def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> Iterator[str]:
     """Yield what is wrong with the options of a cutover, which a deploy may precede; None is an option not set.
 
-    `weights` is the option `canary`, `step_seconds` is `cutover_share_seconds`, `old_step_seconds` `canary_seconds`.
+    `weights` is the option `canary`, `step_seconds` is `cutover_step_seconds`, `old_step_seconds` `canary_seconds`.
     """
     if weights is not None:
         try:
@@ -45,6 +45,6 @@ def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> 
         except ValueError as error:
             yield str(error)
     if step_seconds is not None and not (str(step_seconds).isdecimal() and int(step_seconds) > 0):
-        yield f"cutover_share_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0"
+        yield f"cutover_step_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0"
     if old_step_seconds is not None:
-        yield "canary_seconds: set cutover_share_seconds for the length of a step, and bake for the time after it"
+        yield "canary_seconds: set cutover_step_seconds for the length of a step, and bake for the time after it"
