@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The role slots: stop and start, with modules that only note what they were asked for; and where playbooks use them."""
+"""The role slots, stop and start, with modules that only note their options; and where playbooks use them."""
 
 from __future__ import annotations
 
