@@ -260,7 +260,7 @@ connections:
   returned: when O(state=status) or O(state=draining)
   type: dict
   sample: {blue: {current: 3}, green: {current: 0}}
-mended:
+repaired:
   description: What was changed or repaired, as V(state), V(map), V(worker 123).
   returned: when not O(state=status)
   type: list
@@ -336,16 +336,16 @@ def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
         wanted = steps.decide(seen.state, wish, time.time())
     after = predicted(seen, wanted)
     if check:
-        mended = differences(seen, after)
+        repaired = differences(seen, after)
         result = {**apply.report(places, after), "in_force": apply.report(places, seen)["in_force"]}
     else:
-        mended = apply.apply(places, seen, wanted)
-        after = apply.look(places) if mended else seen
+        repaired = apply.apply(places, seen, wanted)
+        after = apply.look(places) if repaired else seen
         result = apply.report(places, after)
     if wanted.only_wound_since(seen.state):
-        mended.remove("state")
+        repaired.remove("state")
     diff = {"before": described(seen), "after": described(after)}
-    return {**result, "changed": bool(mended), "mended": mended, "diff": diff}
+    return {**result, "changed": bool(repaired), "repaired": repaired, "diff": diff}
 
 
 def connections(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
@@ -366,7 +366,7 @@ def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, A
         ended = switch(places, replace(wish, state="finished"), check=False)
     together = {
         "changed": drained["changed"] or ended["changed"],
-        "mended": list(dict.fromkeys(drained["mended"] + ended["mended"])),
+        "repaired": list(dict.fromkeys(drained["repaired"] + ended["repaired"])),
         "diff": [drained["diff"], ended["diff"]],
     }
     return {**drained, **ended, **together}

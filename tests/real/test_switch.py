@@ -151,14 +151,14 @@ def test_a_switch_reaches_old_workers_and_loses_no_request(edge: Environment) ->
     hold = f"cd {FOLDER} && nohup python3 hold.py > hold.out 2>&1 &\necho $! > {FOLDER}/hold.pid\n"
     edge.ssh("edge1", f"{load}{hold}until [ -f {FOLDER}/begun ] && [ -f {FOLDER}/held ]; do sleep 0.1; done")
     green = switch(live="green", expected_epoch=1)
-    assert (green["mended"][:2], len(green["workers"])) == (["state", "map"], 1)
+    assert (green["repaired"][:2], len(green["workers"])) == (["state", "map"], 1)
     edge.ssh("edge1", f"python3 - <<'END'\n{RELOAD}\nEND")
     assert switch(state="status")["in_force"]
 
     blue = switch(live="blue", expected_epoch=2)
     assert sorted(worker["old"] for worker in blue["workers"]) == [False, True]
     assert blue["in_force"]
-    assert blue["mended"][2:] == [f"worker {worker['name']}" for worker in blue["workers"]]
+    assert blue["repaired"][2:] == [f"worker {worker['name']}" for worker in blue["workers"]]
     assert switch(live="blue")["changed"] is False
     assert switch(live="green", expected_epoch=2)["msg"].startswith("refused: expected epoch 2, but it is 3")
 

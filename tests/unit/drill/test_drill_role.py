@@ -173,7 +173,7 @@ def test_a_drill_that_can_not_go_on_undoes_what_it_broke_and_tells(imagined: Ima
     result = imagined.result()
     assert result["verdict"] == "fail"
     assert "HAProxy does not answer" in result["trouble"]
-    assert "the drill runs to its end: expected yes, found Let the edge end an operation" in done.stdout
+    assert "the drill runs to its end: expected yes, found Wait for the edge to end an operation" in done.stdout
     assert (imagined.state()["broken"], "load" in imagined.state()) == ([], False)
 
 

@@ -44,8 +44,8 @@ def test_repeating_a_switch_changes_nothing(edge: Edge) -> None:
     with edge.proxy.running():
         first = edge.call(live="blue")
         again = edge.call(live="blue")
-    assert (first["changed"], first["mended"]) == (True, ["state", "map", "worker 100"])
-    assert (again["changed"], again["mended"]) == (False, [])
+    assert (first["changed"], first["repaired"]) == (True, ["state", "map", "worker 100"])
+    assert (again["changed"], again["repaired"]) == (False, [])
     assert first["diff"] == {
         "before": "state: none\nmap: none\nworker 100: none\n",
         "after": "state: 1:blue:-:0\nmap: 1:blue:-:0\nworker 100: 1:blue:-:0\n",
@@ -73,9 +73,9 @@ def test_check_mode_writes_nothing_and_predicts_what_a_run_does(edge: Edge) -> N
         assert edge.disk() == before
         assert all(" map " not in command or "show map" in command for command in proxy.commands[commands:])
         done = edge.call(live="green", expected_epoch=1)
-    for key in ("changed", "mended", "live", "idle", "epoch", "diff"):
+    for key in ("changed", "repaired", "live", "idle", "epoch", "diff"):
         assert predicted[key] == done[key]
-    assert predicted["mended"] == ["state", "map", "worker 100", "worker 98"]
+    assert predicted["repaired"] == ["state", "map", "worker 100", "worker 98"]
 
 
 def test_check_mode_without_a_difference_reports_no_change(edge: Edge) -> None:
@@ -90,8 +90,8 @@ def test_check_mode_predicts_repairs(edge: Edge) -> None:
         edge.call(live="blue")
         proxy.workers["100"].entries = {"staging": "9:green:-:0"}
         result = edge.call(check=True, live="blue")
-        assert (result["changed"], result["mended"], result["in_force"]) == (True, ["worker 100"], False)
-        assert edge.call(live="blue")["mended"] == ["worker 100"]
+        assert (result["changed"], result["repaired"], result["in_force"]) == (True, ["worker 100"], False)
+        assert edge.call(live="blue")["repaired"] == ["worker 100"]
 
 
 def test_a_refusal_is_one_clear_line(edge: Edge) -> None:

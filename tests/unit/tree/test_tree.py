@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The files of `template_tree`: what is planned, written, removed, mended, and what a kill leaves behind."""
+"""The files of `template_tree`: what is planned, written, removed, repaired, and what a kill leaves behind."""
 
 from __future__ import annotations
 
