@@ -130,7 +130,7 @@ def test_a_bad_route_is_detected_among_many_good_ones() -> None:
     [
         ([], "too few requests"),
         ([piece()], "too few requests"),
-        ([piece(probes=(figures(100), figures(49)))], "0 of public and 49 of probes; 50 are wanted"),
+        ([piece(probes=(figures(100), figures(49)))], "0 of public and 49 of probes; each slot needs 50"),
         ([piece(probes=(figures(49), figures(100)))], "too few requests"),
         # Enough at an earlier step is not enough at this one.
         ([piece(5, probes=GOOD), piece(25)], "too few requests"),

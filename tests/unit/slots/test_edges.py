@@ -234,7 +234,7 @@ def test_a_summary_names_the_dead_and_tells_the_rest() -> None:
     # What each slot is lies on the app hosts.
     everybody = dict.fromkeys(("app1", "app2"), "does not answer")
     said = status.summary(found, {}, everybody, {}, GROUPS)
-    assert said["slots"] == {"blue": "not known", "green": "not known"}
+    assert said["slots"] == {"blue": "unknown", "green": "unknown"}
     assert "to do" not in said
 
 

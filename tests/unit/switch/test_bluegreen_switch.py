@@ -102,7 +102,7 @@ def test_a_refusal_is_one_clear_line(edge: Edge) -> None:
     assert result["msg"].startswith("refused: expected epoch 1, but it is 2: green is live since 20")
     edge.state_file.unlink()
     result = edge.call(check=True, live="green")
-    assert result["msg"].endswith("say so: live, and recover: true")
+    assert result["msg"].endswith("set `live` to it, with recover: true")
     assert edge.call(live="green", recover=True)["epoch"] == 3
 
 
@@ -110,7 +110,7 @@ def test_a_refusal_is_one_clear_line(edge: Edge) -> None:
     ("arguments", "message"),
     [
         ({"live": "red"}, "red"),
-        ({"site": "a b", "live": "blue"}, "no name for a site"),
+        ({"site": "a b", "live": "blue"}, "is not a valid site name"),
         (
             {"map_file": "/etc/haproxy/a b.map", "live": "blue"},
             "absolute path with only letters, digits, dots, dashes and underscores",

@@ -105,7 +105,7 @@ def test_an_edge_host_that_does_not_respond_is_asked_again(host: Host, value: st
     host.says["192.0.2.1"] = value
     assert host.run() == slot_stop.AGAIN
     assert host.called == []
-    assert "tried again" in host.result()
+    assert "retrying every minute" in host.result()
     assert reason in host.result()
     # It has come back, and has caught up.
     host.says["192.0.2.1"] = LEFT

@@ -114,11 +114,15 @@ def test_an_abort_moves_an_edge_host_whose_operation_is_over() -> None:
         (IDLE, replace(PREPARE, epoch=5), "epoch 5 is not above 5"),
         (PREPARED, replace(PREPARE, weight=50, epoch=6), "epoch 6 is not above 6"),
         (IDLE, Wish(live="green", epoch=4), "epoch 4 is not above 5"),
-        (CANARY, DRAIN, "operation x is a canary: commit its next step, or end it"),
-        (PREPARED, FINISH, "operation x is a preparation: commit"),
+        (CANARY, DRAIN, "operation x is still a canary: commit its next step, or abort it"),
+        (PREPARED, FINISH, "operation x is still a preparation: commit"),
         (LIVE, replace(FINISH, live="blue"), "green is live, not blue: the operation was aborted"),
         (IDLE, replace(DRAIN, live="green"), "blue is live, not green: the operation was aborted"),
-        (IDLE, replace(PREPARE, live="green"), r"a canary stands beside the slot that was live before \(blue\)"),
+        (
+            IDLE,
+            replace(PREPARE, live="green"),
+            r"during a canary, the slot that was live before \(blue\) stays live, not green",
+        ),
     ],
 )
 def test_a_request_that_does_not_fit_the_state_is_refused(state: State, wish: Wish, message: str) -> None:
@@ -134,7 +138,7 @@ def test_a_request_that_does_not_fit_the_state_is_refused(state: State, wish: Wi
         ({"live": "blue", "weight": 5}, "weight needs `operation`"),
         ({"weight": 5, "operation": "x"}, "weight needs `live`"),
         ({"live": "blue", "weight": 101, "operation": "x"}, "not a number from 0 to 100"),
-        ({"live": "blue", "operation": "a b"}, "no name for an operation"),
+        ({"live": "blue", "operation": "a b"}, "not a valid operation name"),
         ({"live": "red"}, "not a slot"),
         ({"live": "blue", "operation": "x", "deadline": 0}, "not a number of seconds"),
     ],
