@@ -99,7 +99,7 @@ def test_a_deploy_takes_no_slot_while_an_edge_host_does_not_answer(tmp_path: Pat
     note = {"name": "Note", "ansible.builtin.set_fact": {"environment_edge": {**BEGAN, "down": down}}}
     code, said = run(tmp_path, [note, first], {})
     assert (code != 0) == bool(down), said
-    assert ("edge2 does not answer, and may still send people to blue" in said) == bool(down)
+    assert ("edge2 does not respond and may still send public traffic to blue" in said) == bool(down)
 
 
 @pytest.mark.parametrize(("seconds", "calls"), [(0, ["0"]), (2, ["2"]), (6, ["3", "3"])])
