@@ -12,8 +12,8 @@ description:
     defaults filled in. C(catalogue_path) is the folder.
   - Templates in a service are rendered where they are used, with the variables of that host.
   - ansible.cfg enables this plugin (C(vars_plugins_enabled)).
-  - C(ansible-inventory) does not export these variables by default: a copy in the database of another tool would
-    become outdated when the files change.
+  - C(ansible-inventory) does not export these variables by default, because a copy in the database
+    of another tool would become outdated when the files change.
 options:
   stage:
     description: When the plugin runs. C(all) adds the variables to the output of C(ansible-inventory).
