@@ -45,7 +45,7 @@ def test_books_that_do_not_agree() -> None:
     assert account.kinds_lost == {"h1-keep-get-0": 2}
     assert account.done_and_lost == 1
     assert account.line() == (
-        "5 sent, lost 1 eof, 1 refused; not in the logs 1, done twice 1, by another slot 1, never sent 1"
+        "5 sent, lost 1 eof, 1 refused; not in the logs 1, handled twice 1, by another slot 1, never sent 1"
     )
 
 

@@ -516,7 +516,7 @@ def test_a_flow_that_is_gone_begins_anew(portal: Portal, kind: str) -> None:
 
 def test_error_page(portal: Portal) -> None:
     assert "It expired." in portal.get("/error?id=known").text
-    assert "not known any more" in portal.get("/error?id=other").text
+    assert "The details of this error have expired." in portal.get("/error?id=other").text
     assert "No details are available" in portal.get("/error").text
 
 
@@ -698,7 +698,7 @@ def test_orders_say_when_the_database_is_down(start: StartPortal, caplog: pytest
     assert page.headers["Retry-After"] == "5"
     assert "Orders are unavailable" in page.text
     answer = portal.client.get("/orders", headers={"Cookie": COOKIE})
-    assert answer.json() == {"detail": "Orders are not reachable at the moment. Try again in a moment."}
+    assert answer.json() == {"detail": "Orders are unavailable at the moment. Try again in a moment."}
     assert "database is down" in caplog.text
 
 

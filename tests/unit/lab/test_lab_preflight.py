@@ -35,7 +35,7 @@ def test_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("greenroom_lab.preflight.os.geteuid", lambda: 1000)
     with pytest.raises(LabError) as caught:
         preflight.machine()
-    assert "run this as root" in one_line(caught)
+    assert "Run this as root" in one_line(caught)
 
 
 def test_nothing_is_built_when_the_machine_will_not_do(
@@ -131,7 +131,7 @@ def test_address_range_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_halves_of_a_default_route_are_no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
     routes = '[{"dst": "default"}, {"dst": "128.0.0.0/1", "dev": "tun0"}, {"dst": "198.18.10.0/24", "dev": "tun0"}]'
     monkeypatch.setattr(network, "run", lambda *_, **__: type("Done", (), {"stdout": routes}))
-    assert list(network._routes()) == [("A route by tun0", IPv4Network("198.18.10.0/24"))]
+    assert list(network._routes()) == [("A route through tun0", IPv4Network("198.18.10.0/24"))]
 
 
 def test_the_labs_own_bridge_is_no_overlap(monkeypatch: pytest.MonkeyPatch) -> None:
