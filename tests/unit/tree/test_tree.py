@@ -225,11 +225,11 @@ def test_an_unknown_owner_is_a_change_when_planned_and_an_error_before_writing(
     wanted = site.wanted(tree_files.File(site.path("a"), b"", attributes))
     plan = wanted.plan()
     assert plan.changed
-    with pytest.raises(tree_files.TreeError, match="there is no"):
+    with pytest.raises(tree_files.TreeError, match="this host has no"):
         wanted.validate(plan, lambda command: (0, "", ""))
     assert tree_diff.differences(wanted, plan)
     wanted = site.wanted(directories=(tree_files.Directory(site.path("d"), attributes),))
-    with pytest.raises(tree_files.TreeError, match="there is no"):
+    with pytest.raises(tree_files.TreeError, match="this host has no"):
         wanted.validate(wanted.plan(), lambda command: (0, "", ""))
     assert "?" in unified(tree_diff.differences(wanted, wanted.plan())) or owner or group
 
