@@ -64,6 +64,7 @@ def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, An
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
+        "environment_record_host": "ops1",
         "environment_public_address": "127.0.0.1",
         "environment_public_name": "localhost",
         "environment_public_url": url,
