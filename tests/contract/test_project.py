@@ -119,14 +119,20 @@ def results() -> set[str]:
     found = set()
     for path in tracked("roles/*/tasks/*.yml"):
         found |= set(re.findall(r"register: (\w+)", text_of(path)))
-        for block in re.findall(r"set_fact:\n((?:\s+\w+:.*\n)+)", text_of(path)):
-            found |= set(re.findall(r"^\s+(\w+):", block, re.M))
+        # A fact's value may be folded over several lines.
+        for indent, block in re.findall(r"^( *)ansible\.builtin\.set_fact:\n((?:\1 +.*\n)+)", text_of(path), re.M):
+            found |= set(re.findall(rf"^{indent}  (\w+):", block, re.M))
     return found
 
 
 def declared() -> set[str]:
+    """Options of roles, and parameters of their entry points."""
     specs = [yaml.safe_load(path.read_text())["argument_specs"] for path in tracked("roles/*/meta/argument_specs.yml")]
-    return {name for spec in specs for name in spec["options"].get("options") or {}}
+    found = {name for spec in specs for name in spec["options"].get("options") or {}}
+    for path in tracked("roles/*/meta/entry_points.yml"):
+        for entry in yaml.safe_load(path.read_text())["entry_points"].values():
+            found |= set(entry.get("parameters", {}))
+    return found
 
 
 def plugins() -> set[str]:

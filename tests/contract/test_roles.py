@@ -113,7 +113,9 @@ def calls(path: Path) -> list[tuple[str, str, dict[str, Any]]]:
     for task in blocks:
         for module in ("ansible.builtin.include_role", "ansible.builtin.import_role"):
             if module in task and "tasks_from" in task[module]:
-                found.append((task[module]["name"], task[module]["tasks_from"], task.get("vars", {})))
+                each = task.get("loop_control", {}).get("loop_var")
+                given = {**task.get("vars", {}), **({each: None} if each else {})}
+                found.append((task[module]["name"], task[module]["tasks_from"], given))
     return found
 
 

@@ -87,7 +87,9 @@ def test_every_error_is_one_line(monkeypatch: pytest.MonkeyPatch, outcome: Any, 
 
 
 def test_an_unreachable_registry_and_a_missing_ca_file_are_reported(tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match=r"can't be reached .*refused.*; check that the registry runs, and check registry_address"):
+    with pytest.raises(
+        RegistryError, match=r"can't be reached .*refused.*; check that the registry runs, and check registry_address"
+    ):
         Registry("127.0.0.1:1").resolve(SHOP)
     with pytest.raises(RegistryError, match=r"invalid path.*; check environment_ca_file"):
         Registry("127.0.0.1:1", str(tmp_path / "none")).resolve(SHOP)
