@@ -37,6 +37,7 @@ VARIABLES = {
     "environment_protected": False,
     "environment_public_url": "https://shop.invalid",
     "environment_public_address": "192.0.2.1",
+    "edge_visitors_only": True,
     "environment_run": {"id": "20260101T120000Z-abcdef"},
     "keepalived_address": "192.0.2.1",
     "slot_live": "blue",
