@@ -26,8 +26,8 @@ SLOT_HEADER = "X-Greenroom-Slot"
 WANTED = {"http": "a response", "tcp": "a connection", "tls": "a trusted certificate"}
 REDIRECT_LIMIT = 10
 REDIRECTS = (301, 302, 303, 307, 308)
-PAUSES = (0.3, 0.5, 1.0, 2.0, 3.0)
-"""Seconds between tries; the last one repeats."""
+PAUSES = (0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.5, 0.5, 1.0)
+"""Seconds between tries; the last one repeats. Short at first, because a run waits for the answer."""
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
