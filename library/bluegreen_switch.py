@@ -267,136 +267,19 @@ repaired:
   elements: str
 """
 
-import time
-from dataclasses import replace
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.switch import apply, steps
-from ansible.module_utils.greenroom.switch.apply import Places, Seen
-from ansible.module_utils.greenroom.switch.bluegreen import SLOTS, State, SwitchError
-from ansible.module_utils.greenroom.switch.steps import Wish
-
-ARGUMENTS: dict[str, Any] = {
-    "state": {"type": "str", "choices": ["status", *steps.STEPS], "default": "present"},
-    "site": {"type": "str", "required": True},
-    "live": {"type": "str", "choices": list(SLOTS)},
-    "weight": {"type": "int", "default": 0},
-    "epoch": {"type": "int"},
-    "expected_epoch": {"type": "int"},
-    "operation": {"type": "str"},
-    "deadline": {"type": "int", "default": 120},
-    "finish": {"type": "bool", "default": False},
-    "patience": {"type": "float", "default": 0},
-    "recover": {"type": "bool", "default": False},
-    "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
-    "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
-    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
-    "timeout": {"type": "float", "default": 5},
-}
-POLL = 0.05
-WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover")
-
-
-def described(seen: Seen) -> str:
-    """Return the state, the map and the workers as lines for a diff."""
-    state = seen.state
-    lines = [f"state: {state.value if state else 'none'}", f"map: {seen.map_value or 'none'}"]
-    if state and state.operation:
-        following = f", then {state.operation.next}" if state.operation.next else ""
-        lines.insert(1, f"operation: {state.operation.id}, {state.phase}{following}")
-    return (
-        "\n".join([*lines, *(f"worker {worker['name']}: {worker['value'] or 'none'}" for worker in seen.workers)])
-        + "\n"
-    )
-
-
-def predicted(seen: Seen, wanted: State) -> Seen:
-    """Return the predicted result of applying `wanted`."""
-    workers = [worker if worker["problem"] else {**worker, "value": wanted.value} for worker in seen.workers]
-    return Seen(wanted, "", wanted.value, True, workers)
-
-
-def differences(before: Seen, after: Seen) -> list[str]:
-    """Return the names of what differs: state, map, workers."""
-    found = ["state"] if before.state != after.state else []
-    if before.map_value != after.map_value:
-        found.append("map")
-    pairs = zip(before.workers, after.workers, strict=True)
-    return found + [f"worker {old['name']}" for old, new in pairs if old["value"] != new["value"]]
-
-
-def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
-    """Carry out the request, or with `check`, predict the result."""
-    seen = apply.look(places)
-    if seen.state is None:
-        wanted = steps.first(places.site, wish, seen.traces, seen.damage, time.time())
-    else:
-        wanted = steps.decide(seen.state, wish, time.time())
-    after = predicted(seen, wanted)
-    if check:
-        repaired = differences(seen, after)
-        result = {**apply.report(places, after), "in_force": apply.report(places, seen)["in_force"]}
-    else:
-        repaired = apply.apply(places, seen, wanted)
-        after = apply.look(places) if repaired else seen
-        result = apply.report(places, after)
-    if wanted.only_wound_since(seen.state):
-        repaired.remove("state")
-    diff = {"before": described(seen), "after": described(after)}
-    return {**result, "changed": bool(repaired), "repaired": repaired, "diff": diff}
-
-
-def connections(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
-    """Count each slot's connections; wait up to `patience` seconds until the slot `left` has none."""
-    give_up = time.monotonic() + patience
-    while True:
-        found: dict[str, dict[str, int | None]] = apply.connections(places)
-        if left is None or found[left]["current"] == 0 or time.monotonic() > give_up:
-            return found
-        time.sleep(POLL)
-
-
-def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, Any]:
-    """End the operation if the previous slot has no connections; return the combined result with draining."""
-    if drained["connections"][drained["idle"]]["current"] != 0:
-        return drained
-    with apply.locked(places):
-        ended = switch(places, replace(wish, state="finished"), check=False)
-    together = {
-        "changed": drained["changed"] or ended["changed"],
-        "repaired": list(dict.fromkeys(drained["repaired"] + ended["repaired"])),
-        "diff": [drained["diff"], ended["diff"]],
-    }
-    return {**drained, **ended, **together}
+from ansible.module_utils.greenroom.switch import call
+from ansible.module_utils.greenroom.switch.bluegreen import SwitchError
+from ansible.module_utils.greenroom.switch.options import ARGUMENTS
 
 
 def main() -> None:
     """Carry out the request, or report the status."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    given = module.params
     try:
-        files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
-        places = Places(given["site"], *files, given["timeout"])
-        if given["state"] == "status":
-            found = apply.report(places, apply.look(places))
-            result = {"changed": False, **found}
-        else:
-            wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
-            if module.check_mode:
-                result = switch(places, wish, check=True)
-            else:
-                with apply.locked(places):
-                    result = switch(places, wish, check=False)
-        if given["state"] in ("status", "draining"):
-            patience = 0 if module.check_mode else given["patience"]
-            result["connections"] = connections(places, result["idle"], patience)
-        if given["state"] == "draining" and given["finish"] and not module.check_mode:
-            result = finished(places, wish, result)
+        module.exit_json(**call.carry_out(module.params, module.check_mode))
     except SwitchError as error:
         module.fail_json(msg=str(error))
-    module.exit_json(**result)
 
 
 if __name__ == "__main__":

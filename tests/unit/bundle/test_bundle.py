@@ -206,7 +206,7 @@ def test_the_other_slots_workers_stop_before_the_live_ones_start(catalogue: dict
         ("consumer-blue.service", "stopped"),
         ("mailer-blue.service", "stopped"),
         ("consumer-green.service", "started"),
-        ("greenroom-live.target", "started"),
+        ("greenroom-live.service", "started"),
     ]
 
 

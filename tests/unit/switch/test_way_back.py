@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -61,7 +62,7 @@ class Edge:
             (folder / name).mkdir()
         (folder / "connection/dead.py").write_text(DEAD)
         (folder / "library/template_tree.py").write_text(NOTHING)
-        self._copy(ROOT / "library/bluegreen_switch.py", folder / "library/bluegreen_switch.py")
+        shutil.copy(ROOT / "library/bluegreen_switch.py", folder / "library/bluegreen_switch.py")
         for role in ROLES:
             for path in (ROOT / "roles" / role).rglob("*.*"):
                 self._copy(path, folder / path.relative_to(ROOT))
@@ -110,7 +111,11 @@ class Edge:
             **more,
         }
         plays.write_hosts(self.folder, groups, variables)
-        (self.folder / "play.yml").write_text(play)
+        # The module's files are those of this folder.
+        files = {"state_file": "state.json", "map_file": "live.map", "socket": "admin.sock"}
+        own = {name: str(self.folder / file) for name, file in {**files, "master_socket": "master.sock"}.items()}
+        found = [{**each, "module_defaults": {"bluegreen_switch": own}} for each in yaml.safe_load(play)]
+        (self.folder / "play.yml").write_text(yaml.safe_dump(found, sort_keys=False))
         return plays.run(self.folder, *options)
 
 

@@ -32,10 +32,10 @@ def live_only_units(live: Description, other: Description, host: str, groups: Gr
     The units of each slot come from its own bundle.
     """
     idle = sorted(name for name, service in other["services"].items() if service["activation"] != "always")
-    target = [{"name": "greenroom-live.target", "state": "started", "enabled": True, "on_change": "none"}]
+    after_reboot = [{"name": "greenroom-live.service", "state": "started", "enabled": True, "on_change": "none"}]
     stopped = [{"name": unit_name(name, other["slot"]), "state": "stopped", "files": []} for name in idle]
     started = [
         {"name": unit_name(name, live["slot"]), "state": "started", "on_change": "none", "files": []}
         for name in live_only(live, host, groups)
     ]
-    return [*stopped, *started, *target]
+    return [*stopped, *started, *after_reboot]

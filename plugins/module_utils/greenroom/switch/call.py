@@ -1,0 +1,126 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""One call of `bluegreen_switch` on an edge host: status, a step of an operation, check mode and diff."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from . import apply, steps
+from .apply import Places, Seen
+from .bluegreen import State
+from .steps import Wish
+
+POLL = 0.05
+WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover")
+PACKAGES = ("common", "switch")
+"""The packages that greenroom-edge consists of."""
+
+
+def logic_digest() -> str:
+    """Return a hash of the packages' files: equal on controller and host if both have the same logic."""
+    digest = hashlib.sha256()
+    for package in PACKAGES:
+        for file in sorted(Path(__file__).parents[1].joinpath(package).glob("*.py")):
+            digest.update(f"{package}/{file.name}\n".encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    """Carry out a call with the module's arguments, or with `check`, predict it. Returns the module's result.
+
+    Raises SwitchError for what is refused.
+    """
+    files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
+    places = Places(given["site"], *files, given["timeout"])
+    wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
+    if given["state"] == "status":
+        result = {"changed": False, **apply.report(places, apply.look(places))}
+    elif check:
+        result = switch(places, wish, check=True)
+    else:
+        with apply.locked(places):
+            result = switch(places, wish, check=False)
+    if given["state"] in ("status", "draining"):
+        result["connections"] = connections(places, result["idle"], 0 if check else given["patience"])
+    if given["state"] == "draining" and given["finish"] and not check:
+        result = finished(places, wish, result)
+    return result
+
+
+def described(seen: Seen) -> str:
+    """Return the state, the map and the workers as lines for a diff."""
+    state = seen.state
+    lines = [f"state: {state.value if state else 'none'}", f"map: {seen.map_value or 'none'}"]
+    if state and state.operation:
+        following = f", then {state.operation.next}" if state.operation.next else ""
+        lines.insert(1, f"operation: {state.operation.id}, {state.phase}{following}")
+    return (
+        "\n".join([*lines, *(f"worker {worker['name']}: {worker['value'] or 'none'}" for worker in seen.workers)])
+        + "\n"
+    )
+
+
+def predicted(seen: Seen, wanted: State) -> Seen:
+    """Return the predicted result of applying `wanted`."""
+    workers = [worker if worker["problem"] else {**worker, "value": wanted.value} for worker in seen.workers]
+    return Seen(wanted, "", wanted.value, True, workers)
+
+
+def differences(before: Seen, after: Seen) -> list[str]:
+    """Return the names of what differs: state, map, workers."""
+    found = ["state"] if before.state != after.state else []
+    if before.map_value != after.map_value:
+        found.append("map")
+    pairs = zip(before.workers, after.workers, strict=True)
+    return found + [f"worker {old['name']}" for old, new in pairs if old["value"] != new["value"]]
+
+
+def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
+    """Carry out the request, or with `check`, predict the result."""
+    seen = apply.look(places)
+    if seen.state is None:
+        wanted = steps.first(places.site, wish, seen.traces, seen.damage, time.time())
+    else:
+        wanted = steps.decide(seen.state, wish, time.time())
+    after = predicted(seen, wanted)
+    if check:
+        repaired = differences(seen, after)
+        result = {**apply.report(places, after), "in_force": apply.report(places, seen)["in_force"]}
+    else:
+        repaired = apply.apply(places, seen, wanted)
+        after = apply.look(places) if repaired else seen
+        result = apply.report(places, after)
+    if wanted.only_wound_since(seen.state):
+        repaired.remove("state")
+    diff = {"before": described(seen), "after": described(after)}
+    return {**result, "changed": bool(repaired), "repaired": repaired, "diff": diff}
+
+
+def connections(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
+    """Count each slot's connections; wait up to `patience` seconds until the slot `left` has none."""
+    give_up = time.monotonic() + patience
+    while True:
+        found: dict[str, dict[str, int | None]] = apply.connections(places)
+        if left is None or found[left]["current"] == 0 or time.monotonic() > give_up:
+            return found
+        time.sleep(POLL)
+
+
+def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, Any]:
+    """End the operation if the previous slot has no connections; return the combined result with draining."""
+    if drained["connections"][drained["idle"]]["current"] != 0:
+        return drained
+    with apply.locked(places):
+        ended = switch(places, replace(wish, state="finished"), check=False)
+    together = {
+        "changed": drained["changed"] or ended["changed"],
+        "repaired": list(dict.fromkeys(drained["repaired"] + ended["repaired"])),
+        "diff": [drained["diff"], ended["diff"]],
+    }
+    return {**drained, **ended, **together}

@@ -1,0 +1,29 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Options of the module `bluegreen_switch`, for the module, its action plugin and greenroom-edge."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import steps
+from .bluegreen import SLOTS
+
+ARGUMENTS: dict[str, Any] = {
+    "state": {"type": "str", "choices": ["status", *steps.STEPS], "default": "present"},
+    "site": {"type": "str", "required": True},
+    "live": {"type": "str", "choices": list(SLOTS)},
+    "weight": {"type": "int", "default": 0},
+    "epoch": {"type": "int"},
+    "expected_epoch": {"type": "int"},
+    "operation": {"type": "str"},
+    "deadline": {"type": "int", "default": 120},
+    "finish": {"type": "bool", "default": False},
+    "patience": {"type": "float", "default": 0},
+    "recover": {"type": "bool", "default": False},
+    "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
+    "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
+    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    "timeout": {"type": "float", "default": 5},
+}
