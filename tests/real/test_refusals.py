@@ -74,7 +74,7 @@ def test_a_full_disk_is_reported(staging: Environment) -> None:
     folder = f"/etc/greenroom/slots/{idle}"
     staging.ssh("app2", f"mkdir -p {folder} && mount -t tmpfs -o size=8k,mode=0700 tmpfs {folder}")
     try:
-        run = staging.play("site.yml", "-e", "release_name=1.1", "-e", "portal_new_checkout=true")
+        run = staging.play("site.yml", "-e", "release_name=1.1", "-e", '{"environment_toggles": {"new_checkout": true}}')
     finally:
         staging.ssh("app2", f"umount {folder}")
     assert run.code != 0
