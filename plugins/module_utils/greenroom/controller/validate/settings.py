@@ -32,7 +32,7 @@ def provider_problems(given: object) -> Iterator[str]:
 def toggle_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     """Yield what is wrong with `environment_toggles`; the check of types reports a value of another type."""
     known = {name for service in catalogue.values() for name in service["toggles"]}
-    for name, value in given.items() if isinstance(given, Mapping) else ():
+    for name, value in (given if isinstance(given, Mapping) else {}).items():
         if name not in known:
             yield f"environment_toggles.{name}: no service has this toggle{suggestion(str(name), known)}"
         elif not isinstance(value, bool):
