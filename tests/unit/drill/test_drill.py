@@ -231,7 +231,7 @@ def test_what_keeps_a_drill_from_being_held_is_told(fault: str, change: dict[str
     ],
 )
 def test_the_load_needs_its_endpoints_in_both_slots(load: Any, toggles: Any, has: bool) -> None:
-    always = {"toggles": {}, "services": {"shop": {"load": {}}}}
+    always: dict[str, Any] = {"toggles": {}, "services": {"shop": {"load": {}}}}
     found = {"toggles": toggles, "services": {"shop": {"load": load}, "worker": {}}}
     assert scenarios.endpoints({"blue": always, "green": found}) is has
     assert scenarios.endpoints({"blue": found, "green": always}) is has
