@@ -40,7 +40,6 @@ VARIABLES = {
     "edge_visitors_only": True,
     "environment_run": {"id": "20260101T120000Z-abcdef"},
     "keepalived_address": "192.0.2.1",
-    "edge_visitors_only": False,
     "slot_live": "blue",
     "slot_idle": "green",
     "slot_bundles": {"blue": {"release": "1.0", **BUNDLE}, "green": {"release": "1.1", **BUNDLE}},
