@@ -62,6 +62,11 @@ SERVICE_KEYS = {
     "secrets.<name>.of": "The service that owns the secret. Default: this service.",
     "environment": "Environment variables that are not secret. Values can be templates. `GREENROOM_ENVIRONMENT`, "
     "`GREENROOM_SLOT` and `GREENROOM_RELEASE` are always set.",
+    "toggles": "Feature toggles, by name; no other service may use the name. An environment turns them on and off with "
+    "`environment_toggles`. A change is a new bundle.",
+    "toggles.<name>.description": "What the feature is.",
+    "toggles.<name>.default": "The value in an environment that sets none. Default: `false`.",
+    "toggles.<name>.variable": "The environment variable of the container, which is `true` or `false`.",
     "config_path": "The mount point of the service's folder `config/`, read-only. `.j2` files in it are rendered.",
     "config_of": "The service whose `config/` is mounted. Default: this service.",
     "health": "The page that returns status 200 when the service is ready. Required if the service has ports.",
@@ -72,6 +77,9 @@ SERVICE_KEYS = {
     "metrics.path": "The page's path.",
     "identities": "The port of the Ory Kratos admin API. Only one service can set it. Greenroom creates synthetic "
     "users there; if no service sets it, there are none.",
+    "load": "The service has the endpoints that a [drill](../drill.md#the-load-test-endpoints) requests. If no service "
+    "has them, a drill needs `drill_path`.",
+    "load.toggle": "The service's toggle that turns these endpoints on. Default: they are always there.",
     "canary": "What a [canary](../canary.md) observes of the service while it is part of the candidate.",
     "canary.probes": "Paths at the public address that Greenroom probes in both slots. They must be cheap and change "
     "no data. Default, if no service sets any: the paths of the routes.",

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.greenroom.controller.bundle import activation, checks, description, edge_routes, files, units
-from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
+from ansible.module_utils.greenroom.controller.catalogue import smoke_checks, toggles
 
 
 class FilterModule:
@@ -20,6 +20,8 @@ class FilterModule:
             "bundle_trees": files.trees,
             "bundle_files": files.files,
             "bundle_volumes": files.volumes,
+            "bundle_toggle_variables": toggles.toggle_variables,
+            "bundle_toggles_on": description.toggles_on,
             "bundle_units": units.units,
             "bundle_ready_checks": checks.ready_checks,
             "bundle_description": description.describe,

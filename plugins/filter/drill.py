@@ -19,6 +19,7 @@ class FilterModule:
             "drill_scenario": scenarios.scenario,
             "drill_refusals": scenarios.refusals,
             "drill_service": scenarios.service,
+            "drill_endpoints": scenarios.endpoints,
             "drill_by_host": results.by_host,
             "drill_edges": results.edges,
             "drill_holder": results.holder,

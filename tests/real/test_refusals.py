@@ -5,6 +5,7 @@ Input that is refused before a run connects to a host is in tests/loopback.
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -74,7 +75,8 @@ def test_a_full_disk_is_reported(staging: Environment) -> None:
     folder = f"/etc/greenroom/slots/{idle}"
     staging.ssh("app2", f"mkdir -p {folder} && mount -t tmpfs -o size=8k,mode=0700 tmpfs {folder}")
     try:
-        run = staging.play("site.yml", "-e", "release_name=1.1", "-e", "portal_new_checkout=true")
+        options = {"release_name": "1.1", "environment_toggles": {"new_checkout": True}}
+        run = staging.play("site.yml", "-e", json.dumps(options))
     finally:
         staging.ssh("app2", f"umount {folder}")
     assert run.code != 0

@@ -49,7 +49,7 @@ class Load:
 
     def __enter__(self) -> Self:
         status, _headers, body = self.environment.get("/ping?id=first")
-        assert status == 200, f"the load's endpoint is missing (portal_test_endpoints): {status} {body}"
+        assert status == 200, f"the load's endpoint is missing (toggle test_endpoints): {status} {body}"
         content = (Path(__file__).parent / "load.py").read_text()
         self.environment.ssh("ops1", f"cat > {self.program} <<'END'\n{content}\nEND\n")
         self.began = int(self.environment.ssh("app1", "date +%s").stdout) - 1

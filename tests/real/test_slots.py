@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -34,6 +35,8 @@ environment:
 config_of: portal
 config_path: /etc/portal
 """
+# A feature that is off in the inventory. `-e` replaces the inventory's toggles.
+TOGGLED = ("-e", json.dumps({"environment_toggles": {"new_checkout": True, "test_endpoints": True}}))
 PORTS = {"blue": 18088, "green": 28088}
 INBOX_PORTS = {"blue": "11080", "green": "21080"}
 MOVING = ("kratos-courier-", "portal-worker-")
@@ -70,7 +73,7 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass
 class Deploy:
-    """A deploy of another catalog, and the state before."""
+    """A deploy of another catalog with one more toggle that is on, and the state before."""
 
     environment: Environment
     catalogue: str
@@ -78,11 +81,12 @@ class Deploy:
     new: str
     before: dict[tuple[str, str], str]
     status: int = 0
+    off: bool = False
     failures: list[str] = field(default_factory=list)
 
     def play(self, playbook: str, *arguments: str) -> Run:
-        """Run a playbook with that catalog; it must succeed."""
-        run = self.environment.play(playbook, *arguments, GREENROOM_SERVICES=self.catalogue)
+        """Run a playbook with that catalog and toggle; it must succeed."""
+        run = self.environment.play(playbook, *TOGGLED, *arguments, GREENROOM_SERVICES=self.catalogue)
         assert run.code == 0, run.output
         return run
 
@@ -97,7 +101,8 @@ def deploy(staging: Environment, services: Path) -> Iterator[Deploy]:
     """One deploy of that catalog, which goes live; afterwards, the environment has its own catalog again."""
     old, new = staging.live(), staging.idle()
     before = {key: value for key, value in staging.processes(old).items() if not key[1].startswith(MOVING)}
-    made = Deploy(staging, str(services), old, new, before, without_password(staging))
+    off = not new_checkout(staging)
+    made = Deploy(staging, str(services), old, new, before, without_password(staging), off)
     made.play("playbooks/secrets.yml", "-e", "create=missing")
     with Probe(staging) as probe:
         made.play("site.yml")
@@ -115,6 +120,14 @@ def without_password(environment: Environment) -> int:
         return int(connection.getresponse().status)
     finally:
         connection.close()
+
+
+def new_checkout(environment: Environment) -> bool:
+    """Whether the live portal has the new checkout, as its front page says."""
+    page = environment.get("/")[2]
+    found = re.search(r"New checkout <small>(on|off)</small>", page)
+    assert found, page
+    return found[1] == "on"
 
 
 def workers(environment: Environment) -> set[str]:
@@ -137,6 +150,11 @@ def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, 
         assert deploy.status == 401
         assert staging.live() == new
         assert without_password(staging) == 200
+        # The toggle is on in this slot only, and the portal behaves so.
+        assert deploy.off
+        assert new_checkout(staging)
+        shown = staging.play("playbooks/status.yml").output
+        assert re.findall(r"toggles on: (.+)", shown).count("new_checkout, test_endpoints") == 1, shown
         assert workers(staging) == {
             f"app1 courier-{new}.service",
             *(f"{host} worker-{new}.service" for host in ("app1", "app2")),
@@ -154,6 +172,7 @@ def test_a_slot_keeps_its_ports_routes_checks_and_workers(staging: Environment, 
         deploy.play("playbooks/cutover.yml", "-e", f"to={old}")
         assert staging.live() == old
         assert without_password(staging) == 401
+        assert not new_checkout(staging)
         assert workers(staging) == {f"app1 kratos-courier-{old}.service"}
     assert deploy.failures + probe.failures == []
     assert set(probe.slots) == {old, new}

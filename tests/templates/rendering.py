@@ -31,9 +31,10 @@ SLOTS = ("blue", "green")
 # Every password, key and value of a rendered environment.
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 ENVIRONMENTS = sorted(path.name for path in (ROOT / "inventories").iterdir() if path.is_dir())
+MEMBERS = "groups | group_hosts(hostvars)"
 # The description of each slot's bundle, as if this run had created both.
 DESCRIPTIONS = {
-    slot: f"{{{{ catalogue | bundle_description('{slot}', release, groups | group_hosts(hostvars)) }}}}"
+    slot: f"{{{{ catalogue | bundle_description('{slot}', release, {MEMBERS}, environment_toggles) }}}}"
     for slot in SLOTS
 }
 # One account for each role, to cover all branches of the templates.

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,9 @@ config_path: /etc/shop
 health: {port: http, path: /ready}
 metrics: {port: metrics, path: /metrics}
 routes: [{path: /shop}]
+toggles:
+  new_checkout: {description: A new checkout, variable: NEW_CHECKOUT}
+  banner: {description: A banner, default: true, variable: BANNER}
 """
 
 
@@ -41,6 +45,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         ("app2/etc/containers/systemd/shop-green.container", "PublishPort=0.0.0.0:27000:7000"),
         ("app1/etc/greenroom/slots/green/shop/config/shop.yml", "slot: green"),
         ("app1/etc/greenroom/slots/blue/shop/secrets", "DSN=postgres://shop_blue:"),
+        ("app1/etc/greenroom/slots/blue/shop/environment", "BANNER=true\nNEW_CHECKOUT=false\n"),
         ("app1/etc/nftables.conf", "{ 17000, 27000 }"),
         ("edge1/etc/haproxy/slots/blue.cfg", "backend shop_http_blue"),
         ("edge1/etc/haproxy/maps/routes-blue.map", "/shop/ shop_http:default:auth"),
@@ -57,6 +62,21 @@ def test_nothing_of_other_services_is_left(alone: Rendered) -> None:
     files = [path for path in alone.files() if "etc/containers/systemd" in str(path) or "haproxy" in str(path)]
     assert files
     assert [str(path) for path in files if "kratos" in Path(path).read_text()] == []
+
+
+def test_an_environment_turns_a_toggle_on(tmp_path: Path) -> None:
+    (tmp_path / "services" / "shop").mkdir(parents=True)
+    service = SERVICE.replace("config_path: /etc/shop\n", "")
+    (tmp_path / "services" / "shop" / "service.yml").write_text(service)
+    toggles = {"new_checkout": True, "banner": False}
+    found = render(
+        "staging", tmp_path, tmp_path / "services", roles=("bundle",), hosts="app1", environment_toggles=toggles
+    )
+    for slot in ("blue", "green"):
+        text = (found.folder / f"app1/etc/greenroom/slots/{slot}/shop/environment").read_text()
+        assert "BANNER=false\nNEW_CHECKOUT=true\n" in text
+        description = json.loads((found.folder / f"app1/etc/greenroom/slots/{slot}.fact").read_text())
+        assert description["toggles"] == {"banner": False, "new_checkout": True}
 
 
 def test_a_service_without_database_and_mail_gets_no_names_for_them(

@@ -19,7 +19,7 @@ class SettingsError(Exception):
 
 
 class Features(BaseModel):
-    """Feature toggles."""
+    """Feature toggles. The variable PORTAL_<NAME> (true or false) of the environment replaces a value."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -104,6 +104,17 @@ class Settings:
             except ValueError:
                 raise SettingsError(f"environment variable {name} is not a port") from None
 
+        def toggled(features: Features) -> Features:
+            changes = {}
+            for name in Features.model_fields:
+                variable = f"PORTAL_{name.upper()}"
+                if env.get(variable, "false") not in ("true", "false"):
+                    raise SettingsError(f"environment variable {variable} is neither true nor false")
+                if variable in env:
+                    changes[name] = env[variable] == "true"
+            return features.model_copy(update=changes)
+
+        options = Options.read(Path(env.get("PORTAL_CONFIG", "/etc/portal/portal.yml")))
         keys = () if worker else tuple(key for key in required("PORTAL_CSRF_KEYS").split(",") if key)
         if not (keys or worker) or any(len(key) < 16 for key in keys):
             raise SettingsError("environment variable PORTAL_CSRF_KEYS needs keys of 16 characters or more")
@@ -128,5 +139,5 @@ class Settings:
             host=env.get("PORTAL_HOST", cls.host),
             port=port("PORTAL_PORT", cls.port),
             metrics_port=port("PORTAL_METRICS_PORT", cls.metrics_port),
-            options=Options.read(Path(env.get("PORTAL_CONFIG", "/etc/portal/portal.yml"))),
+            options=options.model_copy(update={"features": toggled(options.features)}),
         )

@@ -17,6 +17,7 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     description_of,
     descriptions,
     stops,
+    toggles_on,
 )
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
 
@@ -38,6 +39,8 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
         "ports": {"http": {"container": 8000, "host": {"blue": 18000, "green": 28000}, "bind": "0.0.0.0"}},
         "health": {"port": "http", "path": "/readyz"},
         "routes": [],
+        "load": None,
+        "toggles": {},
         "checks": [],
         **changes,
     }
@@ -156,6 +159,20 @@ def test_what_the_edge_and_the_checks_go_by_is_part_of_the_bundle(
     assert (before["dest"], before["mode"]) == ("/slots/blue.fact", "0600")
     assert before["dest"] == after["dest"]
     assert before["content"] != after["content"]
+
+
+def test_a_slot_has_the_toggles_of_its_environment(catalogue: dict[str, Any]) -> None:
+    catalogue["shop"]["toggles"] = {
+        "checkout": {"description": "A new one", "variable": "NEW_CHECKOUT", "default": False},
+        "banner": {"description": "A banner", "variable": "BANNER", "default": True},
+    }
+    off = describe(catalogue, "blue", RELEASE, MEMBERS, {})
+    on = describe(catalogue, "blue", RELEASE, MEMBERS, {"checkout": True})
+    assert (off["toggles"], toggles_on(off)) == ({"banner": True, "checkout": False}, ["banner"])
+    assert (on["toggles"], toggles_on(on)) == ({"banner": True, "checkout": True}, ["banner", "checkout"])
+    assert description_file(off, "/x") != description_file(on, "/x")
+    # Bundles of earlier versions don't have them.
+    assert toggles_on({"slot": "blue"}) == []
 
 
 def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any]) -> None:

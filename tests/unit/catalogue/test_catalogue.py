@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible.module_utils.greenroom.controller.catalogue import catalogue
+from ansible.module_utils.greenroom.controller.catalogue import catalogue, toggles
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,6 +69,27 @@ def test_secrets_have_a_kind_and_an_owner() -> None:
         "DSN": {"kind": "login", "name": "shop", "owner": "shop"},
         "KEYS": {"kind": "ring", "name": "csrf", "owner": "worker"},
     }
+
+
+def test_a_toggle_is_off_by_default() -> None:
+    toggles = {"checkout": {"description": "A new one", "variable": "NEW_CHECKOUT"}}
+    service = catalogue.normalise("shop", {"toggles": toggles}, "/srv/shop")
+    assert service["toggles"] == {"checkout": {**toggles["checkout"], "default": False}}
+
+
+def test_an_environment_changes_the_defaults_of_toggles() -> None:
+    declared = {
+        "checkout": {"description": "A new one", "variable": "NEW_CHECKOUT"},
+        "banner": {"description": "A banner", "variable": "BANNER", "default": True},
+    }
+    shop = catalogue.normalise("shop", {"toggles": declared}, "/srv/shop")
+    services = {"shop": shop, "other": catalogue.normalise("other", {}, "/srv/other")}
+    assert toggles.toggle_values(services, {}) == {"banner": True, "checkout": False}
+    assert toggles.toggle_values(services, None) == {"banner": True, "checkout": False}
+    given = {"checkout": True, "banner": False, "of_no_service": True}
+    assert toggles.toggle_values(services, given) == {"banner": False, "checkout": True}
+    assert toggles.toggle_variables(shop, given) == {"NEW_CHECKOUT": "true", "BANNER": "false"}
+    assert toggles.toggle_variables(services["other"], given) == {}
 
 
 def test_loading_includes_checks_and_shared_configuration(tmp_path: Path) -> None:

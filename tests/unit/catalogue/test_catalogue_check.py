@@ -124,6 +124,29 @@ def test_a_simple_service_is_valid() -> None:
             {"ports": HTTP, "health": HEALTH, "activation": "live_only", "routes": [{"path": "/"}]},
             "routes: a live_only service does not run in the idle slot, so it can't have routes",
         ),
+        (
+            {"toggles": {"a": {"variable": "A"}}, "environment": {"A": "x"}},
+            "toggles.a.variable: A is also set in `environment`; remove one of them",
+        ),
+        (
+            {"toggles": {"a": {"variable": "A"}}, "secrets": {"A": {"value": "a"}}},
+            "toggles.a.variable: A is also set in `secrets`; remove one of them",
+        ),
+        (
+            {"toggles": {"a": {"variable": "A"}, "b": {"variable": "A"}}},
+            "toggles.b.variable: A is the variable of a; choose another one",
+        ),
+        ({"load": {}}, "load: requests can't reach the service; add `routes`"),
+        (
+            {
+                "ports": HTTP,
+                "health": HEALTH,
+                "routes": [{"path": "/"}],
+                "toggles": {"load_test": {"variable": "A"}},
+                "load": {"toggle": "load_tset"},
+            },
+            'load.toggle: unknown toggle "load_tset"; did you mean "load_test"?',
+        ),
         ({"config_path": "/etc/x"}, "config_path: there is no folder shop/config to mount"),
         ({"config_of": "kratso"}, 'config_of: unknown service "kratso"; did you mean "kratos"?'),
         ({"config_of": "kratos"}, "config_path: missing; kratos/config would not be mounted"),
@@ -235,6 +258,13 @@ def test_only_one_service_can_keep_identities() -> None:
         )
     )
     assert found == ["kratos-8001: identities: kratos-8000 already keeps them; only one service can"]
+
+
+def test_a_toggle_belongs_to_one_service() -> None:
+    toggles = {"checkout": {"description": "A new one", "variable": "NEW_CHECKOUT"}}
+    assert lines(service("shop", toggles=toggles), service("cart", toggles=toggles)) == [
+        "cart: toggles.checkout: shop has a toggle of this name; choose another one"
+    ]
 
 
 def test_broker_queues_and_logins_belong_to_one_service() -> None:

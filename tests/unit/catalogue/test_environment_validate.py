@@ -26,6 +26,8 @@ def validate(folder: Path, *arguments: str, services: Path | None = None, invent
     environment = os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"}
     if services:
         environment["GREENROOM_SERVICES"] = str(services)
+        # Those of staging are toggles of its own services.
+        arguments = ("-e", '{"environment_toggles": {}}', *arguments)
     command = ["ansible-playbook", "-i", str(inventory), *arguments, str(play)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)
     result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
@@ -134,6 +136,21 @@ def test_misspelled_variables_are_reported_with_a_suggestion(tmp_path: Path, inv
         assert line in found
     for start in ("edge_limits: ", "environment_seeding_allowed: "):
         assert [line for line in found if line.startswith(start) and "convert" in line]
+
+
+def test_unknown_toggles_and_values_are_reported(tmp_path: Path, inventory: Path) -> None:
+    def told(value: object) -> list[str]:
+        return validate(tmp_path, "-e", json.dumps({"environment_toggles": value}), inventory=inventory)
+
+    assert told({"new_checkout": True, "test_endpoints": False}) == []
+    assert told({"new_chekout": True, "test_endpoints": "on", "new_checkout": 1}) == [
+        "Found 3 mistakes. No host was changed.",
+        'environment_toggles.new_chekout: no service has this toggle; did you mean "new_checkout"?',
+        'environment_toggles.test_endpoints: expected true or false, got "on"',
+        "environment_toggles.new_checkout: expected true or false, got 1",
+    ]
+    (line,) = validate(tmp_path, "-e", "portal_new_checkout=true")
+    assert line == ("portal_new_checkout: this variable is a toggle now: set environment_toggles: {new_checkout: true}")
 
 
 def test_a_missing_variable_is_reported(tmp_path: Path, inventory: Path) -> None:

@@ -12,6 +12,7 @@ from ansible.module_utils.greenroom.controller.catalogue.service_schema import S
 
 A_PATH = "a path that starts with / and has no space, #, \\ or quotation mark"
 ROOT = Path(__file__).resolve().parents[3]
+TOGGLE = {"description": "Something new", "variable": "A"}
 
 
 @pytest.mark.parametrize("path", sorted(ROOT.glob("services/*/service.yml")), ids=lambda path: path.parent.name)
@@ -72,6 +73,16 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"heads": ""}, 'heads: "" is not a query'),
         ({"command": "serve"}, 'command: expected a list, got "serve"'),
         ({"health": {"port": "http"}}, "health.path: missing"),
+        ({"toggles": {"a": {"variable": "A"}}}, "toggles.a.description: missing"),
+        ({"toggles": {"a": {"description": "x"}}}, "toggles.a.variable: missing"),
+        ({"toggles": {"a": TOGGLE | {"defualt": True}}}, 'toggles.a.defualt: unknown key; did you mean "default"?'),
+        ({"toggles": {"a": TOGGLE | {"default": "yes"}}}, 'toggles.a.default: expected true or false, got "yes"'),
+        (
+            {"toggles": {"a": TOGGLE | {"variable": "new-one"}}},
+            'toggles.a.variable: "new-one" is not a name of uppercase letters, digits and _',
+        ),
+        ({"toggles": {"A-b": TOGGLE}}, 'toggles: "A-b" is not a name of lowercase letters, digits and _'),
+        ({"load": {"togle": "a"}}, 'load.togle: unknown key; did you mean "toggle"?'),
     ],
 )
 def test_a_problem_is_reported_with_its_key(part: dict[str, Any], line: str) -> None:

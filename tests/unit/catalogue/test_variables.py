@@ -53,6 +53,13 @@ def test_an_old_name_is_reported_with_the_new_one(name: str, line: str) -> None:
     assert variables.name_problems([], DECLARED, [name]) == [line]
 
 
+@pytest.mark.parametrize("toggle", ["new_checkout", "test_endpoints"])
+def test_a_variable_that_became_a_toggle_is_reported(toggle: str) -> None:
+    line = f"portal_{toggle}: this variable is a toggle now: set environment_toggles: {{{toggle}: true}}"
+    assert variables.name_problems([f"portal_{toggle}"], DECLARED, services=["portal"]) == [line]
+    assert variables.name_problems([], DECLARED, [f"portal_{toggle}"]) == [line]
+
+
 @pytest.mark.parametrize("name", ["__edge_x", "ansible_host", "awx_job_id", "groups", "my_own", "craete", "catalogue"])
 def test_unrelated_names_are_ignored(name: str) -> None:
     assert variables.name_problems([name], DECLARED) == []

@@ -53,12 +53,21 @@ def test_settings_have_defaults_but_no_default_secret() -> None:
         ({"PORTAL_CSRF_KEYS": ""}, "PORTAL_CSRF_KEYS is missing"),
         ({"PORTAL_CSRF_KEYS": "a-key-long-enough,hidden"}, "PORTAL_CSRF_KEYS needs keys of 16 characters"),
         ({"PORTAL_PORT": "http"}, "PORTAL_PORT is not a port"),
+        ({"PORTAL_NEW_CHECKOUT": "hidden"}, "PORTAL_NEW_CHECKOUT is neither true nor false"),
     ],
 )
 def test_a_wrong_setting_is_named_and_not_shown(change: dict[str, str], named: str) -> None:
     with pytest.raises(SettingsError, match=named) as caught:
         Settings.from_environment(ENVIRONMENT | change)
     assert "hidden" not in str(caught.value)
+
+
+def test_a_variable_replaces_a_feature_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "portal.yml"
+    file.write_text("features: {receipts: true, test_endpoints: true}")
+    variables = {"PORTAL_CONFIG": str(file), "PORTAL_NEW_CHECKOUT": "true", "PORTAL_TEST_ENDPOINTS": "false"}
+    features = Settings.from_environment(ENVIRONMENT | variables).options.features
+    assert (features.new_checkout, features.receipts, features.test_endpoints) == (True, True, False)
 
 
 WORKER = {

@@ -194,7 +194,7 @@ def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
     [
         ("nothing", {}, "there is no fault 'nothing'; choose one of none, candidate-unhealthy, "),
         ("none", {"image": ""}, "no image `visitors`"),
-        ("none", {"endpoints": False}, "set another path: -e drill_path=/version"),
+        ("none", {"endpoints": False}, "set another path: -e drill_path=/"),
         ("none", {"limit": 2999}, "allow 2999 requests a minute from one address, and the load sends 3000; set a"),
         ("none", {"live": None}, "no slot is live"),
         ("candidate-unhealthy", {"service": "shpo"}, "drill_service: the slot has no service shpo"),
@@ -217,6 +217,24 @@ def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
 def test_what_keeps_a_drill_from_being_held_is_told(fault: str, change: dict[str, Any], why: str) -> None:
     (line,) = scenarios.refusals(fault, SEEN | change)
     assert why in line
+
+
+@pytest.mark.parametrize(
+    ("load", "toggles", "has"),
+    [
+        (None, {}, False),
+        ({}, {}, True),
+        ({"toggle": "load_test"}, {"load_test": True}, True),
+        ({"toggle": "load_test"}, {"load_test": False}, False),
+        # The bundle is of an earlier version.
+        ({"toggle": "load_test"}, None, False),
+    ],
+)
+def test_the_load_needs_its_endpoints_in_both_slots(load: Any, toggles: Any, has: bool) -> None:
+    always: dict[str, Any] = {"toggles": {}, "services": {"shop": {"load": {}}}}
+    found = {"toggles": toggles, "services": {"shop": {"load": load}, "worker": {}}}
+    assert scenarios.endpoints({"blue": always, "green": found}) is has
+    assert scenarios.endpoints({"blue": found, "green": always}) is has
 
 
 def test_a_limit_that_the_load_keeps_is_none() -> None:

@@ -29,7 +29,7 @@ collections_path = {folder}/collections
 interpreter_python = auto_silent
 localhost_warning = false
 """
-BUNDLE = {"services": {"shop": {"group": "app", "routes": [{"path": "/"}]}}}
+BUNDLE = {"services": {"shop": {"group": "app", "routes": [{"path": "/"}], "load": {}}}}
 VARIABLES = {
     "ansible_connection": "local",
     "ansible_become": False,

@@ -208,6 +208,23 @@ def test_a_summary_of_an_idle_environment() -> None:
     assert [said["slots"][slot]["serves"] for slot in ("blue", "green")] == ["all traffic", "no traffic"]
 
 
+@pytest.mark.parametrize(
+    ("toggles", "shown"),
+    [
+        ({"new_checkout": True, "banner": True, "test_endpoints": False}, "banner, new_checkout"),
+        ({"new_checkout": False}, "none"),
+        # No service has any, or the bundle is of an earlier version.
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_summary_names_the_toggles_that_are_on_in_a_slot(toggles: dict[str, bool] | None, shown: str | None) -> None:
+    bundles = {**BOTH, "green": {**BOTH["green"], **({} if toggles is None else {"toggles": toggles})}}
+    said = status.summary(edges.together([answer("edge1")]), bundles, {}, {}, GROUPS)
+    assert said["slots"]["green"].get("toggles on") == shown
+    assert "toggles on" not in said["slots"]["blue"]
+
+
 def test_containers_by_host() -> None:
     portal = {"Name": "portal-blue", "State": {"Status": "running"}}
     results: dict[str, dict[str, Any]] = {

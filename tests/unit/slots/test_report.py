@@ -108,6 +108,15 @@ def test_a_check_run_tells_what_would_be_and_what_is() -> None:
     assert said["next"] == [STATUS]
 
 
+def test_toggles_that_are_on_in_the_live_slot_are_one_line() -> None:
+    live = {"release": "1.1", "toggles": {"new_checkout": True, "banner": True, "test_endpoints": False}}
+    idle = {"release": "1.0", "toggles": {"new_checkout": False, "test_endpoints": True}}
+    assert summary(bundles={"blue": live, "green": idle})["toggles on"] == "banner, new_checkout"
+    off = {**live, "toggles": {"new_checkout": False}}
+    assert "toggles on" not in summary(bundles={"blue": off, "green": idle})
+    assert "toggles on" not in summary(bundles=None)
+
+
 def test_where_each_run_is_confirmed_the_next_ones_are() -> None:
     assert summary(confirm=True)["next"] == [
         "playbooks/status.yml -e confirm=staging shows which slot is live and what runs",
@@ -155,6 +164,7 @@ LEAST_OF = {"deploy.yml"}
 LEAST = {
     "environment_name": "least",
     "environment_domain": "least.test",
+    "environment_public_name": "www.least.test",
     "environment_protected": True,
     "environment_seeding_allowed": False,
     "ansible_host": "192.0.2.1",

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..catalogue.smoke_checks import checks, filled
+from ..catalogue.toggles import toggle_values
 
 Service = Mapping[str, Any]
 Description = Mapping[str, Any]
@@ -22,7 +23,7 @@ Groups = Mapping[str, Sequence[str]]
 
 SLOTS = ("blue", "green")
 # The keys of a service in a description, besides `ports`.
-DESCRIBED = ("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes")
+DESCRIBED = ("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "load")
 
 
 def describe(
@@ -30,12 +31,14 @@ def describe(
     slot: str,
     release: Mapping[str, Any],
     members: Mapping[str, Mapping[str, str]],
+    toggles: Mapping[str, bool] | None = None,
 ) -> dict[str, Any]:
     """Return the description of a slot, which is the same on all of its hosts.
 
-    `release` = {name, images: {image: reference}}, `members` = {group: {host: address}}. The result is {slot, release,
-    images, hosts: {group: [{name, address}]}, services: {name: service with the keys in DESCRIBED and the ports of
-    this slot}, checks: [smoke checks, see `checks`]}.
+    `release` = {name, images: {image: reference}}, `members` = {group: {host: address}}, `toggles` = {toggle: value},
+    `environment_toggles` of the environment. The result is {slot, release, images, toggles: {toggle: value}, hosts:
+    {group: [{name, address}]}, services: {name: service with the keys in DESCRIBED and the ports of this slot},
+    checks: [smoke checks, see `checks`]}.
     """
     services = {
         name: {key: filled(service[key], {}) for key in DESCRIBED}
@@ -52,6 +55,7 @@ def describe(
         "slot": slot,
         "release": release["name"],
         "images": {service["image"]: release["images"][service["image"]] for service in services.values()},
+        "toggles": toggle_values(catalogue, toggles),
         "hosts": {
             group: [{"name": host, "address": address} for host, address in members.get(group, {}).items()]
             for group in groups
@@ -59,6 +63,11 @@ def describe(
         "services": services,
         "checks": checks(catalogue),
     }
+
+
+def toggles_on(description: Description) -> list[str]:
+    """Return the names of the toggles that are on in a slot, sorted; a slot without description has none."""
+    return sorted(name for name, value in description.get("toggles", {}).items() if value)
 
 
 def description_file(description: Description, folder: str) -> dict[str, str]:

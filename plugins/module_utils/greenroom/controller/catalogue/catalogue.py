@@ -36,11 +36,13 @@ DEFAULTS: dict[str, Any] = {
     "publishes": [],
     "secrets": {},
     "environment": {},
+    "toggles": {},
     "config_path": None,
     "config_of": None,
     "health": None,
     "metrics": None,
     "identities": None,
+    "load": None,
     "canary": None,
     "routes": [],
 }
@@ -82,6 +84,15 @@ def _secret(raw: object, service: str) -> dict[str, Any]:
     return {"kind": kind, "name": secret.get(kind) if kind else None, "owner": secret.get("of") or service}
 
 
+def _toggle(raw: object) -> dict[str, Any]:
+    toggle = _mapping(raw)
+    return {
+        "description": toggle.get("description"),
+        "default": toggle.get("default") is True,
+        "variable": toggle.get("variable"),
+    }
+
+
 def _canary(raw: object, metrics: object) -> dict[str, Any] | None:
     if not isinstance(raw, Mapping):
         return None
@@ -109,7 +120,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
     `routes[]` = {path (with a trailing slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path}};
-    `queues.<q>` = {delivery_limit}.
+    `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
     """
     given = _mapping(raw)
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
@@ -126,6 +137,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "publishes": _list(service["publishes"]),
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
+        "toggles": {toggle: _toggle(value) for toggle, value in _mapping(service["toggles"]).items()},
         "routes": [_route(route, ports) for route in _list(service["routes"])],
         "canary": _canary(service["canary"], service["metrics"]),
         "config_of": config_of,

@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Variables that have another name now. CHANGELOG.md lists them, too."""
+"""Variables that have another name now, or are feature toggles now. CHANGELOG.md lists them, too."""
 
 RENAMED = {
     "activation_slot": "slots_live_slot",
@@ -33,6 +33,7 @@ RENAMED = {
     "monitoring_retention_time": "monitoring_retention_days",
     "moves_always": "cutover_always",
     "seed_data_timeout": "seed_data_seconds",
+    "seed_features": "environment_toggles",
     "services_ready_timeout": "bundle_ready_seconds",
     "simulation_interval": "simulation_interval_minutes",
     "smoke_deadline": "smoke_seconds",
@@ -41,3 +42,9 @@ RENAMED = {
     "stop_slot": "slots_stop_slot",
 }
 """{old name: new name}. A run refuses the old names."""
+
+TOGGLES = {
+    "portal_new_checkout": "new_checkout",
+    "portal_test_endpoints": "test_endpoints",
+}
+"""{variable: the toggle that replaces it}. A run refuses these variables, too."""

@@ -118,6 +118,25 @@ def _seed(service: Service) -> Iterator[str]:
             yield f"heads: decides when to seed again, but `{needed}` is missing"
 
 
+def _toggles(service: Service) -> Iterator[str]:
+    variables: dict[str, str] = {}
+    for name, toggle in service["toggles"].items():
+        variable = toggle["variable"]
+        for key in ("environment", "secrets"):
+            if variable in service[key]:
+                yield f"toggles.{name}.variable: {variable} is also set in `{key}`; remove one of them"
+        if variables.setdefault(variable, name) != name:
+            yield f"toggles.{name}.variable: {variable} is the variable of {variables[variable]}; choose another one"
+
+
+def _load(service: Service) -> Iterator[str]:
+    toggle = (service["load"] or {}).get("toggle")
+    if toggle is not None and toggle not in service["toggles"]:
+        yield f'load.toggle: unknown toggle "{toggle}"{suggestion(toggle, service["toggles"])}'
+    if service["load"] is not None and not service["routes"]:
+        yield "load: requests can't reach the service; add `routes`"
+
+
 def _config(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
     source = service["config_of"]
     if source in wrong:
@@ -151,17 +170,20 @@ def service_problems(
     yield from _secrets(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)
     yield from _seed(service)
+    yield from _toggles(service)
+    yield from _load(service)
     yield from _config(service, catalogue, wrong)
 
 
 def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
-    """Yield (service, line) if two services claim the same host port, database or public path, or both keep identities.
+    """Yield (service, line) if two services claim the same port, database, path or toggle, or both keep identities.
 
     `groups` = {group: [host]}. Groups with a common host share its ports.
     """
     ports: dict[tuple[str, int], str] = {}
     databases: dict[str, str] = {}
     paths: dict[str, str] = {}
+    toggles: dict[str, str] = {}
     keepers = [name for name, service in catalogue.items() if service["identities"]]
     for name in keepers[1:]:
         yield name, f"identities: {keepers[0]} already keeps them; only one service can"
@@ -176,6 +198,9 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
         database = service["database"]
         if database and databases.setdefault(database, name) != name:
             yield name, f'database: "{database}" belongs to {databases[database]}'
+        for toggle in service["toggles"]:
+            if toggles.setdefault(toggle, name) != name:
+                yield name, f"toggles.{toggle}: {toggles[toggle]} has a toggle of this name; choose another one"
         for index, route in enumerate(service["routes"]):
             here = f"{name} routes[{index}]"
             if paths.setdefault(route["path"], here) != here:

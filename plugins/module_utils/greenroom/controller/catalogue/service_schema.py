@@ -76,11 +76,24 @@ SCHEMA = _object(
             _object({"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "of": NAME}), *_VARIABLE
         ),
         "environment": _named({"type": ["string", "integer"]}, *_VARIABLE),
+        "toggles": _named(
+            _object(
+                {
+                    "description": _text(r"\S", "a text"),
+                    "default": {"type": "boolean"},
+                    "variable": _text(*_VARIABLE),
+                },
+                ["description", "variable"],
+            ),
+            r"^[a-z][a-z0-9_]{0,39}$",
+            "a name of lowercase letters, digits and _",
+        ),
         "config_path": PATH,
         "config_of": NAME,
         "health": _PAGE,
         "metrics": _PAGE,
         "identities": NAME,
+        "load": _object({"toggle": {"type": "string"}}),
         "canary": _object({"probes": {"type": "array", "items": PATH}, "metric": _METRIC}),
         "routes": {"type": "array", "items": _ROUTE},
     },

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...common.names import nearest, suggestion
-from .renamed_variables import RENAMED
+from .renamed_variables import RENAMED, TOGGLES
 
 Declared = Mapping[str, Mapping[str, Mapping[str, Any]]]
 HOST_GROUPS = frozenset({"edge", "app", "data", "ops"})
@@ -58,6 +58,9 @@ def name_problems(
         role = role_of(name, declared)
         if name in RENAMED:
             lines.append(f"{name}: this variable is called {RENAMED[name]} now")
+        elif name in TOGGLES:
+            example = f"environment_toggles: {{{TOGGLES[name]}: true}}"
+            lines.append(f"{name}: this variable is a toggle now: set {example}")
         elif role is not None:
             own = declared[role] if nearest(name, declared[role]) else known
             lines.append(f"{name}: role {role} has no such variable{suggestion(name, own)}")

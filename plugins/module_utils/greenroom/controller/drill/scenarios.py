@@ -90,10 +90,10 @@ def scenario(name: str) -> dict[str, Any]:
 def refusals(name: str, seen: Mapping[str, Any]) -> list[str]:
     """Return the reasons why the drill `name` can't start, one line each.
 
-    `seen` is {protected, image, endpoints: whether there is an endpoint for the load, rate: requests a second, limit:
-    requests a minute that the edge hosts allow or 0, live, idle, bundles: {slot: any}, edges: {host: {live, phase,
-    in_force}}, address: the shared address of the edge hosts, groups, service: the one that fails or "", broken:
-    {host: [unit]}, clock: seconds by which the load's host is ahead}.
+    `seen` is {protected, image, endpoints: whether the slots have what the load requests, rate: requests a second,
+    limit: requests a minute that the edge hosts allow or 0, live, idle, bundles: {slot: any}, edges: {host: {live,
+    phase, in_force}}, address: the shared address of the edge hosts, groups, service: the one that fails or "",
+    broken: {host: [unit]}, clock: seconds by which the load's host is ahead}.
     """
     if name not in SCENARIOS:
         return [f"there is no fault '{name}'; choose one of {', '.join(SCENARIOS)}"]
@@ -106,7 +106,10 @@ def _lacking(name: str, seen: Mapping[str, Any]) -> Iterator[str]:
     if not seen["image"]:
         yield "the release has no image `visitors`, which sends the load's requests"
     if not seen["endpoints"]:
-        yield "the load test endpoints are off (portal_test_endpoints); set another path: -e drill_path=/version"
+        yield (
+            "a slot has no load test endpoints (the key `load` of a service); turn the service's toggle on in "
+            "environment_toggles and deploy to both slots, or set another path: -e drill_path=/"
+        )
     if 0 < seen["limit"] < seen["rate"] * 60:
         yield (
             f"the edge hosts allow {seen['limit']} requests a minute from one address, and the load sends "
@@ -144,6 +147,21 @@ def _unsettled(seen: Mapping[str, Any]) -> Iterator[str]:
             f"the clocks of the controller and of the load's host differ by {abs(seen['clock']):.0f} s; "
             "synchronize them"
         )
+
+
+def endpoints(bundles: Mapping[str, Mapping[str, Any]]) -> bool:
+    """Whether each slot has the load test endpoints: a service with `load`, whose toggle is on if it has one.
+
+    `bundles` is {slot: description}.
+    """
+    return all(
+        any(
+            service["load"].get("toggle") is None or (description.get("toggles") or {}).get(service["load"]["toggle"])
+            for service in description["services"].values()
+            if service.get("load") is not None
+        )
+        for description in bundles.values()
+    )
 
 
 def service(description: Mapping[str, Any], name: str = "") -> dict[str, str]:

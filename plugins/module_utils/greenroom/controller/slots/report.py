@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ...switch.bluegreen import other
+from ..bundle.description import toggles_on
 
 Known = Mapping[str, Any]
 """The facts of a run at its end:
@@ -30,6 +31,7 @@ def summary(known: Known, now: datetime) -> dict[str, Any]:
         "environment": known["environment"],
         "address": known["address"],
         "live slot": _slot(live, known["bundles"]) if live else "none yet",
+        "toggles on": ", ".join(toggles_on((known["bundles"] or {}).get(live, {}))),
         "idle slot": _slot(idle, known["bundles"]) if idle else "",
         "deployed": _deployed(known),
         "cut over": _cut_over(known),

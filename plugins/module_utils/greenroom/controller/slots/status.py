@@ -9,6 +9,7 @@ from typing import Any
 
 from ...switch.bluegreen import SLOTS
 from ..bundle.activation import live_only
+from ..bundle.description import toggles_on
 
 SILENT = "does not answer"
 Running = Mapping[str, Sequence[str] | str]
@@ -110,6 +111,7 @@ def _slot(
     return {
         "serves": "all traffic" if slot == edges["live"] and not edges["weight"] else _share(slot, edges),
         "release": description.get("release", "unknown"),
+        **({"toggles on": ", ".join(toggles_on(description)) or "none"} if description.get("toggles") else {}),
         "open requests": edges["connections"][slot],
         "runs": own,
     } | ({"stop": stop} if stop else {})

@@ -1,12 +1,13 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is wrong with the settings of a run: its hosts, its sign-in providers, the shared address and the cutover."""
+"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, shared address and cutover."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ...common.names import suggestion
 from ..catalogue import providers
 from ..hosts import vrrp
 from ..slots import edges
@@ -26,6 +27,17 @@ def provider_problems(given: object) -> Iterator[str]:
     """Yield what is wrong with `identity_providers`; the check of types reports a value of another type."""
     if isinstance(given, Sequence) and all(isinstance(provider, Mapping) for provider in given):
         yield from providers.setting_problems(given)
+
+
+def toggle_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is wrong with `environment_toggles`; the check of types reports a value of another type."""
+    known = {name for service in catalogue.values() for name in service["toggles"]}
+    for name, value in (given if isinstance(given, Mapping) else {}).items():
+        if name not in known:
+            yield f"environment_toggles.{name}: no service has this toggle{suggestion(str(name), known)}"
+        elif not isinstance(value, bool):
+            shown = f'"{value}"' if isinstance(value, str) else "nothing" if value is None else value
+            yield f"environment_toggles.{name}: expected true or false, got {shown}"
 
 
 def shared_address_problems(address: object, network: object, hosts: Mapping[str, str]) -> Iterator[str]:
