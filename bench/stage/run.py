@@ -24,7 +24,8 @@ from bench.common import RECAP, ROOT, machine, say, seconds_list, table, verdict
 
 HERE = Path(__file__).resolve().parent
 AIM = 90
-PHASE = re.compile(r"^\s{8,}(\w+): ([\d.]+)$")
+TOOK = re.compile(r"^Took \d+ s: (.*(?:\n  .*)*)", re.MULTILINE)
+PHASE = re.compile(r"(\w+) (\d+) s\b")
 COLD = "Cold, after `make clean`"
 README = """\
 # A staging environment from scratch
@@ -104,11 +105,10 @@ def phases(lines: list[tuple[float, str]], total: float) -> dict[str, float]:
     secrets, site = (at for at, _ in commands)
     end = max(at for at, line in lines if RECAP.match(line))
     found = {"lab": secrets, "secrets.yml": site - secrets, "site.yml": end - site}
-    reported = False
-    for at, line in lines:
-        reported = at >= site and (line.strip() == "seconds:" or (reported and bool(PHASE.match(line))))
-        if reported and (match := PHASE.match(line)):
-            found[f"site.yml: {match[1]}"] = float(match[2])
+    # "Took 51 s: open 6 s, hosts 16 s, ..." may go over several lines.
+    took = TOOK.search("\n".join(line for at, line in lines if at >= site))
+    for name, seconds in PHASE.findall(took[1] if took else ""):
+        found[f"site.yml: {name}"] = float(seconds)
     return found | {"status": total - end}
 
 
