@@ -11,10 +11,10 @@ from bench.stage.run import phases
 PRINTED = """\
 lab: staging and control are up
 ansible-playbook -i inventories/staging playbooks/secrets.yml -e create=missing
-PLAY RECAP ****
+edge1 : ok=20 changed=0 unreachable=0 failed=0 skipped=3 rescued=0 ignored=0
 Took 4 s: open 4 s
 ansible-playbook -i inventories/staging site.yml
-PLAY RECAP ****
+edge1 : ok=20 changed=0 unreachable=0 failed=0 skipped=3 rescued=0 ignored=0
 Took 51 s: open 6 s, hosts 16 s, data 2 s,
   smoke 2 s, report 0 s
 
