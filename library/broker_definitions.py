@@ -64,78 +64,12 @@ definitions:
   sample: ["queues receipts", "users worker_blue"]
 """
 
-import json
-import os
-import pwd
-import tempfile
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.data import broker
-
-PROGRAM = "rabbitmqctl"
-# Erlang's tool to call a server takes 0.05 s. rabbitmqctl takes a second or two, because it starts Erlang first.
-QUICK = "erl_call"
-# The name that roles/broker configures.
-NODE = "rabbit@localhost"
-# The call that `rabbitmqctl export_definitions` makes.
-DEFINITIONS = "io:put_chars(rabbit_json:encode(rabbit_definitions:all_definitions()))."
-FOLDER = "/var/lib/rabbitmq"
-SERVER = "rabbitmq"
-START_SECONDS = 60
-
-
-def call(module: AnsibleModule, doing: str, *words: str) -> str:
-    """Return the output of the server's tool; fail with a message that names the action."""
-    code, answer, complaint = module.run_command([PROGRAM, "-q", *words])
-    # The server may just be starting. Wait for it, then try again.
-    if code != 0 and module.run_command([PROGRAM, "-q", "await_startup", "--timeout", str(START_SECONDS)])[0] == 0:
-        code, answer, complaint = module.run_command([PROGRAM, "-q", *words])
-    if code != 0:
-        said = " ".join((complaint or answer).split())
-        module.fail_json(msg=f"RabbitMQ can't {doing}: {said}", definitions=[])
-    return str(answer)
-
-
-def quick_export(module: AnsibleModule) -> dict[str, Any] | None:
-    """Return all definitions of the server, or None if erl_call can't get them."""
-    program = module.get_bin_path(QUICK)
-    if program is None:
-        return None
-    become = ["setpriv", f"--reuid={SERVER}", f"--regid={SERVER}", "--init-groups"]
-    command = [*become, program, "-sname", NODE, "-fetch_stdout", "-no_result_term", "-e"]
-    # The Erlang cookie is in the server's home folder.
-    options = {"cwd": FOLDER, "environ_update": {"HOME": FOLDER}, "handle_exceptions": False}
-    try:
-        code, answer, _complaint = module.run_command(command, data=DEFINITIONS, **options)
-        found = json.loads(answer) if code == 0 else None
-    # If the tool can't reach the server, it may end before it has read its input.
-    except (BrokenPipeError, ValueError):
-        return None
-    return found if isinstance(found, dict) and "users" in found else None
-
-
-def export(module: AnsibleModule) -> dict[str, Any]:
-    """Return all definitions of the server."""
-    quick = quick_export(module)
-    if quick is not None:
-        return quick
-    found: dict[str, Any] = json.loads(call(module, "export its definitions", "export_definitions", "-"))
-    return found
-
-
-def import_(module: AnsibleModule, definitions: broker.Definitions) -> None:
-    """Import definitions from a file that only the server can read, because its tool can't read standard input."""
-    with tempfile.NamedTemporaryFile("w", prefix=".greenroom-", dir=FOLDER) as file:
-        server = pwd.getpwnam(SERVER)
-        os.fchown(file.fileno(), server.pw_uid, server.pw_gid)
-        json.dump(definitions, file)
-        file.flush()
-        call(module, "import its definitions", "import_definitions", file.name)
+from ansible.module_utils.greenroom.data import broker_server
 
 
 def main() -> None:
-    """Compare, change and compare again: an import doesn't report objects that it could not change."""
+    """Converge the server's definitions."""
     module = AnsibleModule(
         argument_spec={
             "vhost": {"type": "str", "required": True},
@@ -146,24 +80,11 @@ def main() -> None:
         supports_check_mode=True,
     )
     wanted = {key: module.params[key] for key in ("vhost", "queues", "logins", "passwords")}
-    without = sorted(set(wanted["logins"]) - set(wanted["passwords"]))
-    if without:
-        module.fail_json(msg=f"passwords: add a password for {', '.join(without)}", definitions=[])
-    current = export(module)
-    plan, strangers = broker.plan(wanted, current), broker.strangers(current)
-    said = [*broker.lines(plan), *(f"users {name} (removed)" for name in strangers)]
-    if not module.check_mode and said:
-        for name in strangers:
-            call(module, f"remove the user {name}", "delete_user", name)
-        if plan:
-            import_(module, plan)
-        left = broker.lines(broker.plan(wanted, export(module)))
-        if left:
-            module.fail_json(
-                msg=f"RabbitMQ has other objects with these names and keeps them: {', '.join(left)}; "
-                "delete them in RabbitMQ, then run this again",
-                definitions=said,
-            )
+    server = broker_server.Server(module.run_command, module.get_bin_path(broker_server.QUICK))
+    try:
+        said = broker_server.converge(server, wanted, module.check_mode)
+    except broker_server.BrokerError as error:
+        module.fail_json(msg=str(error), definitions=error.definitions)
     shown = {"diff": {"prepared": "".join(f"{line}\n" for line in said)}} if module._diff and said else {}
     module.exit_json(changed=bool(said), definitions=said, **shown)
 

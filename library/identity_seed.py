@@ -265,114 +265,25 @@ people_hash:
   type: str
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.people import people, population
-
-ARGUMENTS: dict[str, Any] = {
-    "url": {"type": "str", "required": True},
-    "public_url": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "exact", "absent"], "default": "present"},
-    "set": {"type": "str", "required": True},
-    "seed": {"type": "str", "default": "1"},
-    "count": {"type": "int", "default": 100},
-    "domain": {"type": "str", "required": True},
-    "leftovers": {"type": "list", "elements": "str", "default": []},
-    "schema_id": {"type": "str", "default": "default"},
-    "locales": {"type": "list", "elements": "str", "default": ["en_US"]},
-    "traits": {"type": "dict", "default": {}},
-    "personas": {"type": "list", "elements": "raw", "default": []},
-    "verified": {"type": "float", "default": 1},
-    "metadata_public": {"type": "dict", "default": {}},
-    "metadata_admin": {"type": "dict", "default": {}},
-    "password": {"type": "str", "no_log": True},
-    "password_key": {"type": "str", "no_log": True},
-    "cost": {"type": "int", "default": 12},
-    "allowed": {"type": "bool", "required": True},
-    "ledger": {"type": "path"},
-    "people_file": {"type": "path"},
-    "generators": {"type": "path", "default": "/var/lib/greenroom/python"},
-    "connections": {"type": "int", "default": 2},
-    "timeout": {"type": "float", "default": 60},
-    "deadline": {"type": "float", "default": 14400},
-    "_operation": {"type": "dict"},
-    "_generator": {"type": "dict"},
-    "_password_mark": {"type": "str", "no_log": True},
-    "_password_hash": {"type": "str", "no_log": True},
-}
-RECIPE = (
-    *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
-    *("metadata_public", "metadata_admin"),
-)
-
-
-def order_of(given: dict[str, Any]) -> population.Order:
-    """Return the order for the given arguments; raises people.PeopleError."""
-    generator, operation = given["_generator"] or {}, given["_operation"] or {}
-    recipe = people.Recipe.of(
-        {
-            **{key: given[key] for key in RECIPE},
-            "password": given["_password_mark"] or "",
-            "generator": generator.get("version", ""),
-        }
-    )
-    if not 1 <= given["connections"] <= 32:
-        raise people.PeopleError(f"connections must be 1 to 32, not {given['connections']}")
-    path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
-    shared, key = given["_password_hash"] or "", given["password_key"]
-
-    def hash_of(person: str) -> str:
-        if shared or not key:
-            return str(shared)
-        return str(people.derived_hash(people.person_password(key, recipe.set, recipe.seed, person)))
-
-    return population.Order(
-        recipe=recipe,
-        state=given["state"],
-        url=given["url"],
-        public_url=given["public_url"],
-        timeout=given["timeout"],
-        deadline=given["deadline"],
-        connections=given["connections"],
-        ledger=path,
-        people_file=given["people_file"] or f"{path.removesuffix('.db')}.jsonl",
-        generators=given["generators"],
-        leftovers=tuple(given["leftovers"]),
-        token=operation.get("token", "none"),
-        holder=operation.get("holder", ""),
-        seconds=float(operation.get("seconds", 15)),
-        archive=generator.get("name", ""),
-        hash_of=hash_of,
-    )
-
-
-def diff_of(result: dict[str, Any], people_set: str) -> dict[str, str]:
-    """Return the numbers of users before and after, as a diff."""
-    after = result["present"] + result["extra"]
-    before = after - result["created"] + result["removed"]
-    updated = f", {result['updated']} of them updated" if result["updated"] else ""
-    return {
-        "before": f"{before} users in the set {people_set}\n",
-        "after": f"{after} users in the set {people_set}{updated}\n",
-    }
+from ansible.module_utils.greenroom.people import options, population
 
 
 def main() -> None:
     """Create, update or remove users."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
     given = module.params
     if not given["allowed"]:
         module.fail_json(msg="refused: synthetic users are not allowed in this environment")
     try:
-        order = order_of(given)
+        order = options.order_of(given)
         if brought := (given["_generator"] or {}).get("path"):
             population.install(brought, order.generators, order.archive)
         result = population.run(order, module.check_mode)
     except population.ERRORS as error:
         module.fail_json(msg=str(error))
     if "created" in result:
-        result["diff"] = diff_of(result, order.recipe.set)
+        result["diff"] = population.diff_of(result, order.recipe.set)
     if result.pop("failed", False):
         module.fail_json(**result)
     module.exit_json(**result)

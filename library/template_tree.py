@@ -420,47 +420,26 @@ unit:
   sample: portal-blue.service
 """
 
-import os
-import re
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.common import masking
-from ansible.module_utils.greenroom.tree import changes, debian_packages, diff, systemd, unit_records, units
+from ansible.module_utils.greenroom.tree import changes, converge, debian_packages, units
 from ansible.module_utils.greenroom.tree import options as tree_options
-from ansible.module_utils.greenroom.tree.files import (
-    Attributes,
-    Directory,
-    TreeError,
-    clean_path,
-    decompress,
-    parse_mode,
-    unpack,
-)
-
-SYSTEMD_IS_UP = "/run/systemd/system"
-# The lists in the results of several trees that are joined into one.
-TOGETHER = (
-    "changed_files",
-    "removed_files",
-    "changed_directories",
-    "drifted_files",
-    "loaded_drift",
-    "not_running",
-)
+from ansible.module_utils.greenroom.tree.files import TreeError, decompress
 
 
 def main() -> None:
     """Apply the files that the action rendered."""
     options = {**tree_options.OPTIONS, **tree_options.TRANSPORT}
     module = AnsibleModule(options, supports_check_mode=True, **tree_options.CHOICES)
+    host = converge.Host(runner(module), labeller(module), module.check_mode, module._diff)
     result: dict[str, Any] = {"changed": False}
     try:
         if module.params["roles"] is None:
-            converge(module, module.params, result)
+            converge.converge(host, module.params, result)
         else:
             missing = debian_packages.missing(module.params["packages"])
-            converge_all(module, [] if missing else decompress(module.params["_trees"]), result)
+            converge.converge_all(host, [] if missing else decompress(module.params["_trees"]), result)
             result["missing_packages"] = missing
     except units.UnitError as error:
         fail(module, result, str(error), unit=error.unit)
@@ -474,101 +453,7 @@ def main() -> None:
 def fail(module: AnsibleModule, result: dict[str, Any], message: str, **more: Any) -> None:
     """Fail with a message without secrets, and with the changes made so far."""
     result["changed"] = result["changed"] or bool(result.get("units"))
-    module.fail_json(msg=secret_words(module).clean(message), **{**result, **more})
-
-
-def converge_all(module: AnsibleModule, trees: list[dict[str, Any]], result: dict[str, Any]) -> None:
-    """Converge several trees, one after the other; the result has the joined lists and each tree's own result."""
-    result.update({key: [] for key in TOGETHER}, units={}, trees={})
-    if module._diff:
-        result["diff"] = []
-    for options in trees:
-        one: dict[str, Any] = {"changed": False}
-        try:
-            converge(module, options, one)
-        finally:
-            result["changed"] = result["changed"] or one["changed"] or bool(one.get("units"))
-            result["units"].update(one.get("units", {}))
-            for key in TOGETHER:
-                result[key] += one.get(key, [])
-            if module._diff:
-                result["diff"] += one.pop("diff", [])
-            result["trees"][options["name"]] = one
-
-
-def converge(module: AnsibleModule, options: dict[str, Any], result: dict[str, Any]) -> None:
-    """Converge one tree's files and units, and fill `result` along the way."""
-    absent = options["state"] == "absent"
-    drift = options["apply"] == "drift" and not absent
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options["name"]):
-        raise TreeError(f"name {options['name']!r} must consist of letters, digits, '.', '_' and '-'")
-    files = [] if absent else unpack(options["_files"]) + unpack(options["_secret_files"])
-    directories = [] if absent else [directory(item) for item in options["directories"]]
-    wanted = changes.Tree(
-        options["name"],
-        files,
-        directories,
-        manifest=options.get("manifest"),
-        metadata=options["metadata"],
-        absent=absent,
-        label=labeller(module),
-    )
-    manager = unit_manager(module, units.parse(options["units"]), wanted, absent)
-    plan = wanted.plan(drift)
-    result.update(
-        hash=plan.hash,
-        outdated=plan.outdated,
-        changed=plan.changed,
-        changed_files=sorted(file.dest for file in (*plan.write, *plan.adjust)),
-        removed_files=plan.remove,
-        drifted_files=plan.drifted,
-        changed_directories=sorted({*plan.new_directories, *(item.path for item in plan.make), *plan.prune}),
-        units={},
-        loaded_drift=[],
-        not_running=[],
-    )
-    if module._diff:
-        result["diff"] = diff.differences(wanted, plan)
-    if not module.check_mode:
-        result["changed"] = False
-        wanted.validate(plan, runner(module))
-    if manager:
-        manager.find_drift(plan) if drift else manager.stop(plan)
-    if not module.check_mode:
-        wanted.apply(plan, drift)
-        result["changed"] = plan.changed
-    if manager:
-        result.update(units=manager.outcome.units, loaded_drift=manager.outcome.loaded_drift)
-        result.update(not_running=manager.outcome.not_running)
-        manager.reload_if_needed(plan)
-        if not drift:
-            manager.converge(plan)
-        result["changed"] = plan.changed or bool(manager.outcome.units)
-    if not module.check_mode and not drift:
-        wanted.finish(plan)
-
-
-def directory(item: dict[str, Any]) -> Directory:
-    """Return the wanted directory for an item of the option `directories`."""
-    path = clean_path(item["path"])
-    return Directory(path, Attributes(parse_mode(item["mode"], path), item["owner"], item["group"]))
-
-
-def unit_manager(
-    module: AnsibleModule, specs: list[units.Unit], wanted: changes.Tree, absent: bool
-) -> units.Manager | None:
-    """Return the manager of the tree's units, or None if the tree has nothing to do with systemd."""
-    if absent:
-        specs = [units.Unit(spec.name, "stopped", spec.on_change, False, spec.files) for spec in specs]
-    concerned = [*wanted.before.files, *wanted.before.pending, *(file.dest for file in wanted.files)]
-    if not specs and not any(map(systemd.is_definition, concerned)):
-        return None
-    if not os.path.isdir(SYSTEMD_IS_UP):
-        if specs:
-            raise TreeError("systemd isn't running on this host, so its units can't be managed")
-        return None
-    records = unit_records.Records(wanted.name)
-    return units.Manager(specs, systemd.Systemd(runner(module)), records, wanted, check=module.check_mode)
+    module.fail_json(msg=converge.secret_words(module.params).clean(message), **{**result, **more})
 
 
 def runner(module: AnsibleModule) -> changes.Run:
@@ -590,18 +475,6 @@ def labeller(module: AnsibleModule) -> changes.Label | None:
         module.set_context_if_different(path, module.selinux_default_context(dest), False)
 
     return label
-
-
-def secret_words(module: AnsibleModule) -> masking.Mask:
-    """Return a mask for all values in secret files, because programs often print a value that they refuse."""
-    mask = masking.Mask()
-    trees = [module.params, *decompress(module.params.get("_trees", ""))]
-    for file in [file for options in trees for file in unpack(options["_secret_files"])]:
-        for word in re.findall(r"[A-Za-z0-9+_-]{8,}", file.content.decode(errors="replace")):
-            # Shorter words without digits are usually names and hosts.
-            if len(word) >= 20 or re.search(r"\d", word):
-                mask.add(word)
-    return mask
 
 
 if __name__ == "__main__":

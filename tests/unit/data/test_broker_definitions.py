@@ -13,7 +13,7 @@ from typing import Any
 
 import modules
 import pytest
-from ansible.module_utils.greenroom.data import broker
+from ansible.module_utils.greenroom.data import broker, broker_server
 
 PASSWORD = "a-password-that-nobody-sees"
 WANTED: dict[str, Any] = {
@@ -46,15 +46,8 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("FAILS", "nothing")
     monkeypatch.setenv("STUBBORN", "")
-    load = modules.load
-
-    def here(name: str) -> Any:
-        module = load(name)
-        monkeypatch.setattr(module, "FOLDER", str(tmp_path))
-        monkeypatch.setattr(module, "SERVER", pwd.getpwuid(os.getuid()).pw_name)
-        return module
-
-    monkeypatch.setattr(modules, "load", here)
+    monkeypatch.setattr(broker_server, "FOLDER", str(tmp_path))
+    monkeypatch.setattr(broker_server, "SERVER", pwd.getpwuid(os.getuid()).pw_name)
 
     def put(state: dict[str, Any]) -> None:
         Path("state.json").write_text(json.dumps(state))

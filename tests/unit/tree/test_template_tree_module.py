@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.tree import changes, systemd
+from ansible.module_utils.greenroom.tree import changes, converge, systemd
 from ansible.module_utils.greenroom.tree import files as tree_files
 from ansible.module_utils.greenroom.tree import manifest as tree_manifest
 from ansible.module_utils.greenroom.tree import options as tree_options
@@ -51,7 +51,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "systemd.json").write_text(json.dumps({"units": {"web.service": web}, "calls": []}))
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("FAKE_SYSTEMD", str(tmp_path / "systemd.json"))
-    monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(tmp_path))
+    monkeypatch.setattr(converge, "SYSTEMD_IS_UP", str(tmp_path))
     monkeypatch.setattr(tree_manifest, "STATE_DIRECTORY", str(tmp_path / "state"))
     return tmp_path
 
@@ -198,10 +198,8 @@ def test_no_secret_shows(call: Call, host: Path) -> None:
 
 
 def test_values_of_secret_files_are_masked_in_messages(host: Path) -> None:
-    module = type("Module", (), {"params": {}})()
     wanted = file(host, text="A=abc123def456\nB=database.example.org\nC=abcdefghijklmnopqrstu\n", secret=True)
-    module.params["_secret_files"] = tree_files.pack([wanted])
-    mask = template_tree.secret_words(module)
+    mask = converge.secret_words({"_secret_files": tree_files.pack([wanted])})
     said = mask.clean("abc123def456 at database.example.org, abcdefghijklmnopqrstu")
     assert said == "*** at database.example.org, ***"
 
@@ -226,7 +224,7 @@ def test_bad_parameters(call: Call, options: dict[str, Any], message: str) -> No
 
 
 def test_a_host_without_systemd(call: Call, host: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(template_tree, "SYSTEMD_IS_UP", str(host / "nothing"))
+    monkeypatch.setattr(converge, "SYSTEMD_IS_UP", str(host / "nothing"))
     monkeypatch.setattr(systemd, "UNIT_DIRECTORIES", (f"{host}/system/",))
     assert call(file(host, "system/a.service"))["changed"]
     assert "systemd isn't running" in call(file(host), units=WEB)["msg"]

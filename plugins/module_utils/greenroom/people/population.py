@@ -245,6 +245,17 @@ class _Call:
         }
 
 
+def diff_of(result: dict[str, Any], people_set: str) -> dict[str, str]:
+    """Return the numbers of users before and after, as a diff."""
+    after = result["present"] + result["extra"]
+    before = after - result["created"] + result["removed"]
+    updated = f", {result['updated']} of them updated" if result["updated"] else ""
+    return {
+        "before": f"{before} users in the set {people_set}\n",
+        "after": f"{after} users in the set {people_set}{updated}\n",
+    }
+
+
 def _in_order(problems: list[str]) -> list[str]:
     """Sort `user <key>: <reason>` by key, numbers numerically, because several threads add them in any order."""
     return sorted(problems, key=lambda line: (len(line.partition(":")[0]), line))

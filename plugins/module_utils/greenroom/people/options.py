@@ -1,0 +1,85 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The options of the module identity_seed, and the call that they describe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import people, population
+
+ARGUMENTS: dict[str, Any] = {
+    "url": {"type": "str", "required": True},
+    "public_url": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "exact", "absent"], "default": "present"},
+    "set": {"type": "str", "required": True},
+    "seed": {"type": "str", "default": "1"},
+    "count": {"type": "int", "default": 100},
+    "domain": {"type": "str", "required": True},
+    "leftovers": {"type": "list", "elements": "str", "default": []},
+    "schema_id": {"type": "str", "default": "default"},
+    "locales": {"type": "list", "elements": "str", "default": ["en_US"]},
+    "traits": {"type": "dict", "default": {}},
+    "personas": {"type": "list", "elements": "raw", "default": []},
+    "verified": {"type": "float", "default": 1},
+    "metadata_public": {"type": "dict", "default": {}},
+    "metadata_admin": {"type": "dict", "default": {}},
+    "password": {"type": "str", "no_log": True},
+    "password_key": {"type": "str", "no_log": True},
+    "cost": {"type": "int", "default": 12},
+    "allowed": {"type": "bool", "required": True},
+    "ledger": {"type": "path"},
+    "people_file": {"type": "path"},
+    "generators": {"type": "path", "default": "/var/lib/greenroom/python"},
+    "connections": {"type": "int", "default": 2},
+    "timeout": {"type": "float", "default": 60},
+    "deadline": {"type": "float", "default": 14400},
+    "_operation": {"type": "dict"},
+    "_generator": {"type": "dict"},
+    "_password_mark": {"type": "str", "no_log": True},
+    "_password_hash": {"type": "str", "no_log": True},
+}
+RECIPE = (
+    *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
+    *("metadata_public", "metadata_admin"),
+)
+
+
+def order_of(given: dict[str, Any]) -> population.Order:
+    """Return the order for the given arguments; raises people.PeopleError."""
+    generator, operation = given["_generator"] or {}, given["_operation"] or {}
+    recipe = people.Recipe.of(
+        {
+            **{key: given[key] for key in RECIPE},
+            "password": given["_password_mark"] or "",
+            "generator": generator.get("version", ""),
+        }
+    )
+    if not 1 <= given["connections"] <= 32:
+        raise people.PeopleError(f"connections must be 1 to 32, not {given['connections']}")
+    path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
+    shared, key = given["_password_hash"] or "", given["password_key"]
+
+    def hash_of(person: str) -> str:
+        if shared or not key:
+            return str(shared)
+        return str(people.derived_hash(people.person_password(key, recipe.set, recipe.seed, person)))
+
+    return population.Order(
+        recipe=recipe,
+        state=given["state"],
+        url=given["url"],
+        public_url=given["public_url"],
+        timeout=given["timeout"],
+        deadline=given["deadline"],
+        connections=given["connections"],
+        ledger=path,
+        people_file=given["people_file"] or f"{path.removesuffix('.db')}.jsonl",
+        generators=given["generators"],
+        leftovers=tuple(given["leftovers"]),
+        token=operation.get("token", "none"),
+        holder=operation.get("holder", ""),
+        seconds=float(operation.get("seconds", 15)),
+        archive=generator.get("name", ""),
+        hash_of=hash_of,
+    )
