@@ -17,6 +17,8 @@ LOGIC = ROOT / "plugins/module_utils/greenroom"
 NAME = "ansible.module_utils.greenroom"
 CONTROLLER = "controller"
 MOST_LINES = 350
+MOST_LINES_OF_A_MODULE = 100
+DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
@@ -31,6 +33,7 @@ LAYERS = (
         "controller/drill",
         "controller/hosts",
         "controller/lock",
+        "controller/output",
         "controller/people",
         "controller/vault",
     },
@@ -152,8 +155,37 @@ def test_every_package_has_a_docstring_of_one_sentence() -> None:
 
 
 def test_no_module_is_longer_than_350_lines() -> None:
-    lengths = {path.relative_to(LOGIC).as_posix(): len(path.read_text("utf-8").splitlines()) for path in FILES}
-    assert {name: length for name, length in lengths.items() if length > MOST_LINES} == {}
+    lengths = {path.relative_to(LOGIC).as_posix(): length(path) for path in FILES}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
+
+
+def length(path: Path) -> int:
+    """The number of lines of a file."""
+    return len(path.read_text("utf-8").splitlines())
+
+
+def length_without_documentation(path: Path) -> int:
+    """The number of lines of a file, without those of the texts that Ansible shows as its documentation."""
+    documentation = [
+        node.end_lineno - node.lineno + 1
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.Assign)
+        and node.end_lineno
+        and {ast.unparse(name) for name in node.targets} & DOCUMENTATION
+    ]
+    return length(path) - sum(documentation)
+
+
+def test_a_module_of_the_library_has_at_most_100_lines_of_code() -> None:
+    lengths = {path.name: length_without_documentation(path) for path in sorted((ROOT / "library").glob("*.py"))}
+    assert lengths
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_MODULE} == {}
+
+
+def test_no_plugin_is_longer_than_350_lines() -> None:
+    lengths = {path.relative_to(ROOT).as_posix(): length(path) for path in sorted((ROOT / "plugins").glob("*/*.py"))}
+    assert lengths
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
 @pytest.mark.parametrize("role", COPIES)

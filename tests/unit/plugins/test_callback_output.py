@@ -160,6 +160,7 @@ class Project:
             (folder / name).mkdir(parents=True)
         # A copy, as the plugin takes for the project what it lies in.
         shutil.copy(ROOT / "plugins/callback/greenroom.py", folder / "plugins/callback")
+        (folder / "plugins/module_utils").symlink_to(ROOT / "plugins/module_utils")
         (folder / "library/template_tree.py").write_text(TREE)
         (folder / "connection/dead.py").write_text(DEAD)
         self._site()
