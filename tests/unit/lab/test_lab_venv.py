@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,10 @@ def test_plugins_are_compiled_also_where_python_keeps_nothing(monkeypatch: pytes
     module = tmp_path / "plugins/module_utils/greenroom/common/module.py"
     module.parent.mkdir(parents=True)
     kept = Path(importlib.util.cache_from_source(str(module)))
-    for content in (b"FIRST = 1", b"SECOND = 22"):
+    for number, content in enumerate((b"FIRST = 1", b"SECOND = 22")):
         module.write_bytes(content)
+        # Python compares whole seconds.
+        os.utime(module, (1_000_000_000 + number, 1_000_000_000 + number))
         venv.compile_plugins()
         name, _, _ = content.partition(b" ")
         assert name in kept.read_bytes()
