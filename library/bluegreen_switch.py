@@ -268,7 +268,7 @@ repaired:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.switch import call
+from ansible.module_utils.greenroom.switch import module_call
 from ansible.module_utils.greenroom.switch.bluegreen import SwitchError
 from ansible.module_utils.greenroom.switch.options import ARGUMENTS
 
@@ -277,7 +277,7 @@ def main() -> None:
     """Carry out the request, or report the status."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     try:
-        module.exit_json(**call.carry_out(module.params, module.check_mode))
+        module.exit_json(**module_call.carry_out(module.params, module.check_mode))
     except SwitchError as error:
         module.fail_json(msg=str(error))
 

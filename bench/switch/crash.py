@@ -23,7 +23,7 @@ from typing import Any
 
 from bench.switch.crash_list import CHANGES, DEADLINE, MOMENTS
 from bench.switch.proxy import PATIENCE, Proxy, ask, running
-from plugins.module_utils.greenroom.switch import apply, haproxy, host, peers, steps
+from plugins.module_utils.greenroom.switch import apply, haproxy, peers, steps, watchdog
 from plugins.module_utils.greenroom.switch.apply import Places
 from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
 from plugins.module_utils.greenroom.switch.steps import Wish
@@ -149,17 +149,17 @@ def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
     return before, steps.decide(before, wishes[-1], time.time())
 
 
-def alone(places: Places) -> host.Host:
+def alone(places: Places) -> watchdog.Host:
     """Return an edge host without peers."""
-    return host.Host(places, peers.Peers((), 0, "", ""), watchdog_seconds=5)
+    return watchdog.Host(places, peers.Peers((), 0, "", ""), watchdog_seconds=5)
 
 
 def restart(proxy: Proxy) -> str:
     """Start HAProxy as its unit does; returns its first response."""
     proxy.kill()
-    host.catch_up(alone(proxy.places))
+    watchdog.catch_up(alone(proxy.places))
     answer = proxy.start()
-    host.settle(alone(proxy.places))
+    watchdog.settle(alone(proxy.places))
     return answer
 
 
@@ -170,7 +170,7 @@ def more_workers(proxy: Proxy) -> None:
         if len(there) >= WORKERS:
             return
         proxy.hold()
-        host.reload(alone(proxy.places))
+        watchdog.reload(alone(proxy.places))
 
 
 def module_killed(proxy: Proxy, result: Result) -> None:
@@ -192,10 +192,10 @@ def module_killed(proxy: Proxy, result: Result) -> None:
                 else:
                     there = apply.look(proxy.places).state
                     later = time.time() + DEADLINE + 5
-                    host.tick(proxy.places, None, later)
+                    watchdog.tick(proxy.places, None, later)
                     end = steps.expire(there, later) if there else after
                     wrong += settled(proxy, end, {"idle"})
-                    if again := host.tick(proxy.places, None, later):
+                    if again := watchdog.tick(proxy.places, None, later):
                         wrong.append(f"the watchdog's second run changed {again}")
                 result.failures += [f"{name}, killed {moment}, {mender}: {text}" for text in wrong]
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ansible.module_utils.greenroom.switch.call import logic_digest
+from ansible.module_utils.greenroom.switch.module_call import logic_digest
 from ansible.module_utils.greenroom.switch.options import ARGUMENTS
 from ansible.plugins.action import ActionBase
 

@@ -16,8 +16,8 @@ from plays import ROOT
 PROGRAM = f"""#!{sys.executable} -I
 import sys
 sys.path.insert(0, {str(ROOT / "plugins/module_utils")!r})
-from greenroom.switch import call
-from greenroom.switch.host import main
+from greenroom.switch import module_call
+from greenroom.switch.watchdog import main
 LOGIC
 sys.exit(main(sys.argv[1:]))
 """
@@ -74,7 +74,7 @@ def test_a_refusal_of_the_program_fails_the_task(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "program",
-    [None, PROGRAM.replace("LOGIC", "call.logic_digest = lambda: 'older'"), "#!/bin/sh\nexit 2\n"],
+    [None, PROGRAM.replace("LOGIC", "module_call.logic_digest = lambda: 'older'"), "#!/bin/sh\nexit 2\n"],
     ids=["none", "other logic", "older program"],
 )
 def test_without_such_a_program_the_module_runs(tmp_path: Path, program: str | None) -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from . import apply, call, haproxy, steps
+from . import apply, haproxy, module_call, steps
 from . import peers as switch_peers
 from .apply import BusyError, Places, Seen
 from .bluegreen import State, SwitchError
@@ -199,11 +199,11 @@ def module() -> int:
     Only with the same logic as the controller's: its module would follow the same rules, and takes twice as long.
     """
     request: dict[str, Any] = json.load(sys.stdin)
-    if request["logic"] != call.logic_digest():
+    if request["logic"] != module_call.logic_digest():
         print(json.dumps({"other_logic": True}))
         return 0
     try:
-        result = call.carry_out(request["arguments"], request["check"])
+        result = module_call.carry_out(request["arguments"], request["check"])
     except SwitchError as error:
         result = {"failed": True, "msg": str(error)}
     print(json.dumps(result))

@@ -21,8 +21,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.common import durable
-from ansible.module_utils.greenroom.switch import apply, steps
-from ansible.module_utils.greenroom.switch import host as switch_host
+from ansible.module_utils.greenroom.switch import apply, steps, watchdog
 from ansible.module_utils.greenroom.switch import peers as switch_peers
 from ansible.module_utils.greenroom.switch.bluegreen import Operation, State
 from ansible.module_utils.greenroom.switch.peers import Peers
@@ -112,7 +111,7 @@ class Edge:
         self.file.write_text(json.dumps({**self.given, **changes}))
 
     def run(self, command: str) -> int:
-        return int(switch_host.main([command], str(self.file)))
+        return int(watchdog.main([command], str(self.file)))
 
     def write(self, state: State) -> None:
         durable.write(str(self.state_file), state.as_json().encode())
@@ -131,7 +130,7 @@ def peer(tmp_path: Path) -> Iterator[Peer]:
 @pytest.fixture
 def edge(tmp_path: Path, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> Edge:
     # A busy machine may take longer than HAProxy's start may.
-    monkeypatch.setattr(switch_host, "PEERS_SECONDS", 40)
+    monkeypatch.setattr(watchdog, "PEERS_SECONDS", 40)
     return Edge(tmp_path, peer)
 
 
@@ -164,7 +163,7 @@ def test_a_peer_without_a_newer_state_changes_nothing(edge: Edge, peer: Peer, bo
 
 def test_haproxy_starts_although_peers_do_not_respond(edge: Edge, peer: Peer, monkeypatch: pytest.MonkeyPatch) -> None:
     edge.write(State("staging", 5, "blue"))
-    monkeypatch.setattr(switch_host, "PEERS_SECONDS", 0.3)
+    monkeypatch.setattr(watchdog, "PEERS_SECONDS", 0.3)
     over = threading.Event()
     peer.answer = lambda: str(over.wait(60)).encode()
     started = time.monotonic()
@@ -213,7 +212,7 @@ def test_the_watchdog_aborts_a_canary_past_its_deadline(
 @contextlib.contextmanager
 def guarding(edge: Edge, folder: Path) -> Iterator[tuple[subprocess.Popen[str], Callable[[], bytes]]]:
     """The watchdog's service, and what it tells systemd, message by message."""
-    program = f"import sys; from greenroom.switch.host import main; sys.exit(main(['guard'], {str(edge.file)!r}))"
+    program = f"import sys; from greenroom.switch.watchdog import main; sys.exit(main(['guard'], {str(edge.file)!r}))"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         systemd.bind(str(folder / "notify"))
         systemd.settimeout(120)
@@ -248,7 +247,7 @@ def test_the_watchdog_service_continues_after_a_failed_check(edge: Edge, tmp_pat
 
 def test_the_watchdog_does_nothing_during_a_switch(edge: Edge) -> None:
     edge.write(CANARY)
-    host = switch_host.Host.from_file(str(edge.file))
+    host = watchdog.Host.from_file(str(edge.file))
     with apply.locked(host.places):
         assert edge.run("watch") == 0
     assert edge.state() == CANARY
@@ -339,7 +338,7 @@ def test_check_names_the_differences(edge: Edge, capsys: pytest.CaptureFixture[s
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     for words in ([], ["present"], ["watch", "x"]):
-        assert switch_host.main(words) == 2
+        assert watchdog.main(words) == 2
     assert "usage: greenroom-edge status|check|settle|catch-up|watch|guard|reload" in capsys.readouterr().err
 
 
