@@ -17,8 +17,11 @@ from typing import Any
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom.controller.catalogue.variables import confirmation_problems, environment_problems
 from ansible.module_utils.greenroom.controller.validate import checks, release, services, settings, variables
+from ansible.module_utils.greenroom.controller.validate.variable_names import (
+    confirmation_problems,
+    environment_problems,
+)
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.module_utils.greenroom.controller.catalogue.renamed_variables import RENAMED
+from ansible.module_utils.greenroom.controller.validate.renamed_variables import RENAMED
 from trees import HELD, OTHERS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..catalogue import variables
+from . import variable_names
 
 # Keys of an option's specification that describe it, or that apply when it has no value.
 NOT_TYPES = {"description", "default", "required", "version_added", "deprecated"}
@@ -33,14 +33,14 @@ class HostVariables:
 def load_declared(roles: Path, load: Callable[[Path], Any]) -> dict[str, dict[str, Any]]:
     """Return {role: {variable: specification}}; `load` returns the content of a YAML file."""
     return {
-        path.parts[-3]: variables.declared_options(load(path))
+        path.parts[-3]: variable_names.declared_options(load(path))
         for path in sorted(roles.glob("*/meta/argument_specs.yml"))
     }
 
 
 def variable_problems(
     hosts: Iterable[HostVariables],
-    declared: variables.Declared,
+    declared: variable_names.Declared,
     extra: Mapping[str, Any],
     services: Collection[str],
     type_errors: TypeErrors,
@@ -50,12 +50,12 @@ def variable_problems(
     `declared` = {role: {variable: specification}}, `extra` are the variables of `-e`, `services` the names of all
     services.
     """
-    yield from variables.found_problems(extra)
+    yield from variable_names.found_problems(extra)
     types = {name: types_of(spec) for options in declared.values() for name, spec in options.items()}
     checked: dict[str, Any] = {}
     for host in hosts:
-        yield from variables.name_problems(host.raw, declared, extra, services)
-        yield from variables.missing_problems(host.raw, declared)
+        yield from variable_names.name_problems(host.raw, declared, extra, services)
+        yield from variable_names.missing_problems(host.raw, declared)
         for name in sorted(types.keys() & set(host.raw)):
             # Most values are shared by all hosts: check each once.
             if checked.get(name) is not host.raw[name]:

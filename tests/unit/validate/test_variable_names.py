@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.catalogue import variables
+from ansible.module_utils.greenroom.controller.validate import variable_names
 
 DECLARED: dict[str, dict[str, dict[str, Any]]] = {
     "edge": {"edge_limits": {}, "edge_indexed": {}},
@@ -16,16 +16,16 @@ DECLARED: dict[str, dict[str, dict[str, Any]]] = {
 
 def test_options_of_all_entry_points_are_declared() -> None:
     spec = {"argument_specs": {"main": {"options": {"a": {"type": "str"}}}, "open": {"options": {"b": {}}}, "x": {}}}
-    assert variables.declared_options(spec) == {"a": {"type": "str"}, "b": {}}
-    assert variables.declared_options(None) == {}
-    assert variables.declared_options({"argument_specs": None}) == {}
+    assert variable_names.declared_options(spec) == {"a": {"type": "str"}, "b": {}}
+    assert variable_names.declared_options(None) == {}
+    assert variable_names.declared_options({"argument_specs": None}) == {}
 
 
 @pytest.mark.parametrize(
     ("name", "role"), [("edge_limits", "edge"), ("edge_slot_x", "edge_slot"), ("edges", None), ("x_edge_y", None)]
 )
 def test_the_longest_role_name_owns_a_variable(name: str, role: str | None) -> None:
-    assert variables.role_of(name, DECLARED) == role
+    assert variable_names.role_of(name, DECLARED) == role
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_the_longest_role_name_owns_a_variable(name: str, role: str | None) -> N
     ],
 )
 def test_a_misspelled_name_is_reported_with_a_suggestion(name: str, line: str) -> None:
-    assert variables.name_problems([name, "edge_limits"], DECLARED) == [line]
+    assert variable_names.name_problems([name, "edge_limits"], DECLARED) == [line]
 
 
 @pytest.mark.parametrize(
@@ -49,39 +49,41 @@ def test_a_misspelled_name_is_reported_with_a_suggestion(name: str, line: str) -
     ],
 )
 def test_an_old_name_is_reported_with_the_new_one(name: str, line: str) -> None:
-    assert variables.name_problems([name], DECLARED) == [line]
-    assert variables.name_problems([], DECLARED, [name]) == [line]
+    assert variable_names.name_problems([name], DECLARED) == [line]
+    assert variable_names.name_problems([], DECLARED, [name]) == [line]
 
 
 @pytest.mark.parametrize("toggle", ["new_checkout", "test_endpoints"])
 def test_a_variable_that_became_a_toggle_is_reported(toggle: str) -> None:
     line = f"portal_{toggle}: this variable is a toggle now: set environment_toggles: {{{toggle}: true}}"
-    assert variables.name_problems([f"portal_{toggle}"], DECLARED, services=["portal"]) == [line]
-    assert variables.name_problems([], DECLARED, [f"portal_{toggle}"]) == [line]
+    assert variable_names.name_problems([f"portal_{toggle}"], DECLARED, services=["portal"]) == [line]
+    assert variable_names.name_problems([], DECLARED, [f"portal_{toggle}"]) == [line]
 
 
 @pytest.mark.parametrize("name", ["__edge_x", "ansible_host", "awx_job_id", "groups", "my_own", "craete", "catalogue"])
 def test_unrelated_names_are_ignored(name: str) -> None:
-    assert variables.name_problems([name], DECLARED) == []
+    assert variable_names.name_problems([name], DECLARED) == []
 
 
 def test_options_are_compared_less_strictly() -> None:
-    assert variables.name_problems([], DECLARED, ["craete"]) == ['craete: unknown variable; did you mean "create"?']
-    assert variables.name_problems([], DECLARED, ["create", "my_own"]) == []
+    assert variable_names.name_problems([], DECLARED, ["craete"]) == [
+        'craete: unknown variable; did you mean "create"?'
+    ]
+    assert variable_names.name_problems([], DECLARED, ["create", "my_own"]) == []
 
 
 def test_a_variable_of_a_service_can_be_similar_to_one_of_a_role() -> None:
     alike = "portal_edge_limits"
-    assert variables.name_problems([], DECLARED, [alike], ["kratos"]) == [
+    assert variable_names.name_problems([], DECLARED, [alike], ["kratos"]) == [
         'portal_edge_limits: unknown variable; did you mean "edge_limits"?'
     ]
-    assert variables.name_problems([], DECLARED, [alike], ["kratos", "portal"]) == []
+    assert variable_names.name_problems([], DECLARED, [alike], ["kratos", "portal"]) == []
 
 
 def test_required_variables_must_be_set() -> None:
     declared = {"edge": {"edge_name": {"required": True}, "edge_limits": {"required": False}}, "smoke": {}}
-    assert variables.missing_problems([], declared) == ["edge_name: missing; role edge needs it"]
-    assert variables.missing_problems(["edge_name"], declared) == []
+    assert variable_names.missing_problems([], declared) == ["edge_name: missing; role edge needs it"]
+    assert variable_names.missing_problems(["edge_name"], declared) == []
 
 
 GROUPS = {"all": ["a", "e"], "staging": ["a", "e"], "app": ["a"], "edge": ["e"]}
@@ -89,7 +91,7 @@ CHILDREN = {"all": ["staging"], "staging": ["app", "edge"], "app": [], "edge": [
 
 
 def test_one_environment_is_valid() -> None:
-    assert variables.environment_problems({"a": "staging", "e": "staging"}, GROUPS, CHILDREN) == []
+    assert variable_names.environment_problems({"a": "staging", "e": "staging"}, GROUPS, CHILDREN) == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +108,7 @@ def test_one_environment_is_valid() -> None:
     ],
 )
 def test_anything_but_one_environment_is_reported(names: Any, children: Any, start: str) -> None:
-    (line,) = variables.environment_problems(names, GROUPS, children)
+    (line,) = variable_names.environment_problems(names, GROUPS, children)
     assert line.startswith(start)
 
 
@@ -123,10 +125,10 @@ def test_anything_but_one_environment_is_reported(names: Any, children: Any, sta
     ],
 )
 def test_a_protected_environment_needs_a_confirmation(protected: bool, confirm: Any, line: str | None) -> None:
-    assert variables.confirmation_problems("staging", protected, confirm) == ([line] if line else [])
+    assert variable_names.confirmation_problems("staging", protected, confirm) == ([line] if line else [])
 
 
 def test_detected_variables_can_not_be_set() -> None:
-    assert variables.found_problems(["release_name", "smoke_slot", "to"]) == []
-    (line,) = variables.found_problems(["release_name", "slot_target"])
+    assert variable_names.found_problems(["release_name", "smoke_slot", "to"]) == []
+    (line,) = variable_names.found_problems(["release_name", "slot_target"])
     assert line.startswith("slot_target: can't be set, a run detects it; use -e to=<slot> to cut over")
