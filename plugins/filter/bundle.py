@@ -7,7 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.bundle import activation, checks, description, edge_routes, files, units
+from ansible.module_utils.greenroom.controller.bundle import (
+    activation,
+    checks,
+    commands,
+    description,
+    edge_routes,
+    files,
+    units,
+)
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks, toggles
 
 
@@ -17,6 +25,7 @@ class FilterModule:
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Return the filters by name."""
         return {
+            "bundle_commands": commands.commands,
             "bundle_trees": files.trees,
             "bundle_files": files.files,
             "bundle_volumes": files.volumes,

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.drill import load, results, scenarios
+from ansible.module_utils.greenroom.controller.drill import cutover, load, results, scenarios
 
 
 class FilterModule:
@@ -17,14 +17,19 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "drill_scenario": scenarios.scenario,
+            "drill_known": scenarios.known,
             "drill_refusals": scenarios.refusals,
             "drill_service": scenarios.service,
             "drill_endpoints": scenarios.endpoints,
             "drill_by_host": results.by_host,
             "drill_edges": results.edges,
+            "drill_releases": results.releases,
             "drill_holder": results.holder,
             "drill_faults": results.faults,
             "drill_trouble": results.trouble,
-            "drill_load_options": load.load_options,
+            "drill_load_command": load.command,
             "drill_rate": load.rate,
+            "drill_edge_limit": load.edge_limit,
+            "drill_cutover_arguments": cutover.arguments,
+            "drill_cutover_limit": cutover.limit,
         }

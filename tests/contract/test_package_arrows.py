@@ -32,6 +32,7 @@ LAYERS = (
         "controller/data",
         "controller/drill",
         "controller/hosts",
+        "controller/load",
         "controller/lock",
         "controller/output",
         "controller/people",

@@ -11,6 +11,7 @@ from ansible.module_utils.greenroom.controller.bundle import edge_routes
 from ansible.module_utils.greenroom.controller.bundle import files as bundle_files
 from ansible.module_utils.greenroom.controller.bundle import units as bundle_units
 from ansible.module_utils.greenroom.controller.bundle.activation import live_only, live_only_units
+from ansible.module_utils.greenroom.controller.bundle.commands import commands
 from ansible.module_utils.greenroom.controller.bundle.description import (
     describe,
     description_file,
@@ -300,3 +301,21 @@ def test_a_check_with_each_is_there_once_for_each(catalogue: dict[str, Any]) -> 
             "steps": [{"url": "/b:2", "form": {"b": "${run}"}, "expect": {"status": [200, 303]}}],
         },
     ]
+
+
+def test_all_services_migrate_before_any_prepares() -> None:
+    def with_commands(name: str, migrate: list[str] | None, prepare: list[str] | None) -> dict[str, Any]:
+        return service(name, migrate=migrate, prepare=prepare)
+
+    services = {
+        "shop": with_commands("shop", ["migrate"], ["warm"]),
+        "mailer": with_commands("mailer", None, ["topics"]),
+        "stock": with_commands("stock", ["migrate"], None),
+    }
+    assert commands(services) == [
+        ("migrate", "shop"),
+        ("migrate", "stock"),
+        ("prepare", "shop"),
+        ("prepare", "mailer"),
+    ]
+    assert commands({"docs": with_commands("docs", None, None)}) == []

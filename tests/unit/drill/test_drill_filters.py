@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible.module_utils.greenroom.controller.drill import load, results
+from ansible.module_utils.greenroom.controller.drill import cutover, load, results, scenarios
 
 from plugins.filter.drill import FilterModule
 
@@ -51,6 +51,70 @@ def test_a_loads_rate_is_that_of_its_kinds() -> None:
     assert load.rate({"h1-new-get-0": 1, "ws-10000": 0.5}, "") == 1.5
     assert load.rate({}, "/about") == 45
     assert load.rate({}, "") == load.OWN_RATE
+
+
+def test_the_load_tool_runs_longer_than_the_cutover_may_take() -> None:
+    settings = {
+        "url": "https://shop.invalid",
+        "address": "192.0.2.10",
+        "ca_file": "/ca.crt",
+        "reports": "/reports",
+        "run": "20260101T120000Z-ABC",
+        "limit": 700,
+        "visitors_only": False,
+    }
+    command = load.command(settings, {}, "/about")
+    assert command[:5] == ["openloop", "--url", "https://shop.invalid", "--connect", "192.0.2.10"]
+    assert command[5:13] == [
+        "--ca-file",
+        "/ca.crt",
+        "--run",
+        "20260101t120000z-abc",
+        "--seconds",
+        "1900",
+        "--reports",
+        "/reports",
+    ]
+    assert command[13:] == load.load_options({}, "/about")
+    behind_password = load.command(settings | {"visitors_only": True}, {}, "")
+    assert behind_password[13:] == ["--user", "visitor"]
+
+
+def test_an_exempt_host_has_no_limit() -> None:
+    assert load.edge_limit({"default": "600", "login": 10}, []) == 600
+    assert load.edge_limit({"default": 600}, ["ops"]) == 0
+    assert load.edge_limit({}, []) == 0
+    assert load.edge_limit({"default": None}, []) == 0
+
+
+def test_a_cutover_gets_the_options_of_its_scenario() -> None:
+    assert cutover.arguments("none", "green", [25], 20) == ["-e", "to=green"]
+    canary = ["-e", "to=green", "-e", "canary=5,25", "-e", "cutover_step_seconds=20"]
+    assert cutover.arguments("edge-killed", "green", [5, 25], 20) == canary
+    killed = [*canary, "-e", "cutover_timeout_seconds=20"]
+    assert cutover.arguments("operator-killed", "green", [5, 25], 20) == killed
+
+
+def test_only_the_scenario_that_kills_the_cutover_shortens_its_timeout() -> None:
+    short = [name for name in scenarios.SCENARIOS if "timeout" in " ".join(cutover.arguments(name, "green", [25], 20))]
+    assert short == ["operator-killed"]
+
+
+def test_a_cutovers_timeout_covers_steps_bake_and_drain() -> None:
+    assert cutover.limit([], 60, 0, 0) == cutover.MARGIN == 600
+    assert cutover.limit([5, 25], 300, 60, 90) == 600 + 2 * 300 + 60 + 90
+
+
+def test_each_slot_has_its_release() -> None:
+    assert results.releases({"blue": {"release": "1.0", "services": {}}, "green": {"release": "1.1"}}) == {
+        "blue": "1.0",
+        "green": "1.1",
+    }
+
+
+def test_a_scenario_is_known_by_its_name() -> None:
+    assert all(map(scenarios.known, scenarios.SCENARIOS))
+    assert not scenarios.known("edge-kiled")
 
 
 def test_what_made_a_task_fail_is_told_with_its_hosts() -> None:

@@ -129,6 +129,14 @@ def test_which_slot_served_before_green(noted: dict[str, str], before: str) -> N
     assert edges.served_before(noted, "green") == before
 
 
+def test_the_record_off_the_edge_is_read_from_one_file_or_both() -> None:
+    live, previous = '{"live": "green", "epoch": 8}\n', '{"slot": "blue", "release": "1.0", "before": "blue"}\n'
+    assert edges.notes("") == {}
+    assert edges.notes(live) == {"live": "green", "epoch": 8}
+    assert edges.notes(live + previous) == edges.notes(previous + live)
+    assert edges.notes(live + previous).keys() == {"live", "epoch", "slot", "release", "before"}
+
+
 def test_an_operation_is_told_with_its_own_deadline() -> None:
     late = answer("edge2", operation="run-1", phase="draining", deadline="2026-01-31T12:05:00Z", overdue=True)
     found = edges.together([answer("edge1", 8), late])

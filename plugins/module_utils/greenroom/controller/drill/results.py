@@ -24,6 +24,11 @@ def edges(answers: Iterable[Answer]) -> dict[str, dict[str, Any]]:
     return {answer["item"]: {key: answer.get(key) for key in keys} for answer in answers}
 
 
+def releases(bundles: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return {slot: release} from the slots' descriptions."""
+    return {slot: description["release"] for slot, description in bundles.items()}
+
+
 def holder(answers: Iterable[Answer], address: str) -> list[str]:
     """Return the hosts that have an address, from the results of gathering facts."""
     return [

@@ -87,6 +87,11 @@ def scenario(name: str) -> dict[str, Any]:
     return {"name": name, "canary": found.canary, **asdict(found)}
 
 
+def known(name: str) -> bool:
+    """Whether there is a scenario with this name."""
+    return name in SCENARIOS
+
+
 def refusals(name: str, seen: Mapping[str, Any]) -> list[str]:
     """Return the reasons why the drill `name` can't start, one line each.
 
@@ -95,7 +100,7 @@ def refusals(name: str, seen: Mapping[str, Any]) -> list[str]:
     phase, in_force}}, address: the shared address of the edge hosts, groups, service: the one that fails or "",
     broken: {host: [unit]}, clock: seconds by which the load's host is ahead}.
     """
-    if name not in SCENARIOS:
+    if not known(name):
         return [f"there is no fault '{name}'; choose one of {', '.join(SCENARIOS)}"]
     return [*_lacking(name, seen), *_unsettled(seen)]
 

@@ -59,7 +59,11 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
 
 def notes(text: str) -> dict[str, Any]:
-    """Return the notes kept outside the edge hosts, {epoch, live, slot, before, ...}, from their JSON lines."""
+    """Return the record that is kept off the edge, from the text of one or both of its files; empty without any text.
+
+    The role cutover defines the format in live.json.j2, {live, epoch}, and previous.json.j2, {slot, release, before}:
+    one JSON object on one line each.
+    """
     found: dict[str, Any] = {}
     for line in text.splitlines():
         found.update(json.loads(line))
