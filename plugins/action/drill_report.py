@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom.controller.drill import child, drill, page
+from ansible.module_utils.greenroom.controller.drill import drill, page, playbook_process
 from ansible.plugins.action import ActionBase
 
 RUNS = ("cutover", "abort", "rollback")
@@ -28,7 +28,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             {"folder": {"type": "path", "required": True}, "record": {"type": "dict", "required": True}}
         )
         folder = Path(args["folder"])
-        runs = [found for name in RUNS if (found := child.read(folder, name)) is not None]
+        runs = [found for name in RUNS if (found := playbook_process.read(folder, name)) is not None]
         try:
             folder.mkdir(parents=True, exist_ok=True)
             judged = drill.judge(args["record"] | {"children": runs}, _requests(folder))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible import constants, context
 from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom.controller.drill import child
+from ansible.module_utils.greenroom.controller.drill import playbook_process
 from ansible.plugins.action import ActionBase
 
 # Command line options that the drill passes on to its playbooks. Only files: there is no terminal to ask for passwords.
@@ -37,7 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the playbook's record (see `child`), or with `killed` the times `at` and `ended` of the kill."""
+        """Return the playbook's record (see `playbook_process`), or with `killed` the times `at` and `ended` of the kill."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(
             {
@@ -56,19 +56,19 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 return result | {"record": self._start(folder, name, args)}
             case "killed":
                 return result | self._kill(folder, name)
-        record = child.wait(folder, name, args["limit"])
+        record = playbook_process.wait(folder, name, args["limit"])
         if record is None:
             raise AnsibleActionFail(f"{name} was still running after {args['limit']} s; see {folder}/{name}.log")
         return result | {"record": record}
 
-    def _start(self, folder: Path, name: str, args: dict[str, Any]) -> child.Record:
+    def _start(self, folder: Path, name: str, args: dict[str, Any]) -> playbook_process.Record:
         environment = {key: value for key, value in os.environ.items() if key != "ANSIBLE_FORCE_COLOR"}
         # The drill parses the default callback's output in the log, whatever callback the operator uses.
         environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
         if constants.CONFIG_FILE:
             environment["ANSIBLE_CONFIG"] = constants.CONFIG_FILE
         try:
-            return child.start(
+            return playbook_process.start(
                 folder,
                 name,
                 command(args["playbook"], args["arguments"]),
@@ -81,11 +81,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(f"{name}: {error}") from None
 
     def _kill(self, folder: Path, name: str) -> dict[str, Any]:
-        record = child.read(folder, name)
+        record = playbook_process.read(folder, name)
         if record is None or record["ended"] is not None:
             raise AnsibleActionFail(f"can't kill {name}: it isn't running anymore; see {folder}/{name}.log")
         at = time.time()
-        child.kill(record["pid"])
+        playbook_process.kill(record["pid"])
         return {"at": at, "ended": time.time()}
 
 

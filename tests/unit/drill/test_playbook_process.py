@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.drill import child
+from ansible.module_utils.greenroom.controller.drill import playbook_process
 
 LIMIT = 60
 PLAYBOOK = """
@@ -31,7 +31,7 @@ time.sleep(60)
 def start(folder: Path, program: str, limit: float = LIMIT) -> dict[str, Any]:
     environment = dict(os.environ)
     command = [sys.executable, "-c", program]
-    started: dict[str, Any] = child.start(
+    started: dict[str, Any] = playbook_process.start(
         folder, "cutover", command, ["-e", "to=green"], cwd="/", env=environment, limit=limit
     )
     return started
@@ -45,7 +45,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def ended(folder: Path) -> dict[str, Any]:
-    record: dict[str, Any] | None = child.wait(folder, "cutover", LIMIT)
+    record: dict[str, Any] | None = playbook_process.wait(folder, "cutover", LIMIT)
     assert record is not None
     return record
 
@@ -70,10 +70,10 @@ def test_a_run_that_fails_says_why_on_one_line(tmp_path: Path) -> None:
 
 def test_a_run_that_is_killed_dies_with_all_of_its_workers(tmp_path: Path) -> None:
     record = start(tmp_path, WORKERS)
-    until(lambda: bool((child.read(tmp_path, "cutover") or {})["phases"]))
-    workers = list(child._descendants(record["pid"]))
+    until(lambda: bool((playbook_process.read(tmp_path, "cutover") or {})["phases"]))
+    workers = list(playbook_process._descendants(record["pid"]))
     assert workers
-    child.kill(record["pid"])
+    playbook_process.kill(record["pid"])
     assert ended(tmp_path)["code"] == -9
     until(lambda: not any(Path(f"/proc/{worker}/cmdline").exists() and alive(worker) for worker in workers))
 
@@ -92,11 +92,11 @@ def test_a_run_that_takes_too_long_is_killed(tmp_path: Path) -> None:
 
 def test_waiting_for_what_does_not_end_ends(tmp_path: Path) -> None:
     record = start(tmp_path, WORKERS)
-    assert child.wait(tmp_path, "cutover", 0.3) is None
-    child.kill(record["pid"])
+    assert playbook_process.wait(tmp_path, "cutover", 0.3) is None
+    playbook_process.kill(record["pid"])
     ended(tmp_path)
 
 
 def test_what_it_said_is_short() -> None:
-    assert child.said("nothing") == ""
-    assert len(child.said(f"[ERROR]: {'x' * 900}\nOrigin: y")) == child.SAID_CHARACTERS
+    assert playbook_process.said("nothing") == ""
+    assert len(playbook_process.said(f"[ERROR]: {'x' * 900}\nOrigin: y")) == playbook_process.SAID_CHARACTERS
