@@ -37,7 +37,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the playbook's record (see `playbook_process`), or with `killed` the times `at` and `ended` of the kill."""
+        """Return the record of `playbook_process`, or with `killed` the times `at` and `ended` of the kill."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(
             {

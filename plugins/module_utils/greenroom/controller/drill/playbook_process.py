@@ -2,10 +2,10 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """A playbook that a drill runs in the background, and its record.
 
-This is also a program (`python playbook_process.py`, with its order as one JSON line on standard input). It outlives the task
-that started it, writes the playbook's output to a file, and keeps a record beside it, which it replaces atomically:
-{name, arguments, pid, began, ended, code, phases: [{at, what}], said}. Times are seconds since the epoch; `ended` and
-`code` are null while the playbook runs, a negative `code` is the signal that killed it.
+This is also a program (`python playbook_process.py`, with its order as one JSON line on standard input). It outlives
+the task that started it, writes the playbook's output to a file, and keeps a record beside it, which it replaces
+atomically: {name, arguments, pid, began, ended, code, phases: [{at, what}], said}. Times are seconds since the epoch;
+`ended` and `code` are null while the playbook runs, a negative `code` is the signal that killed it.
 """
 
 from __future__ import annotations
