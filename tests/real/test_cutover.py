@@ -114,7 +114,7 @@ def test_another_run_aborts_a_cutover(both_slots: Environment, canary: Any) -> N
         os.kill(process.pid, signal.SIGCONT)
         assert process.wait(600) != 0
     assert probe.failures == []
-    assert "refused: epoch" in output.read_text()
+    assert "refused: expected epoch" in output.read_text()
     after = agreed(both_slots)
     assert (after["live"], after["weight"], after["operation"]) == (before["live"], 0, None)
     nothing = both_slots.play("playbooks/abort.yml")

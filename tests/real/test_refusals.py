@@ -82,5 +82,5 @@ def test_a_full_disk_is_reported(staging: Environment) -> None:
     assert run.code != 0
     assert "fatal: [app2]" in run.output, run.output
     assert "No space left on device" in run.errors, run.output
-    assert "TASK [services : " not in run.output
+    assert "TASK [bundle : Start the candidate" not in run.output
     assert staging.live() == live

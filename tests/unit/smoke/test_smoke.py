@@ -445,7 +445,8 @@ def test_a_step_is_repeated_only_for_its_retry_time() -> None:
     with serve(lambda asked: Reply(200, "no mail")) as site:
         verdict = check(url=site.url, retry=0.7, expect={"contains": "for you"})
     assert not verdict.ok
-    assert 0 < len(site.asked) < 5
+    # At 0, 0.1, 0.2, 0.4 and 0.6 s, or fewer where the machine is busy.
+    assert 0 < len(site.asked) <= 5
 
 
 # --- all together ---
