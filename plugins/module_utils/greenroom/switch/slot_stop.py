@@ -3,7 +3,7 @@
 """greenroom-stop: the planned stop of the previous slot's services on an app host, some time after a cutover.
 
 The run that planned the stop is over by then. So greenroom-stop asks every edge host first, and stops nothing unless
-the cutover is still in effect on each of them. A run that needs the slot earlier cancels the stop (roles/stop).
+the cutover is still in effect on each of them. A run that needs the slot earlier cancels the stop (role slots).
 """
 
 from __future__ import annotations

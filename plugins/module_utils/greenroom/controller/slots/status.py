@@ -147,7 +147,7 @@ def _containers(result: Mapping[str, Any]) -> list[str] | str:
 def stops(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Return {host: {slot, at, says}} for hosts with a planned stop; `says` is its result, or "" if there is none yet.
 
-    The plan and the result are local facts that roles/stop and greenroom-stop write on the host.
+    The plan and the result are local facts that the role slots and greenroom-stop write on the host.
     """
     found = {}
     for host in hosts:
