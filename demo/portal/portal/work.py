@@ -11,6 +11,7 @@ import signal
 import smtplib
 import ssl
 import threading
+import time
 from types import FrameType
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -29,6 +30,8 @@ from .settings import Settings, SettingsError
 logger = logging.getLogger("portal.work")
 
 POLL_SECONDS = 0.5
+STOP_SECONDS = 0.1
+"""How soon a stop is noticed: a cutover waits for it, because no job may be done in both slots."""
 PAUSE_SECONDS = 1.0
 LONGEST_PAUSE_SECONDS = 30.0
 
@@ -97,11 +100,15 @@ class Worker:
         outbox.confirm_delivery()
         # One at a time, because another worker could do the jobs that wait here.
         jobs.basic_qos(prefetch_count=1)
-        for method, properties, body in jobs.consume(RECEIPTS, inactivity_timeout=POLL_SECONDS):
+        due = 0.0
+        for method, properties, body in jobs.consume(RECEIPTS, inactivity_timeout=STOP_SECONDS):
             if self.stopping.is_set():
                 break
             if method is not None:
                 self._do(connection, jobs, method, str(properties.message_id), body)
+            elif time.monotonic() < due:
+                continue
+            due = time.monotonic() + POLL_SECONDS
             try:
                 relay(self.engine, outbox)
             except SQLAlchemyError as error:
@@ -133,8 +140,8 @@ class Worker:
     def _wait(self, connection: pika.BlockingConnection, seconds: float) -> None:
         """Wait, with the connection alive, until the time is over or the worker stops."""
         while seconds > 0 and not self.stopping.is_set():
-            connection.sleep(min(seconds, POLL_SECONDS))
-            seconds -= POLL_SECONDS
+            connection.sleep(min(seconds, STOP_SECONDS))
+            seconds -= STOP_SECONDS
 
 
 def run(settings: Settings) -> int:
