@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.greenroom.switch import module_call
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGIC = ROOT / "plugins/module_utils/greenroom"
@@ -198,3 +199,8 @@ def test_a_role_copies_all_packages_that_its_program_imports(role: str) -> None:
     packages = {package_of(path) for path in [LOGIC / program, *needed(LOGIC / program)]}
     assert "__init__.py" in copied
     assert packages == copied - {"__init__.py"}
+
+
+def test_the_hash_of_the_edges_logic_covers_all_packages_that_it_gets() -> None:
+    program, _ = COPIES["edge"]
+    assert {package_of(path) for path in [LOGIC / program, *needed(LOGIC / program)]} == set(module_call.PACKAGES)

@@ -62,6 +62,12 @@ def test_status_changes_nothing_and_creates_no_files(edge: Edge) -> None:
     assert edge.disk() == ["", ""]
 
 
+def test_status_looks_at_no_option_of_a_switch(edge: Edge) -> None:
+    # As in a task whose other options are for the switch that it may also be.
+    result = edge.call(state="status", weight=50, deadline=0)
+    assert (result.get("failed", False), result["live"]) == (False, None)
+
+
 def test_check_mode_writes_nothing_and_predicts_what_a_run_does(edge: Edge) -> None:
     with edge.proxy.running() as proxy:
         edge.call(live="blue")

@@ -38,18 +38,20 @@ def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """
     files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
     places = Places(given["site"], *files, given["timeout"])
-    wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
+    patience = 0 if check else given["patience"]
     if given["state"] == "status":
-        result = {"changed": False, **apply.report(places, apply.look(places))}
-    elif check:
+        found = apply.report(places, apply.look(places))
+        return {"changed": False, **found, "connections": connections(places, found["idle"], patience)}
+    wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
+    if check:
         result = switch(places, wish, check=True)
     else:
         with apply.locked(places):
             result = switch(places, wish, check=False)
-    if given["state"] in ("status", "draining"):
-        result["connections"] = connections(places, result["idle"], 0 if check else given["patience"])
-    if given["state"] == "draining" and given["finish"] and not check:
-        result = finished(places, wish, result)
+    if given["state"] == "draining":
+        result["connections"] = connections(places, result["idle"], patience)
+        if given["finish"] and not check:
+            result = finished(places, wish, result)
     return result
 
 
