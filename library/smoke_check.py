@@ -226,6 +226,21 @@ options:
     description: Values for C(${name}) that must not appear in output.
     type: dict
     default: {}
+  subject:
+    description: What is checked. The error begins with it, for example with V(blue, the live slot).
+    type: str
+    default: ""
+  hint:
+    description: What to do if a check fails. The error ends with it.
+    type: str
+    default: ""
+  unreadable:
+    description:
+      - Secrets that could not be read, V(password) or names in O(secret_variables). Checks that use one of them are not
+        done, and the result says so.
+    type: list
+    elements: str
+    default: []
   junit:
     description: File for a JUnit XML report, on the host where the module runs. Not written in check mode.
     type: path
@@ -291,7 +306,8 @@ checks:
     expected: {description: The expected result if it failed., type: str, returned: always}
     got: {description: The actual result., type: str, returned: always}
     seconds: {description: Duration in seconds with all tries., type: float, returned: always}
-    skipped: {description: Whether it was skipped because it changes data., type: bool, returned: always}
+    skipped: {description: Whether it was skipped., type: bool, returned: always}
+    unreadable: {description: Whether it was skipped because a secret could not be read., type: bool, returned: always}
 summary:
   description: All verdicts in one line.
   returned: always
@@ -299,6 +315,10 @@ summary:
   sample: 12 of 12 checks passed in 1.2 s, 2 skipped because they change data
 skipped_checks:
   description: How many checks were skipped because they change data.
+  returned: always
+  type: int
+unreadable_checks:
+  description: How many checks were not done because a secret that they use could not be read.
   returned: always
   type: int
 """
@@ -334,6 +354,9 @@ ARGUMENTS: dict[str, Any] = {
     "mutating": {"type": "bool", "default": True},
     "variables": {"type": "dict", "default": {}},
     "secret_variables": {"type": "dict", "default": {}, "no_log": True},
+    "subject": {"type": "str", "default": ""},
+    "hint": {"type": "str", "default": ""},
+    "unreadable": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "junit": {"type": "path"},
 }
 
@@ -354,19 +377,15 @@ def main() -> None:
     defaults = given["defaults"]
     settings = Settings(
         deadline=given["deadline"],
-        timeout=defaults["timeout"],
         retry=given["retry"],
         concurrency=given["concurrency"],
         mutating=given["mutating"] and not module.check_mode,
-        url=defaults["url"],
         headers=strings(defaults["headers"]),
-        ca_file=defaults["ca_file"],
         resolve=strings(defaults["resolve"]),
-        username=defaults["username"],
-        password=defaults["password"],
-        expect_slot=defaults["expect_slot"],
+        **{name: defaults[name] for name in ("timeout", "url", "ca_file", "username", "password", "expect_slot")},
         variables=strings(given["variables"]),
         secret_variables=strings(given["secret_variables"]),
+        unreadable=given["unreadable"],
     )
     started = time.monotonic()
     verdicts = checks.run(given["checks"], settings)
@@ -375,7 +394,8 @@ def main() -> None:
         "changed": False,
         "checks": [verdict.as_dict() for verdict in verdicts],
         "summary": checks.summary(verdicts, seconds),
-        "skipped_checks": sum(verdict.skipped for verdict in verdicts),
+        "skipped_checks": sum(verdict.skipped and not verdict.unreadable for verdict in verdicts),
+        "unreadable_checks": sum(verdict.unreadable for verdict in verdicts),
     }
     if given["junit"] and not module.check_mode:
         try:
@@ -383,7 +403,8 @@ def main() -> None:
         except OSError as error:
             module.fail_json(msg=f"can't write the report {given['junit']}: {error.strerror}", **result)
     if not all(verdict.ok for verdict in verdicts):
-        module.fail_json(msg=result["summary"], **result)
+        message = ": ".join(filter(None, (given["subject"], result["summary"])))
+        module.fail_json(msg=". ".join(filter(None, (message, given["hint"]))), **result)
     module.exit_json(**result)
 
 

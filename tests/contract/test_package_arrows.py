@@ -51,7 +51,7 @@ FRAMES = {".", CONTROLLER}
 FILES = sorted(LOGIC.rglob("*.py"))
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 # What a role copies to hosts, and the program that runs there.
-COPIES = {"edge": ("switch/watchdog.py", "vars/main.yml"), "slots": ("switch/slot_stop.py", "tasks/stop_plan.yml")}
+COPIES = {"edge": ("switch/watchdog.py", "vars/main.yml"), "slots": ("switch/slot_stop.py", "vars/main.yml")}
 
 
 def package_of(path: Path) -> str:

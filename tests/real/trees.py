@@ -6,7 +6,6 @@ from __future__ import annotations
 
 # Trees whose files every run of site.yml repairs ({live}: those of the live slot).
 HELD = {
-    "activation",
     "backup",
     "base",
     "broker",
@@ -21,12 +20,12 @@ HELD = {
     "node_exporter",
     "postgres",
     "simulation",
+    "slot-programs",
 }
 # Trees that it doesn't repair, or whose files depend on the last run, with the reason.
 OTHERS = {
+    "activation": "no files",
     "drill": "playbooks/drill.yml",
-    "edge-record": "a record of the live slot, which the cutover writes",
-    "edge-previous": "a record of the previous slot, which the cutover writes",
     "load": "playbooks/load.yml",
     "reset-{environment}": "playbooks/schedule.yml",
     "seed": "a record of the seeded data's parameters",

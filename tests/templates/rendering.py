@@ -169,13 +169,15 @@ def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
         if "group_vars" in path.parts:
             continue
         for play in yaml.safe_load(path.read_text()):
+            # Which hosts do not answer is known only in a run.
+            hosts = play.get("hosts", "").removesuffix(":!silent")
             calls = [{**task.get("vars", {}), "role": _called(task)} for task in play.get("tasks", [])]
             for role in play.get("roles", []) + calls:
-                if role["role"] in wanted and (play["hosts"], role["role"]) not in seen:
-                    seen.add((play["hosts"], role["role"]))
+                if role["role"] in wanted and (hosts, role["role"]) not in seen:
+                    seen.add((hosts, role["role"]))
                     # Also render roles that some runs skip.
                     always = {key: value for key, value in role.items() if key != "when"}
-                    yield {"name": play["name"], "hosts": play["hosts"], "gather_facts": False, "roles": [always]}
+                    yield {"name": play["name"], "hosts": hosts, "gather_facts": False, "roles": [always]}
 
 
 def _called(task: dict[str, Any]) -> str:

@@ -42,7 +42,7 @@ def test_the_plan_has_all_edge_hosts_and_only_units_of_its_slot(rendered: dict[s
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_the_program_finds_its_modules(environment: str, rendered: dict[str, Rendered], tmp_path: Path) -> None:
     host = rendered[environment].folder / "app1"
-    program = (host / "usr/local/sbin/greenroom-stop").read_text()
+    program = (host / "usr/local/lib/greenroom/slots/greenroom-stop").read_text()
     text = program.replace("/usr/local/lib/greenroom", f"{host}/usr/local/lib/greenroom")
     # The plan's path on a host.
     assert 'main("/run/greenroom/stop/plan.fact")' in text

@@ -224,7 +224,6 @@ def test_the_other_slots_workers_stop_before_the_live_ones_start(catalogue: dict
         ("consumer-blue.service", "stopped"),
         ("mailer-blue.service", "stopped"),
         ("consumer-green.service", "started"),
-        ("greenroom-live.service", "started"),
     ]
 
 
@@ -237,7 +236,7 @@ def test_a_worker_that_came_or_went_with_a_release_is_looked_for_in_its_own_slot
 
     def units(live: dict[str, Any], other: dict[str, Any]) -> list[tuple[str, str]]:
         found = live_only_units(live, other, "app2", GROUPS)
-        return [(unit["name"].removesuffix(".service"), unit["state"]) for unit in found[:-1]]
+        return [(unit["name"].removesuffix(".service"), unit["state"]) for unit in found]
 
     assert units(new, old) == [("consumer-blue", "stopped"), ("mailer-blue", "stopped"), ("indexer-green", "started")]
     assert units(old, new) == [("indexer-green", "stopped"), ("mailer-green", "stopped"), ("consumer-blue", "started")]

@@ -30,7 +30,7 @@ def test_all_checks_pass_and_nothing_changes(tmp_path: Path) -> None:
     assert (result["changed"], result["skipped_checks"]) == (False, 0)
     assert result["summary"].startswith("2 of 2 checks passed in ")
     assert [sorted(check) for check in result["checks"]] == [
-        ["expected", "got", "name", "ok", "seconds", "skipped"]
+        ["expected", "got", "name", "ok", "seconds", "skipped", "unreadable"]
     ] * 2
     assert {asked.path for asked in site.asked} == {"/", "/5"}
     assert site.asked[0].headers["X-Number"] == "5"

@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -58,6 +58,8 @@ class Settings:
     expect_slot: str = ""
     variables: Mapping[str, str] = field(default_factory=dict)
     secret_variables: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Sequence[str] = ()
+    """Secrets that the caller couldn't read: `password`, and names of secret variables."""
 
 
 def steps_of(check: Mapping[str, Any]) -> list[Mapping[str, Any]]:

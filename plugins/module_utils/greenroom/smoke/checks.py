@@ -28,7 +28,10 @@ SOURCES = ("json", "header", "cookie", "input", "form", "regex")
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of a check. A skipped check is `ok`, and `got` has the reason."""
+    """The result of a check. A skipped check is `ok`, and `got` has the reason.
+
+    With `unreadable`, it was skipped because it uses a secret that can't be read; otherwise because it changes data.
+    """
 
     name: str
     ok: bool
@@ -36,6 +39,7 @@ class Verdict:
     got: str
     seconds: float
     skipped: bool = False
+    unreadable: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the verdict as data."""
@@ -114,10 +118,11 @@ def run(checks: Sequence[Mapping[str, Any]], settings: Settings) -> list[Verdict
     def work(index: int) -> None:
         verdicts[index] = _persevere(checks[index], settings, deadline, gate)
 
+    skipped = [_skipped(check, settings) for check in checks]
     threads = [
         threading.Thread(target=work, args=(index,), daemon=True, name=f"smoke-{index}")
-        for index, check in enumerate(checks)
-        if settings.mutating or not check.get("mutates")
+        for index, skip in enumerate(skipped)
+        if not skip
     ]
     started = time.monotonic()
     for thread in threads:
@@ -126,12 +131,29 @@ def run(checks: Sequence[Mapping[str, Any]], settings: Settings) -> list[Verdict
         thread.join(outer.left())
     spent = round(time.monotonic() - started, 3)
     missing = [
-        Verdict(check["name"], True, "", "skipped: it changes data", 0.0, skipped=True)
-        if check.get("mutates") and not settings.mutating
-        else Verdict(check["name"], False, "a verdict", "none by the deadline", spent)
-        for check in checks
+        skip or Verdict(check["name"], False, "a verdict", "none by the deadline", spent)
+        for check, skip in zip(checks, skipped, strict=True)
     ]
     return [verdict or otherwise for verdict, otherwise in zip(list(verdicts), missing, strict=True)]
+
+
+def _skipped(check: Mapping[str, Any], settings: Settings) -> Verdict | None:
+    """Return the verdict on a check that must not or can't run; None if it can."""
+    if check.get("mutates") and not settings.mutating:
+        return Verdict(check["name"], True, "", "skipped: it changes data", 0.0, skipped=True)
+    if needed := [name for name in settings.unreadable if _uses(check, name)]:
+        reason = f"not done: {', '.join(needed)} can't be read"
+        return Verdict(check["name"], True, "", reason, 0.0, skipped=True, unreadable=True)
+    return None
+
+
+def _uses(check: Mapping[str, Any], secret: str) -> bool:
+    """Whether a check uses a secret: a variable, or `password`, which every HTTP request sends by default."""
+    if secret != "password":
+        return f"${{{secret}}}" in str(check)
+    if (check.get("type") or "http") != "http":
+        return False
+    return any(step.get("auth") is not False and step.get("password") is None for step in steps_of(check))
 
 
 def _persevere(
@@ -185,9 +207,11 @@ def _attempt(check: Mapping[str, Any], settings: Settings, deadline: web.Deadlin
 def summary(verdicts: Sequence[Verdict], seconds: float) -> str:
     """Return the verdicts as one line; with failures, what the first failed check expected and got."""
     skipped = sum(verdict.skipped for verdict in verdicts)
+    undone = sum(verdict.unreadable for verdict in verdicts)
     failed = [verdict for verdict in verdicts if not verdict.ok]
     ran = len(verdicts) - skipped
-    tail = f", {skipped} skipped because they change data" if skipped else ""
+    tail = f", {skipped - undone} skipped because they change data" if skipped > undone else ""
+    tail += f", {undone} not done because their secrets can't be read" if undone else ""
     if not failed:
         return f"{ran} of {ran} checks passed in {seconds:.1f} s{tail}"
     first = failed[0]

@@ -4,38 +4,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from .description import Description, Groups, Service
 from .units import unit_name
 
 
+def first_host(description: Description, service: Service, groups: Groups) -> str | None:
+    """Return the host that a singleton runs on: the first of its group that is also in the slot's description."""
+    own = [member["name"] for member in description["hosts"].get(service["group"], [])]
+    return next((name for name in groups.get(service["group"], []) if name in own or not own), None)
+
+
 def live_only(description: Description, host: str, groups: Groups) -> list[str]:
     """Return the names of the background services that run on `host` while the slot is live.
 
-    `groups` = {group: [host]}. A singleton runs on the first host of its group that is also in the slot's description.
+    `groups` = {group: [host]}.
     """
 
     def runs_here(service: Service) -> bool:
-        hosts = groups.get(service["group"], [])
         if service["activation"] == "singleton":
-            own = [member["name"] for member in description["hosts"].get(service["group"], [])]
-            return [name for name in hosts if name in own or not own][:1] == [host]
-        return service["activation"] == "live_only" and host in hosts
+            return first_host(description, service, groups) == host
+        return service["activation"] == "live_only" and host in groups.get(service["group"], [])
 
     return sorted(name for name, service in description["services"].items() if runs_here(service))
 
 
-def live_only_units(live: Description, other: Description, host: str, groups: Groups) -> list[dict[str, Any]]:
+def moving_singletons(live: Description, other: Description, groups: Groups) -> dict[str, str]:
+    """Return the singletons that run on another host in the other slot: {service: its host in the other slot}."""
+    found = {}
+    for name, service in live["services"].items():
+        before = other["services"].get(name)
+        if before and "singleton" == service["activation"] == before["activation"]:
+            there = first_host(other, before, groups)
+            if there not in (None, first_host(live, service, groups)):
+                found[name] = str(there)
+    return found
+
+
+def idle_units(other: Description) -> list[dict[str, Any]]:
+    """Return the units of the idle slot's background services, in the state `stopped`."""
+    idle = sorted(name for name, service in other["services"].items() if service["activation"] != "always")
+    return [{"name": unit_name(name, other["slot"]), "state": "stopped", "files": []} for name in idle]
+
+
+def live_only_units(
+    live: Description, other: Description, host: str, groups: Groups, silent: Collection[str] = ()
+) -> list[dict[str, Any]]:
     """Return the units of the activation: first those to stop, then those to start, so that no job runs twice.
 
-    The units of each slot come from its own bundle.
+    The units of each slot come from its own bundle. A singleton that may still run on one of the `silent` hosts, for
+    the other slot, doesn't start here.
     """
-    idle = sorted(name for name, service in other["services"].items() if service["activation"] != "always")
-    after_reboot = [{"name": "greenroom-live.service", "state": "started", "enabled": True, "on_change": "none"}]
-    stopped = [{"name": unit_name(name, other["slot"]), "state": "stopped", "files": []} for name in idle]
+    elsewhere = [name for name, there in moving_singletons(live, other, groups).items() if there in silent]
     started = [
         {"name": unit_name(name, live["slot"]), "state": "started", "on_change": "none", "files": []}
         for name in live_only(live, host, groups)
+        if name not in elsewhere
     ]
-    return [*stopped, *started, *after_reboot]
+    return [*idle_units(other), *started]
+
+
+def live_file(description: Description, folder: str, host: str, groups: Groups) -> dict[str, str]:
+    """Return the file with the units that run on `host` while the slot is live, for `greenroom-live` after a reboot."""
+    names = [unit_name(name, description["slot"]) for name in live_only(description, host, groups)]
+    return {"dest": f"{folder}.live", "content": "".join(f"{name}\n" for name in names)}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .description import Groups, Service
@@ -24,10 +24,12 @@ def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]
     ]
 
 
-def smoke_checks(checks_of_slot: Iterable[Mapping[str, Any]], host: str, groups: Groups) -> list[dict[str, Any]]:
-    """Return the checks of a slot that run on `host`: each runs on the first host of its group `on`."""
+def smoke_checks(
+    checks_of_slot: Iterable[Mapping[str, Any]], host: str, groups: Groups, silent: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the checks of a slot that run on `host`: each runs on the first host of its group `on` that answers."""
     return [
         {key: value for key, value in check.items() if key != "on"}
         for check in checks_of_slot
-        if groups.get(check["on"], [])[:1] == [host]
+        if [member for member in groups.get(check["on"], []) if member not in silent][:1] == [host]
     ]

@@ -91,6 +91,28 @@ def stops(texts: Mapping[str, str]) -> list[str]:
     return [host for host, text in texts.items() if any("at" in fact and "units" in fact for fact in _facts(text))]
 
 
+def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
+    """Return the slots whose deploy did not finish, {slot: reason}, from the local facts of hosts, {host: text}.
+
+    Such a slot may have parts of two releases: on one host the new files and the old containers, or on one host the new
+    release and on another one the old.
+    """
+    found: dict[str, str] = {}
+    described: dict[str, dict[str, Description]] = {slot: {} for slot in SLOTS}
+    for host, text in texts.items():
+        for fact in _facts(text):
+            if (slot := fact.get("unfinished")) in SLOTS:
+                found.setdefault(slot, f"the deploy of release {fact.get('release')} did not finish on {host}")
+            elif fact.get("slot") in SLOTS and "services" in fact:
+                described[fact["slot"]][host] = fact
+    for slot, by_host in described.items():
+        first, *others = by_host.values() or [{}]
+        if any(other != first for other in others):
+            releases = ", ".join(f"{host} has {its.get('release')}" for host, its in by_host.items())
+            found.setdefault(slot, f"its bundle differs between hosts (release: {releases})")
+    return found
+
+
 def _facts(text: str) -> Iterator[dict[str, Any]]:
     """Yield the local facts in the concatenated files of a host; any may be missing or damaged."""
     for part in re.split(r"^(?=\{)", text, flags=re.M):

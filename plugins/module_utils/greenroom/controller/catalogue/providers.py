@@ -44,10 +44,12 @@ def origins(providers: Iterable[Provider]) -> list[str]:
 def passwords(providers: Iterable[Provider], secrets: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Return {`provider_<name>_password`: password} for the smoke checks that log in.
 
-    `secrets` maps paths to the run's secrets.
+    `secrets` maps paths to the run's secrets. A password is empty if the run could not read any secrets.
     """
     return {
         f"provider_{provider['name']}_password": str(secrets[secret_path(provider["name"])]["password"])
+        if secrets
+        else ""
         for provider in providers
         if provider.get("smoke_login")
     }

@@ -21,9 +21,14 @@ def other_slot(slot: str | None) -> str:
     return other(slot) if slot in SLOTS else SLOTS[0]
 
 
-def answers(hostvars: Mapping[str, Answer], task: str, hosts: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the results registered as `task` on each of `hosts`, in the form of a loop's results."""
-    return [{**hostvars[host][task], "item": host} for host in hosts]
+def answers(
+    hostvars: Mapping[str, Answer], task: str, hosts: Sequence[str], silent: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """Return the results registered as `task` on each of `hosts`, in the form of a loop's results.
+
+    The `silent` hosts were not asked, because the run knows that they don't answer.
+    """
+    return [{**({"unreachable": True} if host in silent else hostvars[host][task]), "item": host} for host in hosts]
 
 
 def together(results: Sequence[Answer]) -> dict[str, Any]:

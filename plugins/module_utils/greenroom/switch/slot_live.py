@@ -1,0 +1,96 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""greenroom-live: starts the background services of the live slot when an app host boots.
+
+The host may have been down during a cutover, so what ran here before may belong to the idle slot. greenroom-live asks
+the edge hosts which slot is live. Without an answer, it starts nothing and asks again.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import peers as switch_peers
+from .peers import Peers
+
+SECONDS = 3.0
+"""The timeout for all edge hosts together."""
+AGAIN = 5.0
+"""Seconds until the next question if no edge host answered."""
+
+
+class ConfigurationError(Exception):
+    """The configuration can't be read."""
+
+
+@dataclass(frozen=True)
+class Host:
+    """An app host: the environment's site, the edge hosts to ask, and the folder with a list of units for each slot.
+
+    The list `<slot>.live` is part of the slot's bundle: one unit per line, those that run here while the slot is live.
+    """
+
+    site: str
+    edges: Peers
+    slots: Path
+
+    @classmethod
+    def from_file(cls, path: str) -> Host:
+        """Read the configuration; raises ConfigurationError."""
+        try:
+            given = json.loads(Path(path).read_text(encoding="utf-8"))
+            edges = Peers(given["edges"], given["port"], given["public_name"], given["ca_file"])
+            return cls(given["site"], edges, Path(given["slots"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigurationError(f"{path}: {error!r}") from error
+
+    def units(self, slot: str) -> list[str]:
+        """Return the units that run here while `slot` is live; none if the host doesn't have the slot."""
+        try:
+            return (self.slots / f"{slot}.live").read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            return []
+
+
+def live_slot(host: Host) -> str | None:
+    """Return the live slot, "" if no slot was ever live, None if no edge host answered."""
+    states, problems = switch_peers.states(host.edges, host.site, SECONDS)
+    if states:
+        return max(states.values(), key=lambda state: state.precedence).live
+    return None if len(problems) == len(host.edges.addresses) else ""
+
+
+def start(host: Host, call: Callable[[Sequence[str]], int], sleep: Callable[[float], None]) -> int:
+    """Ask until an edge host answers, then start the units of the live slot; returns the exit code."""
+    told = False
+    while (slot := live_slot(host)) is None:
+        if not told:
+            print("no edge host answers, so nothing is started yet; asking again", flush=True)
+        told = True
+        sleep(AGAIN)
+    units = host.units(slot) if slot else []
+    print(f"{slot or 'no slot'} is live; starting {', '.join(units) or 'nothing'}", flush=True)
+    return call(["systemctl", "start", "--no-block", *units]) if units else 0
+
+
+def _call(command: Sequence[str]) -> int:
+    return subprocess.run(command, check=False).returncode
+
+
+def main(
+    configuration: str,
+    call: Callable[[Sequence[str]], int] = _call,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Start the background services of the live slot; returns the exit code."""
+    try:
+        return start(Host.from_file(configuration), call, sleep)
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)
+        return 1
