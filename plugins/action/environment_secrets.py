@@ -20,6 +20,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "auth": {"type": "dict", "required": True, "no_log": True},
     "ca_file": {"type": "path"},
     "mount": {"type": "str", "default": "greenroom"},
+    "required": {"type": "bool", "default": True},
     "create": {"type": "bool", "default": False},
     "read_only": {"type": "list", "elements": "str", "default": []},
     "certificates": {"type": "dict", "default": {}},
@@ -40,12 +41,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return `secrets` = {path: content} and the certificates `due`, or the paths `created` and `renewed`."""
+        """Return `secrets` = {path: content} and the certificates `due`, or the paths `created` and `renewed`.
+
+        Without `required`, a failure isn't an error: there are no secrets, and `unreadable` says why.
+        """
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(ARGUMENTS)
         try:
             return result | self._answer(args, task_vars)
         except AnsibleError as error:  # the lookup's error, without the text that Ansible adds to it
+            if not args["required"]:
+                return result | {"changed": False, "secrets": {}, "unreadable": error.message}
             raise AnsibleActionFail(error.message) from None
 
     def _answer(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
@@ -69,7 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             for path, names in _certificates(args).items()
             if path in values and needs_issue(values[path], names, args["certificate_days"])
         ]
-        return {"changed": False, "secrets": values, "due": due, "_ansible_no_log": True}
+        return {"changed": False, "secrets": values, "due": due, "unreadable": "", "_ansible_no_log": True}
 
     def _present(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
         certificates = _certificates(args)

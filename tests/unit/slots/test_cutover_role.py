@@ -37,7 +37,6 @@ OPTIONS = {
         "deadline",
         "recover",
     ],
-    "template_tree": ["roles"],
     "smoke_check": ["checks"],
     "canary_probe": [
         *(
@@ -96,19 +95,22 @@ class Cutover:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.output = ""
-        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "template_tree": {}, "canary_traffic": {}}
+        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "canary_traffic": {}}
         (folder / "library").mkdir()
         for name, options in OPTIONS.items():
             text = MODULE.replace("NAME", name).replace("OPTIONS", json.dumps(options)).replace("FOLDER", str(folder))
             (folder / f"library/{name}.py").write_text(text)
-        plays.configure(folder)
+        (folder / "action").mkdir()
+        (folder / "action/environment_record.py").symlink_to(ROOT / "plugins/action/environment_record.py")
+        plays.configure(folder, action_plugins=folder / "action")
 
     def fails(self, *edges: str) -> list[dict[str, Any]]:
         """Run it, which has to fail; return what was asked of the switch."""
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
         hosts = {"hosts": dict.fromkeys(edges)}
         children = {"edge": hosts, "moving": hosts, "ops": {"hosts": {"ops1": None}}}
-        given = VARIABLES | {"environment_edge": EDGE | down}
+        record = {"slot_record": str(self.folder / "live.json")}
+        given = VARIABLES | {"environment_edge": EDGE | down} | record
         plays.write_hosts(self.folder, children, given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
         play = next(
@@ -155,3 +157,5 @@ def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cut
     assert [call["epoch"] for call in asked if call["state"] == "present"] == [8] * 2
     assert asked[-2:] == [{**TAKEN_BACK, "live": "blue", "epoch": 9}] * 2, cutover.output
     assert "blue serves all public traffic: no data" in cutover.output
+    # Off the edge, too: no later switch may have this number.
+    assert json.loads((cutover.folder / "live.json").read_text()) == {"live": "blue", "epoch": 9}

@@ -30,6 +30,9 @@ NOTHING_DONE: dict[str, Any] = {
     "pages": {"monitoring": "http://ops:9090/"},
     "confirm": False,
     "started": "2026-01-31T12:00:00Z",
+    "silent": [],
+    "lock_host": "ops1",
+    "unread": "",
 }
 STATUS = "playbooks/status.yml shows which slot is live and what runs"
 
@@ -54,6 +57,18 @@ def test_a_run_that_changes_nothing_says_what_serves_and_where_to_look() -> None
         ("next", [STATUS, "playbooks/cutover.yml -e to=green cuts over to green"]),
         ("seconds", 90),
     ]
+
+
+def test_a_run_that_left_something_out_says_what_and_what_to_do_later() -> None:
+    said = summary(silent=["app1", "ops1"], unread="Vault is sealed")["left out"]
+    assert [line.split(":")[0] for line in said] == [
+        "app1 does not answer",
+        "ops1 does not answer",
+        "when they answer again, playbooks/cutover.yml completes the rest there",
+        "checks that need a secret",
+    ]
+    assert said[1].endswith("and the edge hosts kept the lock")
+    assert said[3].endswith("Vault is sealed")
 
 
 def test_a_first_run_has_no_way_back() -> None:

@@ -18,10 +18,6 @@ from plays import DEAD, ROOT
 
 SLOTS = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
 ROLES = ("environment", "cutover")
-NOTHING = """#!/usr/bin/python
-from ansible.module_utils.basic import AnsibleModule
-AnsibleModule({"roles": {"type": "list"}}, supports_check_mode=True).exit_json(changed=True)
-"""
 OPENED = """
 - hosts: all
   gather_facts: false
@@ -58,16 +54,17 @@ class Edge:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for name in ("library", "connection", "group_vars"):
+        for name in ("action", "library", "connection", "group_vars"):
             (folder / name).mkdir()
         (folder / "connection/dead.py").write_text(DEAD)
-        (folder / "library/template_tree.py").write_text(NOTHING)
+        (folder / "action/environment_record.py").symlink_to(ROOT / "plugins/action/environment_record.py")
         shutil.copy(ROOT / "library/bluegreen_switch.py", folder / "library/bluegreen_switch.py")
         for role in ROLES:
             for path in (ROOT / "roles" / role).rglob("*.*"):
                 self._copy(path, folder / path.relative_to(ROOT))
-        (folder / "group_vars/all.yml").write_text(yaml.safe_dump(SLOTS))
-        plays.configure(folder, roles_path=folder / "roles", connection_plugins=folder / "connection")
+        (folder / "group_vars/all.yml").write_text(yaml.safe_dump(SLOTS | {"slot_record": str(folder / "live.json")}))
+        own = {name: folder / path for name, path in (("roles_path", "roles"), ("action_plugins", "action"))}
+        plays.configure(folder, **own, connection_plugins=folder / "connection")
 
     def _copy(self, path: Path, copy: Path) -> None:
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +73,7 @@ class Edge:
             text = text.replace(f"{place}/", f"{self.folder}/").replace(f"{place}-", f"{self.folder}/")
         copy.write_text(text)
 
-    def serves(self, live: str, phase: str, following: str = "", weight: int = 0) -> None:
+    def serves(self, live: str, phase: str, following: str = "", weight: int = 0, previous: str = "") -> None:
         """Say what the edge host has on its disk, with an operation whose run died in this phase."""
         candidate = "blue" if live == "green" else "green"
         value = f"7:{live}:{candidate if weight else '-'}:{weight}"
@@ -88,14 +85,13 @@ class Edge:
             "deadline": 9999999999,
         }
         state = {"site": "staging", "epoch": 7, "live": live, "weight": weight, "operation": operation}
-        state |= {"candidate": candidate} if weight else {}
+        state |= ({"candidate": candidate} if weight else {}) | ({"previous": previous} if previous else {})
         (self.folder / "state.json").write_text(json.dumps(state))
         (self.folder / "live.map").write_text(f"staging {value}\n")
 
-    def noted(self, **notes: dict[str, Any]) -> None:
+    def noted(self, **record: Any) -> None:
         """Say what lies off the edge."""
-        for name, content in notes.items():
-            (self.folder / f"{name}.json").write_text(json.dumps(content) + "\n")
+        (self.folder / "live.json").write_text(json.dumps(record) + "\n")
 
     def runs(self, play: str, *options: str, ops: str = "local", **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a play on it."""
@@ -125,23 +121,20 @@ def edge(tmp_path: Path) -> Edge:
 
 
 @pytest.mark.parametrize(
-    "notes",
-    [
-        {"live": {"live": "green", "epoch": 7}, "previous": {"slot": "blue"}},
-        {"live": {"live": "blue", "epoch": 8}, "previous": {"slot": "green", "before": "blue"}},
-    ],
+    "record",
+    [{"live": "green", "epoch": 7}, {"live": "blue", "epoch": 8}],
     ids=["noted nothing", "noted its end"],
 )
-def test_the_next_run_completes_a_rollback_that_was_killed_before_its_switch(edge: Edge, notes: Any) -> None:
-    edge.serves("green", "prepared", following="8:blue:-:0")
-    edge.noted(**notes)
+def test_the_next_run_completes_a_rollback_that_was_killed_before_its_switch(edge: Edge, record: Any) -> None:
+    edge.serves("green", "prepared", following="8:blue:-:0:green", previous="blue")
+    edge.noted(**record)
     done = edge.runs(ROLLBACK)
     assert "back to blue" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_rollback_aborts_only_the_canary_of_a_killed_run(edge: Edge) -> None:
     edge.serves("green", "canary", weight=25)
-    edge.noted(live={"live": "green", "epoch": 7})
+    edge.noted(live="green", epoch=7)
     done = edge.runs(ROLLBACK)
     assert "back to green" in done.stdout, done.stdout + done.stderr
 
@@ -158,7 +151,7 @@ def test_check_mode_refuses_to_predict_the_end_of_an_operation(edge: Edge) -> No
 @pytest.mark.parametrize(("trace", "number"), [("", 8), ("staging 9:green:-:0\n", 10)], ids=["new host", "lost file"])
 def test_an_operator_can_set_the_live_slot_after_the_state_is_lost(edge: Edge, trace: str, number: int) -> None:
     (edge.folder / "live.map").write_text(trace)
-    edge.noted(live={"live": "green", "epoch": 7})
+    edge.noted(live="green", epoch=7)
     refused = edge.runs(CUTOVER)
     assert "The edge has lost its record of the live slot" in refused.stdout, refused.stdout + refused.stderr
     done = edge.runs(CUTOVER, live="green", to="green")

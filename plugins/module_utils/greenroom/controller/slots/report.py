@@ -17,7 +17,8 @@ Known = Mapping[str, Any]
 environment, address, live and was_live (slots, or None), rolled_back, taken_back (whether the run aborted an operation
 that it found), bundles ({slot: description}, None if the run didn't read them), deployed (the slot that got a bundle,
 or ""), release (its name), check (whether the run was in check mode), login (of a synthetic user, or ""), pages
-({name: address}), confirm (whether runs must be confirmed), started (an ISO time).
+({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer)
+and lock_host (the one that keeps the lock), unread (why the secrets of checks can't be read, or "").
 """
 
 
@@ -37,10 +38,11 @@ def summary(known: Known, now: datetime) -> dict[str, Any]:
         "cut over": _cut_over(known),
         "log in as": known["login"],
         **known["pages"],
+        "left out": list(_left_out(known)),
         "next": list(_next(known, idle)),
         "seconds": round((now - datetime.fromisoformat(known["started"])).total_seconds()),
     }
-    return {name: value for name, value in lines.items() if value not in ("", None)}
+    return {name: value for name, value in lines.items() if value not in ("", None, [])}
 
 
 def _slot(slot: str, bundles: Mapping[str, Any] | None) -> str:
@@ -61,6 +63,18 @@ def _cut_over(known: Known) -> str:
         return "no; the operation in progress was aborted" if known["taken_back"] else "no"
     words = f"{'back ' if known['rolled_back'] else ''}{f'from {was} ' if was else ''}to {live}"
     return f"would be {words}" if known["check"] else words
+
+
+def _left_out(known: Known) -> Iterator[str]:
+    """Yield what the run did without."""
+    for host in known["silent"]:
+        yield f"{host} does not answer: nothing was changed or checked there" + (
+            ", and the edge hosts kept the lock" if host == known["lock_host"] else ""
+        )
+    if known["silent"]:
+        yield "when they answer again, playbooks/cutover.yml completes the rest there"
+    if known["unread"]:
+        yield f"checks that need a secret: {known['unread']}"
 
 
 def _next(known: Known, idle: str | None) -> Iterator[str]:
