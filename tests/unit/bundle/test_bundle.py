@@ -10,7 +10,13 @@ from ansible.module_utils.greenroom.controller.bundle import checks as bundle_ch
 from ansible.module_utils.greenroom.controller.bundle import edge_routes
 from ansible.module_utils.greenroom.controller.bundle import files as bundle_files
 from ansible.module_utils.greenroom.controller.bundle import units as bundle_units
-from ansible.module_utils.greenroom.controller.bundle.activation import live_only, live_only_units
+from ansible.module_utils.greenroom.controller.bundle.activation import (
+    idle_units,
+    live_file,
+    live_only,
+    live_only_units,
+    moving_singletons,
+)
 from ansible.module_utils.greenroom.controller.bundle.commands import commands
 from ansible.module_utils.greenroom.controller.bundle.description import (
     describe,
@@ -19,6 +25,7 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     descriptions,
     stops,
     toggles_on,
+    unfinished,
 )
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
 
@@ -240,6 +247,55 @@ def test_a_worker_that_came_or_went_with_a_release_is_looked_for_in_its_own_slot
 
     assert units(new, old) == [("consumer-blue", "stopped"), ("mailer-blue", "stopped"), ("indexer-green", "started")]
     assert units(old, new) == [("indexer-green", "stopped"), ("mailer-green", "stopped"), ("consumer-blue", "started")]
+
+
+def test_a_singleton_never_runs_on_two_hosts(catalogue: dict[str, Any]) -> None:
+    # app0 joined before green was deployed, so the singleton moves from app1 to app0.
+    groups = {"app": ["app0", "app1", "app2"]}
+    blue = described(catalogue)
+    grown = {"app": {**MEMBERS["app"], "app0": "192.0.2.10"}}
+    green = describe(catalogue, "green", RELEASE, grown)
+    assert moving_singletons(green, blue, groups) == {"mailer": "app1"}
+    assert moving_singletons(blue, blue, groups) == {}
+    # All hosts stop it first. While app1 is silent, it may still run there, so it does not start.
+    assert [(unit["name"], unit["state"]) for unit in idle_units(blue)] == [
+        ("consumer-blue.service", "stopped"),
+        ("mailer-blue.service", "stopped"),
+    ]
+
+    def on_app0(*silent: str) -> list[str]:
+        units = live_only_units(green, blue, "app0", groups, silent)
+        return [unit["name"] for unit in units if unit["state"] == "started"]
+
+    assert on_app0() == ["consumer-green.service", "mailer-green.service"]
+    assert on_app0("app2") == ["consumer-green.service", "mailer-green.service"]
+    assert on_app0("app1") == ["consumer-green.service"]
+
+
+def test_each_slot_says_what_runs_on_the_host_while_it_is_live(catalogue: dict[str, Any]) -> None:
+    assert live_file(described(catalogue), "/slots/blue", "app1", GROUPS) == {
+        "dest": "/slots/blue.live",
+        "content": "consumer-blue.service\nmailer-blue.service\n",
+    }
+    assert live_file(described(catalogue), "/slots/blue", "edge1", GROUPS)["content"] == ""
+
+
+def test_a_deploy_that_died_leaves_an_unfinished_slot(catalogue: dict[str, Any]) -> None:
+    blue, green = described(catalogue), described(catalogue, "green")
+    newer = {**green, "release": "1.1"}
+    mark = {"unfinished": "green", "release": "1.1", "run": "x"}
+
+    def texts(*facts: dict[str, Any]) -> str:
+        return "".join(json.dumps(fact) + "\n" for fact in facts)
+
+    assert unfinished({"app1": texts(blue, green), "app2": texts(blue, green), "app3": ""}) == {}
+    # Killed before the second host was written, and killed later.
+    assert unfinished({"app1": texts(blue, newer), "app2": texts(blue, green)}) == {
+        "green": "its bundle differs between hosts (release: app1 has 1.1, app2 has 1.0)"
+    }
+    assert unfinished({"app1": texts(blue, newer), "app2": texts(blue, newer, mark)}) == {
+        "green": "the deploy of release 1.1 did not finish on app2"
+    }
 
 
 def test_what_a_slot_has_on_a_host_and_what_of_it_runs_without_being_live(catalogue: dict[str, Any]) -> None:

@@ -28,6 +28,15 @@ class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         return {"changed": False, "run": {"id": "20260101T120000Z-abcdef"}}
 """
+# Writes down on which host it was to be held.
+LOCK = """
+from ansible.plugins.action import ActionBase
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        with open("FOLDER/locks", "a") as file:
+            file.write(f"{self._task.delegate_to}\\n")
+        return {"changed": False}
+"""
 EDGE = {
     "live": "blue",
     "epoch": 7,
@@ -77,6 +86,8 @@ class Playbooks:
             (folder / "action" / path.name).symlink_to(path)
         (folder / "action/environment_validate.py").unlink()
         (folder / "action/environment_validate.py").write_text(VALIDATE)
+        (folder / "action/environment_lock.py").unlink()
+        (folder / "action/environment_lock.py").write_text(LOCK.replace("FOLDER", str(folder)))
         (folder / "roles").mkdir()
         for name in ("status", "secrets"):
             (folder / "roles" / name).symlink_to(ROOT / "roles" / name)
@@ -106,7 +117,7 @@ class Playbooks:
 
     def play(self, playbook: str, *options: str, dead: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run a playbook while some hosts are dead."""
-        members = {"edge": ["edge1"], "app": ["app1", "app2"]}
+        members = {"edge": ["edge1", "edge2"], "app": ["app1", "app2"], "ops": ["ops1"]}
         hosts = {
             host: {"ansible_connection": "dead" if host in dead else "local"}
             for names in members.values()
@@ -187,3 +198,25 @@ def test_who_needs_the_edge_alone_asks_no_app_host(playbooks: Playbooks) -> None
     opened = playbooks.play("steps/open.yml", "-e", '{"environment_needs": ["edges"]}', dead=["app1", "app2"])
     assert opened.returncode == 0, opened.stdout + opened.stderr
     assert "no route to host" not in opened.stdout + opened.stderr
+
+
+WAY_BACK = ("-e", json.dumps({"environment_needs": ["lock", "slots"], "environment_dead_tolerated": True}))
+
+
+def test_the_lock_is_on_the_ops_host_and_without_it_on_each_edge_host_that_answers(playbooks: Playbooks) -> None:
+    locks = playbooks.folder / "locks"
+    opened = playbooks.play("steps/open.yml", *WAY_BACK)
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    assert locks.read_text() == "ops1\n"
+    assert "continues without" not in opened.stdout
+    locks.unlink()
+    opened = playbooks.play("steps/open.yml", *WAY_BACK, dead=["ops1", "edge1", "app2"])
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    assert locks.read_text() == "edge2\n"
+    assert "continues without the hosts that do not answer: ops1, edge1, app2" in " ".join(opened.stdout.split())
+
+
+def test_without_any_edge_host_nobody_can_tell_which_slot_is_live(playbooks: Playbooks) -> None:
+    refused = playbooks.play("steps/open.yml", *WAY_BACK, dead=["edge1", "edge2"])
+    assert refused.returncode != 0
+    assert "no edge host answers (edge1, edge2)" in " ".join((refused.stdout + refused.stderr).split())

@@ -569,6 +569,23 @@ def test_checks_that_mutate_are_skipped_and_counted() -> None:
     assert smoke.summary(verdicts, 1) == "1 of 1 checks passed in 1.0 s, 1 skipped because they change data"
 
 
+def test_checks_whose_secrets_can_not_be_read_are_not_done_and_counted() -> None:
+    with serve(lambda asked: Reply()) as site:
+        checks = [
+            {"name": "open", "url": site.url, "auth": False},
+            {"name": "page", "url": f"{site.url}/page"},
+            {"name": "own password", "url": f"{site.url}/own", "username": "a", "password": "b"},
+            {"name": "login", "steps": [{"url": f"{site.url}/login", "auth": False, "form": {"p": "${persona}"}}]},
+        ]
+        verdicts = smoke.run(checks, Settings(unreadable=["password", "persona"]))
+    assert {asked.path for asked in site.asked} == {"/", "/own"}
+    assert [verdict.unreadable for verdict in verdicts] == [False, True, False, True]
+    assert verdicts[3].got == "not done: persona can't be read"
+    assert smoke.summary(verdicts, 1) == (
+        "2 of 2 checks passed in 1.0 s, 2 not done because their secrets can't be read"
+    )
+
+
 def test_no_checks_at_all() -> None:
     assert smoke.run([], Settings()) == []
 

@@ -51,6 +51,25 @@ def test_a_failed_check_fails_the_module_in_one_line_with_all_verdicts(tmp_path:
     assert ElementTree.parse(report).getroot().get("failures") == "1"
 
 
+def test_an_error_says_whose_checks_failed_and_what_to_do() -> None:
+    with serve(lambda asked: Reply(503)) as site:
+        result = run_module(
+            "smoke_check",
+            checks=[{"name": "one", "url": site.url}],
+            subject="blue (live, release 1.0)",
+            hint="Repair it",
+        )
+    assert result["msg"].startswith("blue (live, release 1.0): 1 of 1 checks failed; first: one: expected status 200")
+    assert result["msg"].endswith(". Repair it")
+
+
+def test_checks_whose_secrets_can_not_be_read_are_never_passed() -> None:
+    with serve(lambda asked: Reply()) as site:
+        result = run_module("smoke_check", checks=[{"name": "one", "url": site.url}], unreadable=["password"])
+    assert (site.asked, result["unreadable_checks"], result["skipped_checks"]) == ([], 1, 0)
+    assert result["summary"].startswith("0 of 0 checks passed")
+
+
 @pytest.mark.parametrize(("check", "mutating"), [(True, True), (False, False), (True, False)])
 def test_check_mode_and_protected_environments_run_no_mutating_check(
     check: bool, mutating: bool, tmp_path: Path

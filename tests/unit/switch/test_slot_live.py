@@ -1,0 +1,106 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""greenroom-live: after a reboot, an app host starts the background services of the slot that is live now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from ansible.module_utils.greenroom.switch import peers as switch_peers
+from ansible.module_utils.greenroom.switch import slot_live
+from ansible.module_utils.greenroom.switch.peers import Peers
+
+EDGES = ["192.0.2.1", "192.0.2.2"]
+
+
+class Host:
+    """An app host in a folder, and edge hosts that answer what is in `says`; None is no answer."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.says: dict[str, str | None] = dict.fromkeys(EDGES, "9:green:-:0")
+        self.called: list[Sequence[str]] = []
+        self.slept: list[float] = []
+        self.after_sleep: dict[str, str | None] = {}
+        monkeypatch.setattr(switch_peers, "ask", self.ask)
+        files = {"site": "staging", "edges": EDGES, "port": 8406, "public_name": "portal.test", "ca_file": "/ca.crt"}
+        (folder / "live.json").write_text(json.dumps({**files, "slots": str(folder)}))
+        (folder / "blue.live").write_text("worker-blue.service\n")
+        (folder / "green.live").write_text("mailer-green.service\nworker-green.service\n")
+
+    def ask(self, peers: Peers, address: str, _seconds: float) -> str:
+        assert (peers.port, peers.name, peers.ca_file) == (8406, "portal.test", "/ca.crt")
+        value = self.says[address]
+        if value is None:
+            raise TimeoutError("no route")
+        return value
+
+    def call(self, command: Sequence[str]) -> int:
+        self.called.append(command)
+        return 0
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.says |= self.after_sleep
+
+    def boots(self) -> int:
+        return slot_live.main(str(self.folder / "live.json"), self.call, self.sleep)
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    return Host(tmp_path, monkeypatch)
+
+
+def started(*units: str) -> list[list[str]]:
+    return [["systemctl", "start", "--no-block", *units]]
+
+
+def test_a_host_that_was_down_during_a_cutover_starts_the_services_of_the_new_live_slot(host: Host) -> None:
+    assert host.boots() == 0
+    assert host.called == started("mailer-green.service", "worker-green.service")
+
+
+def test_the_highest_epoch_counts(host: Host) -> None:
+    host.says["192.0.2.1"] = "8:blue:-:0"
+    assert host.boots() == 0
+    assert host.called == started("mailer-green.service", "worker-green.service")
+
+
+def test_one_edge_host_that_answers_is_enough(host: Host) -> None:
+    host.says = {"192.0.2.1": None, "192.0.2.2": "9:blue:green:5"}
+    assert host.boots() == 0
+    assert host.called == started("worker-blue.service"), "during a canary, the live slot's services run"
+
+
+def test_without_an_answer_nothing_starts_until_an_edge_host_answers(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.says = dict.fromkeys(EDGES)
+    host.after_sleep = {"192.0.2.2": "10:blue:-:0"}
+    assert host.boots() == 0
+    assert host.slept == [slot_live.AGAIN]
+    assert host.called == started("worker-blue.service")
+    assert "no edge host answers" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("says", [{"192.0.2.1": "", "192.0.2.2": ""}, {"192.0.2.1": "", "192.0.2.2": None}])
+def test_before_the_first_cutover_nothing_starts(host: Host, says: dict[str, str | None]) -> None:
+    host.says = says
+    assert host.boots() == 0
+    assert (host.called, host.slept) == ([], [])
+
+
+def test_a_host_without_the_slot_starts_nothing(host: Host) -> None:
+    (host.folder / "green.live").unlink()
+    assert host.boots() == 0
+    assert host.called == []
+
+
+def test_a_damaged_configuration_is_named(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    (host.folder / "live.json").write_text('{"site": "staging"}')
+    assert host.boots() == 1
+    assert "live.json: KeyError('edges')" in capsys.readouterr().err
