@@ -338,3 +338,9 @@ def test_a_summary_says_when_a_slot_is_to_be_stopped_and_what_came_of_it() -> No
         "app3": f"planned for {at}",
     }
     assert said["green"]["runs"] == {"app2": []}
+
+
+def test_a_slot_whose_deploy_did_not_finish_says_so() -> None:
+    said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, {"green": "it died on app2"})["slots"]
+    assert "unfinished" not in said["blue"]
+    assert said["green"]["unfinished"] == "it died on app2; playbooks/deploy.yml completes it"

@@ -22,11 +22,13 @@ def summary(
     running: Running,
     stops: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
+    unfinished: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
-    the result of `containers`, `stops` the result of `stops`, `groups` the hosts by group.
+    the result of `containers`, `stops` the result of `stops`, `groups` the hosts by group, `unfinished` {slot: why its
+    deploy did not finish}.
     """
     known = {host: lines for host, lines in running.items() if not isinstance(lines, str)}
     astray = {host: _astray(host, lines, edges["live"], bundles, groups) for host, lines in known.items()}
@@ -38,7 +40,10 @@ def summary(
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
         | dict.fromkeys(edges["down"], SILENT),
         "app hosts": {host: astray.get(host) or ("in order" if host in known else running[host]) for host in running},
-        "slots": {slot: _slot(slot, edges, bundles.get(slot), running, stops) for slot in SLOTS},
+        "slots": {
+            slot: _slot(slot, edges, bundles.get(slot), running, stops, (unfinished or {}).get(slot, ""))
+            for slot in SLOTS
+        },
     } | ({"to do": _to_do(edges)} if any(astray.values()) else {})
 
 
@@ -99,6 +104,7 @@ def _slot(
     description: Any,
     running: Running,
     stops: Mapping[str, Mapping[str, Any]],
+    unfinished: str,
 ) -> dict[str, Any] | str:
     if not description:
         # Only app hosts have the bundles.
@@ -111,6 +117,7 @@ def _slot(
     return {
         "serves": "all traffic" if slot == edges["live"] and not edges["weight"] else _share(slot, edges),
         "release": description.get("release", "unknown"),
+        **({"unfinished": f"{unfinished}; playbooks/deploy.yml completes it"} if unfinished else {}),
         **({"toggles on": ", ".join(toggles_on(description)) or "none"} if description.get("toggles") else {}),
         "open requests": edges["connections"][slot],
         "runs": own,
