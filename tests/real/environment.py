@@ -275,7 +275,8 @@ class Environment:
         """Stop, start, restart, pause or unpause a host, as a power button would."""
         self.say(f"{verb} {host}")
         self.touched = True
-        command = ["lab/lab", verb, f"{self.name}/{host}"]
+        # Vault and the registry belong to no environment.
+        command = ["lab/lab", verb, host if host == "control1" else f"{self.name}/{host}"]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 

@@ -1,0 +1,90 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The way back on a bad day: with hosts, Vault and the registry gone, from a candidate that is broken or unfinished."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from environment import Environment, Probe, until
+
+MARK = "/etc/greenroom/slots/{slot}.unfinished"
+
+
+@contextmanager
+def gone(environment: Environment, *hosts: str) -> Iterator[None]:
+    """Hosts that answer nothing: their connections hang."""
+    paused = []
+    try:
+        for host in hosts:
+            environment.power("pause", host)
+            paused.append(host)
+        yield
+    finally:
+        for host in paused:
+            environment.power("unpause", host)
+
+
+def workers(environment: Environment, slot: str) -> set[str]:
+    """The hosts on which background services of a slot run."""
+    return {host for host, name in environment.processes(slot) if name.startswith("portal-worker-")}
+
+
+def test_a_rollback_works_without_vault_registry_ops_host_and_one_app_host(both_slots: Environment) -> None:
+    old, new = both_slots.live(), both_slots.idle()
+    with Probe(both_slots) as probe:
+        both_slots.go_back(new)
+        assert workers(both_slots, new) == {"app1", "app2"}
+        with gone(both_slots, "control1", "ops1", "app2"):
+            run = both_slots.play("playbooks/rollback.yml")
+            assert run.code == 0, run.output
+            assert {both_slots.state(edge)["live"] for edge in both_slots.groups["edge"]} == {old}
+        for host in ("ops1", "app2"):
+            assert f"{host} does not answer: nothing was changed or checked there" in run.summary
+        assert "checks that need a secret: Vault at" in run.summary
+        # A rollback must not start a job twice: the silent host still runs those of the slot that was left.
+        assert workers(both_slots, new) == {"app2"}
+        later = both_slots.play("playbooks/cutover.yml")
+        assert later.code == 0, later.output
+        assert (workers(both_slots, new), workers(both_slots, old)) == (set(), {"app1", "app2"})
+    assert probe.failures == []
+
+
+def test_no_traffic_moves_to_a_slot_that_is_unfinished_or_has_no_healthy_server(both_slots: Environment) -> None:
+    live, idle = both_slots.live(), both_slots.idle()
+    epoch = both_slots.state()["epoch"]
+    mark = MARK.format(slot=idle)
+    both_slots.ssh("app2", f"""echo '{{"unfinished": "{idle}", "release": "1.1", "run": "a"}}' > {mark}""")
+    try:
+        refused = both_slots.play("playbooks/cutover.yml", "-e", f"to={idle}")
+        assert refused.code != 0
+        assert f"{idle} gets no traffic: the deploy of release 1.1 did not finish on app2" in refused.errors
+        status = both_slots.play("playbooks/status.yml")
+        assert "the deploy of release 1.1 did not finish on app2; playbooks/deploy.yml completes it" in status.output
+    finally:
+        both_slots.ssh("app2", f"rm {mark}")
+    for host in both_slots.groups["app"]:
+        both_slots.ssh(host, f"systemctl stop portal-{idle}")
+    try:
+        refused = both_slots.play("playbooks/cutover.yml", "-e", f"to={idle}", "-e", "smoke_wanted=false")
+        assert refused.code != 0
+        assert f"{idle} gets no traffic" in refused.errors
+        assert "portal" in refused.errors
+    finally:
+        for host in both_slots.groups["app"]:
+            both_slots.ssh(host, f"systemctl start portal-{idle}")
+    assert (both_slots.live(), both_slots.state()["epoch"]) == (live, epoch)
+
+
+def test_an_app_host_that_boots_starts_the_background_services_of_the_slot_that_is_live_now(
+    both_slots: Environment,
+) -> None:
+    old, new = both_slots.live(), both_slots.idle()
+    both_slots.power("stop", "app2")
+    run = both_slots.play("playbooks/cutover.yml", "-e", f"to={new}")
+    assert run.code == 0, run.output
+    both_slots.power("start", "app2")
+    until(lambda: "app2" in workers(both_slots, new), 120, "app2 runs the live slot's background services")
+    assert "app2" not in workers(both_slots, old)
+    both_slots.go_back(old)
