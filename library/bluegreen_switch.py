@@ -74,6 +74,12 @@ options:
       - With V(draining), whether to end the operation in the same call if the previous slot has no open connections.
     type: bool
     default: false
+  healthy:
+    description:
+      - Whether to refuse O(live) or O(weight) if the slot that would get traffic has a backend without a healthy
+        server. Waits up to O(timeout) for it. Without HAProxy, there is nothing to check.
+    type: bool
+    default: false
   patience:
     description:
       - With V(status) and V(draining), how many seconds to wait until the idle slot has no open connections.

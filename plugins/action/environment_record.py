@@ -29,9 +29,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return `record` = {live, epoch}, empty if there is none."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(
-            ARGUMENTS, required_if=[("state", "present", ("live", "epoch"))]
-        )
+        _validated, args = self.validate_argument_spec(ARGUMENTS, required_if=[("state", "present", ("live", "epoch"))])
         path = shlex.quote(args["path"])
         if args["state"] == "read":
             text = self._shell(f"if [ -e {path} ]; then cat {path}; fi", "can't read the record")

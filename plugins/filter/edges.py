@@ -31,11 +31,11 @@ class FilterModule:
         return {
             "edges_answers": edges.answers,
             "edges_notes": edges.notes,
+            "edges_failures": edges.failures,
             "edges_together": plainly(edges.together),
             "edges_epoch": plainly(edges.epoch_for),
             "edges_is_new": edges.is_new,
             "edges_routed": edges.routed,
-            "edges_served_before": edges.served_before,
             "edges_summary": status.summary,
             "edges_containers": status.containers,
             "edges_stops": status.stops,

@@ -36,6 +36,8 @@ OPTIONS = {
         "expected_epoch",
         "deadline",
         "recover",
+        "newest",
+        "healthy",
     ],
     "smoke_check": ["checks"],
     "canary_probe": [
@@ -60,6 +62,8 @@ EDGE: dict[str, Any] = {
     "epoch": 7,
     "highest_epoch": 7,
     "weight": 0,
+    "previous": None,
+    "value": "7:blue:-:0",
     "operation": None,
     "phase": "idle",
     "before_live": None,

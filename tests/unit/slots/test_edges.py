@@ -20,6 +20,7 @@ def answer(host: str, epoch: int = 7, live: str = "blue", **more: Any) -> dict[s
         "highest_epoch": epoch,
         "candidate": None,
         "weight": 0,
+        "previous": None,
         "changed_at": "2026-01-31T12:00:00Z",
         "operation": None,
         "phase": "idle",
@@ -112,29 +113,27 @@ def test_a_record_that_is_lost_is_made_anew_under_a_number_that_nobody_has_seen(
     assert edges.epoch_for(edges.together([lost]), "green", 0, recorded) == number
 
 
-@pytest.mark.parametrize(
-    ("noted", "before"),
-    [
-        ({"live": "green", "slot": "blue"}, "blue"),
-        ({"live": "green", "slot": "blue", "before": "green"}, "blue"),
-        # A way back whose run died before its switch.
-        ({"live": "blue", "slot": "green", "before": "blue"}, "blue"),
-        # A cut-over from green that was taken back.
-        ({"live": "green", "slot": "green", "before": "blue"}, ""),
-        ({"live": "green"}, ""),
-        ({}, ""),
-    ],
-)
-def test_which_slot_served_before_green(noted: dict[str, str], before: str) -> None:
-    assert edges.served_before(noted, "green") == before
-
-
-def test_the_record_off_the_edge_is_read_from_one_file_or_both() -> None:
-    live, previous = '{"live": "green", "epoch": 8}\n', '{"slot": "blue", "release": "1.0", "before": "blue"}\n'
+def test_the_record_off_the_edge_is_read() -> None:
     assert edges.notes("") == {}
-    assert edges.notes(live) == {"live": "green", "epoch": 8}
-    assert edges.notes(live + previous) == edges.notes(previous + live)
-    assert edges.notes(live + previous).keys() == {"live", "epoch", "slot", "release", "before"}
+    assert edges.notes('{"live": "green", "epoch": 8}\n') == {"live": "green", "epoch": 8}
+
+
+@pytest.mark.parametrize(
+    ("others", "previous"),
+    [({}, "green"), ({"previous": ""}, ""), ({"epoch": 6, "previous": ""}, "green"), ({"previous": None}, "green")],
+    ids=["all agree", "one knows that it was replaced", "one is behind", "one is from an earlier version"],
+)
+def test_the_slot_to_roll_back_to(others: dict[str, Any], previous: str) -> None:
+    found = edges.together([answer("edge1", previous="green"), answer("edge2", **{"previous": "green", **others})])
+    assert found["previous"] == previous
+
+
+def test_edge_hosts_that_did_not_do_what_they_were_asked_for_are_named() -> None:
+    failed = {"item": "edge2", "msg": "refused"}
+    assert edges.failures([answer("edge1"), failed, {"item": "edge3", "unreachable": True}]) == {
+        "edge2": "refused",
+        "edge3": "does not answer",
+    }
 
 
 def test_an_operation_is_told_with_its_own_deadline() -> None:
@@ -341,6 +340,7 @@ def test_a_summary_says_when_a_slot_is_to_be_stopped_and_what_came_of_it() -> No
 
 
 def test_a_slot_whose_deploy_did_not_finish_says_so() -> None:
-    said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, {"green": "it died on app2"})["slots"]
+    unfinished = {"green": "it died on app2"}
+    said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, unfinished=unfinished)["slots"]
     assert "unfinished" not in said["blue"]
     assert said["green"]["unfinished"] == "it died on app2; playbooks/deploy.yml completes it"

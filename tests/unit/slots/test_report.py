@@ -32,6 +32,7 @@ NOTHING_DONE: dict[str, Any] = {
     "started": "2026-01-31T12:00:00Z",
     "silent": [],
     "lock_host": "ops1",
+    "missed": {},
     "unread": "",
 }
 STATUS = "playbooks/status.yml shows which slot is live and what runs"
@@ -60,15 +61,16 @@ def test_a_run_that_changes_nothing_says_what_serves_and_where_to_look() -> None
 
 
 def test_a_run_that_left_something_out_says_what_and_what_to_do_later() -> None:
-    said = summary(silent=["app1", "ops1"], unread="Vault is sealed")["left out"]
+    said = summary(silent=["app1", "ops1"], missed={"edge2": "does not answer"}, unread="Vault is sealed")["left out"]
     assert [line.split(":")[0] for line in said] == [
         "app1 does not answer",
         "ops1 does not answer",
+        "edge2 did not make the switch; it takes it over from the other edge hosts (does not answer)",
         "when they answer again, playbooks/cutover.yml completes the rest there",
         "checks that need a secret",
     ]
     assert said[1].endswith("and the edge hosts kept the lock")
-    assert said[3].endswith("Vault is sealed")
+    assert said[4].endswith("Vault is sealed")
 
 
 def test_a_first_run_has_no_way_back() -> None:

@@ -43,6 +43,8 @@ EDGE = {
     "highest_epoch": 7,
     "candidate": None,
     "weight": 0,
+    "previous": None,
+    "value": "7:blue:-:0",
     "changed_at": "2026-01-31T12:00:00Z",
     "operation": None,
     "phase": "idle",

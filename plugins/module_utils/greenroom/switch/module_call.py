@@ -13,9 +13,9 @@ from typing import Any
 
 from . import apply, steps
 from .apply import Places, Seen
-from .bluegreen import State, SwitchError
+from .bluegreen import State, SwitchError, other
 from .clock import Clock
-from .report import connections, report
+from .report import connections, report, unhealthy
 from .steps import Wish
 
 POLL = 0.05
@@ -46,6 +46,8 @@ def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
         return {"changed": False, **found, "connections": wait_for_drain(places, found["idle"], patience)}
     wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
     newest = _newest(given["site"], given["newest"])
+    if given["healthy"] and wish.live and not check:
+        wait_for_health(places, other(wish.live) if wish.weight else wish.live)
     if check:
         result = switch(places, wish, check=True, newest=newest)
     else:
@@ -123,6 +125,21 @@ def switch(places: Places, wish: Wish, check: bool, newest: State | None = None)
         repaired.remove("state")
     diff = {"before": described(seen), "after": described(after)}
     return {**result, "changed": bool(repaired), "repaired": repaired, "diff": diff}
+
+
+def wait_for_health(places: Places, slot: str) -> None:
+    """Wait up to `places.seconds` until each backend of the slot has a healthy server; raises SwitchError.
+
+    HAProxy notices a server that has just started after a check or two. Without HAProxy, there is nothing to check.
+    """
+    give_up = time.monotonic() + places.seconds
+    while ill := unhealthy(places, slot):
+        if time.monotonic() > give_up:
+            raise SwitchError(
+                f"refused: no server of {', '.join(ill)} is healthy, so {slot} gets no traffic; "
+                "to move it anyway: -e cutover_unhealthy=accept"
+            )
+        time.sleep(POLL)
 
 
 def wait_for_drain(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:

@@ -22,6 +22,7 @@ ARGUMENTS: dict[str, Any] = {
     "patience": {"type": "float", "default": 0},
     "recover": {"type": "bool", "default": False},
     "newest": {"type": "str", "default": ""},
+    "healthy": {"type": "bool", "default": False},
     "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
     "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},

@@ -80,11 +80,14 @@ def connections(places: Places) -> dict[str, dict[str, int | None]]:
 
 
 def unhealthy(places: Places, slot: str) -> list[str]:
-    """Return the backends of a slot that have no healthy server, by HAProxy's newest worker; raises SwitchError."""
+    """Return the backends of a slot that have no healthy server, by HAProxy's newest worker; raises SwitchError.
+
+    None if HAProxy isn't running: then no server gets requests.
+    """
     try:
         workers = haproxy.workers(places.runtime_socket, places.master_socket, places.seconds)
         if not workers:
-            raise SwitchError("HAProxy isn't running on this host")
+            return []
         found = haproxy.backends(workers[0], places.seconds)
     except haproxy.SocketError as error:
         raise SwitchError(f"can't tell which servers are healthy: {error}") from error

@@ -8,7 +8,7 @@ Plain data in and out: each answer is the result of `bluegreen_switch` on one ed
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...switch.bluegreen import ADOPTED, SLOTS, other
@@ -31,12 +31,23 @@ def answers(
     return [{**({"unreachable": True} if host in silent else hostvars[host][task]), "item": host} for host in hosts]
 
 
+def failures(results: Sequence[Answer]) -> dict[str, str]:
+    """Return why edge hosts did not do what they were asked for, {host: reason}."""
+    return {
+        str(result["item"]): str(result.get("msg") or "does not answer")
+        for result in results
+        # With `failed_when: false`, only a success has the state.
+        if result.get("unreachable") or "disk" not in result
+    }
+
+
 def together(results: Sequence[Answer]) -> dict[str, Any]:
     """Return the answer that is valid for the whole environment, from the results of a loop over the edge hosts.
 
     This is the answer with the highest epoch of the edge hosts that have their state, or of all if none has it. It also
     gets: all `answers` by host; the `hosts` that answered; the hosts that are `down`; the hosts `behind` (another
-    epoch or position, a lost state, or not in effect everywhere); the `operation` in progress on any of them, with its
+    epoch or position, a lost state, or not in effect everywhere); the `previous` slot, "" if an edge host of the same
+    epoch says that there is none; the `operation` in progress on any of them, with its
     `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} on all
     of them. Raises ValueError if no edge host answered.
     """
@@ -54,6 +65,7 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
         "hosts": list(answers),
         "down": down,
         "behind": [host for host, answer in answers.items() if _is_behind(answer, best)],
+        "previous": _previous(best, answers.values()),
         "operation": busy["operation"],
         "phase": busy["phase"],
         "deadline": busy.get("deadline"),
@@ -64,14 +76,8 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
 
 def notes(text: str) -> dict[str, Any]:
-    """Return the record that is kept off the edge, from the text of one or both of its files; empty without any text.
-
-    The role cutover defines the format in live.json.j2, {live, epoch}, and previous.json.j2, {slot, release, before}:
-    one JSON object on one line each.
-    """
-    found: dict[str, Any] = {}
-    for line in text.splitlines():
-        found.update(json.loads(line))
+    """Return the record that is kept off the edge, {live, epoch}, from its file's text; empty without any text."""
+    found: dict[str, Any] = json.loads(text or "{}")
     return found
 
 
@@ -79,6 +85,13 @@ def _is_behind(answer: Answer, best: Answer) -> bool:
     in_force = answer["in_force"] or not answer["running"]
     position = [answer[key] != best[key] for key in ("epoch", "live", "weight")]
     return bool(answer["state_lost"] or any(position) or not in_force)
+
+
+def _previous(best: Answer, answers: Iterable[Answer]) -> str | None:
+    """Return the slot to roll back to: what is gone for one edge host is gone for all."""
+    found = {answer["previous"] for answer in answers if answer["epoch"] == best["epoch"]}
+    previous: str | None = "" if "" in found else best["previous"]
+    return previous
 
 
 def _connections(answer: Answer, slot: str) -> int:
@@ -100,18 +113,6 @@ def is_new(edges: Answer, live: str, weight: int = 0) -> bool:
     """Whether a switch to `live` and a candidate's `weight` moves traffic, ends an operation or restores a state."""
     lost = edges["disk"]["state"] is None
     return bool(lost or edges["live"] != live or edges["weight"] != weight or edges["operation"])
-
-
-def served_before(noted: Answer, live: str | None) -> str:
-    """Return the slot that was live before `live`, "" if there was none, from the notes outside the edge hosts.
-
-    `noted` is {live, slot, before}: the slot of the last switch, the live slot before it, and the one before that. The
-    notes may have a switch that never took effect because its run failed; that one doesn't count.
-    """
-    slot = str(noted.get("slot") or "")
-    if slot == live and noted.get("live") != live:
-        return str(noted.get("before") or "")
-    return slot if slot != live else ""
 
 
 def routed(results: Sequence[Answer], slot: str) -> list[str]:

@@ -17,8 +17,9 @@ Known = Mapping[str, Any]
 environment, address, live and was_live (slots, or None), rolled_back, taken_back (whether the run aborted an operation
 that it found), bundles ({slot: description}, None if the run didn't read them), deployed (the slot that got a bundle,
 or ""), release (its name), check (whether the run was in check mode), login (of a synthetic user, or ""), pages
-({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer)
-and lock_host (the one that keeps the lock), unread (why the secrets of checks can't be read, or "").
+({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer),
+lock_host (the one that keeps the lock), missed (why edge hosts did not make the last switch, by host), unread (why the
+secrets of checks can't be read, or "").
 """
 
 
@@ -71,6 +72,8 @@ def _left_out(known: Known) -> Iterator[str]:
         yield f"{host} does not answer: nothing was changed or checked there" + (
             ", and the edge hosts kept the lock" if host == known["lock_host"] else ""
         )
+    for host, reason in known["missed"].items():
+        yield f"{host} did not make the switch; it takes it over from the other edge hosts ({reason})"
     if known["silent"]:
         yield "when they answer again, playbooks/cutover.yml completes the rest there"
     if known["unread"]:

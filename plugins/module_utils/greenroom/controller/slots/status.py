@@ -22,6 +22,7 @@ def summary(
     running: Running,
     stops: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
+    *,
     unfinished: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
@@ -30,6 +31,7 @@ def summary(
     the result of `containers`, `stops` the result of `stops`, `groups` the hosts by group, `unfinished` {slot: why its
     deploy did not finish}.
     """
+    found = {slot: {**bundle, "unfinished": (unfinished or {}).get(slot)} for slot, bundle in bundles.items()}
     known = {host: lines for host, lines in running.items() if not isinstance(lines, str)}
     astray = {host: _astray(host, lines, edges["live"], bundles, groups) for host, lines in known.items()}
     return {
@@ -40,10 +42,7 @@ def summary(
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
         | dict.fromkeys(edges["down"], SILENT),
         "app hosts": {host: astray.get(host) or ("in order" if host in known else running[host]) for host in running},
-        "slots": {
-            slot: _slot(slot, edges, bundles.get(slot), running, stops, (unfinished or {}).get(slot, ""))
-            for slot in SLOTS
-        },
+        "slots": {slot: _slot(slot, edges, found.get(slot), running, stops) for slot in SLOTS},
     } | ({"to do": _to_do(edges)} if any(astray.values()) else {})
 
 
@@ -104,7 +103,6 @@ def _slot(
     description: Any,
     running: Running,
     stops: Mapping[str, Mapping[str, Any]],
-    unfinished: str,
 ) -> dict[str, Any] | str:
     if not description:
         # Only app hosts have the bundles.
@@ -117,7 +115,11 @@ def _slot(
     return {
         "serves": "all traffic" if slot == edges["live"] and not edges["weight"] else _share(slot, edges),
         "release": description.get("release", "unknown"),
-        **({"unfinished": f"{unfinished}; playbooks/deploy.yml completes it"} if unfinished else {}),
+        **(
+            {"unfinished": f"{why}; playbooks/deploy.yml completes it"}
+            if (why := description.get("unfinished"))
+            else {}
+        ),
         **({"toggles on": ", ".join(toggles_on(description)) or "none"} if description.get("toggles") else {}),
         "open requests": edges["connections"][slot],
         "runs": own,
