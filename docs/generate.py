@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import json
 import re
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.plugins.loader import fragment_loader
+from ansible.utils.plugin_docs import get_docstring
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -159,32 +160,18 @@ def roles() -> str:
     return "\n".join(lines)
 
 
-def module_documents(file: Path) -> dict[str, str]:
-    """Return the strings DOCUMENTATION, EXAMPLES and RETURN of a module without importing it."""
-    found = {}
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in {"DOCUMENTATION", "EXAMPLES", "RETURN"} and isinstance(node.value, ast.Constant):
-                found[name] = str(node.value.value)
-    return found
-
-
 def modules() -> str:
     """Return the page about all modules in library/."""
     lines = ["# Modules", "", NOTE, ""]
+    fragment_loader.add_directory(str(ROOT / "plugins/doc_fragments"))
     for file in sorted((ROOT / "library").glob("*.py")):
-        texts = module_documents(file)
-        document = yaml.safe_load(texts["DOCUMENTATION"])
+        document, examples, returned, _metadata = get_docstring(str(file), fragment_loader)
         lines += [f"## {document['module']}", "", f"{prose(document['short_description'])}.", ""]
         lines += [f"- {prose(paragraph)}" for paragraph in document["description"]] + [""]
         shown = {name: option for name, option in document["options"].items() if not name.startswith("_")}
         lines += table(OPTION_HEAD, list(option_rows(shown, "suboptions")))
-        lines += ["Examples:", "", "```yaml", texts["EXAMPLES"].strip(), "```", ""]
-        results = [
-            (f"`{name}`", str(value["type"]), prose(value["description"]))
-            for name, value in yaml.safe_load(texts["RETURN"]).items()
-        ]
+        lines += ["Examples:", "", "```yaml", examples.strip(), "```", ""]
+        results = [(f"`{name}`", str(value["type"]), prose(value["description"])) for name, value in returned.items()]
         lines += ["Returns:", "", *table(("Value", "Type", "Meaning"), results)]
     return "\n".join(lines)
 

@@ -15,6 +15,9 @@ description:
   - Reads the metrics pages of both slots before and after.
   - Ends early if the candidate is clearly broken.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.no_diff
+  - greenroom.request
 options:
   url:
     description: The environment's public URL.
@@ -44,8 +47,6 @@ options:
     type: float
     required: true
   timeout:
-    description: Timeout of a request in seconds.
-    type: float
     default: 5
   ca_file:
     description: File with CA certificates to trust instead of the system's.
@@ -71,9 +72,6 @@ attributes:
   check_mode:
     description: Sends no requests and returns empty figures.
     support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference.
-    support: none
 """
 
 EXAMPLES = r"""
