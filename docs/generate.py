@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/reference/ from the code: role variables, modules, service.yml and the Makefile.
+"""Write docs/reference/ from the code: role variables, modules, service.yml, the Makefile and playbooks' options.
 
 `make docs` writes the pages. `--check` writes nothing; if a page is outdated, it names the page and exits with 1.
 """
@@ -217,12 +217,25 @@ def services() -> str:
     return "\n".join([*lines, *table(("Key", "Value", "Default", "Meaning"), rows)])
 
 
+def playbook_options() -> dict[str, Any]:
+    """Return {option: specification} of what only operators give: without a role's prefix, and set nowhere."""
+    spec = ROOT / "roles/environment/meta/argument_specs.yml"
+    options = yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]["options"]["options"]
+    files = [*ROOT.glob("playbooks/group_vars/all/*.yml"), *ROOT.glob("inventories/*/group_vars/*/*.yml")]
+    given = {name for file in files for name in yaml.safe_load(file.read_text(encoding="utf-8")) or {}}
+    return {name: spec for name, spec in options.items() if not (name.startswith("environment_") or name in given)}
+
+
 def commands() -> str:
-    """Return the page about the Makefile's targets."""
+    """Return the page about the Makefile's targets and the options of playbooks."""
     targets = re.findall(r"^([a-z-]+):.*?## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     rows = [(f"`make {name}`", f"{text[0].upper()}{text[1:]}.") for name, text in targets]
     lines = ["# Commands", "", NOTE, "", "`make` alone prints this list.", ""]
-    return "\n".join([*lines, *table(("Command", "Does"), rows)])
+    lines += table(("Command", "Does"), rows)
+    lines += ["## Options of playbooks", ""]
+    lines += ["Give options with `-e`, as in `-e to=blue`; [roles' variables](roles.md), such as `release_name`, too."]
+    lines += ["Greenroom rejects misspelled names and wrong values.", ""]
+    return "\n".join([*lines, *table(OPTION_HEAD, list(option_rows(playbook_options(), "options")))])
 
 
 def pages() -> dict[Path, str]:

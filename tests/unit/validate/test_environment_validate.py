@@ -197,6 +197,18 @@ def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) 
     assert other.startswith("canary_seconds: set cutover_step_seconds for")
 
 
+def test_options_of_drills_and_restores_are_checked(tmp_path: Path) -> None:
+    wrong = ("fault=edge-kiled", "databse=shop", "itno=shop_restored", "release=1.1")
+    first, *others = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
+    assert first == "Found 4 mistakes. No host was changed."
+    release, database, into, fault = others
+    assert release.startswith("release: can't be set, a run detects it; use -e release_name=<release>")
+    assert database == 'databse: unknown variable; did you mean "database"?'
+    assert into == 'itno: unknown variable; did you mean "into"?'
+    assert fault.startswith("fault: value of fault must be one of: none, candidate-unhealthy, ")
+    assert validate(tmp_path, "-e", "fault=edge-killed", "-e", "database=shop", "-e", "into=shop_restored") == []
+
+
 def test_two_environments_at_once_are_rejected(tmp_path: Path) -> None:
     both = validate(tmp_path, "-i", str(ROOT / "inventories" / "production"))
     assert "more than one environment at once: production, staging; pass the inventory of one environment only" in both
