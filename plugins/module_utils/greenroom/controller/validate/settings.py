@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, shared address and cutover."""
+"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, shared address, cutover, lock."""
 
 from __future__ import annotations
 
@@ -44,6 +44,18 @@ def shared_address_problems(address: object, network: object, hosts: Mapping[str
     """Yield what is wrong with `keepalived_address`; `hosts` = {host: its own address}."""
     if isinstance(address, str) and isinstance(network, str):
         yield from vrrp.shared_address_problems(address, network, hosts)
+
+
+def lock_problems(seconds: Mapping[str, float]) -> Iterator[str]:
+    """Yield what is wrong with the times of the lock; `seconds` = {name: environment_lock_<name>_seconds}, or {}."""
+    for name, value in seconds.items():
+        if value <= 0:
+            yield f"environment_lock_{name}_seconds: set a number of seconds above 0"
+    if seconds and seconds["expire"] <= 2 * seconds["renew"]:
+        yield (
+            "environment_lock_expire_seconds: set more than twice environment_lock_renew_seconds "
+            f"({seconds['renew']:g} s), or a run loses its lock because of one late renewal"
+        )
 
 
 def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> Iterator[str]:
