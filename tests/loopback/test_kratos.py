@@ -217,7 +217,7 @@ def test_kratos_is_killed_and_restarted_during_a_batch(seeder: Seeder) -> None:
 
 
 def test_kratos_stays_down_and_the_next_run_finishes(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos_client, "PATIENCE", 2.0)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 2.0)
     create: Callable[..., list[dict[str, Any]]] = kratos.Kratos.create
     calls = itertools.count(1)
 
@@ -392,7 +392,7 @@ def test_seed_and_count_change(seeder: Seeder) -> None:
 
 
 def test_two_runs_at_once(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PATIENCE", 0.2)
+    monkeypatch.setattr(ledger, "TIMEOUT", 0.2)
     asked, go_on = threading.Event(), threading.Event()
 
     def hold(batch: int) -> str:
@@ -473,7 +473,7 @@ def test_a_run_is_killed_at_any_moment(seeder: Seeder, monkeypatch: pytest.Monke
         proxy.listener.close()
         made.append(len(seeder.there()))
     assert 0 < made[0] <= made[-1] <= 1600
-    monkeypatch.setattr(ledger, "PATIENCE", 60)
+    monkeypatch.setattr(ledger, "TIMEOUT", 60)
     result = seeder.run(1600)
     assert (result["present"], result["problems"]) == (1600, [])
     keys = [each["metadata_admin"]["greenroom"]["key"] for each in seeder.there()]

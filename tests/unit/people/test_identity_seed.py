@@ -115,9 +115,9 @@ class Task:
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     monkeypatch.setattr(kratos_client, "FIRST_PAUSE", 0.01)
     # Generous: tests with an unreachable server set shorter timeouts.
-    monkeypatch.setattr(kratos_client, "PATIENCE", 60.0)
-    monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 60.0)
-    monkeypatch.setattr(ledger, "PATIENCE", 0.3)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 60.0)
+    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 60.0)
+    monkeypatch.setattr(ledger, "TIMEOUT", 0.3)
     monkeypatch.setattr(ledger, "LEASE", 0.2)
     archive = tmp_path / "local" / "generator-0123456789abcdef.zip"
     archive.parent.mkdir()
@@ -673,7 +673,7 @@ def test_an_unavailable_server_ends_the_run_and_the_next_run_continues(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "BATCH", 2)
-    monkeypatch.setattr(kratos_client, "PATIENCE", 0.3)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.3)
     batches: list[bool] = []
 
     def overload(asked: Asked) -> Reply | None:
@@ -757,13 +757,13 @@ def test_a_server_that_is_not_kratos_is_reported(task: Task, reply: Reply, messa
 def test_a_batch_with_an_invalid_response_is_looked_up_and_then_an_error(
     task: Task, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
-    monkeypatch.setattr(kratos_client, "PATIENCE", 0.1)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.1)
     task.kratos.trouble = lambda asked: Reply(200, body) if asked.method == "PATCH" else None
     assert "not a response of Ory Kratos" in task.run()["msg"]
 
 
 def test_an_unreachable_server_is_reported(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 0.3)
+    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 0.3)
     port = free_port()
     result = task.run(url=f"http://127.0.0.1:{port}")
     assert result["msg"] == f"http://127.0.0.1:{port}: 127.0.0.1 port {port}: Connection refused"
@@ -786,7 +786,7 @@ def test_the_schema_is_read_from_the_public_url(task: Task, monkeypatch: pytest.
     admin_only.trouble = lambda asked: Reply(307, "", [("Location", away)]) if asked.path == "/schemas" else None
     with serve(admin_only.respond) as admin:
         with monkeypatch.context() as patch:
-            patch.setattr(kratos_client, "PATIENCE", 0.3)
+            patch.setattr(kratos_client, "TIMEOUT", 0.3)
             result = task.run(url=admin.url)
         assert "Connection refused; set public_url to the URL of Kratos' public API" in result["msg"]
         assert task.run(url=admin.url, public_url=task.site.url)["created"] == 5
@@ -852,7 +852,7 @@ def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    monkeypatch.setattr(ledger, "TIMEOUT", 0.1)
     monkeypatch.setattr(ledger, "LEASE", 600)
     path = str(task.folder / "a.lock")
     with ledger.alone(path, "one", "Ann"):
