@@ -155,7 +155,7 @@ def main() -> None:
     except ValueError as error:
         module.fail_json(msg=str(error))
     if module.check_mode:
-        nothing = verdict.empty_slice(0)
+        nothing = verdict.empty_interval(0)
         module.exit_json(
             changed=False,
             **{key: nothing[key] for key in ("probes", "watched", "notes")},

@@ -20,7 +20,7 @@ from ansible.module_utils.greenroom.people import people
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-SLICES = (10.0, 20.0, 30.0)
+INTERVALS = (10.0, 20.0, 30.0)
 """Seconds of work in the first calls of the module, after which it reports progress. The last value repeats."""
 
 
@@ -68,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         limit = float(arguments.get("deadline", 14400))
         while True:
-            seconds = SLICES[min(operation["calls"], len(SLICES) - 1)]
+            seconds = INTERVALS[min(operation["calls"], len(INTERVALS) - 1)]
             left = limit - (time.monotonic() - operation["started"])
             found: dict[str, Any] = self._execute_module(
                 module_args={

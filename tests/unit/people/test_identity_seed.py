@@ -54,7 +54,7 @@ class Task:
         self.folder = folder
         self.ledger, self.people = folder / "people.db", folder / "people.jsonl"
         self.calls: list[dict[str, Any]] = []
-        self.slices: tuple[float, ...] = (60.0,)
+        self.intervals: tuple[float, ...] = (60.0,)
         self.clock = time.monotonic
         self.told: list[str] = []
         self.brought: list[str] = []
@@ -79,7 +79,7 @@ class Task:
         task: Any = SimpleNamespace(args=given, check_mode=check, async_val=0, diff=True)
         shell: Any = SimpleNamespace(tmpdir=str(self.folder), join_path=lambda *parts: "/".join(parts))
         source = plugin("action", "identity_seed")
-        source.SLICES = self.slices
+        source.INTERVALS = self.intervals
         source.time = SimpleNamespace(monotonic=self.clock)
         source.Display = lambda: SimpleNamespace(display=self.told.append)
         action = source.ActionModule(task, SimpleNamespace(_shell=shell), None, None, None, None)
@@ -870,7 +870,7 @@ def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.Monk
 
 def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
-    task.slices = (0.0,)
+    task.intervals = (0.0,)
     result = task.run(count=95, connections=1)
     assert (result["created"], len(task.kratos.identities)) == (95, 95)
     assert len(task.calls) > 3
@@ -884,7 +884,7 @@ def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_deadline_ends_the_run_and_the_next_run_continues(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
-    task.slices = (0.0,)
+    task.intervals = (0.0,)
     # The deadline passes during the first call.
     task.clock = lambda: 900.0 if task.told else 0.0
     result = task.run(count=95, connections=1, deadline=600)
