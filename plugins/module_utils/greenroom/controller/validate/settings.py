@@ -58,10 +58,11 @@ def lock_problems(seconds: Mapping[str, float]) -> Iterator[str]:
         )
 
 
-def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> Iterator[str]:
+def cutover_problems(weights: Any, step_seconds: Any, watched_seconds: Any) -> Iterator[str]:
     """Yield what is wrong with the options of a cutover, which a deploy may precede; None is an option not set.
 
-    `weights` is the option `canary`, `step_seconds` is `cutover_step_seconds`, `old_step_seconds` `canary_seconds`.
+    `weights` is the option `canary`, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is `canary_seconds`,
+    which only a cutover sets.
     """
     if weights is not None:
         try:
@@ -70,5 +71,5 @@ def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> 
             yield str(error)
     if step_seconds is not None and not (str(step_seconds).isdecimal() and int(step_seconds) > 0):
         yield f"cutover_step_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0"
-    if old_step_seconds is not None:
+    if watched_seconds is not None:
         yield "canary_seconds: set cutover_step_seconds for the length of a step, and bake for the time after it"
