@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/reference/ from the code: role variables, modules, service.yml and the Makefile.
+"""Write docs/reference/ from the code: role variables, modules, service.yml, the Makefile and playbooks' options.
 
 `make docs` writes the pages. `--check` writes nothing; if a page is outdated, it names the page and exits with 1.
 """
@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 import importlib
 import json
 import re
@@ -17,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible.plugins.loader import fragment_loader
+from ansible.utils.plugin_docs import get_docstring
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = Path(__file__).resolve().parent / "reference"
@@ -159,32 +160,18 @@ def roles() -> str:
     return "\n".join(lines)
 
 
-def module_documents(file: Path) -> dict[str, str]:
-    """Return the strings DOCUMENTATION, EXAMPLES and RETURN of a module without importing it."""
-    found = {}
-    for node in ast.parse(file.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            name = node.targets[0].id
-            if name in {"DOCUMENTATION", "EXAMPLES", "RETURN"} and isinstance(node.value, ast.Constant):
-                found[name] = str(node.value.value)
-    return found
-
-
 def modules() -> str:
     """Return the page about all modules in library/."""
     lines = ["# Modules", "", NOTE, ""]
+    fragment_loader.add_directory(str(ROOT / "plugins/doc_fragments"))
     for file in sorted((ROOT / "library").glob("*.py")):
-        texts = module_documents(file)
-        document = yaml.safe_load(texts["DOCUMENTATION"])
+        document, examples, returned, _metadata = get_docstring(str(file), fragment_loader)
         lines += [f"## {document['module']}", "", f"{prose(document['short_description'])}.", ""]
         lines += [f"- {prose(paragraph)}" for paragraph in document["description"]] + [""]
         shown = {name: option for name, option in document["options"].items() if not name.startswith("_")}
         lines += table(OPTION_HEAD, list(option_rows(shown, "suboptions")))
-        lines += ["Examples:", "", "```yaml", texts["EXAMPLES"].strip(), "```", ""]
-        results = [
-            (f"`{name}`", str(value["type"]), prose(value["description"]))
-            for name, value in yaml.safe_load(texts["RETURN"]).items()
-        ]
+        lines += ["Examples:", "", "```yaml", examples.strip(), "```", ""]
+        results = [(f"`{name}`", str(value["type"]), prose(value["description"])) for name, value in returned.items()]
         lines += ["Returns:", "", *table(("Value", "Type", "Meaning"), results)]
     return "\n".join(lines)
 
@@ -230,12 +217,25 @@ def services() -> str:
     return "\n".join([*lines, *table(("Key", "Value", "Default", "Meaning"), rows)])
 
 
+def playbook_options() -> dict[str, Any]:
+    """Return {option: specification} of what only operators give: without a role's prefix, and set nowhere."""
+    spec = ROOT / "roles/environment/meta/argument_specs.yml"
+    options = yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]["options"]["options"]
+    files = [*ROOT.glob("playbooks/group_vars/all/*.yml"), *ROOT.glob("inventories/*/group_vars/*/*.yml")]
+    given = {name for file in files for name in yaml.safe_load(file.read_text(encoding="utf-8")) or {}}
+    return {name: spec for name, spec in options.items() if not (name.startswith("environment_") or name in given)}
+
+
 def commands() -> str:
-    """Return the page about the Makefile's targets."""
+    """Return the page about the Makefile's targets and the options of playbooks."""
     targets = re.findall(r"^([a-z-]+):.*?## (.*)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
     rows = [(f"`make {name}`", f"{text[0].upper()}{text[1:]}.") for name, text in targets]
     lines = ["# Commands", "", NOTE, "", "`make` alone prints this list.", ""]
-    return "\n".join([*lines, *table(("Command", "Does"), rows)])
+    lines += table(("Command", "Does"), rows)
+    lines += ["## Options of playbooks", ""]
+    lines += ["Give options with `-e`, as in `-e to=blue`; [roles' variables](roles.md), such as `release_name`, too."]
+    lines += ["Greenroom rejects misspelled names and wrong values.", ""]
+    return "\n".join([*lines, *table(OPTION_HEAD, list(option_rows(playbook_options(), "options")))])
 
 
 def pages() -> dict[Path, str]:

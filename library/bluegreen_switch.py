@@ -80,7 +80,7 @@ options:
         server. Waits up to O(timeout) for it. Without HAProxy, there is nothing to check.
     type: bool
     default: false
-  patience:
+  drain_timeout:
     description:
       - With V(status) and V(draining), how many seconds to wait until the idle slot has no open connections.
     type: float

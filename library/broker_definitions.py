@@ -17,6 +17,8 @@ description:
   - Reads from the server with Erlang's C(erl_call), or with C(rabbitmqctl) if that fails. Changes it with
     C(rabbitmqctl). Runs on the server's host.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.server
 options:
   vhost:
     description: The queues' vhost.
@@ -35,9 +37,6 @@ options:
     type: dict
     default: {}
 attributes:
-  check_mode:
-    support: full
-    description: Reads the server's state and reports what would change.
   diff_mode:
     support: full
     description: Shows what is created, changed or removed, by kind and name.

@@ -15,6 +15,9 @@ description:
   - Reads the metrics pages of both slots before and after.
   - Ends early if the candidate is clearly broken.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.no_diff
+  - greenroom.request
 options:
   url:
     description: The environment's public URL.
@@ -44,8 +47,6 @@ options:
     type: float
     required: true
   timeout:
-    description: Timeout of a request in seconds.
-    type: float
     default: 5
   ca_file:
     description: File with CA certificates to trust instead of the system's.
@@ -71,9 +72,6 @@ attributes:
   check_mode:
     description: Sends no requests and returns empty figures.
     support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference.
-    support: none
 """
 
 EXAMPLES = r"""
@@ -157,7 +155,7 @@ def main() -> None:
     except ValueError as error:
         module.fail_json(msg=str(error))
     if module.check_mode:
-        nothing = verdict.empty_slice(0)
+        nothing = verdict.empty_interval(0)
         module.exit_json(
             changed=False,
             **{key: nothing[key] for key in ("probes", "watched", "notes")},

@@ -12,6 +12,8 @@ description:
   - Reads HAProxy's lines in the journal since a given time, and counts them by the slot that served the request.
   - Doesn't count requests of testers and responses of the edge itself.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.no_diff
 options:
   since:
     description: Start of the time range, in seconds since 1970 by this host's clock.
@@ -32,9 +34,6 @@ attributes:
   check_mode:
     description: Only reads the journal, in every mode.
     support: full
-  diff_mode:
-    description: Changes nothing, so there is no difference.
-    support: none
 """
 
 EXAMPLES = r"""

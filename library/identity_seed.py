@@ -21,6 +21,8 @@ description:
     was lost, the module looks for its effect before it sends the request again.
   - The controller copies the data generator to the host, and only if there are users to create.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.request
 options:
   url:
     description: URL of Kratos' admin API, as seen from the host on which the module runs.
@@ -133,8 +135,6 @@ options:
     type: int
     default: 2
   timeout:
-    description: Timeout of one request in seconds.
-    type: float
     default: 60
   deadline:
     description: Timeout of the task in seconds. Users created until then stay, and the next run continues.

@@ -15,6 +15,8 @@ description:
   - Keeps databases and logins that aren't listed.
   - Runs C(psql) as the user that the task becomes. The user must be a superuser of the server.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.server
 options:
   databases:
     description: The databases, C({name} → {logins} → {login} → its password).
@@ -33,9 +35,6 @@ options:
     type: bool
     default: true
 attributes:
-  check_mode:
-    support: full
-    description: Reads the server's state and reports what would change.
   diff_mode:
     support: full
     description: Shows the statements, without verifiers.

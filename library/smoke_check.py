@@ -19,6 +19,8 @@ description:
   - A check keeps its cookies from step to step. Redirects are ordinary responses; only steps with O(checks[].follow)
     follow them.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.no_diff
 options:
   checks:
     description:
@@ -248,9 +250,6 @@ attributes:
   check_mode:
     description: Runs checks that don't change data and skips the others.
     support: full
-  diff_mode:
-    description: Changes nothing itself, so there is no difference.
-    support: none
 """
 
 EXAMPLES = r"""

@@ -31,7 +31,7 @@ MIB = 2**20
 SHARES = (5, 25, 50, 100)
 """The last one is the time after the cutover."""
 PROBE_RATE = 8.0
-SLICE = 15.0
+INTERVAL = 15.0
 ORDER = "POST /orders"
 LOGIN = "POST /login"
 
@@ -167,7 +167,7 @@ class World:
             number, product = number + 1, product * self.chance.random()
         return number
 
-    def slice(self, moment: Moment, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
+    def interval(self, moment: Moment, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what canary_probe and canary_traffic would return for an interval."""
         behaviour = {"live": self.release.live(moment), "candidate": self.release.candidate(moment)}
         share = 1.0 if moment.share == 100 else min(1.0, moment.share / 100 * self.uneven)
@@ -225,13 +225,13 @@ def rollout(release: Release, rate: float, step: float, chance: random.Random) -
     world, seconds, number, limits = World(release, rate, chance), 0.0, 0, LIMITS
     result: dict[str, Any] | None = None
     for share in SHARES:
-        plan = {"slot": "green", "weight": share, "began": 1.0, "seconds": step, "slice": SLICE}
+        plan = {"slot": "green", "weight": share, "began": 1.0, "seconds": step, "interval": INTERVAL}
         result = canary_step.begun(result, plan)
         passes = release.candidate(Moment(seconds, share, number)).journey
         journeys = {"checks": [{"name": "login", "ok": chance.random() < passes, "expected": "303", "got": "500"}]}
         while result["left"] > 0:
             moment = Moment(seconds, share, number)
-            probed, traffic = world.slice(moment, result["length"])
+            probed, traffic = world.interval(moment, result["length"])
             result = canary_step.continued(result, probed, traffic, journeys, limits)
             seconds, number = seconds + result["length"], number + 1
         if result["verdict"] != "pass":

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Measures identity_seed with a real Ory Kratos and PostgreSQL on loopback.
 
-    make bench-identity_seed        (or: python -m bench.identity_seed.run [--people 100000])
+    make bench-identity_seed        (or: python -m bench.identity_seed.run [--users 100000])
 
 100 users: compared with a loop of curl and one of ansible.builtin.uri, which send plain-text passwords. A tenth of
---people, and --people users: compared with a bare client that sends prepared batches over as many connections. Every
-measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default settings. Then a run with all --people
+--users, and --users users: compared with a bare client that sends prepared batches over as many connections. Every
+measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default settings. Then a run with all --users
 users that changes nothing. Writes bench/identity_seed/README.md.
 """
 
@@ -73,13 +73,13 @@ machine doesn't affect it.
 
 ## Nothing to do
 
-A run with {people} existing users: {again:.1f} s for the whole command (goal: 15 s, {again_verdict}),
+A run with {users} existing users: {again:.1f} s for the whole command (goal: 15 s, {again_verdict}),
 {requests} requests to Kratos (version, schema, number of users, and one for each 1,000 users),
 {again_memory:.0f} MiB of memory.
 
 ## Calculated: 10 million users
 
-Processor time per user, measured with {people} users: {kratos_ms:.2f} ms in Kratos, {postgres_ms:.2f} ms in PostgreSQL,
+Processor time per user, measured with {users} users: {kratos_ms:.2f} ms in Kratos, {postgres_ms:.2f} ms in PostgreSQL,
 {module_ms:.2f} ms in identity_seed. At the rate above, 10 million users take {hours:.1f} hours on this machine.
 The limit is processor time in Kratos and PostgreSQL. The module takes {module_share:.0f} % of the processor time, and
 generating users is the smaller part of that.
@@ -262,11 +262,11 @@ import json, sys, time
 import ansible.module_utils
 ansible.module_utils.__path__.append({str(ROOT / "plugins/module_utils")!r})
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import people, population
-archive = people.generator_archive({str(folder / "python")!r}, ["en_US"])
+from ansible.module_utils.greenroom.people import population, users
+archive = users.generator_archive({str(folder / "python")!r}, ["en_US"])
 started = time.monotonic()
 hashed = hashing.hash_password({PASSWORD!r}, 12, "alone")
-recipe = people.Recipe.of({{"set": {name!r}, "seed": "1", "count": {FEW}, "domain": "people.bench.invalid"}})
+recipe = users.Recipe.of({{"set": {name!r}, "seed": "1", "count": {FEW}, "domain": "people.bench.invalid"}})
 order = population.Order(recipe, "present", {server.admin!r}, {server.public!r}, 60, 600, {CONNECTIONS},
     {str(folder / f"{name}.db")!r}, {str(folder / f"{name}.jsonl")!r}, {str(folder / "python")!r}, token="a",
     archive=archive.name, hash_of=lambda key: hashed)
@@ -279,7 +279,7 @@ print(json.dumps([time.monotonic() - started, result["created"]]))
     return float(seconds)
 
 
-def few_people() -> tuple[str, float, list[bool]]:
+def few_users() -> tuple[str, float, list[bool]]:
     """Measure few users; returns the table, a command's start-up seconds, and whether the goals were met."""
     with place() as here:
         looped = curl(here.server, here.folder)
@@ -340,7 +340,7 @@ class Many:
         ]
 
 
-def many_people(count: int, again: bool) -> Many:
+def many_users(count: int, again: bool) -> Many:
     """Measure many users; with `again`, also a run that has nothing to do."""
     with place() as here:
         seconds, plainly = bare(here, count)
@@ -371,16 +371,16 @@ def many_people(count: int, again: bool) -> Many:
 def main() -> None:
     """Run the benchmark and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--people", type=int, default=100_000)
+    parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3, help="rounds with fewer users; the table has their median")
     options = parser.parse_args()
     # As on hosts, Python keeps compiled files.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     load = os.getloadavg()[0]
-    few_table, start, met = few_people()
-    rounds = [many_people(max(options.people // 10, 1), again=False) for _ in range(options.rounds)]
+    few_table, start, met = few_users()
+    rounds = [many_users(max(options.users // 10, 1), again=False) for _ in range(options.rounds)]
     less = sorted(rounds, key=lambda each: each.share)[len(rounds) // 2]
-    most = many_people(options.people, again=True)
+    most = many_users(options.users, again=True)
     figures = most.figures
     met += [less.share >= 0.9, most.share >= 0.9, figures["again"] <= 15]
     text = README.format(
@@ -394,9 +394,9 @@ def main() -> None:
         batch=BATCH,
         connections=CONNECTIONS,
         many_table=table_rows([less.row(), most.row()]),
-        people=f"{options.people:,}",
+        users=f"{options.users:,}",
         again_verdict=verdict(met[-1]),
-        **paper(figures, options.people),
+        **paper(figures, options.users),
     )
     (HERE / "README.md").write_text(text)
     print(text)
@@ -404,7 +404,7 @@ def main() -> None:
         sys.exit("A goal was missed: see the tables.")
 
 
-def paper(figures: dict[str, Any], people: int) -> dict[str, Any]:
+def paper(figures: dict[str, Any], users: int) -> dict[str, Any]:
     """Return the figures for 10 million users, calculated from `figures`."""
     million = 10_000_000
     # The module's own processor time, for generating, encoding and the ledger. Measured without a server.
@@ -435,7 +435,7 @@ def paper(figures: dict[str, Any], people: int) -> dict[str, Any]:
         "bytes_each": figures["bytes_each"] / 1000,
         "gigabytes": figures["bytes_each"] * million / 1e9,
         "ledger_gigabytes": figures["ledger_each"] * million / 1e9,
-        "list_minutes": figures["again"] * million / people / 60,
+        "list_minutes": figures["again"] * million / users / 60,
     }
 
 
@@ -445,10 +445,10 @@ def module_cost(count: int = 5000) -> float:
 import json, time
 import ansible.module_utils
 ansible.module_utils.__path__.append({str(ROOT / "plugins/module_utils")!r})
-from ansible.module_utils.greenroom.people import ledger, people
+from ansible.module_utils.greenroom.people import ledger, users
 schema = json.load(open({str(ROOT / "services/kratos/config/identity.schema.json")!r}))
-recipe = people.Recipe.of({{"set": "cost", "seed": "1", "count": {count}, "domain": "people.bench.invalid"}})
-inventor = people.Inventor(recipe, schema)
+recipe = users.Recipe.of({{"set": "cost", "seed": "1", "count": {count}, "domain": "people.bench.invalid"}})
+inventor = users.Inventor(recipe, schema)
 book = ledger.Ledger("", write=False)
 started = time.process_time()
 for first in range(1, {count} + 1, {BATCH}):

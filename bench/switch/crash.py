@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.switch.crash_list import CHANGES, DEADLINE, MOMENTS
-from bench.switch.proxy import PATIENCE, Proxy, ask, running
+from bench.switch.proxy import TIMEOUT, Proxy, ask, running
 from plugins.module_utils.greenroom.switch import apply, haproxy, peers, steps, watchdog
 from plugins.module_utils.greenroom.switch.apply import Places
 from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
@@ -166,7 +166,7 @@ def restart(proxy: Proxy) -> str:
 def more_workers(proxy: Proxy) -> None:
     """Reload until there are as many workers as the list of moments needs."""
     while True:
-        there = haproxy.workers(proxy.places.runtime_socket, proxy.places.master_socket, PATIENCE)
+        there = haproxy.workers(proxy.places.runtime_socket, proxy.places.master_socket, TIMEOUT)
         if len(there) >= WORKERS:
             return
         proxy.hold()
@@ -253,7 +253,7 @@ def main() -> None:
         proxy_killed(proxy, result, down)
         os.kill(child, signal.SIGTERM)
         content = b""
-        while select.select([reading], [], [], 2 * PATIENCE)[0] and (chunk := os.read(reading, 65536)):
+        while select.select([reading], [], [], 2 * TIMEOUT)[0] and (chunk := os.read(reading, 65536)):
             content += chunk
         os.waitpid(child, 0)
     asked, unserved = json.loads(content)

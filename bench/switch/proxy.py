@@ -19,7 +19,7 @@ from pathlib import Path
 from plugins.module_utils.greenroom.switch.apply import Places
 
 SITE = "test"
-PATIENCE = 30.0
+TIMEOUT = 30.0
 """Timeout in seconds. It is long because any process can stall for seconds on a busy machine."""
 CONFIGURATION = """
 global
@@ -49,7 +49,7 @@ class Proxy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         sockets = (f"{folder}/admin.sock", f"{folder}/master.sock")
-        self.places = Places(SITE, f"{folder}/state.json", f"{folder}/live.map", *sockets, PATIENCE)
+        self.places = Places(SITE, f"{folder}/state.json", f"{folder}/live.map", *sockets, TIMEOUT)
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
         self.port = _free_port()
         silent = self._listener.getsockname()[1]
@@ -65,7 +65,7 @@ class Proxy:
         with (self.folder / "log").open("ab") as log:
             # Its own process group, so that master and workers can be killed together.
             self._process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
-        give_up = time.monotonic() + 2 * PATIENCE
+        give_up = time.monotonic() + 2 * TIMEOUT
         while (answer := self.value()) is None:
             if time.monotonic() > give_up:
                 raise RuntimeError((self.folder / "log").read_text())
@@ -77,7 +77,7 @@ class Proxy:
         if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait(2 * PATIENCE)
+            self._process.wait(2 * TIMEOUT)
             self._process = None
 
     @property
@@ -93,7 +93,7 @@ class Proxy:
 
     def hold(self) -> None:
         """Start a request that never ends, so that its worker stays after a reload."""
-        channel = socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE)
+        channel = socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT)
         channel.sendall(b"GET /held HTTP/1.1\r\nHost: a\r\n\r\n")
         self._held.append(channel)
 
@@ -106,7 +106,7 @@ class Proxy:
 
 def ask(port: int) -> str | None:
     """Return the map value that a new request gets, or None unless the response is complete with status 200."""
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=PATIENCE) as channel:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT) as channel:
         channel.sendall(b"GET / HTTP/1.0\r\n\r\n")
         answer = b""
         while chunk := channel.recv(4096):

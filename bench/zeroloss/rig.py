@@ -30,7 +30,7 @@ SHARES = {0: 0.85, 300: 0.12, 10_000: 0.02}
 """Fraction of all requests by response time in ms; the rest are WebSockets."""
 NEW = 0.15
 """Fraction of HTTP requests on a new connection: each costs as much as ten others, for the handshake."""
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 """Timeout of a response. It is long because the lab's hosts share one machine."""
 VISITORS = 200
 """Number of clients that keep the edge's cookie. Requests on a new connection have no cookie."""
@@ -130,7 +130,7 @@ systemd-run --quiet --collect --unit={UNIT} -p RuntimeMaxSec={self.seconds + 180
   -v /etc/greenroom/ca.crt:/etc/greenroom/ca.crt:ro -v {FOLDER}/reports:/reports "$image" openloop \
   --url https://{self.site.public_name} --connect {self.site.address} --ca-file /etc/greenroom/ca.crt --user visitor \
   --run {self.run} --seconds {self.seconds} {kinds} --visitors {VISITORS} --reports /reports \
-  --timeout {PATIENCE_SECONDS} --finish {PATIENCE_SECONDS}
+  --timeout {TIMEOUT_SECONDS} --finish {TIMEOUT_SECONDS}
 for try in $(seq 200); do
   test ! -s {FOLDER}/reports/requests.jsonl || exit 0
   systemctl is-active --quiet {UNIT} || break
@@ -186,9 +186,9 @@ exit 1
         script = f"journalctl {units} --since @{since} -o cat --no-pager | {cut(self.run)}"
         return str(self.site.ssh(host, script).stdout).splitlines()
 
-    def account(self, patience: float = 60) -> Account:
+    def account(self, timeout: float = 60) -> Account:
         """Compare this load's results with the backends' logs, once these are in the journals."""
-        limit = time.monotonic() + patience
+        limit = time.monotonic() + timeout
         while True:
             account = reconcile(self.lines, self.done(), self.rises)
             if account.agrees or time.monotonic() > limit:

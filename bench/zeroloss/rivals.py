@@ -27,7 +27,7 @@ from typing import Any
 
 from bench.common import CACHE, ROOT, free_port, say, table
 from bench.zeroloss.reconcile import Account, reconcile
-from bench.zeroloss.rig import PATIENCE_SECONDS, mix
+from bench.zeroloss.rig import TIMEOUT_SECONDS, mix
 
 PROGRAMS = CACHE / "rivals"
 SUITE = "trixie"
@@ -309,7 +309,7 @@ def measure(root: Path, rival: Rival) -> tuple[Account, float]:
         rival.prepare(found)
         words = [sys.executable, "-m", "visitors", "openloop", "--url", f"https://{NAME}:{PORT}", "--run", "rival"]
         words += ["--connect", "127.0.0.1", "--ca-file", f"{found.folder}/ca.crt", "--seconds", str(SECONDS)]
-        words += ["--timeout", str(PATIENCE_SECONDS), "--finish", str(PATIENCE_SECONDS)]
+        words += ["--timeout", str(TIMEOUT_SECONDS), "--finish", str(TIMEOUT_SECONDS)]
         words += ["--reports", str(found.folder)]
         words += [f"--kind={kind}={rate:.4f}" for kind, rate in mix(RATE).items()]
         path = os.pathsep.join([str(ROOT / "demo/visitors"), os.environ.get("PYTHONPATH", "")])
@@ -324,7 +324,7 @@ def measure(root: Path, rival: Rival) -> tuple[Account, float]:
                 told = time.time()
                 rival.change(found)
                 changed.append((told, time.time(), old))
-            load.wait(SECONDS + PATIENCE_SECONDS + 60)
+            load.wait(SECONDS + TIMEOUT_SECONDS + 60)
         finally:
             stop(load)
         lines = (found.folder / "requests.jsonl").read_text().splitlines()

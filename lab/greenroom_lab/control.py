@@ -98,7 +98,7 @@ def client(token: str | None = None) -> Any:
     return hvac.Client(url=vault_address(), token=token, verify=str(keys.authority()[0]), timeout=10)
 
 
-def patiently[Result](action: Callable[[], Result], seconds: float = 20) -> Result:
+def retried[Result](action: Callable[[], Result], seconds: float = 20) -> Result:
     """Retry `action` while Vault starts, elects itself leader, or upgrades a mount. Raises LabError."""
     deadline = time.monotonic() + seconds
     while True:
@@ -117,17 +117,17 @@ def configure_vault() -> None:
     if INITIALISING.exists() and not KEYS.exists():
         # A run was killed after Vault was initialized and before its keys were saved: this Vault can't be unsealed.
         run(hosts.ssh(inventory.control(), EMPTY_VAULT))
-    if not patiently(vault.sys.is_initialized):
+    if not retried(vault.sys.is_initialized):
         paths.write(INITIALISING, "")
         made = vault.sys.initialize(1, 1)
         paths.write(KEYS, json.dumps({"key": made["keys_base64"][0], "root_token": made["root_token"]}), 0o600)
     if not KEYS.exists():
         raise LabError("Vault's keys in .lab/ are gone. Run `make down`, then this command again.")
     known = json.loads(KEYS.read_text())
-    if patiently(vault.sys.is_sealed):
+    if retried(vault.sys.is_sealed):
         vault.sys.submit_unseal_key(known["key"])
     vault.token = known["root_token"]
-    mounts = patiently(lambda: _active(vault))
+    mounts = retried(lambda: _active(vault))
     if f"{MOUNT}/" not in mounts:
         vault.sys.enable_secrets_engine("kv", MOUNT, options={"version": "2"})
     if f"{PKI}/" not in mounts:
@@ -173,8 +173,8 @@ def _configure_environment(vault: Any, environment: str) -> None:
 
 def _keep(vault: Any, path: str, content: dict[str, str]) -> None:
     """Write a secret unless Vault has the same content."""
-    if patiently(lambda: _read(vault, path)) != content:
-        patiently(lambda: vault.secrets.kv.v2.create_or_update_secret(path, content, mount_point=MOUNT))
+    if retried(lambda: _read(vault, path)) != content:
+        retried(lambda: vault.secrets.kv.v2.create_or_update_secret(path, content, mount_point=MOUNT))
 
 
 def _read(vault: Any, path: str) -> dict[str, str] | None:

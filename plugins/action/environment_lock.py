@@ -12,6 +12,8 @@ from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
 from ansible.module_utils.greenroom.controller.lock import holder, lock
 from ansible.plugins.action import ActionBase
 
+TIMES = {name: {"type": "float", "required": True} for name in ("renew", "expire", "poll", "timeout", "reconnect")}
+
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Starts the process on the controller that holds the lock, or ends it. The lock is on the task's host."""
@@ -28,8 +30,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "environment_name": {"type": "str", "required": True},
                 "run": {"type": "str"},
                 "path": {"type": "path", "default": lock.PATH},
+                "seconds": {"type": "dict", "required": True, "options": TIMES},
             }
         )
+        seconds = args["seconds"]
+        # The process that holds the lock may wait for the lock's host before it answers.
+        timeout = 2 * seconds["timeout"]
         name = args["environment_name"]
         result["changed"] = False
         if self._task.check_mode:
@@ -38,21 +44,21 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         run = os.getppid()
         address = lock.address(name, run)
         if args["state"] == "released":
-            answer = holder.ask(address, "release")
+            answer = holder.ask(address, "release", timeout)
             return result | {"msg": f"the lock on {name} is {'released' if answer else 'not held'}"}
-        answer = holder.ask(address, "status")
+        answer = holder.ask(address, "status", timeout)
         if answer is not None and answer["event"] == "held":
             return result | {"msg": holder.words({"event": "held"}, name)}
         me = lock.myself(args["run"] or str(run), run, _playbook())
-        return result | {"msg": self._acquire(name, me, args["path"])}
+        return result | {"msg": self._acquire(name, me, args["path"], seconds)}
 
-    def _acquire(self, name: str, me: dict[str, Any], path: str) -> str:
+    def _acquire(self, name: str, me: dict[str, Any], path: str, seconds: dict[str, float]) -> str:
         """Take the lock and return the message about it."""
         password = self._connection.become and self._connection.become.get_option("become_pass")
         line = ""
-        for event in lock.start(
-            self._command(), name, me, password=password, path=path, scratch=constants.DEFAULT_LOCAL_TMP
-        ):
+        command = self._command(seconds["timeout"])
+        scratch = constants.DEFAULT_LOCAL_TMP
+        for event in lock.start(command, name, me, seconds=seconds, password=password, path=path, scratch=scratch):
             line = holder.words(event, name)
             match event["event"]:
                 case "waiting":
@@ -63,7 +69,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     raise AnsibleConnectionFailure(line)
         return line
 
-    def _command(self) -> list[str]:
+    def _command(self, timeout: float) -> list[str]:
         """Return the command that runs the lock's program on its host, with Ansible's connection settings for it."""
         connection = self._connection
         remote = lock.remote_command()
@@ -76,7 +82,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         connection.host = connection.get_option("host") or self._play_context.remote_addr
         command = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, remote)
         first, *others = (os.fsdecode(part) for part in command)
-        return [first, *lock.SSH_OPTIONS, *others]
+        return [first, *lock.ssh_options(timeout), *others]
 
 
 def _playbook() -> str:

@@ -42,9 +42,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with every mistake, one line each."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec({"whole": {"type": "bool", "default": False}})
+        _validated, args = self.validate_argument_spec(
+            {"whole": {"type": "bool", "default": False}, "lock_seconds": {"type": "dict", "default": {}}}
+        )
         self.task_vars = task_vars or {}
         self.whole: bool = args["whole"]
+        self.lock_seconds: dict[str, float] = args["lock_seconds"]
         self.hostvars = self.task_vars["hostvars"]
         self.groups = self.task_vars["groups"]
         self.catalogue = self.task_vars["catalogue"]
@@ -78,6 +81,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         names = ("canary", "cutover_step_seconds", "canary_seconds")
         yield from settings.cutover_problems(*map(self._value, names))
+        yield from settings.lock_problems(self.lock_seconds)
 
     def _value(self, name: str) -> Any:
         """Return a variable of this host, rendered, or None."""

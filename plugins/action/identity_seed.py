@@ -16,11 +16,11 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import people
+from ansible.module_utils.greenroom.people import users
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-SLICES = (10.0, 20.0, 30.0)
+INTERVALS = (10.0, 20.0, 30.0)
 """Seconds of work in the first calls of the module, after which it reports progress. The last value repeats."""
 
 
@@ -40,16 +40,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if arguments.get("state", "present") != "absent":
             cost = _cost(password, key, arguments.get("cost", 12))
             given["_password_mark"] = _mark(password, key, str(arguments.get("set")))
-            given["_generator"] = {"version": people.generator_version()}
+            given["_generator"] = {"version": users.generator_version()}
         found = self._call(task_vars, arguments, given)
         if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
-                recipe = people.Recipe.of(found["todo"]["recipe"])
+                recipe = users.Recipe.of(found["todo"]["recipe"])
                 # Test the recipe here first, so that an error comes before anything is sent or changed.
-                people.Inventor(recipe, found["todo"]["schema"])
+                users.Inventor(recipe, found["todo"]["schema"])
                 if not self._task.check_mode:
                     given["_generator"].update(self._bring(recipe, found["todo"]["archives"]))
-            except people.PeopleError as error:
+            except users.UsersError as error:
                 return {**result, "failed": True, "msg": str(error)}
             if not self._task.check_mode:
                 if key:
@@ -68,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         limit = float(arguments.get("deadline", 14400))
         while True:
-            seconds = SLICES[min(operation["calls"], len(SLICES) - 1)]
+            seconds = INTERVALS[min(operation["calls"], len(INTERVALS) - 1)]
             left = limit - (time.monotonic() - operation["started"])
             found: dict[str, Any] = self._execute_module(
                 module_args={
@@ -89,10 +89,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if time.monotonic() - operation["started"] >= limit:
                 return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to continue"}
 
-    def _bring(self, recipe: people.Recipe, there: list[str]) -> dict[str, str]:
+    def _bring(self, recipe: users.Recipe, there: list[str]) -> dict[str, str]:
         """Send the generator to the host unless it is there. Return its name, and its path if it is new."""
         locales = [*recipe.locales, *(persona.locale for persona in recipe.personas if persona.locale)]
-        archive = Path(people.generator_archive(constants.DEFAULT_LOCAL_TMP, locales))
+        archive = Path(users.generator_archive(constants.DEFAULT_LOCAL_TMP, locales))
         if archive.name in there:
             return {"name": archive.name}
         shell = self._connection._shell
@@ -110,7 +110,7 @@ def _cost(password: str, key: str, cost: Any) -> int:
         raise AnsibleActionFail("set either password or password_key, not both")
     try:
         if key:
-            people.person_password(key, "", "", "")
+            users.person_password(key, "", "", "")
         else:
             hashing.validate(password, int(cost))
         return int(cost)
@@ -118,9 +118,9 @@ def _cost(password: str, key: str, cost: Any) -> int:
         raise AnsibleActionFail(str(error)) from error
 
 
-def _mark(password: str, key: str, people_set: str) -> str:
+def _mark(password: str, key: str, user_set: str) -> str:
     """Return a fingerprint of the password for the recipe. It is slow to compute, which prevents guessing."""
-    raw = hashlib.scrypt((key or password).encode(), salt=f"greenroom {people_set}".encode(), n=2**14, r=8, p=1)
+    raw = hashlib.scrypt((key or password).encode(), salt=f"greenroom {user_set}".encode(), n=2**14, r=8, p=1)
     return f"{'derived' if key else 'shared'} {raw.hex()[:16]}"
 
 
@@ -128,10 +128,10 @@ def _holder() -> str:
     return f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}"
 
 
-def _progress_line(progress: dict[str, Any], people_set: str) -> str:
+def _progress_line(progress: dict[str, Any], user_set: str) -> str:
     """Return one line about the progress."""
     done, todo, rate = progress["done"], progress["todo"], progress["rate"]
-    text = f"{people_set}: {done} of {todo}, {rate:.0f}/s"
+    text = f"{user_set}: {done} of {todo}, {rate:.0f}/s"
     return f"{text}, {_duration((todo - done) / rate)} left" if rate else text
 
 

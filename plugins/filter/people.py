@@ -8,26 +8,26 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom.people import people
+from ansible.module_utils.greenroom.people import users
 
 
-def person_address(key: int | str, people_set: str, seed: str | int, domain: str) -> str:
+def person_address(key: int | str, user_set: str, seed: str | int, domain: str) -> str:
     """Return the address that identity_seed gives to the user with this number, or the persona with this name.
 
     Numbers start at 1. The persona need not be a default one.
     """
     try:
-        if not people.is_key(key):
-            raise people.PeopleError(f"'{key}' is neither a user's number nor a persona's name")
-        return str(people.Recipe(people_set, str(seed), 0, domain).address(key))
-    except people.PeopleError as error:
+        if not users.is_key(key):
+            raise users.UsersError(f"'{key}' is neither a user's number nor a persona's name")
+        return str(users.Recipe(user_set, str(seed), 0, domain).address(key))
+    except users.UsersError as error:
         raise AnsibleFilterError(str(error)) from error
 
 
-def person_password(key: int | str, secret: str, people_set: str, seed: str | int) -> str:
+def person_password(key: int | str, secret: str, user_set: str, seed: str | int) -> str:
     """Return the password of a user whose password is derived from the key `secret`, for tests that log in."""
     try:
-        return str(people.person_password(secret, people_set, str(seed), key))
+        return str(users.person_password(secret, user_set, str(seed), key))
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
 
@@ -35,8 +35,8 @@ def person_password(key: int | str, secret: str, people_set: str, seed: str | in
 def personas_wanted(values: Iterable[Any], release: str, features: Collection[str] = ()) -> list[Any]:
     """Return the personas of a list whose `needs` are met by `release` and `features`."""
     try:
-        return list(people.personas_wanted(values, str(release), features))
-    except people.PeopleError as error:
+        return list(users.personas_wanted(values, str(release), features))
+    except users.UsersError as error:
         raise AnsibleFilterError(str(error)) from error
 
 

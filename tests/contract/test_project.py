@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.greenroom.controller.drill.scenarios import SCENARIOS
 
 ROOT = Path(__file__).resolve().parents[2]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
@@ -161,8 +162,25 @@ def test_every_variable_that_environments_share_or_differ_in_is_declared() -> No
     }
     # What a service's own templates ask for is that service's affair.
     services = "\n".join(expressions(path) for path in tracked("services/*"))
-    unknown = {name for name in given - declared() - {"release"} if not re.search(rf"\b{name}\b", services)}
+    unknown = {name for name in given - declared() if not re.search(rf"\b{name}\b", services)}
     assert {name for name in unknown if not name.startswith("ansible_")} == set()
+
+
+def test_every_option_that_pages_and_messages_name_is_declared() -> None:
+    named = {
+        (str(path.relative_to(ROOT)), name)
+        for path in tracked("*.md", "docs/*", "roles/*", "playbooks/*", "Makefile")
+        for name in re.findall(r"-e '?\{?\"?([a-z]\w+)(?:=|\":)", text_of(path))
+    }
+    known = declared()
+    services = tuple(f"{path.parent.name.replace('-', '_')}_" for path in tracked("services/*/service.yml"))
+    assert len(named) > 30
+    assert {(path, name) for path, name in named if name not in known and not name.startswith(services)} == set()
+
+
+def test_an_operator_can_choose_each_scenario_of_a_drill() -> None:
+    specs = yaml.safe_load((ROOT / "roles/environment/meta/argument_specs.yml").read_text())["argument_specs"]
+    assert specs["options"]["options"]["fault"]["choices"] == list(SCENARIOS)
 
 
 # Tasks

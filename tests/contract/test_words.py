@@ -27,6 +27,7 @@ BANNED = {
     r"the slot beside": "baseline, idle slot",
     r"to be found out": "can't tell",
     r"see to it": "make sure",
+    r"patience": "timeout",
     r"is to be|are to be": "say who does it, or: must",
 }
 

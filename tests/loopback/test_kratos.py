@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import apply, identities, kratos, kratos_client, ledger, people, population
+from ansible.module_utils.greenroom.people import apply, identities, kratos, kratos_client, ledger, population, users
 
 from bench.identity_seed import servers
 from bench.identity_seed.servers import Server, wait_for
@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 @pytest.fixture(scope="module")
 def generator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The generator's archive."""
-    return Path(people.generator_archive(tmp_path_factory.mktemp("generator"), ["en_US"]))
+    return Path(users.generator_archive(tmp_path_factory.mktemp("generator"), ["en_US"]))
 
 
 class Seeder:
@@ -61,11 +61,11 @@ class Seeder:
 
     def __init__(self, server: Server, name: str, folder: Path, generator: Path) -> None:
         self.server, self.name, self.folder, self.generator = server, name, folder, generator
-        self.ledger, self.people = folder / f"{name}.db", folder / f"{name}.jsonl"
+        self.ledger, self.users = folder / f"{name}.db", folder / f"{name}.jsonl"
         self.token = 0
 
-    def recipe(self, count: int = 20, **keys: Any) -> people.Recipe:
-        return people.Recipe.of({"set": self.name, "seed": "1", "count": count, "domain": DOMAIN, **keys})
+    def recipe(self, count: int = 20, **keys: Any) -> users.Recipe:
+        return users.Recipe.of({"set": self.name, "seed": "1", "count": count, "domain": DOMAIN, **keys})
 
     def run(
         self, count: int = 20, state: str = "present", check: bool = False, admin: str = "", **keys: Any
@@ -81,7 +81,7 @@ class Seeder:
             deadline=200,
             connections=2,
             ledger=str(self.ledger),
-            people_file=str(self.people),
+            people_file=str(self.users),
             generators=str(self.generator.parent),
             token=f"{os.getpid()} {threading.get_ident()} {self.token}",
             holder=threading.current_thread().name,
@@ -134,7 +134,7 @@ class Seeder:
         assert sorted(keys, key=int) == [str(number) for number in range(1, count + 1)]
         again = self.run(count)
         assert (again["changed"], again["present"], again["extra"]) == (False, count, 0)
-        assert len(self.people.read_text().splitlines()) == count
+        assert len(self.users.read_text().splitlines()) == count
 
 
 @pytest.fixture
@@ -186,13 +186,13 @@ def test_users_of_a_playbook_can_log_in(seeder: Seeder) -> None:
     # Different users with their own passwords, in the same identities.
     exact = seeder.play(state="exact", count=15, password=None, password_key=KEY, verified=0.5)
     assert (exact["updated"], exact["removed"], exact["created"]) == (15, 10, 0), exact["output"]
-    assert seeder.server.logs_in(recipe.address(1), people.person_password(KEY, seeder.name, "1", 1))
+    assert seeder.server.logs_in(recipe.address(1), users.person_password(KEY, seeder.name, "1", 1))
     assert not seeder.server.logs_in(recipe.address(1), PASSWORD)
     assert {each["id"] for each in seeder.there()} <= {each["id"] for each in by_key.values()}
     verified = {each["verifiable_addresses"][0]["verified"] for each in seeder.there()}
     assert verified == {True, False}
     gone = seeder.play(state="absent", password=None)
-    assert (gone["removed"], seeder.there(), seeder.people.exists()) == (15, [], False)
+    assert (gone["removed"], seeder.there(), seeder.users.exists()) == (15, [], False)
 
 
 def test_a_password_that_is_too_long_is_refused(seeder: Seeder) -> None:
@@ -217,7 +217,7 @@ def test_kratos_is_killed_and_restarted_during_a_batch(seeder: Seeder) -> None:
 
 
 def test_kratos_stays_down_and_the_next_run_finishes(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos_client, "PATIENCE", 2.0)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 2.0)
     create: Callable[..., list[dict[str, Any]]] = kratos.Kratos.create
     calls = itertools.count(1)
 
@@ -344,7 +344,7 @@ def test_addresses_of_real_users_are_conflicts_and_the_rest_is_created(seeder: S
 
 
 def test_half_a_batch_is_refused(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = people.Inventor.identity
+    make = users.Inventor.identity
 
     def spoilt(self: Any, key: Any, password_hash: str = "") -> dict[str, Any]:
         body: dict[str, Any] = make(self, key, password_hash)
@@ -353,7 +353,7 @@ def test_half_a_batch_is_refused(seeder: Seeder, monkeypatch: pytest.MonkeyPatch
         return body
 
     with monkeypatch.context() as patch:
-        patch.setattr(people, "Inventor", type("Spoilt", (people.Inventor,), {"identity": spoilt}))
+        patch.setattr(users, "Inventor", type("Spoilt", (users.Inventor,), {"identity": spoilt}))
         result = seeder.run()
     assert (result["failed"], result["created"], len(result["problems"])) == (True, 10, 10)
     assert "additionalProperties" in result["problems"][0]
@@ -387,12 +387,12 @@ def test_seed_and_count_change(seeder: Seeder) -> None:
         assert predicted[key] == done[key]
     assert (done["removed"], done["present"]) == (30, 10)
     assert seeder.run(0, state="exact", seed="2")["removed"] == 10
-    with pytest.raises(people.PeopleError, match="count must be 0 or more, not -1"):
+    with pytest.raises(users.UsersError, match="count must be 0 or more, not -1"):
         seeder.run(-1)
 
 
 def test_two_runs_at_once(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PATIENCE", 0.2)
+    monkeypatch.setattr(ledger, "TIMEOUT", 0.2)
     asked, go_on = threading.Event(), threading.Event()
 
     def hold(batch: int) -> str:
@@ -473,7 +473,7 @@ def test_a_run_is_killed_at_any_moment(seeder: Seeder, monkeypatch: pytest.Monke
         proxy.listener.close()
         made.append(len(seeder.there()))
     assert 0 < made[0] <= made[-1] <= 1600
-    monkeypatch.setattr(ledger, "PATIENCE", 60)
+    monkeypatch.setattr(ledger, "TIMEOUT", 60)
     result = seeder.run(1600)
     assert (result["present"], result["problems"]) == (1600, [])
     keys = [each["metadata_admin"]["greenroom"]["key"] for each in seeder.there()]

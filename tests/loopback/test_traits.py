@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import people
+from ansible.module_utils.greenroom.people import users
 from ansible.module_utils.greenroom.people.invent import phones
 from identity_schemas import DEPLOYED, LOGIN, WIDE, schema
 
@@ -75,8 +75,8 @@ def test_kratos_accepts_all_users_and_their_passwords(server: Server, take: Take
     take(document)
     status, read = server.ask("GET", f"{server.public}/schemas/default")
     assert (status, read) == (200, document)
-    personas = list(people.DEFAULT_PERSONAS)
-    recipe = people.Recipe.of(
+    personas = list(users.DEFAULT_PERSONAS)
+    recipe = users.Recipe.of(
         {
             "set": "people",
             "seed": "1",
@@ -87,22 +87,22 @@ def test_kratos_accepts_all_users_and_their_passwords(server: Server, take: Take
             "verified": 0.5,
         }
     )
-    inventor = people.Inventor(recipe, read)
+    inventor = users.Inventor(recipe, read)
     shared = hashing.hash_password(PASSWORD, 10, "people")
 
     def hash_of(key: str) -> str:
-        return shared if key == "2" else str(people.derived_hash(people.person_password(KEY, "people", "1", key)))
+        return shared if key == "2" else str(users.derived_hash(users.person_password(KEY, "people", "1", key)))
 
     bodies = {key: inventor.identity(key, hash_of(key)) for key in (*personas, *map(str, range(1, 61)))}
     create(server, list(bodies.values()))
 
     # A derived password, the same after Kratos has hashed it again, a shared one, a wrong one.
-    own = people.person_password(KEY, "people", "1", 1)
+    own = users.person_password(KEY, "people", "1", 1)
     assert [server.logs_in(inventor.login(1), own) for _ in range(2)] == [True, True]
     assert server.logs_in(inventor.login(2), PASSWORD)
     assert not server.logs_in(inventor.login(2), own)
     for persona, enters in (("admin", True), ("unverified", True), ("inactive", False), ("recovery-only", False)):
-        password = people.person_password(KEY, "people", "1", persona)
+        password = users.person_password(KEY, "people", "1", persona)
         assert server.logs_in(inventor.login(persona), password) == enters, persona
 
     # Kratos has stored what was sent.

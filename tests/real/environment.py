@@ -53,7 +53,7 @@ while True:
 print(json.dumps(whole))
 """
 # Timeout of a response. It is long because all hosts share one machine, which may be slow.
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 # Timeout of a run, enough even if the machine is four times as slow as usual.
 LONGEST_RUN = 1200
 # Tests search for tasks and their order, so they need the full output.
@@ -316,7 +316,7 @@ class Environment:
     def ssh_now(self, host: str, script: str) -> str | None:
         """The output of a read-only shell script on a host, or None if the host doesn't respond in time."""
         try:
-            done = self.ask(host, script, check=False, timeout=PATIENCE_SECONDS)
+            done = self.ask(host, script, check=False, timeout=TIMEOUT_SECONDS)
         except subprocess.TimeoutExpired:
             return None
         return done.stdout if done.returncode != 255 else None
@@ -429,7 +429,7 @@ class Environment:
         """A TLS connection with the public name, to the shared address or to the edge host `edge`."""
         context = ssl.create_default_context(cafile=str(self.access / "ca.crt"))
         address = self.hosts[edge] if edge else self.address
-        connection = HTTPSConnection(self.public_name, timeout=PATIENCE_SECONDS, context=context)
+        connection = HTTPSConnection(self.public_name, timeout=TIMEOUT_SECONDS, context=context)
         connection._create_connection = lambda _, *args, **kwargs: socket.create_connection(  # type: ignore[attr-defined]
             (address, 443), *args, **kwargs
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from environment import Environment, until
-from test_people import people
+from test_people import users
 
 UNIT = "greenroom-simulation"
 # One hour of an afternoon without waiting, run by the unit itself.
@@ -55,7 +55,7 @@ def test_disabling_the_simulation_removes_it(staging: Environment) -> None:
 
 
 def test_the_audit_trail_of_an_hour_matches_the_services(staging: Environment, no_simulation: None) -> None:
-    known = people(staging)
+    known = users(staging)
     before, since = sessions(staging, list(known.values())), staging.ssh("ops1", "date +%s").stdout.strip()
     try:
         staging.ssh(

@@ -8,7 +8,7 @@ import uuid
 from typing import Any
 
 import pytest
-from environment import PATIENCE_SECONDS, Environment, Run, other, until
+from environment import TIMEOUT_SECONDS, Environment, Run, other, until
 
 # A public client on a host of the environment, without the edge's password.
 CLIENT = """
@@ -156,7 +156,7 @@ def test_public_responses_have_tls_and_security_headers(staging: Environment) ->
 
 def test_plain_http_redirects_to_https(staging: Environment) -> None:
     request = f"GET /a?b=c HTTP/1.1\r\nHost: {staging.public_name}\r\nConnection: close\r\n\r\n"
-    with socket.create_connection((staging.address, 80), timeout=PATIENCE_SECONDS) as connection:
+    with socket.create_connection((staging.address, 80), timeout=TIMEOUT_SECONDS) as connection:
         connection.sendall(request.encode())
         answer = connection.makefile("rb").read().decode()
     assert answer.startswith("HTTP/1.1 301")

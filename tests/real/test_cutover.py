@@ -17,7 +17,7 @@ from environment import Environment, Probe, kill, until
 SHARES = ("-e", "canary=50", "-e", "cutover_step_seconds=20", "-e", "canary_minimum=10")
 # How long the edge waits for the run after a step: long enough for other runs to inspect and act, or short if the test
 # waits for it.
-PATIENT, IMPATIENT = ("-e", "cutover_timeout_seconds=240"), ("-e", "cutover_timeout_seconds=30")
+LONG_TIMEOUT, SHORT_TIMEOUT = ("-e", "cutover_timeout_seconds=240"), ("-e", "cutover_timeout_seconds=30")
 
 
 def states(environment: Environment) -> list[dict[str, Any]]:
@@ -99,7 +99,7 @@ def test_a_canary_cutover_and_a_rollback(both_slots: Environment) -> None:
     assert plans(both_slots) == {new}, "a check run cancels no planned stop"
 
 
-@pytest.mark.parametrize("canary", [PATIENT], indirect=True, ids=["patient"])
+@pytest.mark.parametrize("canary", [LONG_TIMEOUT], indirect=True, ids=["long timeout"])
 def test_another_run_aborts_a_cutover(both_slots: Environment, canary: Any) -> None:
     process, output, before = canary
     status = both_slots.play("playbooks/status.yml")
@@ -121,7 +121,7 @@ def test_another_run_aborts_a_cutover(both_slots: Environment, canary: Any) -> N
     assert (nothing.code, sum(nothing.changed.values())) == (0, 0), nothing.output
 
 
-@pytest.mark.parametrize("canary", [IMPATIENT], indirect=True, ids=["impatient"])
+@pytest.mark.parametrize("canary", [SHORT_TIMEOUT], indirect=True, ids=["short timeout"])
 def test_the_watchdog_aborts_an_abandoned_cutover(both_slots: Environment, canary: Any) -> None:
     process, _, before = canary
     with Probe(both_slots) as probe:

@@ -50,7 +50,7 @@ def sql(environment: Environment, query: str) -> str:
     ).stdout.strip()
 
 
-def people(environment: Environment) -> dict[str, str]:
+def users(environment: Environment) -> dict[str, str]:
     """The set's users as services get them: identity by key."""
     lines = environment.ssh("app1", "cat /var/lib/greenroom/seed/people.jsonl").stdout.splitlines()
     return {person["key"]: person["id"] for person in map(json.loads, lines)}
@@ -76,7 +76,7 @@ def as_seeded(staging: Environment, no_simulation: None) -> None:
 
 def test_seeded_users_have_consistent_data(staging: Environment) -> None:
     owners = set(sql(staging, "SELECT DISTINCT owner FROM orders WHERE seed_set = 'people'").split())
-    known = people(staging)
+    known = users(staging)
     assert 40 < len(owners) < len(known)
     assert owners <= set(known.values())
     assert sql(staging, WRONG) == "0"
@@ -122,15 +122,15 @@ def test_only_a_migrated_schema_seeds_again(staging: Environment, tmp_path: Path
 
 
 def test_a_reset_recreates_the_same_data_and_keeps_real_users(staging: Environment, real_person: str) -> None:
-    before, known = sql(staging, CONTENT), people(staging)
+    before, known = sql(staging, CONTENT), users(staging)
     refused = staging.play("playbooks/reset.yml", "-e", '{"environment_seeding_allowed": false}')
     assert refused.code != 0
     assert "synthetic users are not allowed in staging" in refused.errors
-    assert people(staging) == known
+    assert users(staging) == known
 
     run = staging.play("playbooks/reset.yml")
     assert run.code == 0, run.output
-    now = people(staging)
+    now = users(staging)
     assert set(now) == set(known)
     assert not set(now.values()) & set(known.values()), "these users were not created again"
     assert sql(staging, CONTENT) == before

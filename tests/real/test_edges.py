@@ -13,7 +13,7 @@ import pytest
 from environment import ONE_TRY, ROOT, Environment, Probe, kill, other, until
 
 # Concurrent clients, each with one open request.
-PEOPLE = 4
+CLIENTS = 4
 
 
 def spare(environment: Environment, edge: str) -> str:
@@ -53,25 +53,25 @@ def switch(environment: Environment, edges: list[str], live: str) -> None:
 
 
 @pytest.fixture
-def people(staging: Environment) -> Iterator[list[Probe]]:
+def clients(staging: Environment) -> Iterator[list[Probe]]:
     """Several clients that send requests continuously."""
-    probes = [Probe(staging) for _ in range(PEOPLE)]
+    probes = [Probe(staging) for _ in range(CLIENTS)]
     with contextlib.ExitStack() as stack:
         for probe in probes:
             stack.enter_context(probe)
         yield probes
 
 
-def lost(people: list[Probe]) -> list[str]:
+def lost(clients: list[Probe]) -> list[str]:
     """The clients' lost requests so far."""
-    return [failure for probe in people for failure in probe.failures]
+    return [failure for probe in clients for failure in probe.failures]
 
 
-def wait_for_answers(people: list[Probe], count: int) -> None:
+def wait_for_answers(clients: list[Probe], count: int) -> None:
     """Wait until each client has this many more responses."""
 
     def answered() -> list[int]:
-        return [sum(probe.slots.values()) for probe in people]
+        return [sum(probe.slots.values()) for probe in clients]
 
     before = answered()
     until(lambda: min(map(int.__sub__, answered(), before)) >= count, 300, f"{count} responses for each client")
@@ -91,7 +91,7 @@ def test_both_edge_hosts_can_serve_and_one_has_the_address(staging: Environment)
 
 
 def test_the_active_edge_host_dies_during_a_cutover_and_the_other_one_serves(
-    both_slots: Environment, people: list[Probe], tmp_path: Path
+    both_slots: Environment, clients: list[Probe], tmp_path: Path
 ) -> None:
     environment, live = both_slots, both_slots.live()
     dying = environment.active_edge()
@@ -106,18 +106,18 @@ def test_the_active_edge_host_dies_during_a_cutover_and_the_other_one_serves(
             "the candidate has its weight",
         )
         assert process.poll() is None, output.read_text()
-        assert lost(people) == []
+        assert lost(clients) == []
         # As at a power failure: no connection is closed, and there are no more responses.
         environment.power("pause", dying)
         try:
             until(lambda: environment.serves(left), 60, f"{left} has the address")
             # By then, clients have noticed the missing responses. Open requests and those before the takeover are lost,
             # but no later ones.
-            wait_for_answers(people, 3)
-            gone = lost(people)
-            environment.say(f"lost with {dying}: {len(gone)} requests of {PEOPLE} clients")
-            wait_for_answers(people, 20)
-            assert lost(people) == gone
+            wait_for_answers(clients, 3)
+            gone = lost(clients)
+            environment.say(f"lost with {dying}: {len(gone)} requests of {CLIENTS} clients")
+            wait_for_answers(clients, 20)
+            assert lost(clients) == gone
             code = process.wait(timeout=900)
         finally:
             environment.power("unpause", dying)
@@ -130,10 +130,12 @@ def test_the_active_edge_host_dies_during_a_cutover_and_the_other_one_serves(
     until(lambda: agree(environment), 60, "both edge hosts agree")
     assert environment.live() == live
     assert {answering_slot(environment, edge) for edge in environment.edges} == {live}
-    assert {slot for probe in people for slot in probe.slots} <= {"blue", "green"}
+    assert {slot for probe in clients for slot in probe.slots} <= {"blue", "green"}
 
 
-def test_an_edge_host_that_comes_back_catches_up_before_it_serves(both_slots: Environment, people: list[Probe]) -> None:
+def test_an_edge_host_that_comes_back_catches_up_before_it_serves(
+    both_slots: Environment, clients: list[Probe]
+) -> None:
     environment, live = both_slots, both_slots.live()
     active = environment.active_edge()
     away = spare(environment, active)
@@ -153,4 +155,4 @@ def test_an_edge_host_that_comes_back_catches_up_before_it_serves(both_slots: En
         switch(environment, environment.edges, live)
     until(lambda: agree(environment), 60, "both edge hosts agree")
     assert environment.live() == live
-    assert lost(people) == []
+    assert lost(clients) == []

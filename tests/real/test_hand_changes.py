@@ -23,17 +23,17 @@ print(" ".join(line.split(" ", 1)[1] for line in answer.decode().splitlines() if
 END
 """
 SQL = "cd / && su postgres -c \"psql -XAtq -d postgres -c '{}'\""
-PEOPLE = """python3 - <<'END'
+USERS = """python3 - <<'END'
 import json, urllib.request
-people = json.load(urllib.request.urlopen("{admin}/identities?page_size=500"))
-chosen = sorted(one["traits"]["email"] for one in people if one["traits"]["email"].startswith("people-"))
+users = json.load(urllib.request.urlopen("{admin}/identities?page_size=500"))
+chosen = sorted(one["traits"]["email"] for one in users if one["traits"]["email"].startswith("people-"))
 print(len(chosen), chosen[7])
 END
 """
 REMOVE = """python3 - <<'END'
 import json, urllib.request
-people = json.load(urllib.request.urlopen("{admin}/identities?page_size=500"))
-chosen = sorted((one["traits"]["email"], one["id"]) for one in people if one["traits"]["email"].startswith("people-"))
+users = json.load(urllib.request.urlopen("{admin}/identities?page_size=500"))
+chosen = sorted((one["traits"]["email"], one["id"]) for one in users if one["traits"]["email"].startswith("people-"))
 urllib.request.urlopen(urllib.request.Request("{admin}/identities/" + chosen[7][1], method="DELETE"))
 END
 """
@@ -74,7 +74,7 @@ CHANGES = {
         RUNTIME.format("set map /etc/haproxy/maps/live.map staging 0:{live}:-:0"),
         RUNTIME.format("show map /etc/haproxy/maps/live.map"),
     ),
-    "an identity": ("app1", REMOVE, PEOPLE),
+    "an identity": ("app1", REMOVE, USERS),
 }
 
 

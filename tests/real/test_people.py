@@ -45,7 +45,7 @@ print(json.dumps([status, json.loads(ask("GET", "/session")[2]), slots]))
 """
 
 
-def people(environment: Environment) -> dict[str, str]:
+def users(environment: Environment) -> dict[str, str]:
     """The synthetic users: identity by address."""
     return {
         identity["traits"]["email"]: identity["id"]
@@ -56,7 +56,7 @@ def people(environment: Environment) -> dict[str, str]:
 
 @pytest.mark.usefixtures("settled")
 def test_a_hundred_users_exist_and_seeding_again_changes_nothing(staging: Environment) -> None:
-    before = people(staging)
+    before = users(staging)
     numbered = [address for address in before if re.match(r"people-\d+-", address)]
     # Interrupted smoke checks may have left users, who don't belong to the set.
     personas = {address for address in set(before) - set(numbered) if address.startswith("people-")}
@@ -67,14 +67,14 @@ def test_a_hundred_users_exist_and_seeding_again_changes_nothing(staging: Enviro
     run = staging.play("playbooks/seed.yml")
     assert run.code == 0, run.output
     assert sum(run.changed.values()) == 0
-    assert people(staging) == before
+    assert users(staging) == before
 
 
 @pytest.mark.parametrize("which", ["the public's", "live, by name", "idle, by name"])
 def test_a_persona_logs_in_to_the_chosen_slot(both_slots: Environment, which: str) -> None:
     live = both_slots.live()
     wanted = both_slots.idle() if which.startswith("idle") else live
-    persona = sorted(people(both_slots))[0]
+    persona = sorted(users(both_slots))[0]
     settings = {
         "address": both_slots.address,
         "name": both_slots.public_name,
@@ -97,7 +97,7 @@ def test_a_wrong_password_is_refused(staging: Environment) -> None:
         "ca": "/etc/greenroom/ca.crt",
         "slot": "",
         "authorization": staging.authorization(),
-        "persona": sorted(people(staging))[0],
+        "persona": sorted(users(staging))[0],
         "password": "not the password",
     }
     _status, session, _slots = json.loads(staging.python("ops1", LOGIN.format(settings=settings)))

@@ -54,7 +54,7 @@ def losses_of_a_kill(staging: Environment) -> int:
             staging.ssh(host, f"podman kill --signal KILL portal-{old}")
         load.end()
     wait_ready(staging, old)
-    return load.account(patience=0).losses
+    return load.account(timeout=0).losses
 
 
 @pytest.mark.usefixtures("no_simulation")

@@ -44,9 +44,9 @@ def collection(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "meta" / "runtime.yml").write_text('requires_ansible: ">=2.21"\n')
     ours = "ansible_collections.greenroom.greenroom.plugins.module_utils.greenroom"
     for file in root.glob("plugins/**/*.py"):
-        text = file.read_text()
-        # A doc fragment is the collection's, too; nothing else names the project's modules in full.
-        file.write_text(re.sub(r"ansible\.module_utils\.greenroom\b", ours, text))
+        text = re.sub(r"ansible\.module_utils\.greenroom\b", ours, file.read_text())
+        # A doc fragment is the collection's, too.
+        file.write_text(re.sub(r"^  - (greenroom\.\w+)$", r"  - greenroom.greenroom.\1", text, flags=re.M))
     assert len(list(root.glob("plugins/modules/*.py"))) == len(list((ROOT / "library").glob("*.py")))
     return root
 

@@ -125,7 +125,7 @@ def test_evidence_adds_up_over_intervals_and_steps(tmp_path: Path, edge: Callabl
 
 def test_a_broken_candidate_ends_the_step(tmp_path: Path, edge: Callable[[str], str]) -> None:
     result = watched(tmp_path, edge("green"), [{"canary_weight": 5, "canary_seconds": 40}])
-    assert (result["verdict"], result["left"], result["figures"]["slices"]) == ("fail", 0, 1)
+    assert (result["verdict"], result["left"], result["figures"]["intervals"]) == ("fail", 0, 1)
     assert "The front page opens: expected status 200, got status 500" in result["line"]
 
 

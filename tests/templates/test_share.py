@@ -15,12 +15,12 @@ from rendering import render
 
 SLOT = {"X-Greenroom-Slot": "green"}
 TESTER = "127.0.0.9"
-PEOPLE = [f"person-{number}" for number in range(10_000)]
-FEW = PEOPLE[:500]
+CLIENTS = [f"person-{number}" for number in range(10_000)]
+FEW = CLIENTS[:500]
 SHARES = (5, 25, 50)
 # The map's values, and the requests that are sent with each.
 ROUNDS: dict[str, dict[str, Any]] = {
-    **{f"share {share}": {"value": f"2:blue:green:{share}", "cookies": PEOPLE} for share in SHARES},
+    **{f"share {share}": {"value": f"2:blue:green:{share}", "cookies": CLIENTS} for share in SHARES},
     "idle": {"value": "1:blue:-:0", "cookies": [*FEW, None]},
     "no candidate": {"value": "1:blue:-:50", "cookies": FEW},
     "candidate with weight 0": {"value": "1:blue:green:0", "cookies": [*FEW, None]},
@@ -91,7 +91,7 @@ def taken(answer: list[list[str | None]]) -> set[int]:
 @pytest.mark.parametrize("share", SHARES)
 def test_the_candidate_gets_its_weight_of_the_clients(share: int, answers: dict[str, list[list[str | None]]]) -> None:
     # Five standard deviations: a random failure once in millions of runs.
-    expected, spread = len(PEOPLE) * share / 100, (len(PEOPLE) * share / 100 * (1 - share / 100)) ** 0.5
+    expected, spread = len(CLIENTS) * share / 100, (len(CLIENTS) * share / 100 * (1 - share / 100)) ** 0.5
     assert abs(len(taken(answers[f"share {share}"])) - expected) < 5 * spread
 
 

@@ -81,9 +81,9 @@ def test_viewers_can_only_forward_to_the_admin_pages_on_ops_hosts(
     for file in rendered[environment].files("etc/ssh/sshd_config.d/10-greenroom.conf"):
         host = file.relative_to(rendered[environment].folder).parts[0]
         keys[host] = {path.name for path in (file.parents[1] / "authorized_keys.d").iterdir()}
-        people = {block.split()[0]: block for block in file.read_text().split("Match User ")[1:]}
-        assert {name for name, block in people.items() if ".ssh/authorized_keys" in block} == {"operator"}
-        forwarding[host] = {line.strip() for line in people["a-viewer"].splitlines() if "PermitOpen" in line}
+        accounts = {block.split()[0]: block for block in file.read_text().split("Match User ")[1:]}
+        assert {name for name, block in accounts.items() if ".ssh/authorized_keys" in block} == {"operator"}
+        forwarding[host] = {line.strip() for line in accounts["a-viewer"].splitlines() if "PermitOpen" in line}
     pages = "PermitOpen localhost:9090 127.0.0.1:9090 localhost:1080 127.0.0.1:1080"
     assert {host for host, lines in forwarding.items() if lines == {pages}} == {"ops1"}
     assert {host for host, lines in forwarding.items() if lines == {"PermitOpen none"}} == set(keys) - {"ops1"}

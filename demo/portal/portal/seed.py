@@ -25,7 +25,7 @@ from .settings import Settings, SettingsError
 
 logger = logging.getLogger("portal.seed")
 
-PEOPLE = Path("/run/people.jsonl")
+USERS = Path("/run/people.jsonl")
 BATCH = 2_000
 """Number of users whose rows are in memory at a time."""
 ADVISORY_LOCK = 7_265_142
@@ -33,7 +33,7 @@ ADVISORY_LOCK = 7_265_142
 OF_SET: LiteralString = "{table}.seed_set = {set}"
 
 
-class PeopleError(Exception):
+class UsersError(Exception):
     """The list of users is invalid."""
 
 
@@ -51,7 +51,7 @@ class Task:
         def wrong(name: str, wanted: str) -> SettingsError:
             return SettingsError(f"environment variable GREENROOM_SEED_{name} is not {wanted}")
 
-        if not (people_set := env.get("GREENROOM_SEED_SET", "")):
+        if not (seed_set := env.get("GREENROOM_SEED_SET", "")):
             raise wrong("SET", "the name of a set")
         state = env.get("GREENROOM_SEED_STATE", "")
         if state not in ("present", "absent"):
@@ -68,10 +68,10 @@ class Task:
             raise wrong("UNTIL", "a date like 2026-11-01") from None
         if not (number := env.get("GREENROOM_SEED_SEED", "")):
             raise wrong("SEED", "a seed")
-        return cls(History(people_set, number, volume, until), state == "present")
+        return cls(History(seed_set, number, volume, until), state == "present")
 
 
-def read_people(path: Path) -> Iterator[Person]:
+def read_users(path: Path) -> Iterator[Person]:
     """Yield the users in a file with one JSON object per line, with `key` and `id`; the file may be empty."""
     try:
         with path.open(encoding="utf-8") as lines:
@@ -80,9 +80,9 @@ def read_people(path: Path) -> Iterator[Person]:
                     found = json.loads(line)
                     yield Person(str(found["key"]), str(found["id"]))
                 except (ValueError, KeyError, TypeError):
-                    raise PeopleError(f"{path} line {number}: not a user with key and id") from None
+                    raise UsersError(f"{path} line {number}: not a user with key and id") from None
     except OSError as error:
-        raise PeopleError(f"{path}: {error.strerror}") from None
+        raise UsersError(f"{path}: {error.strerror}") from None
 
 
 class Seeder:
@@ -109,14 +109,14 @@ class Seeder:
         )
         return self.connection.execute(query).rowcount
 
-    def load(self, people: Iterator[Person]) -> dict[str, int]:
+    def load(self, users: Iterator[Person]) -> dict[str, int]:
         """Load the desired rows into temporary tables; return the number of rows by table."""
         rows = dict.fromkeys(self.columns, 0)
         for table in self.columns:
             self._run(
                 "CREATE TEMPORARY TABLE {wanted} ON COMMIT DROP AS SELECT {columns} FROM {table} WITH NO DATA", table
             )
-        for batch in batched(people, BATCH):
+        for batch in batched(users, BATCH):
             invented = [self.history.of(person) for person in batch]
             for position, (table, names) in enumerate(self.columns.items()):
                 copy = sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(f"wanted_{table}"))
@@ -160,14 +160,14 @@ class Seeder:
         return {"created": 0, "updated": 0, "removed": removed}
 
 
-def seed(connection: psycopg.Connection[Any], settings: Settings, task: Task, people: Path = PEOPLE) -> dict[str, Any]:
+def seed(connection: psycopg.Connection[Any], settings: Settings, task: Task, users: Path = USERS) -> dict[str, Any]:
     """Seed in one transaction; return the number of rows and of changes."""
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", (ADVISORY_LOCK,))
         seeder = Seeder(connection, task, settings.order_notes)
         rows = dict.fromkeys(seeder.columns, 0)
         if task.present:
-            rows = seeder.load(read_people(people))
+            rows = seeder.load(read_users(users))
             done = seeder.apply()
         else:
             done = seeder.remove()
@@ -184,7 +184,7 @@ def run(settings: Settings) -> int:
         url = settings.database_url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="portal-seed") as connection:
             outcome = seed(connection, settings, task)
-    except (SettingsError, PeopleError) as error:
+    except (SettingsError, UsersError) as error:
         logger.error("%s", error)
         return 2
     except psycopg.Error as error:

@@ -17,7 +17,7 @@ import pytest
 
 from .real import PORTAL, wait_for
 
-PEOPLE = 600
+USERS = 600
 SETTINGS = {"SET": "people", "SEED": "1", "VOLUME": "1", "UNTIL": "2026-11-01", "STATE": "present"}
 # The content of a set's rows, without owners.
 CONTENT = """
@@ -41,7 +41,7 @@ class Shop:
 
     database: psycopg.Connection[Any]
     environment: dict[str, str]
-    people: Path
+    users: Path
 
     def portal(self, command: str, version: str = "1.1.0", **changes: str) -> subprocess.CompletedProcess[str]:
         """Run a command of the portal as the container does."""
@@ -59,7 +59,7 @@ class Shop:
         """Return a program that runs the portal with the test's list of users."""
         return (
             "import pathlib, sys; from portal import commands, seed; "
-            f"seed.seed.__defaults__ = (pathlib.Path({str(self.people)!r}),); sys.exit(commands.main(sys.argv[1:]))"
+            f"seed.seed.__defaults__ = (pathlib.Path({str(self.users)!r}),); sys.exit(commands.main(sys.argv[1:]))"
         )
 
     def seed(self, **changes: str) -> dict[str, Any]:
@@ -69,14 +69,14 @@ class Shop:
         outcome: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
         return outcome
 
-    def write_people(self, count: int, owners: str = "first") -> None:
+    def write_users(self, count: int, owners: str = "first") -> None:
         """Write the list of users; `owners` determines their identities."""
         names = [*map(str, range(1, count + 1)), "admin", "long-name"]
         lines = [
             json.dumps({"key": name, "id": str(uuid.uuid5(uuid.NAMESPACE_OID, owners + name)), "email": "x@y.invalid"})
             for name in names
         ]
-        self.people.write_text("".join(f"{line}\n" for line in lines))
+        self.users.write_text("".join(f"{line}\n" for line in lines))
 
     def all(self, query: str) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -108,7 +108,7 @@ def start_shop(postgres: str, tmp_path: Path) -> Iterator[Callable[..., Shop]]:
             "PORTAL_CSRF_KEYS": "newest0csrf0key0",
         }
         shop = Shop(opened[-1], environment, tmp_path / "people.jsonl")
-        shop.write_people(PEOPLE)
+        shop.write_users(USERS)
         if version:
             assert shop.portal("migrate", version).returncode == 0
         return shop
@@ -145,8 +145,8 @@ def test_rows_are_consistent_and_look_like_a_real_shops(shop: Shop) -> None:
     }  # fmt: skip
 
     counts = sorted(number for (number,) in shop.all("SELECT count(*) FROM orders GROUP BY owner"))
-    none = PEOPLE + 2 - len(counts)
-    assert 0.25 < none / PEOPLE < 0.35
+    none = USERS + 2 - len(counts)
+    assert 0.25 < none / USERS < 0.35
     # A tenth of the users with orders have more than a third of them, and the maximum is many times the median.
     assert sum(counts[-len(counts) // 10 :]) > sum(counts) / 3
     assert counts[-1] > 10 * counts[len(counts) // 2]
@@ -210,7 +210,7 @@ def test_only_rows_of_the_set_are_removed_and_come_back_the_same(shop: Shop) -> 
     assert outcome["removed"] > len(content)
     assert shop.seed(STATE="absent")["changed"] is False
     # The users are recreated, too: the same users with other identities.
-    shop.write_people(PEOPLE, "second")
+    shop.write_users(USERS, "second")
     shop.seed()
     assert shop.all(CONTENT) == content
     assert [shop.all(query) for query in others] == kept
@@ -221,13 +221,13 @@ def test_fewer_users_and_new_identities(shop: Shop) -> None:
     """The rows of removed users are removed; a new identity of a user gets the rows of the old one."""
     shop.seed()
     content = shop.all(CONTENT)
-    shop.write_people(PEOPLE, "second")
+    shop.write_users(USERS, "second")
     outcome = shop.seed()
     assert (outcome["created"], outcome["removed"]) == (0, 0)
     assert shop.all(CONTENT) == content
-    shop.write_people(10, "second")
+    shop.write_users(10, "second")
     shop.seed()
-    known = [json.loads(line)["id"] for line in shop.people.read_text().splitlines()]
+    known = [json.loads(line)["id"] for line in shop.users.read_text().splitlines()]
     assert {owner for (owner,) in shop.all("SELECT owner FROM orders")} <= set(known)
     assert shop.seed(SEED="2")["removed"] > 0
 
@@ -302,9 +302,9 @@ def test_an_invalid_list_of_users_changes_nothing(shop: Shop, content: str | Non
     """Existing rows stay unchanged."""
     shop.seed()
     before = shop.all(CONTENT)
-    shop.people.unlink()
+    shop.users.unlink()
     if content is not None:
-        shop.people.write_text(content)
+        shop.users.write_text(content)
     done = shop.portal("seed")
     assert done.returncode in (1, 2)
     assert words in json.loads(done.stdout.splitlines()[-1])["message"]
@@ -313,7 +313,7 @@ def test_an_invalid_list_of_users_changes_nothing(shop: Shop, content: str | Non
 
 def test_an_empty_list_gives_no_rows(shop: Shop) -> None:
     """The list is empty if no service has identities."""
-    shop.people.write_text("")
+    shop.users.write_text("")
     assert shop.seed() == {
         "changed": False, "rows": {"addresses": 0, "orders": 0, "payments": 0}, "created": 0, "updated": 0, "removed": 0
     }  # fmt: skip

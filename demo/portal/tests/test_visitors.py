@@ -18,7 +18,7 @@ from .real import PUBLIC_NAME, PUBLIC_URL, ROOT, KratosServer, Mailbox, ServeEdg
 
 VISITORS = ROOT / "demo" / "visitors"
 PASSWORD = "a persona's own pass phrase"
-PEOPLE = [f"visitor-{number}@people.staging.invalid" for number in range(1, 7)]
+USERS = [f"visitor-{number}@people.staging.invalid" for number in range(1, 7)]
 # Resolves all names to loopback. In the container, the hosts file resolves the public name to the edge.
 RESOLVE = f"""
 import socket
@@ -35,10 +35,10 @@ socket.getaddrinfo = _answer
 
 
 @pytest.fixture(scope="module")
-def people(kratos: KratosServer) -> dict[str, str]:
+def users(kratos: KratosServer) -> dict[str, str]:
     """Create the users; return their IDs."""
     found = {}
-    for address in PEOPLE:
+    for address in USERS:
         body = {
             "schema_id": "default",
             "traits": {"email": address},
@@ -52,7 +52,7 @@ def people(kratos: KratosServer) -> dict[str, str]:
 
 @pytest.fixture
 def config(
-    tmp_path: Path, start_portal: StartPortal, serve_edge: ServeEdge, mailbox: Mailbox, people: dict[str, str]
+    tmp_path: Path, start_portal: StartPortal, serve_edge: ServeEdge, mailbox: Mailbox, users: dict[str, str]
 ) -> Path:
     """Return a settings file for the running site."""
     slot = start_portal("blue", "1.0.0")
@@ -60,7 +60,7 @@ def config(
         "url": PUBLIC_URL,
         "ca_file": str(serve_edge(slot)),
         "mail_url": f"http://127.0.0.1:{mailbox.web}",
-        "people": PEOPLE,
+        "people": USERS,
         "seed": "1",
         "journeys": {"browse": 4, "order": 4, "mistype": 3, "recover": 2},
     }
@@ -89,11 +89,11 @@ def visitors(python: str, config: Path, *words: str) -> subprocess.CompletedProc
     )
 
 
-def sessions(kratos: KratosServer, people: dict[str, str]) -> int:
+def sessions(kratos: KratosServer, users: dict[str, str]) -> int:
     """Count the users' sessions, including ended ones."""
     lists = [
         httpx.get(f"{kratos.admin}/admin/identities/{identity}/sessions", params={"page_size": 500}).json()
-        for identity in people.values()
+        for identity in users.values()
     ]
     return sum(len(found) for found in lists)
 
@@ -108,9 +108,9 @@ def arrived(config: Path, method: str, path: str) -> list[dict[str, Any]]:
     ]
 
 
-def test_the_audit_trail_matches_the_portal(config: Path, kratos: KratosServer, people: dict[str, str]) -> None:
+def test_the_audit_trail_matches_the_portal(config: Path, kratos: KratosServer, users: dict[str, str]) -> None:
     """Three hours without waiting: the trail has exactly the sessions, orders and cancellations in the portal."""
-    before = sessions(kratos, people)
+    before = sessions(kratos, users)
     done = visitors(sys.executable, config, "simulate", "--at", "2026-01-05T13:00", "--for", "3h")
     assert done.returncode == 0, done.stderr
     *trail, last = [json.loads(line) for line in done.stdout.splitlines()]
@@ -121,7 +121,7 @@ def test_the_audit_trail_matches_the_portal(config: Path, kratos: KratosServer, 
     }  # fmt: skip
     assert {line["journey"] for line in trail} == {"browse", "order", "mistype", "recover"}
     assert [line["logins"] for line in trail] == [1] * len(trail)
-    assert sessions(kratos, people) - before == sum(line["logins"] + line["recoveries"] for line in trail)
+    assert sessions(kratos, users) - before == sum(line["logins"] + line["recoveries"] for line in trail)
     said = [order for line in trail for order in line["orders"]]
     assert sorted(said) == sorted(line["order"] for line in arrived(config, "POST", "/orders"))
     cancelled = sum(line["cancellations"] for line in trail)

@@ -22,9 +22,9 @@ from visitors.visitor import TIMEOUT_SECONDS, Check, VisitError, Visitor, prepar
 SETTINGS = Settings.read(Path(os.environ.get("VISITORS_CONFIG", "/etc/visitors/config.json")), os.environ)
 PAUSE_SECONDS = (0.5, 2.0)
 # Each user is in one visit at a time: a second recovery would invalidate the code of the first.
-PEOPLE: queue.SimpleQueue[str] = queue.SimpleQueue()
-for each in SETTINGS.site.people:
-    PEOPLE.put(each)
+USERS: queue.SimpleQueue[str] = queue.SimpleQueue()
+for each in SETTINGS.site.users:
+    USERS.put(each)
 
 
 class LoadVisitor(Visitor):
@@ -53,13 +53,13 @@ class Person(HttpUser):  # type: ignore[misc]  # Locust is in the image only
         (name,) = chance.choices(list(SETTINGS.habits.journeys), list(SETTINGS.habits.journeys.values()))
         self.client.cookies.clear()
         prepare(self.client, SETTINGS.site, "load")
-        person = PEOPLE.get()
+        person = USERS.get()
         try:
             JOURNEYS[name](LoadVisitor(self.client, SETTINGS.site, person, chance, PAUSE_SECONDS))
         except VisitError:
             return
         finally:
-            PEOPLE.put(person)
+            USERS.put(person)
 
 
 @events.quitting.add_listener  # type: ignore[untyped-decorator]

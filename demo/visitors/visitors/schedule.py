@@ -16,7 +16,7 @@ class Habits:
     """Parameters of the schedule."""
 
     seed: str
-    people: int
+    users: int
     """Number of users; the first ones visit more often than the last."""
     journeys: Mapping[str, int]
     """Weights of the journeys."""
@@ -60,7 +60,7 @@ def _hour(habits: Habits, hour: datetime) -> list[Visit]:
     return [
         Visit(
             due=hour + timedelta(seconds=moment),
-            person=int(habits.people * chance.random() ** 2),
+            person=int(habits.users * chance.random() ** 2),
             journey=chance.choices(names, weights)[0],
             seed=f"{name} {number}",
         )

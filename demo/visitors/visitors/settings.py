@@ -62,14 +62,14 @@ class Settings:
 
     @classmethod
     def _of(cls, given: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
-        people = tuple(given["people"])
+        users = tuple(given["people"])
         mail_url = str(given.get("mail_url", "")).rstrip("/")
         journeys = {name: int(weight) for name, weight in given["journeys"].items() if weight}
         for name in journeys.keys() - JOURNEYS.keys():
             raise SettingsError(f"journeys: {name}: unknown journey; known are {', '.join(JOURNEYS)}")
         if not mail_url:
             journeys.pop("recover", None)
-        if not people or not journeys:
+        if not users or not journeys:
             raise SettingsError("people and journeys: each needs at least one entry")
         interval = int(given.get("interval", 10))
         if interval < 1 or 60 % interval:
@@ -78,7 +78,7 @@ class Settings:
             url=given["url"].rstrip("/"),
             ca_file=given["ca_file"],
             mail_url=mail_url,
-            people=people,
+            users=users,
             visitor=given.get("visitor", ""),
             password=environment.get("VISITORS_PASSWORD", ""),
             edge_password=environment.get("VISITORS_EDGE_PASSWORD", ""),
@@ -86,7 +86,7 @@ class Settings:
         )
         if not site.password and not site.passwords:
             raise SettingsError("environment variable VISITORS_PASSWORD is missing")
-        habits = Habits(str(given["seed"]), len(people), journeys, **given.get("logins", {}))
+        habits = Habits(str(given["seed"]), len(users), journeys, **given.get("logins", {}))
         if not 0 <= habits.quietest <= habits.busiest:
             raise SettingsError("logins: quietest must be 0 or more, and busiest at least quietest")
         return cls(site, habits, interval, Load(**given.get("load", {})))

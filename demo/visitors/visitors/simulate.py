@@ -28,7 +28,7 @@ def span(at: datetime, interval: int, length: timedelta | None) -> tuple[datetim
 def plan(settings: Settings, start: datetime, end: datetime) -> int:
     """Print the scheduled visits."""
     for visit in visits(settings.habits, start, end):
-        say({"due": _time(visit.due), "journey": visit.journey, "person": settings.site.people[visit.person]})
+        say({"due": _time(visit.due), "journey": visit.journey, "person": settings.site.users[visit.person]})
     return 0
 
 
@@ -54,7 +54,7 @@ def make(settings: Settings, visit: Visit, pause: tuple[float, float]) -> dict[s
     began, problem = datetime.now(UTC), ""
     with requests.Session() as session:
         prepare(session, settings.site, "simulation")
-        person = settings.site.people[visit.person]
+        person = settings.site.users[visit.person]
         visitor = Visitor(session, settings.site, person, random.Random(visit.seed), pause)
         try:
             JOURNEYS[visit.journey](visitor)

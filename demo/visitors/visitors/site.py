@@ -16,7 +16,7 @@ class Site:
     """CA of its certificate."""
     mail_url: str
     """URL of the mail sandbox; empty: no account recovery."""
-    people: tuple[str, ...]
+    users: tuple[str, ...]
     """Login addresses of the users."""
     password: str = field(repr=False)
     """The password of all users without their own."""

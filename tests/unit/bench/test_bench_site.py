@@ -174,7 +174,7 @@ def test_a_hosts_packages_are_those_of_its_roles(tmp_path: Path) -> None:
     assert not {"haproxy", "postgresql-17"} & set(found["packages"])
 
 
-def test_the_steps_of_site_yml_without_people_are_there() -> None:
+def test_the_steps_of_site_yml_without_users_are_there() -> None:
     assert "Set up every host" in run_in_project("bench/site/configure.yml", "--list-tasks")
 
 

@@ -49,8 +49,8 @@ def piece(
     watched: tuple[Any, Any] = (None, None),
     **more: Any,
 ) -> dict[str, Any]:
-    """A slice; each pair is (live, candidate)."""
-    seen = verdict.empty_slice(weight)
+    """An interval; each pair is (live, candidate)."""
+    seen = verdict.empty_interval(weight)
     for name, pair in (("probes", probes), ("public", public)):
         seen[name] = {
             side: each or canary_figures.empty() for side, each in zip(("live", "candidate"), pair, strict=True)
@@ -104,7 +104,7 @@ def test_a_worse_candidate_fails(pieces: list[Any], reason: str) -> None:
             piece(5, public=(figures(1900), figures(100)), probes=GOOD),
             piece(50, public=(figures(1000, failed=300), figures(1000, failed=300)), probes=GOOD),
         ],
-        # One pause, in one slice.
+        # One pause, in one interval.
         [piece(probes=GOOD)] * 3 + [piece(probes=(figures(100), figures(100, slow=40)))],
         # Cold caches in the first one.
         [piece(probes=(figures(100), figures(100, ms=200)))] + [piece(probes=GOOD) for _ in range(3)],
@@ -223,10 +223,10 @@ def test_invalid_limits_are_refused(wrong: dict[str, Any]) -> None:
         dataclasses.replace(LIMITS, **wrong)
 
 
-# A step, slice by slice
+# A step, interval by interval
 
 
-PLAN = {"slot": "green", "weight": 5, "began": 1000.0, "seconds": 60.0, "slice": 15.0}
+PLAN = {"slot": "green", "weight": 5, "began": 1000.0, "seconds": 60.0, "interval": 15.0}
 
 
 def probed(**changes: Any) -> dict[str, Any]:
@@ -252,9 +252,9 @@ def test_a_step_collects_its_intervals() -> None:
     assert result["seconds"] == 60.8
     assert result["figures"]["public"]["candidate"]["requests"] == 12
     following = step.begun(result, {**PLAN, "weight": 25})
-    assert (len(following["slices"]), following["verdict"], following["left"]) == (4, "no data", 4)
+    assert (len(following["intervals"]), following["verdict"], following["left"]) == (4, "no data", 4)
     for other in ({"began": 2000.0}, {"slot": "blue"}):
-        assert step.begun(result, {**PLAN, **other})["slices"] == []
+        assert step.begun(result, {**PLAN, **other})["intervals"] == []
 
 
 def test_a_fail_ends_the_step_at_once() -> None:

@@ -61,7 +61,7 @@ def probe(edge: Edge, check: bool = False, **changes: Any) -> tuple[dict[str, An
 
 
 @pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+def long_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A page comes when it comes, however busy the machine is."""
     monkeypatch.setattr(prober, "PAGE_SECONDS", 60.0)
 

@@ -529,7 +529,7 @@ def test_logout(portal: Portal) -> None:
 # Orders
 
 
-def test_orders_are_for_people_who_logged_in(portal: Portal) -> None:
+def test_orders_are_for_users_who_logged_in(portal: Portal) -> None:
     answer = portal.get("/orders")
     assert (answer.status_code, answer.headers["Location"]) == (303, "/self-service/login/browser")
     assert portal.client.get("/orders").status_code == 401

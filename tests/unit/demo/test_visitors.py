@@ -40,7 +40,7 @@ def day(habits: Habits = HABITS, start: datetime = MONDAY) -> list[Visit]:
 
 def test_the_same_seed_and_date_are_the_same_day() -> None:
     assert day() == day()
-    assert day() != day(Habits("2", HABITS.people, HABITS.journeys))
+    assert day() != day(Habits("2", HABITS.users, HABITS.journeys))
     assert [visit.due.time() for visit in day()] != [visit.due.time() for visit in day(start=MONDAY + DAY)]
 
 
@@ -52,7 +52,7 @@ def test_this_day_is_as_it_was() -> None:
 
 @given(st.integers(0, 365), st.text(max_size=5))
 def test_every_hour_has_five_to_ten_visits_and_the_afternoon_more_than_the_night(offset: int, seed: str) -> None:
-    habits = Habits(seed, HABITS.people, HABITS.journeys)
+    habits = Habits(seed, HABITS.users, HABITS.journeys)
     by_hour = Counter(visit.due.hour for visit in day(habits, MONDAY + offset * DAY))
     assert len(by_hour) == 24
     assert all(5 <= count <= 10 for count in by_hour.values())
@@ -71,9 +71,9 @@ def test_all_journeys_are_made_and_everybody_may_come() -> None:
     made = Counter(visit.journey for visit in month)
     assert set(made) == set(HABITS.journeys) == set(JOURNEYS)
     assert made["browse"] > made["order"] > made["mistype"] > made["recover"]
-    people = Counter(visit.person for visit in month)
-    assert set(people) == set(range(50))
-    assert people[0] > people[49]
+    users = Counter(visit.person for visit in month)
+    assert set(users) == set(range(50))
+    assert users[0] > users[49]
     assert len({visit.seed for visit in month}) == len(month)
 
 
@@ -147,14 +147,14 @@ def answer(status: int, url: str = "https://a.test/login?flow=1", **headers: str
 )
 def test_what_is_wrong_is_said_with_the_step(tmp_path: Path, status: int, said: str) -> None:
     site = settings(tmp_path, {}).site
-    visitor = Visitor(requests.Session(), site, site.people[0], random.Random(1), (0, 0))
+    visitor = Visitor(requests.Session(), site, site.users[0], random.Random(1), (0, 0))
     with pytest.raises(VisitError, match=f"^{said}$"):
         visitor.judge("GET", "https://a.test/login?flow=secret", answer(status), lambda page: page.path == "/")
 
 
 def test_requests_slots_and_ids_are_noted(tmp_path: Path) -> None:
     site = settings(tmp_path, {}).site
-    visitor = Visitor(requests.Session(), site, site.people[0], random.Random(1), (0, 0))
+    visitor = Visitor(requests.Session(), site, site.users[0], random.Random(1), (0, 0))
     page = visitor.judge(
         "GET", site.url, answer(200, X_Greenroom_Slot="blue", X_Request_Id="7"), lambda page: page.known
     )

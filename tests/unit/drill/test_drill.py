@@ -245,7 +245,7 @@ def test_a_protected_environment_may_practise_without_a_fault() -> None:
     assert scenarios.refusals("none", SEEN | {"protected": True}) == []
 
 
-def test_the_service_that_breaks_is_the_one_that_people_see() -> None:
+def test_the_service_that_breaks_is_the_one_that_clients_see() -> None:
     services = {
         "about": {"group": "app", "routes": [{"path": "/about"}]},
         "shop": {"group": "app", "routes": [{"path": "/cart"}, {"path": "/"}]},

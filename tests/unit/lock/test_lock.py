@@ -21,6 +21,7 @@ from ansible.module_utils.greenroom.controller.lock import lock
 from ansible.module_utils.greenroom.lock import remote as lock_remote
 
 LOCAL = ["/bin/sh", "-c", lock.remote_command().replace("python3", sys.executable, 1)]
+SECONDS = {"renew": 5.0, "expire": 20.0, "poll": 0.5, "timeout": 10.0, "reconnect": 2.0}
 ME = {"id": "me", "user": "root", "host": "here", "pid": 1, "playbook": "site.yml", "since": "2026-01-01T00:00:00Z"}
 OTHER = ME | {"id": "other", "host": "there"}
 
@@ -84,7 +85,7 @@ class TestAcquiring:
         def say(event: str, **details: Any) -> None:
             said.append({"event": event, **details})
 
-        return lock_remote.acquire(lock_remote.Lock(path, ME, 20), say, wait), said
+        return lock_remote.acquire(lock_remote.Lock(path, ME, 20), say, wait, 0.5), said
 
     def test_a_free_lock_is_taken_at_once(self, path: str) -> None:
         assert self.acquire(path, lambda _: pytest.fail("waited")) == (True, [{"event": "held", "took_over": None}])
@@ -144,7 +145,7 @@ def _first_nothing(real: Any) -> Any:
 
 class TestServing:
     def serve(self, path: str, text: bytes, capsys: pytest.CaptureFixture[str], again: bool = False) -> list[str]:
-        order = {"path": path, "me": ME, "expires": 20, "again": again}
+        order = {"path": path, "me": ME, "expires": 20, "poll": 0.5, "again": again}
         reading, writing = os.pipe()
         with os.fdopen(writing, "wb") as commands:
             commands.write(text)
@@ -163,7 +164,7 @@ class TestServing:
     def test_a_holder_that_does_not_renew_in_time_loses_the_lock(
         self, path: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lock_remote, "acquire", lambda _lock, say, _wait: say("held") or True)
+        monkeypatch.setattr(lock_remote, "acquire", lambda _lock, say, _wait, _poll: say("held") or True)
         lock_remote.Lock(path, OTHER, 20).take()
         assert self.serve(path, b"renew\n", capsys) == ["held", "lost"]
 
@@ -205,11 +206,14 @@ def a_run() -> Iterator[int]:
             process.kill()
 
 
-def start(pid: int, path: str, run: str = "run", **options: Any) -> list[dict[str, Any]]:
+def start(
+    pid: int, path: str, run: str = "run", expire: float = 600.0, renew: float = 0.3, **options: Any
+) -> list[dict[str, Any]]:
     me = lock.myself(run, pid, "site.yml")
     command = options.pop("command", LOCAL)
     # One that lives is never late, however busy the machine is.
-    return list(lock.start(command, "test", me, path=path, **{"expires": 600.0, "renew": 0.3, **options}))
+    seconds = SECONDS | {"expire": expire, "renew": renew}
+    return list(lock.start(command, "test", me, path=path, seconds=seconds, **options))
 
 
 def status(pid: int, word: str = "status") -> dict[str, Any] | None:
@@ -231,7 +235,8 @@ def hosts_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def taken_over(pid: int, path: str, clock: Path) -> list[dict[str, Any]]:
     """Start a second run, and let the lock expire as soon as it waits."""
     said = []
-    for event in lock.start(LOCAL, "test", lock.myself("second", pid, "site.yml"), path=path, expires=600.0):
+    me, seconds = lock.myself("second", pid, "site.yml"), SECONDS | {"expire": 600.0}
+    for event in lock.start(LOCAL, "test", me, path=path, seconds=seconds):
         said.append(event)
         # As a whole: it is read all the time.
         clock.with_suffix(".new").write_text("1600")
@@ -265,7 +270,7 @@ class TestTheHolder:
             start(pid, path, run="first")
             address = lock.address("test", pid)
             os.kill(pid, signal.SIGKILL)
-            assert eventually(lambda: lock_holder.ask(address, "status") is None)
+            assert eventually(lambda: lock_holder.ask(address, "status", 20) is None)
             waiting, held = taken_over(next_pid, path, hosts_clock)
             assert waiting["event"] == "waiting"
             assert held["event"] == "held"
@@ -286,7 +291,7 @@ class TestTheHolder:
             start(pid, path, run="first", scratch=str(tmp_path))
             address = lock.address("test", pid)
             os.kill(pid, signal.SIGKILL)
-            assert eventually(lambda: lock_holder.ask(address, "status") is None)
+            assert eventually(lambda: lock_holder.ask(address, "status", 20) is None)
             waiting, held = taken_over(next_pid, path, hosts_clock)
             assert (waiting["event"], held["event"]) == ("waiting", "held")
             status(next_pid, "release")
@@ -321,17 +326,17 @@ class TestTheHolder:
         scratch.mkdir()
         command = ["/bin/sh", "-c", f"test ! -e {outage} || exit 255; echo $$ >> {pids}; exec {LOCAL[2]}"]
         with errors.open("wb") as file, subprocess.Popen(["sleep", "600"], stderr=file) as run, a_run() as other:
-            assert start(run.pid, path, run="first", command=command, expires=1.0)[-1]["event"] == "held"
+            assert start(run.pid, path, run="first", command=command, expire=1.0)[-1]["event"] == "held"
             outage.touch()
             os.kill(int(pids.read_text(encoding="ascii")), signal.SIGKILL)
-            events = start(other, path, run="second", expires=1.0, renew=0.2, scratch=str(scratch))
+            events = start(other, path, run="second", expire=1.0, renew=0.2, scratch=str(scratch))
             assert events[-1]["event"] == "held"
             if second != "works":
                 if second == "ends":
                     scratch.rmdir()
                 address = lock.address("test", other)
                 os.kill(other, signal.SIGKILL)
-                assert eventually(lambda: lock_holder.ask(address, "status") is None)
+                assert eventually(lambda: lock_holder.ask(address, "status", 20) is None)
                 time.sleep(1)
             outage.unlink()
             assert run.wait(60) == -signal.SIGTERM
@@ -385,7 +390,7 @@ class TestTheHolder:
             start(pid, path)
             address = lock.address("test", pid)
             monkeypatch.setattr(os, "getuid", lambda: 4242)
-            assert lock_holder.ask(address, "status") is None
+            assert lock_holder.ask(address, "status", 20) is None
             monkeypatch.undo()
             status(pid, "release")
 
@@ -403,8 +408,8 @@ class TestInProcess:
             address = lock.address("test", pid)
 
             def release() -> None:
-                eventually(lambda: (lock_holder.ask(address, "status") or {}).get("event") == "held")
-                lock_holder.ask(address, "release")
+                eventually(lambda: (lock_holder.ask(address, "status", 20) or {}).get("event") == "held")
+                lock_holder.ask(address, "release", 20)
 
             thread = threading.Thread(target=release)
             thread.start()
@@ -445,17 +450,17 @@ class TestInProcess:
     def test_a_broken_connection_is_made_again(
         self, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(lock_holder, "RECONNECT", 0.1)
         flag = tmp_path / "flag"
         again = f"""if test -e {flag}; then sleep 1; echo '{{"event": "lost"}}'; fi; : > {flag}"""
         script = f"""echo '{{"event": "held"}}'; {again}"""
         with a_run() as pid:
-            out = self.run(self.order(pid, path) | {"command": ["/bin/sh", "-c", script]}, monkeypatch)
+            order = self.order(pid, path) | {"command": ["/bin/sh", "-c", script]}
+            out = self.run(order | {"seconds": order["seconds"] | {"reconnect": 0.1}}, monkeypatch)
             assert [event["event"] for event in out] == ["held", "lost"]
 
     def order(self, pid: int, path: str) -> dict[str, Any]:
         code = Path(lock_remote.__file__).read_text(encoding="utf-8")
-        remote = {"code": code, "path": path, "me": ME, "expires": 20}
+        remote = {"code": code, "path": path, "me": ME, "expires": 20, "poll": 0.5}
         started = lock_holder.start_time(pid)
         return {
             "command": LOCAL,
@@ -463,7 +468,7 @@ class TestInProcess:
             "environment": "test",
             "pid": pid,
             "started": started,
-            "renew": 0.2,
+            "seconds": SECONDS | {"renew": 0.2},
         }
 
     def run(self, order: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
@@ -515,3 +520,9 @@ class TestInProcess:
 )
 def test_every_event_has_a_message(event: dict[str, Any], line: str) -> None:
     assert lock_holder.words(event, "test") == line
+
+
+def test_a_connection_to_a_silent_host_ends_within_the_timeout() -> None:
+    for timeout, options in ((10.0, "ServerAliveInterval=5"), (1.0, "ServerAliveInterval=1")):
+        assert options in lock.ssh_options(timeout)
+        assert "ServerAliveCountMax=2" in lock.ssh_options(timeout)

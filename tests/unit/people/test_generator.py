@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from ansible.module_utils.greenroom.people import generator
-from ansible.module_utils.greenroom.people.people import Inventor, PeopleError, Recipe
+from ansible.module_utils.greenroom.people.users import Inventor, Recipe, UsersError
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / "services/kratos/config/identity.schema.json"
@@ -19,10 +19,10 @@ SCHEMA = ROOT / "services/kratos/config/identity.schema.json"
 ON_A_HOST = """
 import json, sys, types
 sys.path.insert(0, {library!r})
-from greenroom.people import people
-people.use_generator({archive!r})
-recipe = people.Recipe.of({{"set": "people", "seed": "1", "count": 9, "domain": "x.test", "locales": ["de_AT"]}})
-inventor = people.Inventor(recipe, json.load(open({schema!r})))
+from greenroom.people import users
+users.use_generator({archive!r})
+recipe = users.Recipe.of({{"set": "people", "seed": "1", "count": 9, "domain": "x.test", "locales": ["de_AT"]}})
+inventor = users.Inventor(recipe, json.load(open({schema!r})))
 import faker, fastjsonschema
 print(json.dumps([[inventor.identity(key) for key in range(1, 9)], faker.__file__, fastjsonschema.__file__]))
 """
@@ -68,7 +68,7 @@ def test_identical_archives_have_the_same_name_and_are_written_once(archive: Pat
 
 
 def test_an_unknown_locale_is_rejected(tmp_path: Path) -> None:
-    with pytest.raises(PeopleError, match="the generator has no locale 'xx_XX'"):
+    with pytest.raises(UsersError, match="the generator has no locale 'xx_XX'"):
         generator.generator_archive(tmp_path, ["xx_XX"])
 
 
@@ -81,7 +81,7 @@ def test_the_version_has_the_pinned_packages(monkeypatch: pytest.MonkeyPatch) ->
         raise importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(importlib.metadata, "version", missing)
-    with pytest.raises(PeopleError, match="faker is missing on the controller"):
+    with pytest.raises(UsersError, match="faker is missing on the controller"):
         generator.generator_version()
 
 
@@ -90,7 +90,7 @@ def test_an_invalid_archive_is_rejected_without_leftovers(tmp_path: Path, monkey
     before = list(sys.path)
     (tmp_path / "generator.zip").write_text("half of it")
     for name in ("generator.zip", "missing.zip"):
-        with pytest.raises(PeopleError, match="the generator can't be read"):
+        with pytest.raises(UsersError, match="the generator can't be read"):
             generator.use_generator(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["generator.zip"]
     assert sys.path == before

@@ -22,7 +22,7 @@ import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import apply, compare, kratos_client, ledger, people, population
+from ansible.module_utils.greenroom.people import apply, compare, kratos_client, ledger, population, users
 from fake_kratos import SCHEMA, FakeKratos, error
 from modules import run_module
 from webserver import Asked, Reply, Site, hang, misbehave, serve
@@ -52,9 +52,9 @@ class Task:
     def __init__(self, kratos: FakeKratos, site: Site, folder: Path) -> None:
         self.kratos, self.site = kratos, site
         self.folder = folder
-        self.ledger, self.people = folder / "people.db", folder / "people.jsonl"
+        self.ledger, self.users = folder / "people.db", folder / "people.jsonl"
         self.calls: list[dict[str, Any]] = []
-        self.slices: tuple[float, ...] = (60.0,)
+        self.intervals: tuple[float, ...] = (60.0,)
         self.clock = time.monotonic
         self.told: list[str] = []
         self.brought: list[str] = []
@@ -79,7 +79,7 @@ class Task:
         task: Any = SimpleNamespace(args=given, check_mode=check, async_val=0, diff=True)
         shell: Any = SimpleNamespace(tmpdir=str(self.folder), join_path=lambda *parts: "/".join(parts))
         source = plugin("action", "identity_seed")
-        source.SLICES = self.slices
+        source.INTERVALS = self.intervals
         source.time = SimpleNamespace(monotonic=self.clock)
         source.Display = lambda: SimpleNamespace(display=self.told.append)
         action = source.ActionModule(task, SimpleNamespace(_shell=shell), None, None, None, None)
@@ -115,23 +115,23 @@ class Task:
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     monkeypatch.setattr(kratos_client, "FIRST_PAUSE", 0.01)
     # Generous: tests with an unreachable server set shorter timeouts.
-    monkeypatch.setattr(kratos_client, "PATIENCE", 60.0)
-    monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 60.0)
-    monkeypatch.setattr(ledger, "PATIENCE", 0.3)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 60.0)
+    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 60.0)
+    monkeypatch.setattr(ledger, "TIMEOUT", 0.3)
     monkeypatch.setattr(ledger, "LEASE", 0.2)
     archive = tmp_path / "local" / "generator-0123456789abcdef.zip"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("nothing.py", "")
     # An empty archive is enough, because this Python imports the installed packages.
-    monkeypatch.setattr(people, "generator_archive", lambda folder, locales=(): archive)
+    monkeypatch.setattr(users, "generator_archive", lambda folder, locales=(): archive)
     server = FakeKratos()
     with serve(server.respond) as site:
         yield Task(server, site, tmp_path)
 
 
-def recipe(**keys: Any) -> people.Recipe:
-    return people.Recipe.of({"set": "people", "seed": "1", "count": 5, "domain": DOMAIN, **keys})
+def recipe(**keys: Any) -> users.Recipe:
+    return users.Recipe.of({"set": "people", "seed": "1", "count": 5, "domain": DOMAIN, **keys})
 
 
 # --- present ---
@@ -171,7 +171,7 @@ def test_a_run_without_changes_is_one_call_with_few_requests_and_no_hash(
 ) -> None:
     task.run()
     monkeypatch.setattr(hashing, "hash_password", None)
-    monkeypatch.setattr(people, "Inventor", None)
+    monkeypatch.setattr(users, "Inventor", None)
     task.brought.clear()
     result = task.run()
     # Version, schema, number of identities, and the list.
@@ -203,13 +203,13 @@ def test_a_count_of_zero_creates_no_users(task: Task, state: str) -> None:
     result = task.run(count=0, state=state)
     assert (result["changed"], result["present"], task.kratos.writes) == (False, 0, 0)
     assert not task.ledger.exists()
-    assert not task.people.exists()
+    assert not task.users.exists()
 
 
 def test_exact_with_a_count_of_zero_removes_all_users(task: Task) -> None:
     task.run()
     result = task.run(count=0, state="exact")
-    assert (result["removed"], task.kratos.identities, task.people.exists()) == (5, {}, False)
+    assert (result["removed"], task.kratos.identities, task.users.exists()) == (5, {}, False)
 
 
 def test_a_larger_count_adds_users_and_a_smaller_one_keeps_them(task: Task) -> None:
@@ -380,7 +380,7 @@ def test_personas_are_created(task: Task) -> None:
     assert by_name["inactive"]["state"] == "inactive"
     assert by_name["recovery-only"]["credentials"] == {}
     assert task.kratos.by_address(f"people-vip@{DOMAIN}")["traits"]["name"]["first"] == "Véra"
-    keys = [json.loads(line)["key"] for line in task.people.read_text().splitlines()]
+    keys = [json.loads(line)["key"] for line in task.users.read_text().splitlines()]
     assert keys == ["inactive", "recovery-only", "unverified", "vip", "1", "2", "3", "4", "5"]
 
 
@@ -416,7 +416,7 @@ def test_the_set_is_removed_with_its_ledger(task: Task) -> None:
     assert (result["changed"], result["removed"], result["present"]) == (True, 6, 0)
     assert list(task.kratos.identities) == [real]
     assert not task.ledger.exists()
-    assert not task.people.exists()
+    assert not task.users.exists()
     assert task.run(state="absent")["changed"] is False
 
 
@@ -519,8 +519,8 @@ def test_a_conflict_that_is_not_listed_is_reported(task: Task) -> None:
     def hide(query: dict[str, list[str]]) -> Reply:
         reply = shown(query)
         if "page" not in query and not created:
-            people_there = [each for each in json.loads(reply.body) if each["id"] != real]
-            return Reply(200, json.dumps(people_there), reply.headers)
+            users_there = [each for each in json.loads(reply.body) if each["id"] != real]
+            return Reply(200, json.dumps(users_there), reply.headers)
         return reply
 
     created: list[bool] = []
@@ -555,12 +555,12 @@ def test_a_lost_ledger_is_rebuilt(task: Task) -> None:
     moved = task.kratos.by_address(recipe().address(3))
     moved["traits"]["email"] = "new@name.invalid"
     moved["credentials"]["password"]["identifiers"] = ["new@name.invalid"]
-    content = task.people.read_text()
+    content = task.users.read_text()
     task.ledger.unlink()
     assert predict_and_do(task)["changed"] is True
-    assert task.people.read_text() == content
+    assert task.users.read_text() == content
     assert task.run()["changed"] is False
-    assert (task.ledger.stat().st_mode & 0o777, task.people.stat().st_mode & 0o777) == (0o600, 0o644)
+    assert (task.ledger.stat().st_mode & 0o777, task.users.stat().st_mode & 0o777) == (0o600, 0o644)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"SQLite format 3\0" + b"x" * 5000])
@@ -589,15 +589,15 @@ def test_a_user_with_a_changed_address_is_found_by_the_ledger(task: Task, monkey
 
 def test_the_people_file_lists_all_users(task: Task) -> None:
     result = task.run()
-    lines = [json.loads(line) for line in task.people.read_text().splitlines()]
+    lines = [json.loads(line) for line in task.users.read_text().splitlines()]
     assert [line["key"] for line in lines] == ["1", "2", "3", "4", "5"]
     assert {line["id"]: line["email"] for line in lines} == {
         each["id"]: each["traits"]["email"] for each in task.kratos.identities.values()
     }
-    assert (result["people_file"], len(result["people_hash"])) == (str(task.people), 64)
-    task.people.write_text("else\n")
+    assert (result["people_file"], len(result["people_hash"])) == (str(task.users), 64)
+    task.users.write_text("else\n")
     assert task.run()["changed"]
-    assert len(task.people.read_text().splitlines()) == 5
+    assert len(task.users.read_text().splitlines()) == 5
 
 
 # --- faults ---
@@ -673,7 +673,7 @@ def test_an_unavailable_server_ends_the_run_and_the_next_run_continues(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "BATCH", 2)
-    monkeypatch.setattr(kratos_client, "PATIENCE", 0.3)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.3)
     batches: list[bool] = []
 
     def overload(asked: Asked) -> Reply | None:
@@ -694,7 +694,7 @@ def test_an_unavailable_server_ends_the_run_and_the_next_run_continues(
 
 
 def test_each_rejected_user_of_a_batch_is_reported(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    make = people.Inventor.identity
+    make = users.Inventor.identity
 
     def spoilt(self: Any, key: Any, password_hash: str = "") -> dict[str, Any]:
         body: dict[str, Any] = make(self, key, password_hash)
@@ -702,7 +702,7 @@ def test_each_rejected_user_of_a_batch_is_reported(task: Task, monkeypatch: pyte
             body["traits"]["refuse_me"] = True
         return body
 
-    monkeypatch.setattr(people.Inventor, "identity", spoilt)
+    monkeypatch.setattr(users.Inventor, "identity", spoilt)
     result = task.run()
     assert (result["failed"], result["created"], len(task.kratos.identities)) == (True, 3, 3)
     assert result["problems"] == ["user 2: refuse_me is set", "user 4: refuse_me is set"]
@@ -714,13 +714,13 @@ def test_each_rejected_user_of_a_batch_is_reported(task: Task, monkeypatch: pyte
 def test_a_user_that_breaks_a_batch_is_found_and_the_others_are_created(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make = people.Inventor.identity
+    make = users.Inventor.identity
 
     def spoilt(self: Any, key: Any, password_hash: str = "") -> dict[str, Any]:
         body: dict[str, Any] = make(self, key, password_hash)
         return {**body, "state": "asleep"} if str(key) == "7" else body
 
-    monkeypatch.setattr(people.Inventor, "identity", spoilt)
+    monkeypatch.setattr(users.Inventor, "identity", spoilt)
     result = task.run(count=9)
     assert (result["created"], result["problems"]) == (8, ["user 7: identity state is not valid"])
 
@@ -757,13 +757,13 @@ def test_a_server_that_is_not_kratos_is_reported(task: Task, reply: Reply, messa
 def test_a_batch_with_an_invalid_response_is_looked_up_and_then_an_error(
     task: Task, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
-    monkeypatch.setattr(kratos_client, "PATIENCE", 0.1)
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.1)
     task.kratos.trouble = lambda asked: Reply(200, body) if asked.method == "PATCH" else None
     assert "not a response of Ory Kratos" in task.run()["msg"]
 
 
 def test_an_unreachable_server_is_reported(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos_client, "FIRST_PATIENCE", 0.3)
+    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 0.3)
     port = free_port()
     result = task.run(url=f"http://127.0.0.1:{port}")
     assert result["msg"] == f"http://127.0.0.1:{port}: 127.0.0.1 port {port}: Connection refused"
@@ -786,7 +786,7 @@ def test_the_schema_is_read_from_the_public_url(task: Task, monkeypatch: pytest.
     admin_only.trouble = lambda asked: Reply(307, "", [("Location", away)]) if asked.path == "/schemas" else None
     with serve(admin_only.respond) as admin:
         with monkeypatch.context() as patch:
-            patch.setattr(kratos_client, "PATIENCE", 0.3)
+            patch.setattr(kratos_client, "TIMEOUT", 0.3)
             result = task.run(url=admin.url)
         assert "Connection refused; set public_url to the URL of Kratos' public API" in result["msg"]
         assert task.run(url=admin.url, public_url=task.site.url)["created"] == 5
@@ -821,7 +821,7 @@ def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatc
         return None
 
     task.kratos.trouble = wait
-    options = people.Recipe.of({"set": "people", "seed": "1", "count": 5, "domain": DOMAIN})
+    options = users.Recipe.of({"set": "people", "seed": "1", "count": 5, "domain": DOMAIN})
     order = population.Order(
         options,
         "present",
@@ -831,14 +831,14 @@ def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatc
         240,
         2,
         str(task.ledger),
-        str(task.people),
+        str(task.users),
         str(task.folder),
         token="a",
         holder="Ann",
         archive="generator-0.zip",
         hash_of=lambda key: "$2b$10$x",
     )
-    monkeypatch.setattr(people, "use_generator", lambda path: None)
+    monkeypatch.setattr(users, "use_generator", lambda path: None)
     done: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: done.append(population.run(order, check=False)))
     thread.start()
@@ -852,7 +852,7 @@ def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "PATIENCE", 0.1)
+    monkeypatch.setattr(ledger, "TIMEOUT", 0.1)
     monkeypatch.setattr(ledger, "LEASE", 600)
     path = str(task.folder / "a.lock")
     with ledger.alone(path, "one", "Ann"):
@@ -870,7 +870,7 @@ def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.Monk
 
 def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
-    task.slices = (0.0,)
+    task.intervals = (0.0,)
     result = task.run(count=95, connections=1)
     assert (result["created"], len(task.kratos.identities)) == (95, 95)
     assert len(task.calls) > 3
@@ -884,7 +884,7 @@ def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch)
 
 def test_a_deadline_ends_the_run_and_the_next_run_continues(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
-    task.slices = (0.0,)
+    task.intervals = (0.0,)
     # The deadline passes during the first call.
     task.clock = lambda: 900.0 if task.told else 0.0
     result = task.run(count=95, connections=1, deadline=600)
@@ -941,7 +941,7 @@ def test_each_user_has_a_password_derived_from_the_key(task: Task) -> None:
         if each["credentials"]
     }
     assert hashes == {
-        str(key): people.derived_hash(people.person_password(KEY, "people", "1", key)) for key in range(1, 6)
+        str(key): users.derived_hash(users.person_password(KEY, "people", "1", key)) for key in range(1, 6)
     }
     assert task.run(password=None, password_key=KEY, personas=["recovery-only"])["changed"] is False
     assert KEY not in task.printed

@@ -30,13 +30,13 @@ KNOWN = {
 }
 
 
-def rows(table: str, people: int = 1000, **changes: Any) -> list[dict[str, Any]]:
+def rows(table: str, users: int = 1000, **changes: Any) -> list[dict[str, Any]]:
     given: dict[str, Any] = {"set": "people", "seed": "1", "volume": 1.0, "until": UNTIL} | changes
     history = History(**given)
     position = list(COLUMNS).index(table)
     return [
         dict(zip(COLUMNS[table], row, strict=True))
-        for number in range(1, people + 1)
+        for number in range(1, users + 1)
         for row in history.of(Person(str(number), f"identity-{number}"))[position]
     ]
 
@@ -137,10 +137,10 @@ def test_an_invalid_setting_is_reported(name: str, value: str, words: str) -> No
 def test_users_are_read_line_by_line(tmp_path: Path) -> None:
     file = tmp_path / "people.jsonl"
     file.write_text('{"key": "1", "id": "a", "email": "x"}\n{"key": "admin", "id": "b"}\n')
-    assert list(seed.read_people(file)) == [Person("1", "a"), Person("admin", "b")]
+    assert list(seed.read_users(file)) == [Person("1", "a"), Person("admin", "b")]
     for content, line in (("[]\n", 1), ('{"key": "1", "id": "a"}\nnonsense\n', 2), ('{"key": "1"}\n', 1)):
         file.write_text(content)
-        with pytest.raises(seed.PeopleError, match=f"line {line}: not a user with key and id"):
-            list(seed.read_people(file))
-    with pytest.raises(seed.PeopleError, match="No such file"):
-        list(seed.read_people(tmp_path / "nothing"))
+        with pytest.raises(seed.UsersError, match=f"line {line}: not a user with key and id"):
+            list(seed.read_users(file))
+    with pytest.raises(seed.UsersError, match="No such file"):
+        list(seed.read_users(tmp_path / "nothing"))

@@ -12,10 +12,10 @@ from typing import Any
 
 import jsonschema
 import pytest
-from ansible.module_utils.greenroom.people import people
+from ansible.module_utils.greenroom.people import users
 from ansible.module_utils.greenroom.people.invent import phones
 from ansible.module_utils.greenroom.people.invent.unique_traits import assign_suffixes
-from ansible.module_utils.greenroom.people.people import DEFAULT_PERSONAS, Inventor, PeopleError, Recipe, TraitError
+from ansible.module_utils.greenroom.people.users import DEFAULT_PERSONAS, Inventor, Recipe, TraitError, UsersError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from identity_schemas import DEPLOYED, EMAIL, LOGIN, ROOT, WIDE, schema
@@ -38,7 +38,7 @@ def one(node: Any, name: str = "thing", **values: Any) -> list[Any]:
 
 
 def refusal(document: dict[str, Any], **values: Any) -> str:
-    with pytest.raises(PeopleError) as caught:
+    with pytest.raises(UsersError) as caught:
         Inventor(recipe(**values), document)
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -463,8 +463,8 @@ def test_an_exhausted_pattern_is_an_error_of_its_trait(monkeypatch: pytest.Monke
 
 def test_a_missing_generator_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "faker.factory", None)
-    with pytest.raises(PeopleError, match="the generator is missing"):
-        people.Inventor(recipe(), DEPLOYED)
+    with pytest.raises(UsersError, match="the generator is missing"):
+        users.Inventor(recipe(), DEPLOYED)
 
 
 # --- any schema ---

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom.people import people
-from ansible.module_utils.greenroom.people.people import DEFAULT_PERSONAS, PeopleError, Persona, Recipe
+from ansible.module_utils.greenroom.people import users
+from ansible.module_utils.greenroom.people.users import DEFAULT_PERSONAS, Persona, Recipe, UsersError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,7 +94,7 @@ def test_addresses_are_unique(names: list[str], seed: str) -> None:
     ],
 )
 def test_an_invalid_recipe_is_rejected_in_one_line(wrong: dict[str, Any], text: str) -> None:
-    with pytest.raises(PeopleError) as caught:
+    with pytest.raises(UsersError) as caught:
         recipe(**wrong)
     assert text in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -115,11 +115,11 @@ def test_a_recipe_survives_serialization() -> None:
 
 
 def test_a_persona_can_extend_a_default_one() -> None:
-    found = people.personas_of(["inactive", {"name": "admin", "state": "inactive"}, {"name": "vip", "like": "admin"}])
+    found = users.personas_of(["inactive", {"name": "admin", "state": "inactive"}, {"name": "vip", "like": "admin"}])
     assert found[0] == DEFAULT_PERSONAS["inactive"]
     assert found[1] == replace(DEFAULT_PERSONAS["admin"], state="inactive")
     assert found[2] == replace(DEFAULT_PERSONAS["admin"], name="vip")
-    assert people.personas_of([{"name": "new", "locale": None}]) == (Persona("new"),)
+    assert users.personas_of([{"name": "new", "locale": None}]) == (Persona("new"),)
 
 
 def test_only_the_recovery_persona_has_no_password() -> None:
@@ -140,7 +140,7 @@ def test_personas_are_wanted_only_where_their_needs_are_met() -> None:
     ]
 
     def wanted(*given: Any) -> list[str]:
-        found = people.personas_wanted(listed, *given)
+        found = users.personas_wanted(listed, *given)
         return [each if isinstance(each, str) else each["name"] for each in found]
 
     assert wanted("1.0") == ["admin", "old"]
@@ -194,14 +194,14 @@ def test_a_changed_persona_does_not_affect_other_users() -> None:
 
 
 def test_a_derived_password_is_long_and_unique() -> None:
-    password = people.person_password(SECRET, "people", "1", 1)
+    password = users.person_password(SECRET, "people", "1", 1)
     assert password == person_password("1", SECRET, "people", 1)
     assert len(password) == 29
     assert set(password) <= set("abcdefghijklmnopqrstuvwxyz234567-")
     others = {
-        people.person_password(SECRET, *rest) for rest in (("people", "1", "2"), ("people", "2", "1"), ("p", "1", "1"))
+        users.person_password(SECRET, *rest) for rest in (("people", "1", "2"), ("people", "2", "1"), ("p", "1", "1"))
     }
-    assert len(others | {password, people.person_password(SECRET + "!", "people", "1", "1")}) == 5
+    assert len(others | {password, users.person_password(SECRET + "!", "people", "1", "1")}) == 5
 
 
 def test_a_short_key_is_rejected() -> None:
@@ -210,13 +210,13 @@ def test_a_short_key_is_rejected() -> None:
 
 
 def test_the_hash_of_a_derived_password_is_pbkdf2_as_kratos_reads_it() -> None:
-    password = people.person_password(SECRET, "people", "1", 1)
-    found = people.derived_hash(password)
+    password = users.person_password(SECRET, "people", "1", 1)
+    found = users.derived_hash(password)
     _, kind, options, salt, digest = found.split("$")
     rounds = int(options.removeprefix("i=").removesuffix(",l=32"))
     raw = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(salt + "=="), rounds)
     assert (kind, base64.b64decode(digest + "=")) == ("pbkdf2-sha256", raw)
-    assert people.derived_hash(password) == found != people.derived_hash(password + "x")
+    assert users.derived_hash(password) == found != users.derived_hash(password + "x")
 
 
 # --- filters ---
@@ -243,7 +243,7 @@ def test_a_recipe_does_not_load_the_generator() -> None:
     code = (
         "import sys, ansible.module_utils\n"
         "ansible.module_utils.__path__.append('plugins/module_utils')\n"
-        "import ansible.module_utils.greenroom.people.people\n"
+        "import ansible.module_utils.greenroom.people.users\n"
         "print(sorted({'faker', 'fastjsonschema', 'bcrypt'} & set(sys.modules)))"
     )
     answer = subprocess.run(

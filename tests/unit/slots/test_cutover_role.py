@@ -149,7 +149,7 @@ def test_a_share_is_taken_back_on_every_edge_host_when_its_watch_breaks(cutover:
 
 def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cutover) -> None:
     """The control: a verdict is no failure."""
-    nothing = verdict.empty_slice(0)
+    nothing = verdict.empty_interval(0)
     cutover.answers["canary_probe"] = nothing
     cutover.answers["canary_traffic"] = {
         "slots": {"blue": nothing["probes"]["live"], "green": nothing["probes"]["live"]},

@@ -18,10 +18,10 @@ from plays import ROOT
 SWITCH = """#!/usr/bin/python
 import json
 from ansible.module_utils.basic import AnsibleModule
-NAMES = ("state", "site", "operation", "live", "deadline", "finish", "patience")
+NAMES = ("state", "site", "operation", "live", "deadline", "finish", "drain_timeout")
 module = AnsibleModule({name: {"type": "raw"} for name in NAMES})
 with open("FOLDER/asked", "a") as asked:
-    asked.write(f"{module.params['patience']}\\n")
+    asked.write(f"{module.params['drain_timeout']}\\n")
 value = json.load(open("FOLDER/disks.json"))[module.params["site"]]
 epoch, live = int(value.split(":")[0]), value.split(":")[1]
 inside = {"blue": {"current": IN_BLUE}, "green": {"current": 0}}

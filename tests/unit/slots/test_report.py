@@ -261,7 +261,7 @@ def test_abort_knows_the_slots_and_no_releases(said: dict[str, dict[str, list[st
     assert "mail" not in shown
 
 
-def test_a_deploy_without_ops_hosts_and_people_names_neither(said: dict[str, dict[str, list[str]]]) -> None:
+def test_a_deploy_without_ops_hosts_and_users_names_neither(said: dict[str, dict[str, list[str]]]) -> None:
     shown = said["deploy.yml"]
     assert (shown["live slot"], shown["idle slot"]) == (["blue, release 1.0"], ["green, release 1.1"])
     assert shown["next"][1] == "playbooks/cutover.yml -e to=green -e confirm=least cuts over to green"

@@ -164,9 +164,9 @@ def test_a_drain_may_wait_until_the_slot_is_empty(edge: Edge, monkeypatch: pytes
         edge.call(live="green", operation="x")
         proxy.workers["100"].sessions = {"portal_http_blue": 3, "portal_http_green": 5}
         wish: dict[str, Any] = {"state": "draining", "operation": "x", "live": "green", "finish": True}
-        assert edge.call(**wish, patience=0.01)["connections"]["blue"]["current"] == 3
+        assert edge.call(**wish, drain_timeout=0.01)["connections"]["blue"]["current"] == 3
         monkeypatch.setattr(time, "sleep", lambda _seconds: proxy.workers["100"].sessions.pop("portal_http_blue"))
-        result = edge.call(**wish, patience=60)
+        result = edge.call(**wish, drain_timeout=60)
     assert (result["phase"], result["connections"]["blue"]["current"]) == ("idle", 0)
 
 

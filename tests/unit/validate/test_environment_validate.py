@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.greenroom.controller.validate import settings
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGING = ROOT / "inventories" / "staging"
@@ -195,6 +196,30 @@ def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) 
     assert canary == "canary=0,200: weights must be percentages from 1 to 99, as in canary=5,25,50"
     assert seconds.startswith("cutover_step_seconds=0: set the length of a step")
     assert other.startswith("canary_seconds: set cutover_step_seconds for")
+
+
+def test_options_of_drills_and_restores_are_checked(tmp_path: Path) -> None:
+    wrong = ("fault=edge-kiled", "databse=shop", "itno=shop_restored", "release=1.1")
+    first, *others = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
+    assert first == "Found 4 mistakes. No host was changed."
+    release, database, into, fault = others
+    assert release.startswith("release: can't be set, a run detects it; use -e release_name=<release>")
+    assert database == 'databse: unknown variable; did you mean "database"?'
+    assert into == 'itno: unknown variable; did you mean "into"?'
+    assert fault.startswith("fault: value of fault must be one of: none, candidate-unhealthy, ")
+    assert validate(tmp_path, "-e", "fault=edge-killed", "-e", "database=shop", "-e", "into=shop_restored") == []
+
+
+def test_times_that_lose_the_lock_are_rejected() -> None:
+    def told(**seconds: float) -> list[str]:
+        times = {"renew": 5, "expire": 20, "poll": 0.5, "timeout": 10, "reconnect": 2} | seconds
+        return list(settings.lock_problems(times))
+
+    assert told() == list(settings.lock_problems({})) == []
+    assert told(timeout=0) == ["environment_lock_timeout_seconds: set a number of seconds above 0"]
+    (line,) = told(renew=10)
+    assert line.startswith("environment_lock_expire_seconds: set more than twice environment_lock_renew_seconds (10 s)")
+    assert told(renew=9.5) == []
 
 
 def test_two_environments_at_once_are_rejected(tmp_path: Path) -> None:

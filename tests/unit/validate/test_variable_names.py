@@ -132,3 +132,12 @@ def test_detected_variables_can_not_be_set() -> None:
     assert variable_names.found_problems(["release_name", "smoke_slot", "to"]) == []
     (line,) = variable_names.found_problems(["release_name", "slot_target"])
     assert line.startswith("slot_target: can't be set, a run detects it; use -e to=<slot> to cut over")
+    (line,) = variable_names.found_problems(["release_name", "release"])
+    assert line == "release: can't be set, a run detects it; use -e release_name=<release> to deploy a release"
+
+
+def test_detected_variables_are_not_suggested() -> None:
+    declared: dict[str, dict[str, dict[str, Any]]] = {"environment": {"release": {}, "release_name": {}}}
+    assert variable_names.name_problems([], declared, ["releases"]) == [
+        'releases: unknown variable; did you mean "release_name"?'
+    ]

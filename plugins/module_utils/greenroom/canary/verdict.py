@@ -2,7 +2,7 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """The verdict on a candidate: `pass`, `fail` or `no data`, in comparison with the live slot.
 
-A canary is watched in intervals ("slices" in the data). The observations are a list of them, oldest first:
+A canary is watched in intervals. The observations are a list of them, oldest first:
 
     {weight, seconds, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, journeys}
 
@@ -20,7 +20,7 @@ from typing import Any
 from . import metrics_page, statistics
 from .figures import Figures, empty, merged, summary
 
-Slice = Mapping[str, Any]
+Interval = Mapping[str, Any]
 Pairs = Sequence[tuple[Figures, Figures]]
 QUANTILES = {"p50": 0.5, "p99": 0.99}
 SOURCES = ("public", "probes")
@@ -64,7 +64,7 @@ class Limits:
             raise ValueError("canary_minimum and canary_latency_factor must be 1 or more")
 
 
-def empty_slice(weight: int) -> dict[str, Any]:
+def empty_interval(weight: int) -> dict[str, Any]:
     """Return an interval without observations."""
     figures = {source: {"live": empty(), "candidate": empty()} for source in SOURCES}
     return {
@@ -77,18 +77,18 @@ def empty_slice(weight: int) -> dict[str, Any]:
     }
 
 
-def verdict(slices: Sequence[Slice], limits: Limits) -> dict[str, Any]:
+def verdict(intervals: Sequence[Interval], limits: Limits) -> dict[str, Any]:
     """Return {verdict, reasons, figures} over all intervals; the last ones with the same weight are the present step.
 
     `fail`: something is worse by more than chance and margin explain, or a process has a problem. `no data`: nothing
     is worse, but there are too few observations. `pass`: neither. `reasons` are lines for the operator.
     """
-    reasons = list(dict.fromkeys(_bad_processes(slices)))
-    reasons += _worse(slices, limits)
+    reasons = list(dict.fromkeys(_bad_processes(intervals)))
+    reasons += _worse(intervals, limits)
     kind = "fail" if reasons else "pass"
-    if not reasons and (reasons := list(dict.fromkeys(_unknown(slices, limits)))):
+    if not reasons and (reasons := list(dict.fromkeys(_unknown(intervals, limits)))):
         kind = "no data"
-    return {"verdict": kind, "reasons": reasons, "figures": _figures(slices)}
+    return {"verdict": kind, "reasons": reasons, "figures": _figures(intervals)}
 
 
 def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> str:
@@ -109,7 +109,7 @@ def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> s
     return f"{result['verdict']}: {candidate} at {weight} % (baseline {live}): {said}{why}"
 
 
-def _pairs(window: Sequence[Slice], everything: Sequence[Slice], source: str) -> list[tuple[Figures, Figures]]:
+def _pairs(window: Sequence[Interval], everything: Sequence[Interval], source: str) -> list[tuple[Figures, Figures]]:
     """Return the figures of candidate and live slot for each interval, so that events that affect both don't count.
 
     After all traffic has moved, the former live slot's earlier figures are the baseline, except for intervals in which
@@ -127,7 +127,7 @@ def _pairs(window: Sequence[Slice], everything: Sequence[Slice], source: str) ->
     return [(candidate, live) for candidate, live in pairs if live["requests"]]
 
 
-def _disturbed(each: Slice, everything: Sequence[Slice]) -> bool:
+def _disturbed(each: Interval, everything: Sequence[Interval]) -> bool:
     """Whether the live slot fails, too: more probes to it fail than usual."""
     others = [other["probes"]["live"] for other in everything if other is not each]
     failed, requests = (sum(figures[name] for figures in others) for name in ("failed", "requests"))
@@ -135,32 +135,32 @@ def _disturbed(each: Slice, everything: Sequence[Slice]) -> bool:
     return requests > 0 and statistics.more_often(now["failed"], now["requests"], failed, requests) <= DISTURBED
 
 
-def _windows(slices: Sequence[Slice]) -> list[Sequence[Slice]]:
-    return [slices[-length:] for length in sorted({len(slices), min(RECENT, len(slices)), 1}) if slices]
+def _windows(intervals: Sequence[Interval]) -> list[Sequence[Interval]]:
+    return [intervals[-length:] for length in sorted({len(intervals), min(RECENT, len(intervals)), 1}) if intervals]
 
 
-def _worse(slices: Sequence[Slice], limits: Limits) -> list[str]:
+def _worse(intervals: Sequence[Interval], limits: Limits) -> list[str]:
     """Return what is worse on the candidate, each finding once.
 
     With many comparisons, one may fail by chance, so they share `alpha` (Bonferroni): half of it for comparisons of all
     requests, a quarter for single routes, of which there are many, and a quarter for the business metric.
     """
-    looks = [(window, source, _pairs(window, slices, source)) for window in _windows(slices) for source in SOURCES]
+    looks = [(last, source, _pairs(last, intervals, source)) for last in _windows(intervals) for source in SOURCES]
     looks = [each for each in looks if each[2]]
     # Caches are cold in the first interval.
-    cold = next((each for each in slices if each["weight"]), None)
+    cold = next((each for each in intervals if each["weight"]), None)
     whole = limits.alpha / 2 / max(1, 4 * len(looks))
     single = limits.alpha / 4 / max(1, sum(2 * len(_routes(pairs)) for _window, _source, pairs in looks))
     found: dict[str, str] = {}
     for window, source, pairs in looks:
-        warm = _pairs([each for each in window if each is not cold], slices, source)
+        warm = _pairs([each for each in window if each is not cold], intervals, source)
         for key, reason in (
             *_counts(source, [""], pairs, limits, whole),
             *_counts(source, _routes(pairs), pairs, limits, single),
             *_latencies(source, warm, limits, whole),
         ):
             found.setdefault(key, reason)
-    return [*found.values(), *_metric(slices, limits, limits.alpha / 4)]
+    return [*found.values(), *_metric(intervals, limits, limits.alpha / 4)]
 
 
 def _routes(pairs: Pairs) -> list[str]:
@@ -235,9 +235,9 @@ def _slow(candidate: Figures, live: Figures, mark: float) -> statistics.Stratum:
     return statistics.Stratum(own, own_all, usual, usual_all)
 
 
-def _metric(slices: Sequence[Slice], limits: Limits, level: float) -> Iterator[str]:
+def _metric(intervals: Sequence[Interval], limits: Limits, level: float) -> Iterator[str]:
     """Yield a line if the business metric rises too slowly on the candidate, relative to its requests."""
-    read = [each for each in slices if each["watched"]["candidate"] and each["watched"]["live"]]
+    read = [each for each in intervals if each["watched"]["candidate"] and each["watched"]["live"]]
     counts = {
         side: [(int(_events(each, side)), each["public"][side]["requests"]) for each in read]
         for side in ("candidate", "live")
@@ -263,18 +263,18 @@ def _column_sums(rows: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return sum(row[0] for row in rows), sum(row[1] for row in rows)
 
 
-def _events(each: Slice, side: str) -> float:
+def _events(each: Interval, side: str) -> float:
     return metrics_page.metric(each["watched"][side])
 
 
-def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
+def _bad_processes(intervals: Sequence[Interval]) -> Iterator[str]:
     """Yield failed smoke checks and problems of the candidate's processes, and memory that will reach its limit."""
-    for each in slices:
+    for each in intervals:
         yield from each["journeys"]
         for process in each["watched"]["candidate"]:
             yield from process["problems"]
-    memory = {side: _memory(slices, side) for side in ("candidate", "live")}
-    if sum(each["seconds"] for each in slices) < MEMORY_SECONDS:
+    memory = {side: _memory(intervals, side) for side in ("candidate", "live")}
+    if sum(each["seconds"] for each in intervals) < MEMORY_SECONDS:
         return
     for (service, host), (samples, limit) in memory["candidate"].items():
         usual = memory["live"].get((service, host), ([], 0))[0]
@@ -285,9 +285,9 @@ def _bad_processes(slices: Sequence[Slice]) -> Iterator[str]:
             yield f"memory of {service} on {host} keeps growing ({grown} MiB recently, {used} of {most} MiB)"
 
 
-def _memory(slices: Iterable[Slice], side: str) -> dict[tuple[str, str], tuple[list[float], float]]:
+def _memory(intervals: Iterable[Interval], side: str) -> dict[tuple[str, str], tuple[list[float], float]]:
     found: dict[tuple[str, str], tuple[list[float], float]] = {}
-    for each in slices:
+    for each in intervals:
         for process in each["watched"][side]:
             if process["memory"] is not None:
                 found.setdefault((process["service"], process["host"]), ([], process["limit"]))[0].append(
@@ -296,14 +296,14 @@ def _memory(slices: Iterable[Slice], side: str) -> dict[tuple[str, str], tuple[l
     return found
 
 
-def _unknown(slices: Sequence[Slice], limits: Limits) -> Iterator[str]:
+def _unknown(intervals: Sequence[Interval], limits: Limits) -> Iterator[str]:
     """Yield the reasons why there is no verdict."""
-    step: list[Slice] = []
-    for each in reversed(slices):
-        if each["weight"] != slices[-1]["weight"]:
+    step: list[Interval] = []
+    for each in reversed(intervals):
+        if each["weight"] != intervals[-1]["weight"]:
             break
         step.append(each)
-    compared = {source: _pairs(step, slices, source) for source in SOURCES}
+    compared = {source: _pairs(step, intervals, source) for source in SOURCES}
     own, live = (
         {source: sum(pair[side]["requests"] for pair in pairs) for source, pairs in compared.items()} for side in (0, 1)
     )
@@ -312,16 +312,20 @@ def _unknown(slices: Sequence[Slice], limits: Limits) -> Iterator[str]:
         yield f"too few requests to compare in this step ({got}; each slot needs {limits.minimum})"
         for each in step:
             yield from each["notes"]
-    if step and all(_disturbed(each, slices) for each in step):
+    if step and all(_disturbed(each, intervals) for each in step):
         yield "the baseline slot fails more than before, too, so there is no baseline to compare with"
     for side in ("live", "candidate"):
-        for process in slices[-1]["watched"][side] if slices else ():
+        for process in intervals[-1]["watched"][side] if intervals else ():
             yield from (f"can't read {what}" for what in process["unread"])
 
 
-def _figures(slices: Sequence[Slice]) -> dict[str, Any]:
+def _figures(intervals: Sequence[Interval]) -> dict[str, Any]:
     """Return the figures over all intervals, for operators and reports."""
     sides = ("live", "candidate")
     return {
-        source: {side: summary(merged(each[source][side] for each in slices)) for side in sides} for source in SOURCES
-    } | {"metric": {side: sum(_events(each, side) for each in slices) for side in sides}, "slices": len(slices)}
+        source: {side: summary(merged(each[source][side] for each in intervals)) for side in sides}
+        for source in SOURCES
+    } | {
+        "metric": {side: sum(_events(each, side) for each in intervals) for side in sides},
+        "intervals": len(intervals),
+    }

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 Holder = dict[str, Any]
-POLL = 0.5
 
 
 def clock() -> float:
@@ -87,11 +86,11 @@ class Lock:
                 os.unlink(self.path)
 
 
-def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool]) -> bool:
+def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool], poll: float) -> bool:
     """Take the lock, if necessary after a crashed holder's lock expires. Return whether the lock is held.
 
-    A holder that renews its lock meanwhile is running, and the run is refused at once. `wait(seconds)` returns False to
-    give up.
+    A holder that renews its lock meanwhile is running, and the run is refused at once. It checks the lock every `poll`
+    seconds; `wait(seconds)` returns False to give up.
     """
     first = lock.holder()
     other = lock.take()
@@ -101,7 +100,7 @@ def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool])
         if first is None or (other["id"], other["renewed"]) != (first["id"], first["renewed"]):
             say("refused", holder=other)
             return False
-        if not wait(POLL):
+        if not wait(poll):
             return False
         other = lock.take()
     taken = first if first is not None and first["id"] != lock.me["id"] else None
@@ -109,10 +108,11 @@ def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool])
     return True
 
 
-def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], again: bool = False) -> None:
+def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], poll: float, again: bool) -> None:
     """Acquire the lock, then follow commands: each line renews it, `release` releases it, the end lets it expire.
 
     The controller asks for each renewal, because a connection may stay open for hours after its controller lost power.
+    `poll`: how often to check a lock that another run holds, in seconds.
     `again`: this run had the lock before its connection broke. It may keep that lock but not take a new one, because
     another run may have run meanwhile.
     """
@@ -131,7 +131,7 @@ def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], again: bool 
         if not keep():
             return
         say("held", took_over=None)
-    elif not acquire(lock, say, wait):
+    elif not acquire(lock, say, wait, poll):
         return
     for line in iter(commands.readline, b""):
         if line.strip() == b"release":
@@ -143,13 +143,13 @@ def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], again: bool 
 
 
 def main(commands: BinaryIO, order: dict[str, Any]) -> None:
-    """Serve one order {path, me, expires, again}; `commands` is the unbuffered standard input."""
+    """Serve one order {path, me, expires, poll, again}; `commands` is the unbuffered standard input."""
 
     def say(event: str, **details: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **details}) + "\n")
         sys.stdout.flush()
 
     try:
-        serve(Lock(order["path"], order["me"], order["expires"]), commands, say, order["again"])
+        serve(Lock(order["path"], order["me"], order["expires"]), commands, say, order["poll"], order["again"])
     except OSError as error:
         say("failed", message=str(error))

@@ -276,7 +276,7 @@ class Work:
         for row in rows:
             body = self._body(row.key)
             try:
-                self._kratos.patiently(lambda body=body, row=row: self._put(row.id, body))  # type: ignore[misc]
+                self._kratos.retried(lambda body=body, row=row: self._put(row.id, body))  # type: ignore[misc]
             except RefusedError as error:
                 if error.status == 404:
                     # Removed since the comparison.
@@ -310,7 +310,7 @@ class Work:
     def _remove(self, rows: Sequence[Row]) -> None:
         for row in rows:
             try:
-                self._kratos.patiently(lambda row=row: self._kratos.delete(row.id))  # type: ignore[misc]
+                self._kratos.retried(lambda row=row: self._kratos.delete(row.id))  # type: ignore[misc]
             except RefusedError as error:
                 if error.status in (401, 403):
                     raise

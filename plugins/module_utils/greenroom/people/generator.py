@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from .recipe.personas import PeopleError
+from .recipe.personas import UsersError
 
 PACKAGES = ("faker", "fastjsonschema")
 _PROVIDERS = ("faker", "providers")
@@ -29,18 +29,18 @@ _DEFAULT = re.compile(r"^default_locale\s*=\s*\"(\w+)\"", re.MULTILINE)
 
 
 def generator_version() -> str:
-    """Return names and versions of the generator's packages. Imports none; controller only; raises PeopleError."""
+    """Return names and versions of the generator's packages. Imports none; controller only; raises UsersError."""
     try:
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     except importlib.metadata.PackageNotFoundError as error:
-        raise PeopleError(f"{error.name} is missing on the controller; install requirements.txt there") from None
+        raise UsersError(f"{error.name} is missing on the controller; install requirements.txt there") from None
 
 
 def generator_archive(folder: str | Path, locales: Iterable[str] = ()) -> Path:
     """Write the archive for `locales` to `folder` unless it exists, and return its path.
 
     The same packages and locales result in the same bytes, and the name has their hash. Controller only. Raises
-    PeopleError, or OSError if the folder can't be written.
+    UsersError, or OSError if the folder can't be written.
     """
     sources = _sources()
     wanted = _with_imported(sources, {*_fallbacks(sources), *locales})
@@ -62,7 +62,7 @@ def generator_archive(folder: str | Path, locales: Iterable[str] = ()) -> Path:
 
 
 def use_generator(path: str | Path) -> None:
-    """Make this process import the generator only from the archive at `path`. Raises PeopleError.
+    """Make this process import the generator only from the archive at `path`. Raises UsersError.
 
     The archive is unpacked once next to itself, because Python caches bytecode only for files.
     """
@@ -72,7 +72,7 @@ def use_generator(path: str | Path) -> None:
         if not folder.is_dir():
             _unpack(archive, folder)
     except (OSError, zipfile.BadZipFile) as error:
-        raise PeopleError(f"{archive}: the generator can't be read: {error}") from None
+        raise UsersError(f"{archive}: the generator can't be read: {error}") from None
     sys.path.insert(0, str(folder))
 
 
@@ -121,7 +121,7 @@ def _fallbacks(sources: dict[str, bytes]) -> set[str]:
 
 
 def _with_imported(sources: dict[str, bytes], wanted: set[str]) -> set[str]:
-    """Return the locales and those that their files import. Raises PeopleError for a locale that Faker lacks."""
+    """Return the locales and those that their files import. Raises UsersError for a locale that Faker lacks."""
     files: dict[str, list[str]] = {}
     for name, content in sources.items():
         if locale := _locale_of(name):
@@ -130,7 +130,7 @@ def _with_imported(sources: dict[str, bytes], wanted: set[str]) -> set[str]:
     while wanted:
         locale = wanted.pop()
         if locale not in files:
-            raise PeopleError(f"the generator has no locale '{locale}'")
+            raise UsersError(f"the generator has no locale '{locale}'")
         found.add(locale)
         wanted |= {each for text in files[locale] for each in _IMPORTED.findall(text) if each in files} - found
     return found

@@ -17,11 +17,11 @@ from .recipe.recipe import MARK, Recipe
 CURRENT, OUTDATED, EXTRA = "current", "outdated", "extra"
 
 
-def mark_of(identity: Identity, people_set: str) -> Mapping[str, Any] | None:
+def mark_of(identity: Identity, user_set: str) -> Mapping[str, Any] | None:
     """Return the mark of an identity that belongs to the set, None for any other identity."""
     metadata = identity.get("metadata_admin")
     mark = metadata.get(MARK) if isinstance(metadata, dict) else None
-    return mark if isinstance(mark, dict) and mark.get("set") == people_set else None
+    return mark if isinstance(mark, dict) and mark.get("set") == user_set else None
 
 
 def is_leftover(identity: Identity, beginnings: tuple[str, ...], domain: str) -> bool:

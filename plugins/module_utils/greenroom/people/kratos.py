@@ -43,7 +43,7 @@ class Kratos(Client):
 
     def version(self) -> str:
         """Return the server's version; raises KratosError if it is not Kratos."""
-        answer = self.patiently(lambda: self._admin("GET", "version"))
+        answer = self.retried(lambda: self._admin("GET", "version"))
         found = content(answer)
         if answer.status != 200 or not isinstance(found, dict) or not isinstance(found.get("version"), str):
             raise KratosError(
@@ -58,7 +58,7 @@ class Kratos(Client):
         hint = "" if self.public_url != self.url else "; set public_url to the URL of Kratos' public API"
         for _ in range(100):
             try:
-                answer = self.patiently(lambda address=url: self.ask("GET", address))  # type: ignore[misc]
+                answer = self.retried(lambda address=url: self.ask("GET", address))  # type: ignore[misc]
             except KratosError as error:
                 raise KratosError(f"the identity schemas can't be read: {error}{hint}") from error
             if answer.status in (301, 302, 303, 307, 308):
@@ -83,7 +83,7 @@ class Kratos(Client):
         if self._knows_external_id is not None:
             return self._knows_external_id
         invalid = {"create": {"external_id": "greenroom", "state": "none of Kratos' states"}}
-        answer = self.patiently(lambda: self._admin("PATCH", "identities", {"identities": [invalid]}))
+        answer = self.retried(lambda: self._admin("PATCH", "identities", {"identities": [invalid]}))
         self._knows_external_id = answer.status == 400 and "state" in reason(answer)
         return self._knows_external_id
 
@@ -91,7 +91,7 @@ class Kratos(Client):
 
     def total(self) -> int | None:
         """Return the number of identities, None if the server does not report it."""
-        answer = self.patiently(lambda: self._admin("GET", "identities?page=0&per_page=1"))
+        answer = self.retried(lambda: self._admin("GET", "identities?page=0&per_page=1"))
         text = answer.header("X-Total-Count") or ""
         return int(text) if answer.status == 200 and text.isdecimal() else None
 
@@ -116,7 +116,7 @@ class Kratos(Client):
     def by_external_id(self, external_id: str) -> list[Identity]:
         """Return the identity with this external id, if there is one."""
         path = f"identities/by/external/{quote(external_id, safe='')}"
-        answer = self.patiently(lambda: self._admin("GET", path))
+        answer = self.retried(lambda: self._admin("GET", path))
         found = content(answer)
         return [found] if answer.status == 200 and isinstance(found, dict) else []
 
@@ -153,7 +153,7 @@ class Kratos(Client):
     def _page(self, query: Mapping[str, Any], token: str) -> tuple[list[Identity], str]:
         """Return one page of a listing, and the token of the next page, empty at the end."""
         path = f"identities?{urlencode({**query, **({'page_token': token} if token else {})}, doseq=True)}"
-        answer = self.patiently(lambda: self._admin("GET", path))
+        answer = self.retried(lambda: self._admin("GET", path))
         found = content(answer)
         if answer.status != 200 or not isinstance(found, list):
             raise KratosError(

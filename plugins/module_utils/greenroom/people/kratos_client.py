@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 
 from ..common import web
 
-FIRST_PATIENCE = 5.0
+FIRST_TIMEOUT = 5.0
 """Seconds within which a server must respond for the first time."""
-PATIENCE = 90.0
+TIMEOUT = 90.0
 """Seconds for which a server that has responded before may not respond."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
 """Seconds between tries: doubled each time, less a random part, so that clients don't return all at once."""
@@ -103,9 +103,9 @@ class Client:
 
     def pauses(self) -> Pauses:
         """Return the pauses between the tries of one request."""
-        return Pauses(PATIENCE if self._answered else FIRST_PATIENCE, self._deadline)
+        return Pauses(TIMEOUT if self._answered else FIRST_TIMEOUT, self._deadline)
 
-    def patiently[T](self, ask: Callable[[], T]) -> T:
+    def retried[T](self, ask: Callable[[], T]) -> T:
         """Send a request that may be repeated until there is a response; raises KratosError after the timeout."""
         pauses = self.pauses()
         while True:

@@ -24,7 +24,7 @@ from ..common import durable
 
 VERSION = 1
 """The ledger's format. A ledger with another version is rebuilt."""
-PATIENCE = 45.0
+TIMEOUT = 45.0
 """Seconds that a run waits for another one. Requests of a killed run end sooner than that."""
 LEASE = 10.0
 """Seconds for which a run keeps its lock between two calls."""
@@ -310,7 +310,7 @@ def alone(path: str, token: str, holder: str) -> Iterator[Callable[[], None]]:
 
 
 def _enter(file: Any, token: str) -> None:
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + TIMEOUT
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from . import people, population
+from . import population, users
 
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
@@ -46,9 +46,9 @@ RECIPE = (
 
 
 def order_of(given: dict[str, Any]) -> population.Order:
-    """Return the order for the given arguments; raises people.PeopleError."""
+    """Return the order for the given arguments; raises users.UsersError."""
     generator, operation = given["_generator"] or {}, given["_operation"] or {}
-    recipe = people.Recipe.of(
+    recipe = users.Recipe.of(
         {
             **{key: given[key] for key in RECIPE},
             "password": given["_password_mark"] or "",
@@ -56,14 +56,14 @@ def order_of(given: dict[str, Any]) -> population.Order:
         }
     )
     if not 1 <= given["connections"] <= 32:
-        raise people.PeopleError(f"connections must be 1 to 32, not {given['connections']}")
+        raise users.UsersError(f"connections must be 1 to 32, not {given['connections']}")
     path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
     shared, key = given["_password_hash"] or "", given["password_key"]
 
     def hash_of(person: str) -> str:
         if shared or not key:
             return str(shared)
-        return str(people.derived_hash(people.person_password(key, recipe.set, recipe.seed, person)))
+        return str(users.derived_hash(users.person_password(key, recipe.set, recipe.seed, person)))
 
     return population.Order(
         recipe=recipe,

@@ -12,14 +12,14 @@ ROUNDS = 1
 """A password with 125 random bits can't be guessed, so more rounds would only cost time."""
 
 
-def person_password(secret: str, people_set: str, seed: str, key: str | int) -> str:
+def person_password(secret: str, user_set: str, seed: str, key: str | int) -> str:
     """Return a user's password: 25 letters and digits (125 bits) in five groups.
 
     Raises ValueError for a secret of less than 16 bytes, because its passwords could be guessed.
     """
     if len(secret.encode()) < 16:
         raise ValueError("the password key must have at least 16 bytes")
-    text = f"greenroom password\0{people_set}\0{seed}\0{key}"
+    text = f"greenroom password\0{user_set}\0{seed}\0{key}"
     digest = hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()
     letters = base64.b32encode(digest).decode().lower()
     return "-".join(letters[start : start + 5] for start in range(0, 25, 5))

@@ -10,7 +10,7 @@ from .ledger import Ledger
 from .recipe.recipe import Recipe
 
 
-def write_people(ledger: Ledger, recipe: Recipe, path: str, write: bool) -> tuple[bool, str]:
+def write_users(ledger: Ledger, recipe: Recipe, path: str, write: bool) -> tuple[bool, str]:
     """Write the people file if it is outdated; return whether it is, and the SHA-256 of the content.
 
     Without `write`, the file stays as it is.

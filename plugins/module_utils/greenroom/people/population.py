@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from ..common import web
-from . import ledger, people
+from . import ledger, users
 from .apply import FEW, Progress, Work
 from .compare import Found, Look
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
 from .kratos_client import KratosError
 from .ledger import Ledger
-from .people_file import write_people
+from .people_file import write_users
 
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
-ERRORS = (KratosError, ledger.LedgerError, people.PeopleError)
+ERRORS = (KratosError, ledger.LedgerError, users.UsersError)
 """Errors that the operator gets as a message of one line."""
 
 
@@ -40,7 +40,7 @@ class Order:
     addresses that only smoke checks use.
     """
 
-    recipe: people.Recipe
+    recipe: users.Recipe
     state: str
     url: str
     public_url: str | None
@@ -142,7 +142,7 @@ class _Call:
             conflicts=found.conflicts,
             news=found.news,
         )
-        changed, digest = write_people(self.book, self.recipe, self.order.people_file, write=False)
+        changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=False)
         result = self._result(progress, changed, digest)
         # The ledger still has the counts from before the run.
         result["present"] += progress.created
@@ -186,8 +186,8 @@ class _Call:
     def _work(self, progress: Progress, invents: bool) -> bool:
         order, inventor, started = self.order, None, time.monotonic()
         if invents:
-            people.use_generator(Path(order.generators, order.archive))
-            inventor = people.Inventor(self.recipe, self._schema())
+            users.use_generator(Path(order.generators, order.archive))
+            inventor = users.Inventor(self.recipe, self._schema())
         progress.seconds += time.monotonic() - started
         work = Work(
             self.kratos,
@@ -205,7 +205,7 @@ class _Call:
 
     def _finish(self, progress: Progress) -> dict[str, Any]:
         self.book.end()
-        changed, digest = write_people(self.book, self.recipe, self.order.people_file, write=True)
+        changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=True)
         result = self._result(progress, changed, digest)
         if problems := _problems(progress):
             result.update(failed=True, msg=problems)
@@ -221,11 +221,11 @@ class _Call:
 
     # --- reporting ---
 
-    def _result(self, progress: Progress, people_changed: bool, digest: str) -> dict[str, Any]:
+    def _result(self, progress: Progress, file_changed: bool, digest: str) -> dict[str, Any]:
         changes = progress.created + progress.updated + progress.removed
         outdated = self.book.count(OUTDATED)
         return {
-            "changed": bool(changes or progress.news or people_changed),
+            "changed": bool(changes or progress.news or file_changed),
             "created": progress.created,
             "updated": progress.updated,
             "removed": progress.removed,
@@ -245,14 +245,14 @@ class _Call:
         }
 
 
-def diff_of(result: dict[str, Any], people_set: str) -> dict[str, str]:
+def diff_of(result: dict[str, Any], user_set: str) -> dict[str, str]:
     """Return the numbers of users before and after, as a diff."""
     after = result["present"] + result["extra"]
     before = after - result["created"] + result["removed"]
     updated = f", {result['updated']} of them updated" if result["updated"] else ""
     return {
-        "before": f"{before} users in the set {people_set}\n",
-        "after": f"{after} users in the set {people_set}{updated}\n",
+        "before": f"{before} users in the set {user_set}\n",
+        "after": f"{after} users in the set {user_set}{updated}\n",
     }
 
 

@@ -169,7 +169,7 @@ class Attempt:
 
     def _step(self, step: Mapping[str, Any]) -> str:
         """Run a step, and repeat it for `retry` seconds until it succeeds."""
-        patience = self.deadline.earlier(float(step.get("retry") or 0))
+        deadline = self.deadline.earlier(float(step.get("retry") or 0))
         tries = 0
         while True:
             try:
@@ -179,7 +179,7 @@ class Attempt:
                 return f"status {answer.status}"
             except UnmetError:
                 pause = PAUSES[min(tries, len(PAUSES) - 1)]
-                if patience.left() <= pause:
+                if deadline.left() <= pause:
                     raise
                 time.sleep(pause)
                 tries += 1

@@ -40,10 +40,10 @@ def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """
     files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
     places = Places(given["site"], *files, given["timeout"], given["peers_file"])
-    patience = 0 if check else given["patience"]
+    drain_timeout = 0 if check else given["drain_timeout"]
     if given["state"] == "status":
         found = report(places, apply.look(places))
-        return {"changed": False, **found, "connections": wait_for_drain(places, found["idle"], patience)}
+        return {"changed": False, **found, "connections": wait_for_drain(places, found["idle"], drain_timeout)}
     wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
     newest = _newest(given["site"], given["newest"])
     if given["healthy"] and wish.live and not check:
@@ -54,7 +54,7 @@ def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
         with apply.locked(places):
             result = switch(places, wish, check=False, newest=newest)
     if given["state"] in ("draining", "replacing"):
-        result["connections"] = wait_for_drain(places, result["idle"], patience)
+        result["connections"] = wait_for_drain(places, result["idle"], drain_timeout)
         if given["finish"] and given["state"] == "draining" and not check:
             result = finished(places, wish, result)
     return result
@@ -142,9 +142,9 @@ def wait_for_health(places: Places, slot: str) -> None:
         time.sleep(POLL)
 
 
-def wait_for_drain(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
-    """Count each slot's connections; wait up to `patience` seconds until the slot `left` has none."""
-    give_up = time.monotonic() + patience
+def wait_for_drain(places: Places, left: str | None, drain_timeout: float) -> dict[str, dict[str, int | None]]:
+    """Count each slot's connections; wait up to `drain_timeout` seconds until the slot `left` has none."""
+    give_up = time.monotonic() + drain_timeout
     while True:
         found: dict[str, dict[str, int | None]] = connections(places)
         if left is None or found[left]["current"] == 0 or time.monotonic() > give_up:

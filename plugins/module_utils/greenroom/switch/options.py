@@ -19,7 +19,7 @@ ARGUMENTS: dict[str, Any] = {
     "operation": {"type": "str"},
     "deadline": {"type": "int", "default": 120},
     "finish": {"type": "bool", "default": False},
-    "patience": {"type": "float", "default": 0},
+    "drain_timeout": {"type": "float", "default": 0},
     "recover": {"type": "bool", "default": False},
     "newest": {"type": "str", "default": ""},
     "healthy": {"type": "bool", "default": False},

@@ -2,8 +2,8 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """A step of a canary, interval by interval. The result is one fact, and the next step continues with it.
 
-A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, slices, until}: `left`
-intervals of `length` seconds are still to come, `slices` are all intervals since `began`, `until` = {edge host: the
+A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, intervals, until}: `left`
+intervals of `length` seconds are still to come, `intervals` are all intervals since `began`, `until` = {edge host: the
 time up to which its journal was read}.
 """
 
@@ -17,7 +17,7 @@ from ...canary import verdict
 from ...canary.figures import merged
 
 OTHER = {"blue": "green", "green": "blue"}
-MOST_SLICES = 20
+MOST_INTERVALS = 20
 PUBLIC = 100
 """The weight of a candidate that has gone live."""
 
@@ -29,12 +29,12 @@ Traffic = Mapping[str, Mapping[str, Any]]
 def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
     """Return the result at the beginning of a step, with the earlier intervals of the same slot since `began`.
 
-    `plan` = {slot, weight, began, seconds, slice}; `slice` is the length of an interval in seconds. Intervals of a long
-    step are longer.
+    `plan` = {slot, weight, began, seconds, interval}; `interval` is the length of an interval in seconds. Those of a
+    long step are longer.
     """
     slot, weight, began, seconds = (plan[name] for name in ("slot", "weight", "began", "seconds"))
     same = before is not None and (before.get("slot"), before.get("began")) == (slot, began)
-    left = max(1, min(MOST_SLICES, math.ceil(seconds / plan["slice"])))
+    left = max(1, min(MOST_INTERVALS, math.ceil(seconds / plan["interval"])))
     return {
         "verdict": "no data",
         "reasons": [],
@@ -44,16 +44,16 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
         "seconds": 0,
         "left": left,
         "length": seconds / left,
-        "slices": list(before["slices"]) if same and before else [],
+        "intervals": list(before["intervals"]) if same and before else [],
         "until": dict(before["until"]) if same and before else {},
     }
 
 
 def with_baseline(result: Result, traffic: Traffic) -> dict[str, Any]:
     """Return a result with the baseline slot's figures from before the step, when it was live."""
-    seen = verdict.empty_slice(0)
+    seen = verdict.empty_interval(0)
     seen["public"]["live"] = merged(host["slots"][OTHER[result["slot"]]] for host in traffic.values())
-    return {**result, "slices": [seen, *result["slices"]]}
+    return {**result, "intervals": [seen, *result["intervals"]]}
 
 
 def continued(
@@ -81,14 +81,14 @@ def continued(
         "notes": [*probed["notes"], *short],
         "journeys": failed,
     }
-    slices = [*result["slices"], seen]
-    judged = verdict.verdict(slices, limits)
+    intervals = [*result["intervals"], seen]
+    judged = verdict.verdict(intervals, limits)
     return {
         **result,
         **judged,
         "line": verdict.line(judged, slot, OTHER[slot], weight),
         "seconds": round(result["seconds"] + probed["seconds"], 1),
         "left": 0 if judged["verdict"] == "fail" else result["left"] - 1,
-        "slices": slices,
+        "intervals": intervals,
         "until": {name: host["until"] for name, host in traffic.items()},
     }

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 FOLDER = "/var/lib/greenroom/seed"
-PEOPLE_IN_CONTAINER = "/run/people.jsonl"
+FILE_IN_CONTAINER = "/run/people.jsonl"
 
 
 def records(
@@ -51,4 +51,4 @@ def _json(value: object) -> str:
 
 def volumes(people_file: str | None) -> list[str]:
     """Return the volumes of a service's seeding command: the list of synthetic users, if there is one."""
-    return [f"{people_file}:{PEOPLE_IN_CONTAINER}:ro"] if people_file else []
+    return [f"{people_file}:{FILE_IN_CONTAINER}:ro"] if people_file else []

@@ -51,7 +51,7 @@ class Judgement:
 
 
 def handler_ms(kind: str) -> int:
-    """Return how long the portal was told to take for a request of this kind (0 for a WebSocket's upgrade)."""
+    """Return how long the service was told to take for a request of this kind (0 for a WebSocket's upgrade)."""
     found = KIND.fullmatch(kind)
     return int(found[2]) if found and not found[1] else 0
 

@@ -35,7 +35,6 @@ BOOTSTRAP = (
     " if l.startswith(b'GREENROOM '):\n"
     "  o=json.loads(l[10:]);g={'__name__':'lock'};exec(o['code'],g);g['main'](s,o);break\n"
 )
-RECONNECT = 2.0
 
 
 def start_time(pid: int) -> int | None:
@@ -112,12 +111,15 @@ class Link:
         *lines, self.pending = self.pending.split(b"\n")
         return [json.loads(line) for line in lines if line.startswith(b"{")]
 
-    def close(self) -> str:
-        """End the connection and return the last line of its error output, without ssh's debug lines."""
+    def close(self, seconds: float) -> str:
+        """End the connection, after `seconds` by force.
+
+        Return the last line of its error output, without ssh's debug lines.
+        """
         with contextlib.suppress(OSError):
             self.commands.close()
         try:
-            self.process.wait(2)
+            self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -133,6 +135,7 @@ class Holder:
 
     def __init__(self, order: Event, report: Callable[[Event], None]) -> None:
         self.order, self.report = order, report
+        self.seconds: dict[str, float] = order["seconds"]
         self.state: Event = {"event": "starting"}
         self.link: Link | None = None
         self.renewed = time.monotonic()
@@ -147,7 +150,7 @@ class Holder:
         server.listen()
         while self._connected(main, server):
             # The network or the host failed. When it is back, this run may still have the lock.
-            time.sleep(RECONNECT)
+            time.sleep(self.seconds["reconnect"])
 
     def _connected(self, main: int, server: socket.socket) -> bool:
         """Serve one connection. Return whether to connect again."""
@@ -158,8 +161,8 @@ class Holder:
             selector.register(source, selectors.EVENT_READ)
         try:
             while True:
-                ready = {key.fileobj for key, _ in selector.select(self.order["renew"])}
-                if not ready or time.monotonic() > self.renewed + self.order["renew"]:
+                ready = {key.fileobj for key, _ in selector.select(self.seconds["renew"])}
+                if not ready or time.monotonic() > self.renewed + self.seconds["renew"]:
                     self.renewed = time.monotonic()
                     self.link.send(b"renew\n")
                 if main in ready:
@@ -172,7 +175,7 @@ class Holder:
                     return False
         finally:
             selector.close()
-            words = self.link.close()
+            words = self.link.close(self.seconds["reconnect"])
             if self.state["event"] == "starting":
                 self._tell({"event": "unreachable", "message": words, "code": self.link.process.returncode})
 
@@ -186,7 +189,7 @@ class Holder:
         if self.link is not None:
             self.link.send(b"release\n")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self.link.process.wait(10)
+                self.link.process.wait(self.seconds["timeout"])
 
     def _heard(self) -> bool | None:
         """Handle the host's events. Return None to continue, else whether to connect again."""
@@ -222,7 +225,7 @@ class Holder:
         """Answer a request from a task of this run. Return whether the lock was released."""
         connection, _ = server.accept()
         with connection:
-            connection.settimeout(10)
+            connection.settimeout(self.seconds["timeout"])
             released = False
             with contextlib.suppress(OSError):
                 word = connection.recv(64).strip()
@@ -234,8 +237,8 @@ class Holder:
         return released
 
 
-def ask(address: bytes, word: str, timeout: float = 20.0) -> Event | None:
-    """Return the holder's response to `status` or `release`; None if there is no holder."""
+def ask(address: bytes, word: str, timeout: float) -> Event | None:
+    """Return the holder's response to `status` or `release`; None if there is none within `timeout` seconds."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:

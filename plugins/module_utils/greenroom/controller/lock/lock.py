@@ -12,7 +12,7 @@ import shlex
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any, cast
@@ -21,17 +21,6 @@ from ...lock import remote as lock_remote
 from . import holder
 
 PATH = "/run/greenroom/lock.json"
-RENEW = 5.0
-EXPIRES = 20.0
-# The lock has its own connection: resetting the shared one must not drop it, and a connection that hangs must time out.
-SSH_OPTIONS = (
-    "-T",
-    *("-o", "BatchMode=yes"),
-    *("-o", "ControlMaster=no"),
-    *("-o", "ControlPath=none"),
-    *("-o", "ServerAliveInterval=5"),
-    *("-o", "ServerAliveCountMax=2"),
-)
 
 Event = dict[str, Any]
 
@@ -42,6 +31,16 @@ def address(environment: str, pid: int) -> bytes:
     if started is None:
         raise ProcessLookupError(pid)
     return holder.socket_name(environment, pid, started)
+
+
+def ssh_options(timeout: float) -> list[str]:
+    """Return options of ssh for the lock's own connection, which ends if the host is silent for `timeout` seconds.
+
+    Resetting the connection that Ansible shares must not drop the lock.
+    """
+    alive = (f"ServerAliveInterval={max(1, round(timeout / 2))}", "ServerAliveCountMax=2")
+    options = ("BatchMode=yes", "ControlMaster=no", "ControlPath=none", *alive)
+    return ["-T", *(word for option in options for word in ("-o", option))]
 
 
 def remote_command() -> str:
@@ -66,25 +65,25 @@ def start(
     environment: str,
     me: Event,
     *,
+    seconds: Mapping[str, float],
     password: str | None = None,
     path: str = PATH,
-    expires: float = EXPIRES,
-    renew: float = RENEW,
     scratch: str | None = None,
 ) -> Iterator[Event]:
     """Start the holder for run `me` with the connection `command`; yield its events up to the final one.
 
+    `seconds` = {renew, expire, poll, timeout, reconnect}, the times of the lock (environment_lock_<name>_seconds).
     `scratch` is a folder that the run's process removes if it ends normally; the holder then releases the lock.
-    Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is final. All times are in seconds.
+    Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is final.
     """
     code = Path(lock_remote.__file__).read_text(encoding="utf-8")
-    remote = {"code": code, "path": path, "me": me, "expires": expires}
+    remote = {"code": code, "path": path, "me": me, "expires": seconds["expire"], "poll": seconds["poll"]}
     order = {
         "command": command,
         "remote": remote,
         "password": password,
         "environment": environment,
-        "renew": renew,
+        "seconds": dict(seconds),
         "pid": me["pid"],
         "scratch": scratch,
         "started": holder.start_time(me["pid"]),

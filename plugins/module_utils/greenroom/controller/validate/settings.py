@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, shared address and cutover."""
+"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, shared address, cutover, lock."""
 
 from __future__ import annotations
 
@@ -46,10 +46,23 @@ def shared_address_problems(address: object, network: object, hosts: Mapping[str
         yield from vrrp.shared_address_problems(address, network, hosts)
 
 
-def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> Iterator[str]:
+def lock_problems(seconds: Mapping[str, float]) -> Iterator[str]:
+    """Yield what is wrong with the times of the lock; `seconds` = {name: environment_lock_<name>_seconds}, or {}."""
+    for name, value in seconds.items():
+        if value <= 0:
+            yield f"environment_lock_{name}_seconds: set a number of seconds above 0"
+    if seconds and seconds["expire"] <= 2 * seconds["renew"]:
+        yield (
+            "environment_lock_expire_seconds: set more than twice environment_lock_renew_seconds "
+            f"({seconds['renew']:g} s), or a run loses its lock because of one late renewal"
+        )
+
+
+def cutover_problems(weights: Any, step_seconds: Any, watched_seconds: Any) -> Iterator[str]:
     """Yield what is wrong with the options of a cutover, which a deploy may precede; None is an option not set.
 
-    `weights` is the option `canary`, `step_seconds` is `cutover_step_seconds`, `old_step_seconds` `canary_seconds`.
+    `weights` is the option `canary`, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is `canary_seconds`,
+    which only a cutover sets.
     """
     if weights is not None:
         try:
@@ -58,5 +71,5 @@ def cutover_problems(weights: Any, step_seconds: Any, old_step_seconds: Any) -> 
             yield str(error)
     if step_seconds is not None and not (str(step_seconds).isdecimal() and int(step_seconds) > 0):
         yield f"cutover_step_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0"
-    if old_step_seconds is not None:
+    if watched_seconds is not None:
         yield "canary_seconds: set cutover_step_seconds for the length of a step, and bake for the time after it"

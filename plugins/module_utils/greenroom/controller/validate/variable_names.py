@@ -20,8 +20,9 @@ FOREIGN = frozenset(
     | {"inventory_file", "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir"}
     | {"role_name", "role_names", "role_path", "vars"}
 )
-# A run detects these. Set by hand, they could make it deploy into the live slot.
-FOUND_PREFIX = "slot_"
+# A run detects these. Set by hand, they could make it deploy into the live slot, or images that are no release.
+FOUND_SLOTS = "slot_"
+FOUND_RELEASE = "release"
 # How similar to a declared name a misspelling is. Options are few and typed by hand, so their limit is lower.
 ALIKE = 0.85
 ALIKE_OPTION = 0.7
@@ -50,6 +51,7 @@ def name_problems(
     """
     prefixes = tuple(f"{service.replace('-', '_')}_" for service in services)
     known = {name for variables in declared.values() for name in variables}
+    settable = {name for name in known if not is_found(name)}
     given = set(options)
     lines = []
     for name in sorted({*names, *given} - known - FOREIGN):
@@ -62,19 +64,26 @@ def name_problems(
             example = f"environment_toggles: {{{TOGGLES[name]}: true}}"
             lines.append(f"{name}: this variable is a toggle now: set {example}")
         elif role is not None:
-            own = declared[role] if nearest(name, declared[role]) else known
+            own = declared[role] if nearest(name, declared[role]) else settable
             lines.append(f"{name}: role {role} has no such variable{suggestion(name, own)}")
-        elif not name.startswith(prefixes) and nearest(name, known, ALIKE_OPTION if name in given else ALIKE):
-            lines.append(f"{name}: unknown variable{suggestion(name, known)}")
+        elif not name.startswith(prefixes) and nearest(name, settable, ALIKE_OPTION if name in given else ALIKE):
+            lines.append(f"{name}: unknown variable{suggestion(name, settable)}")
     return lines
+
+
+def is_found(name: str) -> bool:
+    """Whether a run detects the value of a variable, so that operators can't set it."""
+    return name.startswith(FOUND_SLOTS) or name == FOUND_RELEASE
 
 
 def found_problems(options: Iterable[str]) -> list[str]:
     """Return one line for each of the `options` set with `-e` that operators can't set."""
+    of_slots = "use -e to=<slot> to cut over, -e smoke_slot=<slot> to check a slot"
+    of_release = "use -e release_name=<release> to deploy a release"
     return [
-        f"{name}: can't be set, a run detects it; use -e to=<slot> to cut over, -e smoke_slot=<slot> to check a slot"
+        f"{name}: can't be set, a run detects it; {of_release if name == FOUND_RELEASE else of_slots}"
         for name in sorted(options)
-        if name.startswith(FOUND_PREFIX)
+        if is_found(name)
     ]
 
 

@@ -51,7 +51,12 @@ def variable_problems(
     services.
     """
     yield from variable_names.found_problems(extra)
-    types = {name: types_of(spec) for options in declared.values() for name, spec in options.items()}
+    types = {
+        name: types_of(spec)
+        for options in declared.values()
+        for name, spec in options.items()
+        if not (name in extra and variable_names.is_found(name))
+    }
     checked: dict[str, Any] = {}
     for host in hosts:
         yield from variable_names.name_problems(host.raw, declared, extra, services)

@@ -37,7 +37,7 @@ class Inventor:
     """Generates the identities of a recipe's users for Kratos' identity schema. Needs the generator.
 
     A user depends only on the recipe, the schema and the key, not on which other users are generated. Raises
-    PeopleError.
+    UsersError.
     """
 
     def __init__(self, recipe: Recipe, schema: Mapping[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..recipe.personas import PeopleError
+from ..recipe.personas import UsersError
 from .randomness import Stream
 
 TODAY = datetime.datetime(2026, 1, 1)
@@ -26,11 +26,11 @@ class LocaleFaker:
         try:
             factory = importlib.import_module("faker.factory")
         except ImportError as error:
-            raise PeopleError(f"the generator is missing: {error}") from None
+            raise UsersError(f"the generator is missing: {error}") from None
         try:
             self.faker: Any = factory.Factory.create(locale)
         except AttributeError:
-            raise PeopleError(f"the generator has no locale '{locale}'") from None
+            raise UsersError(f"the generator has no locale '{locale}'") from None
         self.locale = locale
         # Without a seed, some providers use the system's random numbers.
         self.faker.seed_instance(0)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from ..recipe.personas import PeopleError
+from ..recipe.personas import UsersError
 from .patterns import PatternError, python_pattern
 
 EXTENSION = "ory.sh/kratos"
@@ -23,7 +23,7 @@ _STRICTER: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class TraitError(PeopleError):
+class TraitError(UsersError):
     """A trait that can't be generated; the message begins with its path and says what to do."""
 
 

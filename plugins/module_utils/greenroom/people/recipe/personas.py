@@ -28,7 +28,7 @@ _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 }
 
 
-class PeopleError(ValueError):
+class UsersError(ValueError):
     """Synthetic users can't be generated as requested; the message is one line that says why."""
 
 
@@ -61,24 +61,24 @@ class Persona:
     def __post_init__(self) -> None:
         """Reject values that can't be an address, or that Kratos would reject."""
         if not is_persona_name(self.name):
-            raise PeopleError(
+            raise UsersError(
                 f"'{self.name}' can't be a persona's name: "
                 "use up to 24 lowercase letters, digits and dashes, and start with a letter"
             )
         for each in fields(self):
             value = getattr(self, each.name)
             if not isinstance(value, _KINDS[each.name]):
-                raise PeopleError(f"persona {self.name}: {each.name} can't be {value!r}")
+                raise UsersError(f"persona {self.name}: {each.name} can't be {value!r}")
         if self.state not in STATES:
-            raise PeopleError(f"persona {self.name}: state must be one of {', '.join(STATES)}, not '{self.state}'")
+            raise UsersError(f"persona {self.name}: state must be one of {', '.join(STATES)}, not '{self.state}'")
         for need, value in self.needs.items():
             if need not in NEEDS:
-                raise PeopleError(f"persona {self.name}: '{need}' can't be needed{suggestion(need, NEEDS)}")
+                raise UsersError(f"persona {self.name}: '{need}' can't be needed{suggestion(need, NEEDS)}")
             if not isinstance(value, str) or (need == "release" and not _RELEASE.match(value)):
-                raise PeopleError(f"persona {self.name}: '{value}' is not a {need}; write a release as '>=1.1'")
+                raise UsersError(f"persona {self.name}: '{value}' is not a {need}; write a release as '>=1.1'")
 
     def wanted(self, release: str, features: Collection[str]) -> bool:
-        """Return whether `release` and `features` meet the persona's `needs`. Raises PeopleError."""
+        """Return whether `release` and `features` meet the persona's `needs`. Raises UsersError."""
         if self.needs.get("feature", "") not in ("", *features):
             return False
         condition = _RELEASE.match(self.needs.get("release", ""))
@@ -98,7 +98,7 @@ def _version(name: str, text: str) -> tuple[int, ...]:
     try:
         parts = [int(part) for part in text.split(".")]
     except ValueError:
-        raise PeopleError(f"persona {name} needs a release number, and '{text}' is not one") from None
+        raise UsersError(f"persona {name} needs a release number, and '{text}' is not one") from None
     while parts and not parts[-1]:
         parts.pop()
     return tuple(parts)
@@ -124,13 +124,13 @@ DEFAULT_PERSONAS: dict[str, Persona] = {
 def personas_of(values: Iterable[Any]) -> tuple[Persona, ...]:
     """Return the personas that a playbook lists, as names of default ones or mappings of a persona's fields.
 
-    A mapping starts from the default persona in `like`, or the one with its `name`. Raises PeopleError.
+    A mapping starts from the default persona in `like`, or the one with its `name`. Raises UsersError.
     """
     found: dict[str, Persona] = {}
     for value in values:
         persona = _persona(value)
         if persona.name in found:
-            raise PeopleError(f"persona {persona.name}: listed twice")
+            raise UsersError(f"persona {persona.name}: listed twice")
         found[persona.name] = persona
     return tuple(found.values())
 
@@ -138,22 +138,22 @@ def personas_of(values: Iterable[Any]) -> tuple[Persona, ...]:
 def _persona(value: Any) -> Persona:
     if isinstance(value, str):
         if value not in DEFAULT_PERSONAS:
-            raise PeopleError(f"unknown persona '{value}'{suggestion(value, DEFAULT_PERSONAS)}")
+            raise UsersError(f"unknown persona '{value}'{suggestion(value, DEFAULT_PERSONAS)}")
         return DEFAULT_PERSONAS[value]
     if not isinstance(value, Mapping) or "name" not in value:
-        raise PeopleError(f"a persona is a name or a mapping with a name, not {value!r}")
+        raise UsersError(f"a persona is a name or a mapping with a name, not {value!r}")
     given = {str(key): each for key, each in value.items() if each is not None}
     name, like = given["name"], given.pop("like", None)
     if like is not None and like not in DEFAULT_PERSONAS:
-        raise PeopleError(f"persona {name}: like: unknown persona '{like}'{suggestion(str(like), DEFAULT_PERSONAS)}")
+        raise UsersError(f"persona {name}: like: unknown persona '{like}'{suggestion(str(like), DEFAULT_PERSONAS)}")
     for key in given.keys() - _KINDS:
-        raise PeopleError(f"persona {name}: unknown key '{key}'{suggestion(key, _KINDS)}")
+        raise UsersError(f"persona {name}: unknown key '{key}'{suggestion(key, _KINDS)}")
     start = DEFAULT_PERSONAS.get(like or str(name))
     return replace(start, **given) if start else Persona(**given)
 
 
 def personas_wanted(values: Iterable[Any], release: str, features: Collection[str] = ()) -> list[Any]:
-    """Return the personas of a list whose `needs` are met by `release` and `features`. Raises PeopleError."""
+    """Return the personas of a list whose `needs` are met by `release` and `features`. Raises UsersError."""
     listed = list(values)
     pairs = zip(listed, personas_of(listed), strict=True)
     return [value for value, persona in pairs if persona.wanted(str(release), features)]

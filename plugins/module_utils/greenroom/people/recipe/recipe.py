@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ...common.names import suggestion
-from .personas import PeopleError, Persona, is_persona_name, personas_of
+from .personas import Persona, UsersError, is_persona_name, personas_of
 
 MARK = "greenroom"
 """The key in `metadata_admin` that marks identities created by Greenroom."""
@@ -59,37 +59,37 @@ class Recipe:
     generator: str = ""
 
     def __post_init__(self) -> None:
-        """Reject addresses that could belong to a real person, and invalid values. Raises PeopleError."""
+        """Reject addresses that could belong to a real person, and invalid values. Raises UsersError."""
         if not _SET.match(self.set):
-            raise PeopleError(f"'{self.set}' can't be a set's name: use up to 32 lowercase letters, digits, dashes")
+            raise UsersError(f"'{self.set}' can't be a set's name: use up to 32 lowercase letters, digits, dashes")
         if self.count < 0:
-            raise PeopleError(f"count must be 0 or more, not {self.count}")
+            raise UsersError(f"count must be 0 or more, not {self.count}")
         if not _DOMAIN.match(self.domain):
-            raise PeopleError(f"'{self.domain}' is not a domain in lowercase letters")
+            raise UsersError(f"'{self.domain}' is not a domain in lowercase letters")
         if not any(self.domain == safe or self.domain.endswith(f".{safe}") for safe in NO_MAIL):
-            raise PeopleError(
+            raise UsersError(
                 f"'{self.domain}' could receive mail; use a domain that ends with one of {', '.join(NO_MAIL)}"
             )
         for locale in self.locales or ("",):
             if not _LOCALE.match(locale):
-                raise PeopleError(f"'{locale}' is not a locale; write it like en_US")
+                raise UsersError(f"'{locale}' is not a locale; write it like en_US")
         if not 0 <= self.verified <= 1:
-            raise PeopleError(f"verified must be from 0 to 1, not {self.verified}")
+            raise UsersError(f"verified must be from 0 to 1, not {self.verified}")
         for metadata in (self.metadata_admin, *(persona.metadata_admin for persona in self.personas)):
             if MARK in metadata:
-                raise PeopleError(f"metadata_admin can't contain '{MARK}': Greenroom keeps its mark there")
+                raise UsersError(f"metadata_admin can't contain '{MARK}': Greenroom keeps its mark there")
         for traits in (self.traits, *(persona.traits for persona in self.personas)):
             for path, given in traits.items():
                 _check_override(path, given)
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Recipe:
-        """Return a recipe from plain data. None stands for the default. Raises PeopleError."""
+        """Return a recipe from plain data. None stands for the default. Raises UsersError."""
         given = {key: value for key, value in values.items() if value is not None}
         known = [each.name for each in fields(cls)]
         for key in given:
             if key not in known:
-                raise PeopleError(f"unknown recipe key '{key}'{suggestion(key, known)}")
+                raise UsersError(f"unknown recipe key '{key}'{suggestion(key, known)}")
         given["personas"] = personas_of(given.get("personas", ()))
         if "locales" in given:
             given["locales"] = tuple(given["locales"])
@@ -176,14 +176,14 @@ def _check_override(path: str, given: Any) -> None:
     if isinstance(given, str):
         given = {"provider": given}
     if not isinstance(given, Mapping):
-        raise PeopleError(f"{path}: write the name of a provider, {{provider, args}} or {{value}}, not {given!r}")
+        raise UsersError(f"{path}: write the name of a provider, {{provider, args}} or {{value}}, not {given!r}")
     for key in given:
         if key not in _OVERRIDE:
-            raise PeopleError(f"{path}: unknown key '{key}'{suggestion(str(key), _OVERRIDE)}")
+            raise UsersError(f"{path}: unknown key '{key}'{suggestion(str(key), _OVERRIDE)}")
     share = given.get("share", 1)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
-        raise PeopleError(f"{path}: share must be a number from 0 to 1, not {share!r}")
+        raise UsersError(f"{path}: share must be a number from 0 to 1, not {share!r}")
     if "provider" in given and "value" in given:
-        raise PeopleError(f"{path}: set either provider or value, not both")
+        raise UsersError(f"{path}: set either provider or value, not both")
     if "args" in given and ("provider" not in given or not isinstance(given["args"], (Mapping, list, tuple))):
-        raise PeopleError(f"{path}: args must be a list or a mapping, and need a provider")
+        raise UsersError(f"{path}: args must be a list or a mapping, and need a provider")

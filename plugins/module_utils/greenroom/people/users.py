@@ -11,7 +11,7 @@ from .generator import generator_archive, generator_version, use_generator
 from .invent.inventor import Inventor
 from .invent.schema import TraitError
 from .passwords import derived_hash, person_password
-from .recipe.personas import DEFAULT_PERSONAS, PeopleError, Persona, personas_of, personas_wanted
+from .recipe.personas import DEFAULT_PERSONAS, Persona, UsersError, personas_of, personas_wanted
 from .recipe.recipe import MARK, NO_MAIL, Fingerprints, Recipe, is_key
 
 __all__ = [
@@ -20,10 +20,10 @@ __all__ = [
     "NO_MAIL",
     "Fingerprints",
     "Inventor",
-    "PeopleError",
     "Persona",
     "Recipe",
     "TraitError",
+    "UsersError",
     "derived_hash",
     "generator_archive",
     "generator_version",
