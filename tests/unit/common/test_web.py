@@ -213,7 +213,7 @@ def test_an_answer_that_ends_early_on_a_kept_connection_is_an_error_and_is_not_a
     with misbehave(behave) as port:
         connection, wanted = web.Connection(web.Network()), web.Request("GET", f"http://127.0.0.1:{port}")
         assert connection.ask(wanted, web.Deadline(60)).text == "12345678"
-        with pytest.raises(web.WebError, match="ended before the response"):
+        with pytest.raises(web.WebError, match="no complete response: the connection ended"):
             connection.ask(wanted, web.Deadline(60))
     assert len(asked) == 2
 
@@ -279,7 +279,7 @@ def test_a_body_that_ends_with_the_connection_needs_the_end_of_tls(ends: bool, a
         if ends:
             assert get(f"https://127.0.0.1:{port}", network=network).text == "the body"
         else:
-            with pytest.raises(web.WebError, match="ended before the response"):
+            with pytest.raises(web.WebError, match="no complete response: the connection ended"):
                 get(f"https://127.0.0.1:{port}", network=network)
 
 

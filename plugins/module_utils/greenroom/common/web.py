@@ -264,7 +264,7 @@ class Connection:
             kind = WebError if reached else UnreachedError
             raise kind(f"no complete response within {time.monotonic() - started:.1f} s") from error
         except (http.client.IncompleteRead, ssl.SSLEOFError) as error:
-            raise WebError("the connection ended before the response") from error
+            raise WebError("no complete response: the connection ended") from error
         except (http.client.HTTPException, OSError, ValueError) as error:
             kind = WebError if reached else UnreachedError
             raise kind(f"{type(error).__name__}: {error}") from error
