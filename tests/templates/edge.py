@@ -2,9 +2,10 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Runs HAProxy with the rendered files of one edge host, in a container of the hosts' image, and sends requests to it.
 
-`edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers}, and prints a JSON list of
+`edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before}, and prints a JSON list of
 {status, headers, got, log}: `got` is the backend's request ({port, path, headers}, null if no backend got it) and
-`log` the edge's log line. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8.
+`log` the edge's log line. `before` are paths to request first on the same connection. The blue slot's servers are
+replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding to `/dropped`.
 """
 
 from __future__ import annotations
@@ -34,10 +35,13 @@ class Backend(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
-        """Send an empty response."""
+        """Send an empty response, or none."""
         if "x-request-id" in self.headers:
             headers = {name.lower(): value for name, value in self.headers.items()}
             seen.append({"port": self.server.server_port, "path": self.path, "headers": headers})  # type: ignore[attr-defined]
+        if self.path == "/dropped":
+            self.close_connection = True
+            return
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -81,16 +85,17 @@ def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
     seen.clear()
     context = ssl._create_unverified_context()
     connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=120)
-    connection.request("GET", request["path"], headers=request["headers"])
-    answer = connection.getresponse()
-    answer.read()
+    for path in (*request["before"], request["path"]):
+        connection.request("GET", path, headers=request["headers"])
+        answer = connection.getresponse()
+        answer.read()
+        line = ""
+        while '"path"' not in line:
+            line = journal.recv(8192).decode()
     connection.close()
-    line = ""
-    while '"path"' not in line:
-        line = journal.recv(8192).decode()
     headers = {name.lower(): value for name, value in answer.getheaders()}
     log = json.loads(line[line.index("{") :])
-    return {"status": answer.status, "headers": headers, "got": seen[0] if seen else None, "log": log}
+    return {"status": answer.status, "headers": headers, "got": seen[-1] if seen else None, "log": log}
 
 
 def main() -> None:

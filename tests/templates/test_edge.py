@@ -37,11 +37,12 @@ TAKEN = {
 CLAIMING = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "True-Client-IP", "X-Client-IP")
 CLAIMS = dict.fromkeys(CLAIMING, "203.0.113.7")
 WITH_A_CODE = "/self-service/recovery?flow=1&code=424242"
+DROPPED = "/dropped"
 
 
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
-    """The result of each request, by path; the last ones have forged client addresses."""
+    """The result of each request, by path; the last ones have forged client addresses, or are dropped."""
     services = tmp_path_factory.mktemp("catalogue") / "services"
     for name, (port, routes) in SERVICES.items():
         (services / name).mkdir(parents=True)
@@ -50,7 +51,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     edge = render("staging", folder, services, roles=("edge", "edge_slot"), hosts="edge1").folder / "edge1"
     requests = dict.fromkeys(TAKEN, VISITOR)
     requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS}
-    asked = json.dumps([{"path": path, "headers": headers} for path, headers in requests.items()])
+    requests |= {DROPPED: VISITOR}
+    # Some requests before it, so that the edge could have open connections to all servers.
+    asked = json.dumps(
+        [
+            {"path": path, "headers": headers, "before": ["/"] * 4 if path == DROPPED else []}
+            for path, headers in requests.items()
+        ]
+    )
     podman.setup()
     with cache.only_one():
         image, repository = images.host(), packages.repository()
@@ -82,3 +90,9 @@ def test_the_query_is_not_logged(answers: dict[str, dict[str, Any]]) -> None:
 
 def test_no_request_without_the_password_reaches_a_service(answers: dict[str, dict[str, Any]]) -> None:
     assert (answers["/nobody?code=1"]["status"], answers["/nobody?code=1"]["got"]) == (401, None)
+
+
+def test_a_request_that_a_service_drops_on_a_kept_connection_is_in_the_log(answers: dict[str, dict[str, Any]]) -> None:
+    found = answers[DROPPED]
+    assert (found["status"], found["got"]["path"]) == (502, DROPPED)
+    assert (found["log"]["path"], found["log"]["status"], found["log"]["termination"]) == (DROPPED, 502, "SH")

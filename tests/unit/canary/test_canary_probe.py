@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import socket
 import threading
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.greenroom.canary import prober
 from modules import run_module
-from webserver import Asked, Reply, serve
+from webserver import Asked, Reply, misbehave, serve
 
 PAGE = 'orders_total {orders}\nprocess_start_time_seconds 5\nshop_build_info{{release="{release}"}} 1\n'
 
@@ -133,6 +134,30 @@ def test_a_slot_that_hangs_fails_and_does_not_slow_the_pace() -> None:
     over.set()
     assert result["probes"]["candidate"]["failed"] == 4
     assert result["probes"]["live"]["failed"] == 0
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"", b"HTTP/1.1 200 OK\r\nX-Greenroom-Slot: green\r\nContent-Length: 5000\r\n\r\n12345678"]
+)
+def test_a_request_that_a_slot_drops_fails_and_is_sent_once(beginning: bytes) -> None:
+    asked, greens = itertools.count(), itertools.count(1)
+
+    def edge(client: socket.socket, over: threading.Event) -> None:
+        """Keep connections, as the edge does. Every third request to green gets only the beginning of a response."""
+        while data := client.recv(1000):
+            next(asked)
+            slot = b"green" if b"Slot: green" in data else b"blue"
+            if slot == b"green" and next(greens) % 3 == 0:
+                client.sendall(beginning)
+                return
+            client.sendall(b"HTTP/1.1 200 OK\r\nX-Greenroom-Slot: %b\r\nContent-Length: 2\r\n\r\nok" % slot)
+
+    with misbehave(edge) as port:
+        # More requests than workers, so that a worker could keep its connection.
+        result, _asked = probe(Edge(), url=f"http://127.0.0.1:{port}", seconds=2)
+    counts = {side: (figures["requests"], figures["failed"]) for side, figures in result["probes"].items()}
+    assert counts == {"live": (16, 0), "candidate": (16, 5)}
+    assert (next(asked), result["notes"]) == (32, [])
 
 
 def test_metrics_pages_are_read_before_and_after() -> None:

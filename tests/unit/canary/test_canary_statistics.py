@@ -1,23 +1,78 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The tests behind a verdict: exact for small numbers, honest about chance, blind to nothing that is clear."""
+"""The tests behind a verdict: exact for small numbers, honest about chance, blind to nothing that is clear.
+
+The oracle counts in integers and divides once (`fractions`): Greenroom's tests don't need scipy, which is 200 MB.
+"""
 
 from __future__ import annotations
 
 import math
 import random
 from collections.abc import Callable
+from fractions import Fraction
 from itertools import permutations
 
 import pytest
 from ansible.module_utils.greenroom.canary import statistics
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 
 def histogram(values: list[float]) -> dict[str, int]:
     result: dict[str, int] = statistics.added([{statistics.bucket(value): 1} for value in values])
     return result
+
+
+def ways(stratum: statistics.Stratum) -> list[int]:
+    """Return in how many ways 0, 1, 2 … of a stratum's hits are on one side."""
+    return [
+        math.comb(stratum.size, k) * math.comb(stratum.others_size, stratum.marked - k)
+        for k in range(stratum.marked + 1)
+    ]
+
+
+def exact(strata: list[statistics.Stratum]) -> Fraction:
+    """Return the probability that one side has its number of hits, or more, over all strata."""
+    together = [1]
+    for each in strata:
+        own = ways(each)
+        sums = [0] * (len(together) + len(own) - 1)
+        for i, one in enumerate(together):
+            for j, other in enumerate(own):
+                sums[i + j] += one * other
+        together = sums
+    return Fraction(sum(together[sum(each.hits for each in strata) :]), sum(together))
+
+
+def strata(most: int, largest: int) -> st.SearchStrategy[list[statistics.Stratum]]:
+    """Return strata with up to so many requests on a side."""
+    sides = st.tuples(*[st.integers(0, largest), st.integers(1, largest)] * 2)
+    stratum = sides.map(lambda four: statistics.Stratum(min(four[:2]), four[1], min(four[2:]), four[3]))
+    return st.lists(stratum, min_size=1, max_size=most)
+
+
+@given(strata(1, 1500))
+def test_fishers_test_is_exact(one: list[statistics.Stratum]) -> None:
+    (each,) = one
+    found = statistics.more_often(each.hits, each.size, each.others, each.others_size)
+    assert found == pytest.approx(float(exact(one)), rel=1e-8, abs=1e-200)
+
+
+def test_fewer_failures_than_expected_are_no_sign_of_a_fault_however_many_requests_there_are() -> None:
+    assert statistics.more_often(1, 5_000, 4_999, 5_000) == 1
+    assert statistics.more_often(1_000, 10_000, 100_000, 100_000) == 1
+
+
+@given(strata(4, 60))
+def test_strata_together_are_exact(several: list[statistics.Stratum]) -> None:
+    assume(sum(each.marked for each in several) <= statistics.EXACT)
+    assert statistics.by_chance(several) == pytest.approx(float(exact(several)), rel=1e-8, abs=1e-200)
+
+
+@given(strata(3, 250))
+def test_a_bound_is_never_below_the_exact_probability(several: list[statistics.Stratum]) -> None:
+    assert statistics.by_chance(several) >= float(exact(several)) * (1 - 1e-8)
 
 
 @given(st.lists(st.floats(0.01, 100_000), min_size=1, max_size=50), st.floats(0.01, 1))
@@ -146,5 +201,21 @@ def test_the_trend_is_exact_for_few_values() -> None:
             expected = sum(each >= score for each in scores) / len(orders)
             assert statistics.trend([float(each) for each in order]) == pytest.approx(expected)
     assert statistics.trend([1, 2]) == 1
+
+
+@given(st.permutations(range(12)) | st.permutations(range(20)) | st.permutations(range(40)))
+def test_the_trend_of_many_values_is_almost_exact(order: list[int]) -> None:
+    # How many orders have 0, 1, 2 … pairs that fall: the n-th value can fall below 0 to n - 1 earlier ones.
+    falling = [1]
+    for n in range(1, len(order)):
+        falling = [sum(falling[max(0, i - n) : i + 1]) for i in range(len(falling) + n)]
+    falls = sum(b < a for i, a in enumerate(order) for b in order[i + 1 :])
+    probability = float(Fraction(sum(falling[: falls + 1]), math.factorial(len(order))))
+    found = statistics.trend([float(each) for each in order])
+    assert found >= min(probability, 0.01)
+    assert min(found, 0.1) == pytest.approx(min(probability, 0.1), abs=0.003)
+
+
+def test_a_trend_without_an_order_is_none() -> None:
     assert statistics.trend(list(range(20))) < 1e-6
     assert statistics.trend([5.0] * 20) == 1

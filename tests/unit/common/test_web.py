@@ -172,6 +172,117 @@ def test_a_resolver_that_hangs_does_not_hold_a_request(monkeypatch: pytest.Monke
     assert time.monotonic() - started < 30
 
 
+WHOLE = {
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n12345678",
+    "chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n12345\r\n3\r\n678\r\n0\r\n\r\n",
+    "trailer": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n0\r\nX-A: b\r\n\r\n",
+    "continue": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n12345678",
+}
+
+
+def say(text: bytes) -> Callable[[socket.socket, threading.Event], None]:
+    """Return a server that answers every request on a connection with these bytes, and then ends the connection."""
+
+    def behave(client: socket.socket, over: threading.Event) -> None:
+        client.recv(1000)
+        client.sendall(text)
+
+    return behave
+
+
+@pytest.mark.parametrize("kind", WHOLE)
+def test_an_answer_is_whole_or_an_error_wherever_it_ends(kind: str) -> None:
+    for length in range(len(WHOLE[kind])):
+        with misbehave(say(WHOLE[kind][:length])) as port:
+            with pytest.raises(web.WebError) as caught:
+                get(f"http://127.0.0.1:{port}")
+            assert not isinstance(caught.value, web.UnreachedError)
+    with misbehave(say(WHOLE[kind])) as port:
+        assert get(f"http://127.0.0.1:{port}").body == b"12345678"
+
+
+def test_an_answer_that_ends_early_on_a_kept_connection_is_an_error_and_is_not_asked_for_again() -> None:
+    asked: list[bytes] = []
+
+    def behave(client: socket.socket, over: threading.Event) -> None:
+        asked.append(client.recv(1000))
+        client.sendall(WHOLE["length"])
+        asked.append(client.recv(1000))
+        client.sendall(WHOLE["length"][:-1])
+
+    with misbehave(behave) as port:
+        connection, wanted = web.Connection(web.Network()), web.Request("GET", f"http://127.0.0.1:{port}")
+        assert connection.ask(wanted, web.Deadline(60)).text == "12345678"
+        with pytest.raises(web.WebError, match="no complete response: the connection ended"):
+            connection.ask(wanted, web.Deadline(60))
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_no_request_is_sent_twice_when_a_kept_connection_ends_without_an_answer(method: str) -> None:
+    asked: list[bytes] = []
+
+    def behave(client: socket.socket, over: threading.Event) -> None:
+        # Head and body come one by one.
+        while data := client.recv(1000):
+            asked.append(data)
+            if data.endswith(b"the end"):
+                if b"".join(asked).count(b"the end") == 2:
+                    return
+                client.sendall(WHOLE["length"])
+
+    with misbehave(behave) as port:
+        connection = web.Connection(web.Network())
+        wanted = web.Request(method, f"http://127.0.0.1:{port}", {}, b"the end")
+        connection.ask(wanted, web.Deadline(60))
+        with pytest.raises(web.WebError) as caught:
+            connection.ask(wanted, web.Deadline(60))
+        assert not isinstance(caught.value, web.UnreachedError)
+        assert b"".join(asked).count(b"the end") == 2
+        # The next request opens a connection.
+        assert connection.ask(wanted, web.Deadline(60)).text == "12345678"
+    assert b"".join(asked).count(b"the end") == 3
+
+
+def test_the_callers_limit_may_end_the_reading_of_an_answer() -> None:
+    for text in (WHOLE["length"], WHOLE["chunks"]):
+        with misbehave(say(text)) as port:
+            wanted = web.Request("GET", f"http://127.0.0.1:{port}")
+            assert web.Connection(web.Network()).ask(wanted, web.Deadline(60), 8).body == b"12345678"
+            with pytest.raises(web.WebError, match="longer than 7"):
+                web.Connection(web.Network()).ask(wanted, web.Deadline(60), 7)
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("GET", "204 No Content"), ("GET", "304 Not Modified"), ("HEAD", "200 OK")]
+)
+def test_an_answer_without_a_body_is_whole_whatever_its_length(method: str, status: str) -> None:
+    with misbehave(say(f"HTTP/1.1 {status}\r\nContent-Length: 8\r\n\r\n".encode())) as port:
+        wanted = web.Request(method, f"http://127.0.0.1:{port}")
+        assert web.request(wanted, web.Network(), web.Deadline(60)).body == b""
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_body_that_ends_with_the_connection_needs_the_end_of_tls(ends: bool, authority: Authority) -> None:
+    context = authority.context("127.0.0.1")
+
+    def behave(client: socket.socket, over: threading.Event) -> None:
+        sock = context.wrap_socket(client, server_side=True, suppress_ragged_eofs=False)
+        sock.recv(1000)
+        sock.sendall(b"HTTP/1.1 200 OK\r\n\r\nthe body")
+        if ends:
+            sock.unwrap()
+        sock.close()
+
+    with misbehave(behave) as port:
+        network = web.Network({}, authority.ca_file)
+        if ends:
+            assert get(f"https://127.0.0.1:{port}", network=network).text == "the body"
+        else:
+            with pytest.raises(web.WebError, match="no complete response: the connection ended"):
+                get(f"https://127.0.0.1:{port}", network=network)
+
+
 def test_addresses_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     kind = (socket.AF_INET, socket.SOCK_STREAM, 6, "")

@@ -452,6 +452,21 @@ def test_a_step_is_repeated_only_for_its_retry_time() -> None:
 # --- all together ---
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_response_that_ends_early_fails_and_the_request_is_sent_once(method: str) -> None:
+    asked: list[bytes] = []
+
+    def cut_off(client: socket.socket, over: threading.Event) -> None:
+        asked.append(client.recv(1000))
+        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n12345678")
+
+    with misbehave(cut_off) as port:
+        verdict = check(url=f"http://127.0.0.1:{port}", method=method, expect={"contains": "12345678"})
+    assert (verdict.ok, verdict.expected) == (False, "a response")
+    assert verdict.got == "no complete response: the connection ended"
+    assert len(asked) == 1
+
+
 @pytest.mark.parametrize("behave", [hang, drip])
 def test_servers_that_hang_or_drip_do_not_exceed_the_deadline(
     behave: Callable[[socket.socket, threading.Event], None],

@@ -2,8 +2,9 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Probes: requests to both slots through the edge, for times with little public traffic. Also reads metrics pages.
 
-Both slots get requests for the same paths in turn, at a rate that doesn't depend on how fast they respond. Standard
-library only, because this runs on hosts.
+Both slots get requests for the same paths in turn, at a rate that doesn't depend on how fast they respond. Each probe
+has a connection of its own and is sent once: if a kept connection ended without a response, nobody could tell an edge
+that closed an idle connection from a slot that dropped the request. Standard library only, because this runs on hosts.
 """
 
 from __future__ import annotations
@@ -101,33 +102,24 @@ class Prober:
             worker.join(max(0.0, end - time.monotonic()))
 
     def _work(self) -> None:
-        connection, used = web.Connection(self._plan.network), False
         while (job := self._wanted.get()) is not None:
-            side, path = job
-            used = self._probe(connection, side, path, used)
-        connection.close()
+            self._probe(*job)
 
-    def _probe(self, connection: web.Connection, side: str, path: str, used: bool) -> bool:
-        """Send one probe; returns whether the connection worked."""
+    def _probe(self, side: str, path: str) -> None:
+        """Send one probe, and count its response."""
         wanted = web.Request("GET", self._plan.url.rstrip("/") + path, self._plan.headers(self._plan.slots[side]))
         began = time.monotonic()
         try:
-            answer = connection.ask(wanted, web.Deadline(self._plan.timeout))
+            answer = web.request(wanted, self._plan.network, web.Deadline(self._plan.timeout))
         except web.UnreachedError as error:
-            self._say(f"did not reach the edge: {error}")
-            return False
-        except web.WebError as error:
-            if used and time.monotonic() - began < self._plan.timeout / 2:
-                # The edge may close an idle connection. That isn't a slot's failure.
-                return self._probe(connection, side, path, False)
-            self._note(side, path, 0, began, failed=True)
-            return "response longer" in str(error)
+            return self._say(f"did not reach the edge: {error}")
+        except web.WebError:
+            return self._note(side, path, 0, began, failed=True)
         slot = answer.header(SLOT_HEADER)
         if answer.status >= 500 or slot == self._plan.slots[side]:
-            self._note(side, path, answer.status, began)
-        else:
-            self._say(f"got status {answer.status} from {slot or 'the edge itself'}, not from the slot they asked for")
-        return True
+            return self._note(side, path, answer.status, began)
+        source = slot or "the edge itself"
+        return self._say(f"got status {answer.status} from {source}, not from the slot they asked for")
 
     def _note(self, side: str, path: str, status: int, began: float, failed: bool = False) -> None:
         milliseconds = (time.monotonic() - began) * 1000

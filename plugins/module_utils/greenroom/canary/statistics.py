@@ -73,6 +73,9 @@ def hypergeometric_above(hits: int, draws: int, marked: int, size: int) -> float
         return 1.0
     if hits > highest:
         return 0.0
+    if hits * size <= draws * marked:
+        # Up to the mean, the first term may be too small for a float, so sum the other tail: too few unmarked items.
+        return 1.0 - hypergeometric_above(draws - hits + 1, draws, size - marked, size)
     term = math.exp(_log_choose(marked, hits) + _log_choose(size - marked, draws - hits) - _log_choose(size, draws))
     result = term
     for k in range(hits, highest):

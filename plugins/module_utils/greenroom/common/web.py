@@ -108,9 +108,10 @@ class Network:
 
 
 class _TimedReader(io.RawIOBase):
-    """The reading end of a socket, with a deadline."""
+    """The reading end of a socket, with a deadline; `ended` says whether the server has closed it."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self.ended = False
         self._sock = sock
         self._deadline = deadline
 
@@ -119,13 +120,16 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         self._sock.settimeout(self._deadline.wait())
-        return self._sock.recv_into(buffer)
+        size = self._sock.recv_into(buffer)
+        self.ended = not size
+        return size
 
 
 class _TimedSocket:
     """The part of a socket that http.client uses, with a deadline."""
 
     def __init__(self, sock: socket.socket, deadline: Deadline) -> None:
+        self.reader = _TimedReader(sock, deadline)
         self._sock = sock
         self._deadline = deadline
 
@@ -136,7 +140,7 @@ class _TimedSocket:
             view = view[self._sock.send(view) :]
 
     def makefile(self, *_args: Any, **_kwargs: Any) -> io.BufferedReader:
-        return io.BufferedReader(_TimedReader(self._sock, self._deadline))
+        return io.BufferedReader(self.reader)
 
     def close(self) -> None:
         """Do nothing: http.client closes the socket before it reads the response; `request` closes it at the end."""
@@ -197,7 +201,10 @@ def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline
     """Start TLS with `host` as the name (SNI and verification). Raises WebError or TimeoutError, and closes `sock`."""
     try:
         sock.settimeout(deadline.wait())
-        return _context(network.ca_file, network.public).wrap_socket(sock, server_hostname=host)
+        # A body may end with the connection. Without TLS' own end, it was cut off.
+        return _context(network.ca_file, network.public).wrap_socket(
+            sock, server_hostname=host, suppress_ragged_eofs=False
+        )
     except ssl.SSLCertVerificationError as error:
         sock.close()
         raise WebError(f"certificate of {host} not accepted: {error.verify_message}") from error
@@ -230,7 +237,8 @@ class Connection:
     def ask(self, wanted: Request, deadline: Deadline, limit: int | None = None) -> Answer:
         """Send one request and read the response, at most `limit` or BODY_LIMIT bytes; doesn't follow redirects.
 
-        Raises WebError if there is no complete response by the deadline, UnreachedError if nothing was sent.
+        Never sends a request twice. Raises WebError if there is no complete response by the deadline, UnreachedError if
+        nothing was sent.
         """
         parts = urlsplit(wanted.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -242,15 +250,21 @@ class Connection:
         client = http.client.HTTPConnection(parts.hostname)
         keep, reached, started = False, False, time.monotonic()
         try:
-            client.sock = _TimedSocket(self._open(parts.scheme, parts.hostname, parts.port, deadline), deadline)
+            sock = client.sock = _TimedSocket(self._open(parts.scheme, parts.hostname, parts.port, deadline), deadline)
             reached = True
             client.request(wanted.method, target, wanted.body, {"Host": parts.netloc, **wanted.headers})
-            response = client.getresponse()
-            content = response.read(limit + 1)
-            keep = response.isclosed() and not response.will_close
+            with client.getresponse() as response:
+                cut_off = sock.reader.ended
+                content = response.read(limit + 1)
+                # Only a body without length and chunks ends with the connection; http.client lets any response do so.
+                if cut_off or (sock.reader.ended and (response.chunked or response.length is not None)):
+                    raise http.client.IncompleteRead(content)
+                keep = response.isclosed() and not response.will_close
         except TimeoutError as error:
             kind = WebError if reached else UnreachedError
             raise kind(f"no complete response within {time.monotonic() - started:.1f} s") from error
+        except (http.client.IncompleteRead, ssl.SSLEOFError) as error:
+            raise WebError("no complete response: the connection ended") from error
         except (http.client.HTTPException, OSError, ValueError) as error:
             kind = WebError if reached else UnreachedError
             raise kind(f"{type(error).__name__}: {error}") from error
