@@ -51,7 +51,9 @@ def test_a_rollback_works_without_vault_registry_ops_host_and_one_app_host(both_
         with Probe(both_slots) as probe:
             run = both_slots.play("playbooks/rollback.yml")
         assert run.code == 0, run.output
-        assert {both_slots.state(edge)["live"] for edge in both_slots.groups["edge"]} == {old}
+        for edge in both_slots.groups["edge"]:
+            assert both_slots.state(edge)["live"] == old
+            assert both_slots.ask(edge, "ls /run/greenroom/lock.json.guard").stdout, "each edge host had the lock"
     assert probe.failures == []
     assert set(probe.slots) == {old, new}
     for host in ("ops1", "app2"):

@@ -34,7 +34,7 @@ from ansible.plugins.action import ActionBase
 class ActionModule(ActionBase):
     def run(self, tmp=None, task_vars=None):
         with open("FOLDER/locks", "a") as file:
-            file.write(f"{self._task.delegate_to}\\n")
+            file.write(f"{self._task.delegate_to}: {self._task.args['environment_name']}\\n")
         return {"changed": False}
 """
 EDGE = {
@@ -209,13 +209,14 @@ def test_the_lock_is_on_the_ops_host_and_without_it_on_each_edge_host_that_answe
     locks = playbooks.folder / "locks"
     opened = playbooks.play("steps/open.yml", *WAY_BACK)
     assert opened.returncode == 0, opened.stdout + opened.stderr
-    assert locks.read_text() == "ops1\n"
+    assert locks.read_text() == "ops1: staging\n"
     assert "continues without" not in opened.stdout
     locks.unlink()
-    opened = playbooks.play("steps/open.yml", *WAY_BACK, dead=["ops1", "edge1", "app2"])
+    opened = playbooks.play("steps/open.yml", *WAY_BACK, dead=["ops1", "app2"])
     assert opened.returncode == 0, opened.stdout + opened.stderr
-    assert locks.read_text() == "edge2\n"
-    assert "continues without the hosts that do not answer: ops1, edge1, app2" in " ".join(opened.stdout.split())
+    # A name of its own for each: a run that has one of them does not have the others yet.
+    assert locks.read_text() == "edge1: staging on edge1\nedge2: staging on edge2\n"
+    assert "continues without the hosts that do not answer: ops1, app2" in " ".join(opened.stdout.split())
 
 
 def test_without_any_edge_host_nobody_can_tell_which_slot_is_live(playbooks: Playbooks) -> None:
