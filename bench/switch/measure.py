@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.switch.proxy import Proxy, running
 from plugins.module_utils.greenroom.switch import apply, haproxy, steps
+from plugins.module_utils.greenroom.switch.clock import Clock
 from plugins.module_utils.greenroom.switch.steps import Wish
 
 
@@ -25,9 +26,9 @@ def switch(proxy: Proxy, wish: Wish) -> tuple[float, float]:
     with apply.locked(proxy.places):
         seen = apply.look(proxy.places)
         if seen.state is None:
-            wanted = steps.first(proxy.places.site, wish, seen.traces, seen.damage, time.time())
+            wanted = steps.first(proxy.places.site, wish, seen.traces, seen.damage, Clock.now())
         else:
-            wanted = steps.decide(seen.state, wish, time.time())
+            wanted = steps.decide(seen.state, wish, Clock.now())
         before = time.perf_counter()
         apply.settle(proxy.places, seen, wanted)
         disk = time.perf_counter() - before

@@ -17,7 +17,7 @@ from ansible.module_utils.greenroom.switch import haproxy
 
 @dataclass
 class FakeWorker:
-    """A worker: its map (None: its configuration has none), and what is wrong with it."""
+    """A worker: its map (None: its configuration has none), what is wrong with it, and connections by backend."""
 
     entries: dict[str, str] | None = field(default_factory=dict)
     old: bool = False
@@ -25,6 +25,7 @@ class FakeWorker:
     refuses: bool = False
     gone: bool = False
     sessions: dict[str, int] = field(default_factory=dict)
+    ill: set[str] = field(default_factory=set)
 
 
 class FakeHaproxy:
@@ -87,8 +88,11 @@ class FakeHaproxy:
         if ";" in line:
             return "".join(self._worker(worker, part) for part in line.split(";"))
         if line == "show stat -1 2 -1":
-            rows = [f"{name},BACKEND,{current}," for name, current in worker.sessions.items()]
-            return "\n".join(["# pxname,svname,scur,", *rows, "", ""])
+            rows = [
+                f"{name},BACKEND,{current},{'DOWN' if name in worker.ill else 'UP'},"
+                for name, current in worker.sessions.items()
+            ]
+            return "\n".join(["# pxname,svname,scur,status,", *rows, "", ""])
         verb, _, rest = line.partition(" map ")
         return self._map(worker, verb, rest) if rest else "3.0.11\n\n"
 

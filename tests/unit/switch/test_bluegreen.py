@@ -16,9 +16,11 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.common import durable
-from ansible.module_utils.greenroom.switch import apply, bluegreen, haproxy, steps
+from ansible.module_utils.greenroom.switch import apply, bluegreen, haproxy, steps, watchdog
 from ansible.module_utils.greenroom.switch.apply import Places
 from ansible.module_utils.greenroom.switch.bluegreen import Operation, State, SwitchError
+from ansible.module_utils.greenroom.switch.clock import Clock
+from ansible.module_utils.greenroom.switch.report import report
 from ansible.module_utils.greenroom.switch.steps import Wish
 from fake_haproxy import FakeHaproxy, FakeWorker
 from hypothesis import given
@@ -43,13 +45,13 @@ class Edge:
         with apply.locked(self.places):
             seen = apply.look(self.places)
             if seen.state is None:
-                wanted = steps.first("staging", wish, seen.traces, seen.damage, time.time())
+                wanted = steps.first("staging", wish, seen.traces, seen.damage, Clock.now())
             else:
-                wanted = steps.decide(seen.state, wish, time.time())
+                wanted = steps.decide(seen.state, wish, Clock.now())
             return list(apply.apply(self.places, seen, wanted))
 
     def status(self) -> dict[str, Any]:
-        return dict(apply.report(self.places, apply.look(self.places)))
+        return dict(report(self.places, apply.look(self.places)))
 
     def map_says(self) -> str:
         return self.map_file.read_text()
@@ -72,11 +74,28 @@ def running(edge: Edge) -> Iterator[FakeHaproxy]:
 def test_the_value_of_a_map() -> None:
     assert State("staging", 3, "green").value == "3:green:-:0"
     assert State("staging", 3, "green", "blue", 5).value == "3:green:blue:5"
+    assert State("staging", 3, "green", previous="").value == "3:green:-:0:-"
+    assert State("staging", 3, "green", previous="blue").value == "3:green:-:0:blue"
+    canary = State("staging", 3, "green", "blue", 5)
+    assert canary.adopted().value == "3:green:blue:5::adopted"
+    assert replace(canary, previous="").adopted().value == "3:green:blue:5:-:adopted"
 
 
-@given(st.integers(1, 10**9), st.sampled_from(bluegreen.SLOTS), st.integers(0, 100), st.booleans())
-def test_a_state_survives_map_and_file(epoch: int, live: str, weight: int, canary: bool) -> None:
-    state = State("a.b-c", epoch, live, bluegreen.other(live) if canary else "", weight if canary else 0, "2026")
+@given(
+    st.integers(1, 10**9),
+    st.sampled_from(bluegreen.SLOTS),
+    st.integers(0, 100),
+    st.tuples(st.booleans(), st.booleans()),
+    st.sampled_from([None, "", "other"]),
+)
+def test_a_state_survives_map_and_file(
+    epoch: int, live: str, weight: int, flags: tuple[bool, bool], previous: str | None
+) -> None:
+    other, (canary, adopted) = bluegreen.other(live), flags
+    state = State("a.b-c", epoch, live, other if canary else "", weight if canary else 0, "2026")
+    state = replace(state, previous=other if previous else previous)
+    if adopted and state.weight:
+        state = state.adopted()
     assert State.from_json(state.as_json()) == state
     assert State.from_value("a.b-c", state.value) == replace(state, changed_at="")
 
@@ -98,6 +117,8 @@ def test_a_state_survives_map_and_file(epoch: int, live: str, weight: int, canar
         {"candidate": "green", "weight": 101},
         {"candidate": "green", "weight": -1},
         {"candidate": "green", "weight": 0.5},
+        {"previous": "blue"},
+        {"previous": "red"},
     ],
 )
 def test_a_state_that_haproxy_can_not_serve_is_refused(keys: dict[str, Any]) -> None:
@@ -106,7 +127,22 @@ def test_a_state_that_haproxy_can_not_serve_is_refused(keys: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize(
-    "value", ["", "blue", "1:blue:-", "x:blue:-:0", "1:blue:-:x", "1:red:-:0", "1:blue:blue:5", "0:blue:-:0"]
+    "value",
+    [
+        "",
+        "blue",
+        "1:blue:-",
+        "x:blue:-:0",
+        "1:blue:-:x",
+        "1:red:-:0",
+        "1:blue:blue:5",
+        "0:blue:-:0",
+        "1:blue:-:0:blue",
+        "1:blue:-:0:red",
+        "1:blue:green:5:-:x",
+        "1:blue:-:0:-:adopted",
+        "1:blue:green:5:-:adopted:x",
+    ],
 )
 def test_an_invalid_map_value_is_refused(value: str) -> None:
     with pytest.raises(ValueError, match=r"."):
@@ -149,7 +185,10 @@ def test_a_new_edge_host_has_no_live_slot(edge: Edge) -> None:
         "highest_epoch": 0,
         "candidate": None,
         "weight": 0,
+        "previous": None,
+        "value": "",
         "changed_at": None,
+        "changed_by": None,
         "phase": "idle",
         "operation": None,
         "before": "",
@@ -163,6 +202,8 @@ def test_a_new_edge_host_has_no_live_slot(edge: Edge) -> None:
         "workers": [],
         "running": False,
         "in_force": False,
+        "peers": {},
+        "unconfirmed": False,
     }
 
 
@@ -174,7 +215,7 @@ def test_an_empty_map_means_a_new_edge_host(edge: Edge) -> None:
 
 def test_without_haproxy_the_change_is_on_disk(edge: Edge) -> None:
     assert edge.switch("blue") == ["state", "map"]
-    assert edge.map_says() == "staging 1:blue:-:0\n"
+    assert edge.map_says() == "staging 1:blue:-:0:-\n"
     status = edge.status()
     assert (status["live"], status["idle"], status["epoch"]) == ("blue", "green", 1)
     assert (status["running"], status["in_force"]) == (False, False)
@@ -189,8 +230,9 @@ def test_a_switch_sets_and_verifies_the_worker(edge: Edge, running: FakeHaproxy)
     assert edge.switch("green") == []
     status = edge.status()
     assert (status["live"], status["epoch"], status["in_force"]) == ("green", 2, True)
-    assert status["workers"] == [{"name": "100", "old": False, "value": "2:green:-:0", "problem": "", "agrees": True}]
-    assert running.values("staging") == {"100": "2:green:-:0"}
+    worker = {"name": "100", "old": False, "value": "2:green:-:0:blue", "problem": "", "agrees": True}
+    assert status["workers"] == [worker]
+    assert running.values("staging") == {"100": "2:green:-:0:blue"}
 
 
 def test_the_disk_is_written_before_haproxy_is_changed(
@@ -216,7 +258,7 @@ def test_the_disk_is_written_before_haproxy_is_changed(
 def test_without_a_master_the_runtime_socket_sets_the_newest_worker(edge: Edge) -> None:
     with edge.proxy.running(master=False) as proxy:
         assert edge.switch("blue") == ["state", "map", "worker newest"]
-        assert proxy.values("staging") == {"100": "1:blue:-:0"}
+        assert proxy.values("staging") == {"100": "1:blue:-:0:-"}
         assert edge.status()["in_force"]
 
 
@@ -225,14 +267,14 @@ def test_old_workers_are_set_too(edge: Edge, running: FakeHaproxy) -> None:
     running.reload("101")
     running.reload("102")
     assert edge.switch("green") == ["state", "map", "worker 102", "worker 101", "worker 100"]
-    assert set(running.values("staging").values()) == {"2:green:-:0"}
+    assert set(running.values("staging").values()) == {"2:green:-:0:blue"}
     assert [worker["old"] for worker in edge.status()["workers"]] == [False, True, True]
 
 
 def test_other_sites_keep_their_lines(edge: Edge) -> None:
     edge.map_file.write_text("# made by hand\nproduction 7:blue:-:0\nstaging\nstaging 1:red:-:0\n")
     edge.switch("blue", recover=True)
-    assert edge.map_says() == "# made by hand\nproduction 7:blue:-:0\nstaging 2:blue:-:0\n"
+    assert edge.map_says() == "# made by hand\nproduction 7:blue:-:0\nstaging 2:blue:-:0:-\n"
 
 
 def test_a_state_file_of_another_site_is_refused(edge: Edge) -> None:
@@ -251,7 +293,7 @@ def test_another_epoch_than_expected_is_refused(edge: Edge, running: FakeHaproxy
     for epoch in (0, 1, 2, 4):
         with pytest.raises(SwitchError, match=f"refused: expected epoch {epoch}, but it is 3: blue is live since"):
             edge.switch("green", epoch=epoch)
-    assert running.values("staging") == {"100": "3:blue:-:0"}
+    assert running.values("staging") == {"100": "3:blue:-:0:green"}
 
 
 def test_a_repeated_call_is_not_refused(edge: Edge) -> None:
@@ -289,7 +331,7 @@ def test_without_a_slot_the_state_on_disk_is_put_in_effect(edge: Edge, running: 
     edge.map_file.write_text("staging 8:green:-:0\n")
     assert edge.switch(None) == ["map", "worker 100"]
     assert edge.switch(None) == []
-    assert running.values("staging") == {"100": "1:blue:-:0"}
+    assert running.values("staging") == {"100": "1:blue:-:0:-"}
 
 
 # --- killed on the way ---
@@ -329,7 +371,7 @@ def test_after_a_kill_at_any_step_the_next_call_repairs(
     status = edge.status()
     moved = STEPS.index(step) > 0
     assert status["live"] == ("green" if moved else "blue")
-    assert running.values("staging") == {"100": "1:blue:-:0"}
+    assert running.values("staging") == {"100": "1:blue:-:0:-"}
     assert status["in_force"] != moved
 
     edge.switch(then)
@@ -354,11 +396,11 @@ def test_a_reload_between_disk_and_socket_is_repaired_by_the_same_call(
             reloaded.append(True)
             # A worker that read the map before it was written appears only now.
             running.reload("101")
-            running.workers["101"].entries = {"staging": "1:blue:-:0"}
+            running.workers["101"].entries = {"staging": "1:blue:-:0:-"}
 
     monkeypatch.setattr(haproxy, "put", put_and_reload)
     assert edge.switch("green") == ["state", "map", "worker 100", "worker 101"]
-    assert set(running.values("staging").values()) == {"2:green:-:0"}
+    assert set(running.values("staging").values()) == {"2:green:-:0:blue"}
 
 
 def test_workers_that_never_settle_are_an_error(
@@ -437,7 +479,7 @@ def test_an_invalid_value_still_counts_as_a_source(edge: Edge) -> None:
     status = edge.status()
     assert (status["state_lost"], status["live"]) == (True, None)
     edge.switch("blue", recover=True)
-    assert edge.map_says() == "staging 1:blue:-:0\n"
+    assert edge.map_says() == "staging 1:blue:-:0:-\n"
 
 
 # --- workers with problems ---
@@ -469,7 +511,7 @@ def test_a_worker_that_can_not_be_set_is_an_error_that_names_the_state(
     message = f"on disk, blue is live, but HAProxy may not follow it yet: .*{reason}.*; repeat the call"
     with pytest.raises(SwitchError, match=message):
         edge.switch("blue")
-    assert running.values("staging")["100"] == "1:blue:-:0"
+    assert running.values("staging")["100"] == "1:blue:-:0:-"
     assert not edge.status()["in_force"]
     running.workers["99"].refuses = running.workers["99"].hangs = False
     assert edge.switch("blue") == ["worker 99"]
@@ -478,8 +520,8 @@ def test_a_worker_that_can_not_be_set_is_an_error_that_names_the_state(
 def test_a_worker_that_refuses_silently_is_an_error(running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch) -> None:
     worker = haproxy.Worker("100", running.master_socket, "@!100 ")
     monkeypatch.setattr(haproxy, "ask", lambda *arguments: "")
-    with pytest.raises(haproxy.SocketError, match="worker 100 did not accept 1:blue:-:0: it gave no reason"):
-        haproxy.put(worker, running.map_file, "staging", "1:blue:-:0", 1, found=None)
+    with pytest.raises(haproxy.SocketError, match="worker 100 did not accept 1:blue:-:0:-: it gave no reason"):
+        haproxy.put(worker, running.map_file, "staging", "1:blue:-:0:-", 1, found=None)
 
 
 def test_a_master_that_hangs_does_not_mean_that_haproxy_is_not_running(edge: Edge, running: FakeHaproxy) -> None:
@@ -541,22 +583,63 @@ def test_an_unexpected_response_of_a_worker_is_an_error(running: FakeHaproxy, mo
 # --- disk and lock ---
 
 
-@pytest.mark.parametrize("name", ["state_file", "map_file"])
-def test_a_failed_write_changes_nothing_in_haproxy(
-    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
-    edge.switch("blue")
+def full(patch: pytest.MonkeyPatch, *paths: Path) -> None:
+    """Let each write to one of the paths find a full disk."""
     write = durable.write
 
-    def full(path: str, content: bytes, **more: Any) -> None:
-        if path == str(getattr(edge, name)):
+    def fails(path: str, content: bytes, **more: Any) -> None:
+        if Path(path) in paths:
             raise OSError(28, "No space left on device", path)
         write(path, content, **more)
 
-    monkeypatch.setattr(durable, "write", full)
-    with pytest.raises(SwitchError, match="No space left on device; HAProxy was not changed"):
+    patch.setattr(durable, "write", fails)
+
+
+def test_a_state_that_can_not_be_written_changes_nothing(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge.switch("blue")
+    full(monkeypatch, edge.state_file)
+    with pytest.raises(SwitchError, match=r"state.json: No space left on device; HAProxy was not changed"):
         edge.switch("green")
-    assert running.values("staging") == {"100": "1:blue:-:0"}
+    assert running.values("staging") == {"100": "1:blue:-:0:-"}
+    # HAProxy's next start must not read what the state file doesn't say.
+    assert edge.map_says() == "staging 1:blue:-:0:-\n"
+
+
+def test_workers_follow_the_state_file_though_the_map_can_not_be_written(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge.switch("blue")
+    with monkeypatch.context() as patch:
+        full(patch, edge.map_file)
+        message = r"live.map: No space left on device; HAProxy follows 2:green:-:0:blue, but may not after a restart"
+        with pytest.raises(SwitchError, match=message):
+            edge.switch("green")
+        assert running.values("staging") == {"100": "2:green:-:0:blue"}
+        status = edge.status()
+        assert (status["live"], status["in_force"]) == ("green", False)
+    assert edge.switch("green") == ["map"]
+    assert edge.status()["in_force"]
+
+
+def test_the_end_of_a_canary_does_not_wait_for_the_disk(
+    edge: Edge, running: FakeHaproxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge.switch("blue")
+    edge.do(Wish("present", "blue", 5, operation="x", deadline=60))
+    later = Clock.now() + 61
+    with monkeypatch.context() as patch:
+        full(patch, edge.state_file, edge.map_file)
+        # Each check comes to the same result, and the disk doesn't bring the canary back.
+        for _ in range(2):
+            with pytest.raises(SwitchError, match=r"state.json: .*live.map: .*HAProxy follows 3:blue:-:0:-"):
+                watchdog.tick(edge.places, None, later)
+            assert running.values("staging") == {"100": "3:blue:-:0:-"}
+        status = edge.status()
+        assert (status["phase"], status["in_force"]) == ("canary", False)
+    assert watchdog.tick(edge.places, None, later) == ["state", "map"]
+    assert (edge.status()["epoch"], edge.status()["in_force"]) == (3, True)
 
 
 @pytest.mark.parametrize("name", ["state_file", "map_file"])

@@ -48,7 +48,7 @@ def test_repeating_a_switch_changes_nothing(edge: Edge) -> None:
     assert (again["changed"], again["repaired"]) == (False, [])
     assert first["diff"] == {
         "before": "state: none\nmap: none\nworker 100: none\n",
-        "after": "state: 1:blue:-:0\nmap: 1:blue:-:0\nworker 100: 1:blue:-:0\n",
+        "after": "state: 1:blue:-:0:-\nmap: 1:blue:-:0:-\nworker 100: 1:blue:-:0:-\n",
     }
     assert again["diff"]["before"] == again["diff"]["after"] == first["diff"]["after"]
     for result in (first, again):
@@ -72,7 +72,7 @@ def test_check_mode_writes_nothing_and_predicts_what_a_run_does(edge: Edge) -> N
     with edge.proxy.running() as proxy:
         edge.call(live="blue")
         proxy.workers["99"] = FakeWorker(None, old=True)
-        proxy.workers["98"] = FakeWorker({"staging": "1:blue:-:0"}, old=True)
+        proxy.workers["98"] = FakeWorker({"staging": "1:blue:-:0:-"}, old=True)
         before = edge.disk()
         commands = len(proxy.commands)
         predicted = edge.call(check=True, live="green", expected_epoch=1)

@@ -56,7 +56,7 @@ def run(folder: Path, program: str | None, *options: str) -> str:
 
 def test_the_program_does_what_the_module_would(tmp_path: Path) -> None:
     assert "live green, repaired state map" in run(tmp_path, PROGRAM.replace("LOGIC", ""))
-    assert (tmp_path / "live.map").read_text() == "staging 1:green:-:0\n"
+    assert (tmp_path / "live.map").read_text() == "staging 1:green:-:0:-\n"
 
 
 def test_check_mode_reaches_the_program(tmp_path: Path) -> None:

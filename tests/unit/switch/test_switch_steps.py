@@ -9,10 +9,18 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.switch import steps
-from ansible.module_utils.greenroom.switch.bluegreen import ADOPTED, Operation, State, SwitchError
-from ansible.module_utils.greenroom.switch.steps import Wish, adopt, decide, expire
+from ansible.module_utils.greenroom.switch.bluegreen import (
+    ADOPTED,
+    DEADLINE_LONGEST,
+    Operation,
+    State,
+    SwitchError,
+)
+from ansible.module_utils.greenroom.switch.clock import Clock
+from ansible.module_utils.greenroom.switch.steps import Wish, decide
+from ansible.module_utils.greenroom.switch.unattended import ADOPTED_SECONDS, adopt, expire, together
 
-NOW = 1_800_000_000.0
+NOW = Clock(1_800_000_000, 5000, "boot")
 IDLE = State("staging", 5, "blue", changed_at="2026")
 PREPARE = Wish("prepared", "blue", 5, operation="x", deadline=60)
 COMMIT = Wish("present", operation="x", deadline=300)
@@ -38,14 +46,16 @@ def summary(state: State) -> tuple[str, str, str]:
 
 def test_a_cutover_from_beginning_to_end() -> None:
     assert summary(PREPARED) == ("5:blue:-:0", "prepared", "6:blue:green:5")
-    assert PREPARED.operation == Operation("x", "prepared", "5:blue:-:0", "6:blue:green:5", int(NOW) + 60)
+    times = {"seconds": 60, "ends": 5060, "boot": "boot"}
+    own = Operation("x", "prepared", "5:blue:-:0", "6:blue:green:5", int(NOW.wall) + 60, **times)
+    assert PREPARED.operation == own
     assert summary(CANARY) == ("6:blue:green:5", "canary", "")
-    assert CANARY.operation == Operation("x", "canary", "5:blue:-:0", "", int(NOW) + 300)
+    assert CANARY.operation == Operation("x", "canary", "5:blue:-:0", "", int(NOW.wall) + 300, 300, 5300, "boot")
     more = after(replace(PREPARE, weight=50), state=CANARY)
     assert summary(more) == ("6:blue:green:5", "canary", "7:blue:green:50")
     assert summary(after(COMMIT, state=more)) == ("7:blue:green:50", "canary", "")
-    assert summary(LIVE) == ("7:green:-:0", "live", "")
-    assert summary(DRAINING) == ("7:green:-:0", "draining", "")
+    assert summary(LIVE) == ("7:green:-:0:blue", "live", "")
+    assert summary(DRAINING) == ("7:green:-:0:blue", "draining", "")
     assert after(FINISH, state=DRAINING) == replace(DRAINING, operation=None)
     assert after(FINISH, state=LIVE) == replace(LIVE, operation=None)
 
@@ -93,7 +103,7 @@ def test_an_abort_returns_to_the_slot_that_was_live(state: State, value: str, ph
 
 
 def test_an_abort_moves_an_edge_host_whose_operation_is_over() -> None:
-    assert after(Wish("aborted", "green", epoch=9), state=IDLE).value == "9:green:-:0"
+    assert after(Wish("aborted", "green", epoch=9), state=IDLE).value == "9:green:-:0:blue"
     assert after(Wish("aborted", "blue", epoch=5), state=IDLE) == IDLE
     with pytest.raises(SwitchError, match="no operation is in progress, and blue is live"):
         decide(IDLE, Wish("aborted", "green"), NOW)
@@ -160,7 +170,7 @@ def test_edge_hosts_with_different_epochs_converge() -> None:
 
 
 def test_without_a_state_only_a_first_switch_is_possible() -> None:
-    assert steps.first("staging", Wish(live="blue", epoch=3), [], "", NOW).value == "3:blue:-:0"
+    assert steps.first("staging", Wish(live="blue", epoch=3), [], "", NOW).value == "3:blue:-:0:-"
     for wish in (Wish(), PREPARE, GREEN, DRAIN, FINISH, ABORT):
         message = "this edge host has no state yet: set `live` to the live slot, without an operation"
         with pytest.raises(SwitchError, match=message):
@@ -176,8 +186,8 @@ def test_without_a_state_only_a_first_switch_is_possible() -> None:
         (PREPARED, 61, ("5:blue:-:0", "idle", "")),
         (CANARY, 301, ("7:blue:-:0", "idle", "")),
         (after(replace(PREPARE, weight=50, deadline=300), state=CANARY), 301, ("8:blue:-:0", "idle", "")),
-        (LIVE, 301, ("7:green:-:0", "idle", "")),
-        (DRAINING, 301, ("7:green:-:0", "idle", "")),
+        (LIVE, 301, ("7:green:-:0:blue", "idle", "")),
+        (DRAINING, 301, ("7:green:-:0:blue", "idle", "")),
     ],
 )
 def test_an_operation_past_its_deadline_is_ended(state: State, seconds: int, expected: tuple[str, str, str]) -> None:
@@ -210,16 +220,16 @@ def test_an_adopted_canary_ends_at_its_deadline_or_is_continued() -> None:
     assert state.operation is not None
     assert (state.operation.id, state.phase) == (ADOPTED, "canary")
     assert expire(state, NOW + 60) == state
-    assert expire(state, NOW + steps.ADOPTED_SECONDS + 2).value == "10:blue:-:0"
+    assert expire(state, NOW + ADOPTED_SECONDS + 2).value == "10:blue:-:0"
     live = after(GREEN, state=state)
     assert live.operation is not None
-    assert (live.value, live.operation.id) == ("10:green:-:0", "x")
+    assert (live.value, live.operation.id) == ("10:green:-:0:blue", "x")
     taken = decide(state, replace(COMMIT, epoch=9), NOW)
     assert taken.operation is not None
-    assert (taken.value, taken.operation.id) == (state.value, "x")
+    assert (state.value, taken.value, taken.operation.id) == ("9:blue:green:5::adopted", "9:blue:green:5", "x")
 
 
-def test_an_adopted_canary_stays_for_as_long_as_a_peer_has_it() -> None:
+def test_an_adopted_canary_stays_for_as_long_as_a_peer_knows_its_operation() -> None:
     said = peer("9:blue:green:5")
     state, clock = adopt(IDLE, said, NOW), NOW
     written = 0
@@ -229,13 +239,26 @@ def test_an_adopted_canary_stays_for_as_long_as_a_peer_has_it() -> None:
         written += after_tick != state
         state = after_tick
     # A share of more than an hour, and one write a minute.
-    assert (state.value, written) == (said.value, 1000 * 5 // (steps.ADOPTED_SECONDS // 2))
-    # A peer that says something older is none that has it.
-    alone = adopt(state, peer("8:blue:-:0"), clock)
-    assert expire(alone, clock + steps.ADOPTED_SECONDS + 1).value == "10:blue:-:0"
-    # Edges that know it from one another alone.
-    late = NOW + steps.ADOPTED_LONGEST + 1
-    assert expire(adopt(state, said, late), late).value == "10:blue:-:0"
+    assert (state.value, written) == ("9:blue:green:5::adopted", 1000 * 5 // (ADOPTED_SECONDS // 2))
+    # A peer that says something older is none that has it, and one that adopted it doesn't know when it ends.
+    for value in ("8:blue:-:0", "9:blue:green:5::adopted", "9:blue:green:5:-:adopted"):
+        alone = adopt(state, peer(value), clock + (ADOPTED_SECONDS - 1))
+        assert expire(alone, clock + (ADOPTED_SECONDS + 1)).epoch == 10
+
+
+def test_two_edge_hosts_keep_a_canary_that_both_adopted_for_minutes_only() -> None:
+    """The edge host that knows its operation dies. The two others have it from there, or from each other."""
+    clock = NOW
+    one = adopt(IDLE, peer("9:blue:green:5"), clock)
+    two = adopt(IDLE, peer(one.value), clock)
+    for _ in range(ADOPTED_SECONDS // 5 + 1):
+        assert (one.weight, two.weight) == (5, 5)
+        clock += 5
+        one, two = (
+            expire(adopt(one, peer(two.value), clock), clock),
+            expire(adopt(two, peer(one.value), clock), clock),
+        )
+    assert {one.value, two.value} == {"10:blue:-:0"}
 
 
 def test_a_canary_with_an_operator_keeps_its_own_deadline() -> None:
@@ -247,7 +270,7 @@ def test_a_canary_with_an_operator_keeps_its_own_deadline() -> None:
     [
         # Less for a candidate wins, and who has it leaves it to the other.
         ("9:blue:green:5", "9:blue:-:0", "10:blue:-:0"),
-        ("9:blue:green:50", "9:blue:green:5", "10:blue:green:5"),
+        ("9:blue:green:50", "9:blue:green:5", "10:blue:green:5::adopted"),
         ("9:blue:-:0", "9:blue:green:5", "9:blue:-:0"),
         # Else the name decides.
         ("9:blue:-:0", "9:green:-:0", "10:green:-:0"),
@@ -274,6 +297,185 @@ def test_a_contradictory_state_is_refused() -> None:
     for changes in ({"phase": "over"}, {"phase": "prepared"}, {"id": "a b"}, {"before": "x"}, {"deadline": 1.5}):
         with pytest.raises(ValueError, match=r"."):
             replace(operation, **changes)
+
+
+# --- the previous slot ---
+
+FIRST = replace(IDLE, previous="")
+"""After the first deploy: nothing was live before blue."""
+
+
+def test_a_switch_makes_the_slot_that_was_live_the_previous_one() -> None:
+    wishes = (PREPARE, COMMIT, GREEN, DRAIN, FINISH)
+    seen = [after(*wishes[:count], state=FIRST).previous for count in range(len(wishes) + 1)]
+    assert seen == ["", "", "", "blue", "blue", "blue"]
+    again = after(Wish(live="blue"), state=after(*wishes, state=FIRST))
+    assert again.value == "8:blue:-:0:green"
+    # A canary towards the previous slot.
+    assert after(PREPARE, COMMIT, state=again).value == "9:blue:green:5:green"
+
+
+@pytest.mark.parametrize("before", [None, "", "green"])
+@pytest.mark.parametrize("wishes", [(PREPARE, COMMIT), (PREPARE, COMMIT, GREEN), (GREEN, DRAIN)])
+def test_an_abort_restores_the_previous_slot(before: str | None, wishes: tuple[Wish, ...]) -> None:
+    begun = after(*wishes, state=replace(IDLE, previous=before))
+    ended = after(ABORT, state=begun)
+    assert (ended.live, ended.previous) == ("blue", before)
+    assert expire(after(PREPARE, COMMIT, state=replace(IDLE, previous=before)), NOW + 301).previous == before
+
+
+def test_a_deploy_leaves_nothing_to_roll_back_to() -> None:
+    live = after(PREPARE, COMMIT, GREEN, FINISH)
+    assert live.previous == "blue"
+    wish = Wish("replacing", "green", expected_epoch=7)
+    for _ in range(2):
+        live = after(wish, state=live)
+        assert (live.value, live.phase) == ("7:green:-:0:-", "idle")
+
+
+@pytest.mark.parametrize(
+    ("state", "wish", "message"),
+    [
+        (CANARY, Wish("replacing"), "operation x is in progress"),
+        (CANARY, Wish("replacing", operation="y"), "operation x is in progress"),
+        (IDLE, Wish("replacing", "green"), "blue is live, not green"),
+        (IDLE, Wish("replacing", expected_epoch=4), "expected epoch 4, but it is 5"),
+    ],
+)
+def test_an_idle_slot_is_not_given_up_during_an_operation_or_unawares(state: State, wish: Wish, message: str) -> None:
+    with pytest.raises(SwitchError, match=f"refused: {message}"):
+        decide(state, wish, NOW)
+
+
+@pytest.mark.parametrize(
+    ("own", "said", "end"),
+    [
+        # Known is better than not known, and gone for one is gone for all.
+        ("7:blue:-:0", "7:blue:-:0:green", "7:blue:-:0:green"),
+        ("7:blue:-:0:green", "7:blue:-:0", "7:blue:-:0:green"),
+        ("7:blue:-:0:green", "7:blue:-:0:-", "7:blue:-:0:-"),
+        ("7:blue:-:0:-", "7:blue:-:0:green", "7:blue:-:0:-"),
+        # Another epoch says nothing about this one.
+        ("7:blue:-:0:green", "6:blue:-:0:-", "7:blue:-:0:green"),
+        ("6:blue:-:0:-", "7:blue:-:0:green", "7:blue:-:0:green"),
+    ],
+)
+def test_edge_hosts_agree_on_the_previous_slot(own: str, said: str, end: str) -> None:
+    assert adopt(peer(own), peer(said), NOW).value == end
+
+
+def test_peers_together_say_what_all_of_them_know() -> None:
+    assert together([]) is None
+    said = [peer(value) for value in ("6:green:-:0:blue", "7:blue:-:0", "7:blue:-:0:-", "7:blue:-:0:green")]
+    for order in (said, said[::-1]):
+        found = together(order)
+        assert found is not None
+        assert found.value == "7:blue:-:0:-"
+    known = together([peer("9:blue:green:5:-:adopted"), peer("9:blue:green:5:-")])
+    assert known is not None
+    assert known.operation is None
+
+
+def test_a_prepared_step_is_committed_though_the_peer_knows_another_previous_slot() -> None:
+    canary = after(PREPARE, state=replace(IDLE, previous="green"))
+    state = adopt(canary, peer("6:blue:green:5:-"), NOW)
+    assert (state.phase, state.value) == ("canary", "6:blue:green:5:-")
+
+
+# --- greenroom-edge back ---
+
+
+@pytest.mark.parametrize(
+    ("state", "value"),
+    [
+        (after(GREEN, FINISH), "7:blue:-:0:-"),
+        (LIVE, "8:blue:-:0:-"),
+        (DRAINING, "8:blue:-:0:-"),
+        (CANARY, "7:blue:-:0:-"),
+        (replace(CANARY, previous="green"), "7:blue:-:0:-"),
+        # Above what is prepared.
+        (after(replace(PREPARE, weight=50, epoch=20), state=CANARY), "21:blue:-:0:-"),
+        (after(replace(PREPARE, weight=0), state=after(GREEN, FINISH)), "8:blue:-:0:-"),
+        # The operation of an earlier version.
+        (replace(LIVE, previous=None), "8:blue:-:0:-"),
+    ],
+)
+def test_back_returns_to_the_previous_slot_or_ends_the_canary(state: State, value: str) -> None:
+    back = steps.go_back(state, "ada", NOW)
+    assert (back.value, back.phase, back.changed_by) == (value, "idle", "ada")
+    assert back.changed_at == NOW.text
+    # Called again, here or elsewhere, it doesn't return to the slot that was left.
+    for there in (back, adopt(state, peer(back.value), NOW), adopt(None, peer(back.value), NOW)):
+        with pytest.raises(SwitchError, match="there is nothing to go back to"):
+            steps.go_back(there, "ada", NOW)
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (FIRST, r"\. blue is live since 2026, and .*: a deploy has replaced the other slot.* cutover.yml -e to=green"),
+        (replace(FIRST, changed_by="ada"), r"\. blue is live since 2026 \(by ada\), and"),
+        (IDLE, "from an earlier version"),
+        (after(PREPARE, state=FIRST), "a deploy has replaced the other slot"),
+    ],
+)
+def test_back_is_refused_without_a_previous_slot(state: State, message: str) -> None:
+    with pytest.raises(SwitchError, match=f"refused: there is nothing to go back to.*{message}"):
+        steps.go_back(state, "ada", NOW)
+
+
+def test_a_run_that_goes_on_after_back_is_refused_and_learns_who_moved_traffic() -> None:
+    back = steps.go_back(CANARY, "greenroom-edge back on edge1", NOW)
+    with pytest.raises(SwitchError, match=r"expected epoch 6, but it is 7: blue is live since .* \(by greenroom-edge"):
+        decide(back, replace(PREPARE, weight=50, expected_epoch=6), NOW)
+    with pytest.raises(SwitchError, match="blue is live, not green: the operation was aborted"):
+        decide(steps.go_back(LIVE, "ada", NOW), replace(DRAIN, live="green", operation="x"), NOW)
+    assert after(Wish(live="green"), state=back).changed_by == ""
+
+
+# --- the clock ---
+
+
+@pytest.mark.parametrize("hours", [-1, 1, -100_000])
+def test_a_wall_clock_that_is_set_moves_no_deadline(hours: int) -> None:
+    set_clock = replace(NOW, wall=NOW.wall + hours * 3600)
+    assert expire(CANARY, set_clock + 299) == CANARY
+    assert expire(CANARY, set_clock + 301).value == "7:blue:-:0"
+
+
+@pytest.mark.parametrize(("hours", "seconds"), [(0, 300), (-1, 300), (-100_000, 300), (1, 0)])
+def test_after_a_reboot_an_operation_gets_its_full_time_at_most(hours: int, seconds: int) -> None:
+    booted = Clock(NOW.wall + hours * 3600, 10, "another boot")
+    seen = expire(CANARY, booted)
+    if seconds:
+        assert (seen.value, seen.operation and seen.operation.boot) == (CANARY.value, "another boot")
+        assert expire(seen, booted + seconds) == seen
+    assert expire(seen, booted + seconds + 1).value == "7:blue:-:0"
+    # Setting the clock later moves nothing any more.
+    assert expire(seen, replace(booted, wall=0.0) + seconds + 1).value == "7:blue:-:0"
+
+
+def test_an_operation_of_an_earlier_version_ends_within_a_day() -> None:
+    old = CANARY.with_operation(seconds=0, ends=0, boot="")
+    assert expire(old, NOW + 299).weight == 5
+    assert expire(old, NOW + 301).weight == 0
+    back = replace(NOW, wall=0.0)
+    seen = expire(old, back)
+    assert expire(seen, back + DEADLINE_LONGEST + 1).weight == 0
+
+
+def test_without_a_boot_id_the_wall_clock_counts() -> None:
+    plain = Clock(NOW.wall)
+    canary = decide(decide(IDLE, PREPARE, plain), COMMIT, plain)
+    assert expire(canary, plain + 299) == canary
+    assert expire(canary, plain + 301).weight == 0
+
+
+def test_the_clock_reads_this_boot() -> None:
+    one, two = Clock.now(), Clock.now()
+    assert one.boot == two.boot != ""
+    assert 0 < one.uptime <= two.uptime
+    assert one.text.startswith("20")
 
 
 @pytest.mark.parametrize("state", [IDLE, PREPARED, CANARY, LIVE, DRAINING])

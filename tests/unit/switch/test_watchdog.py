@@ -24,7 +24,9 @@ from ansible.module_utils.greenroom.common import durable
 from ansible.module_utils.greenroom.switch import apply, steps, watchdog
 from ansible.module_utils.greenroom.switch import peers as switch_peers
 from ansible.module_utils.greenroom.switch.bluegreen import Operation, State
+from ansible.module_utils.greenroom.switch.clock import Clock
 from ansible.module_utils.greenroom.switch.peers import Peers
+from ansible.module_utils.greenroom.switch.report import connections
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -190,8 +192,8 @@ def test_only_a_peer_with_the_right_certificate_is_trusted(edge: Edge, peer: Pee
 def test_an_invalid_response_of_a_peer_is_a_problem(peer: Peer, answer: bytes) -> None:
     peer.answer = lambda: answer
     peers = Peers(["127.0.0.1"], peer.port, NAME, str(peer.ca_file))
-    found, problems = switch_peers.highest(peers, "staging", 5)
-    assert found is None
+    found, problems = switch_peers.states(peers, "staging", 5)
+    assert found == {}
     assert list(problems) == ["127.0.0.1"]
 
 
@@ -306,7 +308,7 @@ def test_status_counts_each_slots_connections_over_all_workers(edge: Edge, capsy
         found = json.loads(capsys.readouterr().out)
         proxy.workers["99"].hangs = True
         places = apply.Places("staging", *(edge.given[key] for key in PLACES), 0.3)
-        assert apply.connections(places) == {"blue": {"current": None}, "green": {"current": None}}
+        assert connections(places) == {"blue": {"current": None}, "green": {"current": None}}
     assert found["connections"] == {"blue": {"current": 14}, "green": {"current": 2}}
     assert (found["phase"], found["operation"], found["overdue"], found["before_live"]) == ("canary", "x", True, "blue")
     assert found["deadline"] == "1970-01-01T00:00:01Z"
@@ -345,6 +347,6 @@ def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_operator_between_two_ticks_finds_the_operation_as_it_is(edge: Edge) -> None:
     edge.write(CANARY)
     wish = steps.Wish("present", "green", operation="x", deadline=60)
-    edge.write(steps.decide(edge.state(), wish, time.time()))
+    edge.write(steps.decide(edge.state(), wish, Clock.now()))
     assert edge.run("watch") == 0
-    assert (edge.state().value, edge.state().phase) == ("7:green:-:0", "live")
+    assert (edge.state().value, edge.state().phase) == ("7:green:-:0:blue", "live")

@@ -4,7 +4,7 @@
 
 The state file is authoritative. The map file is made from it; HAProxy reads the map when it starts or reloads. Running
 workers hold the map in memory. An interrupted switch has changed only the first of these three. Repeating it, or
-making any later switch, repairs the rest.
+making any later switch, repairs the rest. `report` describes all of this.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import os
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..common import durable
-from . import haproxy
-from .bluegreen import IDLE, SLOTS, State, SwitchError, check_site, other
+from . import haproxy, steps, unattended
+from .bluegreen import State, SwitchError, check_site
+from .clock import Clock
 
 ROUNDS = 5
 """How often to list the workers and set their value: a reload may start new workers in between."""
@@ -33,7 +33,10 @@ _PATH = re.compile(r"/[A-Za-z0-9._/-]+\Z")
 
 @dataclass(frozen=True)
 class Places:
-    """Where a site's state is stored; `seconds` limits each request to a socket and the wait for another switch."""
+    """Where a site's state is stored; `seconds` limits each request to a socket and the wait for another switch.
+
+    The watchdog notes in `peers_file` what it has heard from peers (empty: nowhere).
+    """
 
     site: str
     state_file: str
@@ -41,6 +44,7 @@ class Places:
     runtime_socket: str
     master_socket: str
     seconds: float = 5.0
+    peers_file: str = ""
 
     def __post_init__(self) -> None:
         """Raise SwitchError for names that would break a map line or a command to HAProxy."""
@@ -131,94 +135,66 @@ def _ask_workers(places: Places) -> list[dict[str, Any]]:
     return answers
 
 
-def report(places: Places, seen: Seen) -> dict[str, Any]:
-    """Return `seen` as plain data, in the form of the module's result.
-
-    If the state is lost (`state_lost`), `live` and the related keys come from the workers, or else from the map file.
-    They tell what HAProxy does now; don't derive a new state from them.
-    """
-    state = seen.state
-    if state is None:
-        for trace in seen.traces:
-            with contextlib.suppress(ValueError):
-                state = State.from_value(places.site, trace)
-                break
-    value = state.value if state else None
-    operation = state.operation if state else None
-    workers = [{**worker, "agrees": value is not None and worker["value"] == value} for worker in seen.workers]
-    return {
-        "site": places.site,
-        "live": state.live if state else None,
-        "idle": other(state.live) if state else None,
-        "epoch": state.epoch if state else 0,
-        "highest_epoch": state.highest if state else 0,
-        "candidate": (state.candidate or None) if state else None,
-        "weight": state.weight if state else 0,
-        "changed_at": (state.changed_at or None) if state else None,
-        "phase": state.phase if state else IDLE,
-        "operation": operation.id if operation else None,
-        "before": operation.before if operation else "",
-        "before_live": (operation.live_before or None) if operation else None,
-        "next": operation.next if operation else "",
-        "deadline": datetime.fromtimestamp(operation.deadline, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        if operation
-        else None,
-        "overdue": operation is not None and time.time() > operation.deadline,
-        "state_lost": seen.lost,
-        "map_present": seen.map_present,
-        "disk": {"state": asdict(seen.state) if seen.state else None, "damage": seen.damage, "map": seen.map_value},
-        "workers": workers,
-        "running": bool(workers),
-        "in_force": bool(workers)
-        and seen.state is not None
-        and seen.map_value == seen.state.value
-        and all(worker["agrees"] for worker in workers),
-    }
+def caught_up(seen: Seen, found: State | None, clock: Clock) -> State | None:
+    """Return the state on disk, or the state `found` elsewhere if that is newer; None if there is neither."""
+    if found is None:
+        return seen.state
+    if seen.state is None and found.epoch < steps.highest_trace(seen.traces):
+        # The state was lost, and HAProxy here serves a newer epoch than the peers know. An operator must decide.
+        return None
+    return unattended.adopt(seen.state, found, clock)
 
 
-def connections(places: Places) -> dict[str, dict[str, int | None]]:
-    """Count each slot's connections on all workers; `current` is None if a running worker doesn't answer."""
-    found: dict[str, dict[str, int | None]] = {slot: {"current": 0} for slot in SLOTS}
-    try:
-        for worker in haproxy.workers(places.runtime_socket, places.master_socket, places.seconds):
-            with contextlib.suppress(haproxy.NobodyThereError):
-                for backend, current in haproxy.sessions(worker, places.seconds).items():
-                    counted = found.get(backend.rpartition("_")[2])
-                    if counted is not None:
-                        counted["current"] = (counted["current"] or 0) + current
-    except haproxy.SocketError:
-        return {slot: {"current": None} for slot in SLOTS}
-    return found
-
-
-def apply(places: Places, seen: Seen, wanted: State) -> list[str]:
+def apply(places: Places, seen: Seen, wanted: State, unsaved: bool = False) -> list[str]:
     """Put `wanted` in effect: state file, map file, workers. Returns what it changed, raises SwitchError.
 
-    The caller holds the lock. After an interruption at any point, the next call does the rest.
+    The caller holds the lock. After an interruption at any point, the next call does the rest. If the state file can't
+    be written, HAProxy isn't changed, unless `unsaved` says that it must not wait for the disk. If only the map file
+    can't be written, the workers get the state all the same, because the state file is authoritative.
     """
-    changed = settle(places, seen, wanted)
+    changed, failures = _save(places, seen, wanted, unsaved)
+    if "state" in failures and not unsaved:
+        raise SwitchError(f"{failures['state']}; HAProxy was not changed")
     for name in _tell_workers(places, seen, wanted):
         if (what := f"worker {name}") not in changed:
             changed.append(what)
+    if failures:
+        raise SwitchError(
+            f"{'; '.join(failures.values())}; HAProxy follows {wanted.value}, but may not after a restart: "
+            "free some space, or repair the file system; the watchdog then writes the files"
+        )
     return changed
 
 
 def settle(places: Places, seen: Seen, wanted: State) -> list[str]:
-    """Write `wanted` to disk, for HAProxy's next start. Returns what it changed, raises SwitchError.
+    """Write `wanted` to disk, for HAProxy's next start. Returns what it changed, raises SwitchError."""
+    changed, failures = _save(places, seen, wanted)
+    if failures:
+        raise SwitchError("; ".join(failures.values()))
+    return changed
 
-    Only the state file is flushed to disk: each start or reload of HAProxy makes the map from it again.
+
+def _save(places: Places, seen: Seen, wanted: State, unsaved: bool = False) -> tuple[list[str], dict[str, str]]:
+    """Write the state file, then the map file; return what changed, and errors by what failed, `state` or `map`.
+
+    Only the state file is flushed to disk: each start or reload of HAProxy makes the map from it again. Without the
+    state file, the map isn't written either, unless `unsaved`.
     """
-    changed = []
-    try:
-        if seen.state != wanted:
+    changed: list[str] = []
+    failures: dict[str, str] = {}
+    if seen.state != wanted:
+        try:
             durable.write(places.state_file, wanted.as_json().encode())
             changed.append("state")
-        if seen.map_value != wanted.value:
+        except OSError as error:
+            failures["state"] = f"{places.state_file}: {error.strerror}"
+    if seen.map_value != wanted.value and (unsaved or not failures):
+        try:
             durable.write(places.map_file, _map_with(places, wanted).encode(), forced=False)
             changed.append("map")
-    except OSError as error:
-        raise SwitchError(f"{error.filename}: {error.strerror}; HAProxy was not changed") from error
-    return changed
+        except OSError as error:
+            failures["map"] = f"{places.map_file}: {error.strerror}"
+    return changed, failures
 
 
 def _map_with(places: Places, wanted: State) -> str:

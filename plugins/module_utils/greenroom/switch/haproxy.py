@@ -173,17 +173,25 @@ def _has(answer: str, key: str, value: str) -> bool:
     return any(line.startswith("0x") and line.split(maxsplit=2)[1:] == [key, value] for line in answer.splitlines())
 
 
-def sessions(worker: Worker, seconds: float) -> dict[str, int]:
-    """Return how many connections each backend of a worker holds; raises SocketError."""
+@dataclass(frozen=True)
+class Backend:
+    """The connections that a backend holds, and whether one of its servers is healthy."""
+
+    connections: int
+    healthy: bool
+
+
+def backends(worker: Worker, seconds: float) -> dict[str, Backend]:
+    """Return a worker's backends by name; raises SocketError."""
     everything, backends = -1, 2
     answer = _ask_worker(worker, [f"show stat {everything} {backends} {everything}"], seconds)
     head, *lines = answer.splitlines() or [""]
     if not head.startswith("# pxname,"):
         raise _refusal(head)(f"worker {worker.name}: {head or 'empty response'}")
     columns = head.removeprefix("# ").split(",")
-    name, current = columns.index("pxname"), columns.index("scur")
+    name, current, status = (columns.index(column) for column in ("pxname", "scur", "status"))
     rows = [line.split(",") for line in lines if line]
-    return {row[name]: int(row[current]) for row in rows}
+    return {row[name]: Backend(int(row[current]), row[status].startswith("UP")) for row in rows}
 
 
 def reload(master_socket: str, runtime_socket: str, seconds: float) -> str:

@@ -13,7 +13,9 @@ from typing import Any
 
 from . import apply, steps
 from .apply import Places, Seen
-from .bluegreen import State
+from .bluegreen import State, SwitchError
+from .clock import Clock
+from .report import connections, report
 from .steps import Wish
 
 POLL = 0.05
@@ -37,22 +39,31 @@ def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
     Raises SwitchError for what is refused.
     """
     files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
-    places = Places(given["site"], *files, given["timeout"])
+    places = Places(given["site"], *files, given["timeout"], given["peers_file"])
     patience = 0 if check else given["patience"]
     if given["state"] == "status":
-        found = apply.report(places, apply.look(places))
-        return {"changed": False, **found, "connections": connections(places, found["idle"], patience)}
+        found = report(places, apply.look(places))
+        return {"changed": False, **found, "connections": wait_for_drain(places, found["idle"], patience)}
     wish = Wish(operation=given["operation"] or "", **{name: given[name] for name in WISHES})
+    newest = _newest(given["site"], given["newest"])
     if check:
-        result = switch(places, wish, check=True)
+        result = switch(places, wish, check=True, newest=newest)
     else:
         with apply.locked(places):
-            result = switch(places, wish, check=False)
-    if given["state"] == "draining":
-        result["connections"] = connections(places, result["idle"], patience)
-        if given["finish"] and not check:
+            result = switch(places, wish, check=False, newest=newest)
+    if given["state"] in ("draining", "replacing"):
+        result["connections"] = wait_for_drain(places, result["idle"], patience)
+        if given["finish"] and given["state"] == "draining" and not check:
             result = finished(places, wish, result)
     return result
+
+
+def _newest(site: str, value: str) -> State | None:
+    """Parse what the caller found to be the environment's newest state; raises SwitchError."""
+    try:
+        return State.from_value(site, value) if value else None
+    except ValueError as error:
+        raise SwitchError(f"newest: {error}") from error
 
 
 def described(seen: Seen) -> str:
@@ -83,32 +94,42 @@ def differences(before: Seen, after: Seen) -> list[str]:
     return found + [f"worker {old['name']}" for old, new in pairs if old["value"] != new["value"]]
 
 
-def switch(places: Places, wish: Wish, check: bool) -> dict[str, Any]:
-    """Carry out the request, or with `check`, predict the result."""
+def switch(places: Places, wish: Wish, check: bool, newest: State | None = None) -> dict[str, Any]:
+    """Carry out the request, or with `check`, predict the result.
+
+    An edge host that is behind `newest` takes that over first, as from a peer, even if the request is then refused.
+    """
+    clock = Clock.now()
     seen = apply.look(places)
-    if seen.state is None:
-        wanted = steps.first(places.site, wish, seen.traces, seen.damage, time.time())
-    else:
-        wanted = steps.decide(seen.state, wish, time.time())
+    now = apply.caught_up(seen, newest, clock)
+    try:
+        if now is None:
+            wanted = steps.first(places.site, wish, seen.traces, seen.damage, clock)
+        else:
+            wanted = steps.decide(now, wish, clock)
+    except SwitchError:
+        if now is not None and now != seen.state and not check:
+            apply.apply(places, seen, now)
+        raise
     after = predicted(seen, wanted)
     if check:
         repaired = differences(seen, after)
-        result = {**apply.report(places, after), "in_force": apply.report(places, seen)["in_force"]}
+        result = {**report(places, after), "in_force": report(places, seen)["in_force"]}
     else:
         repaired = apply.apply(places, seen, wanted)
         after = apply.look(places) if repaired else seen
-        result = apply.report(places, after)
+        result = report(places, after)
     if wanted.only_wound_since(seen.state):
         repaired.remove("state")
     diff = {"before": described(seen), "after": described(after)}
     return {**result, "changed": bool(repaired), "repaired": repaired, "diff": diff}
 
 
-def connections(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
+def wait_for_drain(places: Places, left: str | None, patience: float) -> dict[str, dict[str, int | None]]:
     """Count each slot's connections; wait up to `patience` seconds until the slot `left` has none."""
     give_up = time.monotonic() + patience
     while True:
-        found: dict[str, dict[str, int | None]] = apply.connections(places)
+        found: dict[str, dict[str, int | None]] = connections(places)
         if left is None or found[left]["current"] == 0 or time.monotonic() > give_up:
             return found
         time.sleep(POLL)

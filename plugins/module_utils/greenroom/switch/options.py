@@ -21,9 +21,11 @@ ARGUMENTS: dict[str, Any] = {
     "finish": {"type": "bool", "default": False},
     "patience": {"type": "float", "default": 0},
     "recover": {"type": "bool", "default": False},
+    "newest": {"type": "str", "default": ""},
     "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
     "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
     "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    "peers_file": {"type": "path", "default": "/run/greenroom/edge-peers.json"},
     "timeout": {"type": "float", "default": 5},
 }

@@ -81,9 +81,3 @@ def states(peers: Peers, site: str, seconds: float) -> tuple[dict[str, State], d
         if thread.is_alive():
             problems.setdefault(address, f"no response within {seconds:g} s")
     return dict(found), problems
-
-
-def highest(peers: Peers, site: str, seconds: float) -> tuple[State | None, dict[str, str]]:
-    """Ask all peers at once and return the state that takes precedence, and the errors of peers by address."""
-    found, problems = states(peers, site, seconds)
-    return max(found.values(), key=lambda state: state.precedence, default=None), problems

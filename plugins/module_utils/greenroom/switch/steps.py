@@ -5,22 +5,29 @@
 idle → prepared → canary (growing weights) → live (the bake) → draining → idle, and back from each of them. With several
 edge hosts, each step is prepared on all of them and then committed on all of them, under a new highest epoch. So an
 epoch has one meaning, and the highest epoch is current. If two operators go on without different edge hosts, an epoch
-may get two meanings. The edge hosts resolve that as soon as they reach each other (`adopt`).
+may get two meanings. The edge hosts resolve that as soon as they reach each other (`unattended`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import NoReturn
 
-from .bluegreen import ADOPTED, CANARY, DRAINING, LIVE, PREPARED, SLOTS, Operation, State, SwitchError, check_operation
-
-ADOPTED_SECONDS = 120
-"""How long an edge host keeps an adopted canary after the last peer that reports it has gone."""
-ADOPTED_LONGEST = 86400
-"""The upper limit for an adopted canary: edge hosts that adopted it from each other would keep it forever."""
+from .bluegreen import (
+    ADOPTED,
+    CANARY,
+    DRAINING,
+    LIVE,
+    PREPARED,
+    SLOTS,
+    Operation,
+    State,
+    SwitchError,
+    check_operation,
+    other,
+)
+from .clock import Clock, utc
 
 ABORT = "playbooks/abort.yml"
 
@@ -61,15 +68,15 @@ class Wish:
                 raise SwitchError(str(error)) from error
 
 
-def decide(now: State, wish: Wish, clock: float) -> State:
+def decide(now: State, wish: Wish, clock: Clock) -> State:
     """Return the wanted state, or `now` if nothing changes. Raises SwitchError when the request is refused.
 
-    Repeating a call is safe: it isn't refused because of its own first run. `clock` is in seconds since 1970.
+    Repeating a call is safe: it isn't refused because of its own first run.
     """
     return STEPS[wish.state](now, wish, clock)
 
 
-def first(site: str, wish: Wish, traces: list[str], damage: str, clock: float) -> State:
+def first(site: str, wish: Wish, traces: list[str], damage: str, clock: Clock) -> State:
     """Return the first state of an edge host that has none: it is new, or it lost its state. Raises SwitchError.
 
     `traces` are the values that workers and the map file have for the site. `damage` describes a damaged state file.
@@ -87,7 +94,7 @@ def first(site: str, wish: Wish, traces: list[str], damage: str, clock: float) -
         raise SwitchError(f"refused: expected epoch {wish.expected_epoch}, but this edge host has no state at all")
     if wish.epoch is not None and wish.epoch <= epoch:
         _past(wish.epoch, epoch)
-    return State(site, wish.epoch or epoch + 1, wish.live, changed_at=_text(clock))
+    return State(site, wish.epoch or epoch + 1, wish.live, changed_at=clock.text, previous="")
 
 
 def highest_trace(traces: list[str]) -> int:
@@ -96,7 +103,7 @@ def highest_trace(traces: list[str]) -> int:
     return max((int(head) for head in heads if head.isascii() and head.isdigit()), default=0)
 
 
-def _prepare(now: State, wish: Wish, clock: float) -> State:
+def _prepare(now: State, wish: Wish, clock: Clock) -> State:
     """Record the next step without putting it in effect."""
     _mine(now, wish)
     wanted = _wanted(now, wish)
@@ -114,7 +121,7 @@ def _prepare(now: State, wish: Wish, clock: float) -> State:
     return _wound(replace(now, operation=replace(operation, next=wanted.value)), wish, clock)
 
 
-def _present(now: State, wish: Wish, clock: float) -> State:
+def _present(now: State, wish: Wish, clock: Clock) -> State:
     """Put the operation's prepared step in effect. Without an operation, put the requested position in effect."""
     if not wish.operation:
         return _at_once(now, wish, clock)
@@ -122,7 +129,7 @@ def _present(now: State, wish: Wish, clock: float) -> State:
     if wish.live is not None:
         now = _prepare(now, wish, clock)
         step = now.following
-        return _commit(now, wish, clock) if step and step.position == _wanted(now, wish).position else now
+        return commit(now, wish, clock) if step and step.position == _wanted(now, wish).position else now
     if wish.epoch == now.epoch or (wish.epoch is None and now.operation and not now.following):
         # An earlier call committed it, or a peer did and this edge host caught up.
         return _wound(now, wish, clock)
@@ -132,20 +139,21 @@ def _present(now: State, wish: Wish, clock: float) -> State:
             "(it was never prepared, or dropped after its deadline); prepare it again"
         )
     _expect(now, wish)
-    return _commit(now, wish, clock)
+    return commit(now, wish, clock)
 
 
-def _commit(now: State, wish: Wish | None, clock: float) -> State:
+def commit(now: State, wish: Wish | None, clock: Clock) -> State:
     """Put the prepared step in effect; without `wish`, the deadline stays."""
     step, operation = now.following, now.operation
     if step is None or operation is None:
         raise ValueError("nothing is prepared")
     phase = CANARY if step.weight else LIVE
-    state = replace(step, changed_at=_text(clock), operation=replace(operation, phase=phase, next=""))
+    state = now.moved(step.epoch, step.live, step.weight)
+    state = replace(state, changed_at=clock.text, operation=replace(operation, phase=phase, next=""))
     return _wound(state, wish, clock) if wish else state
 
 
-def _at_once(now: State, wish: Wish, clock: float) -> State:
+def _at_once(now: State, wish: Wish, clock: Clock) -> State:
     wanted = _wanted(now, wish)
     if wish.live is None:
         _expect(now, wish)
@@ -157,17 +165,17 @@ def _at_once(now: State, wish: Wish, clock: float) -> State:
     if own and _same(now, wanted, wish):
         return now
     _expect(now, wish)
-    return replace(wanted, epoch=_epoch(now, wish), changed_at=_text(clock))
+    return replace(wanted, epoch=_epoch(now, wish), changed_at=clock.text)
 
 
-def _drain(now: State, wish: Wish, clock: float) -> State:
+def _drain(now: State, wish: Wish, clock: Clock) -> State:
     """Start draining the previous slot."""
     if not _bakes(now, wish):
         return now
     return _wound(now.with_operation(phase=DRAINING, next=""), wish, clock)
 
 
-def _finish(now: State, wish: Wish, clock: float) -> State:
+def _finish(now: State, wish: Wish, clock: Clock) -> State:
     """End an operation and keep the current position."""
     return replace(now, operation=None) if _bakes(now, wish) else now
 
@@ -189,7 +197,7 @@ def _bakes(now: State, wish: Wish) -> bool:
     return True
 
 
-def _abort(now: State, wish: Wish, clock: float) -> State:
+def _abort(now: State, wish: Wish, clock: Clock) -> State:
     """Return to the slot that was live before the operation, and end the operation."""
     if now.operation is None:
         return _align(now, wish, clock)
@@ -201,77 +209,68 @@ def _abort(now: State, wish: Wish, clock: float) -> State:
         raise SwitchError(
             f"refused: {live} was live before operation {now.operation.id}, not {wish.live}; check the status"
         )
-    back = State.at(now.site, now.epoch, live)
+    # Before the operation, the previous slot was another one than now, or there was none.
+    moved = live != now.live
+    back = State.from_value(now.site, now.operation.before) if moved else now.moved(now.epoch, live)
     if wish.epoch is None and (now.phase == PREPARED or back.position == now.position):
         return replace(now, operation=None)
-    return replace(back, epoch=_epoch(now, wish), changed_at=_text(clock))
+    return replace(back, epoch=_epoch(now, wish), changed_at=clock.text)
 
 
-def _align(now: State, wish: Wish, clock: float) -> State:
+def _align(now: State, wish: Wish, clock: Clock) -> State:
     """Take the position that the other edge hosts return to, on an edge host whose operation is over already."""
-    wanted = State.at(now.site, now.epoch, wish.live or now.live)
+    wanted = now.moved(now.epoch, wish.live or now.live)
     if wish.live is not None and wish.epoch is not None and wish.epoch > now.epoch:
-        return replace(wanted, epoch=wish.epoch, changed_at=_text(clock))
+        return replace(wanted, epoch=wish.epoch, changed_at=clock.text)
     if wish.live is not None and wanted.position != now.position:
         raise SwitchError(f"refused: no operation is in progress, and {now.live} is live; check the status")
     return now
 
 
-STEPS: dict[str, Callable[[State, Wish, float], State]] = {
+def _replace_idle(now: State, wish: Wish, clock: Clock) -> State:
+    """Record that there is nothing to roll back to, because a deploy is about to replace the idle slot."""
+    if now.operation and now.operation.id != wish.operation:
+        _under_way(now)
+    if wish.live not in (None, now.live):
+        raise SwitchError(f"refused: {now.live} is live, not {wish.live}; check the status, then decide again")
+    _expect(now, wish)
+    return replace(now, previous="")
+
+
+STEPS: dict[str, Callable[[State, Wish, Clock], State]] = {
     "prepared": _prepare,
     "present": _present,
     "draining": _drain,
     "finished": _finish,
     "aborted": _abort,
+    "replacing": _replace_idle,
 }
 
 
-def expire(now: State, clock: float) -> State:
-    """Return the state that the watchdog puts in effect: `now`, or one without the operation past its deadline."""
-    if now.operation is None or clock <= now.operation.deadline:
-        return now
-    if now.phase == CANARY:
-        # Above the prepared epoch, too: another edge host may have committed it already.
-        back = State.at(now.site, now.highest + 1, now.operation.live_before or now.live)
-        return replace(back, changed_at=_text(clock))
-    return replace(now, operation=None)
+def go_back(now: State, by: str, clock: Clock) -> State:
+    """Return the state after an operator moved traffic back with `greenroom-edge back`; raises SwitchError.
 
-
-def adopt(now: State | None, found: State, clock: float) -> State:
-    """Return the state after a peer reports `found`: the higher epoch is current.
-
-    If a step is prepared here and in effect on the peer, this edge host commits it. A canary that isn't prepared here
-    gets a deadline of its own, so that it ends even if the edge host that knows its operation is gone. Otherwise the
-    deadline on that edge host counts, which this one doesn't know.
+    A canary ends. Otherwise, the previous slot gets all traffic. Afterwards there is no previous slot: a second call,
+    here or on another edge host, must not return to the slot that the operator has just left.
     """
-    if now is not None:
-        if found.precedence == now.precedence:
-            return _kept_up(now, clock)
-        if found.precedence < now.precedence:
-            return now
-        if now.following == found:
-            return _commit(now, None, clock)
-        if found.epoch == now.epoch:
-            # A new epoch, so that an operator who has seen the old one can't continue unaware of the conflict.
-            found = replace(found, epoch=now.highest + 1)
-    operation = None
-    if found.weight:
-        back = State.at(found.site, found.epoch, found.live)
-        operation = Operation(ADOPTED, CANARY, back.value, deadline=int(clock) + ADOPTED_SECONDS)
-    return replace(found, changed_at=_text(clock), operation=operation)
-
-
-def _kept_up(now: State, clock: float) -> State:
-    """Extend an adopted canary's deadline once half of the time has passed, because each extension writes to disk."""
-    if now.operation is None or now.operation.id != ADOPTED:
-        return now
-    longest = int(datetime.fromisoformat(now.changed_at).timestamp()) + ADOPTED_LONGEST
-    deadline = min(int(clock) + ADOPTED_SECONDS, longest)
-    return now if deadline - now.operation.deadline < ADOPTED_SECONDS // 2 else now.with_operation(deadline=deadline)
+    live = now.live if now.weight else now.previous
+    if live is None and now.operation and now.operation.live_before != now.live:
+        live = now.operation.live_before
+    if not live:
+        why = "a deploy has replaced the other slot, or the public was moved back already"
+        if now.previous is None:
+            why = "the state is from an earlier version, which didn't record the previous slot"
+        raise SwitchError(
+            f"refused: there is nothing to go back to. {now.live} is live since {now.since}, "
+            f"and no previous slot is known: {why}. "
+            f"From the controller, playbooks/cutover.yml -e to={other(now.live)} checks the other slot and moves there"
+        )
+    back = now.moved(now.highest + 1, live)
+    return replace(back, previous="", changed_at=clock.text, changed_by=by)
 
 
 def _wanted(now: State, wish: Wish) -> State:
-    return State.at(now.site, now.epoch, wish.live or now.live, wish.weight)
+    return now.moved(now.epoch, wish.live or now.live, wish.weight)
 
 
 def _same(there: State | None, wanted: State, wish: Wish) -> bool:
@@ -279,11 +278,13 @@ def _same(there: State | None, wanted: State, wish: Wish) -> bool:
     return there is not None and there.position == wanted.position and wish.epoch in (None, there.epoch)
 
 
-def _wound(state: State, wish: Wish, clock: float) -> State:
+def _wound(state: State, wish: Wish, clock: Clock) -> State:
     """Extend the deadline until the operator's next call; an adopted operation gets the operator's name."""
     if state.operation is None:
         return state
-    return state.with_operation(id=wish.operation or state.operation.id, deadline=int(clock) + wish.deadline)
+    return replace(state, operation=state.operation.wound(clock, wish.deadline)).with_operation(
+        id=wish.operation or state.operation.id
+    )
 
 
 def _mine(now: State, wish: Wish) -> None:
@@ -295,7 +296,7 @@ def _expect(now: State, wish: Wish) -> None:
     if wish.expected_epoch not in (None, now.epoch):
         raise SwitchError(
             f"refused: expected epoch {wish.expected_epoch}, but it is {now.epoch}: "
-            f"{now.live} is live since {now.changed_at or 'an unknown time'}; check the status, then decide again"
+            f"{now.live} is live since {now.since}; check the status, then decide again"
         )
 
 
@@ -319,10 +320,6 @@ def _under_way(now: State) -> NoReturn:
     if now.operation is None:
         raise ValueError("no operation is in progress")
     raise SwitchError(
-        f"refused: operation {now.operation.id} is in progress ({now.phase}, until {_text(now.operation.deadline)}): "
+        f"refused: operation {now.operation.id} is in progress ({now.phase}, until {utc(now.operation.deadline)}): "
         f"wait until it ends, or abort it with {ABORT}"
     )
-
-
-def _text(clock: float) -> str:
-    return datetime.fromtimestamp(clock, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

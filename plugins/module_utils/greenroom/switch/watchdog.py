@@ -8,20 +8,25 @@ greenroom-edge restores the state on disk or ends the operation.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from . import apply, haproxy, module_call, steps
+from . import apply, haproxy, module_call, unattended
 from . import peers as switch_peers
-from .apply import BusyError, Places, Seen
+from .apply import BusyError, Places
+from .back import back, back_by_force
 from .bluegreen import State, SwitchError
-from .peers import Peers
+from .clock import Clock
+from .heard import Heard
+from .host import Host
+from .report import connections, report
 
 CONFIGURATION = "/etc/greenroom/edge.json"
 PEERS_SECONDS = 1.5
@@ -32,39 +37,21 @@ RELOAD_SECONDS = 30.0
 """How long a reload waits for the lock, and then for the new worker."""
 
 
-@dataclass(frozen=True)
-class Host:
-    """An edge host: where its state is stored, its peers, and the seconds between two checks of its watchdog."""
-
-    places: Places
-    peers: Peers
-    watchdog_seconds: float
-
-    @classmethod
-    def from_file(cls, path: str) -> Host:
-        """Read the configuration; raises SwitchError."""
-        try:
-            with open(path, encoding="utf-8") as file:
-                given: dict[str, Any] = json.load(file)
-            names = ("site", "state_file", "map_file", "runtime_socket", "master_socket")
-            places = Places(*(given[name] for name in names))
-            peers = Peers(given["peers"], given["port"], given["public_name"], given["ca_file"])
-            return cls(places, peers, given["watchdog_seconds"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise SwitchError(f"{path}: {error!r}") from error
-
-
 def status(host: Host) -> int:
-    """Print the state on disk, in the workers, and the number of connections."""
+    """Print the state on disk and in the workers, problems of peers, and the number of connections, as JSON."""
     places = host.places
-    seen = apply.look(places)
-    print(json.dumps({**apply.report(places, seen), "connections": apply.connections(places)}, indent=2))
+    print(json.dumps({**report(places, apply.look(places)), "connections": connections(places)}, indent=2))
     return 0
 
 
 def check(host: Host) -> int:
-    """Check whether state file, map file and all workers agree: exit code 0, or 1 and the reason."""
-    found = apply.report(host.places, apply.look(host.places))
+    """Check whether state file, map file and all workers agree: exit code 0, or 1 and the reason.
+
+    A peer that doesn't answer, and a state that no peer has confirmed, are only printed.
+    """
+    found = report(host.places, apply.look(host.places))
+    for line in Heard(found["peers"], not found["unconfirmed"]).news(Heard()):
+        print(line, file=sys.stderr)
     if found["in_force"]:
         return 0
     if found["state_lost"]:
@@ -74,45 +61,44 @@ def check(host: Host) -> int:
     elif not found["running"]:
         reason = "HAProxy isn't running"
     else:
-        what = [] if found["disk"]["map"] == _value(found) else ["map"]
+        what = [] if found["disk"]["map"] == found["value"] else ["map"]
         what += [f"worker {worker['name']}" for worker in found["workers"] if not worker["agrees"]]
         reason = f"differs from the state file: {', '.join(what)}"
     print(reason, file=sys.stderr)
     return 1
 
 
-def _value(found: dict[str, Any]) -> str:
-    return f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}"
-
-
 def settle(host: Host) -> int:
     """Put the state file in effect after HAProxy's start, because the map may have changed since HAProxy read it."""
     with apply.locked(host.places):
-        seen = apply.look(host.places)
-        if seen.state is not None:
-            _say(apply.apply(host.places, seen, seen.state), seen.state)
+        tick(host.places, None, Clock.now())
     return 0
 
 
 def catch_up(host: Host) -> int:
     """Write the peers' newer state to disk before HAProxy starts; there is no worker yet."""
-    found = _ask_peers(host)
-    with apply.locked(host.places, START_SECONDS):
-        seen = apply.look(host.places, workers=False)
-        wanted = caught_up(seen, found, time.time())
-        if wanted is not None:
-            _say(apply.settle(host.places, seen, wanted), wanted)
+    states, problems = _ask_peers(host)
+    try:
+        with apply.locked(host.places, START_SECONDS):
+            seen = apply.look(host.places, workers=False)
+            wanted = apply.caught_up(seen, unattended.together(states.values()), Clock.now())
+            if wanted is not None:
+                _say(apply.settle(host.places, seen, wanted), wanted)
+    finally:
+        _note(host, Heard(), states, problems)
     return 0
 
 
 def watch(host: Host) -> int:
     """Catch up with peers, end an overdue operation, repair differences; does nothing while a switch holds the lock."""
-    found = _ask_peers(host)
+    states, problems = _ask_peers(host)
     try:
         with apply.locked(host.places, 0):
-            tick(host.places, found, time.time())
+            tick(host.places, unattended.together(states.values()), Clock.now())
     except BusyError:
         return 0
+    finally:
+        _note(host, Heard.from_file(host.places.peers_file), states, problems)
     return 0
 
 
@@ -144,26 +130,17 @@ def _notify(message: str) -> None:
             channel.send(message.encode())
 
 
-def tick(places: Places, found: State | None, clock: float) -> list[str]:
-    """Run one watchdog check under the lock; `found` is the highest state of the peers. Returns what changed."""
+def tick(places: Places, found: State | None, clock: Clock) -> list[str]:
+    """Run one watchdog check under the lock; `found` is what the peers have in effect. Returns what changed."""
     seen = apply.look(places)
-    wanted = caught_up(seen, found, clock)
-    if wanted is None:
+    now = apply.caught_up(seen, found, clock)
+    if now is None:
         return []
-    wanted = steps.expire(wanted, clock)
-    changed = apply.apply(places, seen, wanted)
+    wanted = unattended.expire(now, clock)
+    # The end of a canary doesn't wait for a full disk. The next check comes to the same result from the same file.
+    changed = apply.apply(places, seen, wanted, unsaved=wanted.weight < now.weight)
     _say(changed, wanted)
     return changed
-
-
-def caught_up(seen: Seen, found: State | None, clock: float) -> State | None:
-    """Return the state on disk, or the peers' state if that is newer; None if there is neither."""
-    if found is None:
-        return seen.state
-    if seen.state is None and found.epoch < steps.highest_trace(seen.traces):
-        # The state was lost, and HAProxy here serves a newer epoch than the peers know. An operator must decide.
-        return None
-    return steps.adopt(seen.state, found, clock)
 
 
 def reload(host: Host) -> int:
@@ -182,9 +159,24 @@ def reload(host: Host) -> int:
     return 0
 
 
-def _ask_peers(host: Host) -> State | None:
-    found, _problems = switch_peers.highest(host.peers, host.places.site, PEERS_SECONDS)
-    return found
+def _ask_peers(host: Host) -> tuple[dict[str, State], dict[str, str]]:
+    return switch_peers.states(host.peers, host.places.site, PEERS_SECONDS)
+
+
+def _note(host: Host, before: Heard, states: dict[str, State], problems: dict[str, str]) -> None:
+    """Note what the peers said for status and metrics, and print what is new in it."""
+    if not host.places.peers_file:
+        return
+    own = apply.look(host.places, workers=False).state
+    heard = before.after(host.peers.addresses, own, states, problems)
+    for line in heard.news(before):
+        print(line, file=sys.stderr, flush=True)
+    # A file that can't be written grows old, and that is reported.
+    with contextlib.suppress(OSError):
+        heard.write(host.places.peers_file)
+    with contextlib.suppress(OSError):
+        if host.metrics_file:
+            heard.write_metrics(host.metrics_file)
 
 
 def _say(changed: list[str], state: State) -> None:
@@ -218,18 +210,31 @@ COMMANDS: dict[str, Callable[[Host], int]] = {
     "watch": watch,
     "guard": guard,
     "reload": reload,
+    "back": back,
+    "back --force": back_by_force,
 }
+
+
+def usage() -> str:
+    """Return each command with what it does, from its docstring."""
+    commands = {**COMMANDS, "module": module}
+    lines = [f"  {name:<13} {(call.__doc__ or '').splitlines()[0]}" for name, call in commands.items()]
+    return "\n".join([f"usage: greenroom-edge {'|'.join(commands)}", *lines])
 
 
 def main(arguments: Sequence[str], configuration: str = CONFIGURATION) -> int:
     """Run one command; returns the exit code."""
-    if arguments == ["module"]:
+    command = " ".join(arguments)
+    if command == "module":
         return module()
-    if len(arguments) != 1 or arguments[0] not in COMMANDS:
-        print(f"usage: greenroom-edge {'|'.join(COMMANDS)}", file=sys.stderr)
+    if command in ("help", "--help", "-h"):
+        print(usage())
+        return 0
+    if command not in COMMANDS:
+        print(usage(), file=sys.stderr)
         return 2
     try:
-        return COMMANDS[arguments[0]](Host.from_file(configuration))
+        return COMMANDS[command](Host.from_file(configuration))
     except SwitchError as error:
         print(error, file=sys.stderr)
         return 1
