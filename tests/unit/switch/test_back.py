@@ -13,13 +13,16 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.greenroom.common import durable
 from ansible.module_utils.greenroom.switch import back, watchdog
-from ansible.module_utils.greenroom.switch.bluegreen import Operation, State
-from edge_host import Edge, Peer
+from ansible.module_utils.greenroom.switch.apply import Places
+from ansible.module_utils.greenroom.switch.bluegreen import Operation, State, SwitchError
+from ansible.module_utils.greenroom.switch.report import unhealthy
+from edge_host import PLACES, Edge, Peer
 from fake_haproxy import FakeHaproxy
 
 GREEN = State("staging", 7, "green", changed_at="2026", previous="blue")
-BAKE = replace(GREEN, operation=Operation("run-1", "live", "5:blue:-:0:-", deadline=2**40))
-CANARY = State("staging", 6, "blue", "green", 5, previous="", operation=replace(BAKE.operation, phase="canary"))  # type: ignore[type-var]
+RUN = Operation("run-1", "live", "5:blue:-:0:-", deadline=2**40)
+BAKE = replace(GREEN, operation=RUN)
+CANARY = State("staging", 6, "blue", "green", 5, previous="", operation=replace(RUN, phase="canary"))
 BACKENDS = {f"{name}_{slot}": 0 for name in ("portal_http", "kratos_public") for slot in ("blue", "green")}
 
 
@@ -83,9 +86,10 @@ def test_the_other_edge_hosts_follow_and_do_not_go_back_again(
     assert proxy.values("staging") == {"100": "17:blue:-:0:-"}
 
 
-@pytest.mark.parametrize(("state", "live"), [(BAKE, "green"), (CANARY, "blue")], ids=["bake", "canary"])
+@pytest.mark.usefixtures("proxy")
+@pytest.mark.parametrize("state", [BAKE, CANARY], ids=["bake", "canary"])
 def test_back_ends_the_operation_of_a_run(
-    edge: Edge, peer: Peer, proxy: FakeHaproxy, state: State, live: str, capsys: pytest.CaptureFixture[str]
+    edge: Edge, peer: Peer, state: State, capsys: pytest.CaptureFixture[str]
 ) -> None:
     edge.write(state)
     peer.body = state.value
@@ -94,7 +98,7 @@ def test_back_ends_the_operation_of_a_run(
     said = capsys.readouterr().out
     assert f"Operation run-1 ({state.phase}) is over." in said
     # During a canary, background services have not moved.
-    assert ("Background services" in said) == (live == "green")
+    assert ("Background services" in said) == (state == BAKE)
 
 
 def test_back_counts_what_its_peers_know(edge: Edge, peer: Peer, proxy: FakeHaproxy) -> None:
@@ -141,7 +145,9 @@ def test_back_is_refused_without_haproxy_or_without_servers(
         assert edge.run("back") == 1
         assert "refused: HAProxy has no servers of blue" in capsys.readouterr().err
         proxy.workers["100"].hangs = True
-        edge.configure()
+        places = Places("staging", *(edge.given[key] for key in PLACES), 0.3)
+        with pytest.raises(SwitchError, match="can't tell which servers are healthy: .* did not answer"):
+            unhealthy(places, "blue")
     assert edge.state() == GREEN
 
 
@@ -167,7 +173,7 @@ def test_silent_peers_are_named_and_not_waited_for(
     over.set()
     said = capsys.readouterr().out
     assert "Edge host 127.0.0.1 did not answer (" in said
-    assert "It follows when it reaches this host." in said
+    assert "It follows when it reaches this host" in said
 
 
 def test_a_full_disk_is_reported_and_nothing_moves(

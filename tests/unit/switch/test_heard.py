@@ -19,6 +19,7 @@ from edge_host import Edge, Peer, make_certificate
 from modules import run_module
 
 PEER = "127.0.0.1"
+METRIC = f'greenroom_edge_peer_silent{{peer="{PEER}"}}'
 SILENT = 1
 """A port at which nothing listens."""
 
@@ -72,7 +73,7 @@ def test_a_stale_edge_host_with_silent_peers_serves_and_says_so(
         assert (found["in_force"], found["unconfirmed"]) == (True, True)
         assert found["peers"] == {PEER: "[Errno 111] Connection refused"}
         assert edge.metrics() == {
-            f'greenroom_edge_peer_silent{{peer="{PEER}"}}': "1",
+            METRIC: "1",
             "greenroom_edge_unconfirmed": "1",
         }
         # It serves what its disk says, so the check passes.
@@ -89,7 +90,7 @@ def test_a_stale_edge_host_with_silent_peers_serves_and_says_so(
         found = edge.status(capsys)
         assert (found["peers"], found["unconfirmed"]) == ({PEER: None}, False)
         assert edge.metrics() == {
-            f'greenroom_edge_peer_silent{{peer="{PEER}"}}': "0",
+            METRIC: "0",
             "greenroom_edge_unconfirmed": "0",
         }
 

@@ -65,7 +65,7 @@ def _told(host: Host, now: State, wanted: State, problems: Mapping[str, str]) ->
         yield f"Operation {now.operation.id} ({now.phase}) is over. If its run still exists, it fails at its next step."
     for address in host.peers.addresses:
         if problem := problems.get(address):
-            yield f"Edge host {address} did not answer ({problem}). It follows when it reaches this host."
+            yield f"Edge host {address} did not answer ({problem}). It follows when it reaches this host, unless it has a higher epoch."
         else:
             yield f"Edge host {address} follows within {host.watchdog_seconds:g} s."
     yield "Not rolled back: database migrations, data written since, mail already sent, rotated keys."
