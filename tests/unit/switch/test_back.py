@@ -86,6 +86,13 @@ def test_the_other_edge_hosts_follow_and_do_not_go_back_again(
     assert proxy.values("staging") == {"100": "17:blue:-:0:-"}
 
 
+def test_a_second_call_completes_one_that_died(edge: Edge, peer: Peer, proxy: FakeHaproxy) -> None:
+    edge.write(State("staging", 17, "blue", previous=""))
+    proxy.workers["100"].entries = {"staging": "7:green:-:0:blue"}
+    assert edge.run("back") == 1
+    assert proxy.values("staging") == {"100": "17:blue:-:0:-"}
+
+
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("state", [BAKE, CANARY], ids=["bake", "canary"])
 def test_back_ends_the_operation_of_a_run(
@@ -146,7 +153,7 @@ def test_back_is_refused_without_haproxy_or_without_servers(
         assert "refused: HAProxy has no servers of blue" in capsys.readouterr().err
         proxy.workers["100"].hangs = True
         places = Places("staging", *(edge.given[key] for key in PLACES), 0.3)
-        with pytest.raises(SwitchError, match="can't tell which servers are healthy: .* did not answer"):
+        with pytest.raises(SwitchError, match=r"can't tell which servers are healthy: .* did not answer"):
             unhealthy(places, "blue")
     assert edge.state() == GREEN
 

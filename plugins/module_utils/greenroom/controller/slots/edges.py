@@ -32,8 +32,11 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     This is the answer with the highest epoch of the edge hosts that have their state, or of all if none has it. It also
     gets: all `answers` by host; the `hosts` that answered; the hosts that are `down`; the hosts `behind` (another
     epoch or position, a lost state, or not in effect everywhere); the `operation` in progress on any of them, with its
-    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} on all
-    of them. Raises ValueError if no edge host answered.
+    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; the `previous` slot, "" if one of
+    those with this epoch has none, None if it isn't known; `changed_by` of those with this epoch, None if a run made
+    the last switch; `connections`, {slot: number} on all of them. Raises ValueError if no edge host answered.
+
+    Its `value` is for the option `newest` of bluegreen_switch: with it, hosts that are behind take part in a switch.
     """
     answers = {str(result["item"]): result for result in results if not result.get("unreachable")}
     down = [str(result["item"]) for result in results if result.get("unreachable")]
@@ -43,8 +46,12 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     # Prefer the operation's own name: an edge host that adopted the operation doesn't know it.
     named = sorted([best, *answers.values()], key=lambda answer: answer["operation"] == ADOPTED)
     busy = next((answer for answer in named if answer["operation"]), best)
+    current = [answer for answer in answers.values() if not answer["state_lost"] and answer["epoch"] == best["epoch"]]
+    gone = any(answer.get("previous") == "" for answer in current)
     return {
         **best,
+        "previous": "" if gone else next((answer["previous"] for answer in current if answer.get("previous")), None),
+        "changed_by": next((answer["changed_by"] for answer in current if answer.get("changed_by")), None),
         "answers": answers,
         "hosts": list(answers),
         "down": down,
@@ -68,6 +75,26 @@ def notes(text: str) -> dict[str, Any]:
     for line in text.splitlines():
         found.update(json.loads(line))
     return found
+
+
+def outdated(edges: Answer, noted: Answer) -> str:
+    """Return why the edge hosts that answer must not be believed, "" if they may be.
+
+    `edges` is the result of `together`, `noted` the record off the edge: {live, epoch} of the last switch that a run
+    began, and the epoch that it was `from`, which is the one before without that key. That switch may never have taken
+    effect. But an edge host that doesn't even know the epoch before it has slept through other switches, and the slot
+    that it takes for idle may be the live one.
+    """
+    if "epoch" not in noted or edges["state_lost"] or edges["live"] is None:
+        return ""
+    since = int(noted.get("from", int(noted["epoch"]) - 1))
+    if int(edges["epoch"]) >= since or int(edges["highest_epoch"]) >= int(noted["epoch"]):
+        return ""
+    down = f"; {', '.join(edges['down'])} does not answer" if edges["down"] else ""
+    return (
+        f"{', '.join(edges['hosts'])} says that {edges['live']} is live at epoch {edges['epoch']}, but the record off "
+        f"the edge says that {noted['live']} is live at epoch {noted['epoch']}{down}"
+    )
 
 
 def _is_behind(answer: Answer, best: Answer) -> bool:
