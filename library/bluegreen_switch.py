@@ -15,11 +15,14 @@ description:
     after a crash or a manual edit, any accepted call repairs that, and so does the host's watchdog.
   - An operation (idle, prepared, canary, live, draining, idle) is in the same file, with the position before it, the
     prepared step, and a deadline. After the deadline, the watchdog drops a step that is only prepared, aborts a canary,
-    and finishes any other operation.
+    and finishes any other operation. Setting the host's clock doesn't move the deadline.
   - With several edge hosts, call V(prepared) on all of them, then V(present) without O(live) on all of them, both with
     the same O(epoch), which must be above RV(highest_epoch) of each. An edge host that was down takes over the highest
-    epoch.
-  - The value in the map is C(epoch:live:candidate:weight), with C(-) if there is no candidate.
+    epoch. So does one that is behind if O(newest) tells it.
+  - A switch of the live slot makes the slot that was live RV(previous), which a rollback returns to. An abort restores
+    what was before.
+  - The value in the map is C(epoch:live:candidate:weight:previous), with C(-) for no candidate or no previous slot. On
+    an edge host that took over a canary from a peer, C(:adopted) follows.
 author: Greenroom developers (!UNKNOWN)
 options:
   state:
@@ -32,8 +35,10 @@ options:
         in effect.
       - V(draining) starts to drain the previous slot, V(finished) ends the operation.
       - V(aborted) makes the slot live that was live before the operation, and ends the operation.
+      - V(replacing) records that a deploy is about to replace the idle slot, so there is nothing to roll back to. The
+        epoch stays. It is refused while an operation other than O(operation) is in progress.
     type: str
-    choices: [status, prepared, present, draining, finished, aborted]
+    choices: [status, prepared, present, draining, finished, aborted, replacing]
     default: present
   site:
     description: Key of the entry in the map.
@@ -41,8 +46,8 @@ options:
     required: true
   live:
     description:
-      - The slot to make live. With V(draining) and V(finished), the slot that must be live already. With V(aborted),
-        the slot that must be live afterwards.
+      - The slot to make live. With V(draining), V(finished) and V(replacing), the slot that must be live already. With
+        V(aborted), the slot that must be live afterwards.
     type: str
     choices: [blue, green]
   weight:
@@ -82,7 +87,8 @@ options:
     default: false
   drain_timeout:
     description:
-      - With V(status) and V(draining), how many seconds to wait until the idle slot has no open connections.
+      - With V(status), V(draining) and V(replacing), how many seconds to wait until the idle slot has no open
+        connections.
     type: float
     default: 0
   recover:
@@ -90,6 +96,12 @@ options:
       - Whether to accept O(live) if the state file is lost or damaged although the map or HAProxy still know the site.
     type: bool
     default: false
+  newest:
+    description:
+      - RV(value) of the edge host with the highest epoch in the environment. If this host is behind, because it was
+        down and can't reach its peers, for example, it takes over this value first, as from a peer.
+    type: str
+    default: ""
   state_file:
     description: Path of the state file.
     type: path
@@ -106,6 +118,10 @@ options:
     description: HAProxy's master socket, which reaches all workers.
     type: path
     default: /run/haproxy-master.sock
+  peers_file:
+    description: Path of the file in which the watchdog notes whether the other edge hosts answer.
+    type: path
+    default: /run/greenroom/edge-peers.json
   timeout:
     description: Timeout in seconds for each request to a socket, and for the lock while another call runs on the host.
     type: float
@@ -154,6 +170,13 @@ EXAMPLES = r"""
     state: aborted
     site: staging
 
+- name: Give up the rollback before a deploy replaces the idle slot, and wait for its open connections
+  bluegreen_switch:
+    state: replacing
+    site: staging
+    live: blue
+    drain_timeout: 3
+
 - name: Set the live slot after the state was lost
   bluegreen_switch:
     site: staging
@@ -189,11 +212,28 @@ weight:
   description: The percentage of clients that get the candidate.
   returned: success
   type: int
+previous:
+  description:
+    - The slot that was live before and can be rolled back to, or an empty string. Null if it isn't known, because the
+      state is from an earlier version.
+  returned: success
+  type: str
+  sample: blue
+value:
+  description: The state as a value of the map, or an empty string on a new edge host.
+  returned: success
+  type: str
+  sample: "7:green:-:0:blue"
 changed_at:
   description: The time of the last switch (UTC), or null.
   returned: success
   type: str
   sample: "2026-01-31T12:00:00Z"
+changed_by:
+  description: What made the last switch, or null if a run did, or another edge host.
+  returned: success
+  type: str
+  sample: greenroom-edge back on edge1
 phase:
   description: The phase of the operation, one of V(idle), V(prepared), V(canary), V(live), V(draining).
   returned: success
@@ -214,7 +254,7 @@ before:
   description: The map's value when the operation began, or an empty string.
   returned: success
   type: str
-  sample: "7:blue:-:0"
+  sample: "7:blue:-:0:-"
 before_live:
   description: The slot that was live when the operation began, or null.
   returned: success
@@ -223,7 +263,7 @@ next:
   description: The map's value that is prepared, or an empty string.
   returned: success
   type: str
-  sample: "8:blue:green:5"
+  sample: "8:blue:green:5:-"
 state_lost:
   description: Whether the state file is missing or damaged although the map file or a worker knows the site.
   returned: success
@@ -259,11 +299,23 @@ in_force:
   description: Whether state file, map file and all workers agree. In check mode, whether they agree now.
   returned: success
   type: bool
+peers:
+  description:
+    - The other edge hosts, by address, each with the reason why it does not say what it has in effect. Null if it does.
+  returned: success
+  type: dict
+  sample: {192.0.2.12: null, 192.0.2.13: timed out}
+unconfirmed:
+  description:
+    - Whether no other edge host has confirmed the state since HAProxy started here, so that it may be old. False if
+      there are no others.
+  returned: success
+  type: bool
 connections:
   description:
     - Connections of each slot, V(blue) and V(green), on all workers, as C(current). Null if a running worker does not
       respond.
-  returned: when O(state=status) or O(state=draining)
+  returned: when O(state=status), O(state=draining) or O(state=replacing)
   type: dict
   sample: {blue: {current: 3}, green: {current: 0}}
 repaired:

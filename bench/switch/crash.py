@@ -2,8 +2,8 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Kills the module or HAProxy at every moment of every change, then checks and repeats the change: `crash FOLDER`.
 
-Prints one JSON object: `cases`, `failures` (as text), `requests` that were sent meanwhile, and how many of them were
-`unserved` while HAProxy should have been running.
+Then the faults of two edge hosts and of a full disk (`faults`). Prints one JSON object: `cases`, `failures` (as text),
+`requests` that were sent meanwhile, and how many of them were `unserved` while HAProxy should have been running.
 """
 
 from __future__ import annotations
@@ -15,100 +15,28 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-from bench.switch.crash_list import CHANGES, DEADLINE, MOMENTS
+from bench.switch import faults
+from bench.switch.crash_list import CHANGES, MOMENTS
+from bench.switch.doing import Result, after, alone, do, killed, late, settled, suicide
 from bench.switch.proxy import TIMEOUT, Proxy, ask, running
-from plugins.module_utils.greenroom.switch import apply, haproxy, peers, steps, watchdog
-from plugins.module_utils.greenroom.switch.apply import Places
-from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
+from plugins.module_utils.greenroom.switch import apply, haproxy, unattended, watchdog
+from plugins.module_utils.greenroom.switch.bluegreen import State
+from plugins.module_utils.greenroom.switch.report import report
 from plugins.module_utils.greenroom.switch.steps import Wish
 
 WORKERS = 2
 
 
-@dataclass
-class Result:
-    """The number of cases, and the failures."""
-
-    cases: int = 0
-    failures: list[str] = field(default_factory=list)
-
-
-def do(places: Places, wish: Wish) -> list[str]:
-    """Run the module's logic; returns what it changed, except deadlines."""
-    with apply.locked(places):
-        seen = apply.look(places)
-        if seen.state is None:
-            wanted = steps.first(places.site, wish, seen.traces, seen.damage, time.time())
-        else:
-            wanted = steps.decide(seen.state, wish, time.time())
-        changed = apply.apply(places, seen, wanted)
-    return [what for what in changed if not (what == "state" and wanted.only_wound_since(seen.state))]
-
-
-def moments(places: Places, reached: Callable[[str], None]) -> None:
-    """Patch this process so that it calls `reached` at each moment of the list."""
-    replace, put = os.replace, haproxy.put
-    told = 0
-
-    def noted_replace(source: str, target: str) -> None:
-        name = "state" if target == places.state_file else "map"
-        reached(f"before the {name} file is replaced")
-        replace(source, target)
-        reached(f"after the {name} file is replaced")
-
-    def noted_put(*arguments: Any, **named: Any) -> None:
-        nonlocal told
-        told += 1
-        reached(f"before worker {told} is told")
-        put(*arguments, **named)
-        reached(f"after worker {told} is told")
-
-    os.replace = noted_replace  # type: ignore[assignment]
-    haproxy.put = noted_put
-
-
-def killed(places: Places, wish: Wish, moment: str, kill: Callable[[], None]) -> bool:
-    """Make a change in a child process that calls `kill` at the moment; returns whether it reached the moment."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-
-        def reached(now: str) -> None:
-            if now == moment:
-                os.write(writing, b"x")
-                kill()
-
-        moments(places, reached)
-        try:
-            do(places, wish)
-            reached("at the end")
-        except SwitchError:
-            pass
-        os._exit(0)
-    os.waitpid(child, 0)
-    os.close(writing)
-    came = bool(os.read(reading, 1))
-    os.close(reading)
-    return came
-
-
-def suicide() -> None:
-    """End this process with SIGKILL."""
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def truth(proxy: Proxy, before: State, after: State) -> Iterator[str]:
+def truth(proxy: Proxy, before: State, then: State) -> Iterator[str]:
     """Yield errors right after the kill: disk and workers must have one of two states, and status must report it."""
-    found = apply.report(proxy.places, apply.look(proxy.places))
-    values = {before.value, after.value}
+    found = report(proxy.places, apply.look(proxy.places))
+    values = {before.value, then.value}
     on_disk = found["disk"]["state"]
-    if on_disk is None or (on_disk["epoch"], on_disk["live"]) not in {(s.epoch, s.live) for s in (before, after)}:
+    if on_disk is None or (on_disk["epoch"], on_disk["live"]) not in {(s.epoch, s.live) for s in (before, then)}:
         yield f"disk says {on_disk}"
     if found["disk"]["map"] not in values:
         yield f"the map says {found['disk']['map']}"
@@ -116,22 +44,8 @@ def truth(proxy: Proxy, before: State, after: State) -> Iterator[str]:
         if worker["value"] not in values:
             yield f"worker {worker['name']} says {worker['value']} {worker['problem']}"
     said = {found["disk"]["map"], *(worker["value"] for worker in found["workers"])}
-    own = f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}"
-    if found["running"] and found["in_force"] != (said == {own}):
-        yield f"in effect: {found['in_force']}, though disk says {own} and the rest {said}"
-
-
-def settled(proxy: Proxy, expected: State, phases: set[str]) -> Iterator[str]:
-    """Yield errors after the repeated call or the watchdog."""
-    found = apply.report(proxy.places, apply.look(proxy.places))
-    if not found["in_force"]:
-        yield f"not in effect: {found['workers']}, map {found['disk']['map']}"
-    if (found["live"], found["weight"]) != (expected.live, expected.weight):
-        yield f"{found['live']} with {found['weight']} % instead of {expected.live} with {expected.weight} %"
-    if found["phase"] not in phases:
-        yield f"phase {found['phase']}, not {' or '.join(sorted(phases))}"
-    if proxy.value() != f"{found['epoch']}:{found['live']}:{found['candidate'] or '-'}:{found['weight']}":
-        yield f"a request gets {proxy.value()}"
+    if found["running"] and found["in_force"] != (said == {found["value"]}):
+        yield f"in effect: {found['in_force']}, though disk says {found['value']} and the rest {said}"
 
 
 def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
@@ -140,18 +54,13 @@ def prepare(proxy: Proxy, wishes: tuple[Wish, ...]) -> tuple[State, State]:
     with apply.locked(places):
         seen = apply.look(places)
         epoch = seen.state.highest + 1 if seen.state else 1
-        apply.apply(places, seen, State(places.site, epoch, "blue", changed_at="before"))
+        apply.apply(places, seen, State(places.site, epoch, "blue", changed_at="before", previous=""))
     for wish in wishes[:-1]:
         do(places, wish)
     before = apply.look(places).state
     if before is None:
         raise RuntimeError("no state was written")
-    return before, steps.decide(before, wishes[-1], time.time())
-
-
-def alone(places: Places) -> watchdog.Host:
-    """Return an edge host without peers."""
-    return watchdog.Host(places, peers.Peers((), 0, "", ""), watchdog_seconds=5)
+    return before, after(before, wishes[-1])
 
 
 def restart(proxy: Proxy) -> str:
@@ -174,26 +83,26 @@ def more_workers(proxy: Proxy) -> None:
 
 
 def module_killed(proxy: Proxy, result: Result) -> None:
-    """Kill the module, then repeat the call, or run the watchdog after the deadline."""
+    """Kill the module, then repeat the call, or run the watchdog after the deadline, with the clock set back."""
     for name, calls in CHANGES.items():
         wishes = tuple(Wish(**call) for call in calls)
         for moment in MOMENTS:
             for mender in ("repeated", "watchdog"):
-                before, after = prepare(proxy, wishes)
+                before, then = prepare(proxy, wishes)
                 if not killed(proxy.places, wishes[-1], moment, suicide):
                     break
                 result.cases += 1
-                wrong = list(truth(proxy, before, after))
+                wrong = list(truth(proxy, before, then))
                 if mender == "repeated":
                     do(proxy.places, wishes[-1])
-                    wrong += settled(proxy, after, {after.phase})
+                    wrong += settled(proxy, then, {then.phase})
                     if again := do(proxy.places, wishes[-1]):
                         wrong.append(f"another repetition changed {again}")
                 else:
                     there = apply.look(proxy.places).state
-                    later = time.time() + DEADLINE + 5
+                    later = late()
                     watchdog.tick(proxy.places, None, later)
-                    end = steps.expire(there, later) if there else after
+                    end = unattended.expire(there, later) if there else then
                     wrong += settled(proxy, end, {"idle"})
                     if again := watchdog.tick(proxy.places, None, later):
                         wrong.append(f"the watchdog's second run changed {again}")
@@ -202,20 +111,20 @@ def module_killed(proxy: Proxy, result: Result) -> None:
 
 def proxy_killed(proxy: Proxy, result: Result, down: list[tuple[float, float]]) -> None:
     """Kill HAProxy during a call. After its start, its first response must match the disk."""
-    for name in ("immediate switch", "commit a canary", "commit live", "roll back"):
+    for name in ("immediate switch", "commit a canary", "commit live", "roll back", "go back by hand"):
         wishes = tuple(Wish(**call) for call in CHANGES[name])
         for moment in ("before the state file is replaced", *MOMENTS[3:7]):
-            before, after = prepare(proxy, wishes)
+            before, then = prepare(proxy, wishes)
             began = time.time()
             if killed(proxy.places, wishes[-1], moment, partial(os.killpg, proxy.group, signal.SIGKILL)):
                 result.cases += 1
-                wrong = list(truth(proxy, before, after))
+                wrong = list(truth(proxy, before, then))
                 answer = restart(proxy)
                 state = apply.look(proxy.places).state
                 if state is None or answer != state.value:
                     wrong.append(f"after the start, the first request gets {answer}, disk says {state}")
                 do(proxy.places, wishes[-1])
-                wrong += settled(proxy, after, {after.phase})
+                wrong += settled(proxy, then, {then.phase})
                 result.failures += [f"{name}, proxy killed {moment}: {text}" for text in wrong]
                 down.append((began, time.time()))
             more_workers(proxy)
@@ -256,6 +165,8 @@ def main() -> None:
         while select.select([reading], [], [], 2 * TIMEOUT)[0] and (chunk := os.read(reading, 65536)):
             content += chunk
         os.waitpid(child, 0)
+        faults.dies_in_the_commit(Path(name), result)
+        faults.full_disk(Path(name), result)
     asked, unserved = json.loads(content)
     lost = [one for one in unserved if not any(began <= one[1] and one[0] <= ended for began, ended in down)]
     found = {"cases": result.cases, "failures": result.failures, "requests": asked, "unserved": len(lost)}

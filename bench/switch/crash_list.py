@@ -18,6 +18,11 @@ GREEN: Call = {**COMMIT, "live": "green"}
 DRAIN: Call = {"state": "draining", "deadline": DEADLINE}
 FINISH: Call = {"state": "finished"}
 ABORT: Call = {"state": "aborted"}
+REPLACING: Call = {"state": "replacing"}
+BACK: Call = {"state": "back"}
+"""Not a call of the module, but of greenroom-edge."""
+LATE: Call = {"state": "late"}
+"""The watchdog's check after the deadline, because the operator is gone."""
 
 CHANGES: dict[str, tuple[Call, ...]] = {
     "immediate switch": ({"live": "green"},),
@@ -31,6 +36,12 @@ CHANGES: dict[str, tuple[Call, ...]] = {
     "abort a canary": (PREPARE, COMMIT, ABORT),
     "roll back": (GREEN, ABORT),
     "roll back while draining": (GREEN, DRAIN, ABORT),
+    "give up the previous slot": ({"live": "green"}, REPLACING),
+    "go back by hand": ({"live": "green"}, BACK),
+    "go back by hand during a canary": (PREPARE, COMMIT, BACK),
+    "go back by hand during a bake": (GREEN, BACK),
+    "end a canary without an operator": (PREPARE, COMMIT, LATE),
+    "end a bake without an operator": (GREEN, LATE),
 }
 """Each change: the calls before it, and its own call."""
 

@@ -81,6 +81,11 @@ class Proxy:
             self._process = None
 
     @property
+    def runs(self) -> bool:
+        """Whether it was started, and not killed since."""
+        return self._process is not None
+
+    @property
     def group(self) -> int:
         """Process group of master and workers."""
         if self._process is None:

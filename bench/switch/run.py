@@ -43,9 +43,16 @@ state file and map file.
 ## Killed at every moment
 
 `kill -9` ends the module at each moment of each change. Then the same call is repeated, or the watchdog runs after the
-deadline. Also, HAProxy (master and workers) is killed during a call, and starts as its unit starts it. After each kill,
-disk, map and workers have either the previous or the new value, and status reports whether they agree. After the
-repeated call, all agree, and another one changes nothing.
+deadline; by then, the clock has been set an hour back. Also, HAProxy (master and workers) is killed during a call, and
+starts as its unit starts it. After each kill, disk, map and workers have either the previous or the new value, and
+status reports whether they agree. After the repeated call, all agree, and another one changes nothing.
+
+Of two edge hosts, one dies while it commits: module and HAProxy at once. It comes back in reach of the other one, or
+out of reach, or the one that has committed dies then, or the run has aborted meanwhile. No epoch ever has two meanings,
+and both end with the highest epoch.
+
+The disk of an edge host is full. The end of a canary reaches the workers all the same, and the disk later. A switch is
+refused. If only the map can't be written, the switch takes effect, and is reported as a failure.
 
 {kills}
 

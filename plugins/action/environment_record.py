@@ -16,6 +16,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "path": {"type": "path", "required": True},
     "live": {"type": "str"},
     "epoch": {"type": "int"},
+    "from_epoch": {"type": "int"},
 }
 
 
@@ -27,14 +28,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return `record` = {live, epoch}, empty if there is none."""
+        """Return `record` = {live, epoch, from: the epoch before the switch}, empty if there is none."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(ARGUMENTS, required_if=[("state", "present", ("live", "epoch"))])
+        _validated, args = self.validate_argument_spec(
+            ARGUMENTS, required_if=[("state", "present", ("live", "epoch", "from_epoch"))]
+        )
         path = shlex.quote(args["path"])
         if args["state"] == "read":
             text = self._shell(f"if [ -e {path} ]; then cat {path}; fi", "can't read the record")
             return result | {"changed": False, "record": json.loads(text or "{}")}
-        record = {"live": args["live"], "epoch": args["epoch"]}
+        record = {"live": args["live"], "epoch": args["epoch"], "from": args["from_epoch"]}
         line = json.dumps(record)
         if not self._task.check_mode:
             write = f"umask 022; mkdir -p $(dirname {path}) && printf '%s\\n' {shlex.quote(line)} > {path}.new"

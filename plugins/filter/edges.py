@@ -36,6 +36,7 @@ class FilterModule:
             "edges_epoch": plainly(edges.epoch_for),
             "edges_is_new": edges.is_new,
             "edges_routed": edges.routed,
+            "edges_outdated": edges.outdated,
             "edges_summary": status.summary,
             "edges_containers": status.containers,
             "edges_stops": status.stops,

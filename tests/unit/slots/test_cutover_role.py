@@ -162,4 +162,4 @@ def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cut
     assert asked[-2:] == [{**TAKEN_BACK, "live": "blue", "epoch": 9}] * 2, cutover.output
     assert "blue serves all public traffic: no data" in cutover.output
     # Off the edge, too: no later switch may have this number.
-    assert json.loads((cutover.folder / "live.json").read_text()) == {"live": "blue", "epoch": 9}
+    assert json.loads((cutover.folder / "live.json").read_text()) == {"live": "blue", "epoch": 9, "from": 7}

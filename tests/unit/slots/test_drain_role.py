@@ -26,7 +26,8 @@ value = json.load(open("FOLDER/disks.json"))[module.params["site"]]
 epoch, live = int(value.split(":")[0]), value.split(":")[1]
 inside = {"blue": {"current": IN_BLUE}, "green": {"current": 0}}
 answer = {"epoch": epoch, "highest_epoch": epoch, "live": live, "weight": 0, "operation": None, "phase": "idle"}
-answer |= {"state_lost": False, "running": True, "in_force": True, "disk": {"map": value}, "workers": [], "previous": ""}
+answer |= {"previous": ""}
+answer |= {"state_lost": False, "running": True, "in_force": True, "disk": {"map": value}, "workers": []}
 module.exit_json(connections=inside, **answer)
 """
 IDLE = {"live": "green", "epoch": 7, "highest_epoch": 7, "weight": 0, "operation": None, "phase": "idle"}

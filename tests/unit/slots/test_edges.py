@@ -70,6 +70,72 @@ def test_hosts_of_a_play_are_put_together_like_items_of_a_loop() -> None:
     assert (found["hosts"], found["epoch"]) == (["edge2"], 8)
 
 
+@pytest.mark.parametrize(
+    ("answers", "previous"),
+    [
+        ([{"previous": "green"}, {"previous": "green"}], "green"),
+        ([{"previous": "green"}, {"previous": ""}], ""),
+        ([{"previous": ""}, {"previous": "green"}], ""),
+        ([{"previous": None}, {"previous": "green"}], "green"),
+        ([{"previous": None}, {"previous": None}], None),
+        # Modules of an earlier version say nothing.
+        ([{}, {}], None),
+        # One that is behind, or has lost its state, knows nothing about this epoch.
+        ([{"previous": "green"}, {"previous": "", "epoch": 6}], "green"),
+        ([{"previous": "green"}, {"previous": "", "state_lost": True}], "green"),
+    ],
+)
+def test_the_previous_slot_is_one_that_no_edge_host_has_given_up(answers: list[Any], previous: str | None) -> None:
+    found = edges.together([answer(f"edge{number}", **more) for number, more in enumerate(answers)])
+    assert found["previous"] == previous
+    said = status.summary(found, BOTH, {}, {}, GROUPS)["previous slot"]
+    assert said == {"green": "green", "": "none: there is nothing to roll back to", None: "unknown"}[previous]
+
+
+def test_who_moved_traffic_without_a_run_is_told() -> None:
+    """edge2 has moved it, and edge1 has taken it over."""
+    by = "greenroom-edge back on edge2"
+    found = edges.together([answer("edge1"), answer("edge2", changed_by=by), answer("edge3", 6, changed_by="other")])
+    assert found["changed_by"] == by
+    assert status.summary(found, BOTH, {}, {}, GROUPS)["since"] == f"2026-01-31T12:00:00Z, by {by}"
+    assert edges.together([answer("edge1", changed_by=None)])["changed_by"] is None
+
+
+@pytest.mark.parametrize(
+    ("epoch", "highest", "noted", "believed"),
+    [
+        (7, 7, {}, True),
+        (7, 7, {"live": "blue", "epoch": 7}, True),
+        (8, 8, {"live": "blue", "epoch": 7}, True),
+        # A run that died after its note and before its switch: still prepared, or dropped since.
+        (7, 8, {"live": "green", "epoch": 8}, True),
+        (7, 7, {"live": "green", "epoch": 8}, True),
+        (7, 7, {"live": "green", "epoch": 9, "from": 7}, True),
+        (7, 20, {"live": "green", "epoch": 20}, True),
+        # An edge host that has slept through switches.
+        (7, 7, {"live": "green", "epoch": 9}, False),
+        (7, 7, {"live": "green", "epoch": 9, "from": 8}, False),
+        (3, 3, {"live": "blue", "epoch": 9, "from": 8}, False),
+    ],
+)
+def test_an_edge_host_that_is_behind_the_record_is_not_believed(
+    epoch: int, highest: int, noted: dict[str, Any], believed: bool
+) -> None:
+    found = edges.together([answer("edge1", epoch, highest_epoch=highest), dead("edge2")])
+    problem = edges.outdated(found, noted)
+    if believed:
+        assert problem == ""
+    else:
+        record = f"the record off the edge says that {noted['live']} is live at epoch {noted['epoch']}"
+        says = f"edge1 says that blue is live at epoch {epoch}, but {record}; edge2 does not answer"
+        assert problem == says
+
+
+def test_a_lost_state_is_another_problem_than_an_old_one() -> None:
+    for lost in ({"state_lost": True}, {"live": None}):
+        assert edges.outdated(edges.together([answer("edge1", **lost)]), {"live": "green", "epoch": 99}) == ""
+
+
 def test_one_whose_workers_lag_is_behind_and_one_without_workers_is_not() -> None:
     found = edges.together([answer("edge1", in_force=False), answer("edge2", in_force=False, running=False)])
     assert found["behind"] == ["edge1"]
@@ -116,16 +182,6 @@ def test_a_record_that_is_lost_is_made_anew_under_a_number_that_nobody_has_seen(
 def test_the_record_off_the_edge_is_read() -> None:
     assert edges.notes("") == {}
     assert edges.notes('{"live": "green", "epoch": 8}\n') == {"live": "green", "epoch": 8}
-
-
-@pytest.mark.parametrize(
-    ("others", "previous"),
-    [({}, "green"), ({"previous": ""}, ""), ({"epoch": 6, "previous": ""}, "green"), ({"previous": None}, "green")],
-    ids=["all agree", "one knows that it was replaced", "one is behind", "one is from an earlier version"],
-)
-def test_the_slot_to_roll_back_to(others: dict[str, Any], previous: str) -> None:
-    found = edges.together([answer("edge1", previous="green"), answer("edge2", **{"previous": "green", **others})])
-    assert found["previous"] == previous
 
 
 def test_edge_hosts_that_did_not_do_what_they_were_asked_for_are_named() -> None:
@@ -206,6 +262,23 @@ def test_a_summary_says_who_serves_and_what_runs() -> None:
             "runs": {"app1": ["portal-blue running"]},
         },
         "green": "never deployed",
+    }
+
+
+def test_a_summary_names_silent_peers_and_a_state_that_nobody_confirms() -> None:
+    peers = {"192.0.2.2": "timed out", "192.0.2.3": None}
+    found = edges.together(
+        [answer("edge1", peers=peers, unconfirmed=True), answer("edge2", peers={}, unconfirmed=False)]
+    )
+    said = status.summary(found, BOTH, {}, {}, GROUPS)["edge hosts"]
+    fine = {"disk": "blue at epoch 7", "load balancer": "in effect"}
+    assert said == {
+        "edge1": {
+            **fine,
+            "edge host 192.0.2.2": "timed out",
+            "confirmed": "by no other edge host since HAProxy started, so it may be old",
+        },
+        "edge2": fine,
     }
 
 

@@ -175,3 +175,62 @@ def test_a_canary_that_runs_is_shown(edge: Edge) -> None:
     durable.write(str(edge.state_file), state.as_json().encode())
     result = edge.call(state="status")
     assert (result["live"], result["candidate"], result["weight"]) == ("blue", "green", 5)
+
+
+def test_a_deploy_gives_up_the_rollback_and_counts_connections_in_one_call(edge: Edge) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        before = edge.call(live="green")
+        assert (before["previous"], before["value"]) == ("blue", "2:green:-:0:blue")
+        proxy.workers["100"].sessions = {"portal_http_blue": 3}
+        wish: dict[str, Any] = {"state": "replacing", "live": "green", "drain_timeout": 0.01}
+        predicted = edge.call(check=True, **wish)
+        result = edge.call(**wish)
+        assert predicted["repaired"] == result["repaired"] == ["state", "map", "worker 100"]
+        assert (result["previous"], result["epoch"], result["value"]) == ("", 2, "2:green:-:0:-")
+        assert result["connections"]["blue"]["current"] == 3
+        # The option is for a drain.
+        assert edge.call(**wish, finish=True)["changed"] is False
+        assert proxy.values("staging") == {"100": "2:green:-:0:-"}
+
+
+def test_an_edge_host_that_is_behind_takes_over_what_the_run_says(edge: Edge) -> None:
+    """Its peers have gone on without it, and it can't reach them."""
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        wish: dict[str, Any] = {"state": "prepared", "live": "blue", "epoch": 9, "expected_epoch": 8, "operation": "x"}
+        assert "expected epoch 8, but it is 1" in edge.call(**wish)["msg"]
+        for _ in range(2):
+            result = edge.call(**wish, newest="8:green:-:0:blue")
+            assert (result["live"], result["previous"], result["next"]) == ("green", "blue", "9:blue:-:0:green")
+        assert proxy.values("staging") == {"100": "8:green:-:0:blue"}
+        result = edge.call(epoch=9, operation="x", newest="8:green:-:0:blue")
+        assert (result["value"], result["phase"]) == ("9:blue:-:0:green", "live")
+        # What is older than its own state changes nothing.
+        assert edge.call(newest="8:green:-:0:blue")["changed"] is False
+
+
+def test_an_edge_host_that_lost_its_state_takes_over_what_the_run_says(edge: Edge) -> None:
+    wish: dict[str, Any] = {"state": "prepared", "live": "blue", "epoch": 9, "expected_epoch": 8, "operation": "x"}
+    edge.map_file.write_text("staging 7:blue:-:0:-\n")
+    result = edge.call(**wish, newest="8:green:-:0:blue")
+    assert (result["live"], result["next"]) == ("green", "9:blue:-:0:green")
+    # HAProxy here has something newer than the others know: an operator must decide.
+    edge.state_file.unlink()
+    edge.map_file.write_text("staging 10:blue:-:0:-\n")
+    assert edge.call(**wish, newest="8:green:-:0:blue")["failed"]
+
+
+def test_an_edge_host_catches_up_although_the_request_is_refused(edge: Edge) -> None:
+    """Two epochs with the same number: only a new one settles it, and the next run finds that."""
+    edge.call(live="blue")
+    wish: dict[str, Any] = {"state": "prepared", "live": "blue", "expected_epoch": 1, "operation": "x"}
+    before = edge.disk()
+    assert edge.call(check=True, **wish, newest="1:green:-:0:-")["failed"]
+    assert edge.disk() == before
+    assert "expected epoch 1, but it is 2: green is live" in edge.call(**wish, newest="1:green:-:0:-")["msg"]
+    assert edge.call(state="status")["value"] == "2:green:-:0:-"
+
+
+def test_an_invalid_newest_value_is_refused(edge: Edge) -> None:
+    assert edge.call(live="blue", newest="nonsense")["msg"].startswith("newest: 'nonsense' is not epoch:live")

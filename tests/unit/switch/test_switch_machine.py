@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible.module_utils.greenroom.switch import steps
-from ansible.module_utils.greenroom.switch.bluegreen import SLOTS, State, SwitchError
+from ansible.module_utils.greenroom.switch import steps, unattended
+from ansible.module_utils.greenroom.switch.bluegreen import SLOTS, State, SwitchError, other
+from ansible.module_utils.greenroom.switch.clock import Clock
 from ansible.module_utils.greenroom.switch.steps import Wish
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -28,18 +29,27 @@ class Plan:
 
     wish: Wish
     missing: set[str] = field(default_factory=lambda: set(EDGES))
+    newest: State | None = None
     done: set[str] = field(default_factory=set)
 
 
 class Environment(RuleBasedStateMachine):
-    """The edges' states as on disk; `meaning` is what each epoch that was ever in force stands for."""
+    """The edges' states as on disk; `meaning` is what each epoch that was ever in force stands for.
+
+    `lived` and `replaced` say when each slot was live last, and when a deploy replaced it, on a counter of changes.
+    """
 
     leaves_out = False
     """Do operators go on without the edges that do not answer when they look, each without other ones?"""
 
     def __init__(self) -> None:
         super().__init__()
-        self.clock = 1_000_000.0
+        self.seconds = 0
+        self.skew = dict.fromkeys(EDGES, 0)
+        self.booted = dict.fromkeys(EDGES, (0, 0))
+        self.lived: dict[str, int] = {}
+        self.replaced: dict[str, int] = {}
+        self.changes = 0
         self.edges: dict[str, State] = {}
         self.down: set[str] = set()
         self.copy = 0
@@ -50,7 +60,14 @@ class Environment(RuleBasedStateMachine):
     @initialize(live=st.sampled_from(SLOTS))
     def first_install(self, live: str) -> None:
         for edge in EDGES:
-            self.edges[edge] = steps.first("site", Wish(live=live, epoch=1), [], "", self.clock)
+            self.edges[edge] = steps.first("site", Wish(live=live, epoch=1), [], "", self.clock(edge))
+        self.replaced[other(live)] = 0
+        self.lived[live] = 1
+
+    def clock(self, edge: str) -> Clock:
+        """What the edge's clocks say."""
+        number, since = self.booted[edge]
+        return Clock(1_000_000.0 + self.seconds + self.skew[edge], self.seconds - since, f"{edge}-{number}")
 
     def up(self) -> list[str]:
         return [edge for edge in EDGES if edge not in self.down]
@@ -65,14 +82,20 @@ class Environment(RuleBasedStateMachine):
         if state.position != self.edges[edge].position:
             assert state.epoch > self.edges[edge].epoch, "another position, the same epoch"
         self.edges[edge] = state
+        self.changes += 1
+        self.lived[state.live] = self.changes
 
-    def ask(self, edge: str, wish: Wish) -> bool:
+    def ask(self, edge: str, wish: Wish, newest: State | None = None) -> bool:
         """Call the module on an edge, and once more: a repetition changes nothing. Returns whether it was refused."""
+        clock = self.clock(edge)
+        if newest is not None:
+            self.take(edge, unattended.adopt(self.edges[edge], newest, clock))
+            assert self.edges[edge].epoch >= newest.epoch
         try:
-            after = steps.decide(self.edges[edge], wish, self.clock)
+            after = steps.decide(self.edges[edge], wish, clock)
         except SwitchError:
             return False
-        assert steps.decide(after, wish, self.clock) == after
+        assert steps.decide(after, wish, clock) == after
         self.take(edge, after)
         return True
 
@@ -94,7 +117,16 @@ class Environment(RuleBasedStateMachine):
             operation=there.id if there else f"{operator}-{self.number}",
             deadline=DEADLINE,
         )
-        self.plans[operator] = Plan(wish, set(self.up()))
+        best = max((self.edges[edge] for edge in self.up()), key=lambda state: state.epoch)
+        self.plans[operator] = Plan(wish, set(self.up()), State.from_value("site", best.value))
+
+    @precondition(lambda self: not self.down)
+    @rule(operator=st.sampled_from(OPERATORS))
+    def plan_to_deploy(self, operator: str) -> None:
+        """Begin to replace the idle slot: first of all, there is nothing to roll back to any more."""
+        best = max(self.edges.values(), key=lambda state: state.epoch)
+        wish = Wish("replacing", best.live, expected_epoch=best.epoch)
+        self.plans[operator] = Plan(wish, set(EDGES), State.from_value("site", best.value))
 
     @precondition(lambda self: any(state.operation for state in self.edges.values()))
     @rule(operator=st.sampled_from(OPERATORS))
@@ -123,7 +155,7 @@ class Environment(RuleBasedStateMachine):
 
     def one_more(self, operator: str, edge: str) -> None:
         plan = self.plans[operator]
-        if edge in self.down or not self.ask(edge, plan.wish):
+        if edge in self.down or not self.ask(edge, plan.wish, plan.newest):
             # A playbook ends here; somebody aborts, or nobody does.
             del self.plans[operator]
             return
@@ -132,6 +164,10 @@ class Environment(RuleBasedStateMachine):
         if plan.missing:
             return
         del self.plans[operator]
+        # As a deploy does before it stops anything: every edge host still says that nothing can be rolled back to.
+        if plan.wish.state == "replacing" and not any(state.previous for state in self.edges.values()):
+            self.changes += 1
+            self.replaced[other(plan.wish.live or "")] = self.changes
         if plan.wish.state == "prepared":
             self.copy = max(self.copy, plan.wish.epoch or 0)
             commit = Wish("present", epoch=plan.wish.epoch, operation=plan.wish.operation, deadline=DEADLINE)
@@ -165,23 +201,28 @@ class Environment(RuleBasedStateMachine):
 
     def found_by(self, edge: str) -> State | None:
         peers = [State.from_value("site", self.edges[peer].value) for peer in self.up() if peer != edge]
-        return max(peers, key=lambda state: state.epoch, default=None)
+        return unattended.together(peers)
 
     @rule(edge=st.sampled_from(EDGES), seconds=st.sampled_from([0, 0, DEADLINE + 1]), alone=st.booleans())
     def watchdog(self, edge: str, seconds: int, alone: bool) -> None:
         """Look after one edge, some time later; `alone`: no peer answers in time."""
-        self.clock += seconds
+        self.seconds += seconds
         if edge in self.down:
             return
-        before, found = self.edges[edge], None if alone else self.found_by(edge)
-        state = steps.adopt(before, found, self.clock) if found else before
-        after = steps.expire(state, self.clock)
+        before, found, clock = self.edges[edge], None if alone else self.found_by(edge), self.clock(edge)
+        state = unattended.adopt(before, found, clock) if found else before
+        after = unattended.expire(state, clock)
         if after.live != before.live:
             assert (found and found.precedence > before.precedence) or before.operation, (
                 "the live slot changed by itself"
             )
-        assert steps.expire(after, self.clock) == after
+        assert unattended.expire(after, clock) == after
         self.take(edge, after)
+
+    @rule(edge=st.sampled_from(EDGES), seconds=st.sampled_from([-3600, 3600]))
+    def set_clock(self, edge: str, seconds: int) -> None:
+        """Set an edge's wall clock."""
+        self.skew[edge] += seconds
 
     @precondition(lambda self: len(self.down) < len(EDGES) - 1)
     @rule(edge=st.sampled_from(EDGES))
@@ -189,13 +230,15 @@ class Environment(RuleBasedStateMachine):
         self.down.add(edge)
 
     @precondition(lambda self: self.down)
-    @rule(edge=st.sampled_from(EDGES))
-    def back(self, edge: str) -> None:
-        """An edge returns: it catches up before it serves."""
+    @rule(edge=st.sampled_from(EDGES), reboots=st.booleans(), silent=st.booleans())
+    def back(self, edge: str, reboots: bool = True, silent: bool = False) -> None:
+        """An edge returns: it catches up before it serves, unless its peers are silent."""
         if edge in self.down:
             self.down.discard(edge)
-            if found := self.found_by(edge):
-                self.take(edge, steps.adopt(self.edges[edge], found, self.clock))
+            if reboots:
+                self.booted[edge] = (self.booted[edge][0] + 1, self.seconds)
+            if (found := self.found_by(edge)) and not silent:
+                self.take(edge, unattended.adopt(self.edges[edge], found, self.clock(edge)))
 
     # --- what always holds ---
 
@@ -206,6 +249,14 @@ class Environment(RuleBasedStateMachine):
         for edge, state in self.edges.items():
             assert self.meaning.setdefault(state.epoch, state.position) == state.position, f"{edge}: two truths"
 
+    @invariant()
+    def the_previous_slot_is_as_it_was(self) -> None:
+        """No edge names a slot to go back to that a deploy has replaced since it was live."""
+        for edge in self.up():
+            slot = self.edges[edge].previous
+            if slot:
+                assert self.lived.get(slot, 0) > self.replaced.get(slot, 0), f"{edge}: {slot} was replaced"
+
     def teardown(self) -> None:
         """Left alone with everything up, the edges come to one position, and nothing is under way."""
         if not self.edges:
@@ -213,7 +264,7 @@ class Environment(RuleBasedStateMachine):
         for edge in list(self.down):
             self.back(edge)
         for _ in range(4):
-            self.clock += steps.ADOPTED_LONGEST + 1
+            self.seconds += unattended.ADOPTED_SECONDS + 1
             for edge in EDGES:
                 self.watchdog(edge, 0, alone=False)
             self.one_meaning()
@@ -230,6 +281,20 @@ class LeavesOut(Environment):
     """Two operators who go on without different edges may give one number two meanings; it does not last."""
 
     leaves_out = True
+
+    @rule(edge=st.sampled_from(EDGES), alone=st.booleans())
+    def go_back(self, edge: str, alone: bool) -> None:
+        """An operator without a controller, on an edge host that may not reach the others."""
+        if edge in self.down:
+            return
+        clock, found = self.clock(edge), None if alone else self.found_by(edge)
+        now = unattended.adopt(self.edges[edge], found, clock) if found else self.edges[edge]
+        try:
+            after = steps.go_back(now, edge, clock)
+        except SwitchError:
+            return
+        assert after.epoch > max(now.highest, found.epoch if found else 0)
+        self.take(edge, after)
 
 
 TestLeavesOut = LeavesOut.TestCase
@@ -252,7 +317,110 @@ def test_an_epoch_with_two_meanings_is_replaced_by_a_new_one() -> None:
     machine.one_more("anna", "edge1")
     machine.end("edge1", "finished")
     machine.one_more("ben", "edge2")
-    assert [state.value for state in machine.edges.values()] == ["3:green:-:0", "3:blue:-:0"]
+    assert [state.value for state in machine.edges.values()] == ["3:green:-:0:blue", "3:blue:-:0:-"]
     for edge in EDGES[::-1] * 2:
         machine.watchdog(edge, 0, alone=False)
-    assert [state.value for state in machine.edges.values()] == ["4:green:-:0"] * 2
+    assert [state.value for state in machine.edges.values()] == ["4:green:-:0:blue"] * 2
+
+
+def begun(machine: Environment, *steps_done: str) -> None:
+    """Begin a cutover to green: prepared on both edges, and committed on those that are named."""
+    machine.first_install("blue")
+    machine.look_and_plan("anna", 0, "green")
+    for edge in EDGES:
+        machine.one_more("anna", edge)
+    for edge in steps_done:
+        machine.one_more("anna", edge)
+
+
+def values(machine: Environment) -> list[str]:
+    return [machine.edges[edge].value for edge in EDGES]
+
+
+def watched(machine: Environment, alone: bool = False, seconds: int = 0) -> None:
+    """Run the watchdog of each edge that is up, some time later."""
+    machine.seconds += seconds
+    for edge in EDGES:
+        machine.watchdog(edge, 0, alone=alone)
+        machine.one_meaning()
+
+
+def test_an_edge_that_dies_in_its_commit_makes_it_when_it_is_back() -> None:
+    """It has the step on its disk, and sees that the other one has made it."""
+    machine = Environment()
+    begun(machine, "edge1")
+    machine.away("edge2")
+    machine.back("edge2")
+    assert values(machine) == ["2:green:-:0:blue"] * 2
+    assert {state.phase for state in machine.edges.values()} == {"live"}
+
+
+def test_an_edge_that_dies_in_its_commit_and_is_back_alone_drops_the_step_and_follows_later() -> None:
+    machine = Environment()
+    begun(machine, "edge1")
+    machine.away("edge2")
+    machine.back("edge2", silent=True)
+    watched(machine, alone=True)
+    assert values(machine) == ["2:green:-:0:blue", "1:blue:-:0:-"]
+    watched(machine, alone=True, seconds=DEADLINE + 1)
+    assert values(machine) == ["2:green:-:0:blue", "1:blue:-:0:-"]
+    assert machine.edges["edge2"].phase == "idle"
+    watched(machine)
+    assert values(machine) == ["2:green:-:0:blue"] * 2
+
+
+def test_if_the_edge_that_has_committed_dies_the_others_drop_the_step_until_it_is_back() -> None:
+    machine = Environment()
+    begun(machine, "edge1")
+    machine.away("edge1")
+    watched(machine, seconds=DEADLINE + 1)
+    assert values(machine)[1] == "1:blue:-:0:-"
+    # The higher epoch is current.
+    machine.back("edge1")
+    watched(machine)
+    assert values(machine) == ["2:green:-:0:blue"] * 2
+
+
+def test_a_new_epoch_on_the_edges_that_are_left_decides_for_the_dead_one() -> None:
+    """The run, or the next one, aborts on those that answer; so the dead one follows, whatever it had committed."""
+    machine = Environment()
+    begun(machine, "edge1")
+    machine.away("edge1")
+    machine.plan_to_abort("ben")
+    machine.one_more("ben", "edge2")
+    assert values(machine)[1] == "3:blue:-:0:-"
+    machine.back("edge1")
+    watched(machine)
+    assert values(machine) == ["3:blue:-:0:-"] * 2
+
+
+def test_an_edge_that_lags_behind_silent_peers_takes_part_in_the_next_switch() -> None:
+    """It is back with its old state, reaches no peer, and the run tells it what the others have in effect."""
+    machine = LeavesOut()
+    machine.first_install("blue")
+    machine.away("edge2")
+    for live in ("green", "blue"):
+        machine.look_and_plan("anna", 0, live)
+        machine.one_more("anna", "edge1")
+        machine.one_more("anna", "edge1")
+        machine.end("edge1", "finished")
+    machine.back("edge2", silent=True)
+    assert values(machine) == ["3:blue:-:0:green", "1:blue:-:0:-"]
+    machine.look_and_plan("anna", 0, "green")
+    machine.one_more("anna", "edge2")
+    assert values(machine) == ["3:blue:-:0:green"] * 2
+    for edge in ("edge1", *EDGES):
+        machine.one_more("anna", edge)
+    assert values(machine) == ["4:green:-:0:blue"] * 2
+
+
+def test_a_deploy_that_dies_on_its_way_leaves_no_slot_to_go_back_to() -> None:
+    machine = Environment()
+    begun(machine, *EDGES)
+    for edge in EDGES:
+        machine.end(edge, "finished")
+    machine.plan_to_deploy("anna")
+    machine.one_more("anna", "edge2")
+    assert values(machine) == ["2:green:-:0:blue", "2:green:-:0:-"]
+    watched(machine)
+    assert values(machine) == ["2:green:-:0:-"] * 2

@@ -5,12 +5,10 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
 import json
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -20,106 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.common import durable
 from ansible.module_utils.greenroom.switch import apply, steps, watchdog
 from ansible.module_utils.greenroom.switch import peers as switch_peers
 from ansible.module_utils.greenroom.switch.bluegreen import Operation, State
 from ansible.module_utils.greenroom.switch.clock import Clock
 from ansible.module_utils.greenroom.switch.peers import Peers
 from ansible.module_utils.greenroom.switch.report import connections
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from fake_haproxy import FakeHaproxy, FakeWorker
+from edge_host import NAME, PLACES, Edge, Peer, make_certificate
+from fake_haproxy import FakeWorker
 
-NAME = "portal.test"
 MODULE_UTILS = Path(__file__).resolve().parents[3] / "plugins/module_utils"
-PLACES = ("state_file", "map_file", "runtime_socket", "master_socket")
-
-
-def make_certificate(name: str) -> tuple[bytes, bytes]:
-    """A certificate that signs itself, and its key, both as PEM."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    now = datetime.datetime.now(datetime.UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(days=1))
-    builder = builder.not_valid_after(now + datetime.timedelta(days=1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-    form = (serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    pem = serialization.Encoding.PEM
-    return builder.sign(key, hashes.SHA256()).public_bytes(pem), key.private_bytes(pem, *form)
-
-
-class Peer:
-    """A peer's frontend: answers over TLS with `body`, or as `behave` says."""
-
-    def __init__(self, folder: Path) -> None:
-        certificate, key = make_certificate(NAME)
-        self.ca_file = folder / "ca.crt"
-        self.ca_file.write_bytes(certificate)
-        pem = folder / "edge.pem"
-        pem.write_bytes(certificate + key)
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.load_cert_chain(pem)
-        self.body = ""
-        self.answer: Callable[[], bytes] = self.said
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        threading.Thread(target=self.serve, daemon=True).start()
-
-    def said(self) -> bytes:
-        return f"HTTP/1.0 200 OK\r\nA: b\r\n\r\n{self.body}".encode()
-
-    def serve(self) -> None:
-        while True:
-            try:
-                client, _address = self.listener.accept()
-            except OSError:
-                return
-            try:
-                with self.context.wrap_socket(client, server_side=True) as channel:
-                    channel.recv(4096)
-                    channel.sendall(self.answer())
-            except OSError:
-                client.close()
-
-
-class Edge:
-    """An edge host in a folder, with a configuration file of its own."""
-
-    def __init__(self, folder: Path, peer: Peer) -> None:
-        self.proxy = FakeHaproxy(folder, str(folder / "live.map"))
-        self.state_file = folder / "state.json"
-        self.map_file = folder / "live.map"
-        self.map_file.touch()
-        self.file = folder / "edge.json"
-        self.given: dict[str, Any] = {
-            "site": "staging",
-            "peers": ["127.0.0.1"],
-            "port": peer.port,
-            "public_name": NAME,
-            "ca_file": str(peer.ca_file),
-            "state_file": str(self.state_file),
-            "map_file": str(self.map_file),
-            "runtime_socket": self.proxy.runtime_socket,
-            "master_socket": self.proxy.master_socket,
-            "watchdog_seconds": 0.05,
-        }
-        self.configure()
-
-    def configure(self, **changes: Any) -> None:
-        self.file.write_text(json.dumps({**self.given, **changes}))
-
-    def run(self, command: str) -> int:
-        return int(watchdog.main([command], str(self.file)))
-
-    def write(self, state: State) -> None:
-        durable.write(str(self.state_file), state.as_json().encode())
-
-    def state(self) -> State:
-        return State.from_json(self.state_file.read_text())
 
 
 @pytest.fixture
@@ -247,6 +155,13 @@ def test_the_watchdog_service_continues_after_a_failed_check(edge: Edge, tmp_pat
     assert "worker 100" in problem
 
 
+def test_haproxy_does_not_start_with_a_canary_past_its_deadline(edge: Edge) -> None:
+    edge.write(CANARY)
+    with edge.proxy.running() as proxy:
+        assert edge.run("settle") == 0
+        assert proxy.values("staging") == {"100": "7:blue:-:0"}
+
+
 def test_the_watchdog_does_nothing_during_a_switch(edge: Edge) -> None:
     edge.write(CANARY)
     host = watchdog.Host.from_file(str(edge.file))
@@ -339,9 +254,17 @@ def test_check_names_the_differences(edge: Edge, capsys: pytest.CaptureFixture[s
 
 
 def test_an_unknown_command_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    for words in ([], ["present"], ["watch", "x"]):
+    for words in ([], ["present"], ["watch", "x"], ["watch", "--force"]):
         assert watchdog.main(words) == 2
     assert "usage: greenroom-edge status|check|settle|catch-up|watch|guard|reload" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("word", ["help", "--help", "-h"])
+def test_help_has_a_line_for_each_command(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert watchdog.main([word]) == 0
+    _usage, *lines = capsys.readouterr().out.splitlines()
+    assert [line[2:15].strip() for line in lines] == [*watchdog.COMMANDS, "module"]
+    assert all(line[15:].strip().endswith(".") for line in lines)
 
 
 def test_an_operator_between_two_ticks_finds_the_operation_as_it_is(edge: Edge) -> None:

@@ -38,7 +38,12 @@ def _back(host: Host, forced: bool) -> int:
         now = apply.caught_up(seen, unattended.together(states.values()), clock)
         if now is None:
             raise SwitchError(f"refused: no slot is live here. {seen.damage or 'There is no state file'}")
-        wanted = steps.go_back(now, f"greenroom-edge back on {socket.gethostname()}", clock)
+        try:
+            wanted = steps.go_back(now, f"greenroom-edge back on {socket.gethostname()}", clock)
+        except SwitchError:
+            # An earlier call may have died after it wrote the disk.
+            apply.apply(host.places, seen, now)
+            raise
         if not forced:
             _check(host.places, wanted.live)
         apply.apply(host.places, seen, wanted)
@@ -65,7 +70,10 @@ def _told(host: Host, now: State, wanted: State, problems: Mapping[str, str]) ->
         yield f"Operation {now.operation.id} ({now.phase}) is over. If its run still exists, it fails at its next step."
     for address in host.peers.addresses:
         if problem := problems.get(address):
-            yield f"Edge host {address} did not answer ({problem}). It follows when it reaches this host."
+            yield (
+                f"Edge host {address} did not answer ({problem}). It follows when it reaches this host, "
+                "unless it has a higher epoch."
+            )
         else:
             yield f"Edge host {address} follows within {host.watchdog_seconds:g} s."
     yield "Not rolled back: database migrations, data written since, mail already sent, rotated keys."

@@ -15,7 +15,7 @@ from . import apply, steps
 from .apply import Places, Seen
 from .bluegreen import State, SwitchError, other
 from .clock import Clock
-from .report import connections, report, unhealthy
+from .report import connections, report, running, unhealthy
 from .steps import Wish
 
 POLL = 0.05
@@ -133,7 +133,7 @@ def wait_for_health(places: Places, slot: str) -> None:
     HAProxy notices a server that has just started after a check or two. Without HAProxy, there is nothing to check.
     """
     give_up = time.monotonic() + places.seconds
-    while ill := unhealthy(places, slot):
+    while running(places) and (ill := unhealthy(places, slot)):
         if time.monotonic() > give_up:
             raise SwitchError(
                 f"refused: no server of {', '.join(ill)} is healthy, so {slot} gets no traffic; "

@@ -79,15 +79,20 @@ def connections(places: Places) -> dict[str, dict[str, int | None]]:
     return found
 
 
-def unhealthy(places: Places, slot: str) -> list[str]:
-    """Return the backends of a slot that have no healthy server, by HAProxy's newest worker; raises SwitchError.
+def running(places: Places) -> bool:
+    """Whether HAProxy runs on this host; raises SwitchError."""
+    try:
+        return bool(haproxy.workers(places.runtime_socket, places.master_socket, places.seconds))
+    except haproxy.SocketError as error:
+        raise SwitchError(str(error)) from error
 
-    None if HAProxy isn't running: then no server gets requests.
-    """
+
+def unhealthy(places: Places, slot: str) -> list[str]:
+    """Return the backends of a slot that have no healthy server, by HAProxy's newest worker; raises SwitchError."""
     try:
         workers = haproxy.workers(places.runtime_socket, places.master_socket, places.seconds)
         if not workers:
-            return []
+            raise SwitchError("HAProxy isn't running on this host")
         found = haproxy.backends(workers[0], places.seconds)
     except haproxy.SocketError as error:
         raise SwitchError(f"can't tell which servers are healthy: {error}") from error

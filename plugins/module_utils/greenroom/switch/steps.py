@@ -30,6 +30,8 @@ from .bluegreen import (
 from .clock import Clock, utc
 
 ABORT = "playbooks/abort.yml"
+AHEAD = 10
+"""How far the epoch of `go_back` is above all known ones: above any that is prepared on a host out of reach, too."""
 
 
 @dataclass(frozen=True)
@@ -265,7 +267,7 @@ def go_back(now: State, by: str, clock: Clock) -> State:
             f"and no previous slot is known: {why}. "
             f"From the controller, playbooks/cutover.yml -e to={other(now.live)} checks the other slot and moves there"
         )
-    back = now.moved(now.highest + 1, live)
+    back = now.moved(now.highest + AHEAD, live)
     return replace(back, previous="", changed_at=clock.text, changed_by=by)
 
 

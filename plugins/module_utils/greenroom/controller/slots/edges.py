@@ -8,7 +8,7 @@ Plain data in and out: each answer is the result of `bluegreen_switch` on one ed
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...switch.bluegreen import ADOPTED, SLOTS, other
@@ -46,10 +46,12 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
     This is the answer with the highest epoch of the edge hosts that have their state, or of all if none has it. It also
     gets: all `answers` by host; the `hosts` that answered; the hosts that are `down`; the hosts `behind` (another
-    epoch or position, a lost state, or not in effect everywhere); the `previous` slot, "" if an edge host of the same
-    epoch says that there is none; the `operation` in progress on any of them, with its
-    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; `connections`, {slot: number} on all
-    of them. Raises ValueError if no edge host answered.
+    epoch or position, a lost state, or not in effect everywhere); the `operation` in progress on any of them, with its
+    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; the `previous` slot, "" if one of
+    those with this epoch has none, None if it isn't known; `changed_by` of those with this epoch, None if a run made
+    the last switch; `connections`, {slot: number} on all of them. Raises ValueError if no edge host answered.
+
+    Its `value` is for the option `newest` of bluegreen_switch: with it, hosts that are behind take part in a switch.
     """
     answers = {str(result["item"]): result for result in results if not result.get("unreachable")}
     down = [str(result["item"]) for result in results if result.get("unreachable")]
@@ -59,13 +61,16 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     # Prefer the operation's own name: an edge host that adopted the operation doesn't know it.
     named = sorted([best, *answers.values()], key=lambda answer: answer["operation"] == ADOPTED)
     busy = next((answer for answer in named if answer["operation"]), best)
+    current = [answer for answer in answers.values() if not answer["state_lost"] and answer["epoch"] == best["epoch"]]
+    gone = any(answer.get("previous") == "" for answer in current)
     return {
         **best,
+        "previous": "" if gone else next((answer["previous"] for answer in current if answer.get("previous")), None),
+        "changed_by": next((answer["changed_by"] for answer in current if answer.get("changed_by")), None),
         "answers": answers,
         "hosts": list(answers),
         "down": down,
         "behind": [host for host, answer in answers.items() if _is_behind(answer, best)],
-        "previous": _previous(best, answers.values()),
         "operation": busy["operation"],
         "phase": busy["phase"],
         "deadline": busy.get("deadline"),
@@ -76,22 +81,35 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
 
 def notes(text: str) -> dict[str, Any]:
-    """Return the record that is kept off the edge, {live, epoch}, from its file's text; empty without any text."""
+    """Return the record that is kept off the edge, {live, epoch, from}, from its file's text; empty without any."""
     found: dict[str, Any] = json.loads(text or "{}")
     return found
+
+
+def outdated(edges: Answer, noted: Answer) -> str:
+    """Return why the edge hosts that answer must not be believed, "" if they may be.
+
+    `edges` is the result of `together`, `noted` the record off the edge: {live, epoch} of the last switch that a run
+    began, and the epoch that it was `from`, which is the one before without that key. That switch may never have taken
+    effect. But an edge host that doesn't even know the epoch before it has slept through other switches, and the slot
+    that it takes for idle may be the live one.
+    """
+    if "epoch" not in noted or edges["state_lost"] or edges["live"] is None:
+        return ""
+    since = int(noted.get("from", int(noted["epoch"]) - 1))
+    if int(edges["epoch"]) >= since or int(edges["highest_epoch"]) >= int(noted["epoch"]):
+        return ""
+    down = f"; {', '.join(edges['down'])} does not answer" if edges["down"] else ""
+    return (
+        f"{', '.join(edges['hosts'])} says that {edges['live']} is live at epoch {edges['epoch']}, but the record off "
+        f"the edge says that {noted['live']} is live at epoch {noted['epoch']}{down}"
+    )
 
 
 def _is_behind(answer: Answer, best: Answer) -> bool:
     in_force = answer["in_force"] or not answer["running"]
     position = [answer[key] != best[key] for key in ("epoch", "live", "weight")]
     return bool(answer["state_lost"] or any(position) or not in_force)
-
-
-def _previous(best: Answer, answers: Iterable[Answer]) -> str | None:
-    """Return the slot to roll back to: what is gone for one edge host is gone for all."""
-    found = {answer["previous"] for answer in answers if answer["epoch"] == best["epoch"]}
-    previous: str | None = "" if "" in found else best["previous"]
-    return previous
 
 
 def _connections(answer: Answer, slot: str) -> int:

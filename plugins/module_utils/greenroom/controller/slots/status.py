@@ -12,6 +12,7 @@ from ..bundle.activation import live_only
 from ..bundle.description import toggles_on
 
 SILENT = "does not answer"
+PREVIOUS = {"": "none: there is nothing to roll back to", None: "unknown"}
 Running = Mapping[str, Sequence[str] | str]
 """{host: [name and state of a container]}; a string instead of the list is the reason why it is missing."""
 
@@ -37,7 +38,8 @@ def summary(
     return {
         "live slot": edges["live"] or "none yet",
         "epoch": edges["epoch"],
-        "since": edges["changed_at"] or "never",
+        "since": (edges["changed_at"] or "never") + (f", by {edges['changed_by']}" if edges.get("changed_by") else ""),
+        "previous slot": PREVIOUS.get(edges.get("previous"), edges.get("previous")),
         "operation": _operation(edges),
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
         | dict.fromkeys(edges["down"], SILENT),
@@ -83,7 +85,7 @@ def _operation(edges: Mapping[str, Any]) -> str:
 
 
 def _edge(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state on an edge host's disk, whether it is in effect, and each worker that differs."""
+    """Return the state on an edge host's disk, whether it is in effect, and what is wrong with workers and peers."""
     state = answer["disk"]["state"]
     said = {
         "disk": f"{state['live']} at epoch {state['epoch']}" if state else answer["disk"]["damage"] or "nothing",
@@ -94,7 +96,10 @@ def _edge(answer: Mapping[str, Any]) -> dict[str, Any]:
         for worker in answer["workers"]
         if not worker["agrees"]
     }
-    return said | odd
+    silent = {f"edge host {peer}": problem for peer, problem in (answer.get("peers") or {}).items() if problem}
+    if answer.get("unconfirmed"):
+        silent["confirmed"] = "by no other edge host since HAProxy started, so it may be old"
+    return said | odd | silent
 
 
 def _slot(
