@@ -46,6 +46,8 @@ def test_a_rollback_works_without_vault_registry_ops_host_and_one_app_host(both_
     old, new = both_slots.live(), both_slots.idle()
     both_slots.go_back(new)
     assert workers(both_slots, new) == {"app1", "app2"}
+    # The visitors' password is in Vault.
+    assert both_slots.get("/version")[0] == 200
     with gone(both_slots, "control1", "ops1", "app2"):
         # Requests that a host holds when it dies are lost; those after that must not be.
         until(lambda: without(both_slots, "app2"), 60, "the edge hosts have noticed that app2 is gone")
@@ -77,7 +79,7 @@ def test_no_traffic_moves_to_a_slot_that_is_unfinished_or_has_no_healthy_server(
         assert refused.code != 0
         assert f"{idle} gets no traffic: the deploy of release 1.1 did not finish on app2" in refused.errors
         status = both_slots.play("playbooks/status.yml")
-        assert "the deploy of release 1.1 did not finish on app2; playbooks/deploy.yml completes it" in status.output
+        assert "the deploy of release 1.1 did not finish on app2; playbooks/deploy.yml completes it" in " ".join(status.output.split())
     finally:
         both_slots.ssh("app2", f"rm {mark}")
     for host in both_slots.groups["app"]:
