@@ -15,6 +15,8 @@ description:
     container is not touched.
   - The module never fails because of a program that doesn't start.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.no_diff
 options:
   containers:
     description: The containers to try, one after the other.
@@ -46,9 +48,6 @@ attributes:
   check_mode:
     description: Starts nothing, and says what it would try.
     support: full
-  diff_mode:
-    description: Nothing on the host changes.
-    support: none
 """
 
 EXAMPLES = r"""
