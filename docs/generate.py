@@ -46,7 +46,8 @@ SERVICE_KEYS = {
     "seed": "Arguments of the command that creates, updates or removes the service's generated data. It runs once, on "
     "one host, when users, volume, seed or database schema have changed since the last time. For details, see "
     "[bring your own service](../bring-your-own-service.md#invented-data).",
-    "heads": "An SQL query for the version of the database schema. If the result has changed, `seed` runs again.",
+    "heads": "An SQL query for the version of the database schema. If the result has changed, `seed` runs again, and a "
+    "deploy tries whether the live release [would start again](../release.md#would-the-old-release-start-again).",
     "queues": "Broker queues that the service consumes, by name. Jobs that can't be done go to the dead-letter queue "
     "`<name>.dead`. Requires the activation `live_only` or `singleton`.",
     "queues.<name>.delivery_limit": "How often the broker delivers a job before it moves it to the "

@@ -12,7 +12,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.drill import drill, page, playbook_process
 from ansible.plugins.action import ActionBase
 
-RUNS = ("cutover", "abort", "rollback")
+RUNS = ("cutover", drill.EARLY_ROLLBACK, "abort", "rollback")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]

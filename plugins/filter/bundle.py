@@ -14,6 +14,7 @@ from ansible.module_utils.greenroom.controller.bundle import (
     description,
     edge_routes,
     files,
+    schema,
     units,
 )
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks, toggles
@@ -39,6 +40,15 @@ class FilterModule:
             "bundle_stops": description.stops,
             "bundle_unfinished": description.unfinished,
             "bundle_description_of": description.description_of,
+            "bundle_schemas_of": schema.schemas,
+            "bundle_not_starting": schema.not_starting,
+            "bundle_schema_warning": schema.warning,
+            "bundle_schema_record": schema.record,
+            "bundle_schema_files": schema.record_files,
+            "bundle_untried": schema.untried,
+            "bundle_trials": schema.trials,
+            "bundle_down": schema.down,
+            "bundle_down_everywhere": schema.down_everywhere,
             "bundle_moving_singletons": activation.moving_singletons,
             "bundle_idle_units": activation.idle_units,
             "bundle_live_file": activation.live_file,

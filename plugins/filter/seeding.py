@@ -17,6 +17,7 @@ class FilterModule:
         """Names as templates use them."""
         return {
             "data_questions": seeding.questions,
+            "data_settled": seeding.settled,
             "data_records": seeding.records,
             "data_environment": seeding.environment,
             "data_volumes": seeding.volumes,

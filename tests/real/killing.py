@@ -56,7 +56,7 @@ for unit in $(cd /etc/containers/systemd && ls *-{slot}.container 2>/dev/null); 
     systemctl stop "${{unit%.container}}.service"
     rm -f "/etc/containers/systemd/$unit" "/var/lib/greenroom/units/${{unit%.container}}.service.json"
 done
-rm -rf "/etc/greenroom/slots/{slot}" "/etc/greenroom/slots/{slot}.fact"
+rm -rf "/etc/greenroom/slots/{slot}" "/etc/greenroom/slots/{slot}".*
 systemctl daemon-reload
 """
 

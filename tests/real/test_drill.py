@@ -11,7 +11,14 @@ import pytest
 from environment import Environment
 
 FAULTS = ("candidate-unhealthy",)
-MORE_FAULTS = ("none", "fails-after-cutover", "edge-killed", "operator-killed", "database-restarted")
+MORE_FAULTS = (
+    "none",
+    "fails-after-cutover",
+    "previous-does-not-start",
+    "edge-killed",
+    "operator-killed",
+    "database-restarted",
+)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -25,6 +25,7 @@ HELD = {
 # Trees that it doesn't repair, or whose files depend on the last run, with the reason.
 OTHERS = {
     "activation": "no files",
+    "deploy-{slot}": "marks and records of deploys, in which nothing is repaired",
     "drill": "playbooks/drill.yml",
     "load": "playbooks/load.yml",
     "reset-{environment}": "playbooks/schedule.yml",

@@ -204,6 +204,7 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
         | {"environment/oidc/company": {"client_id": "a-client", "client_secret": SECRET}},
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},
         "environment_edge": {"live": "blue", "map_present": True},
+        "environment_run": {"id": "20260101T120000Z-abcdef"},
         "base_accounts": ACCOUNTS,
     }
 

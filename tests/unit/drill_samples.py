@@ -110,30 +110,36 @@ def sample(fault: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     match fault:
         case "none":
             children = [run("cutover", 6, 27), run("rollback", 34, 52)]
-            return record(fault, 60, children), requests(60, _between(26, 50, "green", "blue"))
+            found = record(fault, 60, children), requests(60, _between(26, 50, "green", "blue"))
         case "candidate-unhealthy":
             faults = [broken("app1", "stopped", 6, 7, "shop-green.service")]
             children = [run("cutover", 8, 24, 2, refused)]
-            return record(fault, 40, children, *faults), requests(40, lambda _at: "blue")
+            found = record(fault, 40, children, *faults), requests(40, lambda _at: "blue")
         case "fails-after-cutover":
             faults = [broken("app1", "stopped", 30, 31, "shop-green.service")]
             children = [run("cutover", 6, 28), run("rollback", 36, 51)]
             lost = _between(30.5, 49, "5xx", "")
-            return record(fault, 66, children, *faults), requests(66, _between(26, 49, "green", "blue"), lost)
+            found = record(fault, 66, children, *faults), requests(66, _between(26, 49, "green", "blue"), lost)
+        case "previous-does-not-start":
+            faults = [broken("app1", "stopped", 30, 31, "shop-blue.service")]
+            gone = "green has no healthy server of shop on edge1"
+            children = [run("cutover", 6, 28), run("early-rollback", 36, 44, 2, gone), run("rollback", 56, 70)]
+            found = record(fault, 80, children, *faults), requests(80, _between(26, 68, "green", "blue"))
         case "edge-killed":
             faults = [broken("edge1", "killed", 22, 22.4, "haproxy.service")]
             children = [run("cutover", 6, 48), run("rollback", 62, 80)]
             lost = _between(22.1, 24.3, "refused", "")
             more = {"undone": T0 + 56}
-            return record(fault, 90, children, *faults, **more), requests(90, _canary(18, 45, 78), lost)
+            found = record(fault, 90, children, *faults, **more), requests(90, _canary(18, 45, 78), lost)
         case "operator-killed":
             faults = [broken("the operator's machine", "killed", 21, 21)]
             children = [run("cutover", 6, 21.1, -9), run("abort", 54, 78)]
-            return record(fault, 90, children, *faults), requests(90, _canary(18, 76, 76))
+            found = record(fault, 90, children, *faults), requests(90, _canary(18, 76, 76))
         case "database-restarted":
             faults = [broken("data1", "restarted", 20, 23, "postgresql@17-main.service")]
             children = [run("cutover", 6, 48), run("rollback", 56, 72)]
             lost = _between(20.5, 24.5, "5xx", "")
-            return record(fault, 82, children, *faults), requests(82, _canary(17, 45, 70), lost)
+            found = record(fault, 82, children, *faults), requests(82, _canary(17, 45, 70), lost)
         case _:
             raise ValueError(fault)
+    return found

@@ -91,6 +91,12 @@ def environment_lock(_given: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def smoke_check(given: dict[str, Any]) -> dict[str, Any]:
+    with state() as now:
+        now["waited"] = [check["url"] for check in given["checks"]]
+        return {"failed": bool(now["broken"]), "msg": "it is not ready"}
+
+
 def template_tree(given: dict[str, Any]) -> dict[str, Any]:
     for directory in given["directories"]:
         Path(directory["path"]).mkdir()
@@ -146,6 +152,8 @@ def operate(given: dict[str, Any]) -> dict[str, Any]:
             return {"failed": True, "msg": "it is locked by another run"}
         if given["verb"] == "cutover" and f"shop-{to}.service" in now["broken"]:
             return {"failed": True, "msg": f"app1: shop-{to} is not ready: expected status 200, got 503"}
+        if given["verb"] == "rollback" and f"shop-{to}.service" in now["broken"]:
+            return {"failed": True, "msg": f"{to} has no healthy server of shop"}
         if given["verb"] == "abort":
             now["phase"] = "idle"
             return {}

@@ -58,15 +58,20 @@ class Orders:
 
     def ready(self) -> None:
         """Raise NotReadyError unless the database is reachable and has at least the migrations of this version."""
-        try:
-            with self.engine.connect() as connection:
-                found = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
-        except ProgrammingError:
-            found = None
-        except SQLAlchemyError as error:
-            raise NotReadyError(f"unreachable ({type(error).__name__})") from None
+        found = self.schema()
         if found is None or found < self.head:
             raise NotReadyError(f"migrated to {found or 'nothing'}, needs {self.head}")
+
+    def schema(self) -> str | None:
+        """Return the newest migration of the database, None without any; raise NotReadyError if it is unreachable."""
+        try:
+            with self.engine.connect() as connection:
+                found: str | None = connection.scalar(text("SELECT max(version_num) FROM alembic_version"))
+        except ProgrammingError:
+            return None
+        except SQLAlchemyError as error:
+            raise NotReadyError(f"unreachable ({type(error).__name__})") from None
+        return found
 
     def of(self, owner: str) -> Sequence[Row[tuple[object, ...]]]:
         """Return an owner's newest orders."""

@@ -38,6 +38,7 @@ class Options(BaseModel):
         default="none", description="for drills: the fault of this release"
     )
     error_percent: int = Field(default=50, ge=1, le=100, description="percentage of pages that fail with error_rate")
+    strict_schema: bool = Field(default=False, description="don't start on a schema that is newer than this version's")
 
     @classmethod
     def read(cls, path: Path) -> Options:

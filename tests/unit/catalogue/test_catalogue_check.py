@@ -63,8 +63,7 @@ def test_a_simple_service_is_valid() -> None:
             {"secrets": {"URL": {"broker": "shop"}}},
             "secrets.URL.broker: not needed; the service has neither `queues` nor `publishes`",
         ),
-        ({"heads": "SELECT 1", "database": "shop"}, "heads: decides when to seed again, but `seed` is missing"),
-        ({"heads": "SELECT 1", "seed": ["seed"]}, "heads: decides when to seed again, but `database` is missing"),
+        ({"heads": "SELECT 1", "seed": ["seed"]}, "heads: asks for the version of a schema, but `database` is missing"),
         ({"ports": HTTP}, "health: missing; a service with ports needs a page that shows whether it is ready"),
         (
             {"ports": HTTP, "health": {"port": "htp", "path": "/"}},
@@ -187,6 +186,11 @@ def test_references_to_an_invalid_service_are_not_reported() -> None:
     secrets = {"C": {"ring": "cookie", "of": "kratos"}}
     assert lines(service("courier", secrets=secrets, config_of="kratos"), wrong={"kratos"}) == []
     assert len(lines(service("courier", secrets=secrets, config_of="kratos"))) == 2
+
+
+def test_a_schema_has_a_version_whether_its_data_is_seeded_or_not() -> None:
+    assert lines(service("shop", heads="SELECT 1", database="shop")) == []
+    assert lines(service("shop", heads="SELECT 1", database="shop", seed=["seed"])) == []
 
 
 def test_unmounted_configuration_is_reported(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from ansible.module_utils.greenroom.controller.data import seeding
 
 WANTED = {"people": "abc", "set": "people", "seed": "1", "volume": 1.0, "until": "2026-11-01"}
 SERVICES: list[dict[str, Any]] = [
-    {"name": "shop", "database": "shop_data", "heads": "SELECT 1"},
-    {"name": "forum", "database": "", "heads": ""},
+    {"name": "shop", "database": "shop_data", "heads": "SELECT 1", "migrate": ["migrate"]},
+    {"name": "forum", "database": "", "heads": "", "migrate": []},
 ]
 
 
@@ -44,6 +44,17 @@ def test_a_migration_changes_only_the_record_of_its_service() -> None:
 
 def test_results_from_other_databases_are_ignored() -> None:
     assert content({"": [{"version_num": "0001"}]}) == content()
+
+
+def test_each_schema_is_asked_for_with_its_own_query() -> None:
+    assert seeding.questions(SERVICES) == {"shop_data": "SELECT 1"}
+
+
+def test_a_schema_that_a_start_may_migrate_is_not_settled() -> None:
+    alone = {"name": "wiki", "database": "wiki", "heads": "SELECT 2", "migrate": []}
+    heads = {"shop_data": [{"version_num": "0001"}], "wiki": [{"version": 7}]}
+    assert seeding.settled([*SERVICES, alone], heads) == {"shop_data": [{"version_num": "0001"}]}
+    assert seeding.settled(SERVICES, {}) == {}
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])

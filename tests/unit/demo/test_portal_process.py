@@ -22,6 +22,9 @@ from portal.logs import JsonFormatter, configure
 from portal.metrics import Metrics
 from portal.middleware import Faults
 from portal.settings import Options, Settings, SettingsError
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import StaticPool
 from starlette.types import Message, Receive, Scope, Send
 
 from bench.common import free_port
@@ -226,6 +229,53 @@ def test_serving_is_graceful_and_keeps_metrics_apart(monkeypatch: pytest.MonkeyP
     assert served["metrics"] == 8081
     assert served["timeout_graceful_shutdown"] == 12
     assert served["access_log"] is False
+
+
+@pytest.mark.parametrize(
+    ("strict", "version", "found", "starts"),
+    [
+        (True, "1.0.0", "0004", False),
+        (True, "1.0.0", "0003", True),
+        (True, "1.0.0", None, True),
+        (True, "1.1.0", "0004", True),
+        (False, "1.0.0", "0004", True),
+    ],
+)
+def test_a_strict_portal_does_not_start_on_a_newer_schema(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    strict: bool,
+    version: str,
+    found: str | None,
+    starts: bool,
+) -> None:
+    settings = Settings.from_environment(ENVIRONMENT | {"PORTAL_VERSION": version})
+    object.__setattr__(settings, "options", Options(strict_schema=strict))
+    engine = create_engine("sqlite://", poolclass=StaticPool)
+    if found:
+        with engine.begin() as connection:
+            connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
+            connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": found})
+    # SQLite can't say that a table is missing in the same way as PostgreSQL.
+    monkeypatch.setattr("portal.server.connect", lambda _settings: engine)
+    monkeypatch.setattr("portal.orders.ProgrammingError", OperationalError)
+    served: list[object] = []
+    monkeypatch.setattr("portal.server.start_http_server", lambda *_args, **_options: None)
+    monkeypatch.setattr("uvicorn.run", lambda app, **_options: served.append(app))
+    assert server.run(settings) == (0 if starts else 1)
+    assert bool(served) is starts
+    said = [record.getMessage() for record in caplog.records]
+    assert said == ([] if starts else ["the database's schema 0004 is newer than 0003, the newest that is known"])
+
+
+def test_a_strict_portal_without_a_database_starts_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = f"postgres://portal:hidden@127.0.0.1:{free_port()}/portal"
+    settings = Settings.from_environment(ENVIRONMENT | {"DATABASE_URL": url})
+    object.__setattr__(settings, "options", Options(strict_schema=True))
+    monkeypatch.setattr("portal.server.start_http_server", lambda *_args, **_options: None)
+    monkeypatch.setattr("uvicorn.run", lambda _app, **_options: None)
+    assert server.run(settings) == 0
 
 
 class Process:

@@ -118,6 +118,15 @@ def test_a_fault_that_nobody_notices_has_practised_nothing() -> None:
     assert missed(drill.judge(happened, sent)) == ["requests lost during the fault"]
 
 
+@pytest.mark.parametrize("code", [0, -9, None])
+def test_a_rollback_to_what_does_not_start_must_be_refused(code: int | None) -> None:
+    happened, sent = sample("previous-does-not-start")
+    happened["children"][1]["code"] = code
+    assert missed(drill.judge(happened, sent)) == ["a rollback during the fault"]
+    del happened["children"][1]
+    assert missed(drill.judge(happened, sent)) == ["a rollback during the fault"]
+
+
 def test_requests_lost_after_the_time_to_recover_fail_it() -> None:
     happened, sent = sample("edge-killed")
     late = next(request for request in sent if request["sent_at"] > T0 + 40)
@@ -165,6 +174,7 @@ def test_no_answers_have_no_latency() -> None:
 
 # What keeps one from being held.
 
+SHOP = {"services": {"shop": {"group": "app", "routes": [{"path": "/"}]}}}
 SEEN: dict[str, Any] = {
     "protected": False,
     "image": "visitors",
@@ -173,7 +183,7 @@ SEEN: dict[str, Any] = {
     "limit": 0,
     "live": "blue",
     "idle": "green",
-    "bundles": {"blue": {}, "green": {"services": {"shop": {"group": "app", "routes": [{"path": "/"}]}}}},
+    "bundles": {"blue": SHOP, "green": SHOP},
     "service": "",
     "edges": {"edge1": {"live": "blue", "phase": "idle", "in_force": True}},
     "address": "192.0.2.10",
@@ -198,6 +208,7 @@ def test_nothing_keeps_a_drill_from_an_environment_in_order(fault: str) -> None:
         ("none", {"limit": 2999}, "allow 2999 requests a minute from one address, and the load sends 3000; set a"),
         ("none", {"live": None}, "no slot is live"),
         ("candidate-unhealthy", {"service": "shpo"}, "drill_service: the slot has no service shpo"),
+        ("previous-does-not-start", {"service": "shpo"}, "drill_service: the slot has no service shpo"),
         ("none", {"bundles": {"blue": {}}}, "the green slot is empty; deploy a release to it first"),
         ("database-restarted", {"protected": True}, "the environment is protected"),
         (

@@ -29,7 +29,11 @@ collections_path = {folder}/collections
 interpreter_python = auto_silent
 localhost_warning = false
 """
-BUNDLE = {"services": {"shop": {"group": "app", "routes": [{"path": "/"}], "load": {}}}}
+SHOP = {
+    **{"name": "shop", "group": "app", "activation": "always", "routes": [{"path": "/"}], "load": {}},
+    **{"health": {"port": "http", "path": "/up"}, "ports": {"http": {"host": {"blue": 18000, "green": 28000}}}},
+}
+BUNDLE = {"services": {"shop": SHOP}}
 VARIABLES = {
     "ansible_connection": "local",
     "ansible_become": False,
@@ -63,7 +67,7 @@ class Imagined:
         modules = folder / "collections/ansible_collections/containers/podman/plugins/modules"
         for place in (modules, folder / "library", folder / "action", folder / "playbooks"):
             place.mkdir(parents=True)
-        for name in ("bluegreen_switch", "drill_fault", "environment_lock", "template_tree", "imagined"):
+        for name in ("bluegreen_switch", "drill_fault", "environment_lock", "template_tree", "smoke_check", "imagined"):
             (folder / f"library/{name}.py").write_text(STAND_IN.replace('"NAME"', f'"{name}"'))
         (modules / "podman_container.py").write_text(STAND_IN.replace('"NAME"', '"podman_container"'))
         for name in ("drill_run", "drill_report"):
@@ -153,6 +157,19 @@ def test_what_fails_after_the_cut_over_is_rolled_back(imagined: Imagined) -> Non
     result = imagined.result()
     assert [run["name"] for run in result["children"]] == ["cutover", "rollback"]
     assert result["figures"]["lost"] > 0 == result["figures"]["lost_outside"]
+    assert is_as_it_was(imagined)
+
+
+def test_a_previous_slot_that_does_not_start_is_no_way_back_until_it_does(imagined: Imagined) -> None:
+    done = imagined.drill("previous-does-not-start")
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = imagined.result()
+    assert result["verdict"] == "pass"
+    assert [run["name"] for run in result["children"]] == ["cutover", "early-rollback", "rollback"]
+    assert result["children"][1]["said"] == "blue has no healthy server of shop"
+    assert result["faults"][0]["units"] == ["shop-blue.service"]
+    assert result["figures"]["lost"] == 0 < result["figures"]["sent"]
+    assert imagined.state()["waited"] == ["http://127.0.0.1:18000/up"]
     assert is_as_it_was(imagined)
 
 

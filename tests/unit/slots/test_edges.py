@@ -417,3 +417,10 @@ def test_a_slot_whose_deploy_did_not_finish_says_so() -> None:
     said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, unfinished=unfinished)["slots"]
     assert "unfinished" not in said["blue"]
     assert said["green"]["unfinished"] == "it died on app2; playbooks/deploy.yml completes it"
+
+
+def test_a_slot_whose_release_would_not_start_again_says_so() -> None:
+    why = {"blue": "portal-blue ended with exit code 1"}
+    said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, not_starting=why)["slots"]
+    assert said["blue"]["restart"] == "would fail: portal-blue ended with exit code 1"
+    assert "restart" not in said["green"]

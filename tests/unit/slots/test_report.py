@@ -34,6 +34,7 @@ NOTHING_DONE: dict[str, Any] = {
     "lock_host": "ops1",
     "missed": {},
     "unread": "",
+    "not_starting": {},
 }
 STATUS = "playbooks/status.yml shows which slot is live and what runs"
 
@@ -87,6 +88,12 @@ def test_a_new_release_that_serves_has_a_way_back() -> None:
     assert said["deployed"] == "release 1.1 to blue"
     assert said["cut over"] == "from green to blue"
     assert said["next"][1] == "playbooks/rollback.yml rolls back to green"
+
+
+def test_a_way_back_that_lasts_only_while_the_slot_runs_says_so() -> None:
+    said = summary(was_live="green", not_starting={"green": "portal-green ended with exit code 1"})
+    words = "playbooks/rollback.yml rolls back to green, as long as green keeps running: it would not start again"
+    assert said["next"][1] == words
 
 
 def test_after_a_deploy_alone_the_cut_over_comes_next() -> None:

@@ -179,6 +179,13 @@ def test_a_worker_beside_the_idle_slot_is_told_with_what_to_do(playbooks: Playbo
     assert any("playbooks/cutover.yml" in line for line in lines)
 
 
+def test_a_slot_that_would_not_start_again_is_told_with_the_reason(playbooks: Playbooks) -> None:
+    record = {"schema_of": "blue", "heads": {"shop": []}, "starts": False, "reason": "shop-blue ended with exit code 1"}
+    (playbooks.folder / "slots/blue.schema").write_text(f"{json.dumps(record)}\n")
+    lines = said(playbooks.play("status.yml"))
+    assert lines.count("restart: 'would fail: shop-blue ended with exit code 1'") == 1
+
+
 def test_a_host_that_answers_that_something_is_wrong_is_no_dead_one(playbooks: Playbooks) -> None:
     (playbooks.folder / "containers.json").write_text(json.dumps({"failed": True, "msg": "no podman"}))
     refused = playbooks.play("status.yml")

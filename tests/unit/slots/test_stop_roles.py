@@ -46,7 +46,7 @@ VARIABLES: dict[str, Any] = {
     "edge_peers_port": 8406,
     "slot_live": "green",
     "slot_idle": "blue",
-    **{name: SLOTS[name] for name in ("slot_started", "slot_stop_planned")},
+    **{name: SLOTS[name] for name in ("slot_started", "slot_stop_planned", "slot_schemas")},
     "slot_bundles": {"blue": {"slot": "blue", "hosts": {}, "services": {"web": WEB, "jobs": JOBS}}},
 }
 

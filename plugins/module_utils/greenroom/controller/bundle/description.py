@@ -80,7 +80,7 @@ def descriptions(texts: Iterable[str]) -> dict[str, Any]:
     """Return {slot: description} from the local facts of hosts, one text per host; the first readable one counts."""
     found: dict[str, Any] = {}
     for text in texts:
-        for description in _facts(text):
+        for description in facts(text):
             if description.get("slot") in SLOTS and "services" in description:
                 found.setdefault(description["slot"], description)
     return found
@@ -88,7 +88,7 @@ def descriptions(texts: Iterable[str]) -> dict[str, Any]:
 
 def stops(texts: Mapping[str, str]) -> list[str]:
     """Return the hosts with a planned stop, past or future, from their local facts, {host: text}."""
-    return [host for host, text in texts.items() if any("at" in fact and "units" in fact for fact in _facts(text))]
+    return [host for host, text in texts.items() if any("at" in fact and "units" in fact for fact in facts(text))]
 
 
 def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +100,7 @@ def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
     found: dict[str, str] = {}
     described: dict[str, dict[str, Description]] = {slot: {} for slot in SLOTS}
     for host, text in texts.items():
-        for fact in _facts(text):
+        for fact in facts(text):
             if (slot := fact.get("unfinished")) in SLOTS:
                 found.setdefault(slot, f"the deploy of release {fact.get('release')} did not finish on {host}")
             elif fact.get("slot") in SLOTS and "services" in fact:
@@ -113,7 +113,7 @@ def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _facts(text: str) -> Iterator[dict[str, Any]]:
+def facts(text: str) -> Iterator[dict[str, Any]]:
     """Yield the local facts in the concatenated files of a host; any may be missing or damaged."""
     for part in re.split(r"^(?=\{)", text, flags=re.M):
         with contextlib.suppress(ValueError):

@@ -113,9 +113,8 @@ def _queues(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> I
 
 
 def _seed(service: Service) -> Iterator[str]:
-    for needed in ("seed", "database"):
-        if service["heads"] and not service[needed]:
-            yield f"heads: decides when to seed again, but `{needed}` is missing"
+    if service["heads"] and not service["database"]:
+        yield "heads: asks for the version of a schema, but `database` is missing"
 
 
 def _toggles(service: Service) -> Iterator[str]:

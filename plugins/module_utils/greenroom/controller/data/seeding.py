@@ -29,9 +29,18 @@ def records(
     ]
 
 
-def questions(catalogue: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the queries for `heads`: {database: query}."""
-    return {each["database"]: each["heads"] for each in catalogue.values() if each["seed"] and each["heads"]}
+def questions(services: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the queries for `heads` of services: {database: query}."""
+    return {service["database"]: service["heads"] for service in services if service["heads"]}
+
+
+def settled(services: Iterable[Mapping[str, Any]], heads: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the results {database: [rows]} after the migrations that the candidate's start can't change.
+
+    A service without `migrate` may migrate its database when it starts.
+    """
+    fixed = {service["database"] for service in services if service["heads"] and service["migrate"]}
+    return {database: rows for database, rows in heads.items() if database in fixed}
 
 
 def environment(wanted: Mapping[str, Any], state: str) -> dict[str, str]:

@@ -29,6 +29,8 @@ Record = Mapping[str, Any]
 
 FORMAT = 1
 LISTED = 5
+# The playbook run of a rollback that must be refused.
+EARLY_ROLLBACK = "early-rollback"
 # Zero lost in n means, with 95 % confidence, fewer than 3/n.
 RULE_OF_THREE = 3.0
 KIND = re.compile(r"(?:(ws)|.*)-(\d+)")
@@ -263,12 +265,17 @@ def _counted(lost: Sequence[Request]) -> str:
 
 
 def _way_back(judgement: Judgement, record: Record) -> None:
-    for name, what in (("abort", "the abort"), ("rollback", "the rollback")):
+    expected = {"abort": ("the abort", "done"), "rollback": ("the rollback", "done")}
+    if SCENARIOS[record["fault"]].no_way_back:
+        expected = {EARLY_ROLLBACK: ("a rollback during the fault", "refused")} | expected
+    for name, (what, wanted) in expected.items():
         run = child(record, name)
         if run is not None:
             end = end_of(run)
             found = f"{end}: {run['said']}" if run["said"] and end == "refused" else end
-            judgement.expect(what, "done", found, end == "done")
+            judgement.expect(what, wanted, found, end == wanted)
+        elif name == EARLY_ROLLBACK:
+            judgement.expect(what, wanted, "not run", False)
 
 
 def _end(judgement: Judgement, record: Record) -> None:

@@ -21,7 +21,7 @@ LANE, GAP, TOP = 20, 7, 22
 PLOT, LOST, AXIS = 150, 34, 26
 TEXT = LANE / 2 + 4
 """Distance from the top of a lane to the baseline of its text."""
-NAMES = {"cutover": "cutover", "rollback": "rollback", "abort": "abort"}
+NAMES = {"cutover": "cutover", "early-rollback": "early rollback", "rollback": "rollback", "abort": "abort"}
 
 
 def picture(result: Result) -> str:

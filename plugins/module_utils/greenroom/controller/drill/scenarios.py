@@ -23,6 +23,8 @@ class Scenario:
     group: str = ""
     """The group whose hosts fail; "" is the machine that runs the cutover."""
     how: str = ""
+    slot: str = "candidate"
+    """The slot whose service fails, if it is a service: the candidate, or the previous slot."""
     lossless: bool = True
     """Whether no request may be lost at all. If false, some may be lost during the fault and the recovery time."""
     felt: bool = False
@@ -34,6 +36,11 @@ class Scenario:
     def canary(self) -> bool:
         """Whether the cutover is a canary, so that there is time for a fault during it."""
         return self.moment == "during"
+
+    @property
+    def no_way_back(self) -> bool:
+        """Whether a rollback must be refused until the fault is undone."""
+        return self.slot == "previous"
 
 
 SCENARIOS = {
@@ -54,6 +61,16 @@ SCENARIOS = {
         lossless=False,
         felt=True,
         back_while_broken=True,
+    ),
+    "previous-does-not-start": Scenario(
+        "A service of the previous slot goes down after the cutover and doesn't start again, like a release that "
+        "refuses a newer database schema. A rollback must be refused at once, and no request may be lost. It works "
+        "again when the service does.",
+        ("done",),
+        moment="after",
+        group="app",
+        how="stopped",
+        slot="previous",
     ),
     "edge-killed": Scenario(
         "HAProxy is killed on the edge host that has the shared address, during a canary step. Another edge host must "
@@ -82,9 +99,9 @@ SCENARIOS = {
 
 
 def scenario(name: str) -> dict[str, Any]:
-    """Return a scenario as a mapping, with its `name` and `canary`; raises KeyError for an unknown name."""
+    """Return a scenario as a mapping, with its `name` and properties; raises KeyError for an unknown name."""
     found = SCENARIOS[name]
-    return {"name": name, "canary": found.canary, **asdict(found)}
+    return {"name": name, "canary": found.canary, "no_way_back": found.no_way_back, **asdict(found)}
 
 
 def known(name: str) -> bool:
@@ -128,9 +145,10 @@ def _lacking(name: str, seen: Mapping[str, Any]) -> Iterator[str]:
         yield f"the environment is protected, so only fault=none is allowed, not {name}"
     if practised.group and not seen["groups"].get(practised.group):
         yield f"the group {practised.group}, in which this fault happens, has no hosts"
-    if practised.group == "app" and seen["idle"] in seen["bundles"]:
+    slot = seen["live"] if practised.slot == "previous" else seen["idle"]
+    if practised.group == "app" and slot in seen["bundles"]:
         try:
-            service(seen["bundles"][seen["idle"]], seen["service"])
+            service(seen["bundles"][slot], seen["service"])
         except ValueError as error:
             yield str(error)
     if practised.group == "edge" and (len(seen["groups"].get("edge", [])) < 2 or not seen["address"]):

@@ -19,7 +19,7 @@ that it found), bundles ({slot: description}, None if the run didn't read them),
 or ""), release (its name), check (whether the run was in check mode), login (of a synthetic user, or ""), pages
 ({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer),
 lock_host (the one that keeps the lock), missed (why edge hosts did not make the last switch, by host), unread (why the
-secrets of checks can't be read, or "").
+secrets of checks can't be read, or ""), not_starting ({slot: why its release would not start again}).
 """
 
 
@@ -87,6 +87,9 @@ def _next(known: Known, idle: str | None) -> Iterator[str]:
     if idle is None or known["check"] or idle not in (known["bundles"] or {}):
         return
     if known["was_live"] == idle and not known["rolled_back"]:
-        yield f"playbooks/rollback.yml{confirm} rolls back to {idle}"
+        while_up = (
+            f", as long as {idle} keeps running: it would not start again" if idle in known["not_starting"] else ""
+        )
+        yield f"playbooks/rollback.yml{confirm} rolls back to {idle}{while_up}"
     else:
         yield f"playbooks/cutover.yml -e to={idle}{confirm} cuts over to {idle}"

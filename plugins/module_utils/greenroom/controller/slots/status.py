@@ -25,14 +25,18 @@ def summary(
     groups: Mapping[str, Sequence[str]],
     *,
     unfinished: Mapping[str, str] | None = None,
+    not_starting: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
     the result of `containers`, `stops` the result of `stops`, `groups` the hosts by group, `unfinished` {slot: why its
-    deploy did not finish}.
+    deploy did not finish}, `not_starting` {slot: why its release would not start again}.
     """
-    found = {slot: {**bundle, "unfinished": (unfinished or {}).get(slot)} for slot, bundle in bundles.items()}
+    found = {
+        slot: {**bundle, "unfinished": (unfinished or {}).get(slot), "not_starting": (not_starting or {}).get(slot)}
+        for slot, bundle in bundles.items()
+    }
     known = {host: lines for host, lines in running.items() if not isinstance(lines, str)}
     astray = {host: _astray(host, lines, edges["live"], bundles, groups) for host, lines in known.items()}
     return {
@@ -125,6 +129,7 @@ def _slot(
             if (why := description.get("unfinished"))
             else {}
         ),
+        **({"restart": f"would fail: {why}"} if (why := description.get("not_starting")) else {}),
         **({"toggles on": ", ".join(toggles_on(description)) or "none"} if description.get("toggles") else {}),
         "open requests": edges["connections"][slot],
         "runs": own,
