@@ -43,6 +43,7 @@ VARIABLES = {
     "environment_public_address": "192.0.2.1",
     "edge_visitors_only": True,
     "environment_run": {"id": "20260101T120000Z-abcdef"},
+    "environment_record_host": "one",
     "keepalived_address": "192.0.2.1",
     "slot_live": "blue",
     "slot_idle": "green",
