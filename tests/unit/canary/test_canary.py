@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.canary import figures as canary_figures
-from ansible.module_utils.greenroom.canary import verdict
+from ansible.module_utils.greenroom.canary import metrics_page, verdict
 from ansible.module_utils.greenroom.controller.canary import step
 
 from bench.canary import simulate
@@ -174,6 +174,33 @@ def test_missing_orders_fail_a_candidate() -> None:
     assert result["reasons"] == ["the business metric rose by 2, but by 40 at the live slot's rate"]
     # Too few to say anything.
     assert verdict.verdict(seen(4, 0), LIMITS)["verdict"] == "pass"
+
+
+def test_a_restart_of_the_live_release_does_not_hide_missing_orders() -> None:
+    target = {"service": "shop", "host": "app1", "metric": "orders", "memory": 0, "release": "1.1"}
+    page = {"memory": None, "release": None}
+    lives = [
+        metrics_page.compared(target, {**page, **begin}, {**page, **end})
+        for begin, end in (
+            ({"metric": 900.0, "started": 1.0}, {"metric": 38.0, "started": 2.0}),
+            ({"metric": 38.0, "started": 2.0}, {"metric": 78.0, "started": 2.0}),
+        )
+    ]
+    public = (figures(1000), figures(1000))
+    pieces = [piece(50, public=public, watched=(live, process(metric=0.0))) for live in lives]
+    result = verdict.verdict(pieces, LIMITS)
+    assert result["reasons"] == ["the business metric rose by 0, but by 78 at the live slot's rate"]
+
+
+def test_an_interval_without_the_metric_of_a_process_is_not_compared() -> None:
+    gone = process(unread=["the metrics of shop on app1"])
+    public = (figures(1000), figures(1000))
+    for watched in ((process(metric=40), gone), (gone, process(metric=40))):
+        pieces = [
+            piece(50, public=public, watched=watched, probes=GOOD),
+            piece(50, public=public, watched=(process(metric=40), process(metric=40)), probes=GOOD),
+        ]
+        assert verdict.verdict(pieces, LIMITS)["verdict"] == "pass"
 
 
 def test_memory_is_compared_with_the_live_slots() -> None:

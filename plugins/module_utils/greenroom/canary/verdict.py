@@ -237,7 +237,7 @@ def _slow(candidate: Figures, live: Figures, mark: float) -> statistics.Stratum:
 
 def _metric(intervals: Sequence[Interval], limits: Limits, level: float) -> Iterator[str]:
     """Yield a line if the business metric rises too slowly on the candidate, relative to its requests."""
-    read = [each for each in intervals if each["watched"]["candidate"] and each["watched"]["live"]]
+    read = [each for each in intervals if all(map(metrics_page.complete, each["watched"].values()))]
     counts = {
         side: [(int(_events(each, side)), each["public"][side]["requests"]) for each in read]
         for side in ("candidate", "live")

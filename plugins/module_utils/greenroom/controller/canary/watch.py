@@ -1,26 +1,31 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What a canary watches on both slots: the metrics pages of their processes, and the paths that probes request.
+"""What a canary watches on both slots: metrics pages and systemd units of their services, and the paths of probes.
 
 A target is {service, slot, host, url, metric (name of the business metric, or ""), memory (bytes that it may use),
-release (the release that it must run)}.
+release (the release that it must run)}, a unit {service, slot, host, unit (its name)}.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
+
+from ..bundle.activation import live_only
+from ..bundle.units import slot_services, unit_name
 
 _SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
 
 
 def targets(
-    bundles: Mapping[str, Mapping[str, Any]], catalogue: Mapping[str, Mapping[str, Any]]
+    bundles: Mapping[str, Mapping[str, Any]],
+    catalogue: Mapping[str, Mapping[str, Any]],
+    silent: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """Return all metrics pages of both slots that can be reached, `bundles` = {slot: its description}.
 
     The page's address comes from the slot's bundle. The metric's name comes from the catalog, so that both slots are
-    compared by the same metric.
+    compared by the same metric. The run does without the hosts in `silent`.
     """
     found = []
     for slot, bundle in sorted(bundles.items()):
@@ -43,6 +48,29 @@ def targets(
                     "release": bundle["release"],
                 }
                 for host in bundle["hosts"].get(service["group"], [])
+                if host["name"] not in silent
+            ]
+    return found
+
+
+def units(
+    bundles: Mapping[str, Mapping[str, Any]],
+    live: str,
+    groups: Mapping[str, Sequence[str]],
+    silent: Collection[str] = (),
+) -> list[dict[str, str]]:
+    """Return the units of both slots that must run while `live` is the live slot; `groups` = {group: [host]}.
+
+    Background services run for the live slot only. The run does without the hosts in `silent`.
+    """
+    found = []
+    for slot, bundle in sorted(bundles.items()):
+        for host in (host for host in groups.get("app", ()) if host not in silent):
+            own = [each["name"] for each in slot_services(bundle, host, groups) if each["activation"] == "always"]
+            background = live_only(bundle, host, groups) if slot == live else []
+            found += [
+                {"service": name, "slot": slot, "host": host, "unit": unit_name(name, slot)}
+                for name in (*own, *background)
             ]
     return found
 
