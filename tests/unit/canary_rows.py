@@ -19,7 +19,7 @@ HOSTS = [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address"
 
 def counted(requests: int, failed: int = 0, route: str = "/") -> dict[str, Any]:
     """Figures of requests to one route."""
-    result = figures.empty()
+    result: dict[str, Any] = figures.empty()
     for number in range(requests):
         figures.note(result, route, 500 if number < failed else 200, 20)
     return result
@@ -34,7 +34,8 @@ def probed(**changes: Any) -> dict[str, Any]:
 def traffic(blue: Any = None, green: Any = None, **changes: Any) -> dict[str, Any]:
     """The results of canary_traffic on one edge host."""
     slots = {"blue": blue or figures.empty(), "green": green or figures.empty()}
-    return {"edge1": {"slots": slots, "until": 1015.0, "complete": True, **changes}}
+    found = {"slots": slots, "mark": {"place": "c7"}, "gaps": [], "waiting": {}, "seconds": 600.0, **changes}
+    return {"edge1": found}
 
 
 def bundle(slot: str, port: int, more: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:

@@ -266,7 +266,7 @@ def probed(**changes: Any) -> dict[str, Any]:
 
 def traffic(**slots: Any) -> dict[str, Any]:
     found = {"blue": canary_figures.empty(), "green": canary_figures.empty()} | slots
-    return {"edge1": {"slots": found, "until": 1015.0, "complete": True}}
+    return {"edge1": {"slots": found, "mark": {"place": "c7"}, "gaps": [], "waiting": {}, "seconds": 600.0}}
 
 
 def test_a_step_collects_its_intervals() -> None:
@@ -275,7 +275,7 @@ def test_a_step_collects_its_intervals() -> None:
     for left in (3, 2, 1, 0):
         result = step.continued(result, probed(), traffic(blue=figures(30), green=figures(3)), {}, LIMITS)
         assert (result["left"], result["verdict"]) == (left, "pass")
-    assert result["until"] == {"edge1": 1015.0}
+    assert result["marks"] == {"edge1": {"place": "c7"}}
     assert result["seconds"] == 60.8
     assert result["figures"]["public"]["candidate"]["requests"] == 12
     following = step.begun(result, {**PLAN, "weight": 25})
@@ -313,9 +313,13 @@ def test_a_skipped_smoke_check_is_not_a_reason() -> None:
 
 def test_a_log_that_was_not_read_completely_is_reported() -> None:
     cut = traffic()
-    cut["edge1"]["complete"] = False
+    cut["edge1"]["gaps"] = ["logged more than the 9 lines that were read"]
     result = step.continued(step.begun(None, PLAN), probed(probes=piece()["probes"]), cut, {}, LIMITS)
-    assert "edge1 logged more lines than were read" in result["reasons"]
+    assert "edge1: logged more than the 9 lines that were read" in result["reasons"]
+    # Even with enough probes: what is missing may have failed. A later interval doesn't bring it back.
+    result = step.continued(step.begun(None, PLAN), probed(), cut, {}, LIMITS)
+    assert (result["verdict"], result["reasons"]) == ("no data", ["edge1: logged more than the 9 lines that were read"])
+    assert step.continued(result, probed(), traffic(), {}, LIMITS)["verdict"] == "no data"
 
 
 def test_a_long_step_has_longer_intervals() -> None:
@@ -324,6 +328,6 @@ def test_a_long_step_has_longer_intervals() -> None:
 
 
 def test_a_slot_that_got_all_traffic_at_once_is_compared_with_the_past() -> None:
-    result = step.with_baseline(step.begun(None, {**PLAN, "weight": 100}), traffic(blue=figures(500)))
+    result = step.opened(step.begun(None, {**PLAN, "weight": 100}), traffic(blue=figures(500)), {}, 600)
     result = step.continued(result, probed(), traffic(green=figures(200, failed=40)), {}, LIMITS)
     assert any("40 of 200 failed (public; live: 0 of 500)" in reason for reason in result["reasons"])

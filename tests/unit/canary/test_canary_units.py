@@ -135,9 +135,9 @@ def bake(*readings: list[dict[str, Any]]) -> dict[str, Any]:
     """The result of a bake in which systemd said this at first, and at the end of each interval."""
     wanted = [{"service": "worker", "slot": "green", "host": "app1", "unit": "worker-green.service"}]
     found = [step.unit_readings(each) for each in readings]
-    result = step.with_units(step.begun(None, {**PLAN, "weight": 100}), found[0])
+    result: dict[str, Any] = step.opened(step.begun(None, {**PLAN, "weight": 100}), traffic(), found[0])
     for each in found[1:]:
-        result = step.continued(result, probed(), traffic(), {}, LIMITS, wanted, each)
+        result = step.continued(result, probed(), traffic(), {}, LIMITS, wanted=wanted, readings=each)
     return result
 
 
@@ -167,9 +167,9 @@ def test_a_host_that_does_not_say_is_no_pass(readings: list[Any]) -> None:
 
 def test_a_restart_between_two_steps_is_noticed() -> None:
     first = bake(UP, UP)
-    following = step.with_units(step.begun(first, {**PLAN, "weight": 100}), step.unit_readings(shown(started=77)))
+    following = step.opened(step.begun(first, {**PLAN, "weight": 100}), {}, step.unit_readings(shown(started=77)))
     assert following["units"]["app1"]["worker-green.service"]["started"] == 5
-    other = step.with_units(step.begun(first, {**PLAN, "began": 9.0}), step.unit_readings(shown(started=77)))
+    other = step.opened(step.begun(first, {**PLAN, "began": 9.0}), {}, step.unit_readings(shown(started=77)))
     assert other["units"]["app1"]["worker-green.service"]["started"] == 77
 
 

@@ -55,7 +55,7 @@ OPTIONS = {
             "targets",
         )
     ],
-    "canary_traffic": ["since", "until"],
+    "canary_traffic": ["after", "last", "not_before", "settle"],
 }
 EDGE: dict[str, Any] = {
     "live": "blue",
@@ -99,7 +99,9 @@ class Cutover:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.output = ""
-        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "canary_traffic": {}}
+        nothing = {slot: verdict.empty_interval(0)["public"]["live"] for slot in ("blue", "green")}
+        traffic = {"slots": nothing, "mark": {}, "gaps": [], "waiting": {}, "seconds": 0}
+        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "canary_traffic": traffic}
         (folder / "library").mkdir()
         for name, options in OPTIONS.items():
             text = MODULE.replace("NAME", name).replace("OPTIONS", json.dumps(options)).replace("FOLDER", str(folder))
@@ -151,11 +153,6 @@ def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cut
     """The control: a verdict is no failure."""
     nothing = verdict.empty_interval(0)
     cutover.answers["canary_probe"] = nothing
-    cutover.answers["canary_traffic"] = {
-        "slots": {"blue": nothing["probes"]["live"], "green": nothing["probes"]["live"]},
-        "until": 1,
-        "complete": True,
-    }
     asked = cutover.fails("edge1", "edge2")
     # The share had the one before.
     assert [call["epoch"] for call in asked if call["state"] == "present"] == [8] * 2

@@ -46,7 +46,7 @@ def row(service: str, host: str, **known: Any) -> dict[str, Any]:
     {service, host, metric: the increase of the business metric, memory: bytes at the end, limit: bytes that it may use,
     problems: [what is wrong], unread: [what could not be read]}. Missing figures are None.
     """
-    nothing = {"metric": None, "memory": None, "limit": 0, "problems": [], "unread": []}
+    nothing: dict[str, Any] = {"metric": None, "memory": None, "limit": 0, "problems": [], "unread": []}
     return {"service": service, "host": host, **nothing, **known}
 
 

@@ -31,19 +31,16 @@ def targets(
     for slot, bundle in sorted(bundles.items()):
         for name, service in bundle["services"].items():
             own = catalogue.get(name, {})
-            metric = (own.get("canary") or {}).get("metric")
-            page = {key: metric[key] for key in ("port", "path")} if metric else service["metrics"]
-            port = service["ports"].get(page["port"]) if page else None
-            # A service that doesn't run in both slots can't be compared.
-            if port is None or port["bind"] == "127.0.0.1" or service["activation"] != "always":
+            page = _page(service, own)
+            if page is None:
                 continue
             found += [
                 {
                     "service": name,
                     "slot": slot,
                     "host": host["name"],
-                    "url": f"http://{host['address']}:{port['host'][slot]}{page['path']}",
-                    "metric": metric["name"] if metric else "",
+                    "url": f"http://{host['address']}:{service['ports'][page['port']]['host'][slot]}{page['path']}",
+                    "metric": page.get("name", ""),
                     "memory": size(own.get("memory", "0K")),
                     "release": bundle["release"],
                 }
@@ -51,6 +48,36 @@ def targets(
                 if host["name"] not in silent
             ]
     return found
+
+
+def _page(service: Mapping[str, Any], own: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the page of a slot's service that can be read, {port, path}, with the `name` of the business metric.
+
+    `own` is the service in the catalog. A service that doesn't run in both slots can't be compared.
+    """
+    page: Mapping[str, Any] | None = (own.get("canary") or {}).get("metric") or service["metrics"]
+    port = service["ports"].get(page["port"]) if page else None
+    return page if port and port["bind"] != "127.0.0.1" and service["activation"] == "always" else None
+
+
+def missing_pages(
+    bundles: Mapping[str, Mapping[str, Any]], catalogue: Mapping[str, Mapping[str, Any]], candidate: str
+) -> list[str]:
+    """Return a line for each service with a metrics page in the other slot, but not in `candidate`.
+
+    Without the page, nothing shows that the candidate has lost orders or runs another release.
+    """
+    own = (bundles.get(candidate) or {"services": {}})["services"]
+    others = [each for slot, bundle in bundles.items() if slot != candidate for each in bundle["services"].items()]
+    return [
+        f"{name} has a metrics page in the other slot, but not in {candidate}: give it one in its service.yml, or cut "
+        "over without a canary and with -e bake=0"
+        for name, service in others
+        if name in own
+        and _page(service, catalogue.get(name, {}))
+        and own[name]["activation"] == "always"
+        and not _page(own[name], catalogue.get(name, {}))
+    ]
 
 
 def units(
