@@ -80,6 +80,7 @@ def watched(
     steps: list[dict[str, Any]],
     services: dict[str, str] | None = None,
     apps: tuple[str, ...] = ("app1",),
+    **more: Any,
 ) -> dict[str, Any]:
     """Return canary_result after the steps; each edge host's journal has 40 public requests, 10 of them to green.
 
@@ -112,6 +113,7 @@ def watched(
         "canary_probe_rate": 20,
         "canary_minimum": 15,
         "environment_edge": {"down": ["edge3"]},
+        **more,
     }
     # The run skips the third one, which is down.
     dead = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
@@ -183,3 +185,10 @@ def test_a_host_that_dies_meanwhile_is_no_pass(tmp_path: Path, edge: Callable[[s
     assert result["verdict"] == "no data"
     assert "can't read the state of shop-green.service on app2" in result["line"]
     assert "shop-green.service on app1" not in result["line"]
+
+
+def test_without_an_ops_host_only_public_requests_count(tmp_path: Path, edge: Callable[[str], str]) -> None:
+    steps = [{"canary_weight": 50, "canary_seconds": 2}]
+    result = watched(tmp_path, edge("green"), steps, environment_silent=["ops1"])
+    assert (result["verdict"], result["figures"]["public"]["candidate"]["requests"]) == ("pass", 20)
+    assert result["figures"]["probes"]["candidate"]["requests"] == 0

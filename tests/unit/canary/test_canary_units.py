@@ -119,6 +119,18 @@ def test_hosts_that_the_run_does_without_are_not_watched() -> None:
     assert {name.split()[1] for name in names("blue", groups=GROUPS, silent=["app2"])} == {"app1"}
 
 
+def test_a_singleton_that_may_still_run_elsewhere_is_not_expected() -> None:
+    bundles = {slot: bundle(slot, 1, SERVICES) for slot in ("blue", "green")}
+    bundles["green"]["hosts"] = {"app": [{"name": "app2", "address": ""}]}
+
+    def clocks(silent: list[str]) -> list[str]:
+        found = watch.units(bundles, "green", GROUPS, silent)
+        return [each["host"] for each in found if each["unit"] == "clock-green.service"]
+
+    # In blue, it runs on app1.
+    assert (clocks([]), clocks(["app1"])) == (["app2"], [])
+
+
 # In a step
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from ..bundle.activation import live_only
+from ..bundle.activation import live_only, moving_singletons
 from ..bundle.units import slot_services, unit_name
 
 _SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
@@ -88,13 +88,17 @@ def units(
 ) -> list[dict[str, str]]:
     """Return the units of both slots that must run while `live` is the live slot; `groups` = {group: [host]}.
 
-    Background services run for the live slot only. The run does without the hosts in `silent`.
+    Background services run for the live slot only. The run does without the hosts in `silent`, and doesn't start a
+    singleton that may still run there for the other slot.
     """
+    others = [bundle for slot, bundle in bundles.items() if slot != live]
+    moving = moving_singletons(bundles[live], others[0], groups) if live in bundles and others else {}
     found = []
     for slot, bundle in sorted(bundles.items()):
         for host in (host for host in groups.get("app", ()) if host not in silent):
             own = [each["name"] for each in slot_services(bundle, host, groups) if each["activation"] == "always"]
             background = live_only(bundle, host, groups) if slot == live else []
+            background = [name for name in background if moving.get(name) not in silent]
             found += [
                 {"service": name, "slot": slot, "host": host, "unit": unit_name(name, slot)}
                 for name in (*own, *background)
