@@ -32,7 +32,9 @@ def without(environment: Environment, host: str) -> bool:
         "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/admin.sock'); "
         "s.sendall(b'show stat -1 4 -1\\n'); print(b''.join(iter(lambda: s.recv(65536), b'')).decode())"
     )
-    rows = [line.split(",") for edge in environment.groups["edge"] for line in environment.python(edge, ask).splitlines()]
+    rows = [
+        line.split(",") for edge in environment.groups["edge"] for line in environment.python(edge, ask).splitlines()
+    ]
     return not [row for row in rows if row[1:2] == [host] and row[17].startswith("UP")]
 
 

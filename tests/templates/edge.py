@@ -3,10 +3,10 @@
 """Runs HAProxy with the rendered files of one edge host, in a container of the hosts' image, and sends requests to it.
 
 `edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before, port}, and prints a JSON
-list of {status, headers, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no backend got
-it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths to request
-first on the same connection. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8. They end
-the connection instead of responding to `/dropped`. The green slot has no routes.
+list of {status, headers, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no backend
+got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths to
+request first on the same connection. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8.
+They end the connection instead of responding to `/dropped`. The green slot has no routes.
 """
 
 from __future__ import annotations

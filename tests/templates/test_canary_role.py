@@ -97,6 +97,7 @@ def watched(
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "environment_record_host": "ops1",
+        "environment_prober": "ops1",
         "environment_public_address": "127.0.0.1",
         "environment_public_name": "localhost",
         "environment_public_url": url,
@@ -189,6 +190,6 @@ def test_a_host_that_dies_meanwhile_is_no_pass(tmp_path: Path, edge: Callable[[s
 
 def test_without_an_ops_host_only_public_requests_count(tmp_path: Path, edge: Callable[[str], str]) -> None:
     steps = [{"canary_weight": 50, "canary_seconds": 2}]
-    result = watched(tmp_path, edge("green"), steps, environment_silent=["ops1"])
+    result = watched(tmp_path, edge("green"), steps, environment_silent=["ops1"], environment_prober="edge1")
     assert (result["verdict"], result["figures"]["public"]["candidate"]["requests"]) == ("pass", 20)
     assert result["figures"]["probes"]["candidate"]["requests"] == 0

@@ -2,10 +2,11 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """A step of a canary, interval by interval. The result is one fact, and the next step continues with it.
 
-A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, intervals, marks, units}: `left`
-intervals of `length` seconds are still to come, `intervals` are all intervals since `began`, `marks` = {edge host: the
-place up to which its log was read}, `units` = {app host: {unit: its latest reading}}. `short` is the length of a
-baseline that is shorter than asked for, in seconds, or None.
+A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, intervals, marks, units,
+short, promoted}: `left` intervals of `length` seconds are still to come, `intervals` are all intervals since `began`,
+`marks` = {edge host: the place up to which its log was read}, `units` = {app host: {unit: its latest reading}}. `short`
+is the length of a baseline that is shorter than asked for, in seconds, or None. `promoted` is whether an operator has
+ended the step.
 """
 
 from __future__ import annotations
@@ -52,6 +53,7 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
         "marks": dict(before["marks"]) if same and before else {},
         "units": dict(before["units"]) if same and before else {},
         "short": before["short"] if same and before else None,
+        "promoted": False,
     }
 
 
@@ -133,7 +135,8 @@ def continued(
         **judged,
         "line": verdict.line(judged, slot, OTHER[slot], weight),
         "seconds": round(result["seconds"] + probed["seconds"], 1),
-        "left": 0 if judged["verdict"] == "fail" else result["left"] - 1,
+        "left": 0 if judged["verdict"] == "fail" or probed.get("ended") else result["left"] - 1,
+        "promoted": bool(probed.get("ended")),
         "intervals": intervals,
         "marks": {name: host["mark"] for name, host in traffic.items()},
         "units": {**result["units"], **readings},

@@ -24,12 +24,13 @@ def summary(
     groups: Mapping[str, Sequence[str]],
     *,
     unfinished: Mapping[str, str] | None = None,
+    pause: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
     the result of `containers`, `stops` the result of `stops`, `groups` the hosts by group, `unfinished` {slot: why its
-    deploy did not finish}.
+    deploy did not finish}, `pause` the result of `pause.pause`.
     """
     found = {slot: {**bundle, "unfinished": (unfinished or {}).get(slot)} for slot, bundle in bundles.items()}
     known = {host: lines for host, lines in running.items() if not isinstance(lines, str)}
@@ -38,7 +39,7 @@ def summary(
         "live slot": edges["live"] or "none yet",
         "epoch": edges["epoch"],
         "since": edges["changed_at"] or "never",
-        "operation": _operation(edges),
+        "operation": _operation(edges) + _pause(pause or {}),
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
         | dict.fromkeys(edges["down"], SILENT),
         "app hosts": {host: astray.get(host) or ("in order" if host in known else running[host]) for host in running},
@@ -80,6 +81,15 @@ def _operation(edges: Mapping[str, Any]) -> str:
     share = f", {edges['candidate']} gets {edges['weight']} %" if edges["weight"] else ""
     late = "; it is overdue" if edges.get("overdue") else ""
     return f"{edges['operation']}: {edges['phase']}{share}, until {edges['deadline']}{late}"
+
+
+def _pause(pause: Mapping[str, Any]) -> str:
+    if not pause:
+        return ""
+    return (
+        f"; it waits for an operator until {pause['until']}: playbooks/promote.yml gives {pause['slot']} more traffic, "
+        "playbooks/abort.yml ends it"
+    )
 
 
 def _edge(answer: Mapping[str, Any]) -> dict[str, Any]:
