@@ -63,6 +63,9 @@ options:
     description: Password for basic authentication at the edge.
     type: str
     default: ""
+  until:
+    description: A file on this host that ends probing as soon as it exists.
+    type: path
   targets:
     description: Metrics pages, as returned by the filter C(canary_targets).
     type: list
@@ -105,6 +108,10 @@ stopped_early:
   description: Whether probing ended early because the candidate is clearly broken.
   returned: always
   type: bool
+ended:
+  description: Whether the file O(until) exists.
+  returned: always
+  type: bool
 seconds:
   description: Duration in seconds.
   returned: always
@@ -130,6 +137,7 @@ ARGUMENTS: dict[str, Any] = {
     "resolve": {"type": "dict", "default": {}},
     "username": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
+    "until": {"type": "path"},
     "targets": {"type": "list", "elements": "dict", "default": []},
 }
 
@@ -151,6 +159,7 @@ def main() -> None:
             network=web.Network({str(k): str(v) for k, v in given["resolve"].items()}, given["ca_file"]),
             username=given["username"],
             password=given["password"],
+            until=given["until"] or "",
         )
     except ValueError as error:
         module.fail_json(msg=str(error))
@@ -160,6 +169,7 @@ def main() -> None:
             changed=False,
             **{key: nothing[key] for key in ("probes", "watched", "notes")},
             stopped_early=False,
+            ended=False,
             seconds=0.0,
         )
     module.exit_json(changed=False, **prober.observe(plan, given["targets"]))

@@ -9,37 +9,58 @@ module: canary_traffic
 short_description: Count the results of public traffic on an edge host, by slot
 version_added: "1.0.0"
 description:
-  - Reads HAProxy's lines in the journal since a given time, and counts them by the slot that served the request.
-  - Doesn't count requests of testers and responses of the edge itself.
+  - Reads HAProxy's lines in the journal from a place on, and counts them by the slot that served the request.
+  - Doesn't count requests of testers. Of the edge's own responses, it counts only those to paths without a route.
+  - Without O(after) and O(last), it only marks the place for the next call.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
   - greenroom.no_diff
 options:
-  since:
-    description: Start of the time range, in seconds since 1970 by this host's clock.
+  after:
+    description: The RV(mark) of an earlier call on this host. Lines after it are counted.
+    type: dict
+  last:
+    description: Without O(after), count the lines of so many seconds, by this host's clock.
     type: float
-    required: true
-  until:
-    description: End of the time range, in the same format. The default is now.
+  not_before:
+    description: With O(last), don't count lines from before this time (UTC, ISO 8601).
+    type: str
+  settle:
+    description:
+      - How many seconds to wait, at most, for the requests that have no response yet. HAProxy logs a request when it
+        ends, so a request that hangs is in no log before its timeout.
     type: float
+    default: 0
   identifier:
     description: HAProxy's identifier in the journal.
     type: str
     default: haproxy
   limit:
-    description: How many lines to read at most. RV(complete) says whether that was enough.
+    description: How many lines to read at most. RV(gaps) says whether that was enough.
     type: int
     default: 500000
+  socket:
+    description: HAProxy's runtime socket. It is used if there is no master socket.
+    type: path
+    default: /run/haproxy/admin.sock
+  master_socket:
+    description: HAProxy's master socket, which reaches all workers.
+    type: path
+    default: /run/haproxy-master.sock
 attributes:
   check_mode:
-    description: Only reads the journal, in every mode.
+    description: Only reads, in every mode.
     support: full
 """
 
 EXAMPLES = r"""
-- name: Count the public requests of the last minute
+- name: Mark the end of the edge log
   canary_traffic:
-    since: "{{ now().timestamp() - 60 }}"
+  register: before
+
+- name: Count the public requests since then
+  canary_traffic:
+    after: "{{ before.mark }}"
   register: traffic
 """
 
@@ -50,62 +71,74 @@ slots:
       connections), C(refused) (status 400 to 499), C(routes), and C(latency) as a histogram.
   returned: always
   type: dict
-until:
-  description: The time up to which lines were read. Use it as O(since) of the next call.
+mark:
+  description: The place up to which lines were read. Use it as O(after) of the next call.
   returned: always
-  type: float
+  type: dict
 lines:
   description: How many lines were read.
   returned: always
   type: int
-complete:
-  description: Whether all lines in the time range were read.
+seconds:
+  description: With O(last), the length of the time from which lines were read, in seconds.
   returned: always
-  type: bool
+  type: float
+gaps:
+  description: What the figures lack, one text each. Without any, they are complete.
+  returned: always
+  type: list
+  elements: str
+  sample: [dropped 900 of 5000 log lines]
+waiting:
+  description: How many requests of each slot still had no response after O(settle) seconds.
+  returned: always
+  type: dict
+  sample: {green: 2}
 """
 
-import subprocess
-import time
+import contextlib
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.canary import figures
+from ansible.module_utils.greenroom.canary import traffic
+from ansible.module_utils.greenroom.canary.journal import Journal, JournalError
+from ansible.module_utils.greenroom.switch import haproxy
 
-SECONDS = 60
+SECONDS = 5.0
 ARGUMENTS: dict[str, Any] = {
-    "since": {"type": "float", "required": True},
-    "until": {"type": "float"},
+    "after": {"type": "dict"},
+    "last": {"type": "float"},
+    "not_before": {"type": "str"},
+    "settle": {"type": "float", "default": 0},
     "identifier": {"type": "str", "default": "haproxy"},
     "limit": {"type": "int", "default": 500000},
+    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
 }
 
 
 def main() -> None:
-    """Read the journal line by line and return the figures."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    """Read the journal and return the figures."""
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, mutually_exclusive=[("after", "last")])
     given = module.params
-    until = time.time() if given["until"] is None else given["until"]
-    command = [
-        module.get_bin_path("journalctl", required=True),
-        *("--quiet", "--no-pager", "--output=cat", f"--identifier={given['identifier']}"),
-        *(f"--since=@{given['since']:.3f}", f"--until=@{until:.3f}"),
-    ]
-    slots = {slot: figures.empty() for slot in ("blue", "green")}
-    lines, complete, give_up = 0, True, time.monotonic() + SECONDS
-    # module.run_command would keep the whole output in memory.
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, errors="replace"
-    ) as journal:
-        for line in journal.stdout or ():
-            if lines >= given["limit"] or time.monotonic() > give_up:
-                complete = False
-                journal.kill()
-                break
-            lines += 1
-            figures.take(line, slots)
-    if complete and journal.returncode:
-        module.fail_json(msg=f"can't read the journal: {command[0]} failed with exit code {journal.returncode}")
-    module.exit_json(changed=False, slots=slots, until=until, lines=lines, complete=complete)
+
+    def ask(command: str) -> dict[str, str]:
+        answers = {}
+        try:
+            for worker in haproxy.workers(given["socket"], given["master_socket"], SECONDS):
+                # An old worker may have ended meanwhile.
+                with contextlib.suppress(haproxy.NobodyThereError):
+                    answers[worker.name] = haproxy.shown(worker, command, SECONDS)
+        except haproxy.SocketError as error:
+            raise traffic.SilentError(f"HAProxy did not respond: {error}") from error
+        return answers
+
+    log = Journal(module.get_bin_path("journalctl", required=True), given["identifier"])
+    wanted = {name: given[name] for name in ("after", "last", "not_before", "settle", "limit")}
+    try:
+        module.exit_json(changed=False, **traffic.read(log, ask, **wanted))
+    except JournalError as error:
+        module.fail_json(msg=str(error))
 
 
 if __name__ == "__main__":

@@ -188,7 +188,7 @@ class World:
         traffic = {"blue": public["live"], "green": public["candidate"]}
         return (
             {"probes": probes, "watched": watched, "notes": [], "seconds": seconds},
-            {"edge1": {"slots": traffic, "until": 0.0, "complete": True}},
+            {"edge1": {"slots": traffic, "mark": {}, "gaps": [], "waiting": {}}},
         )
 
     def _process(self, behaviour: Behaviour, orders: int, side: str, moment: Moment) -> dict[str, Any]:

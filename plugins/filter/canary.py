@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
@@ -18,10 +18,23 @@ def canary_verdict(
     traffic: Mapping[str, Any],
     journeys: Mapping[str, Any],
     limits: Mapping[str, Any],
+    *,
+    wanted: Sequence[Mapping[str, str]],
+    readings: step.Readings,
+    missing: Sequence[str],
 ) -> dict[str, Any]:
     """Return the result after one more interval (`step.continued`); `limits` are the fields of `verdict.Limits`."""
     try:
-        judged: dict[str, Any] = step.continued(result, probed, traffic, journeys, verdict.Limits(**limits))
+        judged: dict[str, Any] = step.continued(
+            result,
+            probed,
+            traffic,
+            journeys,
+            verdict.Limits(**limits),
+            wanted=wanted,
+            readings=readings,
+            missing=missing,
+        )
     except (ValueError, TypeError) as error:
         raise AnsibleFilterError(f"no verdict: {error}") from error
     return judged
@@ -35,7 +48,11 @@ class FilterModule:
         return {
             "canary_paths": watch.probe_paths,
             "canary_targets": watch.targets,
+            "canary_units": watch.units,
+            "canary_unit_command": step.unit_command,
+            "canary_unit_readings": step.unit_readings,
             "canary_begun": step.begun,
-            "canary_with_baseline": step.with_baseline,
+            "canary_missing_pages": watch.missing_pages,
+            "canary_opened": step.opened,
             "canary_verdict": canary_verdict,
         }

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom.controller.slots import edges, status
+from ansible.module_utils.greenroom.canary import weights
+from ansible.module_utils.greenroom.controller.slots import edges, pause, status
 
 
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -37,9 +38,11 @@ class FilterModule:
             "edges_is_new": edges.is_new,
             "edges_routed": edges.routed,
             "edges_outdated": edges.outdated,
+            "edges_pause": pause.pause,
             "edges_summary": status.summary,
             "edges_containers": status.containers,
             "edges_stops": status.stops,
-            "canary_weights": plainly(edges.weights),
+            "canary_weights": plainly(weights.weights),
+            "canary_pauses": plainly(weights.pauses),
             "other_slot": edges.other_slot,
         }

@@ -28,7 +28,6 @@ LAYERS = (
     {"people/invent"},
     {"people"},
     {
-        "controller/canary",
         "controller/common",
         "controller/data",
         "controller/drill",
@@ -41,7 +40,7 @@ LAYERS = (
     },
     {"controller/catalogue"},
     {"controller/bundle"},
-    {"controller/slots"},
+    {"controller/canary", "controller/slots"},
     {"controller/validate"},
 )
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}

@@ -2,14 +2,16 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Runs HAProxy with the rendered files of one edge host, in a container of the hosts' image, and sends requests to it.
 
-`edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before}, and prints a JSON list of
-{status, headers, got, log}: `got` is the backend's request ({port, path, headers}, null if no backend got it) and
-`log` the edge's log line. `before` are paths to request first on the same connection. The blue slot's servers are
-replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding to `/dropped`.
+`edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before, port}, and prints a JSON
+list of {status, headers, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no backend
+got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths to
+request first on the same connection. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8.
+They end the connection instead of responding to `/dropped`. The green slot has no routes.
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import http.server
 import json
@@ -70,6 +72,7 @@ def prepare(rendered: Path) -> None:
     install()
     shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
     Path("/etc/haproxy/maps/live.map").write_text("staging 1:blue:-:0\n")
+    Path("/etc/haproxy/maps/routes-green.map").write_text("")
     Path("/run/haproxy").mkdir(exist_ok=True)
     slot = Path("/etc/haproxy/slots/blue.cfg")
     # Without health checks: if this process were late for two of them, the edge would send no request here.
@@ -84,18 +87,32 @@ def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
     """Send a request and return its result."""
     seen.clear()
     context = ssl._create_unverified_context()
-    connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=120)
+    connection: http.client.HTTPConnection
+    if request["port"] == 80:
+        check_health()
+        connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=120)
+    else:
+        connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=120)
     for path in (*request["before"], request["path"]):
         connection.request("GET", path, headers=request["headers"])
         answer = connection.getresponse()
         answer.read()
-        line = ""
-        while '"path"' not in line:
-            line = journal.recv(8192).decode()
+        others: list[str] = []
+        while '"path"' not in (line := journal.recv(8192).decode()):
+            others.append(line)
     connection.close()
     headers = {name.lower(): value for name, value in answer.getheaders()}
     log = json.loads(line[line.index("{") :])
-    return {"status": answer.status, "headers": headers, "got": seen[-1] if seen else None, "log": log}
+    got = seen[-1] if seen else None
+    return {"status": answer.status, "headers": headers, "got": got, "log": log, "others": others}
+
+
+def check_health() -> None:
+    """Check the edge's health as keepalived does, which reads one line and closes the connection."""
+    with socket.create_connection(("127.0.0.1", 80), timeout=120) as channel:
+        channel.sendall(b"GET /edge-health HTTP/1.0\n\n")
+        if b" 200 " not in channel.recv(100):
+            raise RuntimeError("the edge is not healthy")
 
 
 def main() -> None:
@@ -114,6 +131,12 @@ def main() -> None:
             if listens(443):
                 break
             time.sleep(0.1)
+        # What HAProxy says when it starts.
+        journal.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while journal.recv(8192):
+                pass
+        journal.settimeout(120)
         print(json.dumps([ask(request, journal) for request in requests]))
     finally:
         proxy.kill()

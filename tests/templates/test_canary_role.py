@@ -18,6 +18,25 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
+# Each reading of the log finds the same lines.
+JOURNALCTL = """#!/bin/sh
+case "$*" in
+  *--output=json*) echo '{"__CURSOR": "c1", "__REALTIME_TIMESTAMP": "0"}' ;;
+  *--after-cursor=*|*--since=*) cat $(dirname $0)/journal ;;
+esac
+case "$*" in *--show-cursor*) echo "-- cursor: c1" ;; esac
+"""
+# Each unit runs since 5, but the worker started at the present second.
+SYSTEMCTL = """#!/bin/sh
+for unit in "$@"; do
+  case $unit in
+    worker-*.service) started=$(date +%s) ;;
+    *.service) started=5 ;;
+    *) continue ;;
+  esac
+  printf 'ExecMainStartTimestampMonotonic=%s\nId=%s\nActiveState=active\nSubState=running\n\n' $started $unit
+done
+"""
 LINE = {"method": "GET", "path": "/", "status": 200, "server": "app1", "ms": 12, "termination": "--"}
 SECRET = {"value": "0123456789abcdefghijklmnopqrstuv"}
 
@@ -49,22 +68,36 @@ def edge() -> Iterator[Callable[[str], str]]:
         server.server_close()
 
 
-def bundle(slot: str, checks: list[Any]) -> dict[str, Any]:
-    return {"slot": slot, "release": "1.0", "hosts": {}, "services": {}, "checks": checks}
+def bundle(slot: str, checks: list[Any], services: dict[str, str]) -> dict[str, Any]:
+    common: dict[str, Any] = {"group": "app", "metrics": None, "ports": {}, "routes": []}
+    described = {name: {"name": name, "activation": activation, **common} for name, activation in services.items()}
+    return {"slot": slot, "release": "1.0", "hosts": {}, "services": described, "checks": checks}
 
 
-def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return canary_result after the steps; each edge host's journal has 40 public requests, 10 of them to green."""
+def watched(
+    folder: Path,
+    url: str,
+    steps: list[dict[str, Any]],
+    services: dict[str, str] | None = None,
+    apps: tuple[str, ...] = ("app1",),
+    **more: Any,
+) -> dict[str, Any]:
+    """Return canary_result after the steps; each edge host's journal has 40 public requests, 10 of them to green.
+
+    `services` are {name: activation}. The app host app2 does not answer.
+    """
     lines = [LINE | {"slot": "green" if number < 10 else "blue", "chosen": "live"} for number in range(40)]
     (folder / "journal").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
-    program = folder / "journalctl"
-    program.write_text(f"#!/bin/sh\ncat {folder}/journal\n")
-    program.chmod(0o755)
+    for name, text in (("journalctl", JOURNALCTL), ("systemctl", SYSTEMCTL)):
+        (folder / name).write_text(text)
+        (folder / name).chmod(0o755)
+    of_both = services or {"shop": "always"}
     check = {"name": "The front page opens", "url": "/", "on": "ops"}
     variables = {
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "environment_record_host": "ops1",
+        "environment_prober": "ops1",
         "environment_public_address": "127.0.0.1",
         "environment_public_name": "localhost",
         "environment_public_url": url,
@@ -74,17 +107,19 @@ def watched(folder: Path, url: str, steps: list[dict[str, Any]]) -> dict[str, An
         "seed_seed": "1",
         "seed_domain": "people.invalid",
         "secrets_values": {"environment/value/smoke": SECRET, "environment/value/persona": SECRET},
-        "slot_bundles": {"blue": bundle("blue", []), "green": bundle("green", [check])},
+        "slot_bundles": {"blue": bundle("blue", [], of_both), "green": bundle("green", [check], of_both)},
         "canary_slot": "green",
         "canary_began": 1_700_000_000,
         "canary_interval_seconds": 2,
         "canary_probe_rate": 20,
         "canary_minimum": 15,
         "environment_edge": {"down": ["edge3"]},
+        **more,
     }
     # The run skips the third one, which is down.
     dead = {"ansible_connection": "ssh", "ansible_host": "127.0.0.1", "ansible_port": 1}
     groups: dict[str, Any] = {"edge": {"edge1": {}, "edge2": {}, "edge3": dead}, "ops": {"ops1": {}}}
+    groups["app"] = {host: dead if host == "app2" else {} for host in apps}
     children = {name: {"hosts": hosts} for name, hosts in groups.items()}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children, "vars": variables}}))
     tasks: list[dict[str, Any]] = [
@@ -135,3 +170,26 @@ def test_an_immediate_cutover_is_compared_with_earlier_traffic(tmp_path: Path, e
     assert result["verdict"] == "pass"
     # Requests in the journal from before the cutover.
     assert result["figures"]["public"]["live"]["requests"] == 40
+
+
+def test_a_worker_that_crash_loops_ends_the_bake(tmp_path: Path, edge: Callable[[str], str]) -> None:
+    services = {"shop": "always", "worker": "live_only"}
+    # While the other slot is live, the worker does not run in the candidate.
+    steps = [{"canary_weight": 50, "canary_seconds": 2}, {"canary_weight": 100, "canary_seconds": 40}]
+    result = watched(tmp_path, edge(""), steps, services)
+    assert (result["verdict"], result["left"]) == ("fail", 0)
+    assert result["reasons"] == ["worker-green.service on app1 was restarted"]
+
+
+def test_a_host_that_dies_meanwhile_is_no_pass(tmp_path: Path, edge: Callable[[str], str]) -> None:
+    result = watched(tmp_path, edge(""), [{"canary_weight": 50, "canary_seconds": 2}], apps=("app1", "app2"))
+    assert result["verdict"] == "no data"
+    assert "can't read the state of shop-green.service on app2" in result["line"]
+    assert "shop-green.service on app1" not in result["line"]
+
+
+def test_without_an_ops_host_only_public_requests_count(tmp_path: Path, edge: Callable[[str], str]) -> None:
+    steps = [{"canary_weight": 50, "canary_seconds": 2}]
+    result = watched(tmp_path, edge("green"), steps, environment_silent=["ops1"], environment_prober="edge1")
+    assert (result["verdict"], result["figures"]["public"]["candidate"]["requests"]) == ("pass", 20)
+    assert result["figures"]["probes"]["candidate"]["requests"] == 0

@@ -38,6 +38,8 @@ CLAIMING = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "Tr
 CLAIMS = dict.fromkeys(CLAIMING, "203.0.113.7")
 WITH_A_CODE = "/self-service/recovery?flow=1&code=424242"
 DROPPED = "/dropped"
+REDIRECTED = "/verification?code=515151"
+MISSING = "/order/missing"
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +50,21 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         (services / name).mkdir(parents=True)
         (services / name / "service.yml").write_text(SERVICE.format(name=name, port=port, routes=routes))
     folder = tmp_path_factory.mktemp("edge")
-    edge = render("staging", folder, services, roles=("edge", "edge_slot"), hosts="edge1").folder / "edge1"
+    testers = {"edge_tester_sources": ["127.0.0.0/8"]}
+    edge = render("staging", folder, services, roles=("edge", "edge_slot"), hosts="edge1", **testers).folder / "edge1"
     requests = dict.fromkeys(TAKEN, VISITOR)
-    requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS}
-    requests |= {DROPPED: VISITOR}
+    requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS, REDIRECTED: {}, DROPPED: VISITOR}
+    requests |= {MISSING: VISITOR | {"X-Greenroom-Slot": "green"}}
     # Some requests before it, so that the edge could have open connections to all servers.
+    before = {DROPPED: ["/"] * 4}
     asked = json.dumps(
         [
-            {"path": path, "headers": headers, "before": ["/"] * 4 if path == DROPPED else []}
+            {
+                "path": path,
+                "headers": headers,
+                "before": before.get(path, []),
+                "port": 80 if path == REDIRECTED else 443,
+            }
             for path, headers in requests.items()
         ]
     )
@@ -96,3 +105,17 @@ def test_a_request_that_a_service_drops_on_a_kept_connection_is_in_the_log(answe
     found = answers[DROPPED]
     assert (found["status"], found["got"]["path"]) == (502, DROPPED)
     assert (found["log"]["path"], found["log"]["status"], found["log"]["termination"]) == (DROPPED, 502, "SH")
+
+
+def test_health_checks_are_not_logged_and_redirects_without_their_query(answers: dict[str, dict[str, Any]]) -> None:
+    redirect = answers[REDIRECTED]
+    assert redirect["others"] == []
+    assert redirect["headers"]["location"] == f"https://127.0.0.1{REDIRECTED}"
+    assert redirect["log"] == {"client": "127.0.0.1", "method": "GET", "path": "/verification", "status": 301}
+
+
+def test_a_slot_without_the_route_refuses_the_request_by_its_name(answers: dict[str, dict[str, Any]]) -> None:
+    missing = answers[MISSING]
+    assert (missing["status"], missing["headers"]["x-greenroom-slot"], missing["got"]) == (404, "green", None)
+    log = {"backend": "nowhere", "server": "<NOSRV>", "slot": "green", "chosen": "tester"}
+    assert missing["log"] | log == missing["log"]

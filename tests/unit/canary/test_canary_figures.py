@@ -40,6 +40,9 @@ def taken(*lines: str) -> dict[str, Any]:
         ({"status": 401, "termination": "PR", "server": "<NOSRV>"}, (0, 0, 0)),
         ({"status": 429, "termination": "PR", "server": "<NOSRV>"}, (0, 0, 0)),
         ({"status": 404, "termination": "LR", "server": "<NOSRV>"}, (0, 0, 0)),
+        # The slot has no route for the path.
+        ({"status": 404, "server": "<NOSRV>", "backend": "nowhere"}, (1, 0, 1)),
+        ({"status": 404, "server": "<NOSRV>", "backend": "nowhere", "chosen": "tester"}, (0, 0, 0)),
         # The client went away: while it waited, or for reasons of its own.
         ({"status": -1, "termination": "CH", "ms": 20000}, (1, 0, 0)),
         ({"status": 200, "termination": "CD"}, (0, 0, 0)),

@@ -109,6 +109,25 @@ def test_the_changes_of_a_process(end: dict[str, Any], key: str, said: object) -
     assert metrics_page.compared(TARGET, reading(), reading(**end))[key] == said
 
 
+@pytest.mark.parametrize(
+    ("begin", "end", "rise", "problems"),
+    [
+        # Many programs don't say when they started: missing is not the same as unchanged, and no restart either.
+        ({"started": None}, {"started": None, "metric": 9.0}, 2.0, []),
+        ({}, {"started": None, "metric": 9.0}, 2.0, []),
+        # A counter that goes backwards began again at 0.
+        ({"started": None}, {"started": None, "metric": 3.0}, 3.0, []),
+        ({}, {"started": 2.0, "metric": 3.0}, 3.0, ["shop on app1 was restarted"]),
+        ({}, {"started": 2.0, "metric": 9.0}, 9.0, ["shop on app1 was restarted"]),
+    ],
+)
+def test_a_counter_of_a_new_process_counts_from_0(
+    begin: dict[str, Any], end: dict[str, Any], rise: float, problems: list[str]
+) -> None:
+    row = metrics_page.compared(TARGET, reading(**begin), reading(**end))
+    assert (row["metric"], row["problems"], row["unread"]) == (rise, problems, [])
+
+
 def test_a_page_that_does_not_respond_has_no_figures() -> None:
     for begin, end in ((None, reading()), (reading(), None)):
         found = metrics_page.compared(TARGET, begin, end)

@@ -13,6 +13,7 @@ import plays
 import pytest
 import yaml
 from ansible.module_utils.greenroom.canary import verdict
+from canary_rows import counted, probed
 from plays import ROOT
 
 # Says what it was asked for, and then what is in answers.json for it; without an answer there it breaks.
@@ -52,10 +53,11 @@ OPTIONS = {
             "resolve",
             "username",
             "password",
+            "until",
             "targets",
         )
     ],
-    "canary_traffic": ["since", "until"],
+    "canary_traffic": ["after", "last", "not_before", "settle"],
 }
 EDGE: dict[str, Any] = {
     "live": "blue",
@@ -82,6 +84,7 @@ VARIABLES: dict[str, Any] = {
     "environment_public_address": "192.0.2.1",
     "environment_public_url": "https://portal.test",
     "environment_record_host": "ops1",
+    "environment_prober": "ops1",
     "environment_run": {"id": "20260101T120000Z-abcdef"},
     "secrets_values": {"environment/value/smoke": {"value": "-"}},
     "slot_bundles": {},
@@ -99,7 +102,10 @@ class Cutover:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.output = ""
-        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "canary_traffic": {}}
+        self.probes: list[dict[str, Any]] = []
+        nothing = {slot: verdict.empty_interval(0)["public"]["live"] for slot in ("blue", "green")}
+        traffic = {"slots": nothing, "mark": {}, "gaps": [], "waiting": {}, "seconds": 0}
+        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "canary_traffic": traffic}
         (folder / "library").mkdir()
         for name, options in OPTIONS.items():
             text = MODULE.replace("NAME", name).replace("OPTIONS", json.dumps(options)).replace("FOLDER", str(folder))
@@ -108,13 +114,20 @@ class Cutover:
         (folder / "action/environment_record.py").symlink_to(ROOT / "plugins/action/environment_record.py")
         plays.configure(folder, action_plugins=folder / "action")
 
-    def fails(self, *edges: str) -> list[dict[str, Any]]:
+    def fails(self, *edges: str, **given: Any) -> list[dict[str, Any]]:
         """Run it, which has to fail; return what was asked of the switch."""
+        code, asked = self.runs(*edges, **given)
+        assert code != 0, self.output
+        return asked
+
+    def runs(self, *edges: str, **more: Any) -> tuple[int, list[dict[str, Any]]]:
+        """Run it with `more` variables; return its exit code, and what was asked of the switch."""
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
         hosts = {"hosts": dict.fromkeys(edges)}
         children = {"edge": hosts, "moving": hosts, "ops": {"hosts": {"ops1": None}}}
         record = {"slot_record": str(self.folder / "live.json")}
-        given = VARIABLES | {"environment_edge": EDGE | down} | record
+        pause = {"slot_pause_file": str(self.folder / "canary/pause.json")}
+        given = VARIABLES | {"environment_edge": EDGE | down} | record | pause | more
         plays.write_hosts(self.folder, children, given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
         play = next(
@@ -125,9 +138,9 @@ class Cutover:
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         done = plays.run(self.folder)
         self.output = done.stdout + done.stderr
-        assert done.returncode != 0, self.output
         calls = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
-        return [asked for name, asked in calls if name == "bluegreen_switch"]
+        self.probes = [asked for name, asked in calls if name == "canary_probe"]
+        return done.returncode, [asked for name, asked in calls if name == "bluegreen_switch"]
 
 
 @pytest.fixture
@@ -151,11 +164,6 @@ def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cut
     """The control: a verdict is no failure."""
     nothing = verdict.empty_interval(0)
     cutover.answers["canary_probe"] = nothing
-    cutover.answers["canary_traffic"] = {
-        "slots": {"blue": nothing["probes"]["live"], "green": nothing["probes"]["live"]},
-        "until": 1,
-        "complete": True,
-    }
     asked = cutover.fails("edge1", "edge2")
     # The share had the one before.
     assert [call["epoch"] for call in asked if call["state"] == "present"] == [8] * 2
@@ -163,3 +171,83 @@ def test_a_candidate_without_a_pass_is_taken_back_with_a_new_number(cutover: Cut
     assert "blue serves all public traffic: no data" in cutover.output
     # Off the edge, too: no later switch may have this number.
     assert json.loads((cutover.folder / "live.json").read_text()) == {"live": "blue", "epoch": 9, "from": 7}
+
+
+PAUSED = {"cutover_pauses": [5], "cutover_pause_seconds": 600, "cutover_step_seconds": 1, "canary_interval_seconds": 1}
+SWITCHED = ["prepared", "present"]
+
+
+def test_a_promoted_candidate_gets_all_traffic(cutover: Cutover) -> None:
+    cutover.answers["canary_probe"] = probed(ended=True)
+    code, asked = cutover.runs("edge1", **PAUSED)
+    assert code == 0, cutover.output
+    # The third call keeps the operation until the pause is over.
+    assert [call["state"] for call in asked] == [*SWITCHED, "present", *SWITCHED]
+    kept = {"operation": "20260101T120000Z-abcdef", "epoch": EDGE["epoch"], "deadline": 840}
+    assert asked[2] == {"state": "present", "site": "staging", **kept}
+    step, pause = cutover.probes
+    assert "until" not in step
+    assert pause["until"] == str(cutover.folder / "canary/promoted-20260101T120000Z-abcdef-5")
+    assert float(pause["seconds"]) == 30, "20 intervals"
+    assert "playbooks/promote.yml goes on" in cutover.output
+    assert not (cutover.folder / "canary/pause.json").exists()
+
+
+def test_an_operator_may_promote_a_candidate_with_too_little_traffic(cutover: Cutover) -> None:
+    cutover.answers["canary_probe"] = {**verdict.empty_interval(0), "ended": True}
+    code, _asked = cutover.runs("edge1", **PAUSED)
+    assert code == 0, cutover.output
+    assert "no data" in cutover.output
+
+
+@pytest.mark.parametrize(
+    ("probes", "said"),
+    [
+        ({"ended": False}, "no operator has promoted green within 20 s; pass: green at 5 %"),
+        # Nobody can promote a release that is worse.
+        ({"ended": True, "probes": {"live": counted(99), "candidate": counted(99, failed=60)}}, "fail: green at 5 %"),
+    ],
+)
+def test_a_candidate_that_is_not_promoted_is_taken_back(cutover: Cutover, probes: dict[str, Any], said: str) -> None:
+    cutover.answers["canary_probe"] = probed(**probes)
+    asked = cutover.fails("edge1", **PAUSED | {"cutover_pause_seconds": 20})
+    assert asked[-1]["state"] == "aborted"
+    assert f"blue serves all public traffic: {said}" in " ".join(cutover.output.split()), cutover.output
+
+
+# The operator's side
+
+
+def promote(folder: Path, operation: str | None, *options: str) -> str:
+    """Run the playbook's role on two edge hosts, of which the second one says what the run waits for."""
+    phase = "canary" if operation else "idle"
+    edge = EDGE | {"operation": operation, "phase": phase, "hosts": ["edge1", "edge2"], "down": []}
+    files = {host: {"slot_pause_file": f"{folder}/{host}.json"} for host in ("edge1", "edge2")}
+    children = {"edge": {"hosts": files}, "ops": {"hosts": {"ops1": None}}}
+    plays.write_hosts(folder, children, VARIABLES | {"environment_edge": edge})
+    plays.configure(folder)
+    pause = {"operation": "run-1", "slot": "green", "weight": 5, "host": "ops1", "file": f"{folder}/ops/promoted"}
+    (folder / "edge2.json").write_text(json.dumps(pause))
+    play = next(
+        play for play in yaml.safe_load((ROOT / "playbooks/promote.yml").read_text()) if play.get("hosts") == "edge"
+    )
+    (folder / "play.yml").write_text(yaml.safe_dump([play]))
+    done = plays.run(folder, *options)
+    assert (done.returncode == 0) == (operation == "run-1"), done.stdout + done.stderr
+    return " ".join((done.stdout + done.stderr).split())
+
+
+def test_an_operator_promotes_with_a_file_for_the_run(tmp_path: Path) -> None:
+    assert "green gets its next weight within seconds" in promote(tmp_path, "run-1")
+    assert (tmp_path / "ops/promoted").exists()
+
+
+def test_checking_promotes_nothing(tmp_path: Path) -> None:
+    promote(tmp_path, "run-1", "--check")
+    assert not (tmp_path / "ops/promoted").exists()
+
+
+@pytest.mark.parametrize(("operation", "said"), [(None, "none is in progress"), ("run-2", "run-2 goes on by itself")])
+def test_nothing_else_can_be_promoted(tmp_path: Path, operation: str | None, said: str) -> None:
+    assert f"No cutover waits for an operator: {said}" in promote(tmp_path, operation)
+    assert not (tmp_path / "ops").exists()

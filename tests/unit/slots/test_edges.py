@@ -224,19 +224,6 @@ def test_a_worker_that_does_not_answer_may_route_anywhere() -> None:
     assert edges.routed([answer("edge1", workers=[mute, empty])], "green") == ["edge1, worker 77: does not answer"]
 
 
-@pytest.mark.parametrize(
-    ("given", "steps"), [("5,25,50", [5, 25, 50]), ("5", [5]), (10, [10]), ([5, 50], [5, 50]), ([], []), ("", [])]
-)
-def test_shares_are_read_as_operators_write_them(given: Any, steps: list[int]) -> None:
-    assert edges.weights(given) == steps
-
-
-@pytest.mark.parametrize("given", ["0", "100", "5,x", "²", "-5", "50,25", "5,5", "5%"])
-def test_shares_that_make_no_sense_are_refused(given: str) -> None:
-    with pytest.raises(ValueError, match=f"canary={given}"):
-        edges.weights(given)
-
-
 def test_a_summary_says_who_serves_and_what_runs() -> None:
     answers = [
         answer(host, weight=5, candidate="green", operation="run-1", phase="canary", deadline="2026-01-31T12:05:00Z")

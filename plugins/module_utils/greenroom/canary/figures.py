@@ -20,6 +20,8 @@ ROUTES = 24
 """How many routes have their own counts; further ones count as `OTHER`, because clients may request any path."""
 OTHER = "other"
 NO_SERVER = "<NOSRV>"
+NOWHERE = "nowhere"
+"""The edge's backend for paths without a route in the slot. A slot that lacks a route refuses its requests there."""
 CHOSEN = ("live", "share", "instead")
 """How the slot of a public request was chosen. Testers choose their slot, and their requests don't count."""
 INSTEAD = "instead"
@@ -66,7 +68,7 @@ def merged(several: Iterable[Figures]) -> Figures:
 def take(line: str, slots: Mapping[str, Figures]) -> str | None:
     """Add a line of an edge host's log to the figures of the slot that served; returns the slot, None if it is skipped.
 
-    Skips responses of the edge itself (redirects, refusals, rate limits), testers' requests, and clients that closed
+    Skips responses of the edge itself (redirects, passwords, rate limits), testers' requests, and clients that closed
     the connection. A client that left before its response began counts, with the time that it waited.
     """
     try:
@@ -85,7 +87,7 @@ def take(line: str, slots: Mapping[str, Figures]) -> str | None:
         return str(slot)
     # S and s: the server refused the connection, closed it or timed out. D: the server went down meanwhile.
     broken = end[0] in "SsD" and status != 101
-    if server == NO_SERVER and not broken:
+    if server == NO_SERVER and not broken and entry.get("backend") != NOWHERE:
         return None
     left = end[0] in "Cc"
     if left and end[1] != "H":

@@ -40,35 +40,42 @@ def read(page: str, metric: str) -> Reading:
     }
 
 
-def compared(target: Mapping[str, Any], begin: Reading | None, end: Reading | None) -> dict[str, Any]:
-    """Return the changes of one process during an interval; a reading is None if the page did not respond.
+def row(service: str, host: str, **known: Any) -> dict[str, Any]:
+    """Return what an interval shows of one process, with `known` instead of the defaults.
 
-    {service, host, metric: the increase, memory: bytes at the end, limit: bytes that it may use, problems: [what is
-    wrong], unread: [what could not be read]}.
+    {service, host, metric: the increase of the business metric, memory: bytes at the end, limit: bytes that it may use,
+    problems: [what is wrong], unread: [what could not be read]}. Missing figures are None.
     """
+    nothing: dict[str, Any] = {"metric": None, "memory": None, "limit": 0, "problems": [], "unread": []}
+    return {"service": service, "host": host, **nothing, **known}
+
+
+def compared(target: Mapping[str, Any], begin: Reading | None, end: Reading | None) -> dict[str, Any]:
+    """Return the row of one process (`row`); a reading is None if the page did not respond."""
     where = f"{target['service']} on {target['host']}"
-    result: dict[str, Any] = {
-        "service": target["service"],
-        "host": target["host"],
-        "metric": None,
-        "memory": end and end["memory"],
-        "limit": target["memory"],
-        "problems": [],
-        "unread": [],
-    }
     if begin is None or end is None:
-        result["unread"].append(f"the metrics of {where}")
-        return result
-    if begin["started"] != end["started"]:
-        result["problems"].append(f"{where} was restarted")
-    elif target["metric"]:
+        return row(target["service"], target["host"], limit=target["memory"], unread=[f"the metrics of {where}"])
+    known: dict[str, Any] = {"memory": end["memory"], "limit": target["memory"], "problems": [], "unread": []}
+    # Many programs don't say when they started. systemd knows (`units`).
+    restarted = None not in (begin["started"], end["started"]) and begin["started"] != end["started"]
+    if restarted:
+        known["problems"].append(f"{where} was restarted")
+    if target["metric"]:
         if begin["metric"] is None or end["metric"] is None:
-            result["unread"].append(f"{target['metric']} of {where}")
+            known["unread"].append(f"{target['metric']} of {where}")
         else:
-            result["metric"] = end["metric"] - begin["metric"]
+            # A new process counts from 0. What the old one counted at last is lost, so this is the least.
+            since = 0.0 if restarted or end["metric"] < begin["metric"] else begin["metric"]
+            known["metric"] = end["metric"] - since
     if end["release"] not in (None, target["release"]):
-        result["problems"].append(f"{where} runs release {end['release']}, not {target['release']}")
-    return result
+        known["problems"].append(f"{where} runs release {end['release']}, not {target['release']}")
+    return row(target["service"], target["host"], **known)
+
+
+def complete(watched: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether a slot's processes were all read. Without one of them, the sum of the business metric is too small."""
+    rows = list(watched)
+    return bool(rows) and not any(each["unread"] for each in rows)
 
 
 def metric(watched: Iterable[Mapping[str, Any]]) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import os
 import queue
 import threading
 import time
@@ -37,7 +38,8 @@ PAGE_TRIES = 2
 class Plan:
     """The requests: `rate` a second to both slots together, for `seconds`, each with a timeout of `timeout` seconds.
 
-    `slots` are {live: name, candidate: name}; `paths` begin with a slash and are appended to `url`.
+    `slots` are {live: name, candidate: name}; `paths` begin with a slash and are appended to `url`. As soon as the file
+    `until` exists, probing ends.
     """
 
     url: str
@@ -49,6 +51,7 @@ class Plan:
     network: web.Network = field(default_factory=web.Network)
     username: str = ""
     password: str = field(default="", repr=False)
+    until: str = ""
 
     def __post_init__(self) -> None:
         """Raise ValueError for values that send no probes, or too many."""
@@ -56,6 +59,16 @@ class Plan:
             raise ValueError("rate must be above 0 and at most 100, seconds above 0 and at most 3600, timeout above 0")
         if strange := [path for path in self.paths if not path.startswith("/")]:
             raise ValueError(f"paths to probe must begin with a slash: {strange[0]}")
+
+    def ended(self) -> bool:
+        """Whether the file `until` exists."""
+        return bool(self.until) and os.path.exists(self.until)
+
+    def wait(self) -> None:
+        """Wait as long as probing would take."""
+        end = time.monotonic() + self.seconds
+        while (left := end - time.monotonic()) > 0 and not self.ended():
+            time.sleep(min(1.0, left))
 
     def headers(self, slot: str) -> dict[str, str]:
         """Return the headers of a probe of `slot`."""
@@ -87,6 +100,8 @@ class Prober:
             time.sleep(max(0.0, began + number / self._plan.rate - time.monotonic()))
             if self._broken():
                 self.stopped_early = True
+                break
+            if self._plan.ended():
                 break
             pair, second = divmod(number, 2)
             # The slots take turns in being first, so that not always the same one finds warm caches.
@@ -158,14 +173,14 @@ def pages(targets: Sequence[Mapping[str, Any]]) -> list[metrics_page.Reading | N
 def observe(plan: Plan, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Send probes, and read the targets' metrics pages before and after.
 
-    Returns {probes: {live, candidate}, watched: {live, candidate}, notes, stopped_early, seconds}.
+    Returns {probes: {live, candidate}, watched: {live, candidate}, notes, stopped_early, ended, seconds}.
     """
     began, first = time.monotonic(), pages(targets)
     prober = Prober(plan)
     if plan.paths:
         prober.run()
     else:
-        time.sleep(plan.seconds)
+        plan.wait()
     watched: dict[str, list[dict[str, Any]]] = {"live": [], "candidate": []}
     sides = {slot: side for side, slot in plan.slots.items()}
     for target, before, after in zip(targets, first, pages(targets), strict=True):
@@ -176,5 +191,6 @@ def observe(plan: Plan, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "watched": watched,
         "notes": [f"{number} probes {text}" for text, number in sorted(prober.notes.items())],
         "stopped_early": prober.stopped_early,
+        "ended": plan.ended(),
         "seconds": round(time.monotonic() - began, 1),
     }

@@ -4,11 +4,13 @@
 
 A canary is watched in intervals. The observations are a list of them, oldest first:
 
-    {weight, seconds, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, journeys}
+    {weight, seconds, public: {live, candidate}, probes: {live, candidate}, watched: {live, candidate}, notes, gaps,
+    journeys}
 
-`public` and `probes` are figures (`figures`), `watched` are changes on metrics pages (`metrics_page`), `notes` are
-reasons for missing figures, `journeys` are failed smoke checks of the candidate. Public requests and probes are never
-added up: clients request other paths than probes do, so the sum would depend on the mixture instead of the release.
+`public` and `probes` are figures (`figures`), `watched` are rows of processes (`metrics_page.row`), `notes` are reasons
+for missing figures, `gaps` are observations without which there is no pass, `journeys` are failed smoke checks of the
+candidate. Public requests and probes are never added up: clients request other paths than probes do, so the sum would
+depend on the mixture instead of the release.
 """
 
 from __future__ import annotations
@@ -73,6 +75,7 @@ def empty_interval(weight: int) -> dict[str, Any]:
         **figures,
         "watched": {"live": [], "candidate": []},
         "notes": [],
+        "gaps": [],
         "journeys": [],
     }
 
@@ -237,7 +240,7 @@ def _slow(candidate: Figures, live: Figures, mark: float) -> statistics.Stratum:
 
 def _metric(intervals: Sequence[Interval], limits: Limits, level: float) -> Iterator[str]:
     """Yield a line if the business metric rises too slowly on the candidate, relative to its requests."""
-    read = [each for each in intervals if each["watched"]["candidate"] and each["watched"]["live"]]
+    read = [each for each in intervals if all(map(metrics_page.complete, each["watched"].values()))]
     counts = {
         side: [(int(_events(each, side)), each["public"][side]["requests"]) for each in read]
         for side in ("candidate", "live")
@@ -312,6 +315,8 @@ def _unknown(intervals: Sequence[Interval], limits: Limits) -> Iterator[str]:
         yield f"too few requests to compare in this step ({got}; each slot needs {limits.minimum})"
         for each in step:
             yield from each["notes"]
+    for each in step:
+        yield from each["gaps"]
     if step and all(_disturbed(each, intervals) for each in step):
         yield "the baseline slot fails more than before, too, so there is no baseline to compare with"
     for side in ("live", "candidate"):

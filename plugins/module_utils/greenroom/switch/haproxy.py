@@ -194,6 +194,17 @@ def backends(worker: Worker, seconds: float) -> dict[str, Backend]:
     return {row[name]: Backend(int(row[current]), row[status].startswith("UP")) for row in rows}
 
 
+def shown(worker: Worker, command: str, seconds: float) -> str:
+    """Return a worker's output of a command such as `show info`.
+
+    Raises NobodyThereError if the worker has ended, SocketError if it doesn't respond.
+    """
+    answer = _ask_worker(worker, [command], seconds)
+    if _refusal(answer[:100]) is NobodyThereError:
+        raise NobodyThereError(f"worker {worker.name}: {answer}")
+    return answer
+
+
 def reload(master_socket: str, runtime_socket: str, seconds: float) -> str:
     """Reload HAProxy through the master; returns its output, raises SocketError if the reload fails.
 

@@ -2,19 +2,22 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """A step of a canary, interval by interval. The result is one fact, and the next step continues with it.
 
-A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, intervals, until}: `left`
-intervals of `length` seconds are still to come, `intervals` are all intervals since `began`, `until` = {edge host: the
-time up to which its journal was read}.
+A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, intervals, marks, units,
+short, promoted}: `left` intervals of `length` seconds are still to come, `intervals` are all intervals since `began`,
+`marks` = {edge host: the place up to which its log was read}, `units` = {app host: {unit: its latest reading}}. `short`
+is the length of a baseline that is shorter than asked for, in seconds, or None. `promoted` is whether an operator has
+ended the step.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...canary import verdict
+from ...canary import units, verdict
 from ...canary.figures import merged
+from . import gaps
 
 OTHER = {"blue": "green", "green": "blue"}
 MOST_INTERVALS = 20
@@ -24,6 +27,8 @@ PUBLIC = 100
 Result = Mapping[str, Any]
 Traffic = Mapping[str, Mapping[str, Any]]
 """The results of canary_traffic by edge host."""
+Readings = Mapping[str, Mapping[str, units.Reading]]
+"""{app host: {unit: reading}}. Without a host, systemd did not respond there."""
 
 
 def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,27 +50,65 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
         "left": left,
         "length": seconds / left,
         "intervals": list(before["intervals"]) if same and before else [],
-        "until": dict(before["until"]) if same and before else {},
+        "marks": dict(before["marks"]) if same and before else {},
+        "units": dict(before["units"]) if same and before else {},
+        "short": before["short"] if same and before else None,
+        "promoted": False,
     }
 
 
-def with_baseline(result: Result, traffic: Traffic) -> dict[str, Any]:
-    """Return a result with the baseline slot's figures from before the step, when it was live."""
+def unit_command(wanted: Iterable[Mapping[str, str]], host: str) -> list[str]:
+    """Return the command that shows the state of the units on a host; `wanted` is the result of `watch.units`."""
+    names = [each["unit"] for each in wanted if each["host"] == host]
+    return ["systemctl", "show", f"--property={','.join(units.PROPERTIES)}", *names]
+
+
+def unit_readings(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, units.Reading]]:
+    """Return the readings from the results of `systemctl show` in a loop over the app hosts."""
+    return {each["item"]: units.read(each["stdout"]) for each in results if each.get("rc") == 0}
+
+
+def opened(result: Result, traffic: Traffic, readings: Readings, baseline_seconds: float = 0.0) -> dict[str, Any]:
+    """Return the result once the interval's begin is known: the place in each edge's log, and the units' state.
+
+    What an earlier step has read stays, so that nothing between two steps is missed. If the slot got all traffic at
+    once, `traffic` has the earlier requests of the previous slot, its baseline, from `baseline_seconds` or less.
+    """
+    hosts = {*readings, *result["units"]}
+    new = {
+        **result,
+        "marks": {name: host["mark"] for name, host in traffic.items()} | result["marks"],
+        "units": {host: {**readings.get(host, {}), **result["units"].get(host, {})} for host in sorted(hosts)},
+    }
+    if result["weight"] != PUBLIC or result["intervals"]:
+        return new
     seen = verdict.empty_interval(0)
     seen["public"]["live"] = merged(host["slots"][OTHER[result["slot"]]] for host in traffic.values())
-    return {**result, "intervals": [seen, *result["intervals"]]}
+    # A second less may be a matter of rounding.
+    short = [host["seconds"] for host in traffic.values() if host["seconds"] < baseline_seconds - 1]
+    return {**new, "intervals": [seen], "short": min(short, default=None)}
 
 
 def continued(
-    result: Result, probed: Mapping[str, Any], traffic: Traffic, journeys: Mapping[str, Any], limits: verdict.Limits
+    result: Result,
+    probed: Mapping[str, Any],
+    traffic: Traffic,
+    journeys: Mapping[str, Any],
+    limits: verdict.Limits,
+    *,
+    wanted: Sequence[Mapping[str, str]] = (),
+    readings: Readings | None = None,
+    missing: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the result after one more interval.
 
     `probed` is the result of canary_probe, `traffic` that of canary_traffic, `journeys` that of smoke_check, or empty.
+    `wanted` are the units that must run (`watch.units`), `readings` those at the end of the interval, `missing` is what
+    can't be compared at all (`watch.missing_pages`).
     """
+    readings = readings or {}
     slot, weight = result["slot"], result["weight"]
     slots = {"candidate": slot, "live": OTHER[slot]}
-    short = [f"{name} logged more lines than were read" for name, host in traffic.items() if not host["complete"]]
     failed = [
         f"{check['name']}: expected {check['expected']}, got {check['got']}"
         for check in journeys.get("checks", ())
@@ -77,18 +120,37 @@ def continued(
         "weight": weight,
         "seconds": probed["seconds"],
         "public": {side: merged(host["slots"][name] for host in traffic.values()) for side, name in slots.items()},
-        **{key: probed[key] for key in ("probes", "watched")},
-        "notes": [*probed["notes"], *short],
+        "probes": probed["probes"],
+        "watched": {
+            side: [*probed["watched"][side], *_units(result, readings, wanted, name)] for side, name in slots.items()
+        },
+        "notes": probed["notes"],
         "journeys": failed,
     }
     intervals = [*result["intervals"], seen]
+    seen["gaps"] = [*missing, *gaps.found(result, intervals, traffic, slots, limits.minimum)]
     judged = verdict.verdict(intervals, limits)
     return {
         **result,
         **judged,
         "line": verdict.line(judged, slot, OTHER[slot], weight),
         "seconds": round(result["seconds"] + probed["seconds"], 1),
-        "left": 0 if judged["verdict"] == "fail" else result["left"] - 1,
+        "left": 0 if judged["verdict"] == "fail" or probed.get("ended") else result["left"] - 1,
+        "promoted": bool(probed.get("ended")),
         "intervals": intervals,
-        "until": {name: host["until"] for name, host in traffic.items()},
+        "marks": {name: host["mark"] for name, host in traffic.items()},
+        "units": {**result["units"], **readings},
     }
+
+
+def _units(result: Result, readings: Readings, wanted: Sequence[Mapping[str, str]], slot: str) -> list[dict[str, Any]]:
+    """Return the row of each unit of a slot."""
+    return [
+        units.compared(
+            each,
+            result["units"].get(each["host"], {}).get(each["unit"]),
+            readings.get(each["host"], {}).get(each["unit"]),
+        )
+        for each in wanted
+        if each["slot"] == slot
+    ]

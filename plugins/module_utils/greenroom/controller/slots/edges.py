@@ -155,18 +155,3 @@ def _serving(value: str) -> set[str]:
     """Return the slots that get requests with this map value."""
     _, live, candidate, weight = [*value.split(":"), "", "", "", ""][:4]
     return {live} | ({candidate} if weight not in ("", "0") else set())
-
-
-def weights(canary: Any) -> list[int]:
-    """Return the weights (percent) of the canary steps that an operator asked for: 5,25,50 as text or list.
-
-    Raises ValueError if a weight is not between 1 and 99, or if the weights don't grow.
-    """
-    given = canary if isinstance(canary, list | tuple) else str(canary).split(",")
-    steps = [str(step).strip() for step in given if str(step).strip()]
-    if not all(step.isascii() and step.isdigit() and 0 < int(step) < 100 for step in steps):
-        raise ValueError(f"canary={canary}: weights must be percentages from 1 to 99, as in canary=5,25,50")
-    numbers = [int(step) for step in steps]
-    if numbers != sorted(set(numbers)):
-        raise ValueError(f"canary={canary}: each weight must be larger than the one before it")
-    return numbers

@@ -26,12 +26,14 @@ def summary(
     *,
     unfinished: Mapping[str, str] | None = None,
     not_starting: Mapping[str, str] | None = None,
+    pause: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
     the result of `containers`, `stops` the result of `stops`, `groups` the hosts by group, `unfinished` {slot: why its
-    deploy did not finish}, `not_starting` {slot: why its release would not start again}.
+    deploy did not finish}, `not_starting` {slot: why its release would not start again}, `pause` the result of
+    `pause.pause`.
     """
     found = {
         slot: {**bundle, "unfinished": (unfinished or {}).get(slot), "not_starting": (not_starting or {}).get(slot)}
@@ -44,7 +46,7 @@ def summary(
         "epoch": edges["epoch"],
         "since": (edges["changed_at"] or "never") + (f", by {edges['changed_by']}" if edges.get("changed_by") else ""),
         "previous slot": PREVIOUS.get(edges.get("previous"), edges.get("previous")),
-        "operation": _operation(edges),
+        "operation": _operation(edges) + _pause(pause or {}),
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
         | dict.fromkeys(edges["down"], SILENT),
         "app hosts": {host: astray.get(host) or ("in order" if host in known else running[host]) for host in running},
@@ -86,6 +88,15 @@ def _operation(edges: Mapping[str, Any]) -> str:
     share = f", {edges['candidate']} gets {edges['weight']} %" if edges["weight"] else ""
     late = "; it is overdue" if edges.get("overdue") else ""
     return f"{edges['operation']}: {edges['phase']}{share}, until {edges['deadline']}{late}"
+
+
+def _pause(pause: Mapping[str, Any]) -> str:
+    if not pause:
+        return ""
+    return (
+        f"; it waits for an operator until {pause['until']}: playbooks/promote.yml gives {pause['slot']} more traffic, "
+        "playbooks/abort.yml ends it"
+    )
 
 
 def _edge(answer: Mapping[str, Any]) -> dict[str, Any]:

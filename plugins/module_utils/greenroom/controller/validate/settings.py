@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from ...canary import weights
 from ...common.names import suggestion
 from ..catalogue import providers
 from ..hosts import vrrp
-from ..slots import edges
 
 
 def limit_problems(hosts: Collection[str], in_play: Collection[str]) -> Iterator[str]:
@@ -58,15 +58,15 @@ def lock_problems(seconds: Mapping[str, float]) -> Iterator[str]:
         )
 
 
-def cutover_problems(weights: Any, step_seconds: Any, watched_seconds: Any) -> Iterator[str]:
+def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any) -> Iterator[str]:
     """Yield what is wrong with the options of a cutover, which a deploy may precede; None is an option not set.
 
-    `weights` is the option `canary`, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is `canary_seconds`,
+    `canary` is the option, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is `canary_seconds`,
     which only a cutover sets.
     """
-    if weights is not None:
+    if canary is not None:
         try:
-            edges.weights(weights)
+            weights.weights(canary)
         except ValueError as error:
             yield str(error)
     if step_seconds is not None and not (str(step_seconds).isdecimal() and int(step_seconds) > 0):

@@ -1,0 +1,85 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The public traffic of an edge host: figures of each slot from its log, and what the log lacks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from . import edge_workers, figures
+from .journal import Journal, Reading
+
+Ask = Callable[[str], Mapping[str, str]]
+"""Sends a command to all workers of HAProxy; returns {worker: output}, raises SilentError."""
+Mark = Mapping[str, Any]
+"""How far the log was read: {place: in the journal, dropped: {worker: lines that it had dropped by then}}."""
+
+LOST = "its log no longer goes back to the last reading: the journal was rotated away or vacuumed"
+FEW = 0.01
+"""So small a fraction of the log lines may be missing: it misses in both slots alike."""
+
+
+class SilentError(Exception):
+    """A worker of HAProxy did not respond."""
+
+
+def read(
+    log: Journal,
+    ask: Ask,
+    *,
+    after: Mark | None = None,
+    last: float | None = None,
+    not_before: str | None = None,
+    settle: float = 0.0,
+    limit: int = 500000,
+) -> dict[str, Any]:
+    """Return the result of the module canary_traffic, which describes it and the options. Raises JournalError."""
+    slots = {slot: figures.empty() for slot in ("blue", "green")}
+    take = partial(figures.take, slots=slots)
+    gaps: list[str] = []
+    waiting: dict[str, int] = {}
+    dropped: dict[str, int] = {}
+    seconds = 0.0
+    try:
+        if settle:
+            waiting = edge_workers.settle(partial(_waiting, ask), settle)
+        dropped = {worker: edge_workers.dropped(shown) for worker, shown in ask(edge_workers.INFO).items()}
+    except SilentError as error:
+        gaps.append(str(error))
+    if after is not None:
+        if not log.has(after["place"]):
+            gaps.append(LOST)
+        reading = log.after(after["place"], take, limit)
+        before = after["dropped"]
+        missing = reading.dropped + sum(max(0, number - before.get(name, 0)) for name, number in dropped.items())
+        if missing > FEW * (missing + reading.lines):
+            gaps.append(f"dropped {missing} of {missing + reading.lines} log lines")
+    elif last is not None:
+        now = time.time()
+        since = max(now - last, log.begins(), datetime.fromisoformat(not_before).timestamp() if not_before else 0.0)
+        reading, seconds = log.since(since, take, limit), max(0.0, now - since)
+    else:
+        reading = Reading(place=log.end())
+    if not reading.complete:
+        gaps.append(f"logged more than the {reading.lines} lines that were read")
+    return {
+        "slots": slots,
+        "mark": {"place": reading.place, "dropped": dropped},
+        "lines": reading.lines,
+        "seconds": round(seconds, 1),
+        "gaps": gaps,
+        "waiting": waiting,
+    }
+
+
+def _waiting(ask: Ask) -> dict[str, str]:
+    """Return {request: slot} of all workers; a request's number is its worker's own."""
+    return {
+        f"{worker} {name}": slot
+        for worker, shown in ask(edge_workers.OPEN).items()
+        for name, slot in edge_workers.waiting(shown).items()
+    }
