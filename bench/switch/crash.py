@@ -167,6 +167,7 @@ def main() -> None:
         os.waitpid(child, 0)
         faults.dies_in_the_commit(Path(name), result)
         faults.full_disk(Path(name), result)
+        faults.by_hand(Path(name), result)
     asked, unserved = json.loads(content)
     lost = [one for one in unserved if not any(began <= one[1] and one[0] <= ended for began, ended in down)]
     found = {"cases": result.cases, "failures": result.failures, "requests": asked, "unserved": len(lost)}

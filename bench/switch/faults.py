@@ -1,13 +1,16 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Two edge hosts of which one dies while it commits, and an edge host with a full disk: never two truths."""
+"""Two edge hosts of which one dies while it commits, one with a full disk, one that goes back: never two truths."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,7 +18,7 @@ from pathlib import Path
 from bench.switch.crash_list import ABORT, COMMIT, DEADLINE, PREPARE
 from bench.switch.doing import Result, alone, do, killed, late, settled
 from bench.switch.proxy import SITE, Proxy, running
-from plugins.module_utils.greenroom.switch import apply, watchdog
+from plugins.module_utils.greenroom.switch import apply, haproxy, watchdog
 from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
 from plugins.module_utils.greenroom.switch.clock import Clock
 from plugins.module_utils.greenroom.switch.steps import Wish
@@ -199,10 +202,48 @@ def full_disk(folder: Path, result: Result) -> None:
         _switches_without_the_map(proxy, disk, result)
 
 
+def by_hand(folder: Path, result: Result) -> None:
+    """Run `greenroom-edge back` as an operator does, with a silent peer; the previous slot is down, then up."""
+    (folder / "hand").mkdir()
+    with running(folder / "hand") as proxy, socket.create_server(("127.0.0.1", 0)) as silent:
+        places = proxy.places
+        names = ("site", "state_file", "map_file", "runtime_socket", "master_socket")
+        peers = {"peers": ["127.0.0.1"], "port": silent.getsockname()[1], "public_name": "test", "ca_file": None}
+        given = {**{name: getattr(places, name) for name in names}, **peers, "watchdog_seconds": 1}
+        (folder / "edge.json").write_text(json.dumps(given))
+        program = (
+            f"from {watchdog.__name__} import main; raise SystemExit(main(sys.argv[1:], {str(folder / 'edge.json')!r}))"
+        )
+
+        def back(*options: str) -> str:
+            words = [sys.executable, "-c", f"import sys; {program}", "back", *options]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            return done.stdout + done.stderr
+
+        do(places, Wish(live="blue"))
+        do(places, Wish(live="green"))
+        haproxy.ask(places.runtime_socket, "disable server app_blue/silent", places.seconds)
+        said_down = back()
+        checks = {
+            f"down: {said_down}": "no server of app_blue is healthy" in said_down,
+            "moved": _live(proxy) == "green",
+        }
+        haproxy.ask(places.runtime_socket, "enable server app_blue/silent", places.seconds)
+        said_up = back()
+        checks[f"up: {said_up}"] = "127.0.0.1 did not answer" in said_up and _live(proxy) == "blue"
+        said_again = back("--force")
+        checks[f"again: {said_again}"] = "nothing to go back to" in said_again and _live(proxy) == "blue"
+        _noted(result, "back", checks, settled(proxy, State(SITE, 12, "blue", previous=""), {"idle"}))
+
+
+def _live(proxy: Proxy) -> str:
+    return (proxy.value() or "::").split(":")[1]
+
+
 def _noted(result: Result, name: str, checks: dict[str, bool], more: Iterator[str]) -> None:
     result.cases += 1
     wrong = [text for text, good in checks.items() if not good]
-    result.failures += [f"full disk, {name}: {text}" for text in [*wrong, *more]]
+    result.failures += [f"{name}: {text}" for text in [*wrong, *more]]
 
 
 def _ends_a_canary(proxy: Proxy, disk: Path, result: Result) -> None:
@@ -217,7 +258,7 @@ def _ends_a_canary(proxy: Proxy, disk: Path, result: Result) -> None:
             checks[f"after the {turn} check, a request gets {proxy.value()}"] = proxy.value() == ended
         checks["a peer doesn't learn of the end"] = said(proxy) == State.from_value(SITE, ended)
     watch(proxy, None, late())
-    _noted(result, "end of a canary", checks, settled(proxy, State(SITE, 3, "blue", previous=""), {"idle"}))
+    _noted(result, "full disk, end of a canary", checks, settled(proxy, State(SITE, 3, "blue", previous=""), {"idle"}))
 
 
 def _refuses_a_switch(proxy: Proxy, disk: Path, result: Result) -> None:
@@ -227,7 +268,7 @@ def _refuses_a_switch(proxy: Proxy, disk: Path, result: Result) -> None:
         checks = {f"reports {error!r}": "HAProxy was not changed" in error, "has moved": proxy.value() == before}
         checks["not in effect"] = not list(settled(proxy, State(SITE, 3, "blue", previous=""), {"idle"}))
     do(proxy.places, Wish(live="green"))
-    _noted(result, "switch", checks, settled(proxy, State(SITE, 4, "green", previous="blue"), {"idle"}))
+    _noted(result, "full disk, switch", checks, settled(proxy, State(SITE, 4, "green", previous="blue"), {"idle"}))
 
 
 def _switches_without_the_map(proxy: Proxy, disk: Path, result: Result) -> None:
@@ -242,4 +283,4 @@ def _switches_without_the_map(proxy: Proxy, disk: Path, result: Result) -> None:
         checks["the start says nothing"] = bool(refused(lambda: watchdog.settle(alone(proxy.places))))
         checks[f"after the start, a request gets {proxy.value()}"] = proxy.value() == switched
     watch(proxy, None, Clock.now() + DEADLINE)
-    _noted(result, "map", checks, settled(proxy, State(SITE, 2, "green", previous="blue"), {"idle"}))
+    _noted(result, "full disk, map", checks, settled(proxy, State(SITE, 2, "green", previous="blue"), {"idle"}))

@@ -638,7 +638,14 @@ def test_the_end_of_a_canary_does_not_wait_for_the_disk(
             assert running.values("staging") == {"100": "3:blue:-:0:-"}
         status = edge.status()
         assert (status["phase"], status["in_force"]) == ("canary", False)
-    assert watchdog.tick(edge.places, None, later) == ["state", "map"]
+        # A peer's end of it counts, too, and nothing else that the disk doesn't have.
+        ended = State("staging", 20, "blue", previous="")
+        with pytest.raises(SwitchError, match="HAProxy follows 20:blue:-:0:-"):
+            watchdog.tick(edge.places, ended, later)
+        with pytest.raises(SwitchError, match="HAProxy was not changed"):
+            watchdog.tick(edge.places, replace(ended, epoch=21, candidate="green", weight=5), later)
+        assert running.values("staging") == {"100": "20:blue:-:0:-"}
+    assert watchdog.tick(edge.places, None, later) == ["state", "map", "worker 100"]
     assert (edge.status()["epoch"], edge.status()["in_force"]) == (3, True)
 
 

@@ -143,8 +143,12 @@ def test_without_peers_or_without_a_state_there_is_nothing_to_confirm(
 def test_the_module_reports_it(edge: Noting) -> None:
     edge.configure(port=SILENT)
     assert edge.run("catch-up") == 0
-    places = {"state_file": str(edge.state_file), "map_file": str(edge.map_file), "peers_file": str(edge.peers_file)}
-    sockets = {"socket": edge.proxy.runtime_socket, "master_socket": edge.proxy.master_socket}
+    places: dict[str, Any] = {
+        "state_file": str(edge.state_file),
+        "map_file": str(edge.map_file),
+        "peers_file": str(edge.peers_file),
+    }
+    sockets: dict[str, Any] = {"socket": edge.proxy.runtime_socket, "master_socket": edge.proxy.master_socket}
     found = run_module("bluegreen_switch", state="status", site="staging", **places, **sockets)
     assert (found["peers"], found["unconfirmed"]) == ({PEER: "[Errno 111] Connection refused"}, True)
 

@@ -157,6 +157,9 @@ def test_the_watchdog_service_continues_after_a_failed_check(edge: Edge, tmp_pat
 
 def test_haproxy_does_not_start_with_a_canary_past_its_deadline(edge: Edge) -> None:
     edge.write(CANARY)
+    assert edge.run("catch-up") == 0
+    assert edge.map_file.read_text() == "staging 7:blue:-:0\n"
+    edge.write(CANARY)
     with edge.proxy.running() as proxy:
         assert edge.run("settle") == 0
         assert proxy.values("staging") == {"100": "7:blue:-:0"}

@@ -15,7 +15,7 @@ from .clock import Clock
 from .host import Host
 from .report import unhealthy
 
-PEERS_SECONDS = 0.5
+PEERS_SECONDS = 0.3
 """The timeout for all peers together. One that is slower learns of the move by itself."""
 FORCE = "To go back all the same: greenroom-edge back --force"
 

@@ -85,10 +85,12 @@ class Heard:
 
     def write_metrics(self, path: str) -> None:
         """Write it for Prometheus' node exporter, which also tells when the file was written; raises OSError."""
+        silent = self.peers.items()
+        # Roles render this file as a template, so it must not have double braces.
         lines = [
             "# HELP greenroom_edge_peer_silent Whether another edge host does not say what it has in effect.",
             "# TYPE greenroom_edge_peer_silent gauge",
-            *(f'greenroom_edge_peer_silent{{peer="{peer}"}} {int(bool(why))}' for peer, why in self.peers.items()),
+            *("greenroom_edge_peer_silent{peer=" + f'"{peer}"' + "} " + str(int(bool(why))) for peer, why in silent),
             "# HELP greenroom_edge_unconfirmed Whether no other edge host has confirmed the state here yet.",
             "# TYPE greenroom_edge_unconfirmed gauge",
             f"greenroom_edge_unconfirmed {int(self.unconfirmed)}",

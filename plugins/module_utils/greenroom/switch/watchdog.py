@@ -81,8 +81,10 @@ def catch_up(host: Host) -> int:
     try:
         with apply.locked(host.places, START_SECONDS):
             seen = apply.look(host.places, workers=False)
-            wanted = apply.caught_up(seen, unattended.together(states.values()), Clock.now())
-            if wanted is not None:
+            clock = Clock.now()
+            now = apply.caught_up(seen, unattended.together(states.values()), clock)
+            if now is not None:
+                wanted = unattended.expire(now, clock)
                 _say(apply.settle(host.places, seen, wanted), wanted)
     finally:
         _note(host, Heard(), states, problems)
@@ -137,8 +139,9 @@ def tick(places: Places, found: State | None, clock: Clock) -> list[str]:
     if now is None:
         return []
     wanted = unattended.expire(now, clock)
-    # The end of a canary doesn't wait for a full disk. The next check comes to the same result from the same file.
-    changed = apply.apply(places, seen, wanted, unsaved=wanted.weight < now.weight)
+    # The end of an overdue canary doesn't wait for a full disk. The next check comes to that end from the same file.
+    overdue = seen.state is not None and unattended.expire(seen.state, clock).weight < seen.state.weight
+    changed = apply.apply(places, seen, wanted, unsaved=overdue and not wanted.weight)
     _say(changed, wanted)
     return changed
 
