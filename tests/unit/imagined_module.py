@@ -93,7 +93,7 @@ def environment_lock(_given: dict[str, Any]) -> dict[str, Any]:
 
 def smoke_check(given: dict[str, Any]) -> dict[str, Any]:
     with state() as now:
-        now["waited"] = [check["url"] for check in given["checks"]]
+        now["waited"] = {check["url"]: given["defaults"]["headers"]["X-Greenroom-Slot"] for check in given["checks"]}
         return {"failed": bool(now["broken"]), "msg": "it is not ready"}
 
 

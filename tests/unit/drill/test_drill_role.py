@@ -29,18 +29,16 @@ collections_path = {folder}/collections
 interpreter_python = auto_silent
 localhost_warning = false
 """
-SHOP = {
-    **{"name": "shop", "group": "app", "activation": "always", "routes": [{"path": "/"}], "load": {}},
-    **{"health": {"port": "http", "path": "/up"}, "ports": {"http": {"host": {"blue": 18000, "green": 28000}}}},
-}
-BUNDLE = {"services": {"shop": SHOP}}
+BUNDLE = {"services": {"shop": {"group": "app", "routes": [{"path": "/"}], "load": {}}}}
 VARIABLES = {
     "ansible_connection": "local",
     "ansible_become": False,
     "environment_name": "staging",
     "environment_protected": False,
     "environment_public_url": "https://shop.invalid",
+    "environment_public_name": "shop.invalid",
     "environment_public_address": "192.0.2.1",
+    "secrets_values": {"environment/value/smoke": {"value": "-"}},
     "edge_visitors_only": True,
     "environment_run": {"id": "20260101T120000Z-abcdef"},
     "environment_record_host": "one",
@@ -170,7 +168,8 @@ def test_a_previous_slot_that_does_not_start_is_no_way_back_until_it_does(imagin
     assert result["children"][1]["said"] == "blue has no healthy server of shop"
     assert result["faults"][0]["units"] == ["shop-blue.service"]
     assert result["figures"]["lost"] == 0 < result["figures"]["sent"]
-    assert imagined.state()["waited"] == ["http://127.0.0.1:18000/up"]
+    # On the way back it was waited for, through the edge.
+    assert imagined.state()["waited"] == {"/": "blue"}
     assert is_as_it_was(imagined)
 
 

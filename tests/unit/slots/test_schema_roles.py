@@ -211,7 +211,8 @@ def test_in_check_mode_nothing_has_migrated(roles: Roles) -> None:
 
 # What would stop the slot
 
-NOW_GREEN = {"slot_live": "green", "slot_idle": "blue", "environment_schemas": {"blue": BLUE, "green": GREEN}}
+BOTH = {"blue": BLUE, "green": GREEN}
+NOW_GREEN: dict[str, Any] = {"slot_live": "green", "slot_idle": "blue", "environment_schemas": BOTH}
 REFUSAL = "Refuse to deploy over a previous slot that would not start again"
 
 
@@ -244,7 +245,7 @@ def test_a_deploy_takes_any_other_slot(roles: Roles) -> None:
     assert roles.output.count("skipping: [app1]") == len(cases)
 
 
-CUT_OVER = {"environment_schemas": {"blue": BLUE, "green": GREEN}, "slots_start_slot": "green"}
+CUT_OVER: dict[str, Any] = {"environment_schemas": BOTH, "slots_start_slot": "green"}
 
 
 def test_a_cutover_says_beforehand_what_it_leaves_and_plans_no_stop_of_it(roles: Roles) -> None:

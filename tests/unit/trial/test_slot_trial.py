@@ -133,7 +133,7 @@ def test_what_an_interrupted_run_left_is_removed_first(podman: Podman) -> None:
         ),
     ],
 )
-def test_what_does_not_run_here_is_not_judged(podman: Podman, more: dict[str, str], reason: str) -> None:
+def test_what_does_not_run_here_is_not_judged(podman: Podman, more: dict[str, Any], reason: str) -> None:
     assert podman.outcome(**more) == (None, reason)
 
 
