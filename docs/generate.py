@@ -89,6 +89,25 @@ SERVICE_KEYS = {
     "canary.metric.name": "The name of the counter. If it has labels, the sum is compared.",
     "canary.metric.port": "The port's name. Default: the port of `metrics`.",
     "canary.metric.path": "The page's path. Default: the path of `metrics`.",
+    "canary.steps": "The steps of a cutover, if the operator names none (`-e canary=`): weights in percent, and "
+    "`pause` to wait for an operator. A cutover takes the steps of all services together.",
+    "canary.step_seconds": "How long to watch each step, at least, in seconds. Default: 60.",
+    "canary.limits": "Limits for the requests and the metric of this service, which are then judged apart. Default: "
+    "those of the role canary, `canary_<name>`.",
+    "canary.limits.minimum": "Requests that each slot needs of this service in a step.",
+    "canary.limits.alpha": "Probability that a verdict fails a candidate that is as good as the live slot.",
+    "canary.limits.error_margin": "Margin for failed requests, as a fraction.",
+    "canary.limits.refused_margin": "Margin for refused requests, as a fraction.",
+    "canary.limits.latency_factor": "The candidate may take this many times as long.",
+    "canary.limits.latency_ms": "The candidate may always take this many milliseconds longer.",
+    "canary.limits.metric_drop": "Fraction of `metric` per request that may be missing.",
+    "canary.queries": "Queries to the environment's Prometheus about the candidate, asked after each interval. A value "
+    "beyond its limit fails the candidate. Without a value, there is no pass.",
+    "canary.queries[].name": "What the query measures, for the verdict.",
+    "canary.queries[].query": "The query (PromQL). `$slot` stands for the candidate's slot. All series in the response "
+    "must be within the limit.",
+    "canary.queries[].above": "A value above this number fails the candidate. Set this or `below`.",
+    "canary.queries[].below": "A value below this number fails the candidate.",
     "routes": "The public paths that lead to the service. The longest matching path wins.",
     "routes[].path": "The path, including everything below it: `/order` matches `/order/1`, but not `/orders`.",
     "routes[].port": "The port's name. Default: the first port with `edge` in `from`.",
@@ -98,7 +117,14 @@ SERVICE_KEYS = {
 }
 """The meaning of each key of service.yml. Must have exactly the keys of the schema."""
 
-WORDS = {"array": "list", "boolean": "true or false", "integer": "integer", "object": "mapping", "string": "string"}
+WORDS = {
+    "array": "list",
+    "boolean": "true or false",
+    "integer": "integer",
+    "number": "number",
+    "object": "mapping",
+    "string": "string",
+}
 """Names of the JSON types."""
 
 

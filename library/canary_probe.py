@@ -71,6 +71,21 @@ options:
     type: list
     elements: dict
     default: []
+  services:
+    description: >-
+      Services whose probes are counted apart, as RV(services). {path, service}, as returned by the filter
+      C(canary_probed).
+    type: dict
+    default: {}
+  prometheus:
+    description: Prometheus' address.
+    type: str
+    default: ""
+  queries:
+    description: Queries to Prometheus about the candidate, as returned by the filter C(canary_queries).
+    type: list
+    elements: dict
+    default: []
 attributes:
   check_mode:
     description: Sends no requests and returns empty figures.
@@ -94,8 +109,14 @@ probes:
   description: Figures of the probes to C(live) and to C(candidate).
   returned: always
   type: dict
+services:
+  description: Figures of the probes to both slots for each service in O(services).
+  returned: always
+  type: dict
 watched:
-  description: Changes on the metrics pages of each process, one list for C(live) and one for C(candidate).
+  description:
+    - Changes on the metrics pages of each process, one list for C(live) and one for C(candidate), which also has the
+      results of O(queries).
   returned: always
   type: dict
 notes:
@@ -139,6 +160,9 @@ ARGUMENTS: dict[str, Any] = {
     "password": {"type": "str", "default": "", "no_log": True},
     "until": {"type": "path"},
     "targets": {"type": "list", "elements": "dict", "default": []},
+    "services": {"type": "dict", "default": {}},
+    "prometheus": {"type": "str", "default": ""},
+    "queries": {"type": "list", "elements": "dict", "default": []},
 }
 
 
@@ -160,6 +184,7 @@ def main() -> None:
             username=given["username"],
             password=given["password"],
             until=given["until"] or "",
+            services=given["services"],
         )
     except ValueError as error:
         module.fail_json(msg=str(error))
@@ -168,11 +193,12 @@ def main() -> None:
         module.exit_json(
             changed=False,
             **{key: nothing[key] for key in ("probes", "watched", "notes")},
+            services={},
             stopped_early=False,
             ended=False,
             seconds=0.0,
         )
-    module.exit_json(changed=False, **prober.observe(plan, given["targets"]))
+    module.exit_json(changed=False, **prober.observe(plan, given["targets"], given["prometheus"], given["queries"]))
 
 
 if __name__ == "__main__":

@@ -39,6 +39,12 @@ options:
     description: How many lines to read at most. RV(gaps) says whether that was enough.
     type: int
     default: 500000
+  backends:
+    description:
+      - Services whose requests are counted apart, as RV(services). {backend without its slot, service}, as returned by
+        the filter C(canary_backends).
+    type: dict
+    default: {}
   socket:
     description: HAProxy's runtime socket. It is used if there is no master socket.
     type: path
@@ -69,6 +75,11 @@ slots:
   description:
     - Figures of each slot, C(blue) and C(green). They have C(requests), C(failed) (status 500 and above, broken
       connections), C(refused) (status 400 to 499), C(routes), and C(latency) as a histogram.
+    - Without those of the services in O(backends).
+  returned: always
+  type: dict
+services:
+  description: Figures of both slots for each service in O(backends).
   returned: always
   type: dict
 mark:
@@ -112,6 +123,7 @@ ARGUMENTS: dict[str, Any] = {
     "settle": {"type": "float", "default": 0},
     "identifier": {"type": "str", "default": "haproxy"},
     "limit": {"type": "int", "default": 500000},
+    "backends": {"type": "dict", "default": {}},
     "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
     "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
 }
@@ -134,7 +146,7 @@ def main() -> None:
         return answers
 
     log = Journal(module.get_bin_path("journalctl", required=True), given["identifier"])
-    wanted = {name: given[name] for name in ("after", "last", "not_before", "settle", "limit")}
+    wanted = {name: given[name] for name in ("after", "last", "not_before", "settle", "limit", "backends")}
     try:
         module.exit_json(changed=False, **traffic.read(log, ask, **wanted))
     except JournalError as error:

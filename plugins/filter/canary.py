@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.greenroom.canary import verdict
-from ansible.module_utils.greenroom.controller.canary import step, watch
+from ansible.module_utils.greenroom.controller.canary import settings, step, watch
 
 
 def canary_verdict(
@@ -19,6 +19,7 @@ def canary_verdict(
     journeys: Mapping[str, Any],
     limits: Mapping[str, Any],
     *,
+    own: Mapping[str, Mapping[str, float]],
     wanted: Sequence[Mapping[str, str]],
     readings: step.Readings,
     missing: Sequence[str],
@@ -31,6 +32,7 @@ def canary_verdict(
             traffic,
             journeys,
             verdict.Limits(**limits),
+            own=own,
             wanted=wanted,
             readings=readings,
             missing=missing,
@@ -48,6 +50,12 @@ class FilterModule:
         return {
             "canary_paths": watch.probe_paths,
             "canary_targets": watch.targets,
+            "canary_backends": settings.backends,
+            "canary_limits": settings.limits,
+            "canary_probed": settings.probed,
+            "canary_queries": settings.queries,
+            "canary_step_seconds": settings.step_seconds,
+            "canary_steps": settings.steps,
             "canary_units": watch.units,
             "canary_unit_command": step.unit_command,
             "canary_unit_readings": step.unit_readings,

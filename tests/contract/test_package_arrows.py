@@ -24,7 +24,7 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
     {"common"},
-    {"canary", "data", "drill", "lock", "people/recipe", "smoke", "switch", "tree", "trial"},
+    {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "switch", "tree", "trial"},
     {"people/invent"},
     {"people"},
     {

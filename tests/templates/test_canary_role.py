@@ -102,6 +102,7 @@ def watched(
         "environment_public_name": "localhost",
         "environment_public_url": url,
         "environment_protected": False,
+        "monitoring_port": 9,
         "identity_providers": [],
         "seed_set": "people",
         "seed_seed": "1",

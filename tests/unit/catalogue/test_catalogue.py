@@ -51,14 +51,17 @@ def test_a_route_uses_the_first_port_that_the_edge_can_reach() -> None:
 
 
 def test_a_business_metric_defaults_to_the_metrics_page() -> None:
+    unset = {"steps": [], "step_seconds": None, "limits": {}, "queries": []}
     raw = {"metrics": {"port": "m", "path": "/metrics"}, "canary": {"metric": {"name": "orders", "path": "/x"}}}
     assert catalogue.normalise("shop", raw, "/srv/shop")["canary"] == {
         "probes": [],
         "metric": {"name": "orders", "port": "m", "path": "/x"},
+        **unset,
     }
     assert catalogue.normalise("shop", {"canary": {"probes": ["/"]}}, "/srv/shop")["canary"] == {
         "probes": ["/"],
         "metric": None,
+        **unset,
     }
 
 

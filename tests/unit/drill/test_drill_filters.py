@@ -88,7 +88,7 @@ def test_an_exempt_host_has_no_limit() -> None:
 
 
 def test_a_cutover_gets_the_options_of_its_scenario() -> None:
-    assert cutover.arguments("none", "green", [25], 20) == ["-e", "to=green"]
+    assert cutover.arguments("none", "green", [25], 20) == ["-e", "to=green", "-e", "canary="]
     canary = ["-e", "to=green", "-e", "canary=5,25", "-e", "cutover_step_seconds=20"]
     assert cutover.arguments("edge-killed", "green", [5, 25], 20) == canary
     killed = [*canary, "-e", "cutover_timeout_seconds=20"]

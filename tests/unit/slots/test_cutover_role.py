@@ -55,9 +55,12 @@ OPTIONS = {
             "password",
             "until",
             "targets",
+            "services",
+            "prometheus",
+            "queries",
         )
     ],
-    "canary_traffic": ["after", "last", "not_before", "settle"],
+    "canary_traffic": ["after", "last", "not_before", "settle", "backends"],
 }
 EDGE: dict[str, Any] = {
     "live": "blue",
@@ -91,6 +94,7 @@ VARIABLES: dict[str, Any] = {
     "catalogue": {},
     "cutover_bake_seconds": 0,
     "canary_checks": False,
+    "monitoring_port": 9090,
     "cutover_to": "green",
     "cutover_canary": [5],
 }

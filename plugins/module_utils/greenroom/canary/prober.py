@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common import web
-from . import metrics_page, statistics
+from . import metrics_page, queries, statistics
 from .figures import Figures, empty, note
 
 SLOT_HEADER = "X-Greenroom-Slot"
@@ -39,7 +39,7 @@ class Plan:
     """The requests: `rate` a second to both slots together, for `seconds`, each with a timeout of `timeout` seconds.
 
     `slots` are {live: name, candidate: name}; `paths` begin with a slash and are appended to `url`. As soon as the file
-    `until` exists, probing ends.
+    `until` exists, probing ends. `services` = {path: service} are counted apart.
     """
 
     url: str
@@ -52,6 +52,7 @@ class Plan:
     username: str = ""
     password: str = field(default="", repr=False)
     until: str = ""
+    services: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Raise ValueError for values that send no probes, or too many."""
@@ -84,6 +85,9 @@ class Prober:
 
     def __init__(self, plan: Plan) -> None:
         self.figures: dict[str, Figures] = {"live": empty(), "candidate": empty()}
+        self.services: dict[str, dict[str, Figures]] = {
+            name: {"live": empty(), "candidate": empty()} for name in plan.services.values()
+        }
         self.notes: dict[str, int] = {}
         self.stopped_early = False
         self._plan = plan
@@ -139,7 +143,8 @@ class Prober:
     def _note(self, side: str, path: str, status: int, began: float, failed: bool = False) -> None:
         milliseconds = (time.monotonic() - began) * 1000
         with self._lock:
-            note(self.figures[side], path, status, milliseconds, failed)
+            own = self._plan.services.get(path)
+            note((self.services[own] if own else self.figures)[side], path, status, milliseconds, failed)
 
     def _say(self, text: str) -> None:
         with self._lock:
@@ -147,12 +152,15 @@ class Prober:
 
     def _broken(self) -> bool:
         with self._lock:
-            own, live = (self.figures[side] for side in ("candidate", "live"))
-            own_failed, live_failed = own["failed"], live["failed"]
-            if own_failed < 5 or own_failed * 2 < own["requests"]:
-                return False
-            chance = statistics.more_often(own_failed, own["requests"], live_failed, live["requests"])
-        return chance <= BROKEN
+            every = [self.figures, *self.services.values()]
+            own_failed, own, live_failed, live = (
+                sum(each[side][name] for each in every)
+                for side in ("candidate", "live")
+                for name in ("failed", "requests")
+            )
+        if own_failed < 5 or own_failed * 2 < own:
+            return False
+        return statistics.more_often(own_failed, own, live_failed, live) <= BROKEN
 
 
 def pages(targets: Sequence[Mapping[str, Any]]) -> list[metrics_page.Reading | None]:
@@ -170,10 +178,13 @@ def pages(targets: Sequence[Mapping[str, Any]]) -> list[metrics_page.Reading | N
         return list(pool.map(page, targets))
 
 
-def observe(plan: Plan, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Send probes, and read the targets' metrics pages before and after.
+def observe(
+    plan: Plan, targets: Sequence[Mapping[str, Any]], prometheus: str = "", asked: Sequence[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """Send probes, read the targets' metrics pages before and after, and then ask Prometheus the queries in `asked`.
 
-    Returns {probes: {live, candidate}, watched: {live, candidate}, notes, stopped_early, ended, seconds}.
+    Returns {probes: {live, candidate}, services: {service: the same}, watched: {live, candidate}, notes, stopped_early,
+    ended, seconds}.
     """
     began, first = time.monotonic(), pages(targets)
     prober = Prober(plan)
@@ -186,8 +197,10 @@ def observe(plan: Plan, targets: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for target, before, after in zip(targets, first, pages(targets), strict=True):
         if target["slot"] in sides:
             watched[sides[target["slot"]]].append(metrics_page.compared(target, before, after))
+    watched["candidate"] += queries.rows(prometheus, asked)
     return {
         "probes": prober.figures,
+        "services": prober.services,
         "watched": watched,
         "notes": [f"{number} probes {text}" for text, number in sorted(prober.notes.items())],
         "stopped_early": prober.stopped_early,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -18,6 +19,7 @@ Ask = Callable[[str], Mapping[str, str]]
 Mark = Mapping[str, Any]
 """How far the log was read: {place: in the journal, dropped: {worker: lines that it had dropped by then}}."""
 
+_BACKEND = re.compile(r'"backend": ?"([^"]*)_(?:blue|green)"')
 LOST = "its log no longer goes back to the last reading: the journal was rotated away or vacuumed"
 FEW = 0.01
 """So small a fraction of the log lines may be missing: it misses in both slots alike."""
@@ -36,10 +38,18 @@ def read(
     not_before: str | None = None,
     settle: float = 0.0,
     limit: int = 500000,
+    backends: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return the result of the module canary_traffic, which describes it and the options. Raises JournalError."""
-    slots = {slot: figures.empty() for slot in ("blue", "green")}
-    take = partial(figures.take, slots=slots)
+    backends = backends or {}
+    slots = _empty()
+    services = {name: _empty() for name in backends.values()}
+
+    def take(line: str) -> None:
+        backend = _BACKEND.search(line) if services else None
+        own = backends.get(backend[1]) if backend else None
+        figures.take(line, services[own] if own else slots)
+
     gaps: list[str] = []
     waiting: dict[str, int] = {}
     dropped: dict[str, int] = {}
@@ -68,12 +78,17 @@ def read(
         gaps.append(f"logged more than the {reading.lines} lines that were read")
     return {
         "slots": slots,
+        "services": services,
         "mark": {"place": reading.place, "dropped": dropped},
         "lines": reading.lines,
         "seconds": round(seconds, 1),
         "gaps": gaps,
         "waiting": waiting,
     }
+
+
+def _empty() -> dict[str, figures.Figures]:
+    return {slot: figures.empty() for slot in ("blue", "green")}
 
 
 def _waiting(ask: Ask) -> dict[str, str]:

@@ -86,12 +86,21 @@ def verdict(intervals: Sequence[Interval], limits: Limits) -> dict[str, Any]:
     `fail`: something is worse by more than chance and margin explain, or a process has a problem. `no data`: nothing
     is worse, but there are too few observations. `pass`: neither. `reasons` are lines for the operator.
     """
-    reasons = list(dict.fromkeys(_bad_processes(intervals)))
-    reasons += _worse(intervals, limits)
+    reasons = findings(intervals, limits)
     kind = "fail" if reasons else "pass"
-    if not reasons and (reasons := list(dict.fromkeys(_unknown(intervals, limits)))):
+    if not reasons and (reasons := doubts(intervals, limits)):
         kind = "no data"
-    return {"verdict": kind, "reasons": reasons, "figures": _figures(intervals)}
+    return {"verdict": kind, "reasons": reasons, "figures": totals(intervals)}
+
+
+def findings(intervals: Sequence[Interval], limits: Limits) -> list[str]:
+    """Return what is worse on the candidate, as lines for the operator."""
+    return [*dict.fromkeys(_bad_processes(intervals)), *_worse(intervals, limits)]
+
+
+def doubts(intervals: Sequence[Interval], limits: Limits) -> list[str]:
+    """Return why there is no verdict although nothing is worse, as lines for the operator."""
+    return list(dict.fromkeys(_unknown(intervals, limits)))
 
 
 def line(result: Mapping[str, Any], candidate: str, live: str, weight: int) -> str:
@@ -324,7 +333,7 @@ def _unknown(intervals: Sequence[Interval], limits: Limits) -> Iterator[str]:
             yield from (f"can't read {what}" for what in process["unread"])
 
 
-def _figures(intervals: Sequence[Interval]) -> dict[str, Any]:
+def totals(intervals: Sequence[Interval]) -> dict[str, Any]:
     """Return the figures over all intervals, for operators and reports."""
     sides = ("live", "candidate")
     return {

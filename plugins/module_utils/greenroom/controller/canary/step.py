@@ -15,7 +15,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...canary import units, verdict
+from ...canary import services, units, verdict
 from ...canary.figures import merged
 from . import gaps
 
@@ -83,7 +83,7 @@ def opened(result: Result, traffic: Traffic, readings: Readings, baseline_second
     if result["weight"] != PUBLIC or result["intervals"]:
         return new
     seen = verdict.empty_interval(0)
-    seen["public"]["live"] = merged(host["slots"][OTHER[result["slot"]]] for host in traffic.values())
+    seen |= services.together(_public(traffic, {"live": OTHER[result["slot"]]}), {services.REST: seen["probes"]})
     # A second less may be a matter of rounding.
     short = [host["seconds"] for host in traffic.values() if host["seconds"] < baseline_seconds - 1]
     return {**new, "intervals": [seen], "short": min(short, default=None)}
@@ -96,6 +96,7 @@ def continued(
     journeys: Mapping[str, Any],
     limits: verdict.Limits,
     *,
+    own: services.Own | None = None,
     wanted: Sequence[Mapping[str, str]] = (),
     readings: Readings | None = None,
     missing: Sequence[str] = (),
@@ -103,6 +104,7 @@ def continued(
     """Return the result after one more interval.
 
     `probed` is the result of canary_probe, `traffic` that of canary_traffic, `journeys` that of smoke_check, or empty.
+    `own` are the limits of services that have some of their own (`settings.limits`).
     `wanted` are the units that must run (`watch.units`), `readings` those at the end of the interval, `missing` is what
     can't be compared at all (`watch.missing_pages`).
     """
@@ -119,8 +121,7 @@ def continued(
     seen = {
         "weight": weight,
         "seconds": probed["seconds"],
-        "public": {side: merged(host["slots"][name] for host in traffic.values()) for side, name in slots.items()},
-        "probes": probed["probes"],
+        **services.together(_public(traffic, slots), {services.REST: probed["probes"], **probed.get("services", {})}),
         "watched": {
             side: [*probed["watched"][side], *_units(result, readings, wanted, name)] for side, name in slots.items()
         },
@@ -129,7 +130,7 @@ def continued(
     }
     intervals = [*result["intervals"], seen]
     seen["gaps"] = [*missing, *gaps.found(result, intervals, traffic, slots, limits.minimum)]
-    judged = verdict.verdict(intervals, limits)
+    judged = services.judged(intervals, limits, own or {})
     return {
         **result,
         **judged,
@@ -141,6 +142,13 @@ def continued(
         "marks": {name: host["mark"] for name, host in traffic.items()},
         "units": {**result["units"], **readings},
     }
+
+
+def _public(traffic: Traffic, slots: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the figures of public requests on all edge hosts, {service: {side: figures}}."""
+    hosts = [{services.REST: host["slots"], **host.get("services", {})} for host in traffic.values()]
+    names = dict.fromkeys(name for host in hosts for name in host)
+    return {name: {side: merged(host[name][slot] for host in hosts) for side, slot in slots.items()} for name in names}
 
 
 def _units(result: Result, readings: Readings, wanted: Sequence[Mapping[str, str]], slot: str) -> list[dict[str, Any]]:

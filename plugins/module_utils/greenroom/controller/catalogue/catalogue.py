@@ -98,7 +98,14 @@ def _canary(raw: object, metrics: object) -> dict[str, Any] | None:
         return None
     metric = raw.get("metric")
     page = {key: _mapping(metrics).get(key) for key in ("port", "path")}
-    return {"probes": _list(raw.get("probes")), "metric": page | dict(metric) if isinstance(metric, Mapping) else None}
+    return {
+        "probes": _list(raw.get("probes")),
+        "metric": page | dict(metric) if isinstance(metric, Mapping) else None,
+        "steps": _list(raw.get("steps")),
+        "step_seconds": raw.get("step_seconds"),
+        "limits": dict(_mapping(raw.get("limits"))),
+        "queries": _list(raw.get("queries")),
+    }
 
 
 def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -119,7 +126,8 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
     `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
-    `routes[]` = {path (with a trailing slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path}};
+    `routes[]` = {path (with a trailing slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path},
+    steps, step_seconds, limits, queries: [{name, query, above or below}]};
     `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
     """
     given = _mapping(raw)

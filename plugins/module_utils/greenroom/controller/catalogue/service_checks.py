@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ...canary.weights import weights
 from ...common.names import suggestion
 
 Service = Mapping[str, Any]
@@ -56,6 +57,17 @@ def _canary(service: Service) -> Iterator[str]:
         yield f'canary.metric.port: "{port}" can\'t be reached from other hosts; add `ops` to its `from`'
     elif service["activation"] != "always":
         yield f"canary.metric: a {service['activation']} service runs for the live slot only; nothing can be compared"
+
+
+def _canary_rules(service: Service) -> Iterator[str]:
+    canary = service["canary"] or {}
+    try:
+        weights(canary.get("steps", []), "canary.steps")
+    except ValueError as error:
+        yield str(error)
+    for index, query in enumerate(canary.get("queries", [])):
+        if ("above" in query) == ("below" in query):
+            yield f"canary.queries[{index}]: needs exactly one of above, below"
 
 
 def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
@@ -165,6 +177,7 @@ def service_problems(
     yield from _ports(service, groups)
     yield from _pages(service)
     yield from _canary(service)
+    yield from _canary_rules(service)
     yield from _routes(service, limits)
     yield from _secrets(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)

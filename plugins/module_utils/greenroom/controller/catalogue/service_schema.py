@@ -44,6 +44,38 @@ def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, A
 _VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of uppercase letters, digits and _")
 _PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
 _METRIC = _object({"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", "a metric name"), "port": NAME, "path": PATH}, ["name"])
+_POSITIVE = {"type": "number", "minimum": 0}
+_FRACTION = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
+_LIMITS = _object(
+    {
+        "minimum": {"type": "integer", "minimum": 1},
+        "alpha": _FRACTION,
+        "error_margin": _POSITIVE,
+        "refused_margin": _POSITIVE,
+        "latency_factor": {"type": "number", "minimum": 1},
+        "latency_ms": _POSITIVE,
+        "metric_drop": _FRACTION,
+    }
+)
+_QUERY = _object(
+    {
+        "name": _text(r"\S", "a text"),
+        "query": _text(r"\$slot", "a query with $slot, which stands for the candidate's slot"),
+        "above": {"type": "number"},
+        "below": {"type": "number"},
+    },
+    ["name", "query"],
+)
+_CANARY = _object(
+    {
+        "probes": {"type": "array", "items": PATH},
+        "metric": _METRIC,
+        "steps": {"type": "array", "items": {"type": ["integer", "string"]}},
+        "step_seconds": {"type": "integer", "minimum": 1},
+        "limits": _LIMITS,
+        "queries": {"type": "array", "items": _QUERY},
+    }
+)
 _ROUTE = _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"])
 
 SCHEMA = _object(
@@ -94,7 +126,7 @@ SCHEMA = _object(
         "metrics": _PAGE,
         "identities": NAME,
         "load": _object({"toggle": {"type": "string"}}),
-        "canary": _object({"probes": {"type": "array", "items": PATH}, "metric": _METRIC}),
+        "canary": _CANARY,
         "routes": {"type": "array", "items": _ROUTE},
     },
     ["image"],
@@ -104,6 +136,7 @@ _KINDS = {
     "array": "a list",
     "boolean": "true or false",
     "integer": "an integer",
+    "number": "a number",
     "object": "a mapping",
     "string": "a string",
 }
@@ -147,6 +180,10 @@ def _lines(error: jsonschema.ValidationError) -> list[str]:
             what = f"{value} is too small; the minimum is {error.validator_value}"
         case "maximum":
             what = f"{value} is too large; the maximum is {error.validator_value}"
+        case "exclusiveMinimum":
+            what = f"{value} is too small; it must be above {error.validator_value}"
+        case "exclusiveMaximum":
+            what = f"{value} is too large; it must be below {error.validator_value}"
         case _:
             what = f"{_shown(value)} is not {error.schema['description']}"
     return [f"{where}: {what}" if where else what]

@@ -23,6 +23,9 @@ def arguments(name: str, slot: str, weights: Sequence[int], step_seconds: int) -
     options = [f"to={slot}"]
     if scenario.canary:
         options += [f"canary={','.join(map(str, weights))}", f"cutover_step_seconds={step_seconds}"]
+    else:
+        # Without the steps that services ask for.
+        options.append("canary=")
     if "killed" in scenario.ends:
         options.append(f"cutover_timeout_seconds={KILLED_TIMEOUT}")
     return [word for option in options for word in ("-e", option)]
