@@ -51,7 +51,7 @@ def test_a_route_uses_the_first_port_that_the_edge_can_reach() -> None:
 
 
 def test_a_business_metric_defaults_to_the_metrics_page() -> None:
-    unset = {"steps": [], "step_seconds": None, "limits": {}, "queries": []}
+    unset: dict[str, Any] = {"steps": [], "step_seconds": None, "limits": {}, "queries": []}
     raw = {"metrics": {"port": "m", "path": "/metrics"}, "canary": {"metric": {"name": "orders", "path": "/x"}}}
     assert catalogue.normalise("shop", raw, "/srv/shop")["canary"] == {
         "probes": [],

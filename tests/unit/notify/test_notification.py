@@ -42,7 +42,7 @@ def test_a_webhook_gets_the_event_as_json(webhook: Site) -> None:
 
 def test_a_mail_has_the_event_as_text() -> None:
     with mail_server() as (port, got):
-        given = {"to": ["a@example.org", "b@example.org"], "sender": "greenroom@example.org"}
+        given: dict[str, Any] = {"to": ["a@example.org", "b@example.org"], "sender": "greenroom@example.org"}
         result = run_module("notification", event=EVENT, host="127.0.0.1", port=port, **given)
     assert result["sent"] == ["mail"]
     (mail,) = got

@@ -47,7 +47,7 @@ class Host:
         self.says |= self.after_sleep
 
     def boots(self) -> int:
-        return slot_live.main(str(self.folder / "live.json"), self.call, self.sleep)
+        return int(slot_live.main(str(self.folder / "live.json"), self.call, self.sleep))
 
 
 @pytest.fixture
