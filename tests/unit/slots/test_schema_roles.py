@@ -27,10 +27,12 @@ with open("FOLDER/log", "a") as log:
 module.exit_json(changed=False, **json.load(open("FOLDER/answers.json")).get("NAME", {}))
 """
 OPTIONS = {
-    "template_tree": ["name", "state", "units", "files", "roles"],
+    "template_tree": ["name", "state", "apply", "units", "files", "roles"],
     "smoke_check": ["checks", "deadline", "retry"],
     "postgres_databases": ["ask", "ask_strictly"],
     "slot_trial": ["containers", "seconds"],
+    # Only has to be there.
+    "identity_seed": [],
 }
 # Says that a unit is down if there is a file with the name of the host and the unit.
 SYSTEMCTL = """#!/bin/sh
@@ -47,7 +49,8 @@ SHOP: dict[str, Any] = {
     **{"name": "shop", "group": "app", "activation": "always", "image": "shop", "ports": PORTS, "database": "shop"},
     **{"health": {"port": "http", "path": "/up"}, "secrets": {"URL": {"login": "shop"}}, "routes": []},
 }
-CATALOGUE = {"shop": {**SHOP, "heads": "SELECT version", "migrate": [], "prepare": [], "seed": []}}
+KEYS: dict[str, Any] = {"heads": "SELECT version", "migrate": [], "prepare": [], "seed": [], "identities": None}
+CATALOGUE = {"shop": {**SHOP, **KEYS}}
 BUNDLES = {
     slot: {
         "slot": slot,
@@ -110,7 +113,7 @@ class Roles:
         children = {group: {"hosts": dict.fromkeys(hosts)} for group, hosts in groups.items()}
         path = f"{self.folder / 'bin'}:{os.environ['PATH']}"
         # The project's own catalog would replace one of the inventory.
-        more: dict[str, Any] = {"vars": {"catalogue": CATALOGUE}}
+        more: dict[str, Any] = {"vars": {"catalogue": given.pop("catalogue", CATALOGUE)}}
         more |= {"environment": {"PATH": path, "ON_HOST": "{{ inventory_hostname }}"}}
         plays.write_hosts(self.folder, children, VARIABLES | {"ansible_become_exe": f"{self.folder}/bin/sudo"} | given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
@@ -207,6 +210,23 @@ def test_a_first_deploy_has_no_release_to_try(roles: Roles) -> None:
 
 def test_in_check_mode_nothing_has_migrated(roles: Roles) -> None:
     assert {name for name, _ in roles.run(deploy(), "--check")} == {"template_tree"}
+
+
+# What the seeding takes from a deploy
+
+SEED: dict[str, Any] = {"seed_set": "people", "seed_seed": "1", "bundle_heads": {"answers": NEW}}
+
+
+@pytest.mark.parametrize(("migrate", "asked"), [(["migrate"], []), ([], ["postgres_databases"])])
+def test_a_schema_is_not_asked_for_again_if_no_start_can_change_it(
+    roles: Roles, migrate: list[str], asked: list[str]
+) -> None:
+    catalogue = {"shop": CATALOGUE["shop"] | {"seed": ["seed"], "migrate": migrate}}
+    tasks = [role("seed", "present") | {"run_once": True}]
+    calls = roles.run(tasks, catalogue=catalogue, **SEED)
+    assert [name for name, _ in calls] == [*asked, "template_tree"]
+    [(_, record)] = [call for call in calls if call[0] == "template_tree"]
+    assert json.loads(record["files"][0]["content"])["heads"] == NEW["shop"]
 
 
 # What would stop the slot
