@@ -228,6 +228,10 @@ options:
     description: Values for C(${name}) that must not appear in output.
     type: dict
     default: {}
+  report_only:
+    description: Whether to report failed checks in the result's C(msg) and not to fail.
+    type: bool
+    default: false
   subject:
     description: What is checked. The error begins with it, for example with V(blue, the live slot).
     type: str
@@ -353,6 +357,7 @@ ARGUMENTS: dict[str, Any] = {
     "mutating": {"type": "bool", "default": True},
     "variables": {"type": "dict", "default": {}},
     "secret_variables": {"type": "dict", "default": {}, "no_log": True},
+    "report_only": {"type": "bool", "default": False},
     "subject": {"type": "str", "default": ""},
     "hint": {"type": "str", "default": ""},
     "unreadable": {"type": "list", "elements": "str", "default": [], "no_log": False},
@@ -403,7 +408,8 @@ def main() -> None:
             module.fail_json(msg=f"can't write the report {given['junit']}: {error.strerror}", **result)
     if not all(verdict.ok for verdict in verdicts):
         message = ": ".join(filter(None, (given["subject"], result["summary"])))
-        module.fail_json(msg=". ".join(filter(None, (message, given["hint"]))), **result)
+        result["msg"] = ". ".join(filter(None, (message, given["hint"])))
+        module.exit_json(failed=not given["report_only"], **result)
     module.exit_json(**result)
 
 
