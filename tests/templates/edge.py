@@ -6,7 +6,8 @@
 list of {status, headers, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no backend
 got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths to
 request first on the same connection. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8.
-They end the connection instead of responding to `/dropped`. The green slot has no routes.
+They end the connection instead of responding to `/dropped`. They respond to `/hanging` late, and `got` then has
+`shown`, how HAProxy's socket shows the request. The green slot has no routes.
 """
 
 from __future__ import annotations
@@ -44,12 +45,27 @@ class Backend(http.server.BaseHTTPRequestHandler):
         if self.path == "/dropped":
             self.close_connection = True
             return
+        if self.path == "/hanging":
+            seen[-1]["shown"] = shown("show sess older 1s")
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
 
     def log_message(self, *_words: Any) -> None:
         """Log nothing."""
+
+
+def shown(command: str) -> str:
+    """Return HAProxy's output of a command as soon as it shows a request to a service."""
+    text = ""
+    while " backend=home" not in text:
+        time.sleep(0.2)
+        with socket.socket(socket.AF_UNIX) as channel:
+            channel.connect("/run/haproxy/admin.sock")
+            channel.sendall(f"{command}\n".encode())
+            channel.shutdown(socket.SHUT_WR)
+            text = b"".join(iter(lambda: channel.recv(65536), b"")).decode()
+    return text
 
 
 def install() -> None:

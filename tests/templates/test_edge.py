@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.canary import edge_workers
 from greenroom_lab import cache, images, packages, podman
 from rendering import render
 
@@ -38,6 +39,7 @@ CLAIMING = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP", "Tr
 CLAIMS = dict.fromkeys(CLAIMING, "203.0.113.7")
 WITH_A_CODE = "/self-service/recovery?flow=1&code=424242"
 DROPPED = "/dropped"
+HANGING = "/hanging"
 REDIRECTED = "/verification?code=515151"
 MISSING = "/order/missing"
 
@@ -53,7 +55,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     testers = {"edge_tester_sources": ["127.0.0.0/8"]}
     edge = render("staging", folder, services, roles=("edge", "edge_slot"), hosts="edge1", **testers).folder / "edge1"
     requests = dict.fromkeys(TAKEN, VISITOR)
-    requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS, REDIRECTED: {}, DROPPED: VISITOR}
+    requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS, REDIRECTED: {}}
+    requests |= {DROPPED: VISITOR, HANGING: VISITOR}
     requests |= {MISSING: VISITOR | {"X-Greenroom-Slot": "green"}}
     # Some requests before it, so that the edge could have open connections to all servers.
     before = {DROPPED: ["/"] * 4}
@@ -119,3 +122,7 @@ def test_a_slot_without_the_route_refuses_the_request_by_its_name(answers: dict[
     assert (missing["status"], missing["headers"]["x-greenroom-slot"], missing["got"]) == (404, "green", None)
     log = {"backend": "nowhere", "server": "<NOSRV>", "slot": "green", "chosen": "tester"}
     assert missing["log"] | log == missing["log"]
+
+
+def test_a_request_that_hangs_is_found_before_it_is_in_the_log(answers: dict[str, dict[str, Any]]) -> None:
+    assert list(edge_workers.waiting(answers[HANGING]["got"]["shown"]).values()) == ["blue"]
