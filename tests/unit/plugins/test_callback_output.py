@@ -324,8 +324,14 @@ def test_no_secret_is_printed(project: Project, options: tuple[str, ...]) -> Non
 
 
 def comparable(lines: list[str]) -> list[str]:
-    """Lines without parts that differ between runs: the order of hosts, and names of temporary files."""
-    return sorted(re.sub(r"ansible-tmp-\S+| for app\d, app\d", "", line) for line in lines)
+    """Lines without parts that differ between runs: the order of hosts, and names of temporary files.
+
+    A play with the strategy `free` names a task again each time that another host's result comes between. So its names
+    count once, and empty lines and lines of asterisks, which belong to them, not at all.
+    """
+    same = [re.sub(r"ansible-tmp-\S+| for app\d, app\d", "", line) for line in lines]
+    free = [line for line in same if line.startswith(("TASK [See to it in any order]", "TASK [Stay silent]"))]
+    return sorted([line for line in same if line.strip("*") and line not in free] + [*set(free)])
 
 
 def test_verbose_output_equals_that_of_ansible(project: Project) -> None:

@@ -167,7 +167,9 @@ class Trials:
                     url = f"http://{address}:{subject.port}{subject.path}"
                     status = request(Request("GET", url), Network(), deadline.earlier(ANSWER_SECONDS)).status
                 except WebError as error:
-                    last = str(error)
+                    # If the deadline interrupted this try, the one before says more.
+                    if deadline.left() > 0:
+                        last = str(error)
                 else:
                     if status == 200:
                         return ""
