@@ -16,6 +16,14 @@ author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
   - greenroom.no_diff
 options:
+  routes:
+    description: Paths of the catalog's routes. Each has counts of its own, with everything below it.
+    type: list
+    elements: str
+    default: []
+  interval:
+    description: With O(last), count the lines in parts of so many seconds, as RV(parts).
+    type: float
   after:
     description: The RV(mark) of an earlier call on this host. Lines after it are counted.
     type: dict
@@ -74,14 +82,20 @@ RETURN = r"""
 slots:
   description:
     - Figures of each slot, C(blue) and C(green). They have C(requests), C(failed) (status 500 and above, broken
-      connections), C(refused) (status 400 to 499), C(routes), and C(latency) as a histogram.
+      connections), C(refused) (status 400 to 499), C(routes), C(latency) as a histogram, and C(visits), which are
+      counts and latencies of groups of clients.
     - Without those of the services in O(backends).
-  returned: always
+  returned: without O(interval)
   type: dict
 services:
   description: Figures of both slots for each service in O(backends).
-  returned: always
+  returned: without O(interval)
   type: dict
+parts:
+  description: The parts of the time, oldest first, each with its C(seconds), C(slots) and C(services).
+  returned: with O(interval)
+  type: list
+  elements: dict
 mark:
   description: The place up to which lines were read. Use it as O(after) of the next call.
   returned: always
@@ -119,10 +133,12 @@ SECONDS = 5.0
 ARGUMENTS: dict[str, Any] = {
     "after": {"type": "dict"},
     "last": {"type": "float"},
+    "interval": {"type": "float"},
     "not_before": {"type": "str"},
     "settle": {"type": "float", "default": 0},
     "identifier": {"type": "str", "default": "haproxy"},
     "limit": {"type": "int", "default": 500000},
+    "routes": {"type": "list", "elements": "str", "default": []},
     "backends": {"type": "dict", "default": {}},
     "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
     "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
@@ -146,9 +162,10 @@ def main() -> None:
         return answers
 
     log = Journal(module.get_bin_path("journalctl", required=True), given["identifier"])
-    wanted = {name: given[name] for name in ("after", "last", "not_before", "settle", "limit", "backends")}
+    wanted = {name: given[name] for name in ("after", "last", "interval", "not_before", "settle", "limit")}
+    apart = {name: given[name] for name in ("routes", "backends")}
     try:
-        module.exit_json(changed=False, **traffic.read(log, ask, **wanted))
+        module.exit_json(changed=False, **traffic.read(log, ask, **wanted, **apart))
     except JournalError as error:
         module.fail_json(msg=str(error))
 

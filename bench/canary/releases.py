@@ -197,7 +197,36 @@ class CrashLoop(Release):
         return replace(self.live(moment), restarts=crashed, failing={"": self.base + (0.15 if crashed else 0.0)})
 
 
+class Late(Release):
+    """Every 40th request waits for something that does not come, of requests that take tens of milliseconds."""
+
+    kind = "every 40th request takes 1.5 s longer"
+
+    def __init__(self, chance: random.Random) -> None:
+        super().__init__(chance)
+        self.routes = {
+            name: replace(each, sigma=0.5, median=min(60.0, each.median)) for name, each in self.routes.items()
+        }
+        self.tail = (0.0, 1.0)
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """Return the behavior of the candidate."""
+        return replace(self.live(moment), late=(40, 1500.0))
+
+
+class Scanned(Release):
+    """Nobody can order any more, while a scanner requests sixty paths that don't exist."""
+
+    kind = "no order succeeds, and a scanner requests 60 other paths"
+    probed = False
+    scanner = 60
+
+    def candidate(self, moment: Moment) -> Behaviour:
+        """Return the behavior of the candidate."""
+        return replace(self.live(moment), failing={"": self.base, ORDER: 1.0})
+
+
 BAD: tuple[type[Release], ...] = (
     *(Errors, Leak, SlowTail, OneRoute, AfterTheCutOver, Memory, WrongVersion, BrokenLogin, SomeLogins),
-    *(NoOrders, Slow, CrashLoop),
+    *(NoOrders, Slow, CrashLoop, Late, Scanned),
 )

@@ -18,13 +18,16 @@ from typing import Any
 
 import yaml
 
+from bench.canary.clients import Client, Crowd
 from plugins.module_utils.greenroom.canary import figures as canary_figures
 from plugins.module_utils.greenroom.canary import statistics
-from plugins.module_utils.greenroom.canary import verdict as canary
+from plugins.module_utils.greenroom.canary.comparison import PUBLIC
+from plugins.module_utils.greenroom.canary.edge_log import GROUPS, EdgeLog
+from plugins.module_utils.greenroom.canary.limits import Limits
 from plugins.module_utils.greenroom.controller.canary import step as canary_step
 
 ROLE = yaml.safe_load((Path(__file__).resolve().parents[2] / "roles/canary/defaults/main.yml").read_text())
-LIMITS = canary.Limits(**{field.name: ROLE[f"canary_{field.name}"] for field in fields(canary.Limits)})
+LIMITS = Limits(**{field.name: ROLE[f"canary_{field.name}"] for field in fields(Limits)})
 """The limits that a rollout has unless an operator sets others."""
 BUCKETS = 236
 MIB = 2**20
@@ -32,6 +35,10 @@ SHARES = (5, 25, 50, 100)
 """The last one is the time after the cutover."""
 PROBE_RATE = 8.0
 INTERVAL = 15.0
+SCANNER = "192.0.2.1"
+SCANS = 4
+"""How often the scanner requests each of its paths in an interval."""
+SLOTS = {"live": "blue", "candidate": "green"}
 ORDER = "POST /orders"
 LOGIN = "POST /login"
 
@@ -51,7 +58,8 @@ class Behaviour:
     """The behavior of a release at one moment, relative to its routes.
 
     `failing` and `refusing` are fractions by route ("" for all others), `slow` is (fraction, factor) of requests that
-    take longer, `orders` a factor on written orders, `memory` in bytes, `journey` the chance that smoke checks pass.
+    take longer, `late` is (n, milliseconds) if every nth request takes so much longer, `orders` a factor on written
+    orders, `memory` in bytes, `journey` the chance that smoke checks pass.
     """
 
     factor: float = 1.0
@@ -61,6 +69,7 @@ class Behaviour:
     orders: float = 1.0
     memory: float = 90.0 * MIB
     journey: float = 1.0
+    late: tuple[int, float] = (0, 0.0)
     restarts: bool = False
     release: str = "1.1"
 
@@ -77,12 +86,14 @@ class Moment:
 class Release:
     """A candidate and its live slot; subclasses add the fault.
 
-    `long`: the fault needs hours to show. `probed`: probes can detect it.
+    `long`: the fault needs hours to show. `probed`: probes can detect it. `scanner`: how many paths a scanner requests,
+    on both slots, before others come.
     """
 
     kind = "good"
     long = False
     probed = True
+    scanner = 0
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -127,13 +138,15 @@ class World:
 
     def __init__(self, release: Release, rate: float, chance: random.Random) -> None:
         self.release = release
-        self.rate = rate
         self.chance = chance
-        # Clients differ: 5 % of them don't send 5 % of the requests.
-        self.uneven = chance.uniform(0.75, 1.3)
+        self.names = list(release.routes)
+        self.crowd = Crowd(rate, [route.part for route in release.routes.values()], chance)
+        self.now = 0.0
+        self.served = {"live": 0, "candidate": 0}
+        """How many requests each slot has served, to count every nth."""
 
-    def figures(self, behaviour: Behaviour, wanted: Mapping[str, int]) -> dict[str, Any]:
-        """Return the figures of the wanted number of requests to each route."""
+    def probes(self, behaviour: Behaviour, wanted: Mapping[str, int], side: str) -> dict[str, Any]:
+        """Return the figures of the wanted number of probes of each route."""
         result = canary_figures.empty()
         for name, number in wanted.items():
             route = self.release.routes[name]
@@ -142,9 +155,21 @@ class World:
             result["routes"][name] = [number, failed, refused]
             for key, count in zip(("requests", "failed", "refused"), (number, failed, refused), strict=True):
                 result[key] += count
+            late = sum(self._late(behaviour, side) for _ in range(number)) if behaviour.late[0] else 0
             shares = _distribution(round(route.median * behaviour.factor, 1), round(route.sigma, 2), behaviour.slow)
-            self._spread(result["latency"], number, shares)
+            self._spread(result["latency"], number - late, shares)
+            for _ in range(late):
+                key = statistics.bucket(self._milliseconds(route, behaviour, 1.0) + behaviour.late[1])
+                result["latency"][key] = result["latency"].get(key, 0) + 1
         return result
+
+    def _late(self, behaviour: Behaviour, side: str) -> bool:
+        self.served[side] += 1
+        return self.served[side] % behaviour.late[0] == 0
+
+    def _milliseconds(self, route: Route, behaviour: Behaviour, factor: float) -> float:
+        slow = behaviour.slow[1] if self.chance.random() < behaviour.slow[0] else 1.0
+        return route.median * behaviour.factor * factor * slow * self.chance.lognormvariate(0, route.sigma)
 
     def _draw(self, number: int, share: float) -> int:
         return self.chance.binomialvariate(number, min(1.0, share)) if number > 0 and share > 0 else 0
@@ -159,36 +184,70 @@ class World:
                 histogram[str(bucket)] = histogram.get(str(bucket), 0) + count
             number, left = number - count, left - share
 
-    def _poisson(self, mean: float) -> int:
-        if mean > 1000:
-            return max(0, round(self.chance.gauss(mean, math.sqrt(mean))))
-        number, product, limit = 0, self.chance.random(), math.exp(-min(mean, 700.0))
-        while product > limit:
-            number, product = number + 1, product * self.chance.random()
-        return number
+    def public(
+        self, behaviours: Mapping[str, Behaviour], moment: Moment, seconds: float
+    ) -> tuple[dict[str, Any], dict[str, int]]:
+        """Return the figures of an interval's public requests by slot, and how many orders each side took."""
+        log, orders = EdgeLog(["/"]), {"live": 0, "candidate": 0}
+        self._scan(moment, log)
+        for client, number in self.crowd.requests(self.now, seconds):
+            for _ in range(number):
+                known, group = client.known, client.number if client.cookies else self.chance.randrange(GROUPS)
+                side = "candidate" if group % 100 < moment.share else "live"
+                # The edge gives cookies only during a canary.
+                client.known = known or (client.cookies and 0 < moment.share < PUBLIC)
+                kind = "c" if known else "n" if 0 < moment.share < PUBLIC else ""
+                name = self.chance.choices(self.names, cum_weights=client.mix)[0]
+                response = self._response(behaviours[side], side, name, client)
+                if name == ORDER and response[0] < 400 and self.chance.random() < 0.5 * behaviours[side].orders:
+                    orders[side] += 1
+                log.take(_line(SLOTS[side], name, response, client.address, f"{kind}{group}" if kind else ""))
+        self.now += seconds
+        return log.slots(), orders
+
+    def _scan(self, moment: Moment, log: EdgeLog) -> None:
+        """Write the requests of a scanner to the log, a client of the live slot."""
+        for number in range(SCANS * self.release.scanner):
+            side = "candidate" if moment.share == PUBLIC else "live"
+            path = f"GET /x{number % self.release.scanner}"
+            log.take(_line(SLOTS[side], path, (404, 5.0), SCANNER, "c99" if moment.share else ""))
+
+    def before(self, seconds: float) -> dict[str, Any]:
+        """Return what canary_traffic would return for the baseline, in parts of so many seconds."""
+        moment = Moment(0.0, 0, -1)
+        usual = self.release.live(moment)
+        parts = [
+            {"seconds": seconds, "slots": self.public({"live": usual, "candidate": usual}, moment, seconds)[0]}
+            for _ in range(int(ROLE["canary_baseline_seconds"] / seconds))
+        ]
+        return {"edge1": {"parts": parts, "mark": {}, "seconds": float(ROLE["canary_baseline_seconds"])}}
+
+    def _response(self, behaviour: Behaviour, side: str, name: str, client: Client) -> tuple[int, float]:
+        route, chance = self.release.routes[name], self.chance
+        milliseconds = self._milliseconds(route, behaviour, client.factor)
+        if behaviour.late[0] and self._late(behaviour, side):
+            milliseconds += behaviour.late[1]
+        if client.broken[0] and chance.random() < client.broken[0]:
+            return client.broken[1], milliseconds
+        if chance.random() < behaviour.failing.get(name, behaviour.failing.get("", 0.0)):
+            return 500, milliseconds
+        if chance.random() < behaviour.refusing.get(name, behaviour.refusing.get("", 0.0)):
+            return 404, milliseconds
+        return 200, milliseconds
 
     def interval(self, moment: Moment, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what canary_probe and canary_traffic would return for an interval."""
-        behaviour = {"live": self.release.live(moment), "candidate": self.release.candidate(moment)}
-        share = 1.0 if moment.share == 100 else min(1.0, moment.share / 100 * self.uneven)
-        total = self._poisson(self.rate * seconds)
-        requests = {"candidate": self._draw(total, share)}
-        requests["live"] = total - requests["candidate"]
-        public, probes, watched = {}, {}, {}
+        behaviours = {"live": self.release.live(moment), "candidate": self.release.candidate(moment)}
+        slots, orders = self.public(behaviours, moment, seconds)
+        probes, watched = {}, {}
         probed = [name for name, route in self.release.routes.items() if route.probed]
-        for side, number in requests.items():
-            wanted = {name: self._poisson(number * route.part) for name, route in self.release.routes.items()}
-            public[side] = self.figures(behaviour[side], wanted)
+        for side, behaviour in behaviours.items():
             each = int(PROBE_RATE / 2 * seconds / len(probed)) if probed else 0
-            probes[side] = self.figures(behaviour[side], dict.fromkeys(probed, each))
-            done = wanted[ORDER] - public[side]["routes"][ORDER][1] - public[side]["routes"][ORDER][2]
-            watched[side] = [
-                self._process(behaviour[side], self._draw(done, 0.5 * behaviour[side].orders), side, moment)
-            ]
-        traffic = {"blue": public["live"], "green": public["candidate"]}
+            probes[side] = self.probes(behaviour, dict.fromkeys(probed, each), side)
+            watched[side] = [self._process(behaviour, orders[side], side, moment)]
         return (
             {"probes": probes, "watched": watched, "notes": [], "seconds": seconds},
-            {"edge1": {"slots": traffic, "mark": {}, "gaps": [], "waiting": {}}},
+            {"edge1": {"slots": slots, "mark": {}, "gaps": [], "waiting": {}}},
         )
 
     def _process(self, behaviour: Behaviour, orders: int, side: str, moment: Moment) -> dict[str, Any]:
@@ -208,6 +267,15 @@ class World:
         }
 
 
+def _line(slot: str, name: str, response: tuple[int, float], address: str, group: str) -> str:
+    """Return a line of the edge's log; `response` is (status, milliseconds)."""
+    (method, path), (status, milliseconds) = name.split(" "), response
+    return (
+        f'{{"client":"{address}","group":"{group}","method":"{method}","path":"{path}","status":{status},'
+        f'"slot":"{slot}","chosen":"live","server":"app1","ms":{milliseconds:.0f},"termination":"--"}}'
+    )
+
+
 @dataclass(frozen=True)
 class Outcome:
     """The end of a rollout: the last step's `verdict`, its weight (`share`), the `seconds` until then, and why."""
@@ -220,13 +288,17 @@ class Outcome:
     """Requests of public traffic that the candidate had served by then."""
 
 
-def rollout(release: Release, rate: float, step: float, chance: random.Random) -> Outcome:
+def rollout(
+    release: Release, rate: float, step: float, chance: random.Random, shares: Sequence[int] = SHARES
+) -> Outcome:
     """Roll out a release as cutover.yml does, with `rate` requests per second and steps of `step` seconds."""
     world, seconds, number, limits = World(release, rate, chance), 0.0, 0, LIMITS
     result: dict[str, Any] | None = None
-    for share in SHARES:
+    for share in shares:
         plan = {"slot": "green", "weight": share, "began": 1.0, "seconds": step, "interval": INTERVAL}
         result = canary_step.begun(result, plan)
+        if share == PUBLIC and not result["intervals"]:
+            result = canary_step.opened(result, world.before(result["length"]), {})
         passes = release.candidate(Moment(seconds, share, number)).journey
         journeys = {"checks": [{"name": "login", "ok": chance.random() < passes, "expected": "303", "got": "500"}]}
         while result["left"] > 0:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom.canary import verdict
+from ansible.module_utils.greenroom.canary.limits import Limits
 from ansible.module_utils.greenroom.controller.canary import settings, step, watch
 
 
@@ -24,14 +24,14 @@ def canary_verdict(
     readings: step.Readings,
     missing: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the result after one more interval (`step.continued`); `limits` are the fields of `verdict.Limits`."""
+    """Return the result after one more interval (`step.continued`); `limits` are the fields of `Limits`."""
     try:
         judged: dict[str, Any] = step.continued(
             result,
             probed,
             traffic,
             journeys,
-            verdict.Limits(**limits),
+            Limits(**limits),
             own=own,
             wanted=wanted,
             readings=readings,

@@ -3,9 +3,9 @@
 """Runs HAProxy with the rendered files of one edge host, changes its map line, and records the slot of each request.
 
 `share.py RENDERED` reads a JSON list of rounds from standard input, {value, cookies, headers, source, down}, and
-prints a JSON list of [[slot, chosen, cookie that was set]] with one entry for each cookie of the round. `value` is
-the map's value, a cookie of null means none, `source` is the client's address, `down` means that green's server is
-down. Routes and slots are replaced, because the test is about the frontend's choice.
+prints a JSON list of [[slot, chosen, cookie that was set, group]] with one entry for each cookie of the round.
+`value` is the map's value, a cookie of null means none, `source` is the client's address, `down` means that green's
+server is down. Routes and slots are replaced, because the test is about the frontend's choice.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ SLOT = """\
 backend page_{slot}
     http-response set-header X-Greenroom-Slot {slot}
     http-response set-header X-Chosen %[var(txn.chosen)]
+    http-response set-header X-Group %[var(txn.group)]
     server app1 127.0.0.1:{port}
 frontend service_{slot}
     bind 127.0.0.1:{port}
@@ -80,7 +81,7 @@ def ask(turn: dict[str, Any]) -> Iterator[list[str | None]]:
             for answer in got.decode().split("\r\n\r\n")[:-1]:
                 words = [
                     re.search(rf"(?im)^{name}: (.*?)\r?$", answer)
-                    for name in ("x-greenroom-slot", "x-chosen", "set-cookie")
+                    for name in ("x-greenroom-slot", "x-chosen", "set-cookie", "x-group")
                 ]
                 yield [word and word[1] for word in words]
 

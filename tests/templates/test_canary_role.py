@@ -114,6 +114,8 @@ def watched(
         "canary_interval_seconds": 2,
         "canary_probe_rate": 20,
         "canary_minimum": 15,
+        # Every part of this time has the same lines.
+        "canary_baseline_seconds": 2,
         "environment_edge": {"down": ["edge3"]},
         **more,
     }

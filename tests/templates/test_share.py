@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.canary.edge_log import GROUP, GROUPS
 from greenroom_lab import cache, images, packages, podman
 from rendering import render
 
@@ -78,9 +79,19 @@ def counted(folder: Path, rounds: list[dict[str, Any]], **given: Any) -> list[li
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str | None]]]:
+def whole_answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[str | None]]]:
     found = counted(tmp_path_factory.mktemp("share"), list(ROUNDS.values()))
     return dict(zip(ROUNDS, found, strict=True))
+
+
+@pytest.fixture(scope="module")
+def answers(whole_answers: dict[str, list[list[str | None]]]) -> dict[str, list[list[str | None]]]:
+    return {name: [answer[:3] for answer in found] for name, found in whole_answers.items()}
+
+
+@pytest.fixture(scope="module")
+def groups(whole_answers: dict[str, list[list[str | None]]]) -> dict[str, list[str]]:
+    return {name: [answer[3] or "" for answer in found] for name, found in whole_answers.items()}
 
 
 def taken(answer: list[list[str | None]]) -> set[int]:
@@ -104,6 +115,27 @@ def test_the_log_has_the_reason(answers: dict[str, list[list[str | None]]]) -> N
     reasons = {(slot, chosen) for slot, chosen, _cookie in answers["share 25"]}
     assert reasons == {("green", "share"), ("blue", "live")}
     assert {chosen for _slot, chosen, _cookie in answers["testers"]} == {"tester"}
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_log_names_groups_of_clients_that_are_on_the_same_slot(
+    share: int, answers: dict[str, list[list[str | None]]], groups: dict[str, list[str]]
+) -> None:
+    found = groups[f"share {share}"]
+    assert all(GROUP.fullmatch(group) for group in found)
+    assert 990 < len(set(found)) <= GROUPS
+    assert taken(answers[f"share {share}"]) == {
+        index for index, group in enumerate(found) if int(group[1:]) % 100 < share
+    }
+
+
+def test_the_log_names_a_client_that_keeps_its_cookie_the_same_with_and_without_a_canary(
+    groups: dict[str, list[str]],
+) -> None:
+    assert all(group.startswith("c") for group in groups["share 5"])
+    assert groups["share 5"] == groups["share 50"]
+    assert groups["idle"] == [*groups["share 5"][: len(FEW)], ""]
+    assert all(group.startswith("n") for group in groups["new clients"])
 
 
 @pytest.mark.parametrize("name", ["idle", "no candidate", "candidate with weight 0"])
@@ -150,7 +182,11 @@ def test_an_invalid_map_leads_to_no_slot(answers: dict[str, list[list[str | None
 
 def test_by_address_clients_keep_their_slot_without_a_cookie(tmp_path: Path) -> None:
     found = [answer[0] for answer in counted(tmp_path, BY_ADDRESS, edge_weight_by="source")]
-    small, large = (taken(part) for part in (found[: len(ADDRESSES)], found[len(ADDRESSES) :]))
+    small, large = (
+        taken([answer[:3] for answer in part]) for part in (found[: len(ADDRESSES)], found[len(ADDRESSES) :])
+    )
     assert small < large
     assert 30 < len(small) < 120 < len(large) < 190
-    assert {cookie for _slot, _chosen, cookie in found} == {None}
+    assert {cookie for _slot, _chosen, cookie, _group in found} == {None}
+    assert [answer[3] for answer in found[: len(ADDRESSES)]] == [answer[3] for answer in found[len(ADDRESSES) :]]
+    assert all(GROUP.fullmatch(answer[3] or "") for answer in found)

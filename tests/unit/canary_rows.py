@@ -7,12 +7,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ansible.module_utils.greenroom.canary import figures, verdict
+from ansible.module_utils.greenroom.canary import figures
+from ansible.module_utils.greenroom.canary.limits import Limits
 
 from bench.canary import simulate
 
 # The role's defaults.
-LIMITS = verdict.Limits(**dataclasses.asdict(simulate.LIMITS))
+LIMITS = Limits(**dataclasses.asdict(simulate.LIMITS))
 PLAN = {"slot": "green", "weight": 5, "began": 1000.0, "seconds": 60.0, "interval": 15.0}
 HOSTS = [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}]
 

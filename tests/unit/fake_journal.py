@@ -21,8 +21,8 @@ entries = [json.loads(line) for line in (folder / "entries").read_text().splitli
 number = {{entry["cursor"]: int(entry["cursor"][1:]) for entry in entries}}
 place = int(given.get("--cursor", given.get("--after-cursor", "c-1"))[1:])
 first = place + 1 if "--after-cursor" in given else place
-since = float(given.get("--since", "@0")[1:])
-shown = [entry for entry in entries if number[entry["cursor"]] >= first and entry["time"] >= since]
+since, until = float(given.get("--since", "@0")[1:]), float(given.get("--until", "@inf")[1:])
+shown = [entry for entry in entries if number[entry["cursor"]] >= first and since <= entry["time"] <= until]
 if "+" in sys.argv:
     kinds = [word for word in sys.argv if word.startswith(("SYSLOG_IDENTIFIER=", "MESSAGE_ID="))]
     shown = [entry for entry in shown if entry["kind"] in kinds]

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from ansible.module_utils.greenroom.canary import figures as canary_figures
 from ansible.module_utils.greenroom.canary import metrics_page, verdict
+from ansible.module_utils.greenroom.canary.limits import Limits
 from ansible.module_utils.greenroom.controller.canary import step
 
 from bench.canary import simulate
 
 # The role's defaults.
-LIMITS = verdict.Limits(**dataclasses.asdict(simulate.LIMITS))
+LIMITS = Limits(**dataclasses.asdict(simulate.LIMITS))
 
 
 def figures(requests: int, failed: int = 0, refused: int = 0, ms: float = 20, slow: int = 0) -> dict[str, Any]:

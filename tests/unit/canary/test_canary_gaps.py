@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.canary import figures
+from ansible.module_utils.greenroom.canary.edge_log import EdgeLog
 from ansible.module_utils.greenroom.controller.canary import step, watch
 from canary_rows import LIMITS, PLAN, bundle, counted, probed, traffic
 from edge_log import entry
@@ -22,6 +23,15 @@ def judged(seen: dict[str, Any] | None = None, weight: int = 5, missing: Any = (
     return result
 
 
+def logged(*lines: str) -> dict[str, Any]:
+    """The figures of both slots from these lines of the edge's log."""
+    log = EdgeLog()
+    for line in lines:
+        log.take(line)
+    slots: dict[str, Any] = log.slots()
+    return slots
+
+
 def test_without_gaps_it_passes() -> None:
     assert judged()["verdict"] == "pass"
 
@@ -30,20 +40,28 @@ def test_without_gaps_it_passes() -> None:
 
 
 def test_a_route_that_only_the_live_slot_has_fails() -> None:
-    slots = {"blue": counted(500, route="GET /"), "green": counted(400, route="GET /")}
-    for number in range(24):
-        ok = {"chosen": "live", "slot": "blue", "path": "/checkout", "backend": "shop_http_blue"}
-        figures.take(entry(**(ok if number < 16 else NOWHERE)), slots)
-    result = judged(blue=slots["blue"], green=slots["green"])
+    ok = {"chosen": "live", "slot": "blue", "path": "/checkout", "backend": "shop_http_blue"}
+    lines = [entry(**(ok if number < 16 else NOWHERE), client=f"10.0.0.{number}") for number in range(24)]
+    for slot, clients in (("blue", 500), ("green", 400)):
+        lines += [
+            entry(slot=slot, path="/", client=f"10.1.{number // 250}.{number % 250}") for number in range(clients)
+        ]
+    result = judged(**logged(*lines))
     assert result["verdict"] == "fail"
-    assert "8 of 8 were refused (public, GET /checkout; live: 0 of 16)" in result["reasons"]
+    reason = "8 of 8 were refused (public, GET /checkout, 8 of 8 clients; live: 0 of 16, 0 of 16 clients)"
+    assert reason in result["reasons"]
 
 
 def test_a_path_without_a_route_in_both_slots_is_no_difference() -> None:
-    slots = {"blue": counted(500), "green": counted(100)}
-    for number in range(60):
-        figures.take(entry(**NOWHERE, **({"chosen": "live", "slot": "blue"} if number < 50 else {})), slots)
-    assert judged(blue=slots["blue"], green=slots["green"])["verdict"] == "pass"
+    lines = [
+        entry(**NOWHERE, **({"chosen": "live", "slot": "blue"} if number < 50 else {}), client=f"10.0.0.{number}")
+        for number in range(60)
+    ]
+    for slot, clients in (("blue", 500), ("green", 100)):
+        lines += [
+            entry(slot=slot, path="/", client=f"10.1.{number // 250}.{number % 250}") for number in range(clients)
+        ]
+    assert judged(**logged(*lines))["verdict"] == "pass"
 
 
 def test_a_probed_path_that_the_candidate_never_responds_to_is_no_pass() -> None:

@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from bench.canary.releases import BAD, Good
+from bench.canary.releases import BAD, AfterTheCutOver, Good, Late, Scanned
 from bench.canary.simulate import Release, rollout
 
 
@@ -34,6 +34,29 @@ def test_bad_releases_fail_with_public_traffic(kind: type[Release]) -> None:
 def test_most_bad_releases_fail_without_public_traffic(kind: type[Release]) -> None:
     outcomes = [rollout(kind(random.Random(seed)), 0.001, step(kind), random.Random(seed + 100)) for seed in (1, 2, 3)]
     assert [outcome.verdict for outcome in outcomes].count("fail") >= 2
+
+
+def test_rare_slow_requests_are_found_before_all_traffic_moves() -> None:
+    outcomes = [rollout(Late(random.Random(seed)), 10, 60, random.Random(seed + 100)) for seed in range(6)]
+    assert [outcome.share for outcome in outcomes if outcome.verdict == "fail" and outcome.share <= 50] == [
+        outcome.share for outcome in outcomes
+    ]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scanner_hides_no_broken_route(seed: int) -> None:
+    outcome = rollout(Scanned(random.Random(seed)), 10, 60, random.Random(seed + 100))
+    assert outcome.verdict == "fail", outcome.line
+    assert " failed (public, " in outcome.line
+
+
+def test_a_release_that_went_live_at_once_is_compared_with_the_time_before() -> None:
+    verdicts = [
+        rollout(kind(random.Random(seed)), 10, 60, random.Random(seed + 100), (100,)).verdict
+        for kind, seeds in ((Good, (1, 2, 3)), (AfterTheCutOver, (1, 2, 3)))
+        for seed in seeds
+    ]
+    assert verdicts == ["pass"] * 3 + ["fail"] * 3
 
 
 def test_without_requests_no_release_passes() -> None:

@@ -9,7 +9,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.canary import figures, queries, services, traffic, verdict
+from ansible.module_utils.greenroom.canary import figures, queries, services, traffic
+from ansible.module_utils.greenroom.canary.limits import Limits
 from ansible.module_utils.greenroom.controller.canary import settings, step
 from ansible.module_utils.greenroom.controller.catalogue import catalogue, service_checks, service_schema
 from canary_rows import LIMITS, PLAN, counted, probed
@@ -98,7 +99,7 @@ def test_mistakes_in_a_key_are_found(canary: Any, line: str) -> None:
 
 def test_the_limits_of_a_service_are_those_of_a_verdict() -> None:
     known = service_schema.SCHEMA["properties"]["canary"]["properties"]["limits"]["properties"]
-    assert set(known) == {field.name for field in dataclasses.fields(verdict.Limits)}
+    assert set(known) == {field.name for field in dataclasses.fields(Limits)}
     usual = dataclasses.asdict(LIMITS)
     assert service_schema.structure_errors({"image": "shop", "canary": {"limits": usual}}) == []
 

@@ -203,6 +203,23 @@ def test_the_baseline_begins_with_its_release(
     assert counts(traffic(after=result["mark"]))["green"] == (1, 0)
 
 
+def test_the_baseline_has_parts_as_long_as_an_interval(journal: FakeJournal, workers: Workers) -> None:
+    journal.write("boot", kind="SYSLOG_IDENTIFIER=kernel", ago=900)
+    for ago in (590, 400, 390, 100):
+        journal.write(entry(path="/api/x"), ago=ago)
+    result = traffic(last=500, interval=150, routes=["/api"])
+    assert [part["seconds"] for part in result["parts"]] == [150, 150, 150]
+    # What is older than the first whole part doesn't count.
+    assert [part["slots"]["green"]["requests"] for part in result["parts"]] == [2, 0, 1]
+    assert "all GET /api" in result["parts"][0]["slots"]["green"]["routes"]
+    assert (result["lines"], round(result["seconds"])) == (3, 500)
+    journal.write(entry())
+    assert counts(traffic(after=result["mark"]))["green"] == (1, 0)
+    # A shorter time is one part.
+    (part,) = traffic(last=50, interval=150)["parts"]
+    assert (part["seconds"], part["slots"]["green"]["requests"]) == (50, 1)
+
+
 # Requests that hang
 
 

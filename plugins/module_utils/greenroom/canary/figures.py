@@ -1,99 +1,125 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The figures of a slot's requests: counts and a histogram of latencies, from the edge hosts' logs or from probes.
+"""The figures of a slot's requests: counts by route and client, and latencies, from edge hosts' logs or from probes.
 
-Figures are plain data of limited size that Ansible transfers as JSON: {requests, failed, refused, routes: {route:
-[requests, failed, refused]}, latency: {bucket: how many}}. `failed` counts responses with status 500 and above, and
-broken connections; `refused` counts those with status 400 to 499. A WebSocket has no latency, because it stays open.
+Figures are plain data of limited size that Ansible transfers as JSON:
+
+    {requests, failed, refused, routes: {route: [requests, failed, refused]}, latency: {bucket: how many}, visits}
+
+`failed` counts responses with status 500 and above, and broken connections; `refused` counts those with status 400 to
+499. A WebSocket has no latency, because it stays open. `visits` says who sent the requests (`Visits`), as text, because
+Ansible looks at each value of the data that it handles. It is empty if nobody is known, as for probes.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from . import statistics
 
 Figures = dict[str, Any]
-ROUTES = 24
-"""How many routes have their own counts; further ones count as `OTHER`, because clients may request any path."""
-OTHER = "other"
-NO_SERVER = "<NOSRV>"
-NOWHERE = "nowhere"
-"""The edge's backend for paths without a route in the slot. A slot that lacks a route refuses its requests there."""
-CHOSEN = ("live", "share", "instead")
-"""How the slot of a public request was chosen. Testers choose their slot, and their requests don't count."""
-INSTEAD = "instead"
-"""The candidate had no healthy server, so the live slot served: counts as a failure of the candidate."""
-OTHER_SLOT = {"blue": "green", "green": "blue"}
+Table = dict[str, list[int]]
+"""Numbers of each client, or of each route."""
+
+
+@dataclass(frozen=True)
+class Visits:
+    """The requests of each client.
+
+    `counts` = {route: {client: [requests, failed, refused]}}, where the route "" stands for all. `times` = {client:
+    [number of latencies, sum of their buckets, the largest bucket]}.
+    """
+
+    counts: dict[str, Table] = field(default_factory=dict)
+    times: Table = field(default_factory=dict)
+
+    def note(self, client: str, routes: Iterable[str], counts: Sequence[int], bucket: str) -> None:
+        """Add one request; `bucket` is that of its latency, empty without one."""
+        for route in ("", *routes):
+            add(self.counts.setdefault(route, {}), client, counts)
+        if bucket:
+            add_times(self.times, client, (1, int(bucket), int(bucket)))
+
+    def include(self, other: Visits, into: Mapping[str, str] | None = None) -> None:
+        """Add the visits of others; each route in `into` counts as another route."""
+        for route, clients in other.counts.items():
+            own = self.counts.setdefault((into or {}).get(route, route), {})
+            for client, counts in clients.items():
+                add(own, client, counts)
+        for client, times in other.times.items():
+            add_times(self.times, client, times)
+
+    def text(self) -> str:
+        """Return the visits as in figures."""
+        return json.dumps([self.counts, self.times], separators=(",", ":")) if self.counts else ""
 
 
 def empty() -> Figures:
     """Return the figures of no requests."""
-    return {"requests": 0, "failed": 0, "refused": 0, "routes": {}, "latency": {}}
+    return {"requests": 0, "failed": 0, "refused": 0, "routes": {}, "latency": {}, "visits": ""}
 
 
-def note(figures: Figures, route: str, status: int, milliseconds: float | None, failed: bool = False) -> None:
-    """Add one request; `status` is 0 without a response, `milliseconds` is None without a latency."""
+def note(
+    figures: Figures, route: str, status: int, milliseconds: float | None, failed: bool = False, *, also: str = ""
+) -> tuple[list[int], str]:
+    """Add one request, which counts for `route` and for the route `also`, if there is one.
+
+    `status` is 0 without a response, `milliseconds` is None without a latency. Returns [requests, failed, refused] of
+    this request and the bucket of its latency, empty without one.
+    """
     failed = failed or status >= 500
-    counts = (1, int(failed), int(400 <= status < 500 and not failed))
-    routes = figures["routes"]
-    if route not in routes and len(routes) >= ROUTES:
-        route = OTHER
-    own = routes.setdefault(route, [0, 0, 0])
-    for index, (name, count) in enumerate(zip(("requests", "failed", "refused"), counts, strict=True)):
+    counts = [1, int(failed), int(400 <= status < 500 and not failed)]
+    for name, count in zip(("requests", "failed", "refused"), counts, strict=True):
         figures[name] += count
-        own[index] += count
-    if milliseconds is not None and status != 101:
-        key = statistics.bucket(milliseconds)
-        figures["latency"][key] = figures["latency"].get(key, 0) + 1
+    for each in (route, also) if also else (route,):
+        add(figures["routes"], each, counts)
+    if milliseconds is None or status == 101:
+        return counts, ""
+    key = statistics.bucket(milliseconds)
+    figures["latency"][key] = figures["latency"].get(key, 0) + 1
+    return counts, key
 
 
 def merged(several: Iterable[Figures]) -> Figures:
-    """Return the sum of several figures, such as those of several hosts or intervals."""
+    """Return the sum of several figures, such as those of several hosts."""
+    result = totals(everyone := list(several))
+    known = [figures["visits"] for figures in everyone if figures["visits"]]
+    if len(known) > 1:
+        together = Visits()
+        for text in known:
+            together.include(visits(text))
+        known = [together.text()]
+    return {**result, "visits": "".join(known)}
+
+
+def totals(several: Iterable[Figures]) -> Figures:
+    """Return the sum of several figures without their visits."""
     result = empty()
     everyone = list(several)
     for figures in everyone:
         for name in ("requests", "failed", "refused"):
             result[name] += figures[name]
         for route, counts in figures["routes"].items():
-            name = route if route in result["routes"] or len(result["routes"]) < ROUTES else OTHER
-            own = result["routes"].get(name, [0, 0, 0])
-            result["routes"][name] = [a + b for a, b in zip(own, counts, strict=True)]
+            add(result["routes"], route, counts)
     result["latency"] = statistics.added([figures["latency"] for figures in everyone])
     return result
 
 
-def take(line: str, slots: Mapping[str, Figures]) -> str | None:
-    """Add a line of an edge host's log to the figures of the slot that served; returns the slot, None if it is skipped.
+@lru_cache(128)
+def visits(text: str) -> Visits:
+    """Return the visits that figures contain, not to be changed."""
+    return Visits(*json.loads(text)) if text else Visits()
 
-    Skips responses of the edge itself (redirects, passwords, rate limits), testers' requests, and clients that closed
-    the connection. A client that left before its response began counts, with the time that it waited.
-    """
-    try:
-        entry = json.loads(line)
-        slot, status = entry["slot"], int(entry["status"])
-        end, server = entry["termination"], entry["server"]
-        route = f"{entry['method']} /{entry['path'].split('/', 2)[1]}"
-        milliseconds = float(entry["ms"])
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        return None
-    if slot not in slots or entry.get("chosen") not in CHOSEN or len(end) != 2:
-        return None
-    if entry["chosen"] == INSTEAD:
-        slot = OTHER_SLOT[slot]
-        note(slots[slot], route, 0, None, failed=True)
-        return str(slot)
-    # S and s: the server refused the connection, closed it or timed out. D: the server went down meanwhile.
-    broken = end[0] in "SsD" and status != 101
-    if server == NO_SERVER and not broken and entry.get("backend") != NOWHERE:
-        return None
-    left = end[0] in "Cc"
-    if left and end[1] != "H":
-        return None
-    note(slots[slot], route, max(0, status), milliseconds if milliseconds >= 0 else None, broken)
-    return str(slot)
+
+def counts_of(figures: Figures, route: str) -> list[int]:
+    """Return [requests, failed, refused] of a route; an empty route means all."""
+    if route:
+        return list(figures["routes"].get(route, (0, 0, 0)))
+    return [figures[name] for name in ("requests", "failed", "refused")]
 
 
 def summary(figures: Figures) -> dict[str, Any]:
@@ -103,3 +129,19 @@ def summary(figures: Figures) -> dict[str, Any]:
         for name, share in (("p50", 0.5), ("p99", 0.99))
     }
     return {name: figures[name] for name in ("requests", "failed", "refused")} | quantiles
+
+
+def add(table: Table, key: str, counts: Sequence[int]) -> None:
+    """Add counts to those of a route or client."""
+    own = table.get(key)
+    if own is None:
+        table[key] = list(counts)
+    else:
+        for index, count in enumerate(counts):
+            own[index] += count
+
+
+def add_times(table: Table, client: str, times: Sequence[int]) -> None:
+    """Add latencies to those of a client."""
+    number, total, largest = table.get(client, (0, 0, 0))
+    table[client] = [number + times[0], total + times[1], max(largest, times[2])]

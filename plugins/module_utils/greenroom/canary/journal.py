@@ -65,9 +65,13 @@ class Journal:
         """Give each of HAProxy's lines after a place to `take`, `limit` lines at most."""
         return self._read([f"--after-cursor={place}"] if place else [], take, limit)
 
-    def since(self, moment: float, take: Callable[[str], object], limit: int) -> Reading:
-        """Give each of HAProxy's lines since a time (seconds since 1970) to `take`, `limit` lines at most."""
-        return self._read([f"--since=@{moment:.3f}"], take, limit)
+    def since(self, moment: float, take: Callable[[str], object], limit: int, until: float | None = None) -> Reading:
+        """Give each of HAProxy's lines since a time (seconds since 1970) to `take`, `limit` lines at most.
+
+        Without a time `until` which to read, all lines are read.
+        """
+        words = [f"--since=@{moment:.3f}", *([] if until is None else [f"--until=@{until:.3f}"])]
+        return self._read(words, take, limit)
 
     def _read(self, words: list[str], take: Callable[[str], object], limit: int) -> Reading:
         reading, give_up = Reading(), time.monotonic() + SECONDS

@@ -9,18 +9,20 @@ service REST for all that have no limits of their own. `public` and `probes` of 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from . import verdict
+from .comparison import SOURCES, Interval
 from .figures import empty, merged
+from .limits import Limits
 
 REST = ""
 """All services without limits of their own."""
 SIDES = ("live", "candidate")
 Figures = Mapping[str, Any]
 Own = Mapping[str, Mapping[str, float]]
-"""{service: its limits}, by the names of `verdict.Limits`. A limit that it doesn't set is that of all others."""
+"""{service: its limits}, by the names of `Limits`. A limit that it doesn't set is that of all others."""
 
 
 def together(public: Mapping[str, Any], probes: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,21 +45,21 @@ def together(public: Mapping[str, Any], probes: Mapping[str, Any]) -> dict[str, 
     return sums | ({"services": apart} if names != {REST} else {})
 
 
-def judged(intervals: Sequence[verdict.Interval], limits: verdict.Limits, own: Own) -> dict[str, Any]:
+def judged(intervals: Sequence[Interval], limits: Limits, own: Own, part: float = 1.0) -> dict[str, Any]:
     """Return the verdict like `verdict.verdict`, each service by its limits.
 
     Whether there was enough data depends on all requests together, and on those of a service that sets `minimum`.
     """
     if not own:
-        return verdict.verdict(intervals, limits)
+        return verdict.verdict(intervals, limits, part)
     # They share the probability of a false alarm.
-    share = 1 / (1 + len(own))
-    each_one = {REST: limits} | {name: verdict.Limits(**{**asdict(limits), **given}) for name, given in own.items()}
+    share = part / (1 + len(own))
+    each_one = {REST: limits} | {name: Limits(**{**asdict(limits), **given}) for name, given in own.items()}
     views = {name: [_view(each, name, own) for each in intervals] for name in each_one}
     reasons = [
         f"{name}: {reason}" if name else reason
         for name, its in each_one.items()
-        for reason in verdict.findings(views[name], replace(its, alpha=its.alpha * share))
+        for reason in verdict.findings(views[name], its, share)
     ]
     kind = "fail" if reasons else "pass"
     if not reasons:
@@ -68,9 +70,9 @@ def judged(intervals: Sequence[verdict.Interval], limits: verdict.Limits, own: O
     return {"verdict": kind, "reasons": reasons, "figures": verdict.totals(intervals)}
 
 
-def _view(interval: verdict.Interval, name: str, own: Own) -> dict[str, Any]:
+def _view(interval: Interval, name: str, own: Own) -> dict[str, Any]:
     """Return what an interval shows of one service, or of REST."""
-    nothing = {source: {side: empty() for side in SIDES} for source in verdict.SOURCES}
+    nothing = {source: {side: empty() for side in SIDES} for source in SOURCES}
     figures = interval.get("services", {}).get(name, nothing)
     watched = {
         side: [row for row in rows if (row["service"] if row["service"] in own else REST) == name]

@@ -17,7 +17,7 @@ GROWTH = 1.05
 """The growth of a histogram's buckets: each is 5 % wider than the one before, so quantiles are accurate to 5 %."""
 
 EXACT = 250
-"""Up to this number of hits, `by_chance` is exact; above, it uses a bound."""
+"""Up to this number of hits, `by_chance` is exact for several strata; above, it uses a bound."""
 
 Histogram = Mapping[str, int]
 """Latencies: {bucket: count}. Keys are strings, as in JSON. Histograms of several hosts can be added."""
@@ -110,13 +110,16 @@ def by_chance(strata: Sequence[Stratum]) -> float:
     """Return the probability that one side gets its number of hits, or more, by chance, over all strata together.
 
     Like Fisher's test, but without comparing across strata. If all requests fail in one stratum, and one side had more
-    requests there, the releases may still be equal (Simpson's paradox). Up to `EXACT` hits, the result is exact: it
-    convolves the strata's distributions. Above, it is Chernoff's bound, which is never too small.
+    requests there, the releases may still be equal (Simpson's paradox). For one stratum, or up to `EXACT` hits, the
+    result is exact: it convolves the strata's distributions. Else it is Chernoff's bound, which is never too small.
     """
     useful = [each for each in strata if each.size and each.others_size and each.marked]
     hits = sum(each.hits for each in useful)
     if not hits:
         return 1.0
+    if len(useful) == 1:
+        (only,) = useful
+        return more_often(hits, only.size, only.others, only.others_size)
     if sum(each.marked for each in useful) > EXACT:
         return _chernoff(hits, useful)
     together = [1.0]
@@ -128,6 +131,20 @@ def by_chance(strata: Sequence[Stratum]) -> float:
                 sums[i + j] += one * other
         together = sums
     return min(1.0, math.fsum(together[hits:]))
+
+
+def least(strata: Sequence[Stratum]) -> float:
+    """Return the smallest result that `by_chance` can have with the same numbers of hits: all on one side."""
+    useful = [each for each in strata if each.size and each.others_size and each.marked]
+    return math.exp(
+        sum(
+            _log_choose(each.size, most)
+            + _log_choose(each.others_size, each.marked - most)
+            - _log_choose(each.size + each.others_size, each.marked)
+            for each in useful
+            for most in (min(each.marked, each.size),)
+        )
+    )
 
 
 def _probabilities(stratum: Stratum) -> list[float]:
@@ -159,13 +176,22 @@ def _chernoff(hits: int, strata: Sequence[Stratum]) -> float:
     return math.exp(min(0.0, exponent))
 
 
+def middle(values: Sequence[float]) -> float | None:
+    """Return the (lower) median, None without values."""
+    return sorted(values)[(len(values) - 1) // 2] if values else None
+
+
 def mark(live: Histogram, share: float, factor: float, extra: float) -> float:
     """Return the latency above which a request counts as slow, infinity without a baseline.
 
     It is the live slot's own quantile, raised by `factor` and at least by `extra` milliseconds, the margin. Counting
     the requests above it on both slots gives a test that is valid for any distribution.
     """
-    reference = quantile(live, share)
+    return raised(quantile(live, share), factor, extra)
+
+
+def raised(reference: float | None, factor: float, extra: float) -> float:
+    """Return a latency, raised by the margin; infinity without one."""
     return math.inf if reference is None else max(reference * factor, reference + extra)
 
 

@@ -3,7 +3,8 @@
 """A step of a canary, interval by interval. The result is one fact, and the next step continues with it.
 
 A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, intervals, marks, units,
-short, promoted}: `left` intervals of `length` seconds are still to come, `intervals` are all intervals since `began`,
+short, promoted, planned}: `left` of `planned` intervals of `length` seconds are still to come, `intervals` are all
+intervals since `began`,
 `marks` = {edge host: the place up to which its log was read}, `units` = {app host: {unit: its latest reading}}. `short`
 is the length of a baseline that is shorter than asked for, in seconds, or None. `promoted` is whether an operator has
 ended the step.
@@ -16,13 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...canary import services, units, verdict
+from ...canary.comparison import PUBLIC
 from ...canary.figures import merged
+from ...canary.limits import Limits
 from . import gaps
 
 OTHER = {"blue": "green", "green": "blue"}
 MOST_INTERVALS = 20
-PUBLIC = 100
-"""The weight of a candidate that has gone live."""
 
 Result = Mapping[str, Any]
 Traffic = Mapping[str, Mapping[str, Any]]
@@ -48,6 +49,7 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
         **{name: plan[name] for name in ("slot", "weight", "began")},
         "seconds": 0,
         "left": left,
+        "planned": left,
         "length": seconds / left,
         "intervals": list(before["intervals"]) if same and before else [],
         "marks": dict(before["marks"]) if same and before else {},
@@ -72,7 +74,8 @@ def opened(result: Result, traffic: Traffic, readings: Readings, baseline_second
     """Return the result once the interval's begin is known: the place in each edge's log, and the units' state.
 
     What an earlier step has read stays, so that nothing between two steps is missed. If the slot got all traffic at
-    once, `traffic` has the earlier requests of the previous slot, its baseline, from `baseline_seconds` or less.
+    once, `traffic` has the earlier requests of the previous slot, its baseline, from `baseline_seconds` or less, in
+    parts as long as an interval.
     """
     hosts = {*readings, *result["units"]}
     new = {
@@ -82,11 +85,17 @@ def opened(result: Result, traffic: Traffic, readings: Readings, baseline_second
     }
     if result["weight"] != PUBLIC or result["intervals"]:
         return new
-    seen = verdict.empty_interval(0)
-    seen |= services.together(_public(traffic, {"live": OTHER[result["slot"]]}), {services.REST: seen["probes"]})
+    times = {name: host.get("parts", [host]) for name, host in traffic.items()}
+    earlier = []
+    # The journal of an edge host may not go back as far as that of another one.
+    for index in range(-min(map(len, times.values()), default=0), 0):
+        parts = {name: own[index] for name, own in times.items()}
+        seen = verdict.empty_interval(0)
+        seen |= services.together(_public(parts, {"live": OTHER[result["slot"]]}), {services.REST: seen["probes"]})
+        earlier.append(seen | {"seconds": min(part["seconds"] for part in parts.values())})
     # A second less may be a matter of rounding.
     short = [host["seconds"] for host in traffic.values() if host["seconds"] < baseline_seconds - 1]
-    return {**new, "intervals": [seen], "short": min(short, default=None)}
+    return {**new, "intervals": earlier, "short": min(short, default=None)}
 
 
 def continued(
@@ -94,7 +103,7 @@ def continued(
     probed: Mapping[str, Any],
     traffic: Traffic,
     journeys: Mapping[str, Any],
-    limits: verdict.Limits,
+    limits: Limits,
     *,
     own: services.Own | None = None,
     wanted: Sequence[Mapping[str, str]] = (),
@@ -130,13 +139,14 @@ def continued(
     }
     intervals = [*result["intervals"], seen]
     seen["gaps"] = [*missing, *gaps.found(result, intervals, traffic, slots, limits.minimum)]
-    judged = services.judged(intervals, limits, own or {})
+    left = result["left"] - 1
+    judged = services.judged(intervals, limits, own or {}, verdict.part(left, result["planned"]))
     return {
         **result,
         **judged,
         "line": verdict.line(judged, slot, OTHER[slot], weight),
         "seconds": round(result["seconds"] + probed["seconds"], 1),
-        "left": 0 if judged["verdict"] == "fail" or probed.get("ended") else result["left"] - 1,
+        "left": 0 if judged["verdict"] == "fail" or probed.get("ended") else left,
         "promoted": bool(probed.get("ended")),
         "intervals": intervals,
         "marks": {name: host["mark"] for name, host in traffic.items()},
