@@ -133,8 +133,21 @@ def test_the_watchdog_aborts_an_abandoned_cutover(both_slots: Environment, canar
     assert (after["live"], after["operation"]) == (before["live"], None)
 
 
-def test_a_rollback_needs_a_previous_slot(staging: Environment) -> None:
-    staging.ssh("ops1", "rm -f /var/lib/greenroom/previous.json")
-    run = staging.play("playbooks/rollback.yml")
+def test_going_back_on_an_edge_host_needs_no_controller_and_leaves_nothing_to_roll_back_to(
+    both_slots: Environment,
+) -> None:
+    old, new = both_slots.live(), both_slots.idle()
+    both_slots.go_back(new)
+    with Probe(both_slots) as probe:
+        said = both_slots.ssh("edge1", "greenroom-edge back").stdout
+        until(lambda: {state["live"] for state in states(both_slots)} == {old}, 30, "the other edge host follows")
+    assert probe.failures == []
+    assert f"{old} has all public traffic on this host" in said
+    assert f"Background services still run for {new}." in said
+    run = both_slots.play("playbooks/rollback.yml")
     assert run.code != 0
     assert "There is nothing to roll back to" in run.errors
+    after = both_slots.play("playbooks/cutover.yml")
+    assert after.code == 0, after.output
+    assert sum(after.changed.values()) > 0, "background services move"
+    assert agreed(both_slots)["live"] == old
