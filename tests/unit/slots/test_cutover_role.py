@@ -60,7 +60,7 @@ OPTIONS = {
             "queries",
         )
     ],
-    "canary_traffic": ["after", "last", "not_before", "settle", "backends"],
+    "canary_traffic": ["after", "last", "not_before", "settle", "backends", "routes", "interval"],
 }
 EDGE: dict[str, Any] = {
     "live": "blue",
