@@ -37,7 +37,7 @@ class FilterModule:
             "edges_epoch": plainly(edges.epoch_for),
             "edges_is_new": edges.is_new,
             "edges_routed": edges.routed,
-            "edges_outdated": edges.outdated,
+            "edges_doubt": edges.doubt,
             "edges_pause": pause.pause,
             "edges_summary": status.summary,
             "edges_containers": status.containers,

@@ -136,6 +136,28 @@ def test_a_lost_state_is_another_problem_than_an_old_one() -> None:
         assert edges.outdated(edges.together([answer("edge1", **lost)]), {"live": "green", "epoch": 99}) == ""
 
 
+@pytest.mark.parametrize(
+    ("given", "noted", "state", "problem"),
+    [
+        (None, {}, {}, ""),
+        (None, {}, {"live": None}, ""),
+        (None, {"live": "blue", "epoch": 7}, {"live": None}, "The edge has lost its record of the live slot"),
+        (None, {}, {"state_lost": True}, "The edge has lost its record of the live slot"),
+        ("blue", {}, {"state_lost": True}, ""),
+        (None, {"live": "green", "epoch": 99}, {}, "Repair the edge hosts that do not answer, or find out"),
+        ("green", {"live": "green", "epoch": 99}, {}, ""),
+        ("green", {"live": "blue", "epoch": 7}, {}, "Run again without -e live=green, or cut over with -e to=green."),
+        ("blue", {"live": "blue", "epoch": 7}, {}, ""),
+    ],
+)
+def test_a_run_refuses_to_guess_which_slot_is_live(
+    given: str | None, noted: dict[str, Any], state: dict[str, Any], problem: str
+) -> None:
+    found = edges.doubt(edges.together([answer("edge1", 7, **state)]), noted, given)
+    assert problem in found
+    assert bool(found) == bool(problem)
+
+
 def test_one_whose_workers_lag_is_behind_and_one_without_workers_is_not() -> None:
     found = edges.together([answer("edge1", in_force=False), answer("edge2", in_force=False, running=False)])
     assert found["behind"] == ["edge1"]

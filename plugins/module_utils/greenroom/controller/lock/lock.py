@@ -89,7 +89,7 @@ def start(
         "started": holder.start_time(me["pid"]),
     }
     child = subprocess.Popen(
-        [sys.executable, "-I", holder.__file__],
+        [sys.executable, "-I", "-S", holder.__file__],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

@@ -86,6 +86,31 @@ def notes(text: str) -> dict[str, Any]:
     return found
 
 
+def doubt(edges: Answer, noted: Answer, given: str | None) -> str:
+    """Return why a run can't tell which slot is live, and what to do; "" if it can.
+
+    `edges` is the result of `together`, `noted` the record off the edge, `given` what the operator says is live.
+    """
+    behind = outdated(edges, noted)
+    if given is None and (edges["state_lost"] or (edges["live"] is None and "epoch" in noted)):
+        return (
+            "The edge has lost its record of the live slot, although a slot was live before. Find out which slot "
+            "serves public traffic (each line of the edge's log names it), then run again with -e live=blue or "
+            "-e live=green."
+        )
+    if given is None and behind:
+        return (
+            f"{behind}. Repair the edge hosts that do not answer, or find out which slot serves public traffic, then "
+            "run again with -e live=blue or -e live=green."
+        )
+    if given is not None and not behind and not edges["state_lost"] and edges["live"] not in (None, given):
+        return (
+            f"The edge's record says that {edges['live']} is live. Run again without -e live={given}, or cut over with "
+            f"-e to={given}."
+        )
+    return ""
+
+
 def outdated(edges: Answer, noted: Answer) -> str:
     """Return why the edge hosts that answer must not be believed, "" if they may be.
 
