@@ -11,7 +11,7 @@ from typing import Any
 
 import plays
 import pytest
-from ansible.module_utils.greenroom.controller.slots import report
+from ansible.module_utils.greenroom.controller.slots import run_summary
 from plays import ROOT
 
 NOW = datetime(2026, 1, 31, 12, 1, 30, tzinfo=UTC)
@@ -40,7 +40,7 @@ STATUS = "playbooks/status.yml shows which slot is live and what runs"
 
 
 def summary(**changed: Any) -> dict[str, Any]:
-    return dict(report.summary(NOTHING_DONE | changed, NOW))
+    return dict(run_summary.summary(NOTHING_DONE | changed, NOW))
 
 
 # The words
