@@ -57,7 +57,7 @@ EDGE = {
     "workers": [],
     "connections": {},
 }
-JOBS = {"group": "app", "activation": "live_only"}
+JOBS = {"name": "jobs", "group": "app", "activation": "live_only"}
 BUNDLES = {
     slot: {"slot": slot, "release": release, "hosts": {}, "services": {"jobs": JOBS}}
     for slot, release in (("blue", "1.0"), ("green", "1.1"))
