@@ -37,17 +37,14 @@ def asked(*texts: str, **result: Any) -> dict[str, Any]:
 
 
 def lines(*texts: str, slot: str = "green") -> list[str]:
-    return crashes.lines(crashes.readings({"app1": asked(*texts)}, ["app1"]), slot)
+    found: list[str] = crashes.lines(crashes.readings({"app1": asked(*texts)}, ["app1"]), slot)
+    return found
 
 
 def test_one_command_asks_for_all_units_of_both_slots_on_a_host() -> None:
     names = ["clock-blue", "jobs-blue", "portal-blue", "clock-green", "jobs-green", "portal-green"]
     command = crashes.command(BOTH, "app1", GROUPS)
-    assert command[:3] == [
-        "systemctl",
-        "show",
-        "--timestamp=unix",
-    ]
+    assert command[:3] == ["systemctl", "show", "--timestamp=unix"]
     assert command[3].startswith("--property=Id,ActiveState,SubState,NRestarts,")
     assert command[4:] == [f"{name}.service" for name in names]
     assert crashes.command(BOTH, "edge1", GROUPS) == crashes.command({}, "app1", GROUPS) == []
