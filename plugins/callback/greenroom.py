@@ -50,7 +50,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 # plugins, but not every project with this callback has it.
 ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
 
-from ansible.module_utils.greenroom.controller.output import messages, summary
+from ansible.module_utils.greenroom.controller.output import messages, summary_columns
 from ansible.module_utils.greenroom.controller.output.phases import Phases
 from ansible.module_utils.greenroom.controller.output.quiet import QuietCallback
 from ansible.module_utils.greenroom.controller.output.tasks import Tasks
@@ -113,7 +113,7 @@ class CallbackModule(QuietCallback):  # type: ignore[misc]
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Keep changes and messages until all hosts have finished the task."""
-        found = summary.summary_of(result)
+        found = summary_columns.summary_of(result)
         self._summary = found or self._summary
         if not self.quiet:
             super().v2_runner_on_ok(result)
@@ -177,7 +177,7 @@ class CallbackModule(QuietCallback):  # type: ignore[misc]
         if failed:
             self._phases.show_failed()
         if self._summary:
-            self._display.display("\n" + "\n".join(summary.lines(self._summary)))
+            self._display.display("\n" + "\n".join(summary_columns.lines(self._summary)))
         self._show_check_mode()
 
     def _show_check_mode(self) -> None:

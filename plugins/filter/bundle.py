@@ -38,6 +38,7 @@ class FilterModule:
             "bundle_description_file": description.description_file,
             "bundle_descriptions": description.descriptions,
             "bundle_stops": description.stops,
+            "bundle_release_ids": description.release_ids,
             "bundle_unfinished": description.unfinished,
             "bundle_description_of": description.description_of,
             "bundle_schemas_of": schema.schemas,

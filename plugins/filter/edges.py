@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.greenroom.canary import weights
-from ansible.module_utils.greenroom.controller.slots import edges, pause, status
+from ansible.module_utils.greenroom.controller.slots import crashes, edges, pause, status
 
 
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -25,7 +25,7 @@ def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class FilterModule:
-    """Filters about slots: functions of `controller/slots/edges.py` and `status.py`."""
+    """Filters about slots: functions of `controller/slots/`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
@@ -41,7 +41,8 @@ class FilterModule:
             "edges_pause": pause.pause,
             "edges_summary": status.summary,
             "edges_containers": status.containers,
-            "edges_stops": status.stops,
+            "edges_unit_command": crashes.command,
+            "edges_unit_readings": crashes.readings,
             "canary_weights": plainly(weights.weights),
             "canary_pauses": plainly(weights.pauses),
             "other_slot": edges.other_slot,

@@ -112,7 +112,7 @@ def test_mistakes_in_values_are_reported(here: World) -> None:
 def test_a_misspelled_inventory_key_and_an_image_without_a_service_are_reported(here: World, tmp_path: Path) -> None:
     inventory = tmp_path / "inventories/staging"
     shutil.copytree(ROOT / "inventories/staging", inventory)
-    path = inventory / "group_vars/staging/network.yml"
+    path = inventory / "group_vars/staging/firewall-networks.yml"
     path.write_text(path.read_text().replace("firewall_ssh_sources:", "firewall_ssh_source:"))
     images = json.dumps({"release_images": {"portl": UNKNOWN}})
     run = here.play("site.yml", "-e", images, inventory=inventory)

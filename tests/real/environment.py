@@ -402,7 +402,9 @@ class Environment:
 
     def vault(self) -> hvac.Client:
         """A Vault client with the environment's own rights."""
-        settings = yaml.safe_load((ROOT / f"inventories/{self.name}/group_vars/{self.name}/secrets.yml").read_text())
+        settings = yaml.safe_load(
+            (ROOT / f"inventories/{self.name}/group_vars/{self.name}/vault-server.yml").read_text()
+        )
         client = hvac.Client(url=settings["secrets_url"], verify=str(self.access / "ca.crt"))
         client.auth.approle.login(
             (self.access / "vault-role-id").read_text().strip(), (self.access / "vault-secret-id").read_text().strip()

@@ -23,6 +23,7 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     description_file,
     description_of,
     descriptions,
+    release_ids,
     stops,
     toggles_on,
     unfinished,
@@ -204,8 +205,44 @@ def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: d
 def test_a_plan_to_stop_a_slot_is_found_beside_descriptions_and_is_none() -> None:
     plan = json.dumps({"slot": "green", "at": "2026-01-31T12:00:00Z", "units": ["web-green.service"]}, indent=4) + "\n"
     blue = json.dumps({"slot": "blue", "services": {}}, indent=1) + "\n"
-    assert stops({"one": blue + plan, "two": blue, "three": "", "four": plan[:9]}) == ["one"]
+    found = stops({"one": blue + plan, "two": blue, "three": "", "four": plan[:9]})
+    assert found == {"one": {"slot": "green", "at": "2026-01-31T12:00:00Z", "says": ""}}
     assert descriptions([blue + plan]) == {"blue": {"slot": "blue", "services": {}}}
+
+
+def test_what_came_of_a_planned_stop_is_that_of_the_same_plan() -> None:
+    at = "2026-01-31T13:00:00Z"
+    plan = json.dumps({"slot": "green", "at": at, "epoch": 7, "units": []}, indent=4) + "\n"
+
+    def result(**own: str) -> str:
+        return json.dumps({"slot": "green", "at": at, "says": "stopped", **own}) + "\n"
+
+    texts = {
+        "one": plan + result(),
+        "two": plan + result(at="2026-01-30T13:00:00Z"),
+        "three": plan + result(slot="blue"),
+        # A plan that was canceled; a damaged one; a damaged result.
+        "four": result(),
+        "five": '{"slot": "green", "at": 1\n' + result(),
+        "six": plan + result()[:20],
+    }
+    planned = {"slot": "green", "at": at}
+    assert stops(texts) == {
+        "one": {**planned, "says": "stopped"},
+        **{host: {**planned, "says": ""} for host in ("two", "three", "six")},
+    }
+
+
+def test_the_ids_of_releases_come_from_the_manifests_lines() -> None:
+    def line(slot: str, identity: str) -> str:
+        return f'/etc/greenroom/slots/{slot}/bundle.json:"release_id": "{identity}"\n'
+
+    fact = json.dumps({"slot": "blue", "note": '/red/bundle.json:"release_id": "c"'}) + "\n"
+    both = line("blue", "a1") + line("green", "b2")
+    assert release_ids([both + fact, both, "", fact]) == {"blue": ["a1"], "green": ["b2"]}
+    # Hosts that differ; IDs that are damaged or missing.
+    assert release_ids([line("blue", "a1"), line("blue", "c3")]) == {"blue": ["a1", "c3"]}
+    assert release_ids([line("blue", ""), line("blue", "no id"), line("blue", "a1")[:-3]]) == {}
 
 
 def test_a_slot_without_description_is_what_the_catalogue_says(catalogue: dict[str, Any]) -> None:

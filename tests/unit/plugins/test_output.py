@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.output import changes, messages, phases, summary, tasks
+from ansible.module_utils.greenroom.controller.output import changes, messages, phases, summary_columns, tasks
 from ansible.module_utils.greenroom.controller.output.phases import Phases
 from ansible.module_utils.greenroom.controller.output.tasks import Task, Tasks
 
@@ -194,14 +194,14 @@ def test_messages_keep_their_lines_and_order() -> None:
 
 def test_only_the_role_report_passes_a_summary_on() -> None:
     data = {"live slot": "blue"}
-    assert summary.summary_of(result_of("a", "debug", name="report : Print the summary", msg=data)) == data
-    assert summary.summary_of(result_of("a", "debug", name="report : Print a text", msg="text")) == {}
-    assert summary.summary_of(result_of("a", "debug", name="Print", msg=data)) == {}
-    assert summary.summary_of(result_of("a", "copy", name="report : Copy", msg=data)) == {}
+    assert summary_columns.summary_of(result_of("a", "debug", name="report : Print the summary", msg=data)) == data
+    assert summary_columns.summary_of(result_of("a", "debug", name="report : Print a text", msg="text")) == {}
+    assert summary_columns.summary_of(result_of("a", "debug", name="Print", msg=data)) == {}
+    assert summary_columns.summary_of(result_of("a", "copy", name="report : Copy", msg=data)) == {}
 
 
 def test_the_values_of_a_summary_are_aligned() -> None:
-    assert list(summary.lines({"live slot": "blue", "next": ["one", "two"]})) == [
+    assert list(summary_columns.lines({"live slot": "blue", "next": ["one", "two"]})) == [
         "live slot  blue",
         "next       one",
         "           two",

@@ -206,6 +206,15 @@ def test_the_record_off_the_edge_is_read() -> None:
     assert edges.notes('{"live": "green", "epoch": 8}\n') == {"live": "green", "epoch": 8}
 
 
+def test_the_record_off_the_edge_is_read_on_a_host_that_is_also_an_app_host() -> None:
+    line = '/etc/greenroom/slots/blue/bundle.json:"release_id": "a1"\n'
+    slots = line + '{\n "slot": "blue",\n "services": {}\n}\n'
+    assert edges.notes(slots + '{"live": "green", "epoch": 8}\n') == {"live": "green", "epoch": 8}
+    assert edges.notes(slots) == edges.notes(line) == {}
+    with pytest.raises(ValueError, match="Unterminated"):
+        edges.notes(slots + '{"live": "gre')
+
+
 def test_edge_hosts_that_did_not_do_what_they_were_asked_for_are_named() -> None:
     failed = {"item": "edge2", "msg": "refused"}
     assert edges.failures([answer("edge1"), failed, {"item": "edge3", "unreachable": True}]) == {
@@ -380,6 +389,23 @@ def test_a_cut_over_that_is_not_over_may_still_put_it_right() -> None:
     assert said["to do"].startswith("check again when run-1 is over; if no run continues it, run playbooks/cutover.yml")
 
 
+def test_a_summary_names_services_that_crash_with_the_slot_and_the_host() -> None:
+    running: dict[str, Any] = {host: [f"{name} running" for name in names] for host, names in RIGHT.items()}
+    running["app3"] = "does not answer"
+    looping = {"state": "activating (auto-restart)", "restarts": 12, "started": 5}
+    readings = {"app1": {"jobs-green.service": looping}, "app2": {"jobs-green.service": {**looping, "state": "active"}}}
+    said = status.summary(edges.together([answer("edge1")]), BOTH, running, {}, GROUPS, readings=readings)
+    restarting = ["jobs-green.service is restarting"]
+    assert said["app hosts"] == {"app1": restarting, "app2": "in order", "app3": "does not answer"}
+    assert [line.partition(":")[0] for line in said["slots"]["green"]["crashes"]] == [
+        "jobs-green.service on app1",
+        "jobs-green.service on app2",
+    ]
+    assert "crashes" not in said["slots"]["blue"]
+    # No cutover would repair it.
+    assert "to do" not in said
+
+
 @pytest.mark.parametrize(("live", "bundles"), [(None, BOTH), ("blue", {"green": BOTH["green"]})])
 def test_nothing_is_beside_the_wrong_slot_where_the_right_one_is_not_known(
     live: str | None, bundles: dict[str, Any]
@@ -389,34 +415,18 @@ def test_nothing_is_beside_the_wrong_slot_where_the_right_one_is_not_known(
     assert said["app hosts"] == {"app2": "in order"}
 
 
-class Lazy(dict[str, Any]):
-    """What Ansible hands to filters for a mapping: its items are no set."""
-
-    def items(self) -> Any:
-        return iter([(key, self[key]) for key in self])
-
-
 def test_a_summary_says_when_a_slot_is_to_be_stopped_and_what_came_of_it() -> None:
     at = "2026-01-31T13:00:00Z"
-    plan = {"slot": "green", "at": at, "epoch": 7}
-    facts: dict[str, dict[str, Any]] = {
-        "app1": {"plan": plan},
-        "app2": {"plan": plan, "result": Lazy(slot="green", at=at, says="stopped")},
-        # What came of the plan before, and of one that was called off.
-        "app3": {"plan": plan, "result": {"slot": "green", "at": "2026-01-30T13:00:00Z", "says": "stopped"}},
-        "app4": {"result": {"slot": "green", "at": at, "says": "stopped"}},
-        # Ansible puts a text where a fact can't be read.
-        "app5": {"plan": "error loading facts as JSON"},
+    stops = {
+        "app1": {"slot": "green", "at": at, "says": ""},
+        "app2": {"slot": "green", "at": at, "says": "stopped"},
     }
-    hostvars = {host: {"status_stops": {"ansible_facts": {"ansible_local": own}}} for host, own in facts.items()}
-    stops = status.stops({**hostvars, "app6": {}}, [*facts, "app6"])
     found = edges.together([answer("edge1")])
     said = status.summary(found, BOTH, {"app2": ["portal-blue running"]}, stops, GROUPS)["slots"]
     assert "stop" not in said["blue"]
     assert said["green"]["stop"] == {
         "app1": f"planned for {at}",
         "app2": f"stopped (planned for {at})",
-        "app3": f"planned for {at}",
     }
     assert said["green"]["runs"] == {"app2": []}
 
@@ -433,3 +443,43 @@ def test_a_slot_whose_release_would_not_start_again_says_so() -> None:
     said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, not_starting=why)["slots"]
     assert said["blue"]["restart"] == "would fail: portal-blue ended with exit code 1"
     assert "restart" not in said["green"]
+
+
+SAME = "not the same as in {}, although it has the same name"
+
+
+@pytest.mark.parametrize(
+    ("blue", "green", "shown"),
+    [
+        ("1.0", "1.1", ("aaaaaaaaaaaa", "bbbbbbbbbbbb")),
+        ("1.1", "1.1", (f"aaaaaaaaaaaa: {SAME.format('green')}", f"bbbbbbbbbbbb: {SAME.format('blue')}")),
+    ],
+)
+def test_a_summary_tells_releases_of_the_same_name_apart(blue: str, green: str, shown: tuple[str, str]) -> None:
+    bundles = {"blue": description("blue", blue), "green": description("green", green)}
+    ids = {"blue": ["a" * 64], "green": ["b" * 64]}
+    assert release_ids(bundles, ids) == shown
+
+
+def test_the_same_release_in_both_slots_has_one_id() -> None:
+    bundles = {slot: description(slot, "1.1") for slot in ("blue", "green")}
+    assert release_ids(bundles, {"blue": ["a" * 64], "green": ["a" * 64]}) == ("a" * 12, "a" * 12)
+    # Hosts that differ.
+    found = release_ids(bundles, {"blue": ["a" * 64, "b" * 64], "green": ["a" * 64]})
+    assert found[0] == f"{'a' * 12}, {'b' * 12}: {SAME.format('green')}"
+
+
+def test_without_ids_the_images_tell_releases_apart() -> None:
+    """As with bundles of an earlier version."""
+    bundles = {slot: {**description(slot, "1.1"), "images": {"portal": slot}} for slot in ("blue", "green")}
+    assert release_ids(bundles, {}) == (f"unknown: {SAME.format('green')}", f"unknown: {SAME.format('blue')}")
+    alike = {slot: {**bundle, "images": {}} for slot, bundle in bundles.items()}
+    assert release_ids(alike, {"green": ["b" * 64]}) == (None, "b" * 12)
+    assert release_ids({"green": bundles["green"]}, {"green": ["b" * 64]}) == (None, "b" * 12)
+
+
+def release_ids(bundles: dict[str, Any], ids: dict[str, list[str]]) -> tuple[str | None, str | None]:
+    """The ID that a summary shows of each slot."""
+    said = status.summary(edges.together([answer("edge1")]), bundles, {}, {}, GROUPS, release_ids=ids)["slots"]
+    blue, green = (None if isinstance(slot, str) else slot.get("release ID") for slot in said.values())
+    return blue, green

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -56,11 +57,29 @@ EDGE = {
     "workers": [],
     "connections": {},
 }
-JOBS = {"group": "app", "activation": "live_only"}
+JOBS = {"name": "jobs", "group": "app", "activation": "live_only"}
 BUNDLES = {
     slot: {"slot": slot, "release": release, "hosts": {}, "services": {"jobs": JOBS}}
     for slot, release in (("blue", "1.0"), ("green", "1.1"))
 }
+
+
+# Prints what a file says, and nothing without it. Each unit that it is asked for has to be of a slot's bundle.
+SYSTEMCTL = """#!/bin/sh
+case "$*" in *" jobs-blue.service jobs-green.service") cat FOLDER/units;; *) echo "$*" >&2; exit 1;; esac
+"""
+UNIT = """\
+Result=exit-code
+NRestarts=12
+Id=jobs-green.service
+ActiveState=activating
+SubState=auto-restart
+
+NRestarts=0
+Id=jobs-blue.service
+ActiveState=active
+SubState=running
+"""
 
 
 class Playbooks:
@@ -77,6 +96,10 @@ class Playbooks:
         (folder / "connection/dead.py").write_text(DEAD)
         (folder / "edge.json").write_text(json.dumps(EDGE))
         self.runs("jobs-blue")
+        (folder / "bin").mkdir()
+        (folder / "bin/systemctl").write_text(SYSTEMCTL.replace("FOLDER", str(folder)))
+        (folder / "bin/systemctl").chmod(0o755)
+        self.units(UNIT.replace("12", "0").replace("activating", "inactive").replace("auto-restart", "dead"))
         for slot, description in BUNDLES.items():
             (folder / f"slots/{slot}.fact").write_text(f"{json.dumps(description)}\n")
         for name in ("status.yml", "steps/open.yml"):
@@ -117,6 +140,17 @@ class Playbooks:
         found = [{"Name": name, "State": {"Status": "running"}} for name in names]
         (self.folder / "containers.json").write_text(json.dumps({"containers": found}))
 
+    def units(self, text: str) -> None:
+        """Say what systemd says on each app host."""
+        (self.folder / "units").write_text(text)
+
+    def deployed(self, slot: str, identity: str) -> None:
+        """Write the manifest of a slot's bundle, as `template_tree` does."""
+        metadata = {"commit": "c" * 40, "release": "1.1", "release_id": identity}
+        path = self.folder / f"slots/{slot}/bundle.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"hash": "h", "metadata": metadata, "secret": []}, indent=1, sort_keys=True) + "\n")
+
     def play(self, playbook: str, *options: str, dead: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run a playbook while some hosts are dead."""
         members = {"edge": ["edge1", "edge2"], "app": ["app1", "app2"], "ops": ["ops1"]}
@@ -137,7 +171,8 @@ class Playbooks:
 
 
 @pytest.fixture
-def playbooks(tmp_path: Path) -> Playbooks:
+def playbooks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Playbooks:
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
     return Playbooks(tmp_path)
 
 
@@ -184,6 +219,42 @@ def test_a_slot_that_would_not_start_again_is_told_with_the_reason(playbooks: Pl
     (playbooks.folder / "slots/blue.schema").write_text(f"{json.dumps(record)}\n")
     lines = said(playbooks.play("status.yml"))
     assert lines.count("restart: 'would fail: shop-blue ended with exit code 1'") == 1
+
+
+def test_a_service_that_crash_loops_is_told_on_each_host_that_answers(playbooks: Playbooks) -> None:
+    playbooks.units(UNIT)
+    text = " ".join(said(playbooks.play("status.yml", dead=["app2"])))
+    assert "app1: - jobs-green.service is restarting" in text
+    assert "jobs-green.service on app1: 12 restarts, now activating (auto-restart), last result exit-code;" in text
+    assert "journalctl -u jobs-green.service on app1 says why" in text
+    assert "app2: does not answer" in text
+    assert "on app2" not in text
+
+
+def test_without_an_answer_of_systemd_all_else_is_told(playbooks: Playbooks) -> None:
+    (playbooks.folder / "units").unlink()
+    lines = said(playbooks.play("status.yml"))
+    assert lines.count("- 'systemd did not respond: it is unknown whether services crash'") == 2
+    for line in ("live slot: blue", "- jobs-blue running", "release: '1.0'", "release: '1.1'"):
+        assert line in lines
+
+
+def test_each_slot_has_the_id_of_its_release(playbooks: Playbooks) -> None:
+    playbooks.deployed("blue", "a" * 64)
+    playbooks.deployed("green", "b" * 64)
+    lines = said(playbooks.play("status.yml", dead=["app1"]))
+    assert f"release ID: {'a' * 12}" in lines
+    assert f"release ID: {'b' * 12}" in lines
+
+
+def test_a_planned_stop_and_what_came_of_it_are_told(playbooks: Playbooks) -> None:
+    at = "2026-01-31T13:00:00Z"
+    (playbooks.folder / "stop").mkdir()
+    plan = {"slot": "green", "at": at, "units": ["jobs-green.service"]}
+    (playbooks.folder / "stop/plan.fact").write_text(json.dumps(plan, indent=4) + "\n")
+    assert said(playbooks.play("status.yml")).count(f"app1: planned for {at}") == 1
+    (playbooks.folder / "stop/result.fact").write_text(json.dumps({"slot": "green", "at": at, "says": "stopped"}))
+    assert said(playbooks.play("status.yml")).count(f"app2: stopped (planned for {at})") == 1
 
 
 def test_a_host_that_answers_that_something_is_wrong_is_no_dead_one(playbooks: Playbooks) -> None:

@@ -1,23 +1,34 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What systemd says about the units of both slots, read at the beginning and the end of an interval.
+"""What systemd says about the units of both slots, read at the beginning and the end of an interval, and by the status.
 
 systemd knows each service's restarts, also those of services without a metrics page. A reading is {state, restarts,
-started}; `restarts` and `started` (microseconds since the host booted) are None if systemd doesn't say them.
+started}; `restarts` and `started` (microseconds since the host booted) are None if systemd doesn't say them. With
+`details`, it has also `result` (of the process that ended last) and `since` (when the unit became active, UTC).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from .metrics_page import row
 
 PROPERTIES = ("Id", "ActiveState", "SubState", "NRestarts", "ExecMainStartTimestampMonotonic")
 """The properties to ask `systemctl show` for."""
+_DETAILS = (*PROPERTIES, "Result", "ActiveEnterTimestamp")
 
 Reading = dict[str, Any]
 _RUNS = ("active", "reloading")
+
+
+def command(names: Iterable[str], *, details: bool = False) -> list[str]:
+    """Return the command that shows the state of units, for `read`."""
+    options = (
+        ["--timestamp=unix", f"--property={','.join(_DETAILS)}"] if details else [f"--property={','.join(PROPERTIES)}"]
+    )
+    return ["systemctl", "show", *options, *names]
 
 
 def read(text: str) -> dict[str, Reading]:
@@ -31,6 +42,8 @@ def read(text: str) -> dict[str, Reading]:
                 "restarts": _number(said.get("NRestarts")),
                 # systemd says 0 for a unit that never had a process.
                 "started": _number(said.get("ExecMainStartTimestampMonotonic")) or None,
+                **({"result": said["Result"]} if said.get("Result") else {}),
+                **({"since": _time(said["ActiveEnterTimestamp"])} if said.get("ActiveEnterTimestamp") else {}),
             }
     return found
 
@@ -56,6 +69,12 @@ def _times(begin: Reading, end: Reading) -> str:
     """Return how often systemd restarted a unit. A restart by hand begins the count again."""
     number = (end["restarts"] or 0) - (begin["restarts"] or 0)
     return f" {number} times" if number > 1 else ""
+
+
+def _time(text: str) -> str:
+    """Return systemd's time (`@` and seconds) in UTC as ISO 8601; as it is in any other form."""
+    seconds = _number(text.removeprefix("@"))
+    return text if seconds is None else f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _number(text: str | None) -> int | None:

@@ -22,6 +22,7 @@ Description = Mapping[str, Any]
 Groups = Mapping[str, Sequence[str]]
 
 SLOTS = ("blue", "green")
+_RELEASE_ID = re.compile(r'/(blue|green)/bundle\.json:"release_id": "([0-9a-f]+)"')
 # The keys of a service in a description, besides `ports`.
 DESCRIBED = ("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "load")
 
@@ -86,9 +87,35 @@ def descriptions(texts: Iterable[str]) -> dict[str, Any]:
     return found
 
 
-def stops(texts: Mapping[str, str]) -> list[str]:
-    """Return the hosts with a planned stop, past or future, from their local facts, {host: text}."""
-    return [host for host, text in texts.items() if any("at" in fact and "units" in fact for fact in facts(text))]
+def stops(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return the planned stops, past or future, {host: {slot, at, says}}, from the local facts of hosts, {host: text}.
+
+    `says` is the result of the stop, "" if there is none yet. The plan and the result are facts that the role slots and
+    greenroom-stop write on the host.
+    """
+    found = {}
+    for host, text in texts.items():
+        own = list(facts(text))
+        for plan in (fact for fact in own if {"slot", "at", "units"} <= fact.keys()):
+            planned = {"slot": plan["slot"], "at": plan["at"]}
+            # The result may be that of an older plan.
+            says = (fact["says"] for fact in own if "says" in fact and planned.items() <= fact.items())
+            found[host] = planned | {"says": next(says, "")}
+    return found
+
+
+def release_ids(texts: Iterable[str]) -> dict[str, list[str]]:
+    """Return the IDs of the releases in the slots, {slot: [ID]}, from what hosts print, one text per host.
+
+    A line of it is `<folder of a slot>/bundle.json:"release_id": "<ID>"`. A slot has several if its hosts differ.
+    Bundles of earlier versions name none.
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        for slot, identity in _RELEASE_ID.findall(text):
+            found.setdefault(slot, [])
+            found[slot] += [] if identity in found[slot] else [identity]
+    return found
 
 
 def unfinished(texts: Mapping[str, str]) -> dict[str, str]:

@@ -61,8 +61,7 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
 
 def unit_command(wanted: Iterable[Mapping[str, str]], host: str) -> list[str]:
     """Return the command that shows the state of the units on a host; `wanted` is the result of `watch.units`."""
-    names = [each["unit"] for each in wanted if each["host"] == host]
-    return ["systemctl", "show", f"--property={','.join(units.PROPERTIES)}", *names]
+    return units.command(each["unit"] for each in wanted if each["host"] == host)
 
 
 def unit_readings(results: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, units.Reading]]:

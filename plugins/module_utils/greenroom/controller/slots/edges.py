@@ -81,9 +81,13 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
 
 
 def notes(text: str) -> dict[str, Any]:
-    """Return the record that is kept off the edge, {live, epoch, from}, from its file's text; empty without any."""
-    found: dict[str, Any] = json.loads(text or "{}")
-    return found
+    """Return the record that is kept off the edge, {live, epoch, from}, from its file's text; empty without any.
+
+    On an app host, what its slots run stands before the record, which is the last JSON object.
+    """
+    last = text[text.rfind("\n{") + 1 :]
+    found: dict[str, Any] = json.loads(last) if last.startswith("{") else {}
+    return found if {"live", "epoch"} <= found.keys() else {}
 
 
 def doubt(edges: Answer, noted: Answer, given: str | None) -> str:

@@ -10,8 +10,11 @@ from typing import Any
 from ...switch.bluegreen import SLOTS
 from ..bundle.activation import live_only
 from ..bundle.description import toggles_on
+from . import crashes
 
 SILENT = "does not answer"
+ID_DIGITS = 12
+"""So many digits of a release's ID tell it from others."""
 PREVIOUS = {"": "none: there is nothing to roll back to", None: "unknown"}
 Running = Mapping[str, Sequence[str] | str]
 """{host: [name and state of a container]}; a string instead of the list is the reason why it is missing."""
@@ -27,20 +30,29 @@ def summary(
     unfinished: Mapping[str, str] | None = None,
     not_starting: Mapping[str, str] | None = None,
     pause: Mapping[str, Any] | None = None,
+    readings: crashes.Readings | None = None,
+    release_ids: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
-    the result of `containers`, `stops` the result of `stops`, `groups` the hosts by group, `unfinished` {slot: why its
-    deploy did not finish}, `not_starting` {slot: why its release would not start again}, `pause` the result of
-    `pause.pause`.
+    the result of `containers`, `stops` the planned stops {host: {slot, at, says}}, `groups` the hosts by group,
+    `unfinished` {slot: why its deploy did not finish}, `not_starting` {slot: why its release would not start again},
+    `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `release_ids` {slot: [ID]}.
     """
     found = {
-        slot: {**bundle, "unfinished": (unfinished or {}).get(slot), "not_starting": (not_starting or {}).get(slot)}
+        slot: {
+            **bundle,
+            "unfinished": (unfinished or {}).get(slot),
+            "not_starting": (not_starting or {}).get(slot),
+            "release_id": _release_id(slot, bundles, release_ids or {}),
+            "crashes": crashes.lines(readings or {}, slot),
+        }
         for slot, bundle in bundles.items()
     }
     known = {host: lines for host, lines in running.items() if not isinstance(lines, str)}
     astray = {host: _astray(host, lines, edges["live"], bundles, groups) for host, lines in known.items()}
+    wrong = {host: own + crashes.on_host(readings or {}, host) for host, own in astray.items()}
     return {
         "live slot": edges["live"] or "none yet",
         "epoch": edges["epoch"],
@@ -49,7 +61,7 @@ def summary(
         "operation": _operation(edges) + _pause(pause or {}),
         "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
         | dict.fromkeys(edges["down"], SILENT),
-        "app hosts": {host: astray.get(host) or ("in order" if host in known else running[host]) for host in running},
+        "app hosts": {host: wrong.get(host) or ("in order" if host in known else running[host]) for host in running},
         "slots": {slot: _slot(slot, edges, found.get(slot), running, stops) for slot in SLOTS},
     } | ({"to do": _to_do(edges)} if any(astray.values()) else {})
 
@@ -135,6 +147,7 @@ def _slot(
     return {
         "serves": "all traffic" if slot == edges["live"] and not edges["weight"] else _share(slot, edges),
         "release": description.get("release", "unknown"),
+        **({"release ID": description["release_id"]} if description["release_id"] else {}),
         **(
             {"unfinished": f"{why}; playbooks/deploy.yml completes it"}
             if (why := description.get("unfinished"))
@@ -142,9 +155,23 @@ def _slot(
         ),
         **({"restart": f"would fail: {why}"} if (why := description.get("not_starting")) else {}),
         **({"toggles on": ", ".join(toggles_on(description)) or "none"} if description.get("toggles") else {}),
+        **({"crashes": description["crashes"]} if description["crashes"] else {}),
         "open requests": edges["connections"][slot],
         "runs": own,
     } | ({"stop": stop} if stop else {})
+
+
+def _release_id(slot: str, bundles: Mapping[str, Any], ids: Mapping[str, Sequence[str]]) -> str:
+    """Return what tells a slot's release from another one of the same name: the beginning of its ID, "" without one."""
+    other = next((name for name in bundles if name != slot), "")
+    mine, its = ids.get(slot, ()), ids.get(other, ())
+    words = ", ".join(each[:ID_DIGITS] for each in mine)
+    if not other or bundles[slot].get("release") != bundles[other].get("release"):
+        return words
+    # Bundles of earlier versions name no ID.
+    images = bundles[slot].get("images") != bundles[other].get("images")
+    differs = images or (set(mine) != set(its) if mine and its else False)
+    return f"{words or 'unknown'}: not the same as in {other}, although it has the same name" if differs else words
 
 
 def _stop(found: Mapping[str, Any]) -> str:
@@ -172,20 +199,3 @@ def _containers(result: Mapping[str, Any]) -> list[str] | str:
     if result.get("unreachable") or result.get("skipped"):
         return SILENT
     return sorted(f"{each['Name']} {each['State']['Status']}" for each in result.get("containers") or [])
-
-
-def stops(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Return {host: {slot, at, says}} for hosts with a planned stop; `says` is its result, or "" if there is none yet.
-
-    The plan and the result are local facts that the role slots and greenroom-stop write on the host.
-    """
-    found = {}
-    for host in hosts:
-        facts = ((hostvars[host].get("status_stops") or {}).get("ansible_facts") or {}).get("ansible_local") or {}
-        plan, result = facts.get("plan"), facts.get("result") or {}
-        if isinstance(plan, Mapping):
-            planned = {"slot": plan["slot"], "at": plan["at"]}
-            # The result may be that of an older plan.
-            its = isinstance(result, Mapping) and all(result.get(key) == value for key, value in planned.items())
-            found[host] = planned | {"says": result["says"] if its else ""}
-    return found

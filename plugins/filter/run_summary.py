@@ -8,12 +8,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.slots import report
+from ansible.module_utils.greenroom.controller.slots import run_summary
 
 
-def run_summary(known: report.Known) -> dict[str, Any]:
+def summary_now(known: run_summary.Known) -> dict[str, Any]:
     """Return the summary of a run that ends now."""
-    return dict(report.summary(known, datetime.now(UTC)))
+    return dict(run_summary.summary(known, datetime.now(UTC)))
 
 
 class FilterModule:
@@ -21,4 +21,4 @@ class FilterModule:
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
-        return {"run_summary": run_summary}
+        return {"run_summary": summary_now}

@@ -19,7 +19,8 @@ that it found), bundles ({slot: description}, None if the run didn't read them),
 or ""), release (its name), check (whether the run was in check mode), login (of a synthetic user, or ""), pages
 ({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer),
 lock_host (the one that keeps the lock), missed (why edge hosts did not make the last switch, by host), unread (why the
-secrets of checks can't be read, or ""), not_starting ({slot: why its release would not start again}).
+secrets of checks can't be read, or ""), not_starting ({slot: why its release would not start again}), changed_by and
+changed_at (what made the last switch before this run, None if another run did, and when).
 """
 
 
@@ -37,6 +38,7 @@ def summary(known: Known, now: datetime) -> dict[str, Any]:
         "idle slot": _slot(idle, known["bundles"]) if idle else "",
         "deployed": _deployed(known),
         "cut over": _cut_over(known),
+        "last switch": _last_switch(known),
         "log in as": known["login"],
         **known["pages"],
         "left out": list(_left_out(known)),
@@ -64,6 +66,12 @@ def _cut_over(known: Known) -> str:
         return "no; the operation in progress was aborted" if known["taken_back"] else "no"
     words = f"{'back ' if known['rolled_back'] else ''}{f'from {was} ' if was else ''}to {live}"
     return f"would be {words}" if known["check"] else words
+
+
+def _last_switch(known: Known) -> str:
+    """Return who moved traffic last, if neither this run did nor another one."""
+    moved = known["was_live"] != known["live"] or known["taken_back"]
+    return "" if moved or not known["changed_by"] else f"by {known['changed_by']}, at {known['changed_at']}"
 
 
 def _left_out(known: Known) -> Iterator[str]:

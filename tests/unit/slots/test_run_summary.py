@@ -11,7 +11,7 @@ from typing import Any
 
 import plays
 import pytest
-from ansible.module_utils.greenroom.controller.slots import report
+from ansible.module_utils.greenroom.controller.slots import run_summary
 from plays import ROOT
 
 NOW = datetime(2026, 1, 31, 12, 1, 30, tzinfo=UTC)
@@ -20,6 +20,8 @@ NOTHING_DONE: dict[str, Any] = {
     "address": "https://portal.test",
     "live": "blue",
     "was_live": "blue",
+    "changed_by": None,
+    "changed_at": "2026-01-30T12:00:00Z",
     "rolled_back": False,
     "taken_back": False,
     "bundles": {"blue": {"release": "1.1"}, "green": {"release": "1.0"}},
@@ -40,7 +42,7 @@ STATUS = "playbooks/status.yml shows which slot is live and what runs"
 
 
 def summary(**changed: Any) -> dict[str, Any]:
-    return dict(report.summary(NOTHING_DONE | changed, NOW))
+    return dict(run_summary.summary(NOTHING_DONE | changed, NOW))
 
 
 # The words
@@ -124,6 +126,18 @@ def test_what_was_taken_back_is_no_cut_over() -> None:
     assert said["next"] == [STATUS]
 
 
+BACK = "greenroom-edge back on edge1"
+
+
+def test_who_moved_traffic_without_a_run_is_told_until_a_run_moves_it() -> None:
+    said = summary(changed_by=BACK)
+    assert list(said)[5:7] == ["cut over", "last switch"]
+    assert said["last switch"] == f"by {BACK}, at 2026-01-30T12:00:00Z"
+    for moved in ({"was_live": "green"}, {"taken_back": True}, {"was_live": "green", "rolled_back": True}):
+        assert "last switch" not in summary(changed_by=BACK, **moved)
+    assert "last switch" not in summary()
+
+
 def test_a_check_run_tells_what_would_be_and_what_is() -> None:
     said = summary(check=True, was_live="green", deployed="blue")
     assert said["live slot"] == "green, release 1.0"
@@ -168,6 +182,7 @@ OPENED = {
     "environment_release": {"name": "1.1", "id": "0" * 64, "images": {"maildev": "registry.test/maildev"}},
 }
 DEPLOYED = {"bundle_outdated": True, "bundle_slot": "green", "bundle_written": {"green": {"release": "1.1"}}}
+SWITCHED = {"changed_by": BACK, "changed_at": "2026-01-30T12:00:00Z"}
 # What is known at the end of a playbook, with the options of its run.
 SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "site.yml": (OPENED | DEPLOYED | {"cutover_status": edge("green", ID)}, []),
@@ -182,6 +197,7 @@ SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
         [],
     ),
     "deploy.yml": (OPENED | DEPLOYED, []),
+    "cutover.yml": (OPENED | {"environment_edge": edge("blue") | SWITCHED, "cutover_status": edge("blue", ID)}, []),
 }
 # Which of them is of an environment with nothing but an edge and an app host, that is one.
 LEAST_OF = {"deploy.yml"}
@@ -266,6 +282,12 @@ def test_abort_knows_the_slots_and_no_releases(said: dict[str, dict[str, list[st
     assert (shown["live slot"], shown["idle slot"]) == (["blue"], ["green"])
     assert shown["cut over"] == ["no; the operation in progress was aborted"]
     assert "mail" not in shown
+
+
+def test_a_cutover_that_moves_nothing_says_who_moved_traffic(said: dict[str, dict[str, list[str]]]) -> None:
+    assert said["cutover.yml"]["cut over"] == ["no"]
+    assert said["cutover.yml"]["last switch"] == [f"by {BACK}, at 2026-01-30T12:00:00Z"]
+    assert "last switch" not in said["site.yml"]
 
 
 def test_a_deploy_without_ops_hosts_and_users_names_neither(said: dict[str, dict[str, list[str]]]) -> None:
