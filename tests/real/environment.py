@@ -17,7 +17,7 @@ import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPException, HTTPSConnection
 from pathlib import Path
@@ -280,6 +280,19 @@ class Environment:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    @contextlib.contextmanager
+    def gone(self, *hosts: str) -> Iterator[None]:
+        """Hosts that answer nothing: their connections hang."""
+        paused = []
+        try:
+            for host in hosts:
+                self.power("pause", host)
+                paused.append(host)
+            yield
+        finally:
+            for host in paused:
+                self.power("unpause", host)
+
     # Asking hosts
 
     def ssh_command(self, host: str, command: str, through: str = "") -> list[str]:
@@ -344,6 +357,15 @@ class Environment:
     def serves(self, edge: str) -> bool:
         """Whether an edge host responds and has the shared address."""
         return f" {self.address}/" in (self.ssh_now(edge, "ip -4 -brief address") or "")
+
+    def without(self, host: str) -> bool:
+        """Whether no edge host sends requests to an app host."""
+        ask = (
+            "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/admin.sock'); "
+            "s.sendall(b'show stat -1 4 -1\\n'); print(b''.join(iter(lambda: s.recv(65536), b'')).decode())"
+        )
+        rows = [line.split(",") for edge in self.groups["edge"] for line in self.python(edge, ask).splitlines()]
+        return not [row for row in rows if row[1:2] == [host] and row[17].startswith("UP")]
 
     def active_edge(self) -> str:
         """The edge host that has the shared address. Waits, because two or none may have it while it moves."""

@@ -4,37 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from environment import Environment, Probe, until
 
 MARK = "/etc/greenroom/slots/{slot}.unfinished"
-
-
-@contextmanager
-def gone(environment: Environment, *hosts: str) -> Iterator[None]:
-    """Hosts that answer nothing: their connections hang."""
-    paused = []
-    try:
-        for host in hosts:
-            environment.power("pause", host)
-            paused.append(host)
-        yield
-    finally:
-        for host in paused:
-            environment.power("unpause", host)
-
-
-def without(environment: Environment, host: str) -> bool:
-    """Whether no edge host sends requests to an app host."""
-    ask = (
-        "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/admin.sock'); "
-        "s.sendall(b'show stat -1 4 -1\\n'); print(b''.join(iter(lambda: s.recv(65536), b'')).decode())"
-    )
-    edges = environment.groups["edge"]
-    rows = [line.split(",") for edge in edges for line in environment.python(edge, ask).splitlines()]
-    return not [row for row in rows if row[1:2] == [host] and row[17].startswith("UP")]
 
 
 def workers(environment: Environment, slot: str) -> set[str]:
@@ -48,9 +20,9 @@ def test_a_rollback_works_without_vault_registry_ops_host_and_one_app_host(both_
     assert workers(both_slots, new) == {"app1", "app2"}
     # The visitors' password is in Vault.
     assert both_slots.get("/version")[0] == 200
-    with gone(both_slots, "control1", "ops1", "app2"):
+    with both_slots.gone("control1", "ops1", "app2"):
         # Requests that a host holds when it dies are lost; those after that must not be.
-        until(lambda: without(both_slots, "app2"), 60, "the edge hosts have noticed that app2 is gone")
+        until(lambda: both_slots.without("app2"), 60, "the edge hosts have noticed that app2 is gone")
         with Probe(both_slots) as probe:
             run = both_slots.play("playbooks/rollback.yml")
         assert run.code == 0, run.output
