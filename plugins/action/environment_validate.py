@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -135,7 +136,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _variables(self) -> Iterator[str]:
         yield from variables.variable_problems(
             (self._host(name) for name in self.groups["all"]),
-            variables.load_declared(PROJECT / "roles", self._load),
+            variables.load_declared(PROJECT / "roles", _load_plain),
             load_extra_vars(self._loader) if context.CLIARGS else {},
             self.catalogue,
             _type_errors,
@@ -159,6 +160,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             with contextlib.suppress(AnsibleError):
                 own[host] = str(self.hostvars[host].get("environment_address"))
         return own
+
+
+def _load_plain(path: Path) -> Any:
+    """Return the content of one of the project's own YAML files: Ansible's loader takes ten times as long."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
 
 
 def _type_errors(name: str, spec: Mapping[str, Any], value: Any) -> list[str]:
