@@ -23,9 +23,10 @@ OPENED = """
   gather_facts: false
   any_errors_fatal: true
   tasks:
-    - ansible.builtin.include_role: {name: environment, tasks_from: slots}
+    - ansible.builtin.include_role: {name: environment, tasks_from: slots, public: true}
     - ansible.builtin.set_fact:
         environment_edge: "{{ __environment_edge | combine({'live': live} if live is defined else {}) }}"
+        environment_notes: "{{ __environment_notes }}"
       run_once: true
 - hosts: edge
   gather_facts: false
