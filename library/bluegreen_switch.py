@@ -15,7 +15,7 @@ description:
     after a crash or a manual edit, any accepted call repairs that, and so does the host's watchdog.
   - An operation (idle, prepared, canary, live, draining, idle) is in the same file, with the position before it, the
     prepared step, and a deadline. After the deadline, the watchdog drops a step that is only prepared, aborts a canary,
-    and finishes any other operation. Setting the host's clock doesn't move the deadline.
+    judges a bake (O(bake)), and finishes any other operation. Setting the host's clock doesn't move the deadline.
   - With several edge hosts, call V(prepared) on all of them, then V(present) without O(live) on all of them, both with
     the same O(epoch), which must be above RV(highest_epoch) of each. An edge host that was down takes over the highest
     epoch. So does one that is behind if O(newest) tells it.
@@ -74,6 +74,39 @@ options:
         operation sets a new deadline. A new deadline alone doesn't count as a change.
     type: int
     default: 120
+  bake:
+    description:
+      - What the watchdog needs to judge the new live slot by itself if the deadline passes during its bake. If the slot
+        fails, and the previous one has healthy servers, the previous one gets all traffic again. Without O(bake), the
+        new slot stays live.
+      - It belongs to the step that V(prepared), or V(present) with O(live), records.
+    type: dict
+    suboptions:
+      limits:
+        description: The limits of the verdict, by the names of the canary's options without C(canary_).
+        type: dict
+        required: true
+      own:
+        description: Limits of services that have some of their own, by service, as returned by C(canary_limits).
+        type: dict
+        default: {}
+      routes:
+        description: Paths of the catalog's routes, as for M(canary_traffic).
+        type: list
+        elements: str
+        default: []
+      backends:
+        description: Services whose requests are counted apart, as for M(canary_traffic).
+        type: dict
+        default: {}
+      seconds:
+        description: How many seconds of the previous slot's requests, from before the switch, are the baseline.
+        type: float
+        required: true
+      not_before:
+        description: Since when the previous slot served (UTC, ISO 8601), empty if that isn't known.
+        type: str
+        default: ""
   finish:
     description:
       - With V(draining), whether to end the operation in the same call if the previous slot has no open connections.

@@ -24,8 +24,8 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
     {"common"},
-    {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "switch", "tree", "trial"},
-    {"people/invent"},
+    {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree", "trial"},
+    {"people/invent", "switch"},
     {"people"},
     {
         "controller/common",

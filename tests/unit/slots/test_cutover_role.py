@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import plays
 import pytest
 import yaml
 from ansible.module_utils.greenroom.canary import verdict
-from canary_rows import counted, probed
+from ansible.module_utils.greenroom.canary.limits import Limits
+from canary_rows import LIMITS, counted, probed
 from plays import ROOT
 
 # Says what it was asked for, and then what is in answers.json for it; without an answer there it breaks.
@@ -39,6 +41,7 @@ OPTIONS = {
         "recover",
         "newest",
         "healthy",
+        "bake",
     ],
     "smoke_check": ["checks"],
     "canary_probe": [
@@ -255,3 +258,28 @@ def test_checking_promotes_nothing(tmp_path: Path) -> None:
 def test_nothing_else_can_be_promoted(tmp_path: Path, operation: str | None, said: str) -> None:
     assert f"No cutover waits for an operator: {said}" in promote(tmp_path, operation)
     assert not (tmp_path / "ops").exists()
+
+
+# A verdict without the run
+
+BAKES: dict[str, Any] = {"cutover_canary": [], "cutover_bake_seconds": 300, "canary_alpha": 0.01}
+
+
+def test_the_edge_hosts_can_judge_a_bake_without_the_run(cutover: Cutover) -> None:
+    since = {"answers": {"edge1": {"changed_at": "2026-01-01T00:00:00Z"}}, "hosts": ["edge1"], "down": [], "behind": []}
+    code, asked = cutover.runs("edge1", **BAKES, environment_edge=EDGE | since)
+    assert code == 0, cutover.output
+    prepared, committed = asked
+    bake = prepared["bake"]
+    assert Limits(**bake.pop("limits")) == replace(LIMITS, alpha=0.01)
+    assert bake == {"own": {}, "routes": [], "backends": {}, "seconds": 600, "not_before": "2026-01-01T00:00:00Z"}
+    assert "bake" not in committed
+
+
+@pytest.mark.parametrize(
+    "given", [{"cutover_bake_seconds": 0}, {"cutover_rollback_to": "green"}, {"cutover_to": "blue"}]
+)
+def test_without_a_bake_there_is_nothing_to_judge(cutover: Cutover, given: dict[str, Any]) -> None:
+    code, asked = cutover.runs("edge1", **BAKES | given)
+    assert code == 0, cutover.output
+    assert [call for call in asked if "bake" in call] == []

@@ -23,6 +23,8 @@ module = AnsibleModule({name: {"type": "raw"} for name in NAMES})
 with open("FOLDER/asked", "a") as asked:
     asked.write(f"{module.params['drain_timeout']}\\n")
 value = json.load(open("FOLDER/disks.json"))[module.params["site"]]
+if value.startswith("refused"):
+    module.fail_json(msg=value)
 epoch, live = int(value.split(":")[0]), value.split(":")[1]
 inside = {"blue": {"current": IN_BLUE}, "green": {"current": 0}}
 answer = {"epoch": epoch, "highest_epoch": epoch, "live": live, "weight": 0, "operation": None, "phase": "idle"}
@@ -92,6 +94,17 @@ def test_a_cut_over_asks_only_those_that_it_moved(tmp_path: Path) -> None:
     note = {"name": "Say what the edge says", "ansible.builtin.set_fact": {"cutover_status": ours}}
     code, said = run(tmp_path, [note, *drain(required=False)], {"edge1": "7:green:-:0"})
     assert (code, said.count("stopped")) == (0, 2), said
+
+
+def test_a_run_that_the_edge_hosts_have_overruled_fails_with_their_reason(tmp_path: Path) -> None:
+    """A laptop that slept in the bake: meanwhile, the watchdog has moved traffic back."""
+    ours = {**BEGAN, "operation": "run-1", "phase": "live"}
+    note = {"name": "Say what the edge says", "ansible.builtin.set_fact": {"cutover_status": ours}}
+    refused = "refused: blue is live since 2026 (by greenroom-edge on edge1: green failed), not green"
+    code, said = run(tmp_path, [note, *drain(required=False)], {"edge1": refused})
+    assert code != 0, said
+    assert refused in " ".join(said.split())
+    assert "stopped" not in said
 
 
 @pytest.mark.parametrize("down", [["edge2"], []])

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pytest
 from ansible.module_utils.greenroom.switch import steps, unattended
 from ansible.module_utils.greenroom.switch.bluegreen import SLOTS, State, SwitchError, other
 from ansible.module_utils.greenroom.switch.clock import Clock
@@ -21,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 EDGES = ("edge1", "edge2")
 OPERATORS = ("anna", "ben")
 DEADLINE = 60
+BAKE = {"limits": {}}
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Environment(RuleBasedStateMachine):
         self.plans: dict[str, Plan] = {}
         self.number = 0
         self.meaning: dict[int, tuple[str, str, int]] = {}
+        self.judged: dict[str, unattended.Judged] = {}
 
     @initialize(live=st.sampled_from(SLOTS))
     def first_install(self, live: str) -> None:
@@ -116,6 +119,7 @@ class Environment(RuleBasedStateMachine):
             expected_epoch=max(state.epoch for state in states),
             operation=there.id if there else f"{operator}-{self.number}",
             deadline=DEADLINE,
+            bake=None if weight else BAKE,
         )
         best = max((self.edges[edge] for edge in self.up()), key=lambda state: state.epoch)
         self.plans[operator] = Plan(wish, set(self.up()), State.from_value("site", best.value))
@@ -203,6 +207,12 @@ class Environment(RuleBasedStateMachine):
         peers = [State.from_value("site", self.edges[peer].value) for peer in self.up() if peer != edge]
         return unattended.together(peers)
 
+    @rule(edge=st.sampled_from(EDGES), bad=st.booleans())
+    def judge(self, edge: str, bad: bool) -> None:
+        """Judge a bake whose run is gone. It takes a while until the watchdog has the lock, so anything may follow."""
+        if edge not in self.down and unattended.unjudged(self.edges[edge], self.clock(edge)):
+            self.judged[edge] = unattended.Judged(self.edges[edge], "", edge if bad else "")
+
     @rule(edge=st.sampled_from(EDGES), seconds=st.sampled_from([0, 0, DEADLINE + 1]), alone=st.booleans())
     def watchdog(self, edge: str, seconds: int, alone: bool) -> None:
         """Look after one edge, some time later; `alone`: no peer answers in time."""
@@ -211,7 +221,7 @@ class Environment(RuleBasedStateMachine):
             return
         before, found, clock = self.edges[edge], None if alone else self.found_by(edge), self.clock(edge)
         state = unattended.adopt(before, found, clock) if found else before
-        after = unattended.expire(state, clock)
+        after = unattended.expire(state, clock, self.judged.pop(edge, None))
         if after.live != before.live:
             assert (found and found.precedence > before.precedence) or before.operation, (
                 "the live slot changed by itself"
@@ -266,6 +276,7 @@ class Environment(RuleBasedStateMachine):
         for _ in range(4):
             self.seconds += unattended.ADOPTED_SECONDS + 1
             for edge in EDGES:
+                self.judge(edge, bad=False)
                 self.watchdog(edge, 0, alone=False)
             self.one_meaning()
         assert len({state.value for state in self.edges.values()}) == 1
@@ -392,6 +403,31 @@ def test_a_new_epoch_on_the_edges_that_are_left_decides_for_the_dead_one() -> No
     machine.back("edge1")
     watched(machine)
     assert values(machine) == ["3:blue:-:0:-"] * 2
+
+
+@pytest.mark.parametrize("verdicts", [(True, True), (True, False), (False, True)])
+def test_one_edge_that_judges_a_bake_bad_moves_all(verdicts: tuple[bool, bool]) -> None:
+    machine = Environment()
+    begun(machine, *EDGES)
+    machine.seconds += DEADLINE + 1
+    for edge, bad in zip(EDGES, verdicts, strict=True):
+        machine.judge(edge, bad)
+    watched(machine, alone=True)
+    assert {state.phase for state in machine.edges.values()} == {"idle"}
+    watched(machine)
+    assert values(machine) == ["12:blue:-:0:-"] * 2
+
+
+def test_a_bake_that_all_edges_judge_good_stays_and_a_run_that_returns_ends_it() -> None:
+    machine = Environment()
+    begun(machine, *EDGES)
+    machine.seconds += DEADLINE + 1
+    machine.judge("edge1", bad=False)
+    watched(machine)
+    assert [state.phase for state in machine.edges.values()] == ["idle", "live"]
+    machine.end("edge2", "finished")
+    watched(machine)
+    assert values(machine) == ["2:green:-:0:blue"] * 2
 
 
 def test_an_edge_that_lags_behind_silent_peers_takes_part_in_the_next_switch() -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,15 @@ from ansible.module_utils.greenroom.switch.bluegreen import (
 )
 from ansible.module_utils.greenroom.switch.clock import Clock
 from ansible.module_utils.greenroom.switch.steps import Wish, decide
-from ansible.module_utils.greenroom.switch.unattended import ADOPTED_SECONDS, adopt, expire, together
+from ansible.module_utils.greenroom.switch.unattended import (
+    ADOPTED_SECONDS,
+    VERDICT_SECONDS,
+    Judged,
+    adopt,
+    expire,
+    together,
+    unjudged,
+)
 
 NOW = Clock(1_800_000_000, 5000, "boot")
 IDLE = State("staging", 5, "blue", changed_at="2026")
@@ -126,8 +135,8 @@ def test_an_abort_moves_an_edge_host_whose_operation_is_over() -> None:
         (IDLE, Wish(live="green", epoch=4), "epoch 4 is not above 5"),
         (CANARY, DRAIN, "operation x is still a canary: commit its next step, or abort it"),
         (PREPARED, FINISH, "operation x is still a preparation: commit"),
-        (LIVE, replace(FINISH, live="blue"), "green is live, not blue: the operation was aborted"),
-        (IDLE, replace(DRAIN, live="green"), "blue is live, not green: the operation was aborted"),
+        (LIVE, replace(FINISH, live="blue"), "green is live since .*, not blue: the operation is over"),
+        (IDLE, replace(DRAIN, live="green"), "blue is live since .*, not green: the operation is over"),
         (
             IDLE,
             replace(PREPARE, live="green"),
@@ -194,6 +203,68 @@ def test_an_operation_past_its_deadline_is_ended(state: State, seconds: int, exp
     assert expire(state, NOW + 1) == state
     assert summary(expire(state, NOW + seconds)) == expected
     assert expire(IDLE, NOW + seconds) == IDLE
+
+
+BAKE = {"limits": {}, "seconds": 600.0}
+BAKED = after(replace(PREPARE, live="green", weight=0, bake=BAKE), COMMIT)
+OVERDUE = NOW + 301
+
+
+def test_a_bake_past_its_deadline_waits_for_its_verdict_and_ends_with_it() -> None:
+    assert BAKED.operation is not None
+    assert (BAKED.phase, BAKED.operation.bake) == ("live", BAKE)
+    assert [unjudged(BAKED, NOW + seconds) for seconds in (300, 301)] == [False, True]
+    assert expire(BAKED, OVERDUE) == BAKED
+    assert expire(BAKED, OVERDUE, Judged(BAKED, "pass")) == replace(BAKED, operation=None)
+    back = expire(BAKED, OVERDUE, Judged(BAKED, "fail", "the watchdog"))
+    assert (back.value, back.phase, back.changed_by) == ("16:blue:-:0:-", "idle", "the watchdog")
+    # Both edge hosts come to the same, and one that has kept the slot follows.
+    assert adopt(replace(BAKED, operation=None), peer(back.value), OVERDUE).value == back.value
+
+
+def test_a_verdict_counts_for_the_step_that_was_judged_and_before_the_deadline_for_none() -> None:
+    bad = Judged(BAKED, "fail", "the watchdog")
+    assert expire(BAKED, NOW + 299, bad) == BAKED
+    returned = after(replace(COMMIT, epoch=6, deadline=400), state=BAKED)
+    assert expire(returned, NOW + 401, bad) == returned
+    # A deploy has taken the previous slot.
+    taken = replace(BAKED, previous="")
+    assert expire(taken, OVERDUE, bad) == replace(taken, operation=None)
+
+
+def test_a_bake_that_gets_no_verdict_ends_all_the_same() -> None:
+    assert expire(BAKED, OVERDUE + VERDICT_SECONDS) == replace(BAKED, operation=None)
+
+
+def test_only_a_bake_is_judged() -> None:
+    draining = after(DRAIN, state=BAKED)
+    assert draining.operation is not None
+    assert draining.operation.bake is None
+    assert not unjudged(draining, OVERDUE)
+    assert not unjudged(LIVE, OVERDUE)
+    assert not unjudged(after(replace(PREPARE, bake=BAKE), COMMIT), OVERDUE)
+    assert not unjudged(None, OVERDUE)
+
+
+def test_a_bake_survives_in_the_state_file_and_a_repeated_call_keeps_it() -> None:
+    assert State.from_json(BAKED.as_json()) == BAKED
+    again = after(replace(COMMIT, epoch=6), state=BAKED)
+    assert again == BAKED
+    # An edge host that makes the step because a peer has made it has the bake, too.
+    prepared = after(replace(PREPARE, live="green", weight=0, bake=BAKE))
+    assert adopt(prepared, peer("6:green:-:0:blue"), NOW).operation == replace(
+        BAKED.operation, deadline=int(NOW.wall) + 60, seconds=60, ends=5060
+    )
+
+
+def test_a_state_file_of_the_last_version_has_no_bake_and_one_that_is_damaged_is_refused() -> None:
+    written = json.loads(BAKED.as_json())
+    del written["operation"]["bake"]
+    old = State.from_json(json.dumps(written))
+    assert expire(old, OVERDUE) == replace(BAKED, operation=None)
+    written["operation"]["bake"] = "soon"
+    with pytest.raises(ValueError, match="bake 'soon' is not a JSON object"):
+        State.from_json(json.dumps(written))
 
 
 def peer(value: str) -> State:
@@ -428,7 +499,7 @@ def test_a_run_that_goes_on_after_back_is_refused_and_learns_who_moved_traffic()
     back = steps.go_back(CANARY, "greenroom-edge back on edge1", NOW)
     with pytest.raises(SwitchError, match=r"expected epoch 6, but it is 16: blue is live since .* \(by greenroom-edge"):
         decide(back, replace(PREPARE, weight=50, expected_epoch=6), NOW)
-    with pytest.raises(SwitchError, match="blue is live, not green: the operation was aborted"):
+    with pytest.raises(SwitchError, match=r"blue is live since .* \(by ada\), not green: the operation is over"):
         decide(steps.go_back(LIVE, "ada", NOW), replace(DRAIN, live="green", operation="x"), NOW)
     assert after(Wish(live="green"), state=back).changed_by == ""
 

@@ -17,7 +17,7 @@ import yaml
 from plays import DEAD, ROOT
 
 SLOTS = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
-ROLES = ("environment", "cutover")
+ROLES = ("environment", "cutover", "canary")
 OPENED = """
 - hosts: all
   gather_facts: false
@@ -138,6 +138,18 @@ def test_a_rollback_aborts_only_the_canary_of_a_killed_run(edge: Edge) -> None:
     edge.noted(live="green", epoch=7)
     done = edge.runs(ROLLBACK)
     assert "back to green" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_rollback_after_the_watchdogs_own_says_who_made_it(edge: Edge) -> None:
+    by = "greenroom-edge on edge1: no run ended the bake, and green failed it"
+    state = {"site": "staging", "epoch": 17, "live": "blue", "previous": "", "changed_at": "2026", "changed_by": by}
+    (edge.folder / "state.json").write_text(json.dumps(state))
+    (edge.folder / "live.map").write_text("staging 17:blue:-:0:-\n")
+    edge.noted(live="green", epoch=7)
+    done = edge.runs(ROLLBACK)
+    assert done.returncode != 0
+    said = " ".join(done.stdout.split())
+    assert f"There is nothing to roll back to: blue is live again (since 2026, by {by})." in said, said
 
 
 def test_check_mode_refuses_to_predict_the_end_of_an_operation(edge: Edge) -> None:

@@ -88,7 +88,7 @@ def read(
         since = max(now - last, log.begins(), datetime.fromisoformat(not_before).timestamp() if not_before else 0.0)
         seconds = max(0.0, now - since)
         reading = Reading()
-        for begin, end in _parts(now, seconds, interval):
+        for begin, end in parts_of(now, seconds, interval):
             counts = Counts(routes, backends or {})
             part = log.since(begin, counts.take, limit - reading.lines, None if end == now else end)
             reading = Reading(reading.lines + part.lines, 0, part.place, reading.complete and part.complete)
@@ -107,7 +107,7 @@ def read(
     }
 
 
-def _parts(now: float, seconds: float, interval: float | None) -> list[tuple[float, float]]:
+def parts_of(now: float, seconds: float, interval: float | None) -> list[tuple[float, float]]:
     """Return (begin, end) of the parts of the last seconds, oldest first: each as long as an interval."""
     length = interval or seconds
     number = max(1, int(seconds / length)) if length else 1

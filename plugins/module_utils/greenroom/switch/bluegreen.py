@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -42,7 +43,8 @@ class Operation:
     `before` is the map's value when it began, `next` the value that is prepared and not yet in effect (empty: none),
     `deadline` the time (seconds since 1970) after which the watchdog ends it. As the wall clock may be set back, the
     operation also has the `seconds` that it may take, and the uptime at which it `ends` if the host is still up since
-    the boot with the ID `boot`.
+    the boot with the ID `boot`. `bake` is what a verdict on the new live slot needs if the run is gone (the option of
+    bluegreen_switch), None if no bake follows.
     """
 
     id: str
@@ -53,6 +55,7 @@ class Operation:
     seconds: int = 0
     ends: int = 0
     boot: str = ""
+    bake: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for an operation that can be neither continued nor ended."""
@@ -64,6 +67,8 @@ class Operation:
                 raise ValueError(f"deadline {number!r} is not a number of seconds")
         if self.phase == PREPARED and not self.next:
             raise ValueError("phase prepared without a next step")
+        if not isinstance(self.bake, Mapping | None):
+            raise ValueError(f"bake {self.bake!r} is not a JSON object")
         for value in (self.before, self.next):
             if value:
                 State.from_value("any", value)

@@ -19,8 +19,8 @@ from .report import connections, report, running, unhealthy
 from .steps import Wish
 
 POLL = 0.05
-WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover")
-PACKAGES = ("common", "switch")
+WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover", "bake")
+PACKAGES = ("canary", "common", "switch")
 """The packages that greenroom-edge consists of."""
 
 

@@ -18,6 +18,17 @@ ARGUMENTS: dict[str, Any] = {
     "expected_epoch": {"type": "int"},
     "operation": {"type": "str"},
     "deadline": {"type": "int", "default": 120},
+    "bake": {
+        "type": "dict",
+        "options": {
+            "limits": {"type": "dict", "required": True},
+            "own": {"type": "dict", "default": {}},
+            "routes": {"type": "list", "elements": "str", "default": []},
+            "backends": {"type": "dict", "default": {}},
+            "seconds": {"type": "float", "required": True},
+            "not_before": {"type": "str", "default": ""},
+        },
+    },
     "finish": {"type": "bool", "default": False},
     "drain_timeout": {"type": "float", "default": 0},
     "recover": {"type": "bool", "default": False},

@@ -10,9 +10,9 @@ may get two meanings. The edge hosts resolve that as soon as they reach each oth
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .bluegreen import (
     ADOPTED,
@@ -46,6 +46,7 @@ class Wish:
     operation: str = ""
     deadline: int = 120
     recover: bool = False
+    bake: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         """Raise SwitchError for a request that is invalid in every state."""
@@ -120,7 +121,7 @@ def _prepare(now: State, wish: Wish, clock: Clock) -> State:
             f"refused: during a canary, the slot that was live before ({operation.live_before}) stays live, "
             f"not {wish.live}"
         )
-    return _wound(replace(now, operation=replace(operation, next=wanted.value)), wish, clock)
+    return _wound(replace(now, operation=replace(operation, next=wanted.value, bake=wish.bake)), wish, clock)
 
 
 def _present(now: State, wish: Wish, clock: Clock) -> State:
@@ -174,7 +175,7 @@ def _drain(now: State, wish: Wish, clock: Clock) -> State:
     """Start draining the previous slot."""
     if not _bakes(now, wish):
         return now
-    return _wound(now.with_operation(phase=DRAINING, next=""), wish, clock)
+    return _wound(now.with_operation(phase=DRAINING, next="", bake=None), wish, clock)
 
 
 def _finish(now: State, wish: Wish, clock: Clock) -> State:
@@ -185,7 +186,9 @@ def _finish(now: State, wish: Wish, clock: Clock) -> State:
 def _bakes(now: State, wish: Wish) -> bool:
     """Whether an operation can be drained or finished; False if it is over. Raises SwitchError if it can't be."""
     if wish.live not in (None, now.live):
-        raise SwitchError(f"refused: {now.live} is live, not {wish.live}: the operation was aborted; check the status")
+        raise SwitchError(
+            f"refused: {now.live} is live since {now.since}, not {wish.live}: the operation is over; check the status"
+        )
     if now.operation is None:
         return False
     if wish.operation:
@@ -250,10 +253,10 @@ STEPS: dict[str, Callable[[State, Wish, Clock], State]] = {
 
 
 def go_back(now: State, by: str, clock: Clock) -> State:
-    """Return the state after an operator moved traffic back with `greenroom-edge back`; raises SwitchError.
+    """Return the state after traffic moved back without a run, because of `by`; raises SwitchError.
 
     A canary ends. Otherwise, the previous slot gets all traffic. Afterwards there is no previous slot: a second call,
-    here or on another edge host, must not return to the slot that the operator has just left.
+    here or on another edge host, must not return to the slot that was just left.
     """
     live = now.live if now.weight else now.previous
     if live is None and now.operation and now.operation.live_before != now.live:

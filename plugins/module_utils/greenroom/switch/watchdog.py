@@ -27,6 +27,7 @@ from .clock import Clock
 from .heard import Heard
 from .host import Host
 from .report import connections, report
+from .unattended import Judged
 
 CONFIGURATION = "/etc/greenroom/edge.json"
 PEERS_SECONDS = 1.5
@@ -93,10 +94,12 @@ def catch_up(host: Host) -> int:
 
 def watch(host: Host) -> int:
     """Catch up with peers, end an overdue operation, repair differences; does nothing while a switch holds the lock."""
+    # Without the lock, because reading a log takes a while, and before the peers, who may have decided meanwhile.
+    judged = _judge(host.places)
     states, problems = _ask_peers(host)
     try:
         with apply.locked(host.places, 0):
-            tick(host.places, unattended.together(states.values()), Clock.now())
+            tick(host.places, unattended.together(states.values()), Clock.now(), judged)
     except BusyError:
         return 0
     finally:
@@ -132,13 +135,26 @@ def _notify(message: str) -> None:
             channel.send(message.encode())
 
 
-def tick(places: Places, found: State | None, clock: Clock) -> list[str]:
+def _judge(places: Places) -> Judged | None:
+    """Return the verdict on a bake whose run is gone; None if there is no such bake."""
+    state = apply.look(places, workers=False).state
+    if state is None or not unattended.unjudged(state, Clock.now()):
+        return None
+    # Only here, because it loads what a canary needs, which takes as long as everything else.
+    from . import bake  # noqa: PLC0415
+
+    return bake.judge(state, places, lambda: _notify("WATCHDOG=1"))
+
+
+def tick(places: Places, found: State | None, clock: Clock, judged: Judged | None = None) -> list[str]:
     """Run one watchdog check under the lock; `found` is what the peers have in effect. Returns what changed."""
     seen = apply.look(places)
     now = apply.caught_up(seen, found, clock)
     if now is None:
         return []
-    wanted = unattended.expire(now, clock)
+    wanted = unattended.expire(now, clock, judged)
+    if judged is not None and now.operation is not None and wanted.operation is None:
+        print(f"{now.site}: {judged.line}", flush=True)
     # The end of an overdue canary doesn't wait for a full disk. The next check comes to that end from the same file.
     overdue = seen.state is not None and unattended.expire(seen.state, clock).weight < seen.state.weight
     changed = apply.apply(places, seen, wanted, unsaved=overdue and not wanted.weight)
