@@ -21,7 +21,7 @@ from pathlib import Path
 
 from bench.switch import faults
 from bench.switch.crash_list import CHANGES, MOMENTS
-from bench.switch.doing import Result, after, alone, do, killed, late, settled, suicide
+from bench.switch.doing import Result, after, alone, do, killed, late, settled, suicide, verdict
 from bench.switch.proxy import TIMEOUT, Proxy, ask, running
 from plugins.module_utils.greenroom.switch import apply, haproxy, unattended, watchdog
 from plugins.module_utils.greenroom.switch.bluegreen import State
@@ -99,10 +99,10 @@ def module_killed(proxy: Proxy, result: Result) -> None:
                     if again := do(proxy.places, wishes[-1]):
                         wrong.append(f"another repetition changed {again}")
                 else:
-                    there = apply.look(proxy.places).state
-                    later = late()
-                    watchdog.tick(proxy.places, None, later)
-                    end = unattended.expire(there, later) if there else then
+                    there = apply.look(proxy.places).state or then
+                    later, judged = late(), verdict(there, wishes[-1])
+                    watchdog.tick(proxy.places, None, later, judged)
+                    end = unattended.expire(there, later, judged)
                     wrong += settled(proxy, end, {"idle"})
                     if again := watchdog.tick(proxy.places, None, later):
                         wrong.append(f"the watchdog's second run changed {again}")

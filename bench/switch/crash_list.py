@@ -15,6 +15,7 @@ PREPARE: Call = {"state": "prepared", "live": "blue", "weight": 5, "operation": 
 COMMIT: Call = {"operation": "x", "deadline": DEADLINE}
 MORE: Call = {**COMMIT, "live": "blue", "weight": 50}
 GREEN: Call = {**COMMIT, "live": "green"}
+BAKED: Call = {**GREEN, "bake": {"limits": {}}}
 DRAIN: Call = {"state": "draining", "deadline": DEADLINE}
 FINISH: Call = {"state": "finished"}
 ABORT: Call = {"state": "aborted"}
@@ -23,6 +24,9 @@ BACK: Call = {"state": "back"}
 """Not a call of the module, but of greenroom-edge."""
 LATE: Call = {"state": "late"}
 """The watchdog's check after the deadline, because the operator is gone."""
+GOOD: Call = {"state": "good"}
+BAD: Call = {"state": "bad"}
+"""The same, with the watchdog's verdict on the bake."""
 
 CHANGES: dict[str, tuple[Call, ...]] = {
     "immediate switch": ({"live": "green"},),
@@ -42,6 +46,9 @@ CHANGES: dict[str, tuple[Call, ...]] = {
     "go back by hand during a bake": (GREEN, BACK),
     "end a canary without an operator": (PREPARE, COMMIT, LATE),
     "end a bake without an operator": (GREEN, LATE),
+    "end a good bake without an operator": (BAKED, GOOD),
+    "end a bad bake without an operator": (BAKED, BAD),
+    "end a bad bake after a canary without an operator": (PREPARE, COMMIT, BAKED, BAD),
 }
 """Each change: the calls before it, and its own call."""
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from bench.switch.crash_list import BACK, DEADLINE, LATE
+from bench.switch.crash_list import BACK, BAD, DEADLINE, GOOD, LATE
 from bench.switch.proxy import Proxy
 from plugins.module_utils.greenroom.switch import apply, haproxy, peers, steps, unattended
 from plugins.module_utils.greenroom.switch.apply import Places
@@ -40,7 +40,14 @@ def after(now: State, wish: Wish) -> State:
         return steps.go_back(now, "by hand", Clock.now())
     if wish.state == LATE["state"]:
         return unattended.expire(now, late())
+    if wish.state in (GOOD["state"], BAD["state"]):
+        return unattended.expire(now, late(), verdict(now, wish))
     return steps.decide(now, wish, Clock.now())
+
+
+def verdict(now: State, wish: Wish) -> unattended.Judged:
+    """Return the watchdog's verdict on a bake."""
+    return unattended.Judged(now, wish.state, "the watchdog" if wish.state == BAD["state"] else "")
 
 
 def do(places: Places, wish: Wish) -> list[str]:

@@ -21,7 +21,8 @@ from bench.switch.proxy import SITE, Proxy, running
 from plugins.module_utils.greenroom.switch import apply, haproxy, watchdog
 from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
 from plugins.module_utils.greenroom.switch.clock import Clock
-from plugins.module_utils.greenroom.switch.steps import Wish
+from plugins.module_utils.greenroom.switch.steps import AHEAD, Wish
+from plugins.module_utils.greenroom.switch.unattended import Judged
 
 MOMENTS = (
     "before the state file is replaced",
@@ -57,7 +58,8 @@ class Two:
             with apply.locked(proxy.places):
                 first = State(SITE, epoch, "blue", changed_at="before", previous="")
                 apply.apply(proxy.places, apply.look(proxy.places), first)
-            do(proxy.places, Wish(**{**PREPARE, "live": "green", "weight": 0, "epoch": epoch + 1}))
+            green = {"live": "green", "weight": 0, "epoch": epoch + 1, "bake": {"limits": {}}}
+            do(proxy.places, Wish(**{**PREPARE, **green}))
         self.look("prepared")
         do(self.one.places, self.commit(epoch))
         self.look("committed on one")
@@ -85,10 +87,11 @@ def said(peer: Proxy | None) -> State | None:
     return State.from_value(SITE, value) if value else None
 
 
-def watch(proxy: Proxy, peer: Proxy | None, clock: Clock) -> None:
-    """Run the watchdog's check."""
+def watch(proxy: Proxy, peer: Proxy | None, clock: Clock, by: str = "") -> None:
+    """Run the watchdog's check; `by` is what ends a bake in a rollback, empty for a good candidate."""
     with apply.locked(proxy.places):
-        watchdog.tick(proxy.places, said(peer), clock)
+        state = apply.look(proxy.places, workers=False).state
+        watchdog.tick(proxy.places, said(peer), clock, Judged(state, "", by) if state else None)
 
 
 def returns(both: Two, epoch: int) -> State:
@@ -127,7 +130,33 @@ def is_aborted(both: Two, epoch: int) -> State:
     return State(SITE, epoch + 2, "blue", previous="")
 
 
-ENDINGS: tuple[Callable[[Two, int], State], ...] = (returns, returns_to_silence, first_one_dies, is_aborted)
+def is_judged_alone(both: Two, epoch: int) -> State:
+    """Let the one that is left judge the candidate bad, with the run gone, and bring the dead one back."""
+    watch(both.one, None, late(), by="the watchdog")
+    both.look("judged")
+    start(both.two, both.one)
+    return State(SITE, epoch + 1 + AHEAD, "blue", previous="")
+
+
+def is_judged_by_both(both: Two, epoch: int) -> State:
+    """Bring the dead one back, which keeps the candidate while the other one judges it bad; then it follows."""
+    start(both.two, both.one)
+    watch(both.two, None, late())
+    both.look("kept")
+    watch(both.one, None, late(), by="the watchdog")
+    both.look("judged")
+    watch(both.two, both.one, late())
+    return State(SITE, epoch + 1 + AHEAD, "blue", previous="")
+
+
+ENDINGS: tuple[Callable[[Two, int], State], ...] = (
+    returns,
+    returns_to_silence,
+    first_one_dies,
+    is_aborted,
+    is_judged_alone,
+    is_judged_by_both,
+)
 
 
 def dies_in_the_commit(folder: Path, result: Result) -> None:
