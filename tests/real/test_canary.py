@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from environment import Environment, until
+from environment import Environment, kill, until
 
 # Long enough to break the candidate during the step. The run ends when it detects the failure.
 SHARE = ("-e", "canary=50", "-e", "cutover_step_seconds=180")
@@ -63,6 +63,52 @@ def test_a_worker_that_crashes_in_the_bake_is_rolled_back(both_slots: Environmen
     # The previous slot's worker runs again, and the bad one does not.
     both_slots.ssh(host, f"systemctl is-active -q portal-worker-{live}.service")
     assert both_slots.ssh(host, f"systemctl is-active {worker} || true").stdout.strip() in ("inactive", "failed")
+
+
+def test_edge_hosts_leave_a_bad_candidate_whose_run_is_killed_in_the_bake(
+    both_slots: Environment, tmp_path: Path
+) -> None:
+    live, new = both_slots.live(), both_slots.idle()
+    output, apps, edges = tmp_path / "cutover", both_slots.groups["app"], both_slots.groups["edge"]
+    # The operation ends 130 s after the switch.
+    short = ("-e", "bake=60", "-e", "cutover_step_seconds=10", "-e", "cutover_timeout_seconds=60")
+    process = both_slots.start("playbooks/cutover.yml", "-e", f"to={new}", *short, *FEW, output=output)
+    try:
+        until(
+            lambda: "Watch the first interval" in output.read_text() or process.poll() is not None,
+            300,
+            "the bake begins",
+        )
+        assert process.poll() is None, output.read_text()
+        kill(process)
+        for edge in edges:
+            state = both_slots.state(edge)
+            assert (state["live"], state["operation"]["phase"]) == (new, "live"), edge
+            assert state["operation"]["bake"]["limits"]["minimum"] == 10, edge
+        for host in apps:
+            both_slots.ssh(host, f"systemctl stop portal-{new}.service")
+        until(
+            lambda: all(both_slots.state(edge)["live"] == live for edge in edges), 240, "the edge hosts have gone back"
+        )
+    finally:
+        if process.poll() is None:
+            kill(process)
+        for host in apps:
+            both_slots.ssh(host, f"systemctl start portal-{new}.service")
+    found = [both_slots.state(edge) for edge in edges]
+    assert [state["operation"] for state in found] == [None] * len(edges)
+    assert len({state["epoch"] for state in found}) == 1
+    assert both_slots.get("/version")[0] == 200
+    said = "".join(both_slots.ask(edge, "journalctl -u greenroom-edge --since=-10min -o cat").stdout for edge in edges)
+    assert f"no run ended the bake of {new}; verdict: fail: {new} at 100 % (baseline {live})" in said, said
+    by = f"no run ended the bake, and {new} failed it"
+    status = both_slots.play("playbooks/status.yml")
+    assert by in " ".join(status.output.split()), status.output
+    # The next run moves background services to the slot that is live now.
+    run = both_slots.play("playbooks/cutover.yml")
+    assert run.code == 0, run.output
+    assert by in " ".join(run.output.split()), run.output
+    both_slots.ssh(next(iter(apps)), f"systemctl is-active -q portal-worker-{live}.service")
 
 
 def mails(environment: Environment, about: str) -> list[str]:
