@@ -250,7 +250,12 @@ def test_a_large_log_gives_signs_of_life(
     signs: list[int] = []
     taken: list[str] = []
     take = EdgeLog.take
-    monkeypatch.setattr(EdgeLog, "take", lambda log, line: (taken.append(line), take(log, line))[1])
+
+    def noted(log: EdgeLog, line: str) -> str:
+        taken.append(line)
+        return str(take(log, line))
+
+    monkeypatch.setattr(EdgeLog, "take", noted)
     judged = bake.judge(baking(), Host.from_file(str(edge.file)).places, lambda: signs.append(len(taken)))
     assert "verdict: pass" in judged.line, judged.line
     assert max(after - before for before, after in itertools.pairwise(signs)) <= bake.BETWEEN

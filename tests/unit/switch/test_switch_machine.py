@@ -9,6 +9,7 @@ between them: each stands still wherever it likes, for as long as it likes, and 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.switch import steps, unattended
@@ -22,7 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 EDGES = ("edge1", "edge2")
 OPERATORS = ("anna", "ben")
 DEADLINE = 60
-BAKE = {"limits": {}}
+BAKE: dict[str, Any] = {"limits": {}}
 
 
 @dataclass
