@@ -256,7 +256,7 @@ def test_a_large_log_gives_signs_of_life(
         return str(take(log, line))
 
     monkeypatch.setattr(EdgeLog, "take", noted)
-    judged = bake.judge(baking(), Host.from_file(str(edge.file)).places, lambda: signs.append(len(taken)))
+    judged = bake.judge(baking(), Host.from_file(str(edge.file)).places, 2, lambda: signs.append(len(taken)))
     assert "verdict: pass" in judged.line, judged.line
     assert max(after - before for before, after in itertools.pairwise(signs)) <= bake.BETWEEN
 
@@ -267,6 +267,6 @@ def test_more_lines_than_the_limit_are_left_out(
     monkeypatch.setattr(bake, "LINES", 100)
     served(journal, "blue", BEFORE)
     served(journal, "green", AFTER)
-    judged = bake.judge(baking(), Host.from_file(str(edge.file)).places, lambda: None)
+    judged = bake.judge(baking(), Host.from_file(str(edge.file)).places, 2, lambda: None)
     assert "no data: green at 100 %" in judged.line
     assert "logged more lines than were read" in judged.line

@@ -236,6 +236,18 @@ def test_a_bake_that_gets_no_verdict_ends_all_the_same() -> None:
     assert expire(BAKED, OVERDUE + VERDICT_SECONDS) == replace(BAKED, operation=None)
 
 
+def test_a_run_that_returns_to_abort_leaves_what_the_watchdog_decided() -> None:
+    abort = Wish("aborted", "blue", operation="x", epoch=7)
+    back = expire(BAKED, OVERDUE, Judged(BAKED, "fail", "the watchdog"))
+    assert decide(back, abort, OVERDUE) == back
+    # If the edge hosts kept the slot, the run's own verdict counts.
+    assert decide(replace(BAKED, operation=None), abort, OVERDUE).value == "7:blue:-:0:green"
+    with pytest.raises(
+        SwitchError, match=r"blue is live since .* \(by the watchdog\), not green: the operation is over"
+    ):
+        decide(back, replace(DRAIN, live="green", operation="x"), OVERDUE)
+
+
 def test_only_a_bake_is_judged() -> None:
     draining = after(DRAIN, state=BAKED)
     assert draining.operation is not None

@@ -33,17 +33,17 @@ LINES = 250000
 BETWEEN = 1000
 """How many lines to read between two signs of life."""
 PART = 0.5
-"""The part of `alpha` for this verdict: the run's own verdicts may have used the other half."""
+"""The part of `alpha` for the verdicts of all edge hosts: the run's own ones may have used the other half."""
 
 
-def judge(state: State, places: Places, alive: Callable[[], None]) -> Judged:
+def judge(state: State, places: Places, hosts: int, alive: Callable[[], None]) -> Judged:
     """Return the verdict on the live slot of `state`, whose operation has a `bake`. Raises nothing.
 
-    Calls `alive` while it reads the log, which may take a minute.
+    `hosts` is the number of edge hosts that judge it. Calls `alive` while it reads the log, which may take a minute.
     """
     said = f"no run ended the bake of {state.live}; verdict: "
     try:
-        result = _judged(state, places, alive)
+        result = _judged(state, places, hosts, alive)
         said += verdict.line(result, state.live, other(state.live), PUBLIC)
         bad = result["verdict"] == "fail"
         why = _no_way_back(state, places) if bad else ""
@@ -56,13 +56,13 @@ def judge(state: State, places: Places, alive: Callable[[], None]) -> Judged:
     return Judged(state, f"{said}; {other(state.live)} is live again", by)
 
 
-def _judged(state: State, places: Places, alive: Callable[[], None]) -> dict[str, Any]:
+def _judged(state: State, places: Places, hosts: int, alive: Callable[[], None]) -> dict[str, Any]:
     """Return the verdict as `services.judged` does. Raises ValueError, JournalError and others."""
     given = state.operation.bake if state.operation else None
     if given is None:
         raise ValueError("the operation has no bake")
     limits = Limits(**given["limits"])
-    result = services.judged([*_intervals(state, given, alive)], limits, given["own"], PART)
+    result = services.judged([*_intervals(state, given, alive)], limits, given["own"], PART / hosts)
     try:
         ill = unhealthy(places, state.live)
     except SwitchError:

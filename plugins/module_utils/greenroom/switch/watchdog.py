@@ -95,7 +95,7 @@ def catch_up(host: Host) -> int:
 def watch(host: Host) -> int:
     """Catch up with peers, end an overdue operation, repair differences; does nothing while a switch holds the lock."""
     # Without the lock, because reading a log takes a while, and before the peers, who may have decided meanwhile.
-    judged = _judge(host.places)
+    judged = _judge(host)
     states, problems = _ask_peers(host)
     try:
         with apply.locked(host.places, 0):
@@ -135,15 +135,15 @@ def _notify(message: str) -> None:
             channel.send(message.encode())
 
 
-def _judge(places: Places) -> Judged | None:
+def _judge(host: Host) -> Judged | None:
     """Return the verdict on a bake whose run is gone; None if there is no such bake."""
-    state = apply.look(places, workers=False).state
+    state = apply.look(host.places, workers=False).state
     if state is None or not unattended.unjudged(state, Clock.now()):
         return None
     # Only here, because it loads what a canary needs, which takes as long as everything else.
     from . import bake  # noqa: PLC0415
 
-    return bake.judge(state, places, lambda: _notify("WATCHDOG=1"))
+    return bake.judge(state, host.places, 1 + len(host.peers.addresses), lambda: _notify("WATCHDOG=1"))
 
 
 def tick(places: Places, found: State | None, clock: Clock, judged: Judged | None = None) -> list[str]:
