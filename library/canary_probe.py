@@ -139,66 +139,17 @@ seconds:
   type: float
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.canary import prober, verdict
-from ansible.module_utils.greenroom.common import web
-from ansible.module_utils.greenroom.switch.bluegreen import SLOTS
-
-ARGUMENTS: dict[str, Any] = {
-    "url": {"type": "str", "required": True},
-    "live": {"type": "str", "choices": list(SLOTS), "required": True},
-    "candidate": {"type": "str", "choices": list(SLOTS), "required": True},
-    "paths": {"type": "list", "elements": "str", "default": []},
-    "rate": {"type": "float", "default": 10},
-    "seconds": {"type": "float", "required": True},
-    "timeout": {"type": "float", "default": 5},
-    "ca_file": {"type": "path"},
-    "resolve": {"type": "dict", "default": {}},
-    "username": {"type": "str", "default": ""},
-    "password": {"type": "str", "default": "", "no_log": True},
-    "until": {"type": "path"},
-    "targets": {"type": "list", "elements": "dict", "default": []},
-    "services": {"type": "dict", "default": {}},
-    "prometheus": {"type": "str", "default": ""},
-    "queries": {"type": "list", "elements": "dict", "default": []},
-}
+from ansible.module_utils.greenroom.modules import canary_probe
 
 
 def main() -> None:
     """Send probes and return the figures."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    given = module.params
-    if given["live"] == given["candidate"]:
-        module.fail_json(msg="live and candidate must be different slots")
-    try:
-        plan = prober.Plan(
-            url=given["url"],
-            slots={"live": given["live"], "candidate": given["candidate"]},
-            paths=given["paths"],
-            rate=given["rate"],
-            seconds=given["seconds"],
-            timeout=given["timeout"],
-            network=web.Network({str(k): str(v) for k, v in given["resolve"].items()}, given["ca_file"]),
-            username=given["username"],
-            password=given["password"],
-            until=given["until"] or "",
-            services=given["services"],
-        )
-    except ValueError as error:
-        module.fail_json(msg=str(error))
-    if module.check_mode:
-        nothing = verdict.empty_interval(0)
-        module.exit_json(
-            changed=False,
-            **{key: nothing[key] for key in ("probes", "watched", "notes")},
-            services={},
-            stopped_early=False,
-            ended=False,
-            seconds=0.0,
-        )
-    module.exit_json(changed=False, **prober.observe(plan, given["targets"], given["prometheus"], given["queries"]))
+    module = AnsibleModule(argument_spec=canary_probe.ARGUMENTS, supports_check_mode=True)
+    result = canary_probe.carry_out(module.params, module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -121,53 +121,17 @@ waiting:
   sample: {green: 2}
 """
 
-import contextlib
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.canary import traffic
-from ansible.module_utils.greenroom.canary.journal import Journal, JournalError
-from ansible.module_utils.greenroom.switch import haproxy
-
-SECONDS = 5.0
-ARGUMENTS: dict[str, Any] = {
-    "after": {"type": "dict"},
-    "last": {"type": "float"},
-    "interval": {"type": "float"},
-    "not_before": {"type": "str"},
-    "settle": {"type": "float", "default": 0},
-    "identifier": {"type": "str", "default": "haproxy"},
-    "limit": {"type": "int", "default": 500000},
-    "routes": {"type": "list", "elements": "str", "default": []},
-    "backends": {"type": "dict", "default": {}},
-    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
-}
+from ansible.module_utils.greenroom.modules import canary_traffic
 
 
 def main() -> None:
     """Read the journal and return the figures."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, mutually_exclusive=[("after", "last")])
-    given = module.params
-
-    def ask(command: str) -> dict[str, str]:
-        answers = {}
-        try:
-            for worker in haproxy.workers(given["socket"], given["master_socket"], SECONDS):
-                # An old worker may have ended meanwhile.
-                with contextlib.suppress(haproxy.NobodyThereError):
-                    answers[worker.name] = haproxy.shown(worker, command, SECONDS)
-        except haproxy.SocketError as error:
-            raise traffic.SilentError(f"HAProxy did not respond: {error}") from error
-        return answers
-
-    log = Journal(module.get_bin_path("journalctl", required=True), given["identifier"])
-    wanted = {name: given[name] for name in ("after", "last", "interval", "not_before", "settle", "limit")}
-    apart = {name: given[name] for name in ("routes", "backends")}
-    try:
-        module.exit_json(changed=False, **traffic.read(log, ask, **wanted, **apart))
-    except JournalError as error:
-        module.fail_json(msg=str(error))
+    module = AnsibleModule(canary_traffic.ARGUMENTS, supports_check_mode=True, **canary_traffic.RULES)
+    result = canary_traffic.carry_out(module.params)
+    if result.get("failed"):
+        module.fail_json(**result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -166,7 +166,6 @@ options:
   defaults:
     description: Settings for all checks.
     type: dict
-    default: {}
     suboptions:
       url:
         description:
@@ -326,90 +325,16 @@ unreadable_checks:
   type: int
 """
 
-import time
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.common import durable
-from ansible.module_utils.greenroom.smoke import checks
-from ansible.module_utils.greenroom.smoke.attempt import Settings
-from ansible.module_utils.greenroom.smoke.options import CHECK
-
-ARGUMENTS: dict[str, Any] = {
-    "checks": {"type": "list", "elements": "dict", "required": True, "options": CHECK},
-    "defaults": {
-        "type": "dict",
-        "default": {},
-        "options": {
-            "url": {"type": "str", "default": ""},
-            "headers": {"type": "dict", "default": {}},
-            "ca_file": {"type": "path"},
-            "resolve": {"type": "dict", "default": {}},
-            "timeout": {"type": "float", "default": 10},
-            "username": {"type": "str", "default": ""},
-            "password": {"type": "str", "default": "", "no_log": True},
-            "expect_slot": {"type": "str", "default": ""},
-        },
-    },
-    "deadline": {"type": "float", "default": 60},
-    "retry": {"type": "bool", "default": False},
-    "concurrency": {"type": "int", "default": 8},
-    "mutating": {"type": "bool", "default": True},
-    "variables": {"type": "dict", "default": {}},
-    "secret_variables": {"type": "dict", "default": {}, "no_log": True},
-    "report_only": {"type": "bool", "default": False},
-    "subject": {"type": "str", "default": ""},
-    "hint": {"type": "str", "default": ""},
-    "unreadable": {"type": "list", "elements": "str", "default": [], "no_log": False},
-    "junit": {"type": "path"},
-}
-
-
-def strings(values: dict[str, Any]) -> dict[str, str]:
-    """Convert all values to strings, because YAML reads some values as numbers or booleans."""
-    return {str(key): str(value) for key, value in values.items()}
+from ansible.module_utils.greenroom.modules import smoke_check
 
 
 def main() -> None:
     """Run the checks and return the verdicts."""
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
-    given = module.params
-    if errors := checks.validate(given["checks"]):
-        module.fail_json(msg="; ".join(errors))
-    if given["deadline"] <= 0 or given["concurrency"] < 1:
-        module.fail_json(msg="deadline and concurrency must be positive")
-    defaults = given["defaults"]
-    settings = Settings(
-        deadline=given["deadline"],
-        retry=given["retry"],
-        concurrency=given["concurrency"],
-        mutating=given["mutating"] and not module.check_mode,
-        headers=strings(defaults["headers"]),
-        resolve=strings(defaults["resolve"]),
-        **{name: defaults[name] for name in ("timeout", "url", "ca_file", "username", "password", "expect_slot")},
-        variables=strings(given["variables"]),
-        secret_variables=strings(given["secret_variables"]),
-        unreadable=given["unreadable"],
-    )
-    started = time.monotonic()
-    verdicts = checks.run(given["checks"], settings)
-    seconds = time.monotonic() - started
-    result = {
-        "changed": False,
-        "checks": [verdict.as_dict() for verdict in verdicts],
-        "summary": checks.summary(verdicts, seconds),
-        "skipped_checks": sum(verdict.skipped and not verdict.unreadable for verdict in verdicts),
-        "unreadable_checks": sum(verdict.unreadable for verdict in verdicts),
-    }
-    if given["junit"] and not module.check_mode:
-        try:
-            durable.write(given["junit"], checks.junit(verdicts, seconds))
-        except OSError as error:
-            module.fail_json(msg=f"can't write the report {given['junit']}: {error.strerror}", **result)
-    if not all(verdict.ok for verdict in verdicts):
-        message = ": ".join(filter(None, (given["subject"], result["summary"])))
-        result["msg"] = ". ".join(filter(None, (message, given["hint"])))
-        module.exit_json(failed=not given["report_only"], **result)
+    module = AnsibleModule(argument_spec=smoke_check.ARGUMENTS, supports_check_mode=True)
+    result = smoke_check.carry_out(module.params, module.check_mode)
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(**result)
 
 

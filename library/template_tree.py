@@ -420,50 +420,18 @@ unit:
   sample: portal-blue.service
 """
 
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.tree import changes, converge, debian_packages, units
-from ansible.module_utils.greenroom.tree import options as tree_options
-from ansible.module_utils.greenroom.tree.files import TreeError, decompress
+from ansible.module_utils.greenroom.modules import template_tree
+from ansible.module_utils.greenroom.tree import changes
 
 
 def main() -> None:
     """Apply the files that the action rendered."""
-    options = {**tree_options.OPTIONS, **tree_options.TRANSPORT}
-    module = AnsibleModule(options, supports_check_mode=True, **tree_options.CHOICES)
-    host = converge.Host(runner(module), labeller(module), module.check_mode, module._diff)
-    result: dict[str, Any] = {"changed": False}
-    try:
-        if module.params["roles"] is None:
-            converge.converge(host, module.params, result)
-        else:
-            missing = debian_packages.missing(module.params["packages"])
-            converge.converge_all(host, [] if missing else decompress(module.params["_trees"]), result)
-            result["missing_packages"] = missing
-    except units.UnitError as error:
-        fail(module, result, str(error), unit=error.unit)
-    except TreeError as error:
-        fail(module, result, str(error))
-    except OSError as error:
-        fail(module, result, f"{error.filename or 'template_tree'}: {error.strerror or error}")
+    module = AnsibleModule(template_tree.ARGUMENTS, supports_check_mode=True, **template_tree.RULES)
+    result = template_tree.carry_out(module.params, module.check_mode, module._diff, labeller(module))
+    if result.get("failed"):
+        module.fail_json(**result)
     module.exit_json(**result)
-
-
-def fail(module: AnsibleModule, result: dict[str, Any], message: str, **more: Any) -> None:
-    """Fail with a message without secrets, and with the changes made so far."""
-    result["changed"] = result["changed"] or bool(result.get("units"))
-    module.fail_json(msg=converge.secret_words(module.params).clean(message), **{**result, **more})
-
-
-def runner(module: AnsibleModule) -> changes.Run:
-    """Return a function that runs a command through the module."""
-
-    def run(command: list[str]) -> tuple[int, str, str]:
-        code, out, err = module.run_command(command, environ_update={"LC_ALL": "C", "SYSTEMD_COLORS": "0"})
-        return code, out, err
-
-    return run
 
 
 def labeller(module: AnsibleModule) -> changes.Label | None:

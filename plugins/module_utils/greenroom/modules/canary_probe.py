@@ -1,0 +1,64 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""One call of the module `canary_probe` on an ops host."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..canary import prober, verdict
+from ..common import web
+from ..switch.bluegreen import SLOTS
+
+ARGUMENTS: dict[str, Any] = {
+    "url": {"type": "str", "required": True},
+    "live": {"type": "str", "choices": list(SLOTS), "required": True},
+    "candidate": {"type": "str", "choices": list(SLOTS), "required": True},
+    "paths": {"type": "list", "elements": "str", "default": []},
+    "rate": {"type": "float", "default": 10},
+    "seconds": {"type": "float", "required": True},
+    "timeout": {"type": "float", "default": 5},
+    "ca_file": {"type": "path"},
+    "resolve": {"type": "dict", "default": {}},
+    "username": {"type": "str", "default": ""},
+    "password": {"type": "str", "default": "", "no_log": True},
+    "until": {"type": "path"},
+    "targets": {"type": "list", "elements": "dict", "default": []},
+    "services": {"type": "dict", "default": {}},
+    "prometheus": {"type": "str", "default": ""},
+    "queries": {"type": "list", "elements": "dict", "default": []},
+}
+
+
+def carry_out(given: Mapping[str, Any], check: bool, _diff: bool = False) -> dict[str, Any]:
+    """Send probes, with `check` none. Returns the module's result."""
+    if given["live"] == given["candidate"]:
+        return {"failed": True, "msg": "live and candidate must be different slots"}
+    try:
+        plan = prober.Plan(
+            url=given["url"],
+            slots={"live": given["live"], "candidate": given["candidate"]},
+            paths=given["paths"],
+            rate=given["rate"],
+            seconds=given["seconds"],
+            timeout=given["timeout"],
+            network=web.Network({str(k): str(v) for k, v in given["resolve"].items()}, given["ca_file"]),
+            username=given["username"],
+            password=given["password"],
+            until=given["until"] or "",
+            services=given["services"],
+        )
+    except ValueError as error:
+        return {"failed": True, "msg": str(error)}
+    if check:
+        nothing = verdict.empty_interval(0)
+        return {
+            "changed": False,
+            **{key: nothing[key] for key in ("probes", "watched", "notes")},
+            "services": {},
+            "stopped_early": False,
+            "ended": False,
+            "seconds": 0.0,
+        }
+    return {"changed": False, **prober.observe(plan, given["targets"], given["prometheus"], given["queries"])}
