@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Action of `template_tree`: renders all files on the controller, then runs the module once."""
+"""Action of `template_tree`: renders all files on the controller, then calls the module once."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.greenroom.controller.modules.action import CompiledModule
+from ansible.module_utils.greenroom.modules import template_tree
 from ansible.module_utils.greenroom.tree import options as tree_options
 from ansible.module_utils.greenroom.tree.files import (
     Attributes,
@@ -25,7 +27,6 @@ from ansible.module_utils.greenroom.tree.files import (
     parse_mode,
 )
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
 from ansible.template import generate_ansible_template_vars, trust_as_template
 
 TEMPLATE_SUFFIX = ".j2"
@@ -45,27 +46,23 @@ COMMENT_OF = {f".{suffix}": comment for comment, suffixes in COMMENTS.items() fo
 BRACKETS = {".html": ("<!-- ", " -->"), ".xml": ("<!-- ", " -->"), ".css": ("/* ", " */")}
 
 
-class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
-    """Renders the files and runs the module."""
+class ActionModule(CompiledModule):  # type: ignore[misc]  # Ansible has no types
+    """Renders the files and calls the program or the module."""
 
-    _supports_check_mode = True
+    ARGUMENTS = template_tree.ARGUMENTS
+    RULES = template_tree.RULES
     _supports_async = False
 
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result."""
-        super().run(tmp, task_vars)
-        variables = task_vars or {}
+    def arguments(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """Return the module's arguments, with all files rendered."""
         _checked, options = self.validate_argument_spec(argument_spec=tree_options.OPTIONS, **tree_options.CHOICES)
         try:
             if options["roles"] is None:
-                arguments = self._arguments(options, variables)
-            else:
-                trees = [tree for role in options["roles"] for tree in self._trees(role, variables)]
-                arguments = {"roles": options["roles"], "packages": options["packages"], "_trees": compress(trees)}
+                return self._arguments(options, variables)
+            trees = [tree for role in options["roles"] for tree in self._trees(role, variables)]
+            return {"roles": options["roles"], "packages": options["packages"], "_trees": compress(trees)}
         except TreeError as error:
             raise AnsibleActionFail(str(error)) from error
-        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=variables)
-        return result
 
     def _arguments(self, options: dict[str, Any], variables: dict[str, Any]) -> dict[str, Any]:
         """Return the module's arguments for one tree, with its files rendered."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible.module_utils.greenroom.modules import logic, program
 from ansible.module_utils.greenroom.switch import module_call
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ LAYERS = (
     {"common"},
     {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree", "trial"},
     {"people/invent", "switch"},
-    {"people"},
+    {"modules", "people"},
     {
         "controller/common",
         "controller/data",
@@ -34,6 +35,7 @@ LAYERS = (
         "controller/hosts",
         "controller/load",
         "controller/lock",
+        "controller/modules",
         "controller/output",
         "controller/people",
         "controller/vault",
@@ -50,7 +52,11 @@ FRAMES = {".", CONTROLLER}
 FILES = sorted(LOGIC.rglob("*.py"))
 MODULES = [path for path in FILES if path.name != "__init__.py"]
 # What a role copies to hosts, and the program that runs there.
-COPIES = {"edge": ("switch/watchdog.py", "vars/main.yml"), "slots": ("switch/slot_stop.py", "vars/main.yml")}
+COPIES = {
+    "base": ("modules", "vars/main.yml"),
+    "edge": ("switch/watchdog.py", "vars/main.yml"),
+    "slots": ("switch/slot_stop.py", "vars/main.yml"),
+}
 
 
 def package_of(path: Path) -> str:
@@ -191,15 +197,31 @@ def test_no_plugin_is_longer_than_350_lines() -> None:
 
 @pytest.mark.parametrize("role", COPIES)
 def test_a_role_copies_all_packages_that_its_program_imports(role: str) -> None:
-    program, file = COPIES[role]
+    file = COPIES[role][1]
     start = f"{{{{ __{role}_logic }}}}/"
     document = yaml.safe_load((ROOT / "roles" / role / file).read_text(encoding="utf-8"))
     copied = {source.removeprefix(start) for source in sources(document) if source.startswith(start)}
-    packages = {package_of(path) for path in [LOGIC / program, *needed(LOGIC / program)]}
     assert "__init__.py" in copied
-    assert packages == copied - {"__init__.py"}
+    assert packages_of(role) == copied - {"__init__.py"}
+
+
+def packages_of(role: str) -> set[str]:
+    """The packages that the program of a role, a file or all files of a folder, needs."""
+    program = LOGIC / COPIES[role][0]
+    files = [path for path in MODULES if program in (path, path.parent)]
+    return {package_of(path) for file in files for path in [file, *needed(file)]} - FRAMES
 
 
 def test_the_hash_of_the_edges_logic_covers_all_packages_that_it_gets() -> None:
-    program, _ = COPIES["edge"]
-    assert {package_of(path) for path in [LOGIC / program, *needed(LOGIC / program)]} == set(module_call.PACKAGES)
+    assert packages_of("edge") == set(module_call.PACKAGES)
+
+
+def test_the_hash_of_the_modules_logic_covers_all_packages_that_hosts_get() -> None:
+    assert packages_of("base") == set(logic.PACKAGES)
+
+
+@pytest.mark.parametrize("name", program.MODULES)
+def test_a_module_that_hosts_have_compiled_runs_the_same_call_both_ways(name: str) -> None:
+    call = LOGIC / "modules" / f"{name}.py"
+    assert call in imports(ROOT / "library" / f"{name}.py")
+    assert call in imports(ROOT / "plugins/action" / f"{name}.py")

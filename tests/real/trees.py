@@ -17,6 +17,7 @@ HELD = {
     "keepalived",
     "mail_sandbox",
     "monitoring",
+    "modules",
     "node_exporter",
     "postgres",
     "simulation",

@@ -44,11 +44,13 @@ def test_every_file_has_the_marker_if_its_format_allows(environment: str, render
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_no_file_has_leftovers_of_an_expression(environment: str, rendered: dict[str, Rendered]) -> None:
+    # Python code is copied as it is, and may have such words of its own.
+    code = {path.read_bytes() for path in (ROOT / "plugins/module_utils/greenroom").rglob("*.py")}
     leftovers = {
         (str(file), word)
         for file in rendered[environment].files()
         for word in ("{{", "{%", "AnsibleUndefined", "<class ", "Undefined")
-        if word in file.read_text()
+        if word in file.read_text() and file.read_bytes() not in code
     }
     assert leftovers == set()
 

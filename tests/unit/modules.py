@@ -27,7 +27,7 @@ def load(name: str) -> ModuleType:
     return module
 
 
-def run_module(name: str, check: bool = False, diff: bool = False, **arguments: Any) -> dict[str, Any]:
+def run_module(name: str, /, check: bool = False, diff: bool = False, **arguments: Any) -> dict[str, Any]:
     """Run a module; returns its result, with `text`: all that it printed."""
     printed = io.StringIO()
     # With its arguments in the result: no secret may stand there either.

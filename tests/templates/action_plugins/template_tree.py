@@ -46,5 +46,5 @@ class ActionModule(_real.ActionModule):  # type: ignore[misc, name-defined]
             log.write(json.dumps(record) + "\n")
         return file
 
-    def _execute_module(self, *_arguments: Any, **_options: Any) -> dict[str, Any]:
+    def _answer(self, *_arguments: Any, **_options: Any) -> dict[str, Any]:
         return {"changed": False}

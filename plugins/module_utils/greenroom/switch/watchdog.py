@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from ..common.started import STARTED
 from . import apply, haproxy, module_call, unattended
 from . import peers as switch_peers
 from .apply import BusyError, Places
@@ -213,6 +214,7 @@ def module() -> int:
     if request["logic"] != module_call.logic_digest():
         print(json.dumps({"other_logic": True}))
         return 0
+    print(STARTED, flush=True)
     try:
         result = module_call.carry_out(request["arguments"], request["check"])
     except SwitchError as error:
