@@ -79,3 +79,9 @@ def test_a_refusal_of_the_program_fails_the_task(tmp_path: Path) -> None:
 )
 def test_without_such_a_program_the_module_runs(tmp_path: Path, program: str | None) -> None:
     assert "this is the module" in run(tmp_path, program)
+
+
+def test_a_switch_that_broke_off_is_not_sent_again(tmp_path: Path) -> None:
+    output = run(tmp_path, PROGRAM.replace("LOGIC", "module_call.carry_out = None"))
+    assert "greenroom-edge module ended without a result (exit code 1)" in output
+    assert "this is the module" not in output
