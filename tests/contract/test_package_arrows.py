@@ -207,9 +207,9 @@ def test_a_role_copies_all_packages_that_its_program_imports(role: str) -> None:
 
 def packages_of(role: str) -> set[str]:
     """The packages that the program of a role, a file or all files of a folder, needs."""
-    program = LOGIC / COPIES[role][0]
-    files = [path for path in MODULES if program in (path, path.parent)]
-    return {package_of(path) for file in files for path in [file, *needed(file)]} - FRAMES
+    start = LOGIC / COPIES[role][0]
+    files = [path for path in MODULES if start in (path, path.parent)]
+    return {package_of(path) for file in files for path in [file, *needed(file)]}
 
 
 def test_the_hash_of_the_edges_logic_covers_all_packages_that_it_gets() -> None:
