@@ -52,10 +52,13 @@ def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
         result = switch(places, wish, check=True, newest=newest)
     else:
         with apply.locked(places):
+            if given["finish"] and given["state"] == "draining" and _drained(places):
+                # One step less on disk.
+                wish = replace(wish, state="finished")
             result = switch(places, wish, check=False, newest=newest)
     if given["state"] in ("draining", "replacing"):
         result["connections"] = wait_for_drain(places, result["idle"], drain_timeout)
-        if given["finish"] and given["state"] == "draining" and not check:
+        if given["finish"] and wish.state == "draining" and not check:
             result = finished(places, wish, result)
     return result
 
@@ -150,6 +153,12 @@ def wait_for_drain(places: Places, left: str | None, drain_timeout: float) -> di
         if left is None or found[left]["current"] == 0 or time.monotonic() > give_up:
             return found
         time.sleep(POLL)
+
+
+def _drained(places: Places) -> bool:
+    """Whether the idle slot has no connections already."""
+    state = apply.look(places, workers=False).state
+    return state is not None and connections(places)[other(state.live)]["current"] == 0
 
 
 def finished(places: Places, wish: Wish, drained: dict[str, Any]) -> dict[str, Any]:
