@@ -87,6 +87,7 @@ class ActionModule(ActionBase):
             file.write(f"{self._task.args['paths']}\\n")
         return {"changed": False, **ANSWER, "_ansible_no_log": True}
 """
+SHARED = yaml.safe_load((plays.ROOT / "playbooks/group_vars/all/main.yml").read_text())
 FOUND = {"secrets": {"environment/value/webhook": {"value": SECRET}}, "unreadable": ""}
 SEALED = {"secrets": {}, "unreadable": "Vault is sealed"}
 
@@ -115,6 +116,7 @@ def notify(folder: Path, answer: dict[str, Any] = FOUND, events: int = 1, *optio
         "mail_sandbox_smtp_port": 1,
         "secrets_url": "https://127.0.0.1:1",
         "secrets_auth": {"auth_method": "token"},
+        "notify_wanted": SHARED["notify_wanted"],
         **given,
     }
     dead = {"ansible_connection": "dead"}

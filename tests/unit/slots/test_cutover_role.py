@@ -96,6 +96,7 @@ VARIABLES: dict[str, Any] = {
     "slot_bundles": {},
     "catalogue": {},
     "cutover_bake_seconds": 0,
+    "notify_wanted": False,
     "canary_checks": False,
     "monitoring_port": 9090,
     "cutover_to": "green",

@@ -105,6 +105,7 @@ class Edge:
             "environment_name": "staging",
             "environment_run": {"id": "new", "has": []},
             "environment_needs": ["lock", "slots"],
+            "notify_wanted": False,
             **more,
         }
         plays.write_hosts(self.folder, groups, variables)
