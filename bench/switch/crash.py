@@ -23,7 +23,7 @@ from bench.switch import faults
 from bench.switch.crash_list import CHANGES, MOMENTS
 from bench.switch.doing import Result, after, alone, do, killed, late, settled, suicide, verdict
 from bench.switch.proxy import TIMEOUT, Proxy, ask, running
-from plugins.module_utils.greenroom.switch import apply, haproxy, unattended, watchdog
+from plugins.module_utils.greenroom.switch import apply, deadline, haproxy, watchdog
 from plugins.module_utils.greenroom.switch.bluegreen import State
 from plugins.module_utils.greenroom.switch.report import report
 from plugins.module_utils.greenroom.switch.steps import Wish
@@ -102,7 +102,7 @@ def module_killed(proxy: Proxy, result: Result) -> None:
                     there = apply.look(proxy.places).state or then
                     later, judged = late(), verdict(there, wishes[-1])
                     watchdog.tick(proxy.places, None, later, judged)
-                    end = unattended.expire(there, later, judged)
+                    end = deadline.expire(there, later, judged)
                     wrong += settled(proxy, end, {"idle"})
                     if again := watchdog.tick(proxy.places, None, later):
                         wrong.append(f"the watchdog's second run changed {again}")

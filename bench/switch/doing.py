@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.switch.crash_list import BACK, BAD, DEADLINE, GOOD, LATE
 from bench.switch.proxy import Proxy
-from plugins.module_utils.greenroom.switch import apply, haproxy, peers, steps, unattended
+from plugins.module_utils.greenroom.switch import apply, deadline, haproxy, peers, steps
 from plugins.module_utils.greenroom.switch.apply import Places
 from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
 from plugins.module_utils.greenroom.switch.clock import Clock
@@ -39,15 +39,15 @@ def after(now: State, wish: Wish) -> State:
     if wish.state == BACK["state"]:
         return steps.go_back(now, "by hand", Clock.now())
     if wish.state == LATE["state"]:
-        return unattended.expire(now, late())
+        return deadline.expire(now, late())
     if wish.state in (GOOD["state"], BAD["state"]):
-        return unattended.expire(now, late(), verdict(now, wish))
+        return deadline.expire(now, late(), verdict(now, wish))
     return steps.decide(now, wish, Clock.now())
 
 
-def verdict(now: State, wish: Wish) -> unattended.Judged:
+def verdict(now: State, wish: Wish) -> deadline.Judged:
     """Return the watchdog's verdict on a bake."""
-    return unattended.Judged(now, wish.state, "the watchdog" if wish.state == BAD["state"] else "")
+    return deadline.Judged(now, wish.state, "the watchdog" if wish.state == BAD["state"] else "")
 
 
 def do(places: Places, wish: Wish) -> list[str]:

@@ -21,8 +21,8 @@ from bench.switch.proxy import SITE, Proxy, running
 from plugins.module_utils.greenroom.switch import apply, haproxy, watchdog
 from plugins.module_utils.greenroom.switch.bluegreen import State, SwitchError
 from plugins.module_utils.greenroom.switch.clock import Clock
+from plugins.module_utils.greenroom.switch.deadline import Judged
 from plugins.module_utils.greenroom.switch.steps import AHEAD, Wish
-from plugins.module_utils.greenroom.switch.unattended import Judged
 
 MOMENTS = (
     "before the state file is replaced",

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.canary.edge_log import EdgeLog
-from ansible.module_utils.greenroom.switch import apply, bake, unattended, watchdog
+from ansible.module_utils.greenroom.switch import apply, bake, deadline, watchdog
 from ansible.module_utils.greenroom.switch.bluegreen import Operation, State
 from ansible.module_utils.greenroom.switch.clock import utc
 from ansible.module_utils.greenroom.switch.host import Host
@@ -222,7 +222,7 @@ def test_nothing_is_judged_while_the_run_has_time(
 
 
 def test_a_run_that_returns_during_the_verdict_goes_on(edge: Edge, proxy: FakeHaproxy) -> None:
-    judged = unattended.Judged(baking(), "fail", "the watchdog")
+    judged = deadline.Judged(baking(), "fail", "the watchdog")
     edge.write(baking(seconds_left=60))
     places = Host.from_file(str(edge.file)).places
     with apply.locked(places):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.switch import steps, unattended
+from ansible.module_utils.greenroom.switch import deadline, steps, takeover
 from ansible.module_utils.greenroom.switch.bluegreen import SLOTS, State, SwitchError, other
 from ansible.module_utils.greenroom.switch.clock import Clock
 from ansible.module_utils.greenroom.switch.steps import Wish
@@ -59,7 +59,7 @@ class Environment(RuleBasedStateMachine):
         self.plans: dict[str, Plan] = {}
         self.number = 0
         self.meaning: dict[int, tuple[str, str, int]] = {}
-        self.judged: dict[str, unattended.Judged] = {}
+        self.judged: dict[str, deadline.Judged] = {}
 
     @initialize(live=st.sampled_from(SLOTS))
     def first_install(self, live: str) -> None:
@@ -93,7 +93,7 @@ class Environment(RuleBasedStateMachine):
         """Call the module on an edge, and once more: a repetition changes nothing. Returns whether it was refused."""
         clock = self.clock(edge)
         if newest is not None:
-            self.take(edge, unattended.adopt(self.edges[edge], newest, clock))
+            self.take(edge, takeover.adopt(self.edges[edge], newest, clock))
             assert self.edges[edge].epoch >= newest.epoch
         try:
             after = steps.decide(self.edges[edge], wish, clock)
@@ -206,13 +206,13 @@ class Environment(RuleBasedStateMachine):
 
     def found_by(self, edge: str) -> State | None:
         peers = [State.from_value("site", self.edges[peer].value) for peer in self.up() if peer != edge]
-        return unattended.together(peers)
+        return takeover.together(peers)
 
     @rule(edge=st.sampled_from(EDGES), bad=st.booleans())
     def judge(self, edge: str, bad: bool) -> None:
         """Judge a bake whose run is gone. It takes a while until the watchdog has the lock, so anything may follow."""
-        if edge not in self.down and unattended.unjudged(self.edges[edge], self.clock(edge)):
-            self.judged[edge] = unattended.Judged(self.edges[edge], "", edge if bad else "")
+        if edge not in self.down and deadline.unjudged(self.edges[edge], self.clock(edge)):
+            self.judged[edge] = deadline.Judged(self.edges[edge], "", edge if bad else "")
 
     @rule(edge=st.sampled_from(EDGES), seconds=st.sampled_from([0, 0, DEADLINE + 1]), alone=st.booleans())
     def watchdog(self, edge: str, seconds: int, alone: bool) -> None:
@@ -221,13 +221,13 @@ class Environment(RuleBasedStateMachine):
         if edge in self.down:
             return
         before, found, clock = self.edges[edge], None if alone else self.found_by(edge), self.clock(edge)
-        state = unattended.adopt(before, found, clock) if found else before
-        after = unattended.expire(state, clock, self.judged.pop(edge, None))
+        state = takeover.adopt(before, found, clock) if found else before
+        after = deadline.expire(state, clock, self.judged.pop(edge, None))
         if after.live != before.live:
             assert (found and found.precedence > before.precedence) or before.operation, (
                 "the live slot changed by itself"
             )
-        assert unattended.expire(after, clock) == after
+        assert deadline.expire(after, clock) == after
         self.take(edge, after)
 
     @rule(edge=st.sampled_from(EDGES), seconds=st.sampled_from([-3600, 3600]))
@@ -249,7 +249,7 @@ class Environment(RuleBasedStateMachine):
             if reboots:
                 self.booted[edge] = (self.booted[edge][0] + 1, self.seconds)
             if (found := self.found_by(edge)) and not silent:
-                self.take(edge, unattended.adopt(self.edges[edge], found, self.clock(edge)))
+                self.take(edge, takeover.adopt(self.edges[edge], found, self.clock(edge)))
 
     # --- what always holds ---
 
@@ -275,7 +275,7 @@ class Environment(RuleBasedStateMachine):
         for edge in list(self.down):
             self.back(edge)
         for _ in range(4):
-            self.seconds += unattended.ADOPTED_SECONDS + 1
+            self.seconds += takeover.ADOPTED_SECONDS + 1
             for edge in EDGES:
                 self.judge(edge, bad=False)
                 self.watchdog(edge, 0, alone=False)
@@ -300,7 +300,7 @@ class LeavesOut(Environment):
         if edge in self.down:
             return
         clock, found = self.clock(edge), None if alone else self.found_by(edge)
-        now = unattended.adopt(self.edges[edge], found, clock) if found else self.edges[edge]
+        now = takeover.adopt(self.edges[edge], found, clock) if found else self.edges[edge]
         try:
             after = steps.go_back(now, edge, clock)
         except SwitchError:

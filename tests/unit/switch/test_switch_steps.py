@@ -18,16 +18,9 @@ from ansible.module_utils.greenroom.switch.bluegreen import (
     SwitchError,
 )
 from ansible.module_utils.greenroom.switch.clock import Clock
+from ansible.module_utils.greenroom.switch.deadline import VERDICT_SECONDS, Judged, expire, unjudged
 from ansible.module_utils.greenroom.switch.steps import Wish, decide
-from ansible.module_utils.greenroom.switch.unattended import (
-    ADOPTED_SECONDS,
-    VERDICT_SECONDS,
-    Judged,
-    adopt,
-    expire,
-    together,
-    unjudged,
-)
+from ansible.module_utils.greenroom.switch.takeover import ADOPTED_SECONDS, adopt, together
 
 NOW = Clock(1_800_000_000, 5000, "boot")
 IDLE = State("staging", 5, "blue", changed_at="2026")

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..common import durable
-from . import haproxy, steps, unattended
+from . import haproxy, steps, takeover
 from .bluegreen import State, SwitchError, check_site
 from .clock import Clock
 
@@ -142,7 +142,7 @@ def caught_up(seen: Seen, found: State | None, clock: Clock) -> State | None:
     if seen.state is None and found.epoch < steps.highest_trace(seen.traces):
         # The state was lost, and HAProxy here serves a newer epoch than the peers know. An operator must decide.
         return None
-    return unattended.adopt(seen.state, found, clock)
+    return takeover.adopt(seen.state, found, clock)
 
 
 def apply(places: Places, seen: Seen, wanted: State, unsaved: bool = False) -> list[str]:

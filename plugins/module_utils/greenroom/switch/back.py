@@ -7,7 +7,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator, Mapping
 
-from . import apply, steps, unattended
+from . import apply, steps, takeover
 from . import peers as switch_peers
 from .apply import Places
 from .bluegreen import State, SwitchError
@@ -35,7 +35,7 @@ def _back(host: Host, forced: bool) -> int:
     clock = Clock.now()
     with apply.locked(host.places):
         seen = apply.look(host.places)
-        now = apply.caught_up(seen, unattended.together(states.values()), clock)
+        now = apply.caught_up(seen, takeover.together(states.values()), clock)
         if now is None:
             raise SwitchError(f"refused: no slot is live here. {seen.damage or 'There is no state file'}")
         try:

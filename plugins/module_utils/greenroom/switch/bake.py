@@ -23,8 +23,8 @@ from . import steps
 from .apply import Places
 from .bluegreen import State, SwitchError, other
 from .clock import Clock
+from .deadline import Judged
 from .report import unhealthy
-from .unattended import Judged
 
 PARTS = 20
 """The time since the switch is judged in so many intervals: as many as a long step has."""

@@ -5,7 +5,7 @@
 idle → prepared → canary (growing weights) → live (the bake) → draining → idle, and back from each of them. With several
 edge hosts, each step is prepared on all of them and then committed on all of them, under a new highest epoch. So an
 epoch has one meaning, and the highest epoch is current. If two operators go on without different edge hosts, an epoch
-may get two meanings. The edge hosts resolve that as soon as they reach each other (`unattended`).
+may get two meanings. The edge hosts resolve that as soon as they reach each other (`takeover`).
 """
 
 from __future__ import annotations

@@ -19,16 +19,16 @@ from dataclasses import replace
 from typing import Any
 
 from ..common.started import STARTED
-from . import apply, haproxy, module_call, unattended
+from . import apply, deadline, haproxy, module_call, takeover
 from . import peers as switch_peers
 from .apply import BusyError, Places
 from .back import back, back_by_force
 from .bluegreen import State, SwitchError
 from .clock import Clock
+from .deadline import Judged
 from .heard import Heard
 from .host import Host
 from .report import connections, report
-from .unattended import Judged
 
 CONFIGURATION = "/etc/greenroom/edge.json"
 PEERS_SECONDS = 1.5
@@ -84,9 +84,9 @@ def catch_up(host: Host) -> int:
         with apply.locked(host.places, START_SECONDS):
             seen = apply.look(host.places, workers=False)
             clock = Clock.now()
-            now = apply.caught_up(seen, unattended.together(states.values()), clock)
+            now = apply.caught_up(seen, takeover.together(states.values()), clock)
             if now is not None:
-                wanted = unattended.expire(now, clock)
+                wanted = deadline.expire(now, clock)
                 _say(apply.settle(host.places, seen, wanted), wanted)
     finally:
         _note(host, Heard(), states, problems)
@@ -100,7 +100,7 @@ def watch(host: Host) -> int:
     states, problems = _ask_peers(host)
     try:
         with apply.locked(host.places, 0):
-            tick(host.places, unattended.together(states.values()), Clock.now(), judged)
+            tick(host.places, takeover.together(states.values()), Clock.now(), judged)
     except BusyError:
         return 0
     finally:
@@ -139,7 +139,7 @@ def _notify(message: str) -> None:
 def _judge(host: Host) -> Judged | None:
     """Return the verdict on a bake whose run is gone; None if there is no such bake."""
     state = apply.look(host.places, workers=False).state
-    if state is None or not unattended.unjudged(state, Clock.now()):
+    if state is None or not deadline.unjudged(state, Clock.now()):
         return None
     # Only here, because it loads what a canary needs, which takes as long as everything else.
     from . import bake  # noqa: PLC0415
@@ -153,11 +153,11 @@ def tick(places: Places, found: State | None, clock: Clock, judged: Judged | Non
     now = apply.caught_up(seen, found, clock)
     if now is None:
         return []
-    wanted = unattended.expire(now, clock, judged)
+    wanted = deadline.expire(now, clock, judged)
     if judged is not None and now.operation is not None and wanted.operation is None:
         print(f"{now.site}: {judged.line}", flush=True)
     # The end of an overdue canary doesn't wait for a full disk. The next check comes to that end from the same file.
-    overdue = seen.state is not None and unattended.expire(seen.state, clock).weight < seen.state.weight
+    overdue = seen.state is not None and deadline.expire(seen.state, clock).weight < seen.state.weight
     changed = apply.apply(places, seen, wanted, unsaved=overdue and not wanted.weight)
     _say(changed, wanted)
     return changed

@@ -21,8 +21,8 @@ TIMES = 5
 def limit(answered: Sequence[float], asked: int, longest: float) -> float:
     """Return how many seconds a host has for its answer: `longest` at most, less if most others were fast.
 
-    `answered` are the seconds that other hosts took, of `asked` hosts in all. On a bad day, a run must not wait long for
-    hosts that are gone. If hosts or the network are busy, all of them are slow.
+    `answered` are the seconds that other hosts took, of `asked` hosts in all. On a bad day, a run must not wait long
+    for hosts that are gone. If hosts or the network are busy, all of them are slow.
     """
     if not answered or 2 * len(answered) < asked:
         return longest
