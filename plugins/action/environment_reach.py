@@ -42,7 +42,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             command = connection._build_command(connection.get_option("ssh_executable"), "ssh", connection.host, ":")
             # All hosts of this run, and no other run.
             folder = Path(constants.DEFAULT_LOCAL_TMP) / "reach"
-            return reach.silence([os.fsdecode(part) for part in command], host, folder, asked, seconds)
+            reason: str = reach.silence([os.fsdecode(part) for part in command], host, folder, asked, seconds)
+            return reason
         try:
             self._low_level_execute_command(":", sudoable=False)
         except AnsibleConnectionFailure as failure:
