@@ -43,9 +43,12 @@ class Client:
 
 
 class Crowd:
-    """Clients that come and go, and together send `rate` requests a second on average."""
+    """Clients that come and go, and together send `rate` requests a second on average.
 
-    def __init__(self, rate: float, parts: Sequence[float], chance: random.Random) -> None:
+    With `broken`, at least one of those that stay is broken and keeps its cookie.
+    """
+
+    def __init__(self, rate: float, parts: Sequence[float], chance: random.Random, broken: bool = False) -> None:
         self._chance = chance
         self._parts = parts
         # From three to twenty requests a minute.
@@ -53,6 +56,10 @@ class Crowd:
         self._skew = chance.uniform(0.5, 1.2)
         number = max(1, round(rate / self._pace))
         self._there = [self._client(math.inf if chance.random() < STAY else self._visit()) for _ in range(number)]
+        if broken:
+            first = self._there[0]
+            first.broken, first.cookies, first.until = (1.0, 500), True, math.inf
+            first.pace *= chance.lognormvariate(0.5, 1)
 
     def _visit(self) -> float:
         return self._chance.expovariate(1 / VISIT)

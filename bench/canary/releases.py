@@ -1,17 +1,26 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Simulated releases: good ones with the usual disturbances, and bad ones of twelve kinds."""
+"""Simulated releases: good ones with the usual disturbances, and bad ones."""
 
 from __future__ import annotations
 
 import random
 from dataclasses import replace
 
-from bench.canary.simulate import LOGIN, MIB, ORDER, Behaviour, Moment, Release
+from bench.canary.behaviour import LOGIN, MIB, ORDER, Behaviour, Moment, Release
+
+
+class Identical(Release):
+    """The same as the live release. One of the clients that stay is broken and sticks to its slot."""
+
+    kind = "identical releases, at least one client is broken"
+    broken = True
 
 
 class Good(Release):
     """As good as the live release: a little faster or slower, with one of the usual disturbances."""
+
+    kind = "good releases"
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(chance)
@@ -224,9 +233,3 @@ class Scanned(Release):
     def candidate(self, moment: Moment) -> Behaviour:
         """Return the behavior of the candidate."""
         return replace(self.live(moment), failing={"": self.base, ORDER: 1.0})
-
-
-BAD: tuple[type[Release], ...] = (
-    *(Errors, Leak, SlowTail, OneRoute, AfterTheCutOver, Memory, WrongVersion, BrokenLogin, SomeLogins),
-    *(NoOrders, Slow, CrashLoop, Late, Scanned),
-)

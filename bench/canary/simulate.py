@@ -2,8 +2,8 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Rollouts of simulated releases with a simulated clock, judged by the code that judges real ones.
 
-The results of canary_traffic, canary_probe and the smoke checks in each interval are simulated. Steps, intervals,
-evidence and verdict come from `canary_step` and `canary`, as in roles/canary.
+Hosts are simulated: the edge's log and open requests (`edge`), metrics pages and units (`hosts`), and the results of
+probes and smoke checks. All that reads them, and steps, intervals and the verdict, is the code of roles/canary.
 """
 
 from __future__ import annotations
@@ -11,18 +11,21 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from bench.canary.behaviour import MIB, ORDER, Behaviour, Moment, Release, Route, part_of
 from bench.canary.clients import Client, Crowd
+from bench.canary.edge import Answer, Edge, Sender, Waiting, line
+from bench.canary.hosts import RELEASES, SLOTS, Hosts, Portal
 from plugins.module_utils.greenroom.canary import figures as canary_figures
 from plugins.module_utils.greenroom.canary import statistics
 from plugins.module_utils.greenroom.canary.comparison import PUBLIC
-from plugins.module_utils.greenroom.canary.edge_log import GROUPS, EdgeLog
+from plugins.module_utils.greenroom.canary.edge_log import GROUPS
 from plugins.module_utils.greenroom.canary.limits import Limits
 from plugins.module_utils.greenroom.controller.canary import step as canary_step
 
@@ -30,93 +33,13 @@ ROLE = yaml.safe_load((Path(__file__).resolve().parents[2] / "roles/canary/defau
 LIMITS = Limits(**{field.name: ROLE[f"canary_{field.name}"] for field in fields(Limits)})
 """The limits that a rollout has unless an operator sets others."""
 BUCKETS = 236
-MIB = 2**20
 SHARES = (5, 25, 50, 100)
 """The last one is the time after the cutover."""
 PROBE_RATE = 8.0
 INTERVAL = 15.0
-SCANNER = "192.0.2.1"
+SCANNER = Sender("192.0.2.1", "c99")
 SCANS = 4
 """How often the scanner requests each of its paths in an interval."""
-SLOTS = {"live": "blue", "candidate": "green"}
-ORDER = "POST /orders"
-LOGIN = "POST /login"
-
-
-@dataclass(frozen=True)
-class Route:
-    """A route of public traffic: `part` of all requests, `median` milliseconds, lognormal with `sigma`."""
-
-    part: float
-    median: float
-    sigma: float
-    probed: bool = True
-
-
-@dataclass(frozen=True)
-class Behaviour:
-    """The behavior of a release at one moment, relative to its routes.
-
-    `failing` and `refusing` are fractions by route ("" for all others), `slow` is (fraction, factor) of requests that
-    take longer, `late` is (n, milliseconds) if every nth request takes so much longer, `orders` a factor on written
-    orders, `memory` in bytes, `journey` the chance that smoke checks pass.
-    """
-
-    factor: float = 1.0
-    failing: Mapping[str, float] = field(default_factory=dict)
-    refusing: Mapping[str, float] = field(default_factory=dict)
-    slow: tuple[float, float] = (0.0, 1.0)
-    orders: float = 1.0
-    memory: float = 90.0 * MIB
-    journey: float = 1.0
-    late: tuple[int, float] = (0, 0.0)
-    restarts: bool = False
-    release: str = "1.1"
-
-
-@dataclass(frozen=True)
-class Moment:
-    """A point in a rollout: `seconds` since the candidate began, its weight (`share`), the interval's number."""
-
-    seconds: float
-    share: int
-    number: int
-
-
-class Release:
-    """A candidate and its live slot; subclasses add the fault.
-
-    `long`: the fault needs hours to show. `probed`: probes can detect it. `scanner`: how many paths a scanner requests,
-    on both slots, before others come.
-    """
-
-    kind = "good"
-    long = False
-    probed = True
-    scanner = 0
-
-    def __init__(self, chance: random.Random) -> None:
-        self.chance = chance
-        speed = chance.uniform(4, 120)
-        sigma = chance.uniform(0.3, 0.9)
-        self.routes = {
-            "GET /": Route(0.55, speed, sigma),
-            "GET /orders": Route(0.25, 1.5 * speed, sigma),
-            "GET /static": Route(0.1, 3, 0.4),
-            LOGIN: Route(0.06, 4 * speed, sigma, probed=False),
-            ORDER: Route(0.04, 2 * speed, sigma, probed=False),
-        }
-        self.base = chance.choice([0.0, 0.0, 0.0005, 0.002, 0.01])
-        self.lost = chance.choice([0.0, 0.01, 0.03])
-        self.tail = (chance.choice([0.0, 0.005, 0.02]), chance.uniform(5, 30))
-
-    def live(self, _moment: Moment) -> Behaviour:
-        """Return the behavior of the live slot."""
-        return Behaviour(failing={"": self.base}, refusing={"": self.lost}, slow=self.tail)
-
-    def candidate(self, moment: Moment) -> Behaviour:
-        """Return the behavior of the candidate."""
-        return self.live(moment)
 
 
 @lru_cache(4096)
@@ -134,14 +57,15 @@ def _distribution(median: float, sigma: float, slow: tuple[float, float]) -> tup
 
 
 class World:
-    """Public traffic, probes and processes of one rollout."""
+    """Public traffic, probes and hosts of one rollout."""
 
     def __init__(self, release: Release, rate: float, chance: random.Random) -> None:
         self.release = release
         self.chance = chance
         self.names = list(release.routes)
-        self.crowd = Crowd(rate, [route.part for route in release.routes.values()], chance)
-        self.now = 0.0
+        self.crowd = Crowd(rate, [route.part for route in release.routes.values()], chance, release.broken)
+        self.edge = Edge()
+        self.hosts = Hosts(release.crashing, release.page, chance, self.edge.now)
         self.served = {"live": 0, "candidate": 0}
         """How many requests each slot has served, to count every nth."""
 
@@ -150,8 +74,8 @@ class World:
         result = canary_figures.empty()
         for name, number in wanted.items():
             route = self.release.routes[name]
-            failed = self._draw(number, behaviour.failing.get(name, behaviour.failing.get("", 0.0)))
-            refused = self._draw(number - failed, behaviour.refusing.get(name, behaviour.refusing.get("", 0.0)))
+            failed = self._draw(number, part_of(behaviour.failing, name))
+            refused = self._draw(number - failed, part_of(behaviour.refusing, name))
             result["routes"][name] = [number, failed, refused]
             for key, count in zip(("requests", "failed", "refused"), (number, failed, refused), strict=True):
                 result[key] += count
@@ -184,96 +108,108 @@ class World:
                 histogram[str(bucket)] = histogram.get(str(bucket), 0) + count
             number, left = number - count, left - share
 
-    def public(
-        self, behaviours: Mapping[str, Behaviour], moment: Moment, seconds: float
-    ) -> tuple[dict[str, Any], dict[str, int]]:
-        """Return the figures of an interval's public requests by slot, and how many orders each side took."""
-        log, orders = EdgeLog(["/"]), {"live": 0, "candidate": 0}
-        self._scan(moment, log)
-        for client, number in self.crowd.requests(self.now, seconds):
+    def public(self, behaviours: Mapping[str, Behaviour], share: int, seconds: float) -> dict[str, int]:
+        """Let time pass with public requests; returns how many orders each side took."""
+        orders, begin = {"live": 0, "candidate": 0}, self.edge.now
+        self.edge.loss = behaviours["candidate"].loss
+        self._scan(share, begin + seconds / 2)
+        for client, number in self.crowd.requests(begin, seconds):
             for _ in range(number):
                 known, group = client.known, client.number if client.cookies else self.chance.randrange(GROUPS)
-                side = "candidate" if group % 100 < moment.share else "live"
+                side = "candidate" if group % 100 < share else "live"
                 # The edge gives cookies only during a canary.
-                client.known = known or (client.cookies and 0 < moment.share < PUBLIC)
-                kind = "c" if known else "n" if 0 < moment.share < PUBLIC else ""
+                client.known = known or (client.cookies and 0 < share < PUBLIC)
+                kind = "c" if known else "n" if 0 < share < PUBLIC else ""
                 name = self.chance.choices(self.names, cum_weights=client.mix)[0]
-                response = self._response(behaviours[side], side, name, client)
-                if name == ORDER and response[0] < 400 and self.chance.random() < 0.5 * behaviours[side].orders:
+                sender = Sender(client.address, f"{kind}{group}" if kind else "")
+                if self._hangs(behaviours[side], side, name, sender, seconds):
+                    continue
+                answer = self._answer(behaviours[side], side, name, client)
+                good = answer.status < 400 and answer.termination == "--"
+                if name == ORDER and good and self.chance.random() < 0.5 * behaviours[side].orders:
                     orders[side] += 1
-                log.take(_line(SLOTS[side], name, response, client.address, f"{kind}{group}" if kind else ""))
-        self.now += seconds
-        return log.slots(), orders
+                self.edge.log(line(SLOTS[side], name, answer, sender), begin + seconds / 2)
+        self.edge.sleep(seconds)
+        return orders
 
-    def _scan(self, moment: Moment, log: EdgeLog) -> None:
+    def _scan(self, share: int, now: float) -> None:
         """Write the requests of a scanner to the log, a client of the live slot."""
+        slot = SLOTS["candidate" if share == PUBLIC else "live"]
         for number in range(SCANS * self.release.scanner):
-            side = "candidate" if moment.share == PUBLIC else "live"
             path = f"GET /x{number % self.release.scanner}"
-            log.take(_line(SLOTS[side], path, (404, 5.0), SCANNER, "c99" if moment.share else ""))
+            self.edge.log(line(slot, path, Answer(404, 5.0), SCANNER if share else replace(SCANNER, group="")), now)
 
-    def before(self, seconds: float) -> dict[str, Any]:
-        """Return what canary_traffic would return for the baseline, in parts of so many seconds."""
-        moment = Moment(0.0, 0, -1)
-        usual = self.release.live(moment)
-        parts = [
-            {"seconds": seconds, "slots": self.public({"live": usual, "candidate": usual}, moment, seconds)[0]}
-            for _ in range(int(ROLE["canary_baseline_seconds"] / seconds))
-        ]
-        return {"edge1": {"parts": parts, "mark": {}, "seconds": float(ROLE["canary_baseline_seconds"])}}
+    def _hangs(self, behaviour: Behaviour, side: str, name: str, sender: Sender, seconds: float) -> bool:
+        """Whether a request gets no response. The edge logs it when it gives up."""
+        if name not in behaviour.hanging:
+            return False
+        since = self.edge.now + self.chance.uniform(0, seconds)
+        answer = Answer(504, 1000 * behaviour.timeout, "sH")
+        slot = SLOTS[side]
+        self.edge.wait(Waiting(slot, since, since + behaviour.timeout, line(slot, name, answer, sender)))
+        return True
 
-    def _response(self, behaviour: Behaviour, side: str, name: str, client: Client) -> tuple[int, float]:
+    def _answer(self, behaviour: Behaviour, side: str, name: str, client: Client) -> Answer:
         route, chance = self.release.routes[name], self.chance
+        if side == "candidate" and name.endswith(self.release.absent):
+            return Answer(404, 0.0, "LR", nowhere=True)
         milliseconds = self._milliseconds(route, behaviour, client.factor)
         if behaviour.late[0] and self._late(behaviour, side):
             milliseconds += behaviour.late[1]
         if client.broken[0] and chance.random() < client.broken[0]:
-            return client.broken[1], milliseconds
-        if chance.random() < behaviour.failing.get(name, behaviour.failing.get("", 0.0)):
-            return 500, milliseconds
-        if chance.random() < behaviour.refusing.get(name, behaviour.refusing.get("", 0.0)):
-            return 404, milliseconds
-        return 200, milliseconds
+            return Answer(client.broken[1], milliseconds)
+        if chance.random() < part_of(behaviour.failing, name):
+            return Answer(500, milliseconds)
+        if chance.random() < part_of(behaviour.refusing, name):
+            return Answer(404, milliseconds)
+        return Answer(200, milliseconds, "SD" if name in behaviour.cut else "--")
 
-    def interval(self, moment: Moment, seconds: float) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what canary_probe and canary_traffic would return for an interval."""
+    def before(self, seconds: float) -> dict[str, Any]:
+        """Return the results of canary_traffic for the baseline, in parts of so many seconds."""
+        usual, last = self.release.live(Moment(0.0, 0, -1)), float(ROLE["canary_baseline_seconds"])
+        for _ in range(int(last / seconds)):
+            self.public({"live": usual, "candidate": usual}, 0, seconds)
+        return {"edge1": self.edge.read(last=last, interval=seconds, routes=self.release.catalogued)}
+
+    def interval(self, moment: Moment, result: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the results of canary_probe and canary_traffic for the next interval of a step."""
+        seconds = result["length"]
         behaviours = {"live": self.release.live(moment), "candidate": self.release.candidate(moment)}
-        slots, orders = self.public(behaviours, moment, seconds)
-        probes, watched = {}, {}
+        orders = self.public(behaviours, moment.share, seconds)
+        probes, notes = {}, []
         probed = [name for name, route in self.release.routes.items() if route.probed]
+        each = int(PROBE_RATE / 2 * seconds / len(probed)) if probed else 0
         for side, behaviour in behaviours.items():
-            each = int(PROBE_RATE / 2 * seconds / len(probed)) if probed else 0
-            probes[side] = self.probes(behaviour, dict.fromkeys(probed, each), side)
-            watched[side] = [self._process(behaviour, orders[side], side, moment)]
-        return (
-            {"probes": probes, "watched": watched, "notes": [], "seconds": seconds},
-            {"edge1": {"slots": slots, "mark": {}, "gaps": [], "waiting": {}}},
+            there = [name for name in probed if side == "live" or not name.endswith(self.release.absent)]
+            probes[side] = self.probes(behaviour, dict.fromkeys(there, each), side)
+            if len(there) < len(probed):
+                notes.append(f"{each} probes got status 404 from the edge itself, not from the slot they asked for")
+        portals = {side: self._portal(behaviours[side], orders[side], side, moment) for side in behaviours}
+        self.hosts.now = self.edge.now
+        traffic = self.edge.read(
+            after=result["marks"]["edge1"],
+            settle=ROLE["canary_settle_seconds"] if result["left"] == 1 else 0.0,
+            routes=self.release.catalogued,
         )
+        watched = self.hosts.watched(portals)
+        return {"probes": probes, "watched": watched, "notes": notes, "seconds": seconds}, {"edge1": traffic}
 
-    def _process(self, behaviour: Behaviour, orders: int, side: str, moment: Moment) -> dict[str, Any]:
-        problems = ["portal on app1 was restarted"] if behaviour.restarts else []
-        if side == "candidate" and behaviour.release != "1.1":
-            problems.append(f"portal on app1 runs release {behaviour.release}, not 1.1")
+    def switch(self) -> None:
+        """Send all traffic to the candidate."""
+        self.hosts.now = self.edge.now
+        self.hosts.switch()
+
+    def readings(self, share: int) -> dict[str, Any]:
+        """Return what systemd says about the units now."""
+        self.hosts.now = self.edge.now
+        return self.hosts.readings(share)
+
+    def _portal(self, behaviour: Behaviour, orders: int, side: str, moment: Moment) -> Portal:
         # A new process fills its caches over some minutes.
         warm = 1 - math.exp(-moment.seconds / 60) if side == "candidate" else 1.0
-        return {
-            "service": "portal",
-            "host": "app1",
-            "metric": float(orders),
-            "memory": behaviour.memory * (0.6 + 0.4 * warm) + self.chance.uniform(0, 0.5) * MIB,
-            "limit": 256.0 * MIB,
-            "problems": problems,
-            "unread": [],
-        }
-
-
-def _line(slot: str, name: str, response: tuple[int, float], address: str, group: str) -> str:
-    """Return a line of the edge's log; `response` is (status, milliseconds)."""
-    (method, path), (status, milliseconds) = name.split(" "), response
-    return (
-        f'{{"client":"{address}","group":"{group}","method":"{method}","path":"{path}","status":{status},'
-        f'"slot":"{slot}","chosen":"live","server":"app1","ms":{milliseconds:.0f},"termination":"--"}}'
-    )
+        memory = behaviour.memory * (0.6 + 0.4 * warm) + self.chance.uniform(0, 0.5) * MIB
+        release = behaviour.release if side == "candidate" else RELEASES[side]
+        return Portal(orders, memory, release, behaviour.restarts)
 
 
 @dataclass(frozen=True)
@@ -292,20 +228,34 @@ def rollout(
     release: Release, rate: float, step: float, chance: random.Random, shares: Sequence[int] = SHARES
 ) -> Outcome:
     """Roll out a release as cutover.yml does, with `rate` requests per second and steps of `step` seconds."""
-    world, seconds, number, limits = World(release, rate, chance), 0.0, 0, LIMITS
+    world, seconds, number = World(release, rate, chance), 0.0, 0
     result: dict[str, Any] | None = None
     for share in shares:
-        plan = {"slot": "green", "weight": share, "began": 1.0, "seconds": step, "interval": INTERVAL}
+        plan = {"slot": SLOTS["candidate"], "weight": share, "began": 1.0, "seconds": step, "interval": INTERVAL}
         result = canary_step.begun(result, plan)
-        if share == PUBLIC and not result["intervals"]:
-            result = canary_step.opened(result, world.before(result["length"]), {})
+        if share == PUBLIC:
+            world.switch()
+        if not result["marks"]:
+            alone = share == PUBLIC
+            traffic = world.before(result["length"]) if alone else {"edge1": world.edge.read()}
+            result = canary_step.opened(result, traffic, world.readings(share), ROLE["canary_baseline_seconds"])
+        else:
+            result = canary_step.opened(result, {}, world.readings(share))
         passes = release.candidate(Moment(seconds, share, number)).journey
         journeys = {"checks": [{"name": "login", "ok": chance.random() < passes, "expected": "303", "got": "500"}]}
         while result["left"] > 0:
-            moment = Moment(seconds, share, number)
-            probed, traffic = world.interval(moment, result["length"])
-            result = canary_step.continued(result, probed, traffic, journeys, limits)
+            probed, traffic = world.interval(Moment(seconds, share, number), result)
             seconds, number = seconds + result["length"], number + 1
+            result = canary_step.continued(
+                result,
+                probed,
+                traffic,
+                journeys,
+                LIMITS,
+                wanted=world.hosts.wanted(share),
+                readings=world.readings(share),
+                missing=world.hosts.missing,
+            )
         if result["verdict"] != "pass":
             break
     assert result is not None
