@@ -30,8 +30,8 @@ class Behaviour:
     `failing` and `refusing` are fractions by route ("" for all others), `slow` is (fraction, factor) of requests that
     take longer, `late` is (n, milliseconds) if every nth request takes so much longer, `orders` a factor on written
     orders, `memory` in bytes, `journey` the chance that smoke checks pass. Responses of the routes in `cut` end early;
-    requests to those in `hanging` have none until the edge gives up after `timeout` seconds. No probe uses them. `loss`
-    is how the edge loses lines of its log (`edge.LOSSES`).
+    requests to those in `hanging` have none until the edge gives up after `timeout` seconds. `loss` is how the
+    edge loses lines of its log (`edge.LOSSES`).
     """
 
     factor: float = 1.0

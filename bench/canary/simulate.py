@@ -34,8 +34,12 @@ LIMITS = Limits(**{field.name: ROLE[f"canary_{field.name}"] for field in fields(
 """The limits that a rollout has unless an operator sets others."""
 BUCKETS = 236
 SHARES = (5, 25, 50, 100)
-"""The last one is the time after the cutover."""
+"""The last one is the bake."""
+BAKE = 300.0
+"""The shortest bake, in seconds."""
 PROBE_RATE = 8.0
+TIMEOUT = statistics.bucket(5000.0)
+"""The latency of a probe that gets no response."""
 INTERVAL = 15.0
 SCANNER = Sender("192.0.2.1", "c99")
 SCANS = 4
@@ -74,11 +78,15 @@ class World:
         result = canary_figures.empty()
         for name, number in wanted.items():
             route = self.release.routes[name]
-            failed = self._draw(number, part_of(behaviour.failing, name))
+            hangs = name in behaviour.hanging
+            failed = number if hangs or name in behaviour.cut else self._draw(number, part_of(behaviour.failing, name))
             refused = self._draw(number - failed, part_of(behaviour.refusing, name))
             result["routes"][name] = [number, failed, refused]
             for key, count in zip(("requests", "failed", "refused"), (number, failed, refused), strict=True):
                 result[key] += count
+            if hangs:
+                result["latency"][TIMEOUT] = result["latency"].get(TIMEOUT, 0) + number
+                continue
             late = sum(self._late(behaviour, side) for _ in range(number)) if behaviour.late[0] else 0
             shares = _distribution(round(route.median * behaviour.factor, 1), round(route.sigma, 2), behaviour.slow)
             self._spread(result["latency"], number - late, shares)
@@ -231,7 +239,8 @@ def rollout(
     world, seconds, number = World(release, rate, chance), 0.0, 0
     result: dict[str, Any] | None = None
     for share in shares:
-        plan = {"slot": SLOTS["candidate"], "weight": share, "began": 1.0, "seconds": step, "interval": INTERVAL}
+        length = max(step, BAKE) if share == PUBLIC else step
+        plan = {"slot": SLOTS["candidate"], "weight": share, "began": 1.0, "seconds": length, "interval": INTERVAL}
         result = canary_step.begun(result, plan)
         if share == PUBLIC:
             world.switch()

@@ -34,10 +34,11 @@ class NoProbedRoute(NoRoute):
 
 
 class Hangs(Release):
-    """Logins and orders get no response. The edge gives them up as late as a step ends, or much later."""
+    """Requests get no response. The edge gives them up as late as a step ends, or much later."""
 
-    kind = "logins and orders hang for a minute or more"
+    kind = "logins and orders, which are not probed, hang for a minute or more"
     probed = False
+    hanging: tuple[str, ...] = (LOGIN, ORDER)
 
     def __init__(self, chance: random.Random) -> None:
         super().__init__(chance)
@@ -45,18 +46,35 @@ class Hangs(Release):
 
     def candidate(self, moment: Moment) -> Behaviour:
         """Return the behavior of the candidate."""
-        return replace(self.live(moment), hanging=(LOGIN, ORDER), timeout=self.timeout)
+        return replace(self.live(moment), hanging=self.hanging, timeout=self.timeout)
+
+
+class ProbedHangs(Hangs):
+    """A page that is probed gets no response."""
+
+    kind = "a page that is probed hangs for a minute or more"
+    probed = True
+    hanging = ("GET /orders",)
 
 
 class EndsEarly(Release):
     """Responses announce more bytes than they have."""
 
-    kind = "responses to logins and orders end early"
+    kind = "responses to logins and orders, which are not probed, end early"
     probed = False
+    cut: tuple[str, ...] = (LOGIN, ORDER)
 
     def candidate(self, moment: Moment) -> Behaviour:
         """Return the behavior of the candidate."""
-        return replace(self.live(moment), cut=(LOGIN, ORDER))
+        return replace(self.live(moment), cut=self.cut)
+
+
+class ProbedEndsEarly(EndsEarly):
+    """A page that is probed announces more bytes than it has."""
+
+    kind = "a page that is probed ends early"
+    probed = True
+    cut = ("GET /orders",)
 
 
 class LogLost(Release):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Any
 
@@ -136,6 +136,11 @@ class Look:
     periods: Sequence[Period]
     control: Sequence[Figures] = ()
     """Probes to the live slot at the time of requests that are compared with earlier ones."""
+
+    @cached_property
+    def latencies(self) -> tuple[dict[str, int], dict[str, int]]:
+        """The latencies of the candidate and of the live slot."""
+        return latencies(self.candidate), latencies(self.live)
 
     @property
     def possible(self) -> bool:

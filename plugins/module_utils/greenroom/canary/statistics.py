@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 GROWTH = 1.05
 """The growth of a histogram's buckets: each is 5 % wider than the one before, so quantiles are accurate to 5 %."""
@@ -28,6 +29,7 @@ def bucket(milliseconds: float) -> str:
     return str(0 if milliseconds <= 1 else math.ceil(math.log(milliseconds) / math.log(GROWTH) - 1e-9))
 
 
+@lru_cache(1024)
 def bound(number: int) -> float:
     """Return the largest latency of a bucket, in milliseconds."""
     return float(GROWTH**number)

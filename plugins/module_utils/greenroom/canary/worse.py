@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from . import events, statistics
-from .comparison import DISTURBED, SOURCES, Compared, Interval, Look, latencies, look, slowest, sums, typical
+from .comparison import DISTURBED, SOURCES, Compared, Interval, Look, look, slowest, sums, typical
 from .edge_log import WHOLE
 from .limits import Limits
 from .statistics import Stratum
@@ -150,7 +150,7 @@ def _slowness(one: Look, intervals: Sequence[Interval], name: str, limits: Limit
     The mark is the live slot's own quantile plus the margin. For clients, it is that of what their requests usually
     take, or of what the slowest one takes.
     """
-    own, usual = latencies(one.candidate), latencies(one.live)
+    own, usual = one.latencies
     values = [statistics.quantile(side, QUANTILES[name]) or 0 for side in (own, usual)]
     words = f"{values[0]:.0f} ms ({one.source}; live: {values[1]:.0f} ms)"
     if not one.by_client:
