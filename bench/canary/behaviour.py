@@ -62,10 +62,10 @@ class Moment:
 class Release:
     """A candidate and its live slot; subclasses add the fault.
 
-    `long`: the fault needs hours to show. `probed`: it shows without public traffic. `scanner`: how many paths a scanner
-    requests, on both slots, before others come. `broken`: at least one client is broken. `catalogued` are the paths of
-    the catalog's routes, `absent` is the end of those that the candidate lacks. `page`: the candidate has a metrics page.
-    `crashing` = {service: seconds} of its units that crash so long after each start.
+    `long`: the fault needs hours to show. `probed`: it shows without public traffic. `scanner`: how many paths a
+    scanner requests, on both slots, before others come. `broken`: at least one client is broken. `catalogued` are the
+    paths of the catalog's routes, `absent` is the end of those that the candidate lacks. `page`: the candidate has a
+    metrics page. `crashing` = {service: seconds} of its units that crash so long after each start.
     """
 
     kind = "good"

@@ -152,14 +152,16 @@ class Hosts:
         service, _, slot = unit.removesuffix(".service").rpartition("-")
         side = _side(slot)
         process, up = self.processes[side], True
-        started, restarts = (process.started, process.restarts) if service == "portal" else (self.processes[side].started, 0)
-        if side == "candidate" and service in self._since:
-            started = self._since[service]
+        started = process.started
+        if side == "candidate":
+            started = self._since.get(service, started)
+        restarts = process.restarts if service == "portal" else 0
         if side == "candidate" and (period := self.crashing.get(service)):
-            restarts, lived = divmod(self.now - started, period + RESTARTING)  # type: ignore[assignment]
+            times, lived = divmod(self.now - started, period + RESTARTING)
+            restarts += int(times)
             started, up = self.now - lived, lived < period
         return SHOWN.format(
-            restarts=int(restarts),
+            restarts=restarts,
             started=int(1e6 * started),
             unit=unit,
             state="active" if up else "activating",

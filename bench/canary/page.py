@@ -32,8 +32,8 @@ Stopped rollouts, by requests per second of public traffic and the length of eac
 
 No good release (bold) should be stopped, and every bad one should. The last column is for {shown:g} requests per
 second: the median time from the start of the first step to the stop, and the median weight at which the release was
-stopped. Of the {late_all} releases whose every 40th request is late, {late} were stopped there at 50 % or before. Faults
-that need hours to show (marked *) are rolled out with steps of an hour only.
+stopped. Of the {late_all} releases whose every 40th request is late, {late} were stopped there at 50 % or before.
+Faults that need hours to show (marked *) are rolled out with steps of an hour only.
 
 To repeat this ({processor:.0f} minutes of processor time; {minutes:.0f} minutes on {machine}; needs no hosts):
 
@@ -43,12 +43,12 @@ It prints the seed of each wrong verdict. If you interrupt it, it goes on where 
 
 Each rollout has weights of {shares} % (the last one is the bake, of {bake:.0f} minutes or as long as a step), or moves
 all traffic at once and bakes. It has {probes:g} probes per second to both slots together, and the defaults of all other
-options. Releases (`releases.py`, `unseen.py`), hosts (`edge.py`, `hosts.py`) and the clock are simulated. The edge's
-log, its open requests, metrics pages and units are read, and the verdict is given, by the code that `roles/canary` uses.
-Probes are not sent, so what the prober makes of a response is tested elsewhere
-(`tests/unit/canary/test_canary_probe.py`). The good releases have the usual disturbances: 20 % faster or slower, cold
-caches, a pause of one host, a database that is down for a moment, a neighbor that uses the processor, live slots with
-their own errors and slow requests. Smoke checks run at the start of each step, as `canary_checks` sets.
+options. Releases (`releases.py`, `unseen.py`), hosts (`edge.py`, `hosts.py`) and the clock are simulated. The code that
+`roles/canary` uses reads the edge's log, its open requests, metrics pages and units, and gives the verdict. Probes are
+not sent: `tests/unit/canary/test_canary_probe.py` shows what the prober makes of a response. The good releases have the
+usual disturbances: 20 % faster or slower, cold caches, a pause of one host, a database that is down for a moment, a
+neighbor that uses the processor, live slots with their own errors and slow requests. Smoke checks run at the start of
+each step, as `canary_checks` sets.
 
 The clients are simulated, too (`clients.py`). Each stays on its slot. They send 3 to 20 requests a minute on average,
 and some of them many more than others. {broken} % of them are broken: they fail on any release and try again and again.

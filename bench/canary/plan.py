@@ -23,7 +23,7 @@ KINDS = {kind.__name__: kind for kind in (*GOOD, *BAD)}
 class Column:
     """Requests per second of public traffic, the length of each step, its weights.
 
-    `identical` and `good` are the numbers of releases of these kinds. `fewer` divides the number of bad releases, where a
+    `identical` and `good` are the numbers of releases of these kinds. `fewer` divides that of bad releases, where a
     rollout takes long to simulate.
     """
 
@@ -43,12 +43,11 @@ class Column:
 
 COLUMNS = (
     Column(0.1, MINUTE, 60, 60),
-    Column(1, MINUTE, 200, 200),
-    Column(10, MINUTE, 200, 200),
-    Column(50, MINUTE, 200, 100),
-    Column(200, MINUTE, 10, 10, fewer=4),
+    Column(1, MINUTE, 200, 60),
+    Column(10, MINUTE, 200, 60),
+    Column(50, MINUTE, 200, 60),
     Column(10, MINUTE, 20, 20, shares=(PUBLIC,)),
-    Column(1, HOUR, 10, 10, fewer=4),
+    Column(1, HOUR, 10, 10, fewer=5),
 )
 SHOWN = COLUMNS[2]
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict
@@ -33,7 +34,7 @@ class Results:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         for line in self.path.read_text().splitlines() if self.path.exists() else ():
             # A run that was killed may have left a part of a line.
-            if line.endswith("}"):
+            with contextlib.suppress(ValueError):
                 read = json.loads(line)
                 result = Result(Job(**read["job"]), Outcome(**read["outcome"]), read["seconds"])
                 self._found[result.job] = result
@@ -50,7 +51,7 @@ class Results:
         """Keep a result."""
         self._found[result.job] = result
         with self.path.open("a") as kept:
-            kept.write(json.dumps(asdict(result)) + "\n")
+            kept.write(f"\n{json.dumps(asdict(result))}")
 
     @property
     def minutes(self) -> float:

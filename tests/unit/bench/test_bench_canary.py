@@ -29,7 +29,7 @@ def test_an_interrupted_run_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     found = Results()
     found.add(result(JOBS[0], "pass"))
     with found.path.open("a") as file:
-        file.write('{"job": {"kind": "Wro')
+        file.write('\n{"job": {"kind": "Wro')
     run.run(JOBS, Results(), 1)
     said = capsys.readouterr().out
     assert "3 rollouts, 1 of them done earlier" in said
