@@ -42,12 +42,12 @@ class Column:
 
 
 COLUMNS = (
-    Column(0.1, MINUTE, 60, 60),
+    Column(0.1, MINUTE, 20, 20),
     Column(1, MINUTE, 200, 60),
     Column(10, MINUTE, 200, 60),
     Column(50, MINUTE, 200, 60),
     Column(10, MINUTE, 20, 20, shares=(PUBLIC,)),
-    Column(1, HOUR, 10, 10, fewer=5),
+    Column(1, HOUR, 5, 5, fewer=10),
 )
 SHOWN = COLUMNS[2]
 

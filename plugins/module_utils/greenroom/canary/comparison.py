@@ -72,9 +72,14 @@ class Period:
 
     def slow(self, mark: float) -> list[Compared]:
         """Compare requests slower than `mark` milliseconds."""
-        own, usual = latencies(_flat(self.candidate)), latencies(_flat(self.live))
-        sizes = (statistics.total(own), statistics.total(usual))
-        return _by_request(statistics.above(own, mark), sizes[0], statistics.above(usual, mark), sizes[1])
+        (own, size), (usual, usual_size) = self._latencies
+        return _by_request(statistics.above(own, mark), size, statistics.above(usual, mark), usual_size)
+
+    @cached_property
+    def _latencies(self) -> list[tuple[dict[str, int], int]]:
+        """The latencies of the candidate and of the live slot, and their numbers."""
+        both = [latencies(_flat(side)) for side in (self.candidate, self.live)]
+        return [(each, statistics.total(each)) for each in both]
 
     def slow_clients(self, mark: float, measure: Callable[[Sequence[int]], float]) -> list[Compared]:
         """Compare clients for which a measure of their latencies is above `mark` milliseconds."""
@@ -107,10 +112,11 @@ def _gathered(steps: Iterable[Step], among: Container[str], kind: str, route: st
     if len(tables) == 1:
         return [numbers for number, numbers in tables[0].items() if number in among]
     result: Table = {}
+    include = add_times if route is None else add
     for table in tables:
         for number, numbers in table.items():
             if number in among:
-                (add_times if route is None else add)(result, number, numbers)
+                include(result, number, numbers)
     return result.values()
 
 
@@ -118,10 +124,11 @@ def _gathered(steps: Iterable[Step], among: Container[str], kind: str, route: st
 def _of_step(texts: tuple[str, ...], kind: str, route: str | None) -> Table:
     """Return the numbers of each client in a step. The same ones are needed again and again."""
     result: Table = {}
+    include = add_times if route is None else add
     for known in map(visits, texts):
         for client, numbers in (known.times if route is None else known.counts.get(route, {})).items():
-            if client.startswith(kind):
-                (add_times if route is None else add)(result, client[1:], numbers)
+            if not kind or client[0] == kind:
+                include(result, client[1:], numbers)
     return result
 
 
@@ -175,8 +182,8 @@ def look(window: Sequence[Interval], everything: Sequence[Interval], source: str
         since, control = _sides(calm, source)[0], _sides(calm, "probes")[1]
         baseline = _sides(before, source)[1]
         # Those that stayed on the live slot all the time.
-        others = _never(before[-1]["weight"] if before else 0)
-        periods.append(Period([since], [baseline], others=frozenset(others), kinds=KNOWN_AGAIN))
+        others = frozenset(_never(before[-1]["weight"] if before else 0))
+        periods.append(Period([since], [baseline], others=others, kinds=KNOWN_AGAIN))
         candidate, live = [*candidate, *since], [*live, *baseline]
     return Look(source, window, candidate, live, periods, control)
 
@@ -207,9 +214,10 @@ def _steps(window: Sequence[Interval], source: str) -> Iterator[Period]:
             yield Period(candidate[number:], live[number:], own, others)
 
 
-def _never(weight: int) -> list[str]:
+@lru_cache(128)
+def _never(weight: int) -> tuple[str, ...]:
     """Return the clients that are on the live slot at a weight."""
-    return [str(number) for number in range(GROUPS) if number % 100 >= weight]
+    return tuple(str(number) for number in range(GROUPS) if number % 100 >= weight)
 
 
 @lru_cache(64)

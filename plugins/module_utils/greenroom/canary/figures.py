@@ -135,13 +135,20 @@ def add(table: Table, key: str, counts: Sequence[int]) -> None:
     """Add counts to those of a route or client."""
     own = table.get(key)
     if own is None:
-        table[key] = list(counts)
+        table[key] = [*counts]
     else:
+        # Most requests are neither failed nor refused.
         for index, count in enumerate(counts):
-            own[index] += count
+            if count:
+                own[index] += count
 
 
 def add_times(table: Table, client: str, times: Sequence[int]) -> None:
     """Add latencies to those of a client."""
-    number, total, largest = table.get(client, (0, 0, 0))
-    table[client] = [number + times[0], total + times[1], max(largest, times[2])]
+    own = table.get(client)
+    if own is None:
+        table[client] = [*times]
+    else:
+        own[0] += times[0]
+        own[1] += times[1]
+        own[2] = max(own[2], times[2])

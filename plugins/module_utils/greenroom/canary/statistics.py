@@ -45,7 +45,10 @@ def added(histograms: Sequence[Histogram]) -> dict[str, int]:
     result: dict[str, int] = {}
     for histogram in histograms:
         for key, number in histogram.items():
-            result[key] = result.get(key, 0) + number
+            if key in result:
+                result[key] += number
+            else:
+                result[key] = number
     return result
 
 
@@ -61,7 +64,19 @@ def quantile(histogram: Histogram, share: float) -> float | None:
 
 def above(histogram: Histogram, milliseconds: float) -> int:
     """Return how many latencies are certainly above `milliseconds`: the bucket that contains it doesn't count."""
-    return sum(count for number, count in histogram.items() if bound(int(number) - 1) >= milliseconds)
+    if math.isinf(milliseconds):
+        return 0
+    first = _first_above(milliseconds)
+    return sum([count for number, count in histogram.items() if int(number) >= first])
+
+
+@lru_cache(1024)
+def _first_above(milliseconds: float) -> int:
+    """Return the first bucket whose latencies are all above `milliseconds`."""
+    number = 0
+    while bound(number - 1) < milliseconds:
+        number += 1
+    return number
 
 
 def _log_choose(n: int, k: int) -> float:
