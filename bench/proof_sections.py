@@ -80,7 +80,7 @@ SECTIONS = (
     Section(
         "canary",
         "how many good candidates are stopped, and how many bad ones pass",
-        12,
+        25,
         ("python -m bench.canary.run",),
         (*MEASURING, "bench/canary", "plugins/module_utils", "roles/canary"),
         product=False,

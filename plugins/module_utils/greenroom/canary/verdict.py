@@ -24,6 +24,7 @@ from .comparison import SOURCES, Interval, disturbed, look, sums
 from .figures import empty, summary
 from .figures import totals as added
 from .limits import Limits
+from .unserved import unserved
 from .worse import worse
 
 STEADY = 0.005
@@ -142,6 +143,7 @@ def _unknown(intervals: Sequence[Interval], limits: Limits) -> Iterator[str]:
             yield from each["notes"]
     for each in step:
         yield from each["gaps"]
+    yield from unserved((intervals, step), intervals)
     if step and all(disturbed(each, intervals) for each in step):
         yield "the baseline slot fails more than before, too, so there is no baseline to compare with"
     for side in ("live", "candidate"):
