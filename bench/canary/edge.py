@@ -87,6 +87,7 @@ class Edge(Journal):
         """The number of the first entry that the journal still has. A place is such a number."""
         self._open: dict[int, Waiting] = {}
         self._opened = 0
+        self._logged = 0
         self._dropped = 0
 
     # What happens on the host.
@@ -94,8 +95,9 @@ class Edge(Journal):
     def log(self, text: str, at: float) -> None:
         """Write a line of HAProxy to the journal, unless it gets lost."""
         if self.loss in (DROPPED, SUPPRESSED):
-            self._dropped += 1
-            if self._dropped % 2:
+            self._logged += 1
+            if self._logged % 2:
+                self._dropped += 1
                 return
         self._entries.append((at, text))
 
@@ -158,13 +160,13 @@ class Edge(Journal):
             if text and since <= at <= until:
                 yield text
         if self.loss == SUPPRESSED:
-            yield f"Suppressed {self._dropped // 2} messages from haproxy.service"
+            yield f"Suppressed {self._dropped} messages from haproxy.service"
             self._dropped = 0
         yield f"-- cursor: {self.end()}\n"
 
     def _ask(self, command: str) -> Mapping[str, str]:
         if command == edge_workers.INFO:
-            return {WORKER: f"Name: HAProxy\nDroppedLogs: {self._dropped // 2 if self.loss == DROPPED else 0}\n"}
+            return {WORKER: f"Name: HAProxy\nDroppedLogs: {self._dropped if self.loss == DROPPED else 0}\n"}
         shown = (
             OPEN.format(number=number, slot=request.slot)
             for number, request in self._open.items()

@@ -25,7 +25,8 @@ def judged(blue: list[dict[str, Any]], green: list[dict[str, Any]], kind: str = 
             log.take(entry(**{**line, **request}))
     slots: dict[str, Any] = log.slots()
     result: dict[str, Any] = step.begun(None, PLAN)
-    return step.continued(result, probed(), traffic(**slots), {}, LIMITS)
+    result = step.continued(result, probed(), traffic(**slots), {}, LIMITS)
+    return result
 
 
 @pytest.mark.parametrize("request_", [BROKEN, CUT, {"status": 404}])
