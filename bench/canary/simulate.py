@@ -242,14 +242,12 @@ def rollout(
         length = max(step, BAKE) if share == PUBLIC else step
         plan = {"slot": SLOTS["candidate"], "weight": share, "began": 1.0, "seconds": length, "interval": INTERVAL}
         result = canary_step.begun(result, plan)
+        traffic: dict[str, Any] = {}
+        if not result["marks"]:
+            traffic = world.before(result["length"]) if share == PUBLIC else {"edge1": world.edge.read()}
         if share == PUBLIC:
             world.switch()
-        if not result["marks"]:
-            alone = share == PUBLIC
-            traffic = world.before(result["length"]) if alone else {"edge1": world.edge.read()}
-            result = canary_step.opened(result, traffic, world.readings(share), ROLE["canary_baseline_seconds"])
-        else:
-            result = canary_step.opened(result, {}, world.readings(share))
+        result = canary_step.opened(result, traffic, world.readings(share), ROLE["canary_baseline_seconds"])
         passes = release.candidate(Moment(seconds, share, number)).journey
         journeys = {"checks": [{"name": "login", "ok": chance.random() < passes, "expected": "303", "got": "500"}]}
         while result["left"] > 0:
