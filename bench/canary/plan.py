@@ -45,7 +45,7 @@ COLUMNS = (
     Column(0.1, MINUTE, 20, 20),
     Column(1, MINUTE, 200, 60),
     Column(10, MINUTE, 200, 60),
-    Column(50, MINUTE, 200, 60),
+    Column(50, MINUTE, 200, 30, fewer=2),
     Column(10, MINUTE, 20, 20, shares=(PUBLIC,)),
     Column(1, HOUR, 5, 5, fewer=10),
 )
