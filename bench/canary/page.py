@@ -57,7 +57,8 @@ and some of them many more than others. {broken} % of them are broken: they fail
 Why some are missed: what no probe and no smoke check uses shows only in public traffic. What counts are clients, not
 requests: at 10 requests a second, about fifteen of them log in during a minute, at 1 two. So have each route probed,
 which is the default (`canary: probes` in `service.yml`). With little traffic, use longer steps: the column with an hour
-shows the effect.
+shows the effect. A metrics page doesn't say whose orders it counts, and not what it counted before the switch: lost
+orders need the most clients, and a canary.
 """
 
 
