@@ -250,6 +250,11 @@ options:
       - Path of the manifest. It is written last, so it always describes a completely applied tree.
       - The default is C(/var/lib/greenroom/trees/) with O(name) and C(.json).
     type: path
+  requires:
+    description:
+      - A command that must succeed before the call compares or changes anything. If it fails, so does the call, with
+        the last line of its output. It does not run in check mode.
+    type: str
   marker:
     description:
       - A line that says where a file comes from. It is added at the top of each rendered template, as a comment in the

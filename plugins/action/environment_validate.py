@@ -80,7 +80,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses()
         )
-        names = ("canary", "cutover_step_seconds", "canary_seconds")
+        names = ("canary", "cutover_step_seconds", "canary_seconds", "bake")
         yield from settings.cutover_problems(*map(self._value, names))
         yield from settings.lock_problems(self.lock_seconds)
 

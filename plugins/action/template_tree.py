@@ -31,7 +31,7 @@ from ansible.template import generate_ansible_template_vars, trust_as_template
 
 TEMPLATE_SUFFIX = ".j2"
 # The options that the module needs.
-SENT = ("name", "directories", "units", "state", "apply", "metadata", "manifest")
+SENT = ("name", "directories", "units", "state", "apply", "metadata", "manifest", "requires")
 NEWLINES = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
 # How a comment starts and ends, by the suffix of the file's name. Other suffixes get no marker, because a comment may
 # break a format without comments. Files without a suffix are mostly in /etc and use `#`.

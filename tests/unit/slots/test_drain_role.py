@@ -71,6 +71,16 @@ def drain(required: bool, seconds: int = 1) -> list[dict[str, Any]]:
     return [{"name": "Drain", **role}, {"name": "Stop the slot", "ansible.builtin.debug": {"msg": "stopped"}}]
 
 
+def test_a_refusal_is_reported_as_the_edge_host_says_it(tmp_path: Path) -> None:
+    why = "refused: blue is live since 2026 (by greenroom-edge back on edge1), not green: the operation is over"
+    ours = [{"name": "Ours", "ansible.builtin.set_fact": {"environment_edge": {**BEGAN, "operation": "run-1"}}}]
+    code, said = run(tmp_path, ours + drain(required=False), {"edge1": why, "edge2": "7:green:-:0"})
+    assert code != 0, said
+    assert f"edge1: {why}" in " ".join(said.split())
+    assert "stopped" not in said
+    assert len((tmp_path / "asked").read_text().splitlines()) == 1, "a refusal is final"
+
+
 def test_an_edge_host_that_is_back_is_asked_before_a_slot_is_stopped(tmp_path: Path) -> None:
     code, said = run(tmp_path, drain(required=True), {"edge1": "7:green:-:0", "edge2": "6:blue:-:0"})
     assert code != 0, said

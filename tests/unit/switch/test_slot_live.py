@@ -47,7 +47,7 @@ class Host:
         self.says |= self.after_sleep
 
     def boots(self) -> int:
-        return int(slot_live.main(str(self.folder / "live.json"), self.call, self.sleep))
+        return int(slot_live.main(str(self.folder / "live.json"), (), self.call, self.sleep))
 
 
 @pytest.fixture
@@ -104,3 +104,24 @@ def test_a_damaged_configuration_is_named(host: Host, capsys: pytest.CaptureFixt
     (host.folder / "live.json").write_text('{"site": "staging"}')
     assert host.boots() == 1
     assert "live.json: KeyError('edges')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("says", "slot", "confirmed"),
+    [
+        ({}, "green", True),
+        ({}, "blue", False),
+        # One edge host has not followed yet.
+        ({"192.0.2.1": "10:blue:-:0"}, "blue", True),
+        # Without an answer, the run knows best.
+        ({"192.0.2.1": None, "192.0.2.2": None}, "blue", True),
+        ({"192.0.2.1": "", "192.0.2.2": ""}, "blue", True),
+    ],
+)
+def test_a_run_that_has_slept_is_refused_if_another_slot_is_live_now(
+    host: Host, capsys: pytest.CaptureFixture[str], says: dict[str, str | None], slot: str, confirmed: bool
+) -> None:
+    host.says |= says
+    code = slot_live.main(str(host.folder / "live.json"), ("confirm", slot), host.call, host.sleep)
+    assert (code, host.called, host.slept) == (int(not confirmed), [], [])
+    assert ("refused: green is live, not blue: traffic was moved since" in capsys.readouterr().err) is not confirmed

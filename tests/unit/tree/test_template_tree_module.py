@@ -89,6 +89,17 @@ def file(host: Path, name: str = "etc/a", text: str = "text\n", **more: Any) -> 
 WEB = [{"name": "web"}]
 
 
+def test_nothing_changes_if_what_the_call_requires_fails(call: Call, host: Path) -> None:
+    program = "print('a line'); print('refused: blue is live'); raise SystemExit(1)"
+    refused = call(file(host), units=WEB, requires=f'{sys.executable} -c "{program}"')
+    assert (refused["failed"], refused["msg"]) == (True, "refused: blue is live")
+    assert systemctl(host) == []
+    assert not (host / "etc/a").exists()
+    # In check mode, what it asks for has not happened.
+    assert call(file(host), units=WEB, requires="false", check=True)["changed"]
+    assert call(file(host), units=WEB, requires="true")["units"] == {"web.service": "started"}
+
+
 def test_files_and_units_in_one_call(call: Call, host: Path) -> None:
     result = call(file(host), units=WEB, metadata={"release": "one"}, directories=[{"path": str(host / "d")}])
     assert result["changed"]

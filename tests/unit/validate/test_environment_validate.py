@@ -198,6 +198,14 @@ def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) 
     assert other.startswith("canary_seconds: set cutover_step_seconds for")
 
 
+@pytest.mark.parametrize("bake", ["-1", "86401", "9" * 20])
+def test_a_bake_that_lasts_longer_than_a_day_or_less_than_nothing_is_rejected(bake: str) -> None:
+    (line,) = settings.cutover_problems(None, None, None, bake)
+    assert line.startswith(f"bake={bake}: set how long to watch the new live slot to a whole number of seconds, 86400")
+    assert [*settings.cutover_problems(None, 86400, None, 0), *settings.cutover_problems(None, 1, None, "86400")] == []
+    assert len([*settings.cutover_problems(None, 86401, None)]) == 1
+
+
 def test_options_of_drills_and_restores_are_checked(tmp_path: Path) -> None:
     wrong = ("fault=edge-kiled", "databse=shop", "itno=shop_restored", "release=1.1")
     first, *others = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))

@@ -3,7 +3,8 @@
 """greenroom-live: starts the background services of the live slot when an app host boots.
 
 The host may have been down during a cutover, so what ran here before may belong to the idle slot. greenroom-live asks
-the edge hosts which slot is live. Without an answer, it starts nothing and asks again.
+the edge hosts which slot is live. Without an answer, it starts nothing and asks again. With `confirm <slot>`, it only
+checks that no other slot is live.
 """
 
 from __future__ import annotations
@@ -79,18 +80,39 @@ def start(host: Host, call: Callable[[Sequence[str]], int], sleep: Callable[[flo
     return call(["systemctl", "start", "--no-block", *units]) if units else 0
 
 
+def confirm(host: Host, slot: str) -> int:
+    """Return 0 unless the edge hosts say that another slot is live than the run that asks has made live; print that.
+
+    The run may have slept since, and another one, or an operator on an edge host, has moved traffic. Without an answer,
+    the run knows best.
+    """
+    live = live_slot(host)
+    if not live or live == slot:
+        return 0
+    print(
+        f"refused: {live} is live, not {slot}: traffic was moved since, without this run. Background services stay as "
+        "they are; playbooks/cutover.yml without `to` moves them to the live slot",
+        file=sys.stderr,
+    )
+    return 1
+
+
 def _call(command: Sequence[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
 def main(
     configuration: str,
+    arguments: Sequence[str] = (),
     call: Callable[[Sequence[str]], int] = _call,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Start the background services of the live slot; returns the exit code."""
+    """Start the background services of the live slot, or with `confirm <slot>`, check it; returns the exit code."""
     try:
-        return start(Host.from_file(configuration), call, sleep)
+        host = Host.from_file(configuration)
+        if arguments:
+            return confirm(host, arguments[-1])
+        return start(host, call, sleep)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
         return 1

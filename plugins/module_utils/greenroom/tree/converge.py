@@ -7,6 +7,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -61,6 +62,8 @@ def converge(host: Host, options: dict[str, Any], result: dict[str, Any]) -> Non
     drift = options["apply"] == "drift" and not absent
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", options["name"]):
         raise TreeError(f"name {options['name']!r} must consist of letters, digits, '.', '_' and '-'")
+    if options.get("requires") and not host.check:
+        _require(options["requires"], host.run)
     files = [] if absent else unpack(options["_files"]) + unpack(options["_secret_files"])
     directories = [] if absent else [_directory(item) for item in options["directories"]]
     wanted = changes.Tree(
@@ -105,6 +108,14 @@ def converge(host: Host, options: dict[str, Any], result: dict[str, Any]) -> Non
         result["changed"] = plan.changed or bool(manager.outcome.units)
     if not host.check and not drift:
         wanted.finish(plan)
+
+
+def _require(command: str, run: changes.Run) -> None:
+    """Raise TreeError with the last line of the command's output unless it succeeds."""
+    code, out, err = run(shlex.split(command))
+    if code:
+        lines = (err.strip() or out.strip()).splitlines()
+        raise TreeError(lines[-1] if lines else f"{command}: exit code {code}")
 
 
 def secret_words(parameters: dict[str, Any]) -> masking.Mask:

@@ -91,6 +91,7 @@ OPTIONS: dict[str, Any] = {
     "apply": {"type": "str", "default": "all", "choices": ["all", "drift"]},
     "metadata": {"type": "dict", "default": {}},
     "manifest": {"type": "path"},
+    "requires": {"type": "str"},
     "marker": {"type": "str", "default": MARKER},
 }
 # A call applies either its own tree or the trees of roles.

@@ -12,6 +12,9 @@ from ...common.names import suggestion
 from ..catalogue import providers
 from ..hosts import vrrp
 
+LONGEST = 86400
+"""Seconds that a step or a bake may take at most."""
+
 
 def limit_problems(hosts: Collection[str], in_play: Collection[str]) -> Iterator[str]:
     """Yield a line if `--limit` leaves out hosts of a run that changes the whole environment."""
@@ -58,18 +61,33 @@ def lock_problems(seconds: Mapping[str, float]) -> Iterator[str]:
         )
 
 
-def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any) -> Iterator[str]:
+def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any, bake: Any = None) -> Iterator[str]:
     """Yield what is wrong with the options of a cutover, which a deploy may precede; None is an option not set.
 
-    `canary` is the option, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is `canary_seconds`,
-    which only a cutover sets.
+    `canary` and `bake` are the options, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is
+    `canary_seconds`, which only a cutover sets.
     """
     if canary is not None:
         try:
             weights.weights(canary)
         except ValueError as error:
             yield str(error)
-    if step_seconds is not None and not (str(step_seconds).isdecimal() and int(step_seconds) > 0):
-        yield f"cutover_step_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0"
+    if step_seconds is not None and not (_whole(step_seconds) and int(step_seconds) > 0):
+        yield (
+            f"cutover_step_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0, "
+            f"{LONGEST} (a day) at most"
+        )
+    # The check of types reports what is no number.
+    if str(bake).removeprefix("-").isdecimal() and not _whole(bake):
+        yield (
+            f"bake={bake}: set how long to watch the new live slot to a whole number of seconds, {LONGEST} (a day) at "
+            "most, or to 0 for not at all"
+        )
     if watched_seconds is not None:
         yield "canary_seconds: set cutover_step_seconds for the length of a step, and bake for the time after it"
+
+
+def _whole(seconds: Any) -> bool:
+    """Whether it is a whole number of seconds, a day at most."""
+    text = str(seconds)
+    return text.isascii() and text.isdecimal() and int(text) <= LONGEST
