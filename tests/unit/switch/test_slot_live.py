@@ -122,6 +122,27 @@ def test_a_run_that_has_slept_is_refused_if_another_slot_is_live_now(
     host: Host, capsys: pytest.CaptureFixture[str], says: dict[str, str | None], slot: str, confirmed: bool
 ) -> None:
     host.says |= says
-    code = slot_live.main(str(host.folder / "live.json"), ("confirm", slot), host.call, host.sleep)
+    code = slot_live.main(str(host.folder / "live.json"), ("live", slot), host.call, host.sleep)
     assert (code, host.called, host.slept) == (int(not confirmed), [], [])
     assert ("refused: green is live, not blue: traffic was moved since" in capsys.readouterr().err) is not confirmed
+
+
+@pytest.mark.parametrize(
+    ("says", "slot", "idle"),
+    [
+        ({}, "blue", True),
+        ({}, "green", False),
+        ({"192.0.2.1": "10:blue:green:5"}, "green", False),
+        ({"192.0.2.1": "10:blue:green:5"}, "blue", False),
+        ({"192.0.2.1": "10:blue:-:0"}, "green", True),
+        ({"192.0.2.1": None, "192.0.2.2": None}, "green", True),
+        ({"192.0.2.1": "", "192.0.2.2": ""}, "green", True),
+    ],
+)
+def test_a_deploy_that_has_slept_does_not_touch_a_slot_with_traffic(
+    host: Host, capsys: pytest.CaptureFixture[str], says: dict[str, str | None], slot: str, idle: bool
+) -> None:
+    host.says |= says
+    code = slot_live.main(str(host.folder / "live.json"), ("idle", slot), host.call, host.sleep)
+    assert (code, host.called) == (int(not idle), [])
+    assert (f"refused: {slot} gets public traffic" in capsys.readouterr().err) is not idle

@@ -3,8 +3,10 @@
 """greenroom-live: starts the background services of the live slot when an app host boots.
 
 The host may have been down during a cutover, so what ran here before may belong to the idle slot. greenroom-live asks
-the edge hosts which slot is live. Without an answer, it starts nothing and asks again. With `confirm <slot>`, it only
-checks that no other slot is live.
+the edge hosts which slot is live. Without an answer, it starts nothing and asks again.
+
+A run may have slept since it looked which slot is live. So before it moves background services or deploys, the host
+checks with `greenroom-live live <slot>` or `greenroom-live idle <slot>` that nothing has changed since.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import peers as switch_peers
+from .bluegreen import State
 from .peers import Peers
 
 SECONDS = 3.0
@@ -80,21 +83,42 @@ def start(host: Host, call: Callable[[Sequence[str]], int], sleep: Callable[[flo
     return call(["systemctl", "start", "--no-block", *units]) if units else 0
 
 
-def confirm(host: Host, slot: str) -> int:
+def check_live(host: Host, slot: str) -> int:
     """Return 0 unless the edge hosts say that another slot is live than the run that asks has made live; print that.
 
     The run may have slept since, and another one, or an operator on an edge host, has moved traffic. Without an answer,
     the run knows best.
     """
-    live = live_slot(host)
-    if not live or live == slot:
+    state = _newest(host)
+    if state is None or state.live == slot:
         return 0
     print(
-        f"refused: {live} is live, not {slot}: traffic was moved since, without this run. Background services stay as "
-        "they are; playbooks/cutover.yml without `to` moves them to the live slot",
+        f"refused: {state.live} is live, not {slot}: traffic was moved since, without this run. Background services "
+        "stay as they are; playbooks/cutover.yml without `to` moves them to the live slot",
         file=sys.stderr,
     )
     return 1
+
+
+def check_idle(host: Host, slot: str) -> int:
+    """Return 0 unless the edge hosts say that the slot which a run wants to deploy to gets traffic; print that."""
+    state = _newest(host)
+    if state is None or slot not in (state.live, state.candidate if state.weight else state.live):
+        return 0
+    print(
+        f"refused: {slot} gets public traffic: it was moved there since, without this run. Nothing is deployed to it",
+        file=sys.stderr,
+    )
+    return 1
+
+
+CHECKS = {"live": check_live, "idle": check_idle}
+
+
+def _newest(host: Host) -> State | None:
+    """Return what the edge hosts have in effect; None without an answer, and before the first cutover."""
+    states, _problems = switch_peers.states(host.edges, host.site, SECONDS)
+    return max(states.values(), key=lambda state: state.precedence, default=None)
 
 
 def _call(command: Sequence[str]) -> int:
@@ -107,11 +131,15 @@ def main(
     call: Callable[[Sequence[str]], int] = _call,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Start the background services of the live slot, or with `confirm <slot>`, check it; returns the exit code."""
+    """Start the background services of the live slot, or check a slot; returns the exit code.
+
+    `arguments` are `live <slot>` or `idle <slot>`, or none.
+    """
     try:
         host = Host.from_file(configuration)
         if arguments:
-            return confirm(host, arguments[-1])
+            kind, slot = arguments
+            return CHECKS[kind](host, slot)
         return start(host, call, sleep)
     except ConfigurationError as error:
         print(error, file=sys.stderr)
