@@ -91,12 +91,12 @@ options:
         type: dict
         default: {}
       routes:
-        description: Paths of the catalog's routes, as for M(canary_traffic).
+        description: Paths of the catalog's routes, as for canary_traffic.
         type: list
         elements: str
         default: []
       backends:
-        description: Services whose requests are counted apart, as for M(canary_traffic).
+        description: Services whose requests are counted apart, as for canary_traffic.
         type: dict
         default: {}
       seconds:

@@ -94,6 +94,7 @@ def watched(
     of_both = services or {"shop": "always"}
     check = {"name": "The front page opens", "url": "/", "on": "ops"}
     variables = {
+        "notify_wanted": False,
         "ansible_connection": "local",
         "ansible_python_interpreter": sys.executable,
         "environment_record_host": "ops1",
