@@ -80,8 +80,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses()
         )
-        names = ("canary", "cutover_step_seconds", "canary_seconds", "bake")
-        yield from settings.cutover_problems(*map(self._value, names))
+        names = ("canary", "cutover_step_seconds", "canary_seconds")
+        times = ("bake", "stop_after", "cutover_drain_seconds", "cutover_pause_seconds", "cutover_timeout_seconds")
+        yield from settings.cutover_problems(*map(self._value, names), **{name: self._value(name) for name in times})
         yield from settings.lock_problems(self.lock_seconds)
 
     def _value(self, name: str) -> Any:

@@ -24,6 +24,7 @@ NOTHING_DONE: dict[str, Any] = {
     "changed_at": "2026-01-30T12:00:00Z",
     "rolled_back": False,
     "taken_back": False,
+    "promoted": {},
     "bundles": {"blue": {"release": "1.1"}, "green": {"release": "1.0"}},
     "deployed": "",
     "release": "1.1",
@@ -124,6 +125,11 @@ def test_what_was_taken_back_is_no_cut_over() -> None:
     assert said["idle slot"] == "green"
     assert said["cut over"] == "no; the operation in progress was aborted"
     assert said["next"] == [STATUS]
+
+
+def test_a_promoted_cutover_is_in_progress() -> None:
+    said = summary(promoted={"slot": "green", "weight": 5}, bundles=None, release="", deployed="")
+    assert said["cut over"] == "in progress: the run that gave green 5 % goes on with its next step"
 
 
 BACK = "greenroom-edge back on edge1"

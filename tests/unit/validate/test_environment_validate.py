@@ -198,11 +198,16 @@ def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) 
     assert other.startswith("canary_seconds: set cutover_step_seconds for")
 
 
-@pytest.mark.parametrize("bake", ["-1", "86401", "9" * 20])
-def test_a_bake_that_lasts_longer_than_a_day_or_less_than_nothing_is_rejected(bake: str) -> None:
-    (line,) = settings.cutover_problems(None, None, None, bake)
-    assert line.startswith(f"bake={bake}: set how long to watch the new live slot to a whole number of seconds, 86400")
-    assert [*settings.cutover_problems(None, 86400, None, 0), *settings.cutover_problems(None, 1, None, "86400")] == []
+@pytest.mark.parametrize("name", ["bake", "stop_after", "cutover_drain_seconds"])
+@pytest.mark.parametrize("value", ["-1", "86401", "9" * 20])
+def test_a_time_of_more_than_a_day_or_less_than_nothing_is_rejected(name: str, value: str) -> None:
+    (line,) = settings.cutover_problems(None, None, None, **{name: value})
+    assert line == f"{name}={value}: set a whole number of seconds, 0 or more, and 86400 (a day) at most"
+
+
+def test_a_day_and_nothing_are_accepted() -> None:
+    assert [*settings.cutover_problems(None, 86400, None, bake=0)] == []
+    assert [*settings.cutover_problems(None, 1, None, bake="86400")] == []
     assert len([*settings.cutover_problems(None, 86401, None)]) == 1
 
 

@@ -20,7 +20,8 @@ or ""), release (its name), check (whether the run was in check mode), login (of
 ({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer),
 lock_host (the one that keeps the lock), missed (why edge hosts did not make the last switch, by host), unread (why the
 secrets of checks can't be read, or ""), not_starting ({slot: why its release would not start again}), changed_by and
-changed_at (what made the last switch before this run, None if another run did, and when).
+changed_at (what made the last switch before this run, None if another run did, and when), promoted (what the cutover
+waited for that this run promoted, {slot, weight, ...}, or {}).
 """
 
 
@@ -62,6 +63,9 @@ def _deployed(known: Known) -> str:
 
 def _cut_over(known: Known) -> str:
     was, live = known["was_live"], known["live"]
+    if known["promoted"]:
+        slot, weight = known["promoted"]["slot"], known["promoted"]["weight"]
+        return f"in progress: the run that gave {slot} {weight} % goes on with its next step"
     if was == live:
         return "no; the operation in progress was aborted" if known["taken_back"] else "no"
     words = f"{'back ' if known['rolled_back'] else ''}{f'from {was} ' if was else ''}to {live}"

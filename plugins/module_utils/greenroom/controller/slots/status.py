@@ -149,7 +149,7 @@ def _slot(
         "release": description.get("release", "unknown"),
         **({"release ID": description["release_id"]} if description["release_id"] else {}),
         **(
-            {"unfinished": f"{why}; playbooks/deploy.yml completes it"}
+            {"unfinished": f"{why}; playbooks/deploy.yml with the same options completes it"}
             if (why := description.get("unfinished"))
             else {}
         ),

@@ -61,11 +61,11 @@ def lock_problems(seconds: Mapping[str, float]) -> Iterator[str]:
         )
 
 
-def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any, bake: Any = None) -> Iterator[str]:
+def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any, **seconds: Any) -> Iterator[str]:
     """Yield what is wrong with the options of a cutover, which a deploy may precede; None is an option not set.
 
-    `canary` and `bake` are the options, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is
-    `canary_seconds`, which only a cutover sets.
+    `canary` is the option, `step_seconds` is `cutover_step_seconds`, `watched_seconds` is `canary_seconds`, which only
+    a cutover sets. `seconds` are further options whose value is a number of seconds, or 0, by name.
     """
     if canary is not None:
         try:
@@ -77,12 +77,10 @@ def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any, bake:
             f"cutover_step_seconds={step_seconds}: set the length of a step to a whole number of seconds above 0, "
             f"{LONGEST} (a day) at most"
         )
-    # The check of types reports what is no number.
-    if str(bake).removeprefix("-").isdecimal() and not _whole(bake):
-        yield (
-            f"bake={bake}: set how long to watch the new live slot to a whole number of seconds, {LONGEST} (a day) at "
-            "most, or to 0 for not at all"
-        )
+    for name, value in seconds.items():
+        # The check of types reports what is no number.
+        if str(value).removeprefix("-").isdecimal() and not _whole(value):
+            yield f"{name}={value}: set a whole number of seconds, 0 or more, and {LONGEST} (a day) at most"
     if watched_seconds is not None:
         yield "canary_seconds: set cutover_step_seconds for the length of a step, and bake for the time after it"
 
