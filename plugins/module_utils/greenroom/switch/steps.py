@@ -262,7 +262,7 @@ def go_back(now: State, by: str, clock: Clock) -> State:
     if live is None and now.operation and now.operation.live_before != now.live:
         live = now.operation.live_before
     if not live:
-        why = "a deploy has replaced the other slot, or the public was moved back already"
+        why = "a deploy has replaced the other slot, or public traffic was moved back already"
         if now.previous is None:
             why = "the state is from an earlier version, which didn't record the previous slot"
         raise SwitchError(
