@@ -435,7 +435,7 @@ def test_a_slot_whose_deploy_did_not_finish_says_so() -> None:
     unfinished = {"green": "it died on app2"}
     said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, unfinished=unfinished)["slots"]
     assert "unfinished" not in said["blue"]
-    assert said["green"]["unfinished"] == "it died on app2; playbooks/deploy.yml completes it"
+    assert said["green"]["unfinished"] == "it died on app2; playbooks/deploy.yml with the same options completes it"
 
 
 def test_a_slot_whose_release_would_not_start_again_says_so() -> None:
