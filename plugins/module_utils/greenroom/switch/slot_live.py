@@ -64,10 +64,17 @@ class Host:
 
 def live_slot(host: Host) -> str | None:
     """Return the live slot, "" if no slot was ever live, None if no edge host answered."""
+    state, answered = newest(host)
+    if state is not None:
+        return state.live
+    return "" if answered else None
+
+
+def newest(host: Host) -> tuple[State | None, bool]:
+    """Return what the edge hosts have in effect (None before the first cutover), and whether one answered."""
     states, problems = switch_peers.states(host.edges, host.site, SECONDS)
-    if states:
-        return max(states.values(), key=lambda state: state.precedence).live
-    return None if len(problems) == len(host.edges.addresses) else ""
+    state = max(states.values(), key=lambda state: state.precedence, default=None)
+    return state, len(problems) < len(host.edges.addresses)
 
 
 def start(host: Host, call: Callable[[Sequence[str]], int], sleep: Callable[[float], None]) -> int:
@@ -89,7 +96,7 @@ def check_live(host: Host, slot: str) -> int:
     The run may have slept since, and another one, or an operator on an edge host, has moved traffic. Without an answer,
     the run knows best.
     """
-    state = _newest(host)
+    state, _answered = newest(host)
     if state is None or state.live == slot:
         return 0
     print(
@@ -102,7 +109,7 @@ def check_live(host: Host, slot: str) -> int:
 
 def check_idle(host: Host, slot: str) -> int:
     """Return 0 unless the edge hosts say that the slot which a run wants to deploy to gets traffic; print that."""
-    state = _newest(host)
+    state, _answered = newest(host)
     if state is None or slot not in (state.live, state.candidate if state.weight else state.live):
         return 0
     print(
@@ -113,12 +120,6 @@ def check_idle(host: Host, slot: str) -> int:
 
 
 CHECKS = {"live": check_live, "idle": check_idle}
-
-
-def _newest(host: Host) -> State | None:
-    """Return what the edge hosts have in effect; None without an answer, and before the first cutover."""
-    states, _problems = switch_peers.states(host.edges, host.site, SECONDS)
-    return max(states.values(), key=lambda state: state.precedence, default=None)
 
 
 def _call(command: Sequence[str]) -> int:
