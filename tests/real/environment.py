@@ -280,6 +280,11 @@ class Environment:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
+    def boot(self, host: str) -> None:
+        """Start a host, and wait until it accepts logins: sshd answers before systemd lets users in."""
+        self.power("start", host)
+        until(lambda: self.ask(host, "true", check=False).returncode == 0, 120, f"{host} accepts logins")
+
     @contextlib.contextmanager
     def gone(self, *hosts: str) -> Iterator[None]:
         """Hosts that answer nothing: their connections hang."""
@@ -358,14 +363,14 @@ class Environment:
         """Whether an edge host responds and has the shared address."""
         return f" {self.address}/" in (self.ssh_now(edge, "ip -4 -brief address") or "")
 
-    def without(self, host: str) -> bool:
-        """Whether no edge host sends requests to an app host."""
+    def health(self, host: str) -> set[str]:
+        """What the edge hosts' HAProxy says of an app host's servers, such as UP and DOWN."""
         ask = (
             "import socket; s = socket.socket(socket.AF_UNIX); s.connect('/run/haproxy/admin.sock'); "
             "s.sendall(b'show stat -1 4 -1\\n'); print(b''.join(iter(lambda: s.recv(65536), b'')).decode())"
         )
         rows = [line.split(",") for edge in self.groups["edge"] for line in self.python(edge, ask).splitlines()]
-        return not [row for row in rows if row[1:2] == [host] and row[17].startswith("UP")]
+        return {row[17].split()[0] for row in rows if row[1:2] == [host]}
 
     def active_edge(self) -> str:
         """The edge host that has the shared address. Waits, because two or none may have it while it moves."""

@@ -22,7 +22,7 @@ def test_a_rollback_works_without_vault_registry_ops_host_and_one_app_host(both_
     assert both_slots.get("/version")[0] == 200
     with both_slots.gone("control1", "ops1", "app2"):
         # Requests that a host holds when it dies are lost; those after that must not be.
-        until(lambda: both_slots.without("app2"), 60, "the edge hosts have noticed that app2 is gone")
+        until(lambda: "UP" not in both_slots.health("app2"), 60, "the edge hosts have noticed that app2 is gone")
         with Probe(both_slots) as probe:
             run = both_slots.play("playbooks/rollback.yml")
         assert run.code == 0, run.output
@@ -77,7 +77,8 @@ def test_an_app_host_that_boots_starts_the_background_services_of_the_slot_that_
     both_slots.power("stop", "app2")
     run = both_slots.play("playbooks/cutover.yml", "-e", f"to={new}")
     assert run.code == 0, run.output
-    both_slots.power("start", "app2")
+    both_slots.boot("app2")
     until(lambda: "app2" in workers(both_slots, new), 120, "app2 runs the live slot's background services")
     assert "app2" not in workers(both_slots, old)
+    until(lambda: both_slots.health("app2") == {"UP"}, 120, "the edge hosts send requests to app2 again")
     both_slots.go_back(old)
