@@ -128,7 +128,7 @@ def bad_day(staging: Environment) -> Move:
     # Until the edge hosts have noticed, requests to that app host fail.
     with contextlib.ExitStack() as hosts:
         hosts.enter_context(staging.gone(*GONE))
-        until(lambda: staging.without("app2"), 60, "the edge hosts have noticed that app2 is gone")
+        until(lambda: "UP" not in staging.health("app2"), 60, "the edge hosts have noticed that app2 is gone")
         found = move(staging, staging.command("playbooks/rollback.yml"))
     staging.go_back(staging.live())
     return found
