@@ -12,6 +12,7 @@ import re
 import socket
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -144,9 +145,14 @@ def say(text: str) -> None:
 
 
 def machine() -> str:
-    """Describe this machine: processor cores, memory, architecture and kernel."""
+    """Describe this machine: processor cores, memory, architecture, kernel and Python.
+
+    A Python that was built without profile-guided optimization needs about half as much time again.
+    """
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
-    system = f"{platform.machine()}, Linux {platform.release().split('-')[0]}"
+    optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+    python = f"Python {platform.python_version()}{'' if optimized else ' built without optimizations'}"
+    system = f"{platform.machine()}, Linux {platform.release().split('-')[0]}, {python}"
     return f"{os.cpu_count()} cores and {memory:.0f} GB of memory ({system})"
 
 

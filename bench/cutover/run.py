@@ -34,7 +34,7 @@ BACK = 1
 # Gone on a bad day: Vault and the registry, the host with the lock, and one of two app hosts.
 GONE = ("control1", "ops1", "app2")
 LATEST = 10
-"""How long to wait for the public after the command has ended, in seconds."""
+"""How long to wait for public traffic and the edge hosts after the command has ended, in seconds."""
 README = """\
 # Cutover and rollback
 
@@ -111,8 +111,10 @@ def move(staging: Environment, command: Sequence[str]) -> Move:
             time.sleep(0.1)
     finally:
         output, _ = process.communicate()
-    if process.returncode or staging.live() != wanted:
+    if process.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{output}")
+    # After `greenroom-edge back`, the other edge host follows within a second.
+    until(lambda: staging.live() == wanted, LATEST, f"{wanted} is live on the edge hosts")
     return Move(effect, ended, asked, failures)
 
 

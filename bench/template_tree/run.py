@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import argparse
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+from bench.common import machine
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
@@ -125,9 +126,8 @@ def main() -> None:
                 )
     table = "\n".join(rows)
     print(table)
-    machine = f"{os.cpu_count()} cores ({platform.machine()}, Linux {platform.release().split('-')[0]})"
     (HERE / "README.md").write_text(
-        README.format(table=table, machine=machine, load=load, files=options.files, rounds=options.rounds)
+        README.format(table=table, machine=machine(), load=load, files=options.files, rounds=options.rounds)
     )
     if worst < 10:
         sys.exit(f"The goal was missed: template_tree is {worst:.1f} times as fast, not 10.")
