@@ -110,10 +110,19 @@ SERVICE_KEYS = {
     "canary.queries[].below": "A value below this number fails the candidate.",
     "routes": "The public paths that lead to the service. The longest matching path wins.",
     "routes[].path": "The path, including everything below it: `/order` matches `/order/1`, but not `/orders`.",
+    "routes[].exclude": "Paths below `path` that the edge serves to nobody. The pages in `health` and `metrics` are "
+    "among them, unless a route has exactly their path.",
     "routes[].port": "The port's name. Default: the first port with `edge` in `from`.",
     "routes[].limit": "The class of rate limits, a key of `edge_limits`. Default: `default`.",
     "routes[].auth": "`false` allows requests without the environment's password, for example for an API with its own "
     "login. Default: `true`.",
+    "headers": "Values of security headers that the edge adds to responses without them, instead of its own. An empty "
+    "value means that the edge adds none.",
+    "headers.Content-Security-Policy": "What pages may load, and who may frame them.",
+    "headers.X-Content-Type-Options": "Whether browsers may guess types.",
+    "headers.X-Frame-Options": "Who may frame the pages, for old browsers.",
+    "headers.Referrer-Policy": "What other sites learn about the page that links to them.",
+    "headers.Permissions-Policy": "Which features of the browser pages may use.",
 }
 """The meaning of each key of service.yml. Must have exactly the keys of the schema."""
 

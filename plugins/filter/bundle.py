@@ -61,5 +61,6 @@ class FilterModule:
             "bundle_checks": smoke_checks.checks,
             "smoke_checks": checks.smoke_checks,
             "edge_backends": edge_routes.edge_backends,
+            "edge_closed": edge_routes.edge_closed,
             "edge_routes": edge_routes.edge_routes,
         }

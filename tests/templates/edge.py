@@ -3,11 +3,12 @@
 """Runs HAProxy with the rendered files of one edge host, in a container of the hosts' image, and sends requests to it.
 
 `edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before, port}, and prints a JSON
-list of {status, headers, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no backend
-got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths to
-request first on the same connection. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8.
-They end the connection instead of responding to `/dropped`. They respond to `/hanging` late, and `got` then has
-`shown`, how HAProxy's socket shows the request. The green slot has no routes.
+list of {status, headers, body, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no
+backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
+to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, and a `source`
+address. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection
+instead of responding to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket
+shows the request. They send the headers `Send-<name>` of the query. The green slot has no routes.
 """
 
 from __future__ import annotations
@@ -25,10 +26,15 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 PACKAGES = "deb [trusted=yes] file:/srv/packages ./\n"
+CONTEXT = ssl._create_unverified_context()
+# An address of this machine on which visitors are redirected. On 127.0.0.1, port 80 is for health checks only.
+REDIRECTING = "127.0.0.3"
 seen: list[dict[str, Any]] = []
 
 
@@ -40,7 +46,7 @@ class Backend(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         """Send an empty response, or none."""
         if "x-request-id" in self.headers:
-            headers = {name.lower(): value for name, value in self.headers.items()}
+            headers = {name.lower(): ", ".join(self.headers.get_all(name, [])) for name in self.headers}
             seen.append({"port": self.server.server_port, "path": self.path, "headers": headers})  # type: ignore[attr-defined]
         if self.path == "/dropped":
             self.close_connection = True
@@ -49,7 +55,14 @@ class Backend(http.server.BaseHTTPRequestHandler):
             seen[-1]["shown"] = shown("show sess older 1s")
         self.send_response(200)
         self.send_header("Content-Length", "0")
+        for name, value in parse_qsl(urlsplit(self.path).query):
+            if name.startswith("Send-"):
+                self.send_header(name.removeprefix("Send-"), value)
         self.end_headers()
+
+    def do_OPTIONS(self) -> None:
+        """Do the same."""
+        self.do_GET()
 
     def log_message(self, *_words: Any) -> None:
         """Log nothing."""
@@ -102,25 +115,48 @@ def prepare(rendered: Path) -> None:
 def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
     """Send a request and return its result."""
     seen.clear()
-    context = ssl._create_unverified_context()
+    if request.get("port") == 80:
+        check_health()
+    if "raw" in request:
+        return {**sent(request), **noted(journal)}
     connection: http.client.HTTPConnection
     if request["port"] == 80:
-        check_health()
-        connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=120)
+        connection = http.client.HTTPConnection(REDIRECTING, 80, timeout=120)
     else:
-        connection = http.client.HTTPSConnection("127.0.0.1", 443, context=context, timeout=120)
+        connection = http.client.HTTPSConnection("127.0.0.1", 443, context=CONTEXT, timeout=120)
     for path in (*request["before"], request["path"]):
         connection.request("GET", path, headers=request["headers"])
         answer = connection.getresponse()
         answer.read()
-        others: list[str] = []
-        while '"path"' not in (line := journal.recv(8192).decode()):
-            others.append(line)
+        entry = noted(journal)
     connection.close()
-    headers = {name.lower(): value for name, value in answer.getheaders()}
-    log = json.loads(line[line.index("{") :])
-    got = seen[-1] if seen else None
-    return {"status": answer.status, "headers": headers, "got": got, "log": log, "others": others}
+    return {"status": answer.status, "headers": headers_of(answer), "got": seen[-1] if seen else None, **entry}
+
+
+def sent(request: dict[str, Any]) -> dict[str, Any]:
+    """Send the bytes of a request and return {status, headers, body, got}."""
+    port = request.get("port", 443)
+    with socket.create_connection((REDIRECTING, port), 120, (request.get("source", "127.0.0.1"), 0)) as plain:
+        channel = CONTEXT.wrap_socket(plain) if port == 443 else plain
+        channel.sendall(request["raw"].encode("latin-1"))
+        answer = http.client.HTTPResponse(channel, method=request["raw"].split(" ", 1)[0])
+        answer.begin()
+        found = {"status": answer.status, "headers": headers_of(answer), "body": answer.read().decode()}
+        channel.close()
+    return {**found, "got": seen[-1] if seen else None}
+
+
+def headers_of(answer: http.client.HTTPResponse) -> dict[str, str]:
+    """Return the headers of a response, with names in lowercase."""
+    return {name.lower(): value for name, value in answer.getheaders()}
+
+
+def noted(journal: socket.socket) -> dict[str, Any]:
+    """Return {log, others}: the edge's next log line of a request, and the lines before it."""
+    others: list[str] = []
+    while '"path"' not in (line := journal.recv(8192).decode()):
+        others.append(line)
+    return {"log": json.loads(line[line.index("{") :]), "others": others}
 
 
 def check_health() -> None:
@@ -131,31 +167,42 @@ def check_health() -> None:
             raise RuntimeError("the edge is not healthy")
 
 
-def main() -> None:
-    """Run HAProxy, send all requests, print the results."""
-    requests = json.load(sys.stdin)
-    prepare(Path(sys.argv[1]))
+def journal_socket() -> socket.socket:
+    """Return the socket to which HAProxy logs."""
     Path("/dev/log").unlink(missing_ok=True)
     journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     journal.bind("/dev/log")
-    journal.settimeout(120)
     os.chmod("/dev/log", 0o666)
+    return journal
+
+
+@contextlib.contextmanager
+def running(journal: socket.socket) -> Iterator[None]:
+    """Run HAProxy with the prepared files, until it serves; `journal` then has no line of its start."""
     words = ["haproxy", "-db", "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]
     proxy = subprocess.Popen(words, stdout=sys.stderr)
     try:
-        for _attempt in range(1200):
-            if listens(443):
-                break
+        while not listens(443):
+            if proxy.poll() is not None:
+                raise RuntimeError("HAProxy did not start")
             time.sleep(0.1)
-        # What HAProxy says when it starts.
         journal.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             while journal.recv(8192):
                 pass
         journal.settimeout(120)
-        print(json.dumps([ask(request, journal) for request in requests]))
+        yield
     finally:
         proxy.kill()
+
+
+def main() -> None:
+    """Run HAProxy, send all requests, print the results."""
+    requests = json.load(sys.stdin)
+    prepare(Path(sys.argv[1]))
+    journal = journal_socket()
+    with running(journal):
+        print(json.dumps([ask(request, journal) for request in requests]))
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ import edge
 
 MAP = "/etc/haproxy/maps/live.map"
 ADMIN = "/run/haproxy/admin.sock"
+HOST = "portal.staging.greenroom.test"
 BATCH = 50
 PORTS = {"blue": 18001, "green": 18002}
 SLOT = """\
@@ -72,7 +73,9 @@ def ask(turn: dict[str, Any]) -> Iterator[list[str | None]]:
         for start in range(0, len(cookies), BATCH):
             batch = cookies[start : start + BATCH]
             lines = ["" if cookie is None else f"Cookie: a=b; greenroom_share={cookie}\r\n" for cookie in batch]
-            connection.sendall("".join(f"GET / HTTP/1.1\r\nHost: x\r\n{headers}{line}\r\n" for line in lines).encode())
+            connection.sendall(
+                "".join(f"GET / HTTP/1.1\r\nHost: {HOST}\r\n{headers}{line}\r\n" for line in lines).encode()
+            )
             got = b""
             while got.count(b"\r\n\r\n") < len(batch):
                 chunk = connection.recv(65536)

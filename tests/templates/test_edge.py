@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import base64
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.canary import edge_workers
-from greenroom_lab import cache, images, packages, podman
+from on_host import carried_out
 from rendering import render
 
 SERVICE = """
@@ -27,6 +26,7 @@ SERVICES = {
     "special": (7002, "{path: /order/special/}"),
     "sessions": (7003, "{path: /sessions}"),
 }
+HOST = "portal.staging.greenroom.test"
 PASSWORD = "0123456789abcdefghijklmnopqrstuv"
 VISITOR = {"Authorization": "Basic " + base64.b64encode(f"visitor:{PASSWORD}".encode()).decode()}
 TAKEN = {
@@ -60,25 +60,16 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     requests |= {MISSING: VISITOR | {"X-Greenroom-Slot": "green"}}
     # Some requests before it, so that the edge could have open connections to all servers.
     before = {DROPPED: ["/"] * 4}
-    asked = json.dumps(
-        [
-            {
-                "path": path,
-                "headers": headers,
-                "before": before.get(path, []),
-                "port": 80 if path == REDIRECTED else 443,
-            }
-            for path, headers in requests.items()
-        ]
-    )
-    podman.setup()
-    with cache.only_one():
-        image, repository = images.host(), packages.repository()
-    mounts = [f"{Path(__file__).with_name('edge.py')}:/edge.py:ro", f"{edge}:/rendered:ro"]
-    mounts += [f"{packages.FOLDER}/{repository}:/srv/packages:ro"]
-    words = ["run", "--rm", "-i", "--privileged", "--network=none", *(f"--volume={mount}" for mount in mounts)]
-    output = podman.call(*words, image, "python3", "/edge.py", "/rendered", stdin=asked)
-    return dict(zip(requests, json.loads(output.splitlines()[-1]), strict=True))
+    asked = [
+        {
+            "path": path,
+            "headers": headers | {"Host": HOST},
+            "before": before.get(path, []),
+            "port": 80 if path == REDIRECTED else 443,
+        }
+        for path, headers in requests.items()
+    ]
+    return dict(zip(requests, carried_out("edge.py", edge, asked), strict=True))
 
 
 @pytest.mark.parametrize(("path", "service"), TAKEN.items())
@@ -113,7 +104,7 @@ def test_a_request_that_a_service_drops_on_a_kept_connection_is_in_the_log(answe
 def test_health_checks_are_not_logged_and_redirects_without_their_query(answers: dict[str, dict[str, Any]]) -> None:
     redirect = answers[REDIRECTED]
     assert redirect["others"] == []
-    assert redirect["headers"]["location"] == f"https://127.0.0.1{REDIRECTED}"
+    assert redirect["headers"]["location"] == f"https://{HOST}{REDIRECTED}"
     assert redirect["log"] == {"client": "127.0.0.1", "method": "GET", "path": "/verification", "status": 301}
 
 

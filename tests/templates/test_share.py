@@ -4,14 +4,13 @@
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.canary.edge_log import GROUP, GROUPS
-from greenroom_lab import cache, images, packages, podman
+from on_host import carried_out
 from rendering import render
 
 SLOT = {"X-Greenroom-Slot": "green"}
@@ -67,14 +66,7 @@ def counted(folder: Path, rounds: list[dict[str, Any]], **given: Any) -> list[li
         edge_limit_exempt=[],
         **given,
     ).folder
-    podman.setup()
-    with cache.only_one():
-        image, repository = images.host(), packages.repository()
-    mounts = [f"{Path(__file__).with_name(name)}:/{name}:ro" for name in ("edge.py", "share.py")]
-    mounts += [f"{edge / 'edge1'}:/rendered:ro", f"{packages.FOLDER}/{repository}:/srv/packages:ro"]
-    words = ["run", "--rm", "-i", "--privileged", "--network=none", *(f"--volume={mount}" for mount in mounts)]
-    output = podman.call(*words, image, "python3", "/share.py", "/rendered", stdin=json.dumps(rounds))
-    result: list[list[list[str | None]]] = json.loads(output.splitlines()[-1])
+    result: list[list[list[str | None]]] = carried_out("share.py", edge / "edge1", rounds)
     return result
 
 

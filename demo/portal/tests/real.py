@@ -139,6 +139,10 @@ def backend(path: str, slot: Slot, kratos: KratosServer) -> httpx.URL:
     return httpx.URL(kratos.public if path.startswith(KRATOS_PATHS) else slot.url)
 
 
+CLOSED = ("/readyz",)
+"""Pages of the portal that the edge serves to nobody."""
+
+
 class Edge(httpx.BaseTransport):
     """Routes by path as the edge does, so that a browser sees one HTTPS site."""
 
@@ -149,6 +153,8 @@ class Edge(httpx.BaseTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request to the backend, and add the slot header."""
+        if request.url.path in CLOSED:
+            return httpx.Response(404, headers={"X-Greenroom-Slot": self.slot.environment["GREENROOM_SLOT"]})
         target = backend(request.url.path, self.slot, self.kratos)
         url = request.url.copy_with(scheme=target.scheme, host=target.host, port=target.port)
         response = self.http.handle_request(

@@ -42,6 +42,7 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
         "database": None,
         "secrets": {},
         "metrics": None,
+        "headers": {},
         "config_path": None,
         "config_of": name,
         "has_config": False,
@@ -360,10 +361,45 @@ def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]
             "name": "shop_http",
             "port": 28000,
             "health": {"path": "/readyz", "port": 28000},
+            "headers": {},
+            "without": [],
             "hosts": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}],
         }
     ]
     assert edge_routes.edge_routes(found) == [{"path": "/", "backend": "shop_http", "limit": "default", "auth": True}]
+
+
+def test_a_service_sets_headers_at_the_edge_and_leaves_some_out(catalogue: dict[str, Any]) -> None:
+    headers = {"X-Frame-Options": "", "Referrer-Policy": "no-referrer", "Permissions-Policy": ""}
+    catalogue["shop"] |= {"headers": headers}
+    [backend] = edge_routes.edge_backends(described(catalogue, "green"))
+    assert backend["headers"] == {"Referrer-Policy": "no-referrer"}
+    assert backend["without"] == ["Permissions-Policy", "X-Frame-Options"]
+    earlier = described(catalogue, "green")
+    del earlier["services"]["shop"]["headers"]
+    [backend] = edge_routes.edge_backends(earlier)
+    assert (backend["headers"], backend["without"]) == ({}, [])
+
+
+def test_pages_of_a_routed_port_and_excluded_paths_are_closed_at_the_edge() -> None:
+    def routed(name: str, *routes: dict[str, Any], **keys: Any) -> dict[str, Any]:
+        defaults = {"port": "http", "limit": "default", "auth": True, "exclude": []}
+        return service(name, routes=[defaults | route for route in routes], **keys)
+
+    health, metrics = {"port": "http", "path": "/readyz?full=1"}, {"port": "http", "path": "/metrics"}
+    shop = routed("shop", {"path": "/", "exclude": ["/debug/"]}, health=health, metrics=metrics)
+
+    def closed(**services: dict[str, Any]) -> list[str]:
+        return edge_routes.edge_closed({"services": services})
+
+    assert closed(shop=shop) == ["/debug/", "/metrics/", "/readyz/"]
+    # Another port is not public, another service's route is not this page, and what has a route is meant to be public.
+    assert closed(shop=shop | {"metrics": {"port": "metrics", "path": "/metrics"}}) == ["/debug/", "/readyz/"]
+    assert closed(shop=shop, stock=routed("stock", {"path": "/metrics"})) == ["/debug/", "/readyz/"]
+    assert closed(shop=routed("shop", {"path": "/"}, health={"port": "http", "path": "/"})) == []
+    assert closed(shop=routed("shop", {"path": "/shop/"}, health=health)) == []
+    old = {name: value for name, value in shop["routes"][0].items() if name != "exclude"}
+    assert closed(shop=shop | {"routes": [old]}) == ["/metrics/", "/readyz/"]
 
 
 def test_smoke_checks_run_on_the_first_host_of_the_group_they_name(catalogue: dict[str, Any]) -> None:

@@ -42,11 +42,14 @@ def test_ports_are_published_per_slot_and_closed_ones_stay_local() -> None:
 
 def test_a_route_uses_the_first_port_that_the_edge_can_reach() -> None:
     ports = {"admin": {"container": 1, "from": ["ops"]}, "http": {"container": 2, "from": ["ops", "edge"]}}
-    routes = [{"path": "/"}, {"path": "/x", "port": "admin", "limit": "login", "auth": False}]
+    routes = [
+        {"path": "/"},
+        {"path": "/x", "exclude": ["/x/y/", "/x/z"], "port": "admin", "limit": "login", "auth": False},
+    ]
     service = catalogue.normalise("shop", {"ports": ports, "routes": routes}, "/srv/shop")
     assert service["routes"] == [
-        {"path": "/", "port": "http", "limit": "default", "auth": True},
-        {"path": "/x/", "port": "admin", "limit": "login", "auth": False},
+        {"path": "/", "exclude": [], "port": "http", "limit": "default", "auth": True},
+        {"path": "/x/", "exclude": ["/x/y/", "/x/z/"], "port": "admin", "limit": "login", "auth": False},
     ]
 
 

@@ -120,6 +120,22 @@ def test_a_simple_service_is_valid() -> None:
             'routes[0].limit: unknown class "logn"; did you mean "login"?',
         ),
         (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/a", "exclude": ["/a/b", "/a/"]}]},
+            'routes[0].exclude: "/a/" is not below "/a/"',
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/a", "exclude": ["/ab"]}]},
+            'routes[0].exclude: "/ab/" is not below "/a/"',
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "exclude": ["/b"]}, {"path": "/b"}]},
+            'routes[0].exclude: "/b/" is the path of shop routes[1]; remove one of them',
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/"}], "canary": {"probes": ["/", "/readyz?x"]}},
+            'canary.probes[1]: "/readyz?x" is closed to visitors; probe another path, or route it',
+        ),
+        (
             {"ports": HTTP, "health": HEALTH, "activation": "live_only", "routes": [{"path": "/"}]},
             "routes: a live_only service does not run in the idle slot, so it can't have routes",
         ),

@@ -8,8 +8,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import DEFAULTS
-from ansible.module_utils.greenroom.controller.catalogue.service_schema import SCHEMA, structure_errors
+from ansible.module_utils.greenroom.controller.catalogue.service_schema import (
+    SCHEMA,
+    SECURITY_HEADERS,
+    structure_errors,
+)
 
+A_PUBLIC_PATH = "a path that starts with /, of letters, digits and ._~!$&()*+,=:@-, without // and the parts . and .."
+A_VALUE = 'a text of ASCII characters without ", \\ and $'
 A_PATH = "a path that starts with / and has no space, #, \\ or quotation mark"
 ROOT = Path(__file__).resolve().parents[3]
 TOGGLE = {"description": "Something new", "variable": "A"}
@@ -30,10 +36,23 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"rutes": []}, 'rutes: unknown key; did you mean "routes"?'),
         ({"routes": [{"path": "/", "prt": "http"}]}, 'routes[0].prt: unknown key; did you mean "port"?'),
         ({"routes": [{"port": "http"}]}, "routes[0].path: missing"),
-        ({"routes": [{"path": "x"}]}, f'routes[0].path: "x" is not {A_PATH}'),
-        ({"routes": [{"path": "/a b"}]}, f'routes[0].path: "/a b" is not {A_PATH}'),
-        ({"routes": [{"path": "/a#b"}]}, f'routes[0].path: "/a#b" is not {A_PATH}'),
-        ({"routes": [{"path": "/a\n"}]}, f'routes[0].path: "/a\n" is not {A_PATH}'),
+        ({"routes": [{"path": "x"}]}, f'routes[0].path: "x" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/a b"}]}, f'routes[0].path: "/a b" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/a#b"}]}, f'routes[0].path: "/a#b" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/a\n"}]}, f'routes[0].path: "/a\n" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/a%2fb"}]}, f'routes[0].path: "/a%2fb" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/a;b"}]}, f'routes[0].path: "/a;b" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/a//b"}]}, f'routes[0].path: "/a//b" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/a/.."}]}, f'routes[0].path: "/a/.." is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/./a"}]}, f'routes[0].path: "/./a" is not {A_PUBLIC_PATH}'),
+        ({"routes": [{"path": "/", "exclude": ["a"]}]}, f'routes[0].exclude[0]: "a" is not {A_PUBLIC_PATH}'),
+        (
+            {"headers": {"Server": "x"}},
+            f"headers.Server: unknown key; known: {', '.join(sorted(SECURITY_HEADERS))}",
+        ),
+        ({"headers": {"Referrer-Policy": 'a"b'}}, f'headers.Referrer-Policy: "a"b" is not {A_VALUE}'),
+        ({"headers": {"Referrer-Policy": "a$b"}}, f'headers.Referrer-Policy: "a$b" is not {A_VALUE}'),
+        ({"headers": {"Referrer-Policy": "a\n"}}, f'headers.Referrer-Policy: "a\n" is not {A_VALUE}'),
         ({"health": {"port": "x", "path": "/'"}}, f'health.path: "/\'" is not {A_PATH}'),
         ({"metrics": {"port": "x", "path": "/\\"}}, f'metrics.path: "/\\" is not {A_PATH}'),
         ({"config_path": '/"'}, f'config_path: "/"" is not {A_PATH}'),

@@ -24,7 +24,9 @@ Groups = Mapping[str, Sequence[str]]
 SLOTS = ("blue", "green")
 _RELEASE_ID = re.compile(r'/(blue|green)/bundle\.json:"release_id": "([0-9a-f]+)"')
 # The keys of a service in a description, besides `ports`.
-DESCRIBED = ("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "load")
+DESCRIBED = (
+    *("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "headers", "load"),
+)
 
 
 def describe(

@@ -4,15 +4,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from ..catalogue.closed_paths import closed_paths
 from .description import Description
 
 
-def edge_backends(description: Description) -> list[dict[str, Any]]:
-    """Return the backends of a slot, {name, port, health: {path, port}, hosts: [{name, address}]}.
+def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
+    """Return the response headers that a service sets at the edge; bundles of earlier versions have none."""
+    return dict(sorted(service.get("headers", {}).items()))
 
-    There is one for each port with a route.
+
+def edge_backends(description: Description) -> list[dict[str, Any]]:
+    """Return the backends of a slot, one for each port with a route.
+
+    Each is {name, port, health: {path, port}, headers: {name: value}, without: [name], hosts: [{name, address}]}.
+    `headers` are for responses that have none of that name, and the edge adds none of those in `without`.
     """
     slot, services = description["slot"], description["services"]
     wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
@@ -24,6 +32,8 @@ def edge_backends(description: Description) -> list[dict[str, Any]]:
                 "path": services[name]["health"]["path"],
                 "port": services[name]["ports"][services[name]["health"]["port"]]["host"][slot],
             },
+            "headers": {header: value for header, value in headers_of(services[name]).items() if value},
+            "without": sorted(header for header, value in headers_of(services[name]).items() if not value),
             "hosts": description["hosts"][services[name]["group"]],
         }
         for name, port in sorted(wanted)
@@ -45,3 +55,8 @@ def edge_routes(description: Description) -> list[dict[str, Any]]:
         ),
         key=lambda route: str(route["path"]),
     )
+
+
+def edge_closed(description: Description) -> list[str]:
+    """Return the paths of a slot that the edge serves to nobody, with a trailing slash, sorted."""
+    return closed_paths(description["services"])

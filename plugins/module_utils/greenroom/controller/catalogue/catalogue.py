@@ -45,6 +45,7 @@ DEFAULTS: dict[str, Any] = {
     "load": None,
     "canary": None,
     "routes": [],
+    "headers": {},
 }
 
 
@@ -108,13 +109,17 @@ def _canary(raw: object, metrics: object) -> dict[str, Any] | None:
     }
 
 
+def _whole(path: object) -> object:
+    """Return a path as the edge compares it: `/order/` matches /order, /order/ and /order/1, but not /orders."""
+    return f"{path.rstrip('/')}/" if isinstance(path, str) else path
+
+
 def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     route = _mapping(raw)
     offered = next((name for name, port in ports.items() if "edge" in port["from"]), None)
-    path = route.get("path")
     return {
-        # `/order` matches /order, /order/ and /order/1, but not /orders: the edge compares paths with a trailing slash.
-        "path": f"{path.rstrip('/')}/" if isinstance(path, str) else path,
+        "path": _whole(route.get("path")),
+        "exclude": [_whole(path) for path in _list(route.get("exclude"))],
         "port": route.get("port", offered),
         "limit": route.get("limit", "default"),
         "auth": route.get("auth", True),
@@ -126,9 +131,9 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
     `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
-    `routes[]` = {path (with a trailing slash), port, limit, auth}; `canary` = {probes, metric: {name, port, path},
-    steps, step_seconds, limits, queries: [{name, query, above or below}]};
-    `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
+    `routes[]` = {path, exclude: [path] (all with a trailing slash), port, limit, auth};
+    `canary` = {probes, metric: {name, port, path}, steps, step_seconds, limits, queries: [{name, query, above or
+    below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
     """
     given = _mapping(raw)
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
@@ -145,6 +150,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "publishes": _list(service["publishes"]),
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
+        "headers": dict(_mapping(service["headers"])),
         "toggles": {toggle: _toggle(value) for toggle, value in _mapping(service["toggles"]).items()},
         "routes": [_route(route, ports) for route in _list(service["routes"])],
         "canary": _canary(service["canary"], service["metrics"]),

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...canary.weights import weights
 from ...common.names import suggestion
+from .closed_paths import closed_paths
 
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
@@ -83,6 +84,9 @@ def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
             yield f'routes[{index}].port: the edge hosts can\'t reach "{port}"; add `edge` to its `from`'
         if limits is not None and route["limit"] not in limits:
             yield f'routes[{index}].limit: unknown class "{route["limit"]}"{suggestion(str(route["limit"]), limits)}'
+        for path in route["exclude"]:
+            if path == route["path"] or not path.startswith(route["path"]):
+                yield f'routes[{index}].exclude: "{path}" is not below "{route["path"]}"'
 
 
 def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
@@ -219,6 +223,23 @@ def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> I
                 yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
 
 
+def closed_collisions(catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield (service, line) for closed paths that are the path of a route, or that a canary would probe in vain."""
+    paths = {
+        route["path"]: f"{name} routes[{index}]"
+        for name, service in catalogue.items()
+        for index, route in enumerate(service["routes"])
+    }
+    closed = closed_paths(catalogue)
+    for name, service in catalogue.items():
+        for index, route in enumerate(service["routes"]):
+            for path in (path for path in route["exclude"] if path in paths and path != route["path"]):
+                yield name, f'routes[{index}].exclude: "{path}" is the path of {paths[path]}; remove one of them'
+        for index, path in enumerate((service["canary"] or {}).get("probes", [])):
+            if any(f"{path.partition('?')[0]}/".startswith(each) for each in closed):
+                yield name, f'canary.probes[{index}]: "{path}" is closed to visitors; probe another path, or route it'
+
+
 def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
     """Yield (service, line) if two services claim the same broker queue or login."""
     queues: dict[str, str] = {}
@@ -261,5 +282,5 @@ def problems(
         for name, service in catalogue.items()
         for line in service_problems(service, catalogue, groups, limits, wrong)
     ]
-    both = dict.fromkeys([*collisions(catalogue, groups), *broker_collisions(catalogue)])
+    both = dict.fromkeys([*collisions(catalogue, groups), *closed_collisions(catalogue), *broker_collisions(catalogue)])
     return [*single, *homeless(catalogue, groups), *both]

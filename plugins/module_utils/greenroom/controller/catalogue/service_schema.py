@@ -25,6 +25,17 @@ NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of lowercase letters, digits, -
 DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of lowercase letters, digits and _")
 # Several configuration files contain the path, and these characters have a meaning there.
 PATH = _text(r"""^/[^\s#"'\\]*\Z""", "a path that starts with / and has no space, #, \\ or quotation mark")
+# The edge refuses paths that a service may read as another one. A route with such a path would serve nobody.
+PUBLIC_PATH = _text(
+    r"^/(?!.*//)(?!(?:.*/)?\.{1,2}(?:/|\Z))[A-Za-z0-9._~!$&()*+,=:@/-]*\Z",
+    "a path that starts with /, of letters, digits and ._~!$&()*+,=:@-, without // and the parts . and ..",
+)
+# Those that the edge sets if the service sends none.
+SECURITY_HEADERS = (
+    *("Content-Security-Policy", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Permissions-Policy"),
+)
+# HAProxy's configuration contains the value in quotation marks.
+HEADER_VALUE = _text(r"""^[^"\\$\x00-\x1f\x7f-\uffff]*\Z""", 'a text of ASCII characters without ", \\ and $')
 WORDS = {"type": "array", "items": {"type": "string"}}
 PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
 
@@ -76,7 +87,16 @@ _CANARY = _object(
         "queries": {"type": "array", "items": _QUERY},
     }
 )
-_ROUTE = _object({"path": PATH, "port": NAME, "limit": {"type": "string"}, "auth": {"type": "boolean"}}, ["path"])
+_ROUTE = _object(
+    {
+        "path": PUBLIC_PATH,
+        "exclude": {"type": "array", "items": PUBLIC_PATH},
+        "port": NAME,
+        "limit": {"type": "string"},
+        "auth": {"type": "boolean"},
+    },
+    ["path"],
+)
 
 SCHEMA = _object(
     {
@@ -128,6 +148,7 @@ SCHEMA = _object(
         "load": _object({"toggle": {"type": "string"}}),
         "canary": _CANARY,
         "routes": {"type": "array", "items": _ROUTE},
+        "headers": _object(dict.fromkeys(SECURITY_HEADERS, HEADER_VALUE)),
     },
     ["image"],
 )
