@@ -34,6 +34,7 @@ class FilterModule:
             "bundle_volumes": files.volumes,
             "bundle_exec": arguments.exec_line,
             "bundle_environment": environment_file.environment_lines,
+            "bundle_secret_problems": environment_file.secret_problems,
             "bundle_toggle_variables": toggles.toggle_variables,
             "bundle_toggles_on": description.toggles_on,
             "bundle_units": units.units,

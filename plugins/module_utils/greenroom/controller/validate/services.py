@@ -26,11 +26,19 @@ def service_problems(
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
         if entry.is_dir() and entry.name not in catalogue:
             yield f"{folder.name}/{entry.name}: has no service.yml"
-    valid = {}
     for name, service in catalogue.items():
-        lines = service_schema.structure_errors(load(Path(service["folder"], "service.yml")))
-        yield from (f"{folder.name}/{name}/service.yml: {line}" for line in lines)
-        if not lines:
-            valid[name] = service
+        yield from (f"{folder.name}/{name}/service.yml: {line}" for line in _structure(service, load))
+    valid = valid_services(catalogue, load)
     for name, line in service_checks.problems(valid, groups, limits, catalogue.keys() - valid.keys()):
         yield f"{folder.name}/{name}/service.yml: {line}"
+
+
+def valid_services(
+    catalogue: Mapping[str, Mapping[str, Any]], load: Callable[[Path], Any]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the services that match the schema; `load` returns the content of a YAML file."""
+    return {name: service for name, service in catalogue.items() if not _structure(service, load)}
+
+
+def _structure(service: Mapping[str, Any], load: Callable[[Path], Any]) -> list[str]:
+    return service_schema.structure_errors(load(Path(service["folder"], "service.yml")))
