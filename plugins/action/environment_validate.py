@@ -126,6 +126,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             load,
             self.groups,
             list(limits) if isinstance(limits, Mapping) else None,
+            self._value("firewall_ports") or (),
         )
         valid = services.valid_services(self.catalogue, load)
         declared = {name for options in self.declared.values() for name in options}

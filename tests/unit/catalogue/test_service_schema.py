@@ -11,6 +11,7 @@ from ansible.module_utils.greenroom.controller.catalogue.catalogue import DEFAUL
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import SCHEMA, structure_errors
 
 A_PATH = "a path that starts with / and has no space, #, \\ or quotation mark"
+A_MOUNT = "a path that starts with / and has only letters, digits, -, _, . and /"
 ROOT = Path(__file__).resolve().parents[3]
 TOGGLE = {"description": "Something new", "variable": "A"}
 
@@ -36,7 +37,7 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"routes": [{"path": "/a\n"}]}, f'routes[0].path: "/a\n" is not {A_PATH}'),
         ({"health": {"port": "x", "path": "/'"}}, f'health.path: "/\'" is not {A_PATH}'),
         ({"metrics": {"port": "x", "path": "/\\"}}, f'metrics.path: "/\\" is not {A_PATH}'),
-        ({"config_path": '/"'}, f'config_path: "/"" is not {A_PATH}'),
+        ({"config_path": '/"'}, f'config_path: "/"" is not {A_MOUNT}'),
         (
             {"ports": {"http": {"container": "80", "from": []}}},
             'ports.http.container: expected an integer, got "80"',

@@ -101,8 +101,8 @@ def test_values_of_services_are_rendered_before_any_host_is_changed(tmp_path: Pa
     assert told(environment=wrong, command=["{{ '' }}"], migrate=["{{ typo }}"]) == [
         "Found 7 mistakes. No host was changed.",
         "services/one/service.yml: environment.A: 'enviroment_domain' is undefined",
-        "services/one/service.yml: environment.B: Syntax error in template: unexpected end of template, expected 'end of "
-        "print statement'.",
+        "services/one/service.yml: environment.B: Syntax error in template: unexpected end of template, expected "
+        "'end of print statement'.",
         "services/one/service.yml: environment.C: expected a string or a number, got a list or a mapping",
         "services/one/service.yml: environment.D: Syntax error in template: No filter named 'nothing'.",
         "services/one/service.yml: command[0]: Quadlet drops an empty argument and all that follow; use a form like "
