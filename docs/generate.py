@@ -37,9 +37,11 @@ SERVICE_KEYS = {
     "stop_timeout": "How many seconds the service has to stop before it is killed.",
     "ports": "The ports that the service listens on, by name. You choose the names.",
     "ports.<name>.container": "The port inside the container.",
-    "ports.<name>.host": "The host port in blue; in green it is 10000 higher. Default: `container` plus 10000.",
+    "ports.<name>.host": "The host port in blue; in green it is 10000 higher. Default: `container` plus 10000. A port "
+    "that the host has already is refused (`firewall_ports`).",
     "ports.<name>.from": "The groups whose hosts can reach the port. If empty, the port is bound to 127.0.0.1 only.",
-    "database": "A PostgreSQL database. Greenroom creates it with an owner role and one login for each slot.",
+    "database": "A PostgreSQL database. Greenroom creates it with an owner role and one login for each slot. Names that "
+    "PostgreSQL or the backup uses are refused, such as `postgres`, `backup`, `all` and `pg_x`.",
     "migrate": "Arguments to migrate the database. The command runs once, on one host, before the candidate starts.",
     "prepare": "Arguments of a second command, which runs like `migrate` and after it. Use it for rows that the "
     "service otherwise creates at its first start, because two instances that start at once would create them twice.",
@@ -62,8 +64,8 @@ SERVICE_KEYS = {
     "secrets.<name>.ring": "A comma-separated list of keys, newest first. Both slots get all of them.",
     "secrets.<name>.value": "A single random value.",
     "secrets.<name>.of": "The service that owns the secret. Default: this service.",
-    "environment": "Environment variables that are not secret. Values can be templates. `GREENROOM_ENVIRONMENT`, "
-    "`GREENROOM_SLOT` and `GREENROOM_RELEASE` are always set.",
+    "environment": "Environment variables that are not secret. Values can be templates, and have one line. "
+    "`GREENROOM_ENVIRONMENT`, `GREENROOM_SLOT` and `GREENROOM_RELEASE` are always set.",
     "toggles": "Feature toggles, by name; no other service may use the name. An environment turns them on and off with "
     "`environment_toggles`. A change is a new bundle.",
     "toggles.<name>.description": "What the feature is.",

@@ -10,21 +10,29 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible import context
-from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
-from ansible.module_utils.greenroom.controller.validate import checks, release, services, settings, variables
+from ansible.module_utils.greenroom.controller.validate import (
+    checks,
+    release,
+    service_values,
+    services,
+    settings,
+    variables,
+)
 from ansible.module_utils.greenroom.controller.validate.variable_names import (
     confirmation_problems,
     environment_problems,
 )
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
+from ansible.template import trust_as_template
 from ansible.utils.vars import load_extra_vars
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -53,6 +61,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.groups = self.task_vars["groups"]
         self.catalogue = self.task_vars["catalogue"]
         self.checks: dict[str, Any] = {}
+        self.declared = variables.load_declared(PROJECT / "roles", _load_plain)
+        self._raw = cache(self.hostvars.raw_get)
         # The checks together can be judged only if each is valid.
         lines = list(dict.fromkeys(self._problems())) or list(self._coverage())
         if len(lines) > 1:
@@ -109,13 +119,38 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _services(self) -> Iterator[str]:
         limits = self._value("edge_limits")
+        load = partial(self._load, trusted=True)
         yield from services.service_problems(
             Path(self.task_vars["catalogue_path"]),
             self.catalogue,
-            partial(self._load, trusted=True),
+            load,
             self.groups,
             list(limits) if isinstance(limits, Mapping) else None,
+            self._value("firewall_ports") or (),
         )
+        valid = services.valid_services(self.catalogue, load)
+        declared = {name for options in self.declared.values() for name in options}
+        yield from service_values.value_problems(valid, self.groups, declared, self._renderer)
+
+    def _renderer(self, host: str, more: Mapping[str, Any]) -> service_values.Render:
+        """Return what renders a value, or a file, for a host, with more variables."""
+        values = {**self._raw(host), "hostvars": self.hostvars, **more}
+        templar = self._templar.copy_with_new_env(available_variables=values)
+
+        def render(value: Any) -> Any:
+            try:
+                if not isinstance(value, Path):
+                    return templar.template(value)
+                folders = [str(folder) for folder in (self._loader.get_basedir(), value.parent)]
+                of_file = self._templar.copy_with_new_env(searchpath=folders, available_variables=values)
+                return of_file.template(trust_as_template(value.read_text(encoding="utf-8")))
+            except (AnsibleTemplateSyntaxError, AnsibleUndefinedVariable) as error:
+                raise ValueError(str(error).splitlines()[0]) from error
+            except AnsibleError as error:
+                # Other errors may quote a value.
+                raise ValueError(f"can't be rendered ({type(error).__name__})") from None
+
+        return render
 
     def _checks(self) -> Iterator[str]:
         # Known only when a slot is checked: any slot will do.
@@ -137,7 +172,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _variables(self) -> Iterator[str]:
         yield from variables.variable_problems(
             (self._host(name) for name in self.groups["all"]),
-            variables.load_declared(PROJECT / "roles", _load_plain),
+            self.declared,
             load_extra_vars(self._loader) if context.CLIARGS else {},
             self.catalogue,
             _type_errors,
@@ -152,7 +187,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 return values.get(variable)
             return None
 
-        return variables.HostVariables(self.hostvars.raw_get(name), rendered)
+        return variables.HostVariables(self._raw(name), rendered)
 
     def _addresses(self) -> dict[str, str]:
         """Return {host: its address}, without hosts that the inventory knows by name only."""

@@ -9,10 +9,12 @@ from typing import Any
 
 from ansible.module_utils.greenroom.controller.bundle import (
     activation,
+    arguments,
     checks,
     commands,
     description,
     edge_routes,
+    environment_file,
     files,
     schema,
     units,
@@ -30,6 +32,9 @@ class FilterModule:
             "bundle_trees": files.trees,
             "bundle_files": files.files,
             "bundle_volumes": files.volumes,
+            "bundle_exec": arguments.exec_line,
+            "bundle_environment": environment_file.environment_lines,
+            "bundle_secret_problems": environment_file.secret_problems,
             "bundle_toggle_variables": toggles.toggle_variables,
             "bundle_toggles_on": description.toggles_on,
             "bundle_units": units.units,

@@ -17,6 +17,7 @@ from ansible.module_utils.greenroom.controller.catalogue.service_schema import (
 A_PUBLIC_PATH = "a path that starts with /, of letters, digits and ._~!$&()*+,=:@-, without // and the parts . and .."
 A_VALUE = 'a text of ASCII characters without ", \\ and $'
 A_PATH = "a path that starts with / and has no space, #, \\ or quotation mark"
+A_MOUNT = "a path that starts with / and has only letters, digits, -, _, . and /"
 ROOT = Path(__file__).resolve().parents[3]
 TOGGLE = {"description": "Something new", "variable": "A"}
 
@@ -55,7 +56,7 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"headers": {"Referrer-Policy": "a\n"}}, f'headers.Referrer-Policy: "a\n" is not {A_VALUE}'),
         ({"health": {"port": "x", "path": "/'"}}, f'health.path: "/\'" is not {A_PATH}'),
         ({"metrics": {"port": "x", "path": "/\\"}}, f'metrics.path: "/\\" is not {A_PATH}'),
-        ({"config_path": '/"'}, f'config_path: "/"" is not {A_PATH}'),
+        ({"config_path": '/"'}, f'config_path: "/"" is not {A_MOUNT}'),
         (
             {"ports": {"http": {"container": "80", "from": []}}},
             'ports.http.container: expected an integer, got "80"',

@@ -80,6 +80,38 @@ def test_all_problems_of_services_are_reported_with_file_and_key(tmp_path: Path)
     ]
 
 
+def test_values_of_services_are_rendered_before_any_host_is_changed(tmp_path: Path, inventory: Path) -> None:
+    service = tmp_path / "services" / "one"
+    port = {"container": 8000, "from": ["edge"]}
+    page = {"image": "portal", "ports": {"http": port}, "health": {"port": "http", "path": "/"}}
+    routed = page | {"routes": [{"path": "/"}], "config_path": "/etc/one"}
+    write(service / "checks.yml", [{"name": "It opens", "url": "/"}])
+    (service / "config").mkdir()
+    (service / "config" / "one.yml.j2").write_text("{{ slot }} {{ service.name }} {{ release.name }}\n")
+
+    def told(**keys: Any) -> list[str]:
+        write(service / "service.yml", routed | keys)
+        return validate(tmp_path, services=tmp_path / "services", inventory=inventory)
+
+    right = {"DOMAIN": "{{ environment_domain }}", "HOST": "{{ hostvars[inventory_hostname].environment_address }}"}
+    later = {"RELEASE": "{{ release.name }}", "PULL": "{{ bundle_pull_seconds }}"}
+    assert told(environment=right | later, command=["{% raw %}{{ x }}{% endraw %}", "$HOME"]) == []
+    (service / "config" / "one.yml.j2").write_text("{{ typo }}\n")
+    wrong = {"A": "{{ enviroment_domain }}", "B": "{{ 1", "C": "{{ [1] }}", "D": "{{ environment_domain | nothing }}"}
+    assert told(environment=wrong, command=["{{ '' }}"], migrate=["{{ typo }}"]) == [
+        "Found 7 mistakes. No host was changed.",
+        "services/one/service.yml: environment.A: 'enviroment_domain' is undefined",
+        "services/one/service.yml: environment.B: Syntax error in template: unexpected end of template, expected "
+        "'end of print statement'.",
+        "services/one/service.yml: environment.C: expected a string or a number, got a list or a mapping",
+        "services/one/service.yml: environment.D: Syntax error in template: No filter named 'nothing'.",
+        "services/one/service.yml: command[0]: Quadlet drops an empty argument and all that follow; use a form like "
+        "`--option=`, or start a script",
+        "services/one/service.yml: migrate[0]: 'typo' is undefined",
+        "services/one/config/one.yml.j2: 'typo' is undefined",
+    ]
+
+
 def test_problems_of_checks_are_reported_before_any_host_is_changed(tmp_path: Path, inventory: Path) -> None:
     services = tmp_path / "services"
     port = {"container": 8000, "from": ["edge"]}

@@ -141,3 +141,10 @@ def test_detected_variables_are_not_suggested() -> None:
     assert variable_names.name_problems([], declared, ["releases"]) == [
         'releases: unknown variable; did you mean "release_name"?'
     ]
+
+
+def test_a_service_may_have_the_name_of_a_role() -> None:
+    names = ["edge_color", "edge_limts"]
+    line = 'edge_limts: role edge has no such variable; did you mean "edge_limits"?'
+    assert variable_names.name_problems(names, DECLARED, services=["edge"]) == [line]
+    assert len(variable_names.name_problems(names, DECLARED)) == 2

@@ -99,7 +99,7 @@ def secrets_of(command: Sequence[str]) -> Iterator[str]:
     for word in command:
         path = Path(word.removeprefix("--env-file="))
         if path.is_absolute() and path.name == SECRETS:
-            for line in path.read_text(encoding="utf-8").splitlines():
+            for line in path.read_text(encoding="utf-8").split("\n"):
                 value = line.partition("=")[2]
                 yield from (value, *value.split(","))
                 with contextlib.suppress(ValueError):

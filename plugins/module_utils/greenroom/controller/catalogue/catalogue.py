@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
@@ -160,11 +161,19 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     }
 
 
+def is_folder(entry: os.DirEntry[str] | Path) -> bool:
+    """Whether this is the folder of a service: it is not hidden."""
+    return entry.is_dir() and not entry.name.startswith(".")
+
+
 def folders(services_path: str) -> dict[str, str]:
-    """Return {service: absolute folder} for each folder in `services_path` that has a service.yml."""
+    """Return {service: absolute folder} for each folder in `services_path` that has a service.yml.
+
+    A hidden folder, such as .git, is none of a service.
+    """
     if not os.path.isdir(services_path):
         return {}
-    found = {entry.name: os.path.abspath(entry.path) for entry in os.scandir(services_path) if entry.is_dir()}
+    found = {entry.name: os.path.abspath(entry.path) for entry in os.scandir(services_path) if is_folder(entry)}
     return {name: found[name] for name in sorted(found) if os.path.isfile(os.path.join(found[name], "service.yml"))}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...common.names import suggestion
 
-DIGEST = re.compile(r"^sha256:[0-9a-f]{64}$")
+DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
 _REPOSITORY = r"(?P<repository>[a-z0-9]+(?:[._/-][a-z0-9]+)*)"
 _TAG_OR_DIGEST = r"(?::(?P<tag>[\w][\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
 _REFERENCE = re.compile(f"^{_REPOSITORY}{_TAG_OR_DIGEST}$", re.ASCII)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...canary.weights import weights
 from ...common.names import suggestion
+from . import derived_names
 from .closed_paths import closed_paths
 
 Service = Mapping[str, Any]
@@ -189,14 +190,17 @@ def service_problems(
     yield from _toggles(service)
     yield from _load(service)
     yield from _config(service, catalogue, wrong)
+    yield from derived_names.taken(service)
 
 
-def collisions(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:
+def collisions(
+    catalogue: Catalogue, groups: Mapping[str, Collection[str]], taken: Mapping[tuple[str, int], str] | None = None
+) -> Iterator[Problem]:
     """Yield (service, line) if two services claim the same port, database, path or toggle, or both keep identities.
 
-    `groups` = {group: [host]}. Groups with a common host share its ports.
+    `groups` = {group: [host]}. Groups with a common host share its ports. `taken` = {(host, port): what has it}.
     """
-    ports: dict[tuple[str, int], str] = {}
+    ports: dict[tuple[str, int], str] = dict(taken or {})
     databases: dict[str, str] = {}
     paths: dict[str, str] = {}
     toggles: dict[str, str] = {}
@@ -275,12 +279,19 @@ def problems(
     groups: Mapping[str, Collection[str]],
     limits: Collection[str] | None = None,
     wrong: Collection[str] = (),
+    taken: Mapping[tuple[str, int], str] | None = None,
 ) -> list[Problem]:
-    """Return all problems between services as (service, line)."""
+    """Return all problems between services as (service, line); `taken` = {(host, port): what has it}."""
     single = [
         (name, line)
         for name, service in catalogue.items()
         for line in service_problems(service, catalogue, groups, limits, wrong)
     ]
-    both = dict.fromkeys([*collisions(catalogue, groups), *closed_collisions(catalogue), *broker_collisions(catalogue)])
+    between = [
+        *collisions(catalogue, groups, taken),
+        *closed_collisions(catalogue),
+        *broker_collisions(catalogue),
+        *derived_names.equal(catalogue),
+    ]
+    both = dict.fromkeys(between)
     return [*single, *homeless(catalogue, groups), *both]

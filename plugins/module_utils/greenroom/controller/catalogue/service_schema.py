@@ -21,8 +21,8 @@ def _text(pattern: str, description: str) -> dict[str, Any]:
     return {"type": "string", "pattern": pattern, "description": description}
 
 
-NAME = _text(r"^[a-z][a-z0-9_-]{0,39}$", "a name of lowercase letters, digits, - and _")
-DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}$", "a name of lowercase letters, digits and _")
+NAME = _text(r"^[a-z][a-z0-9_-]{0,39}\Z", "a name of lowercase letters, digits, - and _")
+DATABASE = _text(r"^[a-z][a-z0-9_]{0,50}\Z", "a name of lowercase letters, digits and _")
 # Several configuration files contain the path, and these characters have a meaning there.
 PATH = _text(r"""^/[^\s#"'\\]*\Z""", "a path that starts with / and has no space, #, \\ or quotation mark")
 # The edge refuses paths that a service may read as another one. A route with such a path would serve nobody.
@@ -35,7 +35,9 @@ SECURITY_HEADERS = (
     *("Content-Security-Policy", "X-Content-Type-Options", "X-Frame-Options", "Referrer-Policy", "Permissions-Policy"),
 )
 # HAProxy's configuration contains the value in quotation marks.
-HEADER_VALUE = _text(r"""^[^"\\$\x00-\x1f\x7f-\uffff]*\Z""", 'a text of ASCII characters without ", \\ and $')
+HEADER_VALUE = _text(r"^[ !#%-\[\]-~]*\Z", 'a text of ASCII characters without ", \\ and $')
+# Podman and systemd read the mount, and give other characters a meaning.
+MOUNT = _text(r"^/[A-Za-z0-9_./-]*\Z", "a path that starts with / and has only letters, digits, -, _, . and /")
 WORDS = {"type": "array", "items": {"type": "string"}}
 PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
 
@@ -47,14 +49,16 @@ def _object(properties: dict[str, Any], required: Iterable[str] = ()) -> dict[st
 def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, Any]:
     return {
         "type": "object",
-        "propertyNames": {"pattern": pattern, "description": description},
+        "propertyNames": {"type": "string", "pattern": pattern, "description": description},
         "additionalProperties": value,
     }
 
 
-_VARIABLE = (r"^[A-Z][A-Z0-9_]*$", "a name of uppercase letters, digits and _")
+_VARIABLE = (r"^[A-Z][A-Z0-9_]*\Z", "a name of uppercase letters, digits and _")
 _PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
-_METRIC = _object({"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*$", "a metric name"), "port": NAME, "path": PATH}, ["name"])
+_METRIC = _object(
+    {"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*\Z", "a metric name"), "port": NAME, "path": PATH}, ["name"]
+)
 _POSITIVE = {"type": "number", "minimum": 0}
 _FRACTION = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
 _LIMITS = _object(
@@ -105,14 +109,14 @@ SCHEMA = _object(
         "activation": {"enum": ["always", "live_only", "singleton"]},
         "command": WORDS,
         "user": {"type": "integer", "minimum": 1000},
-        "memory": _text(r"^[1-9]\d*[KMG]$", "a size like 256M or 1G"),
+        "memory": _text(r"^[1-9]\d*[KMG]\Z", "a size like 256M or 1G"),
         "stop_timeout": {"type": "integer", "minimum": 0},
         "ports": _named(
             _object(
                 {"container": PORT_NUMBER, "host": PORT_NUMBER, "from": {"type": "array", "items": {"type": "string"}}},
                 ["container", "from"],
             ),
-            r"^[a-z][a-z0-9_]*$",
+            r"^[a-z][a-z0-9_]*\Z",
             "a name of lowercase letters, digits and _",
         ),
         "database": DATABASE,
@@ -137,10 +141,10 @@ SCHEMA = _object(
                 },
                 ["description", "variable"],
             ),
-            r"^[a-z][a-z0-9_]{0,39}$",
+            r"^[a-z][a-z0-9_]{0,39}\Z",
             "a name of lowercase letters, digits and _",
         ),
-        "config_path": PATH,
+        "config_path": MOUNT,
         "config_of": NAME,
         "health": _PAGE,
         "metrics": _PAGE,

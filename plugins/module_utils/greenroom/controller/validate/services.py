@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..catalogue import service_checks, service_schema
+from ..catalogue import derived_names, service_checks, service_schema
+from ..catalogue.catalogue import is_folder
 
 
 def service_problems(
@@ -17,20 +18,49 @@ def service_problems(
     load: Callable[[Path], Any],
     groups: Mapping[str, Sequence[str]],
     limits: Sequence[str] | None,
+    host_ports: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[str]:
     """Yield what is wrong with each service in `folder`, one line each.
 
     `load` returns the content of a YAML file, `groups` = {group: [host]}, `limits` are the names in `edge_limits`, None
-    if that variable is no mapping. Services that don't match the schema are left out of the further checks.
+    if that variable is no mapping. `host_ports` is `firewall_ports`, the ports that hosts have. Services that don't
+    match the schema are left out of the further checks.
     """
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if entry.is_dir() and entry.name not in catalogue:
+        if is_folder(entry) and entry.name not in catalogue:
             yield f"{folder.name}/{entry.name}: has no service.yml"
-    valid = {}
+    for name in catalogue:
+        if not derived_names.FOLDER.fullmatch(name):
+            yield f"{folder.name}/{name}: the folder's name must have {derived_names.FOLDER_RULE}"
     for name, service in catalogue.items():
-        lines = service_schema.structure_errors(load(Path(service["folder"], "service.yml")))
-        yield from (f"{folder.name}/{name}/service.yml: {line}" for line in lines)
-        if not lines:
-            valid[name] = service
-    for name, line in service_checks.problems(valid, groups, limits, catalogue.keys() - valid.keys()):
+        yield from (f"{folder.name}/{name}/service.yml: {line}" for line in _structure(service, load))
+    valid = valid_services(catalogue, load)
+    taken = taken_ports(host_ports, groups)
+    for name, line in service_checks.problems(valid, groups, limits, catalogue.keys() - valid.keys(), taken):
         yield f"{folder.name}/{name}/service.yml: {line}"
+
+
+def valid_services(
+    catalogue: Mapping[str, Mapping[str, Any]], load: Callable[[Path], Any]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the services that match the schema; `load` returns the content of a YAML file."""
+    return {name: service for name, service in catalogue.items() if not _structure(service, load)}
+
+
+def _structure(service: Mapping[str, Any], load: Callable[[Path], Any]) -> list[str]:
+    return service_schema.structure_errors(load(Path(service["folder"], "service.yml")))
+
+
+def taken_ports(
+    host_ports: Iterable[Mapping[str, Any]], groups: Mapping[str, Sequence[str]]
+) -> dict[tuple[str, int], str]:
+    """Return {(host, port): what has it}; the check of types reports items of another shape."""
+    return {
+        (host, int(port)): str(item.get("name"))
+        for item in host_ports
+        if isinstance(item, Mapping)
+        for port in item.get("ports") or ()
+        if str(port).isdecimal()
+        for group in item.get("groups") or ()
+        for host in groups.get(group, ())
+    }

@@ -46,8 +46,8 @@ def name_problems(
     """Return one line for each misspelled or renamed variable.
 
     `declared` = {role: {variable: specification}}; `options` are the names set with `-e`. A variable with a role's
-    prefix must be declared by a role. One with the prefix of a service in `services` belongs to that service. Any
-    other variable must not be similar to a declared one.
+    prefix must be declared by a role. One with the prefix of a service in `services` belongs to that service, unless it
+    is similar to one of a role with that prefix. Any other variable must not be similar to a declared one.
     """
     prefixes = tuple(f"{service.replace('-', '_')}_" for service in services)
     known = {name for variables in declared.values() for name in variables}
@@ -63,6 +63,8 @@ def name_problems(
         elif name in TOGGLES:
             example = f"environment_toggles: {{{TOGGLES[name]}: true}}"
             lines.append(f"{name}: this variable is a toggle now: set {example}")
+        elif role is not None and name.startswith(prefixes) and not nearest(name, declared[role], ALIKE):
+            continue  # a service that has the name of a role, such as `load`
         elif role is not None:
             own = declared[role] if nearest(name, declared[role]) else settable
             lines.append(f"{name}: role {role} has no such variable{suggestion(name, own)}")

@@ -1,0 +1,68 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Names that hosts and servers get from the catalog's names: no two may be equal, and none may be taken already."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ...switch.bluegreen import SLOTS
+
+Service = Mapping[str, Any]
+
+FOLDER = re.compile(r"[a-z][a-z0-9-]{0,38}[a-z0-9]|[a-z]")
+FOLDER_RULE = "at most 40 lowercase letters, digits and -, with a letter first, and not - last"
+# PostgreSQL has these databases and roles, reads these words in pg_hba.conf, or reserves the name.
+_DATABASES = {
+    **dict.fromkeys(("postgres", "template0", "template1"), "PostgreSQL's own"),
+    **dict.fromkeys(("all", "replication", "samegroup", "samerole", "sameuser"), "a word of pg_hba.conf"),
+    **dict.fromkeys(("none", "public"), "a name that PostgreSQL reserves"),
+    "backup": "the login of the backup",
+}
+_PREFIX = "pg_"
+_SERVICES = {"environment": "the environment's own folder in Vault", "localhost": "the name of the container itself"}
+_VARIABLES = "GREENROOM_"
+# The containers of a service, beside those of its slots, which are names in the slots' networks, too.
+_ONCE = ("migrate", "prepare", "seed")
+
+
+def taken(service: Service) -> Iterator[str]:
+    """Yield why names of a service are not free in any environment, as `<key>: <problem>`."""
+    if why := _SERVICES.get(service["name"]):
+        yield f'the folder\'s name "{service["name"]}" is {why}; choose another one'
+    database = str(service["database"])
+    why = "a name that PostgreSQL reserves" if database.startswith(_PREFIX) else _DATABASES.get(database)
+    if why:
+        yield f'database: "{database}" is {why}; choose another name'
+    for key in ("environment", "secrets"):
+        for variable in service[key]:
+            if variable.startswith(_VARIABLES):
+                yield f"{key}.{variable}: Greenroom sets the variables {_VARIABLES}*; choose another name"
+    for toggle, value in service["toggles"].items():
+        if value["variable"].startswith(_VARIABLES):
+            yield f"toggles.{toggle}.variable: Greenroom sets the variables {_VARIABLES}*; choose another name"
+
+
+def derived(service: Service) -> Iterator[tuple[str, str, str, str]]:
+    """Yield (what it names, name, the catalog's name that it is made of, the key of that) for a service's names.
+
+    Others can't be equal: a folder's name has no _ and a queue's no dot, for example, so `<service>_<port>` and
+    `<queue>.dead` can be taken apart.
+    """
+    name, database = service["name"], service["database"]
+    for part in ("", *SLOTS, *(f"{slot}-trial" for slot in SLOTS), *_ONCE):
+        yield "container or network name", f"{name}-{part}".removesuffix("-"), name, "the folder's name"
+    for part in ("", *SLOTS) if database else ():
+        yield "PostgreSQL role", f"{database}_{part}".removesuffix("_"), database, "database"
+
+
+def equal(catalogue: Mapping[str, Service]) -> Iterator[tuple[str, str]]:
+    """Yield (service, line) if equal names follow from different names of two services."""
+    owners: dict[tuple[str, str], tuple[str, str]] = {}
+    for own, service in catalogue.items():
+        for kind, name, source, key in derived(service):
+            owner, its = owners.setdefault((kind, name), (own, source))
+            if owner != own and its != source:
+                yield own, f'{key}: the {kind} "{name}" is also one of {owner}; choose another name'

@@ -1,0 +1,79 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Values of services go through Ansible's templates into files as they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+from ansible.module_utils.greenroom.controller.bundle.arguments import exec_line
+from rendering import Rendered, render
+
+SECRETS = {
+    "TEMPLATE": "{{ 1 + 1 }}{% if %}",
+    "SHELL": " $HOME `id` 'a' \"b\" # c\\n",
+    "EMPTY": "",
+    "LONG": "x" * 60_000,
+}
+KEY = "-----BEGIN PRIVATE KEY-----\nMII{{ 1 + 1 }}\n\n  =\n-----END PRIVATE KEY-----\n"
+ENVIRONMENT = {
+    "RAW": "{% raw %}{{ 1 + 1 }}{% endraw %}",
+    "BLANKS": "  a  ",
+    "HASH": "#a",
+    "NUMBER": 5,
+    "DOMAIN": "{{ environment_name }}",
+}
+COMMAND = ["a b", "\\q", "$HOME", "%h", "{{ environment_name }}", "line\nline", "{% raw %}{{ x }}{% endraw %}"]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """A service with such values, on one host."""
+    folder = tmp_path_factory.mktemp("values")
+    services = folder / "services"
+    (services / "shop/config").mkdir(parents=True)
+    service = {
+        "image": "shop",
+        "command": COMMAND,
+        "environment": ENVIRONMENT,
+        "secrets": {name: {"value": name.lower()} for name in SECRETS},
+        "config_path": "/etc/shop",
+    }
+    (services / "shop/service.yml").write_text(yaml.safe_dump(service))
+    (services / "shop/config/key.secret.pem.j2").write_text("{{ secrets_values['shop/value/pem'].value }}")
+    values = {f"shop/value/{name.lower()}": {"value": value} for name, value in SECRETS.items()}
+    (folder / "secrets.json").write_text(json.dumps(values | {"shop/value/pem": {"value": KEY}}))
+    # As in a run, what comes from Vault is no template.
+    read = f"{{{{ lookup('ansible.builtin.file', '{folder}/secrets.json') | from_json }}}}"
+    return render(
+        "staging", folder, services, roles=("bundle",), hosts="app1", environment_toggles={}, secrets_values=read
+    )
+
+
+def lines(host: Rendered, name: str) -> list[str]:
+    """The lines of a file of the service, without the marker."""
+    text = (host.folder / f"app1/etc/greenroom/slots/blue/shop/{name}").read_text(newline="")
+    return [line for line in text.split("\n") if not line.startswith("# ")]
+
+
+def test_secrets_are_not_rendered(host: Rendered) -> None:
+    assert lines(host, "secrets") == [*(f"{name}={value}" for name, value in sorted(SECRETS.items())), ""]
+
+
+def test_a_secret_in_a_file_keeps_its_lines(host: Rendered) -> None:
+    path: Path = host.folder / "app1/etc/greenroom/slots/blue/shop/config/key.secret.pem"
+    assert path.read_text(newline="") == KEY
+
+
+def test_the_environment_is_rendered_once(host: Rendered) -> None:
+    wanted = {"RAW": "{{ 1 + 1 }}", "BLANKS": "  a  ", "HASH": "#a", "NUMBER": "5", "DOMAIN": "staging"}
+    own = {"GREENROOM_ENVIRONMENT": "staging", "GREENROOM_SLOT": "blue", "GREENROOM_RELEASE": "1.0"}
+    assert lines(host, "environment") == [*(f"{name}={value}" for name, value in sorted((wanted | own).items())), ""]
+
+
+def test_the_unit_has_the_command(host: Rendered) -> None:
+    unit = (host.folder / "app1/etc/containers/systemd/shop-blue.container").read_text()
+    assert f"\nExec={exec_line([*COMMAND[:4], 'staging', COMMAND[5], '{{ x }}'])}\n" in unit
