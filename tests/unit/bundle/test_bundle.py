@@ -22,7 +22,8 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     describe,
     description_file,
     description_of,
-    descriptions,
+    facts,
+    is_description,
     release_ids,
     stops,
     toggles_on,
@@ -189,25 +190,12 @@ def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any
     assert describe(catalogue, "blue", other, MEMBERS) == describe(catalogue, "blue", RELEASE, MEMBERS)
 
 
-def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: dict[str, Any]) -> None:
-    blue, green = described(catalogue), described(catalogue, "green")
-    one, other = (description_file(slot, "/x")["content"] for slot in (blue, green))
-    both = {"blue": blue, "green": green}
-    assert descriptions([one + other]) == both
-    # One that is damaged, on a host that lacks the other; a host that has none; a host that has both.
-    assert descriptions([one[: len(one) // 2], "", one + other]) == both
-    assert descriptions([one[: len(one) // 2] + "\n" + other, one]) == both
-    assert descriptions([one, json.dumps({**blue, "release": "another"})]) == {"blue": blue}
-    assert descriptions(['{"slot": "red"}\n', "[1]\n", "{}\n"]) == {}
-    assert descriptions([]) == {}
-
-
 def test_a_plan_to_stop_a_slot_is_found_beside_descriptions_and_is_none() -> None:
     plan = json.dumps({"slot": "green", "at": "2026-01-31T12:00:00Z", "units": ["web-green.service"]}, indent=4) + "\n"
     blue = json.dumps({"slot": "blue", "services": {}}, indent=1) + "\n"
     found = stops({"one": blue + plan, "two": blue, "three": "", "four": plan[:9]})
     assert found == {"one": {"slot": "green", "at": "2026-01-31T12:00:00Z", "says": ""}}
-    assert descriptions([blue + plan]) == {"blue": {"slot": "blue", "services": {}}}
+    assert [fact for fact in facts(blue + plan) if is_description(fact)] == [{"slot": "blue", "services": {}}]
 
 
 def test_what_came_of_a_planned_stop_is_that_of_the_same_plan() -> None:

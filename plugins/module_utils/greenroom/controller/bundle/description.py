@@ -77,14 +77,9 @@ def description_file(description: Description, folder: str) -> dict[str, str]:
     return {"dest": f"{folder}.fact", "content": f"{content}\n", "mode": "0600"}
 
 
-def descriptions(texts: Iterable[str]) -> dict[str, Any]:
-    """Return {slot: description} from the local facts of hosts, one text per host; the first readable one counts."""
-    found: dict[str, Any] = {}
-    for text in texts:
-        for description in facts(text):
-            if description.get("slot") in SLOTS and "services" in description:
-                found.setdefault(description["slot"], description)
-    return found
+def is_description(fact: Mapping[str, Any]) -> bool:
+    """Tell whether a local fact of a host is the description of a slot."""
+    return fact.get("slot") in SLOTS and "services" in fact
 
 
 def stops(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -130,7 +125,7 @@ def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
         for fact in facts(text):
             if (slot := fact.get("unfinished")) in SLOTS:
                 found.setdefault(slot, f"the deploy of release {fact.get('release')} did not finish on {host}")
-            elif fact.get("slot") in SLOTS and "services" in fact:
+            elif is_description(fact):
                 described[fact["slot"]][host] = fact
     for slot, by_host in described.items():
         first, *others = by_host.values() or [{}]
