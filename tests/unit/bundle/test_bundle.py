@@ -24,7 +24,7 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     description_of,
     facts,
     is_description,
-    release_ids,
+    release_of,
     stops,
     toggles_on,
     unfinished,
@@ -124,6 +124,7 @@ def test_ready_checks_ask_the_slots_own_port(catalogue: dict[str, Any]) -> None:
 
 RELEASE: dict[str, Any] = {
     "name": "1.0",
+    "id": "0" * 64,
     "images": {name: f"registry/{name}@sha256:0" for name in ("shop", "mailer", "consumer", "other")},
 }
 MEMBERS = {"app": {"app1": "198.18.10.21", "app2": "198.18.10.22"}, "edge": {"edge1": "198.18.10.11"}}
@@ -221,16 +222,9 @@ def test_what_came_of_a_planned_stop_is_that_of_the_same_plan() -> None:
     }
 
 
-def test_the_ids_of_releases_come_from_the_manifests_lines() -> None:
-    def line(slot: str, identity: str) -> str:
-        return f'/etc/greenroom/slots/{slot}/bundle.json:"release_id": "{identity}"\n'
-
-    fact = json.dumps({"slot": "blue", "note": '/red/bundle.json:"release_id": "c"'}) + "\n"
-    both = line("blue", "a1") + line("green", "b2")
-    assert release_ids([both + fact, both, "", fact]) == {"blue": ["a1"], "green": ["b2"]}
-    # Hosts that differ; IDs that are damaged or missing.
-    assert release_ids([line("blue", "a1"), line("blue", "c3")]) == {"blue": ["a1", "c3"]}
-    assert release_ids([line("blue", ""), line("blue", "no id"), line("blue", "a1")[:-3]]) == {}
+def test_edge_hosts_record_which_release_a_slot_has(catalogue: dict[str, Any]) -> None:
+    assert release_of(described(catalogue)) == {"slot": "blue", "release": RELEASE["name"], "id": RELEASE["id"]}
+    assert release_of({"slot": "blue", "release": "1.0"})["id"] == ""
 
 
 def test_a_slot_without_description_is_what_the_catalogue_says(catalogue: dict[str, Any]) -> None:

@@ -38,7 +38,7 @@ def description(slot: str = "blue", **changes: Any) -> dict[str, Any]:
     catalogue["portal"]["checks"] = [{"name": "ready", "url": "/readyz", "expect": {"status": 200}}]
     images = {service["image"]: f"registry.test:5000/x@sha256:{'0' * 64}" for service in catalogue.values()}
     members = {"app": {"app1": "198.18.10.21", "app2": "198.18.10.22"}}
-    found: dict[str, Any] = describe(catalogue, slot, {"name": "1.0", "images": images}, members)
+    found: dict[str, Any] = describe(catalogue, slot, {"name": "1.0", "id": "0" * 64, "images": images}, members)
     return found | changes
 
 
@@ -186,7 +186,7 @@ def test_values_that_no_controller_writes_are_refused_even_where_no_key_is_known
 
 def test_a_bundle_of_a_version_without_ids_and_toggles_is_valid() -> None:
     found = description()
-    assert problem({key: value for key, value in found.items() if key != "toggles"}) == ""
+    assert problem({key: value for key, value in found.items() if key not in ("id", "toggles")}) == ""
 
 
 def test_a_damaged_fact_is_no_description() -> None:
