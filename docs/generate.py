@@ -65,7 +65,7 @@ SERVICE_KEYS = {
     "secrets.<name>.value": "A single random value.",
     "secrets.<name>.of": "The service that owns the secret. Default: this service.",
     "environment": "Environment variables that are not secret. Values can be templates, and have one line. "
-    "`GREENROOM_ENVIRONMENT`, `GREENROOM_SLOT` and `GREENROOM_RELEASE` are always set.",
+    "`GREENROOM_ENVIRONMENT`, `GREENROOM_SLOT`, `GREENROOM_RELEASE` and `GREENROOM_RELEASE_ID` are always set.",
     "toggles": "Feature toggles, by name; no other service may use the name. An environment turns them on and off with "
     "`environment_toggles`. A change is a new bundle.",
     "toggles.<name>.description": "What the feature is.",

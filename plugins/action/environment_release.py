@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
+from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError
-from ansible.module_utils.greenroom.controller.catalogue.release import read_release, release_id
+from ansible.module_utils.greenroom.controller.catalogue.release import (
+    config_sources,
+    read_release,
+    release_id,
+    variables_of,
+)
+from ansible.module_utils.greenroom.controller.catalogue.toggles import toggle_values
 from ansible.plugins.action import ActionBase
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -49,13 +56,40 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(str(error)) from None
         release = {
             "name": args["name"],
-            "id": release_id(digests, catalogue),
+            "id": self._id(digests, task_vars or {}),
             "commit": _commit(),
             "images": {
                 name: f"{args['registry']}/{images[name].repository}@{digest}" for name, digest in digests.items()
             },
         }
         return result | {"changed": False, "release": release}
+
+    def _id(self, digests: dict[str, str], variables: dict[str, Any]) -> str:
+        """Return the release's ID, with the values that the first app host has."""
+        host = (variables.get("groups", {}).get("app") or [None])[0]
+        own = variables["hostvars"].raw_get(host) if host else variables
+        templar = self._templar.copy_with_new_env(available_variables=own)
+
+        def value(raw: Any) -> Any:
+            if isinstance(raw, dict):
+                return {key: value(item) for key, item in raw.items()}
+            # What can't be rendered here fails, with its place, where it is used.
+            with contextlib.suppress(AnsibleError):
+                return templar.template(raw)
+            return raw
+
+        catalogue = {
+            # Only a smoke check can render the templates of checks.
+            name: value({key: item for key, item in service.items() if key != "checks"}) | {"checks": service["checks"]}
+            for name, service in variables["catalogue"].items()
+        }
+        sources = config_sources(
+            {name: f"{service['folder']}/config" for name, service in catalogue.items()}
+            | {"bundle": str(PROJECT / "roles/bundle/templates")}
+        )
+        values = {name: value(own[name]) for name in variables_of(sources) if name in own}
+        toggles = toggle_values(catalogue, value(own.get("environment_toggles")))
+        return release_id(digests, catalogue, toggles, sources, values)
 
 
 def _commit() -> str:

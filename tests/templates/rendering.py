@@ -198,7 +198,10 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     }
     return {
         "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
-        | {f"environment/value/{name}": {"value": SECRET} for name in ("backup", "persona", "smoke", "visitor")}
+        | {
+            f"environment/value/{name}": {"value": SECRET}
+            for name in ("backup", "persona", "signing", "smoke", "visitor")
+        }
         | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker")}
         | {"environment/registry": {"username": "reader", "password": SECRET}}
         | {"environment/oidc/company": {"client_id": "a-client", "client_secret": SECRET}},

@@ -47,11 +47,12 @@ def readyz(request: Request) -> JSONResponse:
 
 @router.get("/version")
 async def version(request: Request) -> dict[str, str]:
-    """Return version, release, slot and environment."""
+    """Return version, release with its ID, slot and environment."""
     settings: Settings = request.app.state.settings
     return {
         "version": settings.version,
         "release": settings.release,
+        "release_id": settings.release_id,
         "slot": settings.slot,
         "environment": settings.environment,
     }

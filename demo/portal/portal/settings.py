@@ -71,6 +71,8 @@ class Settings:
     environment: str = "development"
     slot: str = "none"
     release: str = "unknown"
+    release_id: str = "unknown"
+    """Tells releases of the same name apart."""
     version: str = "1.1.0"
     host: str = "0.0.0.0"
     port: int = 8080
@@ -136,6 +138,7 @@ class Settings:
             environment=env.get("GREENROOM_ENVIRONMENT", cls.environment),
             slot=env.get("GREENROOM_SLOT", cls.slot),
             release=env.get("GREENROOM_RELEASE", cls.release),
+            release_id=env.get("GREENROOM_RELEASE_ID", cls.release_id),
             version=env.get("PORTAL_VERSION", cls.version),
             host=env.get("PORTAL_HOST", cls.host),
             port=port("PORTAL_PORT", cls.port),

@@ -210,6 +210,7 @@ def start_portal(
             "GREENROOM_ENVIRONMENT": "staging",
             "GREENROOM_SLOT": slot,
             "GREENROOM_RELEASE": "sha256:0123456789abcdef",
+            "GREENROOM_RELEASE_ID": "0123456789abcdef" * 4,
         }
         if migrate:
             subprocess.run([sys.executable, "-m", "portal", "migrate"], env=environment, check=True, timeout=60)

@@ -22,8 +22,9 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     describe,
     description_file,
     description_of,
-    descriptions,
-    release_ids,
+    facts,
+    is_description,
+    release_of,
     stops,
     toggles_on,
     unfinished,
@@ -124,6 +125,7 @@ def test_ready_checks_ask_the_slots_own_port(catalogue: dict[str, Any]) -> None:
 
 RELEASE: dict[str, Any] = {
     "name": "1.0",
+    "id": "0" * 64,
     "images": {name: f"registry/{name}@sha256:0" for name in ("shop", "mailer", "consumer", "other")},
 }
 MEMBERS = {"app": {"app1": "198.18.10.21", "app2": "198.18.10.22"}, "edge": {"edge1": "198.18.10.11"}}
@@ -190,25 +192,12 @@ def test_an_image_that_no_service_uses_is_no_part_of_it(catalogue: dict[str, Any
     assert describe(catalogue, "blue", other, MEMBERS) == describe(catalogue, "blue", RELEASE, MEMBERS)
 
 
-def test_of_each_slot_the_first_description_that_can_be_read_counts(catalogue: dict[str, Any]) -> None:
-    blue, green = described(catalogue), described(catalogue, "green")
-    one, other = (description_file(slot, "/x")["content"] for slot in (blue, green))
-    both = {"blue": blue, "green": green}
-    assert descriptions([one + other]) == both
-    # One that is damaged, on a host that lacks the other; a host that has none; a host that has both.
-    assert descriptions([one[: len(one) // 2], "", one + other]) == both
-    assert descriptions([one[: len(one) // 2] + "\n" + other, one]) == both
-    assert descriptions([one, json.dumps({**blue, "release": "another"})]) == {"blue": blue}
-    assert descriptions(['{"slot": "red"}\n', "[1]\n", "{}\n"]) == {}
-    assert descriptions([]) == {}
-
-
 def test_a_plan_to_stop_a_slot_is_found_beside_descriptions_and_is_none() -> None:
     plan = json.dumps({"slot": "green", "at": "2026-01-31T12:00:00Z", "units": ["web-green.service"]}, indent=4) + "\n"
     blue = json.dumps({"slot": "blue", "services": {}}, indent=1) + "\n"
     found = stops({"one": blue + plan, "two": blue, "three": "", "four": plan[:9]})
     assert found == {"one": {"slot": "green", "at": "2026-01-31T12:00:00Z", "says": ""}}
-    assert descriptions([blue + plan]) == {"blue": {"slot": "blue", "services": {}}}
+    assert [fact for fact in facts(blue + plan) if is_description(fact)] == [{"slot": "blue", "services": {}}]
 
 
 def test_what_came_of_a_planned_stop_is_that_of_the_same_plan() -> None:
@@ -234,16 +223,9 @@ def test_what_came_of_a_planned_stop_is_that_of_the_same_plan() -> None:
     }
 
 
-def test_the_ids_of_releases_come_from_the_manifests_lines() -> None:
-    def line(slot: str, identity: str) -> str:
-        return f'/etc/greenroom/slots/{slot}/bundle.json:"release_id": "{identity}"\n'
-
-    fact = json.dumps({"slot": "blue", "note": '/red/bundle.json:"release_id": "c"'}) + "\n"
-    both = line("blue", "a1") + line("green", "b2")
-    assert release_ids([both + fact, both, "", fact]) == {"blue": ["a1"], "green": ["b2"]}
-    # Hosts that differ; IDs that are damaged or missing.
-    assert release_ids([line("blue", "a1"), line("blue", "c3")]) == {"blue": ["a1", "c3"]}
-    assert release_ids([line("blue", ""), line("blue", "no id"), line("blue", "a1")[:-3]]) == {}
+def test_edge_hosts_record_which_release_a_slot_has(catalogue: dict[str, Any]) -> None:
+    assert release_of(described(catalogue)) == {"slot": "blue", "release": RELEASE["name"], "id": RELEASE["id"]}
+    assert release_of({"slot": "blue", "release": "1.0"})["id"] == ""
 
 
 def test_a_slot_without_description_is_what_the_catalogue_says(catalogue: dict[str, Any]) -> None:

@@ -8,7 +8,14 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import load, normalise
-from ansible.module_utils.greenroom.controller.catalogue.release import Image, parse_image, read_release, release_id
+from ansible.module_utils.greenroom.controller.catalogue.release import (
+    Image,
+    config_sources,
+    parse_image,
+    read_release,
+    release_id,
+    variables_of,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -76,17 +83,53 @@ def catalogue_at(folder: Path, template: str = "x", **keys: Any) -> dict[str, An
     return {"shop": normalise("shop", {"image": "shop", **keys}, str(folder / "shop"))}
 
 
+def identity(catalogue: dict[str, Any], digest: str = DIGEST, **given: Any) -> str:
+    """The ID of a release with one image."""
+    sources = config_sources({"shop": catalogue["shop"]["folder"] + "/config"})
+    changes = {"toggles": {}, "sources": sources, "values": {}, **given}
+    return release_id({"shop": digest}, catalogue, **changes)
+
+
 def test_the_release_id_depends_on_the_content(tmp_path: Path) -> None:
-    first = release_id({"shop": DIGEST}, catalogue_at(tmp_path / "a"))
+    here = catalogue_at(tmp_path / "a")
+    first = identity(here)
     assert len(first) == 64
-    assert release_id({"shop": DIGEST}, catalogue_at(tmp_path / "b")) == first
+    # Another place, and what no bundle contains.
+    assert identity(catalogue_at(tmp_path / "b")) == first
+    without = {"canary": {"steps": [5]}, "migrate": ["up"], "seed": ["x"], "heads": "SELECT 1"}
+    assert identity(catalogue_at(tmp_path / "a", **without)) == first
     checked = catalogue_at(tmp_path / "a")
     checked["shop"]["checks"] = [{"name": "page"}]
-    assert release_id({"shop": DIGEST}, checked) == first
     others = {
-        release_id({"shop": "sha256:" + "1" * 64}, catalogue_at(tmp_path / "a")),
-        release_id({"shop": DIGEST}, catalogue_at(tmp_path / "a", memory="1G")),
-        release_id({"shop": DIGEST}, catalogue_at(tmp_path / "a", template="y")),
+        identity(here, "sha256:" + "1" * 64),
+        identity(catalogue_at(tmp_path / "a", memory="1G")),
+        identity(catalogue_at(tmp_path / "a", environment={"PAGES": "2"})),
+        identity(catalogue_at(tmp_path / "a", environment={"PAGES": "3"})),
+        identity(checked),
+        identity(here, toggles={"dark": False}),
+        identity(here, toggles={"dark": True}),
+        identity(here, values={"shop_fault": "none"}),
+        identity(here, values={"shop_fault": "errors"}),
+        identity(catalogue_at(tmp_path / "a", template="y")),
         first,
     }
-    assert len(others) == 4
+    assert len(others) == 11
+
+
+def test_the_variables_of_templates_are_found() -> None:
+    sources = {
+        "a.yml.j2": "{% for one in many | unknown %}{{ one }}{{ service.name }}{% endfor %}{{ a.b | default(c) }}",
+        "b.yml": "{{ no_template }}",
+        "c.yml.j2": "{{ damaged",
+        "d.secret.j2": "{{ secrets_values['x'] }}",
+    }
+    assert variables_of(sources) == ["a", "c", "many", "one"]
+
+
+def test_a_file_that_is_no_text_counts(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub/logo.png").write_bytes(b"\xff\x00")
+    one = config_sources({"shop": str(tmp_path), "none": str(tmp_path / "missing")})
+    (tmp_path / "sub/logo.png").write_bytes(b"\xfe\x00")
+    assert list(one) == ["shop/sub/logo.png"]
+    assert release_id({}, {}, {}, one, {}) != release_id({}, {}, {}, config_sources({"shop": str(tmp_path)}), {})

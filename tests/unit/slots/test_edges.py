@@ -34,11 +34,11 @@ def answer(host: str, epoch: int = 7, live: str = "blue", **more: Any) -> dict[s
     } | more
 
 
-def description(slot: str, release: str) -> dict[str, Any]:
+def description(slot: str, release: str, identity: str = "") -> dict[str, Any]:
     """A slot with a service that always runs, one beside the live slot, and one that there is once."""
     activations = {"portal": "always", "jobs": "live_only", "clock": "singleton"}
     services = {name: {"group": "app", "activation": activation} for name, activation in activations.items()}
-    return {"slot": slot, "release": release, "hosts": {}, "services": services}
+    return {"slot": slot, "release": release, "id": identity, "hosts": {}, "services": services}
 
 
 GROUPS = {"app": ["app1", "app2"]}
@@ -207,10 +207,9 @@ def test_the_record_off_the_edge_is_read() -> None:
 
 
 def test_the_record_off_the_edge_is_read_on_a_host_that_is_also_an_app_host() -> None:
-    line = '/etc/greenroom/slots/blue/bundle.json:"release_id": "a1"\n'
-    slots = line + '{\n "slot": "blue",\n "services": {}\n}\n'
+    slots = '{\n "slot": "blue",\n "services": {}\n}\n'
     assert edges.notes(slots + '{"live": "green", "epoch": 8}\n') == {"live": "green", "epoch": 8}
-    assert edges.notes(slots) == edges.notes(line) == {}
+    assert edges.notes(slots) == {}
     with pytest.raises(ValueError, match="Unterminated"):
         edges.notes(slots + '{"live": "gre')
 
@@ -456,30 +455,26 @@ SAME = "not the same as in {}, although it has the same name"
     ],
 )
 def test_a_summary_tells_releases_of_the_same_name_apart(blue: str, green: str, shown: tuple[str, str]) -> None:
-    bundles = {"blue": description("blue", blue), "green": description("green", green)}
-    ids = {"blue": ["a" * 64], "green": ["b" * 64]}
-    assert release_ids(bundles, ids) == shown
+    bundles = {"blue": description("blue", blue, "a" * 64), "green": description("green", green, "b" * 64)}
+    assert release_ids(bundles) == shown
 
 
 def test_the_same_release_in_both_slots_has_one_id() -> None:
-    bundles = {slot: description(slot, "1.1") for slot in ("blue", "green")}
-    assert release_ids(bundles, {"blue": ["a" * 64], "green": ["a" * 64]}) == ("a" * 12, "a" * 12)
-    # Hosts that differ.
-    found = release_ids(bundles, {"blue": ["a" * 64, "b" * 64], "green": ["a" * 64]})
-    assert found[0] == f"{'a' * 12}, {'b' * 12}: {SAME.format('green')}"
+    bundles = {slot: description(slot, "1.1", "a" * 64) for slot in ("blue", "green")}
+    assert release_ids(bundles) == ("a" * 12, "a" * 12)
 
 
 def test_without_ids_the_images_tell_releases_apart() -> None:
     """As with bundles of an earlier version."""
     bundles = {slot: {**description(slot, "1.1"), "images": {"portal": slot}} for slot in ("blue", "green")}
-    assert release_ids(bundles, {}) == (f"unknown: {SAME.format('green')}", f"unknown: {SAME.format('blue')}")
-    alike = {slot: {**bundle, "images": {}} for slot, bundle in bundles.items()}
-    assert release_ids(alike, {"green": ["b" * 64]}) == (None, "b" * 12)
-    assert release_ids({"green": bundles["green"]}, {"green": ["b" * 64]}) == (None, "b" * 12)
+    assert release_ids(bundles) == (f"unknown: {SAME.format('green')}", f"unknown: {SAME.format('blue')}")
+    assert release_ids({slot: {**bundle, "images": {}} for slot, bundle in bundles.items()}) == (None, None)
+    only = {"green": description("green", "1.1", "b" * 64)}
+    assert release_ids(only) == (None, "b" * 12)
 
 
-def release_ids(bundles: dict[str, Any], ids: dict[str, list[str]]) -> tuple[str | None, str | None]:
+def release_ids(bundles: dict[str, Any]) -> tuple[str | None, str | None]:
     """The ID that a summary shows of each slot."""
-    said = status.summary(edges.together([answer("edge1")]), bundles, {}, {}, GROUPS, release_ids=ids)["slots"]
+    said = status.summary(edges.together([answer("edge1")]), bundles, {}, {}, GROUPS)["slots"]
     blue, green = (None if isinstance(slot, str) else slot.get("release ID") for slot in said.values())
     return blue, green

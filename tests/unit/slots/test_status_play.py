@@ -10,9 +10,11 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import plays
 import pytest
+from ansible.module_utils.greenroom.controller.bundle import signature
 from plays import DEAD, ROOT
 
 # Each module says what stands in a file.
@@ -57,11 +59,18 @@ EDGE = {
     "workers": [],
     "connections": {},
 }
-JOBS = {"name": "jobs", "group": "app", "activation": "live_only"}
-BUNDLES = {
-    slot: {"slot": slot, "release": release, "hosts": {}, "services": {"jobs": JOBS}}
-    for slot, release in (("blue", "1.0"), ("green", "1.1"))
+JOBS: dict[str, Any] = {
+    **{"name": "jobs", "image": "jobs", "group": "app", "activation": "live_only", "database": None, "secrets": {}},
+    **{"health": None, "metrics": None, "routes": [], "ports": {}},
 }
+BUNDLES: dict[str, dict[str, Any]] = {
+    slot: {
+        **{"slot": slot, "release": release, "id": letter * 64, "images": {"jobs": f"jobs@sha256:{'0' * 64}"}},
+        **{"toggles": {}, "hosts": {}, "services": {"jobs": JOBS}, "checks": []},
+    }
+    for slot, release, letter in (("blue", "1.0", "a"), ("green", "1.1", "b"))
+}
+SECRET = "0123456789abcdefghijklmnopqrstuv"
 
 
 # Prints what a file says, and nothing without it. Each unit that it is asked for has to be of a slot's bundle.
@@ -132,7 +141,8 @@ class Playbooks:
         for path in sorted((ROOT / "roles/environment").rglob("*.yml")):
             copy = role / path.relative_to(ROOT / "roles/environment")
             copy.parent.mkdir(parents=True, exist_ok=True)
-            copy.write_text(path.read_text().replace("/etc/greenroom/slots", str(self.folder / "slots")))
+            text = path.read_text().replace("/etc/greenroom/slots", str(self.folder / "slots"))
+            copy.write_text(text.replace("/etc/greenroom/bundle-key", str(self.folder / "bundle-key")))
         assert str(self.folder) in (role / "tasks/slots.yml").read_text()
 
     def runs(self, *names: str) -> None:
@@ -144,12 +154,12 @@ class Playbooks:
         """Say what systemd says on each app host."""
         (self.folder / "units").write_text(text)
 
-    def deployed(self, slot: str, identity: str) -> None:
-        """Write the manifest of a slot's bundle, as `template_tree` does."""
-        metadata = {"commit": "c" * 40, "release": "1.1", "release_id": identity}
-        path = self.folder / f"slots/{slot}/bundle.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps({"hash": "h", "metadata": metadata, "secret": []}, indent=1, sort_keys=True) + "\n")
+    def signed(self, secret: str = SECRET) -> None:
+        """Sign the bundles; edge hosts keep the key of the environment's secret."""
+        (self.folder / "bundle-key.fact").write_text(signature.key_file(SECRET)["content"])
+        for slot, description in BUNDLES.items():
+            file = signature.signed_file(description, f"slots/{slot}", secret)
+            (self.folder / file["dest"]).write_text(file["content"])
 
     def play(self, playbook: str, *options: str, dead: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
         """Run a playbook while some hosts are dead."""
@@ -240,8 +250,6 @@ def test_without_an_answer_of_systemd_all_else_is_told(playbooks: Playbooks) -> 
 
 
 def test_each_slot_has_the_id_of_its_release(playbooks: Playbooks) -> None:
-    playbooks.deployed("blue", "a" * 64)
-    playbooks.deployed("green", "b" * 64)
     lines = said(playbooks.play("status.yml", dead=["app1"]))
     assert f"release ID: {'a' * 12}" in lines
     assert f"release ID: {'b' * 12}" in lines
@@ -301,3 +309,39 @@ def test_without_any_edge_host_nobody_can_tell_which_slot_is_live(playbooks: Pla
     refused = playbooks.play("steps/open.yml", *WAY_BACK, dead=["edge1", "edge2"])
     assert refused.returncode != 0
     assert "no edge host answers (edge1, edge2)" in " ".join((refused.stdout + refused.stderr).split())
+
+
+def test_a_rollback_without_vault_takes_bundles_that_the_controller_signed(playbooks: Playbooks) -> None:
+    playbooks.signed()
+    opened = playbooks.play("steps/open.yml", *WAY_BACK, dead=["edge2"])
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    assert "skipping: [edge1]" in opened.stdout.partition("Refuse bundles")[2].partition("TASK")[0]
+
+
+def test_a_bundle_that_an_app_host_changed_is_refused_and_status_still_says_who_serves(playbooks: Playbooks) -> None:
+    playbooks.signed("another secret")
+    refused = playbooks.play("steps/open.yml", *WAY_BACK)
+    assert refused.returncode != 0
+    text = " ".join((refused.stdout + refused.stderr).split())
+    for part in ("app1: /etc/greenroom/slots/blue.fact has another content than the controller signed", "app2: "):
+        assert part in text
+    assert "run site.yml with -e sign_bundles=true" in text
+    shown = playbooks.play("status.yml")
+    assert "live slot: blue" in said(shown)
+    assert "app2: /etc/greenroom/slots/green.fact has another content" in " ".join(shown.stdout.split())
+
+
+def test_without_vault_no_option_makes_a_changed_bundle_count(playbooks: Playbooks) -> None:
+    playbooks.signed("another secret")
+    refused = playbooks.play("steps/open.yml", *WAY_BACK, "-e", "sign_bundles=true")
+    assert refused.returncode != 0
+
+
+def test_with_vault_an_operator_signs_what_the_app_hosts_report(playbooks: Playbooks) -> None:
+    playbooks.signed("another secret")
+    values = ("-e", json.dumps({"secrets_values": {"environment/value/signing": {"value": SECRET}}}))
+    assert playbooks.play("steps/open.yml", *WAY_BACK, *values).returncode != 0
+    opened = playbooks.play("steps/open.yml", *WAY_BACK, *values, "-e", "sign_bundles=true")
+    assert opened.returncode == 0, opened.stdout + opened.stderr
+    assert playbooks.play("steps/open.yml", *WAY_BACK, *values).returncode == 0
+    assert playbooks.play("steps/open.yml", *WAY_BACK).returncode == 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..catalogue.smoke_checks import checks, filled
@@ -22,7 +22,6 @@ Description = Mapping[str, Any]
 Groups = Mapping[str, Sequence[str]]
 
 SLOTS = ("blue", "green")
-_RELEASE_ID = re.compile(r'/(blue|green)/bundle\.json:"release_id": "([0-9a-f]+)"')
 # The keys of a service in a description, besides `ports`.
 DESCRIBED = (
     *("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "headers", "load"),
@@ -38,8 +37,8 @@ def describe(
 ) -> dict[str, Any]:
     """Return the description of a slot, which is the same on all of its hosts.
 
-    `release` = {name, images: {image: reference}}, `members` = {group: {host: address}}, `toggles` = {toggle: value},
-    `environment_toggles` of the environment. The result is {slot, release, images, toggles: {toggle: value}, hosts:
+    `release` = {name, id, images: {image: reference}}, `members` = {group: {host: address}}, `toggles` = {toggle:
+    value}, `environment_toggles` of the environment. The result is {slot, release, id, images, toggles: {toggle: value}, hosts:
     {group: [{name, address}]}, services: {name: service with the keys in DESCRIBED and the ports of this slot},
     checks: [smoke checks, see `checks`]}.
     """
@@ -57,6 +56,7 @@ def describe(
     return {
         "slot": slot,
         "release": release["name"],
+        "id": release["id"],
         "images": {service["image"]: release["images"][service["image"]] for service in services.values()},
         "toggles": toggle_values(catalogue, toggles),
         "hosts": {
@@ -79,14 +79,14 @@ def description_file(description: Description, folder: str) -> dict[str, str]:
     return {"dest": f"{folder}.fact", "content": f"{content}\n", "mode": "0600"}
 
 
-def descriptions(texts: Iterable[str]) -> dict[str, Any]:
-    """Return {slot: description} from the local facts of hosts, one text per host; the first readable one counts."""
-    found: dict[str, Any] = {}
-    for text in texts:
-        for description in facts(text):
-            if description.get("slot") in SLOTS and "services" in description:
-                found.setdefault(description["slot"], description)
-    return found
+def release_of(description: Description) -> dict[str, str]:
+    """Return what a slot runs, {slot, release, id}; the ID is empty in bundles of earlier versions."""
+    return {key: str(description.get(key, "")) for key in ("slot", "release", "id")}
+
+
+def is_description(fact: Mapping[str, Any]) -> bool:
+    """Tell whether a local fact of a host is the description of a slot."""
+    return fact.get("slot") in SLOTS and "services" in fact
 
 
 def stops(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
@@ -106,20 +106,6 @@ def stops(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def release_ids(texts: Iterable[str]) -> dict[str, list[str]]:
-    """Return the IDs of the releases in the slots, {slot: [ID]}, from what hosts print, one text per host.
-
-    A line of it is `<folder of a slot>/bundle.json:"release_id": "<ID>"`. A slot has several if its hosts differ.
-    Bundles of earlier versions name none.
-    """
-    found: dict[str, list[str]] = {}
-    for text in texts:
-        for slot, identity in _RELEASE_ID.findall(text):
-            found.setdefault(slot, [])
-            found[slot] += [] if identity in found[slot] else [identity]
-    return found
-
-
 def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
     """Return the slots whose deploy did not finish, {slot: reason}, from the local facts of hosts, {host: text}.
 
@@ -132,7 +118,7 @@ def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
         for fact in facts(text):
             if (slot := fact.get("unfinished")) in SLOTS:
                 found.setdefault(slot, f"the deploy of release {fact.get('release')} did not finish on {host}")
-            elif fact.get("slot") in SLOTS and "services" in fact:
+            elif is_description(fact):
                 described[fact["slot"]][host] = fact
     for slot, by_host in described.items():
         first, *others = by_host.values() or [{}]

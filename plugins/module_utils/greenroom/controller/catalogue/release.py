@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+import jinja2
+from jinja2 import nodes
 
 from ...common.names import suggestion
 
@@ -85,24 +89,62 @@ def read_release(
     return images, errors
 
 
-def release_id(digests: Mapping[str, str], catalogue: Mapping[str, Mapping[str, Any]]) -> str:
-    """Return the SHA-256 of image digests, services and their configuration templates (64 hex digits).
+# Keys of a service that no bundle contains: a change of one is no reason to deploy.
+NOT_IN_BUNDLE = {"folder", "canary", "heads", "identities", "migrate", "prepare", "publishes", "queues", "seed"}
+# Variables whose content depends on the slot or on the run, is secret, or is in the ID anyway.
+_NOT_COUNTED = {
+    "catalogue",
+    "environment_toggles",
+    "folder",
+    "hostvars",
+    "release",
+    "secrets_values",
+    "service",
+    "slot",
+}
 
-    It does not depend on the location of the checkout, on the checks, or on the values of an environment.
+
+def release_id(
+    digests: Mapping[str, str],
+    catalogue: Mapping[str, Mapping[str, Any]],
+    toggles: Mapping[str, bool],
+    sources: Mapping[str, str],
+    values: Mapping[str, Any],
+) -> str:
+    """Return the SHA-256 of all that the release's bundles have in common (64 hex digits).
+
+    These are image digests, services with the values of this environment, toggles, configuration files ({path: text}),
+    and the variables that these use. It doesn't depend on the location of the checkout, on secrets, or on what no
+    bundle contains.
     """
     services = {
-        name: {key: value for key, value in item.items() if key not in {"folder", "checks"}}
+        name: {key: value for key, value in item.items() if key not in NOT_IN_BUNDLE}
+        | {"toggles": {toggle: its["variable"] for toggle, its in item["toggles"].items()}}
         for name, item in catalogue.items()
     }
-    content = json.dumps([dict(digests), services], sort_keys=True, default=str)
-    digest = hashlib.sha256(content.encode())
-    for name in sorted(catalogue):
-        for path in _files(os.path.join(catalogue[name]["folder"], "config")):
-            with open(path, "rb") as file:
-                relative = os.path.relpath(path, catalogue[name]["folder"])
-                digest.update(f"\n{name}/{relative} {hashlib.sha256(file.read()).hexdigest()}".encode())
-    return digest.hexdigest()
+    content = [dict(digests), services, dict(toggles), dict(sources), dict(values)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _files(folder: str) -> list[str]:
-    return sorted(os.path.join(path, name) for path, _, names in os.walk(folder) for name in names)
+def config_sources(folders: Mapping[str, str]) -> dict[str, str]:
+    """Return the files in some folders, {name: folder}, as {name/path in the folder: text}."""
+    found = {}
+    for name, folder in folders.items():
+        for path in sorted(path for path in Path(folder).rglob("*") if path.is_file()):
+            found[f"{name}/{path.relative_to(folder)}"] = path.read_bytes().decode(errors="surrogateescape")
+    return found
+
+
+def variables_of(sources: Mapping[str, str]) -> list[str]:
+    """Return the names of the variables that templates (`.j2`) use, {path: text}, and of those that they set.
+
+    Errors in a template are found when it is rendered.
+    """
+    parser = jinja2.Environment(extensions=["jinja2.ext.do", "jinja2.ext.loopcontrols"], autoescape=False)
+    names: set[str] = set()
+    for path, text in sources.items():
+        if path.endswith(".j2"):
+            with contextlib.suppress(jinja2.TemplateSyntaxError):
+                # Jinja's own `meta` doesn't know Ansible's filters.
+                names |= {node.name for node in parser.parse(text).find_all(nodes.Name)}
+    return sorted(names - _NOT_COUNTED)

@@ -31,21 +31,20 @@ def summary(
     not_starting: Mapping[str, str] | None = None,
     pause: Mapping[str, Any] | None = None,
     readings: crashes.Readings | None = None,
-    release_ids: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
     the result of `containers`, `stops` the planned stops {host: {slot, at, says}}, `groups` the hosts by group,
     `unfinished` {slot: why its deploy did not finish}, `not_starting` {slot: why its release would not start again},
-    `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `release_ids` {slot: [ID]}.
+    `pause` the result of `pause.pause`, `readings` that of `crashes.readings`.
     """
     found = {
         slot: {
             **bundle,
             "unfinished": (unfinished or {}).get(slot),
             "not_starting": (not_starting or {}).get(slot),
-            "release_id": _release_id(slot, bundles, release_ids or {}),
+            "release_id": _release_id(slot, bundles),
             "crashes": crashes.lines(readings or {}, slot),
         }
         for slot, bundle in bundles.items()
@@ -161,17 +160,15 @@ def _slot(
     } | ({"stop": stop} if stop else {})
 
 
-def _release_id(slot: str, bundles: Mapping[str, Any], ids: Mapping[str, Sequence[str]]) -> str:
+def _release_id(slot: str, bundles: Mapping[str, Any]) -> str:
     """Return what tells a slot's release from another one of the same name: the beginning of its ID, "" without one."""
-    other = next((name for name in bundles if name != slot), "")
-    mine, its = ids.get(slot, ()), ids.get(other, ())
-    words = ", ".join(each[:ID_DIGITS] for each in mine)
-    if not other or bundles[slot].get("release") != bundles[other].get("release"):
-        return words
     # Bundles of earlier versions name no ID.
-    images = bundles[slot].get("images") != bundles[other].get("images")
-    differs = images or (set(mine) != set(its) if mine and its else False)
-    return f"{words or 'unknown'}: not the same as in {other}, although it has the same name" if differs else words
+    own = str(bundles[slot].get("id", ""))[:ID_DIGITS]
+    alike = [
+        name for name, other in bundles.items() if name != slot and other.get("release") == bundles[slot].get("release")
+    ]
+    differs = any(bundles[name].get(key) != bundles[slot].get(key) for name in alike for key in ("id", "images"))
+    return f"{own or 'unknown'}: not the same as in {alike[0]}, although it has the same name" if differs else own
 
 
 def _stop(found: Mapping[str, Any]) -> str:

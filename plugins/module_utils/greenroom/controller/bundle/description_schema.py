@@ -1,0 +1,108 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What a description of a bundle may contain: other hosts' configuration is rendered from it.
+
+Runs on the controller only (needs the jsonschema package).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+
+from ..catalogue.service_schema import DATABASE, NAME, PATH, PORT_NUMBER
+from .description import SLOTS, Description
+
+# A name of the inventory: a host or a group.
+_MEMBER = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z"}
+# Where a port may be reached from: a group, an address or a network.
+_SOURCE = {"type": "string", "pattern": r"^[A-Za-z0-9_.:/-]+\Z"}
+_WORD = {"type": "string", "pattern": r"^[\w.+ -]{1,128}\Z"}
+_IMAGE = {"type": "string", "pattern": r"^[\w./:@-]+\Z"}
+
+
+def _map(names: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "propertyNames": names, "additionalProperties": values}
+
+
+def _maybe(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [{"type": "null"}, schema]}
+
+
+def _list(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": schema}
+
+
+def _with(required: Mapping[str, Any], **optional: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": {**required, **optional}, "required": list(required)}
+
+
+_PORT = _with(
+    {
+        "container": PORT_NUMBER,
+        "host": _map({"enum": list(SLOTS)}, PORT_NUMBER),
+        "from": _list(_SOURCE),
+        "bind": {"enum": ["0.0.0.0", "127.0.0.1"]},
+    }
+)
+_PAGE = _with({"port": NAME, "path": PATH})
+_ROUTE = _with({"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}})
+_SERVICE = _with(
+    {
+        "name": NAME,
+        "image": NAME,
+        "group": _MEMBER,
+        "activation": {"enum": ["always", "live_only", "singleton"]},
+        "database": _maybe(DATABASE),
+        "secrets": _map({"pattern": r"^[A-Z][A-Z0-9_]*\Z"}, _map({"pattern": r"^[a-z_]+\Z"}, _maybe(NAME))),
+        "health": _maybe(_PAGE),
+        "metrics": _maybe(_PAGE),
+        "routes": _list(_ROUTE),
+        "ports": _map(NAME, _PORT),
+    }
+)
+_SCHEMA = _with(
+    {
+        "slot": {"enum": list(SLOTS)},
+        "release": _WORD,
+        "images": _map(NAME, _IMAGE),
+        "hosts": _map(_MEMBER, _list(_with({"name": _MEMBER, "address": {"type": "string", "format": "ip"}}))),
+        "services": _map(NAME, _SERVICE),
+        "checks": _list({"type": "object"}),
+    },
+    id=_WORD,
+    toggles=_map({"pattern": r"^[a-z][a-z0-9_]*\Z"}, {"type": "boolean"}),
+    signature={"type": "string"},
+)
+
+_FORMATS = jsonschema.FormatChecker(formats=())
+
+
+def _is_address(value: object) -> bool:
+    ipaddress.ip_address(str(value))
+    return True
+
+
+_FORMATS.checks("ip", raises=ValueError)(_is_address)
+_VALIDATOR = jsonschema.Draft202012Validator(_SCHEMA, format_checker=_FORMATS)
+
+
+def problem(description: Description) -> str:
+    """Return the first key of a description that is not as a controller writes it, "" if there is none.
+
+    The value is not part of the text: it comes from a host.
+    """
+    error = jsonschema.exceptions.best_match(_VALIDATOR.iter_errors(description))
+    if error is not None:
+        return f"{error.json_path.removeprefix('$.')} is not valid"
+    services = description["services"]
+    for name, service in services.items():
+        if service["name"] != name:
+            return f"services.{name}.name is not valid"
+        for key, pages in (("routes", service["routes"]), ("health", [service["health"]])):
+            if any(page and page["port"] not in service["ports"] for page in pages):
+                return f"services.{name}.{key} names a port that the service doesn't have"
+    return ""
