@@ -42,6 +42,11 @@ CHANGES = {
     "a file's content": ("app1", "echo '# by hand' >> /etc/chrony/chrony.conf", "sha256sum /etc/chrony/chrony.conf"),
     "a file's mode": ("ops1", "chmod 0666 /etc/prometheus/prometheus.yml", "stat -c %a /etc/prometheus/prometheus.yml"),
     "a folder's owner": ("data1", "chown nobody /etc/greenroom", "stat -c %U /etc/greenroom"),
+    "the mode of podman's storage": (
+        "app1",
+        "chmod 0755 /var/lib/containers/storage",
+        "stat -c %a /var/lib/containers/storage",
+    ),
     "a unit": (
         "edge1",
         "systemctl disable --quiet --now prometheus-node-exporter",

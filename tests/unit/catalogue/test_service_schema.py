@@ -76,6 +76,7 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
             'ports: "Http" is not a name of lowercase letters, digits and _',
         ),
         ({"user": 0}, "user: 0 is too small; the minimum is 1000"),
+        ({"user": 65534}, "user: 65534 is too large; the maximum is 65533"),
         ({"user": True}, "user: expected an integer, got True"),
         ({"image": None}, "image: expected a string, got nothing"),
         ({"memory": "lots"}, 'memory: "lots" is not a size like 256M or 1G'),

@@ -235,6 +235,7 @@ def test_version(portal: Portal) -> None:
     assert portal.get("/version").json() == {
         "version": "1.1.0",
         "release": "1.1",
+        "release_id": "0123456789abcdef" * 4,
         "slot": "green",
         "environment": "staging",
     }

@@ -38,9 +38,9 @@ def describe(
     """Return the description of a slot, which is the same on all of its hosts.
 
     `release` = {name, id, images: {image: reference}}, `members` = {group: {host: address}}, `toggles` = {toggle:
-    value}, `environment_toggles` of the environment. The result is {slot, release, id, images, toggles: {toggle: value}, hosts:
-    {group: [{name, address}]}, services: {name: service with the keys in DESCRIBED and the ports of this slot},
-    checks: [smoke checks, see `checks`]}.
+    value}, `environment_toggles` of the environment. The result is {slot, release, id, images, toggles: {toggle:
+    value}, hosts: {group: [{name, address}]}, services: {name: service with the keys in DESCRIBED and the ports of this
+    slot}, checks: [smoke checks, see `checks`]}.
     """
     services = {
         name: {key: filled(service[key], {}) for key in DESCRIBED}

@@ -108,7 +108,8 @@ SCHEMA = _object(
         "group": {"type": "string"},
         "activation": {"enum": ["always", "live_only", "singleton"]},
         "command": WORDS,
-        "user": {"type": "integer", "minimum": 1000},
+        # Not nobody: what else runs as nobody could read the container's environment.
+        "user": {"type": "integer", "minimum": 1000, "maximum": 65533},
         "memory": _text(r"^[1-9]\d*[KMG]\Z", "a size like 256M or 1G"),
         "stop_timeout": {"type": "integer", "minimum": 0},
         "ports": _named(
