@@ -75,6 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._environment()
         if self.whole:
             yield from settings.limit_problems(self.groups["all"], self.task_vars["ansible_play_hosts_all"])
+        yield from settings.data_problems(self.groups.get("data", []))
         yield from self._services()
         yield from self._checks()
         yield from release.release_problems(

@@ -15,6 +15,7 @@ from ansible.module_utils.greenroom.controller.hosts import (
     pg_hba,
     roles,
     scrape_targets,
+    systems,
     vrrp,
 )
 
@@ -34,6 +35,7 @@ class FilterModule:
             "interface_of": vrrp.interface_of,
             "scrape_targets": scrape_targets.scrape_targets,
             "source_networks": networks.source_networks,
+            "hosts_unsupported": systems.unsupported,
             "databases": pg_hba.databases,
             "database_clients": pg_hba.database_clients,
         }

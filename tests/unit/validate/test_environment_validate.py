@@ -299,3 +299,9 @@ def test_an_invalid_yaml_file_is_reported(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)
     assert done.returncode != 0
     assert str(services / "one" / "service.yml") in done.stderr + done.stdout
+
+
+def test_a_second_data_host_is_refused_and_one_or_none_is_not() -> None:
+    (line,) = settings.data_problems(["data1", "data2"])
+    assert line.startswith("data: one host, not 2 (data1, data2): ")
+    assert [*settings.data_problems(["data1"]), *settings.data_problems([])] == []

@@ -26,6 +26,15 @@ def limit_problems(hosts: Collection[str], in_play: Collection[str]) -> Iterator
         )
 
 
+def data_problems(hosts: Sequence[str]) -> Iterator[str]:
+    """Yield a line if the group `data` has a second host: it would get databases that nothing uses."""
+    if len(hosts) > 1:
+        yield (
+            f"data: one host, not {len(hosts)} ({', '.join(hosts)}): PostgreSQL and the broker run on the first one, "
+            "and there is no replication. Take the others out of the group"
+        )
+
+
 def provider_problems(given: object) -> Iterator[str]:
     """Yield what is wrong with `identity_providers`; the check of types reports a value of another type."""
     if isinstance(given, Sequence) and all(isinstance(provider, Mapping) for provider in given):
