@@ -51,7 +51,7 @@ class FilterModule:
             "bundle_signed_files": signature.signed_files,
             "bundle_public_key": signature.public_key,
             "bundle_public_keys": signature.public_keys,
-            "bundle_key_file": signature.key_file,
+            "bundle_key_fact": signature.key_fact,
             "bundle_stops": description.stops,
             "bundle_unfinished": description.unfinished,
             "bundle_description_of": description.description_of,

@@ -129,7 +129,7 @@ def test_a_host_does_not_vouch_for_itself() -> None:
 
 
 def test_edge_hosts_keep_the_key_that_belongs_to_the_secret() -> None:
-    text = signature.key_file(SECRET)["content"]
+    text = signature.key_fact(SECRET)
     assert SECRET not in text
     assert signature.public_keys({"edge1": text, "edge2": "", "edge3": text[:5]}) == {"edge1": KEY}
 
@@ -165,6 +165,9 @@ def test_a_host_signs_nothing_else_than_descriptions() -> None:
         (("services", "portal", "routes", 0, "path"), "/ x\n"),
         (("services", "portal", "routes", 0, "port"), "nowhere"),
         (("services", "portal", "routes", 0, "limit"), "login open\n"),
+        (("services", "portal", "routes", 0, "exclude"), ["/x /\n"]),
+        (("services", "portal", "headers"), {"X-Frame-Options": '"\nserver evil'}),
+        (("services", "portal", "headers"), {"X-Evil": "x"}),
         (("services", "portal", "health", "path"), "/readyz\n  server evil"),
         (("services", "portal"), None),
         (("services",), []),

@@ -156,7 +156,7 @@ class Playbooks:
 
     def signed(self, secret: str = SECRET) -> None:
         """Sign the bundles; edge hosts keep the key of the environment's secret."""
-        (self.folder / "bundle-key.fact").write_text(signature.key_file(SECRET)["content"])
+        (self.folder / "bundle-key.fact").write_text(signature.key_fact(SECRET))
         for slot, description in BUNDLES.items():
             file = signature.signed_file(description, f"slots/{slot}", secret)
             (self.folder / file["dest"]).write_text(file["content"])

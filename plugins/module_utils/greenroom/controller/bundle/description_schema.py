@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema
 
-from ..catalogue.service_schema import DATABASE, NAME, PATH, PORT_NUMBER
+from ..catalogue.service_schema import DATABASE, HEADER_VALUE, NAME, PATH, PORT_NUMBER, SECURITY_HEADERS
 from .description import SLOTS, Description
 
 # A name of the inventory: a host or a group.
@@ -49,7 +49,7 @@ _PORT = _with(
     }
 )
 _PAGE = _with({"port": NAME, "path": PATH})
-_ROUTE = _with({"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}})
+_ROUTE = _with({"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}}, exclude=_list(PATH))
 _SERVICE = _with(
     {
         "name": NAME,
@@ -62,7 +62,8 @@ _SERVICE = _with(
         "metrics": _maybe(_PAGE),
         "routes": _list(_ROUTE),
         "ports": _map(NAME, _PORT),
-    }
+    },
+    headers=_map({"enum": list(SECURITY_HEADERS)}, HEADER_VALUE),
 )
 _SCHEMA = _with(
     {

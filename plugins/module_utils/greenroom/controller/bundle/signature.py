@@ -65,9 +65,9 @@ def signed_files(text: str, folder: str, secret: str) -> list[dict[str, str]]:
     return [signed_file(description, f"{folder}/{description['slot']}", secret) for description in found]
 
 
-def key_file(secret: str) -> dict[str, str]:
-    """Return the file with the public key, which edge hosts keep for runs that can't read Vault."""
-    return {"dest": "/etc/greenroom/bundle-key.fact", "content": f"{json.dumps({_KEY: public_key(secret)})}\n"}
+def key_fact(secret: str) -> str:
+    """Return the local fact with the public key, which edge hosts keep for runs that can't read Vault."""
+    return f"{json.dumps({_KEY: public_key(secret)})}\n"
 
 
 def public_keys(texts: Mapping[str, str]) -> dict[str, str]:
