@@ -86,8 +86,8 @@ def catalogue_at(folder: Path, template: str = "x", **keys: Any) -> dict[str, An
 def identity(catalogue: dict[str, Any], digest: str = DIGEST, **given: Any) -> str:
     """The ID of a release with one image."""
     sources = config_sources({"shop": catalogue["shop"]["folder"] + "/config"})
-    changes = {"toggles": {}, "sources": sources, "values": {}, **given}
-    return release_id({"shop": digest}, catalogue, **changes)
+    changes: dict[str, Any] = {"toggles": {}, "sources": sources, "values": {}, **given}
+    return str(release_id({"shop": digest}, catalogue, **changes))
 
 
 def test_the_release_id_depends_on_the_content(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_the_release_id_depends_on_the_content(tmp_path: Path) -> None:
     assert len(first) == 64
     # Another place, and what no bundle contains.
     assert identity(catalogue_at(tmp_path / "b")) == first
-    without = {"canary": {"steps": [5]}, "migrate": ["up"], "seed": ["x"], "heads": "SELECT 1"}
+    without: dict[str, Any] = {"canary": {"steps": [5]}, "migrate": ["up"], "seed": ["x"], "heads": "SELECT 1"}
     assert identity(catalogue_at(tmp_path / "a", **without)) == first
     checked = catalogue_at(tmp_path / "a")
     checked["shop"]["checks"] = [{"name": "page"}]

@@ -131,6 +131,7 @@ def start() -> Iterator[StartPortal]:
             environment="staging",
             slot="green",
             release="1.1",
+            release_id="0123456789abcdef" * 4,
             version=version,
             options=Options.model_validate(options),
         )
