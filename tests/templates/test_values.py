@@ -55,7 +55,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 
 def lines(host: Rendered, name: str) -> list[str]:
     """The lines of a file of the service, without the marker."""
-    text = (host.folder / f"app1/etc/greenroom/slots/blue/shop/{name}").read_text(newline="")
+    text = (host.folder / f"app1/etc/greenroom/slots/blue/shop/{name}").read_bytes().decode()
     return [line for line in text.split("\n") if not line.startswith("# ")]
 
 
@@ -65,7 +65,7 @@ def test_secrets_are_not_rendered(host: Rendered) -> None:
 
 def test_a_secret_in_a_file_keeps_its_lines(host: Rendered) -> None:
     path: Path = host.folder / "app1/etc/greenroom/slots/blue/shop/config/key.secret.pem"
-    assert path.read_text(newline="") == KEY
+    assert path.read_bytes().decode() == KEY
 
 
 def test_the_environment_is_rendered_once(host: Rendered) -> None:

@@ -36,7 +36,8 @@ FIXED = {
 
 
 def service(name: str, **keys: Any) -> dict[str, Any]:
-    return normalise(name, {"image": "app", **keys}, f"/services/{name}")
+    found: dict[str, Any] = normalise(name, {"image": "app", **keys}, f"/services/{name}")
+    return found
 
 
 def lines(*services: dict[str, Any], **options: Any) -> list[str]:
