@@ -45,7 +45,8 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     (services / "shop/service.yml").write_text(yaml.safe_dump(service))
     (services / "shop/config/key.secret.pem.j2").write_text("{{ secrets_values['shop/value/pem'].value }}")
     values = {f"shop/value/{name.lower()}": {"value": value} for name, value in SECRETS.items()}
-    (folder / "secrets.json").write_text(json.dumps(values | {"shop/value/pem": {"value": KEY}}))
+    values |= {"shop/value/pem": {"value": KEY}, "environment/value/signing": {"value": "x" * 32}}
+    (folder / "secrets.json").write_text(json.dumps(values))
     # As in a run, what comes from Vault is no template.
     read = f"{{{{ lookup('ansible.builtin.file', '{folder}/secrets.json') | from_json }}}}"
     return render(
@@ -71,6 +72,7 @@ def test_a_secret_in_a_file_keeps_its_lines(host: Rendered) -> None:
 def test_the_environment_is_rendered_once(host: Rendered) -> None:
     wanted = {"RAW": "{{ 1 + 1 }}", "BLANKS": "  a  ", "HASH": "#a", "NUMBER": "5", "DOMAIN": "staging"}
     own = {"GREENROOM_ENVIRONMENT": "staging", "GREENROOM_SLOT": "blue", "GREENROOM_RELEASE": "1.0"}
+    own["GREENROOM_RELEASE_ID"] = "0" * 64
     assert lines(host, "environment") == [*(f"{name}={value}" for name, value in sorted((wanted | own).items())), ""]
 
 

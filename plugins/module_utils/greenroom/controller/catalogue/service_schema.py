@@ -211,7 +211,7 @@ def _lines(error: jsonschema.ValidationError) -> list[str]:
         case "exclusiveMaximum":
             what = f"{value} is too large; it must be below {error.validator_value}"
         case _:
-            # Somebody may have written the secret itself instead of its name.
+            # It may be the secret itself, written in place of its name.
             shown = "the value" if path[:1] == ["secrets"] else _shown(value)
             what = f"{shown} is not {error.schema['description']}"
     return [f"{where}: {what}" if where else what]
