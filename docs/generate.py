@@ -40,8 +40,8 @@ SERVICE_KEYS = {
     "ports.<name>.host": "The host port in blue; in green it is 10000 higher. Default: `container` plus 10000. A port "
     "that the host has already is refused (`firewall_ports`).",
     "ports.<name>.from": "The groups whose hosts can reach the port. If empty, the port is bound to 127.0.0.1 only.",
-    "database": "A PostgreSQL database. Greenroom creates it with an owner role and one login for each slot. Names that "
-    "PostgreSQL or the backup uses are refused, such as `postgres`, `backup`, `all` and `pg_x`.",
+    "database": "A PostgreSQL database. Greenroom creates it with an owner role and one login for each slot. Names "
+    "that PostgreSQL or the backup uses are refused, such as `postgres`, `backup`, `all` and `pg_x`.",
     "migrate": "Arguments to migrate the database. The command runs once, on one host, before the candidate starts.",
     "prepare": "Arguments of a second command, which runs like `migrate` and after it. Use it for rows that the "
     "service otherwise creates at its first start, because two instances that start at once would create them twice.",

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import re
 import secrets
 import socket
 from collections.abc import Iterator, Mapping
@@ -18,8 +19,10 @@ import yaml
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.greenroom.common.masking import Mask
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
+    lockout,
     release,
     service_values,
     services,
@@ -31,11 +34,15 @@ from ansible.module_utils.greenroom.controller.validate.variable_names import (
     environment_problems,
 )
 from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible.utils.vars import load_extra_vars
 
 PROJECT = Path(__file__).resolve().parents[2]
+# The login to Vault.
+LOGIN = "secrets_auth"
+UNREADABLE = re.compile(r"Unable to access the file '([^']+)'")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -52,10 +59,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Fail with every mistake, one line each."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(
-            {"whole": {"type": "bool", "default": False}, "lock_seconds": {"type": "dict", "default": {}}}
+            {
+                "whole": {"type": "bool", "default": False},
+                "secrets": {"type": "bool", "default": False},
+                "applies": {"type": "bool", "default": False},
+                "lock_seconds": {"type": "dict", "default": {}},
+            }
         )
         self.task_vars = task_vars or {}
         self.whole: bool = args["whole"]
+        self.secrets: bool = args["secrets"]
+        self.applies: bool = args["applies"]
         self.lock_seconds: dict[str, float] = args["lock_seconds"]
         self.hostvars = self.task_vars["hostvars"]
         self.groups = self.task_vars["groups"]
@@ -68,8 +82,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if len(lines) > 1:
             lines.insert(0, f"Found {len(lines)} mistakes. No host was changed.")
         if lines:
-            raise AnsibleActionFail("\n".join(lines))
+            raise AnsibleActionFail(self._mask().hide("\n".join(lines)))
         return result | {"changed": False, "run": _run()}
+
+    def _mask(self) -> Mask:
+        """Return a mask for what is encrypted in variables, services and checks: a line may quote it."""
+        raw = [self._raw(host) for host in self.groups["all"]]
+        files = [path for service in self.catalogue.values() for path in Path(service["folder"]).glob("*.yml")]
+        mask = Mask()
+        for value in _encrypted([raw, [self._load(path) for path in files]]):
+            with contextlib.suppress(AnsibleError):
+                mask.add(str(value))
+        return mask
 
     def _problems(self) -> Iterator[str]:
         yield from self._environment()
@@ -91,6 +115,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses()
         )
+        yield from self._lockout()
         names = ("canary", "cutover_step_seconds", "canary_seconds")
         times = ("bake", "stop_after", "cutover_drain_seconds", "cutover_pause_seconds", "cutover_timeout_seconds")
         yield from settings.cutover_problems(*map(self._value, names), **{name: self._value(name) for name in times})
@@ -127,7 +152,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             load,
             self.groups,
             list(limits) if isinstance(limits, Mapping) else None,
-            self._value("firewall_ports") or (),
+            host_ports=self._value("firewall_ports") or (),
         )
         valid = services.valid_services(self.catalogue, load)
         declared = {name for options in self.declared.values() for name in options}
@@ -177,18 +202,42 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             load_extra_vars(self._loader) if context.CLIARGS else {},
             self.catalogue,
             _type_errors,
+            groups=self.groups,
         )
+        yield from settings.login_problems(self._raw(self.task_vars["inventory_hostname"]).get(LOGIN))
 
     def _host(self, name: str) -> variables.HostVariables:
         values = self.hostvars[name]
 
         def rendered(variable: str) -> Any:
-            # A value may refer to something that only a later task sets.
-            with contextlib.suppress(AnsibleError):
+            try:
                 return values.get(variable)
-            return None
+            except AnsibleUndefinedVariable:
+                return None  # it may refer to something that only a later task sets
+            except AnsibleError as error:
+                if variable == LOGIN and not self.secrets:
+                    return None  # a run that reads no secrets works without the files of the login
+                file = UNREADABLE.search(str(error))
+                reason = f"can't read the file {file[1]}" if file else f"can't be rendered ({type(error).__name__})"
+                raise ValueError(reason) from None
 
         return variables.HostVariables(self._raw(name), rendered)
+
+    def _lockout(self) -> Iterator[str]:
+        default = context.CLIARGS.get("remote_user") if context.CLIARGS else None
+        logins = {}
+        for host in self.groups["all"]:
+            values = self._host(host).rendered
+            with contextlib.suppress(ValueError):
+                if values("ansible_connection") != "local":
+                    user = str(values("ansible_user") or default or "")
+                    logins[host] = lockout.Login(
+                        str(values("ansible_host") or host), user, values("firewall_ssh_sources")
+                    )
+        own = self._addresses()
+        addresses = {group: [own[host] for host in hosts if host in own] for group, hosts in self.groups.items()}
+        seen = str(self._value("firewall_controller_address") or "")
+        yield from lockout.lockout_problems(logins, addresses, seen, self.applies)
 
     def _addresses(self) -> dict[str, str]:
         """Return {host: its address}, without hosts that the inventory knows by name only."""
@@ -197,6 +246,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             with contextlib.suppress(AnsibleError):
                 own[host] = str(self.hostvars[host].get("environment_address"))
         return own
+
+
+def _encrypted(value: Any) -> Iterator[EncryptedString]:
+    """Yield the values with the tag !vault, at any depth."""
+    if isinstance(value, EncryptedString):
+        yield value
+    elif isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _encrypted(item)
 
 
 def _load_plain(path: Path) -> Any:

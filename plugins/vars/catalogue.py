@@ -32,6 +32,7 @@ options:
         key: services_path
 """
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,9 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
         if not CACHE:
             import_module("ansible.module_utils.greenroom.controller.common.compiled_templates").keep_compiled()
             _load_plugins()
-        services = str(self.get_option("services_path") or PROJECT / "services")
+        # Ansible makes an empty path the working directory.
+        empty = os.environ.get("GREENROOM_SERVICES") == ""
+        services = str((not empty and self.get_option("services_path")) or PROJECT / "services")
         if services not in CACHE:
             catalogue = load(services, lambda file: loader.load_from_file(file, unsafe=True, trusted_as_template=True))
             CACHE[services] = {"catalogue": catalogue, "catalogue_path": services}

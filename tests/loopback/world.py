@@ -159,7 +159,12 @@ def world(folder: Path) -> Iterator[World]:
             "known_hosts": "",
         }.items():
             (access / name).write_text(content)
-        values = {"secrets_url": client.url, "registry_address": f"127.0.0.1:{registry.port}"}
+        values = {
+            "secrets_url": client.url,
+            "registry_address": f"127.0.0.1:{registry.port}",
+            # This machine may not be the environment's controller.
+            "firewall_controller_address": "198.18.10.1",
+        }
         found = World(folder, client, key, values)
         made = found.play("playbooks/secrets.yml", "-e", "create=missing")
         assert made.code == 0, made.output

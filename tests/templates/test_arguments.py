@@ -68,7 +68,8 @@ def text() -> str:
 
 
 def size() -> int:
-    return CHANCE.choice([0, *range(1, 8), *range(1, 8)])
+    """How many pieces a text has."""
+    return max(0, CHANCE.randrange(-1, 15) // 2)
 
 
 def lists() -> list[list[str]]:

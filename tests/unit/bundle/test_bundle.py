@@ -429,3 +429,26 @@ def test_all_services_migrate_before_any_prepares() -> None:
         ("prepare", "mailer"),
     ]
     assert commands({"docs": with_commands("docs", None, None)}) == []
+
+
+def test_services_that_are_not_ready_are_named_by_their_units(catalogue: dict[str, Any]) -> None:
+    names = [check["name"] for check in bundle_checks.ready_checks(catalogue.values(), "green")]
+    assert names
+    results = [{"name": name, "ok": False} for name in names] + [{"name": "other is ready", "ok": True}]
+    units = bundle_checks.not_ready(results, "green")
+    assert units == [f"{name.removesuffix(' is ready')}-green.service" for name in names]
+
+
+def test_the_last_words_of_a_service_have_no_secrets() -> None:
+    read = [
+        {"item": "shop-blue.service", "stdout_lines": ["bind: permission denied", "key newer-key refused"]},
+        {"item": "mail-blue.service", "stdout_lines": []},
+    ]
+    secrets = {"shop/ring/keys": {"values": "newer-key,older-key"}, "shop/value/a": {"value": "x"}}
+    assert bundle_checks.last_words(read, secrets).splitlines() == [
+        "The last lines of shop-blue.service:",
+        "  bind: permission denied",
+        "  key *** refused",
+        "The last lines of mail-blue.service:",
+        "  (none)",
+    ]

@@ -36,7 +36,8 @@ FIXED = {
 
 
 def service(name: str, **keys: Any) -> dict[str, Any]:
-    return normalise(name, {"image": "app", **keys}, f"/services/{name}")
+    found: dict[str, Any] = normalise(name, {"image": "app", **keys}, f"/services/{name}")
+    return found
 
 
 def lines(*services: dict[str, Any], **options: Any) -> list[str]:
@@ -53,7 +54,7 @@ def derived(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         container = unit_name(name, slot).removesuffix(".service")
         # A container's name is a name in its network, too, and the unit gives it the service's name as an alias.
         yield from (("name in a network", each) for each in (container, trial_name(container)))
-        release = {"name": "1.0", "images": {"app": "app@sha256:0"}}
+        release = {"name": "1.0", "id": "0", "images": {"app": "app@sha256:0"}}
         backends = edge_backends(describe(catalogue, slot, release, {"app": {"app1": "192.0.2.1"}}))
         yield from (("backend", f"{backend['name']}_{slot}") for backend in backends)
     yield "name in a network", name

@@ -11,16 +11,27 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.validate import settings
+from ansible.parsing.vault import VaultLib, VaultSecret
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGING = ROOT / "inventories" / "staging"
-PLAY = [{"hosts": "all", "gather_facts": False, "tasks": [{"environment_validate": None, "run_once": True}]}]
 
 
-def validate(folder: Path, *arguments: str, services: Path | None = None, inventory: Path = STAGING) -> list[str]:
-    """Return the lines of the error message; none if the input is valid."""
-    play = folder / "play.yml"
-    play.write_text(yaml.safe_dump(PLAY), encoding="utf-8")
+def play(options: dict[str, Any] | None) -> dict[str, Any]:
+    """A play with the task and its options."""
+    return {"hosts": "all", "gather_facts": False, "tasks": [{"environment_validate": options, "run_once": True}]}
+
+
+def validate(
+    folder: Path,
+    *arguments: str,
+    services: Path | None = None,
+    inventory: Path = STAGING,
+    options: dict[str, Any] | None = None,
+) -> list[str]:
+    """Return the lines of the error message; none if the input is valid. `options` are those of the task."""
+    path = folder / "play.yml"
+    path.write_text(yaml.safe_dump([play(options)]), encoding="utf-8")
     shared = folder / "group_vars"
     if not shared.exists():
         shared.symlink_to(ROOT / "playbooks" / "group_vars")
@@ -29,7 +40,7 @@ def validate(folder: Path, *arguments: str, services: Path | None = None, invent
         environment["GREENROOM_SERVICES"] = str(services)
         # Those of staging are toggles of its own services.
         arguments = ("-e", '{"environment_toggles": {}}', *arguments)
-    command = ["ansible-playbook", "-i", str(inventory), *arguments, str(play)]
+    command = ["ansible-playbook", "-i", str(inventory), *arguments, str(path)]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)
     result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
     (answer,) = result["plays"][0]["tasks"][0]["hosts"].values()
@@ -110,6 +121,60 @@ def test_values_of_services_are_rendered_before_any_host_is_changed(tmp_path: Pa
         "services/one/service.yml: migrate[0]: 'typo' is undefined",
         "services/one/config/one.yml.j2: 'typo' is undefined",
     ]
+
+
+def test_an_encrypted_value_is_never_printed(tmp_path: Path, inventory: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("a password")
+    vault = VaultLib([("default", VaultSecret(b"a password"))])
+    lines = vault.encrypt("hidden text", VaultSecret(b"a password")).decode().splitlines()
+    encrypted = "!vault |\n" + "".join(f"    {line}\n" for line in lines)
+    path = tmp_path / "services" / "one" / "service.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text(
+        f"image: portal\nmemory: {encrypted}environment:\n  KEY: {encrypted}secrets: {{A: {{value: Hid den}}}}"
+    )
+    (inventory / "group_vars" / "staging" / "more.yml").write_text(
+        f"seed_count: {encrypted}seed_volume: '{{{{ seed_count }}}}'\n"
+    )
+    found = validate(
+        tmp_path, "--vault-password-file", str(password), services=tmp_path / "services", inventory=inventory
+    )
+    start = "services/one/service.yml: "
+    told = "got an encrypted value; write it to Vault, and name it in `secrets`"
+    assert f"{start}environment.KEY: expected a string or an integer, {told}" in found
+    assert f"{start}memory: expected a string, {told}" in found
+    assert f"{start}secrets.A.value: the value is not a name of lowercase letters, digits, - and _" in found
+    assert any(line.startswith("seed_count: ") and "***" in line for line in found)
+    assert any(line.startswith("seed_volume: ") for line in found)
+    assert "hidden" not in "".join(found).lower()
+
+
+def test_a_run_that_reads_secrets_needs_its_login(tmp_path: Path) -> None:
+    arguments = ("-e", json.dumps({"environment_access": str(tmp_path / "nowhere")}))
+    assert validate(tmp_path, *arguments) == []
+    reads = {"secrets": True}
+    assert validate(tmp_path, *arguments, options=reads) == [
+        f"secrets_auth: can't read the file {tmp_path}/nowhere/vault-role-id"
+    ]
+    login = json.dumps({"secrets_auth": {"auth_method": "token", "ca_cert": "/x", "mount": "x"}})
+    assert validate(tmp_path, "-e", login, options=reads) == [
+        "Found 2 mistakes. No host was changed.",
+        "secrets_auth.ca_cert: set environment_ca_file instead",
+        "secrets_auth.mount: set secrets_mount instead",
+    ]
+
+
+def test_an_empty_path_of_services_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GREENROOM_SERVICES", "")
+    assert validate(tmp_path) == []
+
+
+def test_a_run_that_would_lock_its_controller_out_is_refused(tmp_path: Path) -> None:
+    seen = {"firewall_controller_address": "203.0.113.9", "ansible_user": "root"}
+    login, firewall = validate(tmp_path, "-e", json.dumps(seen), options={"applies": True})[1:]
+    assert login.startswith("ansible_user: ")
+    assert firewall.startswith("firewall_ssh_sources: the controller's address 203.0.113.9 is not in it")
 
 
 def test_problems_of_checks_are_reported_before_any_host_is_changed(tmp_path: Path, inventory: Path) -> None:
@@ -293,7 +358,7 @@ def test_an_invalid_yaml_file_is_reported(tmp_path: Path) -> None:
     services = tmp_path / "services"
     (services / "one").mkdir(parents=True)
     (services / "one" / "service.yml").write_text("image: [", encoding="utf-8")
-    write(tmp_path / "play.yml", PLAY)
+    write(tmp_path / "play.yml", [play(None)])
     command = ["ansible-playbook", "-i", str(STAGING), str(tmp_path / "play.yml")]
     environment = os.environ | {"GREENROOM_SERVICES": str(services)}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)

@@ -40,8 +40,12 @@ class Mask:
                 json.dumps(secret)[1:-1],
             }
 
-    def clean(self, text: str) -> str:
-        """Return `text` with all secrets masked, and with the values of names such as password, token or cookie."""
+    def hide(self, text: str) -> str:
+        """Return `text` with all secrets masked."""
         for form in sorted(self._forms, key=len, reverse=True):
             text = text.replace(form, "***")
-        return _NAMED.sub(r"\1***", text)
+        return text
+
+    def clean(self, text: str) -> str:
+        """Return `text` with all secrets masked, and with the values of names such as password, token or cookie."""
+        return _NAMED.sub(r"\1***", self.hide(text))

@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from ...common.masking import Mask
 from .description import Groups, Service
+from .units import unit_name
+
+_READY = " is ready"
 
 
 def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]:
     """Return a check of each service's health page, for `smoke_check` on the service's host."""
     return [
         {
-            "name": f"{service['name']} is ready",
+            "name": f"{service['name']}{_READY}",
             "url": f"http://127.0.0.1:{service['ports'][service['health']['port']]['host'][slot]}"
             f"{service['health']['path']}",
             "expect": {"status": 200},
@@ -22,6 +26,33 @@ def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]
         for service in services
         if service["health"] and service["activation"] == "always"
     ]
+
+
+def not_ready(results: Iterable[Mapping[str, Any]], slot: str) -> list[str]:
+    """Return the units whose check of `ready_checks` failed, from the `checks` that `smoke_check` returns."""
+    return [unit_name(result["name"].removesuffix(_READY), slot) for result in results if not result["ok"]]
+
+
+def last_words(read: Iterable[Mapping[str, Any]], secrets: Any) -> str:
+    """Return the last log lines of units, without secrets.
+
+    `read` are the results of a command that read them, with the unit as `item`. `secrets` are the run's secrets, at any
+    depth.
+    """
+    mask = Mask(_texts(secrets))
+    lines = []
+    for result in read:
+        lines += [f"The last lines of {result['item']}:"]
+        lines += [f"  {line}" for line in result.get("stdout_lines") or ["(none)"]]
+    return mask.clean("\n".join(lines))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from (value, *value.split(","), *value.splitlines())
+    elif isinstance(value, (Mapping, list)):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(item)
 
 
 def smoke_checks(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 import requests
 
-from ..vault.refusals import innermost
+from ..vault.refusals import innermost, tls_problem
 from .release import DIGEST, Image
 
 TIMEOUT = 10
@@ -63,9 +63,7 @@ class Registry:
         try:
             answer = self.session.head(url, timeout=TIMEOUT, verify=self.verify)
         except requests.exceptions.SSLError as error:
-            reason = innermost(error)
-            line = f": its certificate is not trusted ({reason}); check registry_address and environment_ca_file"
-            raise self._error(line) from error
+            raise self._error(tls_problem(error, "registry_address")) from error
         except requests.exceptions.RequestException as error:
             line = f" can't be reached ({innermost(error)}); check that the registry runs, and check registry_address"
             raise self._error(line) from error

@@ -199,7 +199,8 @@ def _lines(error: jsonschema.ValidationError) -> list[str]:
             return [f"{_key(path, key)}: missing" for key in error.validator_value if key not in value]
         case "type":
             wanted = [error.validator_value] if isinstance(error.validator_value, str) else error.validator_value
-            what = f"expected {' or '.join(_KINDS[kind] for kind in wanted)}, got {_shown(value)}"
+            hint = "; write it to Vault, and name it in `secrets`" if _is_encrypted(value) else ""
+            what = f"expected {' or '.join(_KINDS[kind] for kind in wanted)}, got {_shown(value)}{hint}"
         case "enum":
             what = f"unknown value {_shown(value)}{suggestion(str(value), error.validator_value)}"
         case "minimum":
@@ -211,11 +212,22 @@ def _lines(error: jsonschema.ValidationError) -> list[str]:
         case "exclusiveMaximum":
             what = f"{value} is too large; it must be below {error.validator_value}"
         case _:
-            what = f"{_shown(value)} is not {error.schema['description']}"
+            # It may be the secret itself, written in place of its name.
+            shown = "the value" if path[:1] == ["secrets"] else _shown(value)
+            what = f"{shown} is not {error.schema['description']}"
     return [f"{where}: {what}" if where else what]
 
 
+def _is_encrypted(value: object) -> bool:
+    # A value with the tag !vault is of a type of Ansible, whose text is the decrypted value.
+    return not isinstance(value, (str, int, float, list, Mapping, type(None)))
+
+
 def _shown(value: object) -> str:
+    if _is_encrypted(value):
+        return "an encrypted value"
+    if isinstance(value, (list, Mapping)):
+        return _KINDS["array" if isinstance(value, list) else "object"]
     return f'"{value}"' if isinstance(value, str) else "nothing" if value is None else str(value)
 
 

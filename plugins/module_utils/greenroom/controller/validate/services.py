@@ -18,6 +18,7 @@ def service_problems(
     load: Callable[[Path], Any],
     groups: Mapping[str, Sequence[str]],
     limits: Sequence[str] | None,
+    *,
     host_ports: Iterable[Mapping[str, Any]] = (),
 ) -> Iterator[str]:
     """Yield what is wrong with each service in `folder`, one line each.

@@ -14,6 +14,9 @@ from ..hosts import vrrp
 
 LONGEST = 86400
 """Seconds that a step or a bake may take at most."""
+# Options of the login to Vault that have a variable of their own.
+_OF_LOGIN = {"ca_cert": "environment_ca_file", "environment_name": "environment_name"}
+_OF_LOGIN |= {"mount": "secrets_mount", "url": "secrets_url"}
 
 
 def limit_problems(hosts: Collection[str], in_play: Collection[str]) -> Iterator[str]:
@@ -50,6 +53,13 @@ def toggle_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -
         elif not isinstance(value, bool):
             shown = f'"{value}"' if isinstance(value, str) else "nothing" if value is None else value
             yield f"environment_toggles.{name}: expected true or false, got {shown}"
+
+
+def login_problems(given: object) -> Iterator[str]:
+    """Yield what is wrong with the keys of `secrets_auth`; its values may be secret."""
+    for key, variable in _OF_LOGIN.items():
+        if isinstance(given, Mapping) and key in given:
+            yield f"secrets_auth.{key}: set {variable} instead"
 
 
 def shared_address_problems(address: object, network: object, hosts: Mapping[str, str]) -> Iterator[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from . import variable_names
+from .meanings import meaning_problems
 
 # Keys of an option's specification that describe it, or that apply when it has no value.
 NOT_TYPES = {"description", "default", "required", "version_added", "deprecated"}
@@ -23,7 +24,7 @@ class HostVariables:
     """The variables of one host.
 
     `raw` has the values as written. `rendered` returns a value by its name, None where it refers to something that
-    only a later task sets.
+    only a later task sets. It raises ValueError with a reason if the value can't be rendered at all.
     """
 
     raw: Mapping[str, Any]
@@ -44,11 +45,13 @@ def variable_problems(
     extra: Mapping[str, Any],
     services: Collection[str],
     type_errors: TypeErrors,
+    *,
+    groups: Collection[str],
 ) -> Iterator[str]:
     """Yield what is wrong with the variables of all hosts, one line each; the same line may come more than once.
 
     `declared` = {role: {variable: specification}}, `extra` are the variables of `-e`, `services` the names of all
-    services.
+    services, `groups` those of all groups.
     """
     yield from variable_names.found_problems(extra)
     types = {
@@ -65,7 +68,19 @@ def variable_problems(
             # Most values are shared by all hosts: check each once.
             if checked.get(name) is not host.raw[name]:
                 checked[name] = host.raw[name]
-                yield from type_problems(name, types[name], host.rendered(name), type_errors)
+                yield from _problems(name, types[name], host, groups, type_errors)
+
+
+def _problems(
+    name: str, spec: Mapping[str, Any], host: HostVariables, groups: Collection[str], type_errors: TypeErrors
+) -> Iterator[str]:
+    try:
+        value = host.rendered(name)
+    except ValueError as error:
+        yield f"{name}: {error}"
+        return
+    lines = list(type_problems(name, spec, value, type_errors))
+    yield from lines or meaning_problems(name, value, groups)
 
 
 def type_problems(name: str, spec: Mapping[str, Any], value: Any, type_errors: TypeErrors) -> Iterator[str]:

@@ -34,6 +34,14 @@ def innermost(error: BaseException) -> str:
     return text or type(error).__name__
 
 
+def tls_problem(error: BaseException, variable: str) -> str:
+    """Return the end of the line for a failed TLS connection to the address in `variable`."""
+    reason = innermost(error)
+    if "certificate" in reason.lower() or "hostname" in reason.lower():
+        return f": its certificate is not trusted ({reason}); check {variable} and environment_ca_file"
+    return f" can't be reached with TLS ({reason}); check that it is running, and check {variable}"
+
+
 def explain(error: BaseException, url: str, doing: str) -> str:
     """Return the line for an error at the Vault of `url` while `doing`.
 
@@ -44,7 +52,7 @@ def explain(error: BaseException, url: str, doing: str) -> str:
     text = ", ".join(getattr(error, "errors", None) or [str(part) for part in error.args if part])
     refused = kinds & {"InvalidRequest", "Unauthorized", "Forbidden"}
     if "SSLError" in kinds:
-        line = f": its certificate is not trusted ({innermost(error)}); check secrets_url and environment_ca_file"
+        line = tls_problem(error, "secrets_url")
     elif "OSError" in kinds and "CA certificate" in text:
         line = f": {text}; check environment_ca_file"
     elif "OSError" in kinds:  # exceptions of requests are OSErrors, too

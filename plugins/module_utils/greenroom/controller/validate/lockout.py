@@ -1,0 +1,73 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Whether a run would lock the controller out of hosts: their firewall and their SSH server."""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import socket
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..hosts.networks import networks_of
+
+SSH = 22
+
+
+@dataclass(frozen=True)
+class Login:
+    """How the controller logs in to a host: its address or name, the user, and what SSH is open to there."""
+
+    address: str
+    user: str
+    sources: Any
+
+
+def lockout_problems(
+    logins: Mapping[str, Login], addresses: Mapping[str, Sequence[str]], own: str, applies: bool
+) -> Iterator[str]:
+    """Yield why hosts would no longer let the controller in, one line each.
+
+    `logins` = {host: Login}, `addresses` = {group: [address]}. `own` is the address from which hosts see the
+    controller, "" if this machine's own. Without `applies`, the run doesn't change the firewall, so it may come from
+    any machine.
+    """
+    where: dict[str, list[str]] = {}
+    for host, login in logins.items():
+        for line in _problems(login, addresses, own, applies):
+            where.setdefault(line, []).append(host)
+    yield from (f"{line} (on {', '.join(hosts)})" for line, hosts in where.items())
+
+
+def _problems(login: Login, addresses: Mapping[str, Sequence[str]], own: str, applies: bool) -> Iterator[str]:
+    if login.user == "root":
+        yield "ansible_user: hosts close root's SSH login, so no later run could log in; set a user with sudo"
+    if not isinstance(login.sources, Sequence) or isinstance(login.sources, str):
+        return  # the check of types reports it
+    if not login.sources:
+        yield "firewall_ssh_sources: empty, so nobody could log in; add the controller's address"
+    elif applies and (seen := own or source_address(login.address)) and not _has(login.sources, addresses, seen):
+        yield (
+            f"firewall_ssh_sources: the controller's address {seen} is not in it, so no later run could log in; "
+            "add it, or set firewall_controller_address if hosts see another one (NAT, jump host)"
+        )
+
+
+def source_address(host: str) -> str:
+    """Return the address of this machine on the way to a host, "" if there is no way; sends nothing to the host."""
+    with contextlib.suppress(OSError, UnicodeError):
+        family, _kind, _protocol, _name, place = socket.getaddrinfo(host, SSH, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as found:
+            found.connect(place)
+            return str(found.getsockname()[0])
+    return ""
+
+
+def _has(sources: Collection[Any], addresses: Mapping[str, Sequence[str]], own: str) -> bool:
+    try:
+        networks = [network for source in sources for network in networks_of(str(source), addresses, "")]
+        return any(ipaddress.ip_address(own) in network for network in networks)
+    except ValueError:
+        return True  # the check of meanings reports it
