@@ -6,9 +6,10 @@
 list of {status, headers, body, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
 to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source`
-address, and `commands` for HAProxy before it. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection
-instead of responding to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket
-shows the request. They send the headers `Send-<name>` of the query. The green slot has no routes.
+address, and `commands` for HAProxy before it. The blue slot's servers are replaced with backends of this script in
+127.0.0.0/8. They end the connection instead of responding to `/dropped`. They respond to `/hanging` late, and `got`
+then has `shown`, how HAProxy's socket shows the request. They send the headers `Send-<name>` of the query. The green
+slot has no routes.
 """
 
 from __future__ import annotations
