@@ -5,10 +5,11 @@
 `edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before, port}, and prints a JSON
 list of {status, headers, body, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
-to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, and a `source`
-address. The blue slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection
-instead of responding to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket
-shows the request. They send the headers `Send-<name>` of the query. The green slot has no routes.
+to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source`
+address, and `commands` for HAProxy before it. The blue slot's servers are replaced with backends of this script in
+127.0.0.0/8. They end the connection instead of responding to `/dropped`. They respond to `/hanging` late, and `got`
+then has `shown`, how HAProxy's socket shows the request. They send the headers `Send-<name>` of the query. The green
+slot has no routes.
 """
 
 from __future__ import annotations
@@ -73,12 +74,17 @@ def shown(command: str) -> str:
     text = ""
     while " backend=home" not in text:
         time.sleep(0.2)
-        with socket.socket(socket.AF_UNIX) as channel:
-            channel.connect("/run/haproxy/admin.sock")
-            channel.sendall(f"{command}\n".encode())
-            channel.shutdown(socket.SHUT_WR)
-            text = b"".join(iter(lambda: channel.recv(65536), b"")).decode()
+        text = told(command)
     return text
+
+
+def told(command: str) -> str:
+    """Send a command to HAProxy and return its output."""
+    with socket.socket(socket.AF_UNIX) as channel:
+        channel.connect("/run/haproxy/admin.sock")
+        channel.sendall(f"{command}\n".encode())
+        channel.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: channel.recv(65536), b"")).decode()
 
 
 def install() -> None:
@@ -115,6 +121,8 @@ def prepare(rendered: Path) -> None:
 def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
     """Send a request and return its result."""
     seen.clear()
+    for command in request.get("commands", []):
+        told(command)
     if request.get("port") == 80:
         check_health()
     if "raw" in request:

@@ -113,6 +113,8 @@ UPGRADE = (
 )
 UNKNOWN_HOSTS = ["other.test", "127.0.0.1", "", f"{HOST}.", f"{HOST}:8443", f"x.{HOST}"]
 CLOSED = ["/ready", "/ready/", "/metrics", "/metrics/x", "/debug", "/debug/vars"]
+ACCEPTED = {"json": "application/json", "page": "text/html,application/json;q=0.9,*/*;q=0.8"}
+GONE = [f"set server admin_http_blue/{host} state maint" for host in ("app1", "app2")]
 TRIES = 20
 COOKIE = "__Host-greenroom_visitor"
 FUTURE = 4_000_000_000
@@ -175,6 +177,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
         "raw": request("/api", "Connection: close, X-Forwarded-For, X-Forwarded-Proto, Cookie", "Cookie: a=b")
     },
     "upgrade": {"raw": request("/api", *UPGRADE)},
+    "upgrade to HTTP/2": {"raw": request("/api", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c")},
     "own headers": {"raw": request("/api", *(f"{name}: {value}" for name, value in OWN.items()))},
     **{f"host {host}": {"raw": request("/api", host=host)} for host in UNKNOWN_HOSTS},
     **{f"host {host} on port 80": {"raw": request("/api", host=host), "port": 80} for host in UNKNOWN_HOSTS},
@@ -188,7 +191,7 @@ ATTACKS: dict[str, dict[str, Any]] = {
     **{
         f"{status} {kind}": {"raw": request(path, *password, f"Accept: {accept}")}
         for status, path, password in ((401, "/", ()), (404, "/ready", (PASSWORD,)), (400, "//", ()))
-        for kind, accept in (("json", "application/json"), ("page", "text/html,application/json;q=0.9,*/*;q=0.8"))
+        for kind, accept in ACCEPTED.items()
     },
     **{
         f"guess {number}": {"raw": request("/", wrong(number), "Accept: application/json"), "source": "127.0.0.50"}
@@ -219,6 +222,11 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "a prolonged cookie": {"raw": request("/", "Cookie: " + signed(1_000_000_000).replace("=1", "=9"))},
     "a cookie without a signature": {"raw": request("/", f"Cookie: {COOKIE}={FUTURE}.")},
     "an empty cookie": {"raw": request("/", f"Cookie: {COOKIE}=")},
+    # The last ones, because the service is gone.
+    **{
+        f"503 {kind}": {"raw": request("/admin", PASSWORD, f"Accept: {accept}"), "commands": GONE}
+        for kind, accept in ACCEPTED.items()
+    },
 }
 
 
@@ -273,8 +281,13 @@ def test_a_client_names_no_header_that_the_next_program_drops(answers: dict[str,
     got = headers_got(answers["hop by hop"])
     assert got["connection"] == "close"
     assert got["x-forwarded-for"] == "127.0.0.1"
-    assert headers_got(answers["upgrade"])["connection"].lower() == "upgrade"
-    assert headers_got(answers["upgrade"])["upgrade"] == "websocket"
+
+
+def test_a_connection_becomes_a_websocket_and_nothing_else(answers: dict[str, dict[str, Any]]) -> None:
+    got = headers_got(answers["upgrade"])
+    assert (got["connection"].lower(), got["upgrade"]) == ("upgrade", "websocket")
+    got = headers_got(answers["upgrade to HTTP/2"])
+    assert (got["connection"], got.get("upgrade")) == ("close", None)
 
 
 def test_headers_of_visitors_for_services_stay(answers: dict[str, dict[str, Any]]) -> None:
@@ -307,7 +320,7 @@ def test_inner_pages_and_excluded_paths_are_closed(path: str, answers: dict[str,
     assert (answers[f"closed: {path}"]["status"], answers[f"closed: {path}"]["got"]) == (404, None)
 
 
-@pytest.mark.parametrize("status", [400, 401, 404])
+@pytest.mark.parametrize("status", [400, 401, 404, 503])
 def test_the_edges_own_responses_are_json_for_who_asks_for_it(status: int, answers: dict[str, dict[str, Any]]) -> None:
     answer, page = answers[f"{status} json"], answers[f"{status} page"]
     assert (answer["status"], answer["headers"]["content-type"]) == (status, "application/json")

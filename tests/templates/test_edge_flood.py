@@ -31,9 +31,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     """The result of each flood."""
     inventory = yaml.safe_load((ROOT / "inventories/staging/hosts.yml").read_text())
     peer = inventory["staging"]["children"]["app"]["hosts"]["app1"]["ansible_host"]
-    limits = {"edge_maxconn": MAXCONN, "edge_source_connections": EACH}
+    limits: dict[str, Any] = {"edge_maxconn": MAXCONN, "edge_source_connections": EACH, "edge_visitors_only": False}
     folder = tmp_path_factory.mktemp("edge")
-    rendered = render("staging", folder, roles=("edge", "edge_slot"), hosts="edge1", edge_visitors_only=False, **limits)
+    rendered = render("staging", folder, roles=("edge", "edge_slot"), hosts="edge1", **limits)
     found = carried_out("flood.py", rendered.folder / "edge1", [each | {"peer": peer} for each in FLOODS.values()])
     return dict(zip(FLOODS, found, strict=True))
 

@@ -372,7 +372,8 @@ def test_pages_of_a_routed_port_and_excluded_paths_are_closed_at_the_edge() -> N
     shop = routed("shop", {"path": "/", "exclude": ["/debug/"]}, health=health, metrics=metrics)
 
     def closed(**services: dict[str, Any]) -> list[str]:
-        return edge_routes.edge_closed({"services": services})
+        found: list[str] = edge_routes.edge_closed({"services": services})
+        return found
 
     assert closed(shop=shop) == ["/debug/", "/metrics/", "/readyz/"]
     # Another port is not public, another service's route is not this page, and what has a route is meant to be public.
