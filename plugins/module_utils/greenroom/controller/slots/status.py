@@ -41,7 +41,8 @@ def summary(
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
     the result of `containers`, `stops` the planned stops {host: {slot, at, says}}, `groups` the hosts by group,
     `unfinished` {slot: why its deploy did not finish}, `not_starting` {slot: why its release would not start again},
-    `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `silent` the hosts that did not answer when the run began, `lock` who holds the environment's lock.
+    `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `silent` the hosts that did not answer
+    when the run began, `lock` who holds the environment's lock.
     """
     live = edges["live"]
     down = {slot: health.down(_unstopped(readings or {}, slot, stops), own, groups) for slot, own in bundles.items()}
