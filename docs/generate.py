@@ -256,12 +256,16 @@ def services() -> str:
 
 
 def playbook_options() -> dict[str, Any]:
-    """Return {option: specification} of what only operators give: without a role's prefix, and set nowhere."""
+    """Return {option: specification} of what operators give for a run: without a role's prefix, and set nowhere.
+
+    An inventory may set the default of an option, such as `bake`.
+    """
     spec = ROOT / "roles/environment/meta/argument_specs.yml"
     options = yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]["options"]["options"]
-    files = [*ROOT.glob("playbooks/group_vars/all/*.yml"), *ROOT.glob("inventories/*/group_vars/*/*.yml")]
+    files = ROOT.glob("playbooks/group_vars/all/*.yml")
     given = {name for file in files for name in yaml.safe_load(file.read_text(encoding="utf-8")) or {}}
-    return {name: spec for name, spec in options.items() if not (name.startswith("environment_") or name in given)}
+    given |= {name for name, spec in options.items() if spec.get("required") or name.startswith("environment_")}
+    return {name: spec for name, spec in options.items() if name not in given}
 
 
 def commands() -> str:

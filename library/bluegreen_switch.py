@@ -107,6 +107,16 @@ options:
         description: Since when the previous slot served (UTC, ISO 8601), empty if that isn't known.
         type: str
         default: ""
+  by:
+    description: Who makes an abort, if it isn't the run of the operation. It becomes RV(changed_by).
+    type: str
+    default: ""
+  final:
+    description:
+      - Whether a switch of the live slot leaves no RV(previous) slot, because it is a rollback. A second rollback then
+        can't return to the slot that this one left.
+    type: bool
+    default: false
   finish:
     description:
       - With V(draining), whether to end the operation in the same call if the previous slot has no open connections.
@@ -263,7 +273,7 @@ changed_at:
   type: str
   sample: "2026-01-31T12:00:00Z"
 changed_by:
-  description: What made the last switch, or null if a run did, or another edge host.
+  description: What made the last switch, or null if a run or another edge host did. After an abort, O(by).
   returned: success
   type: str
   sample: greenroom-edge back on edge1
@@ -351,6 +361,14 @@ connections:
   returned: when O(state=status), O(state=draining) or O(state=replacing)
   type: dict
   sample: {blue: {current: 3}, green: {current: 0}}
+health:
+  description:
+    - What the health checks of the newest worker say about the backends of each slot, V(blue) and V(green), by name.
+      C(healthy) is whether one of a backend's servers is healthy, C(down) names the servers that are not. Null if
+      HAProxy is not running or does not respond.
+  returned: success
+  type: dict
+  sample: {blue: {portal_http_blue: {healthy: true, down: [app2]}}, green: {}}
 repaired:
   description: What was changed or repaired, as V(state), V(map), V(worker 123).
   returned: when not O(state=status)

@@ -64,8 +64,10 @@ options:
     type: str
     default: ""
   until:
-    description: A file on this host that ends probing as soon as it exists.
-    type: path
+    description: Files on this host. As soon as one of them exists, probing ends.
+    type: list
+    elements: path
+    default: []
   targets:
     description: Metrics pages, as returned by the filter C(canary_targets).
     type: list
@@ -130,7 +132,7 @@ stopped_early:
   returned: always
   type: bool
 ended:
-  description: Whether the file O(until) exists.
+  description: Whether one of the files O(until) exists.
   returned: always
   type: bool
 seconds:

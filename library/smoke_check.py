@@ -236,7 +236,7 @@ options:
     type: str
     default: ""
   hint:
-    description: What to do if a check fails. The error ends with it.
+    description: What to do if a check fails. The error begins with it.
     type: str
     default: ""
   unreadable:

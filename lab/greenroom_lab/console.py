@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -68,6 +69,10 @@ def guarded(action: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("lab: interrupted; run the same command again to continue.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # The program that reads the output has ended, as `head` does. Python must not write the rest when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
     return 0
 
 

@@ -29,7 +29,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "state": {"type": "str", "choices": ["held", "released"], "default": "held"},
                 "environment_name": {"type": "str", "required": True},
                 "run": {"type": "str"},
-                "path": {"type": "path", "default": lock.PATH},
+                "path": {"type": "path"},
+                "pause": {"type": "path", "default": ""},
                 "seconds": {"type": "dict", "required": True, "options": TIMES},
             }
         )
@@ -50,15 +51,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if answer is not None and answer["event"] == "held":
             return result | {"msg": holder.words({"event": "held"}, name)}
         me = lock.myself(args["run"] or str(run), run, _playbook())
-        return result | {"msg": self._acquire(name, me, args["path"], seconds)}
+        return result | {"msg": self._acquire(name, me, {key: args[key] for key in ("path", "pause")}, seconds)}
 
-    def _acquire(self, name: str, me: dict[str, Any], path: str, seconds: dict[str, float]) -> str:
+    def _acquire(self, name: str, me: dict[str, Any], files: dict[str, str], seconds: dict[str, float]) -> str:
         """Take the lock and return the message about it."""
         password = self._connection.become and self._connection.become.get_option("become_pass")
         line = ""
         command = self._command(seconds["timeout"])
         scratch = constants.DEFAULT_LOCAL_TMP
-        for event in lock.start(command, name, me, seconds=seconds, password=password, path=path, scratch=scratch):
+        for event in lock.start(command, name, me, seconds=seconds, password=password, scratch=scratch, **files):
             line = holder.words(event, name)
             match event["event"]:
                 case "waiting":

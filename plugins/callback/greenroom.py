@@ -124,7 +124,9 @@ class CallbackModule(QuietCallback):  # type: ignore[misc]
         self._tasks.finish(result, self._in_step)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Show the failure as the default callback does."""
+        """Show the failure as the default callback does; without -v, each message only once."""
+        if self.quiet and not result.task.loop:
+            messages.shorten(result.result)
         super().v2_runner_on_failed(result, ignore_errors)
         self._tasks.finish(result, self._in_step)
 

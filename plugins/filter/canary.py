@@ -59,6 +59,7 @@ class FilterModule:
             "canary_units": watch.units,
             "canary_unit_command": step.unit_command,
             "canary_unit_readings": step.unit_readings,
+            "canary_aborted": step.aborted,
             "canary_begun": step.begun,
             "canary_missing_pages": watch.missing_pages,
             "canary_opened": step.opened,

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Filters that combine the responses of all edge hosts."""
+"""Filters that combine the responses of hosts about slots, traffic and the lock."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.greenroom.canary import weights
-from ansible.module_utils.greenroom.controller.slots import crashes, edges, pause, status
+from ansible.module_utils.greenroom.controller.slots import crashes, edges, lock_holders, pause, status, way_back
 
 
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -36,10 +36,12 @@ class FilterModule:
             "edges_together": plainly(edges.together),
             "edges_epoch": plainly(edges.epoch_for),
             "edges_is_new": edges.is_new,
+            "edges_no_previous": way_back.no_previous,
             "edges_routed": edges.routed,
             "edges_doubt": edges.doubt,
             "edges_pause": pause.pause,
             "edges_summary": status.summary,
+            "environment_lock_holders": lock_holders.holders,
             "edges_containers": status.containers,
             "edges_unit_command": crashes.command,
             "edges_unit_readings": crashes.readings,

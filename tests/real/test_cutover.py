@@ -92,11 +92,13 @@ def test_a_canary_cutover_and_a_rollback(both_slots: Environment) -> None:
     assert probe.failures == []
     assert set(probe.slots) == {"blue", "green"}
 
-    # A second rollback would go forward again, because the previous slot is the other one now.
-    again = both_slots.play("playbooks/rollback.yml", "--check")
-    assert again.code == 0, again.output
+    # A second rollback would return to the slot that was just left.
+    again = both_slots.play("playbooks/rollback.yml")
+    assert again.code != 0
+    assert f"playbooks/cutover.yml -e to={new}, which checks it first" in again.errors
+    assert sum(again.changed.values()) == 0, again.output
     assert agreed(both_slots)["live"] == before["live"]
-    assert plans(both_slots) == {new}, "a check run cancels no planned stop"
+    assert plans(both_slots) == {new}, "a refused rollback cancels no planned stop"
 
 
 @pytest.mark.parametrize("canary", [LONG_TIMEOUT], indirect=True, ids=["long timeout"])

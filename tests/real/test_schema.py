@@ -118,7 +118,7 @@ def test_a_slot_that_would_not_start_again_is_kept_and_no_way_back_once_it_is_do
                 for host in hosts:
                     both_slots.ssh(host, f"systemctl start portal-{old}")
             assert back.code != 0
-            assert f"No traffic was moved: {old} is down (portal-{old}.service)." in back.errors
+            assert f"No traffic was moved: {old} is down (portal-{old}.service on {', '.join(hosts)})." in back.errors
             assert warning in " ".join(back.errors.split())
             for host in hosts:
                 both_slots.ask(host, READY.format(slot=old, **READY_PORTS[old]))

@@ -52,7 +52,7 @@ def test_no_traffic_moves_to_a_slot_that_is_unfinished_or_has_no_healthy_server(
         assert f"{idle} gets no traffic: the deploy of release 1.1 did not finish on app2" in refused.errors
         status = both_slots.play("playbooks/status.yml")
         assert (
-            "the deploy of release 1.1 did not finish on app2; playbooks/deploy.yml with the same options completes it"
+            "the deploy of release 1.1 did not finish on app2. playbooks/deploy.yml -e release_name=1.1 completes it"
             in " ".join(status.output.split())
         )
     finally:

@@ -17,7 +17,11 @@ from ansible.module_utils.greenroom.switch import haproxy
 
 @dataclass
 class FakeWorker:
-    """A worker: its map (None: its configuration has none), what is wrong with it, and connections by backend."""
+    """A worker: its map (None: its configuration has none), what is wrong with it, and connections by backend.
+
+    Each backend has the servers app1 and app2. `ill` are backends without a healthy server, and servers
+    (`backend/server`).
+    """
 
     entries: dict[str, str] | None = field(default_factory=dict)
     old: bool = False
@@ -87,10 +91,14 @@ class FakeHaproxy:
             self.over.wait(60)
         if ";" in line:
             return "".join(self._worker(worker, part) for part in line.split(";"))
-        if line == "show stat -1 2 -1":
+        if line == "show stat -1 6 -1":
             rows = [
-                f"{name},BACKEND,{current},{'DOWN' if name in worker.ill else 'UP'},"
+                f"{name},{server},{current},{'DOWN' if ill else 'UP'},"
                 for name, current in worker.sessions.items()
+                for server, ill in (
+                    *((server, name in worker.ill or f"{name}/{server}" in worker.ill) for server in ("app1", "app2")),
+                    ("BACKEND", name in worker.ill),
+                )
             ]
             return "\n".join(["# pxname,svname,scur,status,", *rows, "", ""])
         verb, _, rest = line.partition(" map ")

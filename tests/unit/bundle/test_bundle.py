@@ -311,11 +311,23 @@ def test_a_deploy_that_died_leaves_an_unfinished_slot(catalogue: dict[str, Any])
     assert unfinished({"app1": texts(blue, green), "app2": texts(blue, green), "app3": ""}) == {}
     # Killed before the second host was written, and killed later.
     assert unfinished({"app1": texts(blue, newer), "app2": texts(blue, green)}) == {
-        "green": "its bundle differs between hosts (release: app1 has 1.1, app2 has 1.0)"
+        "green": "its bundle differs between hosts (release: app1 has 1.1, app2 has 1.0). "
+        "playbooks/deploy.yml -e release_name=... completes it, with the other options of that deploy"
     }
+    completes = "playbooks/deploy.yml -e release_name=1.1 completes it, with the other options of that deploy"
     assert unfinished({"app1": texts(blue, newer), "app2": texts(blue, newer, mark)}) == {
-        "green": "the deploy of release 1.1 did not finish on app2"
+        "green": f"the deploy of release 1.1 did not finish on app2. {completes}"
     }
+    both = texts(blue, newer, mark)
+    assert unfinished({"app1": both, "app2": both})["green"] == (
+        f"the deploy of release 1.1 did not finish on app1, app2. {completes}"
+    )
+    # Another deploy died, too. The later one counts.
+    earlier = texts(blue, newer, {**mark, "release": "1.2", "run": "w"})
+    assert unfinished({"app1": both, "app2": earlier})["green"] == (
+        "the deploy of release 1.1 did not finish on app1; the deploy of release 1.2 did not finish on app2. "
+        + completes
+    )
 
 
 def test_what_a_slot_has_on_a_host_and_what_of_it_runs_without_being_live(catalogue: dict[str, Any]) -> None:

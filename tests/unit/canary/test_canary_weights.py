@@ -31,7 +31,24 @@ def test_a_pause_belongs_to_the_weight_before_it(given: Any, steps: list[int], p
 
 
 @pytest.mark.parametrize(
-    "given", ["0", "100", "5,x", "²", "-5", "50,25", "5,5", "5%", "pause", "pause,5", "5,pause,pause", "5,wait"]
+    "given",
+    [
+        "0",
+        "100",
+        "5,x",
+        "²",
+        "-5",
+        "50,25",
+        "5,5",
+        "5%",
+        "pause",
+        "pause,5",
+        "5,pause,pause",
+        "5,wait",
+        "5,,6",
+        "5,",
+        ",",
+    ],
 )
 def test_steps_that_make_no_sense_are_refused(given: str) -> None:
     for read in (weights.weights, weights.pauses):

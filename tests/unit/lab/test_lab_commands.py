@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,25 @@ def test_exit_codes(capsys: pytest.CaptureFixture[str]) -> None:
     assert console.guarded(stop) == 1
     assert console.guarded(interrupt) == 130
     assert capsys.readouterr().err.splitlines()[0] == "lab: one line"
+
+
+def test_a_reader_that_ends_is_no_error() -> None:
+    """As in `lab/lab status | head`."""
+    program = (
+        "import sys; from greenroom_lab import console; sys.exit(console.guarded(lambda: [console.say('line')] * 2))"
+    )
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONPATH": str(Path(console.__file__).parents[1])},
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 @pytest.mark.parametrize("stored", [True, False])

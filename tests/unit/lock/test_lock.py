@@ -306,6 +306,18 @@ class TestTheHolder:
             assert written(path)["id"] == "first"
             status(pid, "release")
 
+    def test_a_second_run_is_told_that_the_first_one_waits_for_an_operator(self, path: str, tmp_path: Path) -> None:
+        pause = tmp_path / "pause.json"
+        decides = "waits for an operator until noon: playbooks/promote.yml gives green more traffic"
+        with a_run() as pid, a_run() as other:
+            start(pid, path, run="first")
+            for operation, told in (("an-earlier-run", "which is still running; wait"), ("first", decides)):
+                pause.write_text(json.dumps({"operation": operation, "slot": "green", "until": "noon"}))
+                *_, refused = start(other, path, run="second", pause=str(pause))
+                assert refused["event"] == "refused"
+                assert told in lock_holder.words(refused, "test")
+            status(pid, "release")
+
     def test_a_broken_connection_is_restored(self, path: str, tmp_path: Path) -> None:
         pids = tmp_path / "pids"
         command = ["/bin/sh", "-c", f"echo $$ >> {pids}; exec {LOCAL[2]}"]

@@ -42,6 +42,8 @@ OPTIONS = {
         "newest",
         "healthy",
         "bake",
+        "final",
+        "by",
     ],
     "smoke_check": ["checks"],
     "canary_probe": [
@@ -91,7 +93,7 @@ VARIABLES: dict[str, Any] = {
     "environment_public_url": "https://portal.test",
     "environment_record_host": "ops1",
     "environment_prober": "ops1",
-    "environment_run": {"id": "20260101T120000Z-abcdef"},
+    "environment_run": {"id": "20260101T120000Z-abcdef", "controller": "ada@desk"},
     "secrets_values": {"environment/value/smoke": {"value": "-"}},
     "slot_bundles": {},
     "catalogue": {},
@@ -109,11 +111,13 @@ class Cutover:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.playbook = "steps/cutover.yml"
         self.output = ""
         self.probes: list[dict[str, Any]] = []
         nothing = {slot: verdict.empty_interval(0)["public"]["live"] for slot in ("blue", "green")}
         traffic = {"slots": nothing, "mark": {}, "gaps": [], "waiting": {}, "seconds": 0}
-        self.answers: dict[str, Any] = {"bluegreen_switch": EDGE, "canary_traffic": traffic}
+        in_progress = EDGE | {"operation": VARIABLES["environment_run"]["id"]}
+        self.answers: dict[str, Any] = {"bluegreen_switch": in_progress, "canary_traffic": traffic}
         (folder / "library").mkdir()
         for name, options in OPTIONS.items():
             text = MODULE.replace("NAME", name).replace("OPTIONS", json.dumps(options)).replace("FOLDER", str(folder))
@@ -128,27 +132,36 @@ class Cutover:
         assert code != 0, self.output
         return asked
 
+    def aborts(self, *edges: str, **more: Any) -> list[dict[str, Any]]:
+        """Run what an operator runs to abort a cutover; return what was asked of the switch."""
+        self.playbook = "abort.yml"
+        code, asked = self.runs(*edges, **more)
+        assert code == 0, self.output
+        return asked
+
     def runs(self, *edges: str, **more: Any) -> tuple[int, list[dict[str, Any]]]:
-        """Run it with `more` variables; return its exit code, and what was asked of the switch."""
+        """Run it with `more` variables; return its exit code, and what was asked of the switch, but for its status."""
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
         hosts = {"hosts": dict.fromkeys(edges)}
         children = {"edge": hosts, "moving": hosts, "ops": {"hosts": {"ops1": None}}}
         record = {"slot_record": str(self.folder / "live.json")}
         pause = {"slot_pause_file": str(self.folder / "canary/pause.json")}
-        given = VARIABLES | {"environment_edge": EDGE | down} | record | pause | more
+        given = VARIABLES | {"environment_edge": EDGE} | record | pause | more
+        given["environment_edge"] = down | given["environment_edge"]
         plays.write_hosts(self.folder, children, given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
         play = next(
             play
-            for play in yaml.safe_load((ROOT / "playbooks/steps/cutover.yml").read_text())
-            if {"role": "cutover"} in play.get("roles", [])
+            for play in yaml.safe_load((ROOT / "playbooks" / self.playbook).read_text())
+            if {"role": "cutover"} in play.get("roles", []) or play["name"] == "Abort the cutover"
         )
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         done = plays.run(self.folder)
         self.output = done.stdout + done.stderr
         calls = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
         self.probes = [asked for name, asked in calls if name == "canary_probe"]
-        return done.returncode, [asked for name, asked in calls if name == "bluegreen_switch"]
+        switches = [asked for name, asked in calls if name == "bluegreen_switch"]
+        return done.returncode, [asked for asked in switches if asked["state"] != "status"]
 
 
 @pytest.fixture
@@ -194,8 +207,9 @@ def test_a_promoted_candidate_gets_all_traffic(cutover: Cutover) -> None:
     kept = {"operation": "20260101T120000Z-abcdef", "epoch": EDGE["epoch"], "deadline": 840}
     assert asked[2] == {"state": "present", "site": "staging", **kept}
     step, pause = cutover.probes
-    assert "until" not in step
-    assert pause["until"] == str(cutover.folder / "canary/promoted-20260101T120000Z-abcdef-5")
+    aborted = str(cutover.folder / "canary/aborted-20260101T120000Z-abcdef")
+    assert step["until"] == [aborted]
+    assert pause["until"] == [str(cutover.folder / "canary/promoted-20260101T120000Z-abcdef-5"), aborted]
     assert float(pause["seconds"]) == 30, "20 intervals"
     assert "playbooks/promote.yml goes on" in cutover.output
     assert not (cutover.folder / "canary/pause.json").exists()
@@ -223,7 +237,32 @@ def test_a_candidate_that_is_not_promoted_is_taken_back(cutover: Cutover, probes
     assert f"blue serves all public traffic: {said}" in " ".join(cutover.output.split()), cutover.output
 
 
+@pytest.mark.parametrize("given", [{}, PAUSED])
+def test_an_operator_who_aborts_is_named_and_nothing_else_is_done(cutover: Cutover, given: dict[str, Any]) -> None:
+    by = {"changed_by": "ada@desk with playbooks/abort.yml", "changed_at": "2026-01-31T12:00:00Z"}
+    cutover.answers["bluegreen_switch"] = EDGE | by
+    cutover.answers["canary_probe"] = probed(ended=True)
+    asked = cutover.fails("edge1", "edge2", **given)
+    # The abort of the operator holds.
+    assert [call["state"] for call in asked] == ["prepared", "prepared", "present", "present"]
+    assert (
+        "The cutover to green was aborted, and blue serves all public traffic: "
+        "ada@desk with playbooks/abort.yml ended it at 2026-01-31T12:00:00Z"
+    ) in " ".join(cutover.output.split())
+    assert "pass: green" not in cutover.output
+    assert len(cutover.probes) == 1
+
+
 # The operator's side
+
+
+def test_an_abort_says_who_it_was_and_ends_the_probes_of_the_run(cutover: Cutover) -> None:
+    edge = {"operation": "run-1", "phase": "canary", "before_live": "blue", "weight": 5, "candidate": "green"}
+    asked = cutover.aborts("edge1", "edge2", environment_edge=EDGE | edge)
+    assert [call["state"] for call in asked] == ["aborted", "aborted"]
+    assert {call["by"] for call in asked} == {"ada@desk with playbooks/abort.yml"}
+    assert {call["operation"] for call in asked} == {"run-1"}
+    assert (cutover.folder / "canary/aborted-run-1").exists()
 
 
 def promote(folder: Path, operation: str | None, *options: str) -> str:

@@ -4,10 +4,12 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.slots import edges, status
+from ansible.module_utils.greenroom.controller.slots import edges, lock_holders, status
 
 
 def answer(host: str, epoch: int = 7, live: str = "blue", **more: Any) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def answer(host: str, epoch: int = 7, live: str = "blue", **more: Any) -> dict[s
 def description(slot: str, release: str, identity: str = "") -> dict[str, Any]:
     """A slot with a service that always runs, one beside the live slot, and one that there is once."""
     activations = {"portal": "always", "jobs": "live_only", "clock": "singleton"}
-    services = {name: {"group": "app", "activation": activation} for name, activation in activations.items()}
+    services = {name: {"name": name, "group": "app", "activation": how} for name, how in activations.items()}
     return {"slot": slot, "release": release, "id": identity, "hosts": {}, "services": services}
 
 
@@ -379,13 +381,14 @@ def test_a_summary_says_what_is_beside_the_wrong_slot(more: list[str], less: lis
     said = status.summary(edges.together([answer("edge1")]), BOTH, running, {}, GROUPS)
     assert said["app hosts"] == {"app1": "in order", "app2": wrong or "in order"}
     assert ("to do" in said) == bool(wrong)
-    assert said.get("to do", "Run playbooks/cutover.yml:").startswith("Run playbooks/cutover.yml:")
+    assert all(line.startswith("Run playbooks/cutover.yml:") for line in said.get("to do", []))
 
 
 def test_a_cut_over_that_is_not_over_may_still_put_it_right() -> None:
     found = edges.together([answer("edge1", operation="run-1", phase="live", deadline="2026-01-31T12:05:00Z")])
     said = status.summary(found, BOTH, {"app2": ["jobs-green running"]}, {}, GROUPS)
-    assert said["to do"].startswith("check again when run-1 is over; if no run continues it, run playbooks/cutover.yml")
+    (line,) = said["to do"]
+    assert line.startswith("check again when run-1 is over; if no run continues it, run playbooks/cutover.yml")
 
 
 def test_a_summary_names_services_that_crash_with_the_slot_and_the_host() -> None:
@@ -403,6 +406,135 @@ def test_a_summary_names_services_that_crash_with_the_slot_and_the_host() -> Non
     assert "crashes" not in said["slots"]["blue"]
     # No cutover would repair it.
     assert "to do" not in said
+
+
+FINE = {"state": "active (running)", "restarts": 0, "started": 5}
+GONE = {"state": "inactive (dead)", "restarts": 0, "started": 5}
+
+
+def units(**changed: dict[str, Any]) -> dict[str, Any]:
+    """What systemd says on both app hosts, but for some units ("app1 portal-blue")."""
+    said = {
+        host: {f"{name}-{slot}.service": FINE for name in ("portal", "jobs", "clock") for slot in ("blue", "green")}
+        for host in ("app1", "app2")
+    }
+    for where, reading in changed.items():
+        host, _, unit = where.partition("_")
+        said[host][f"{unit.replace('_', '-')}.service"] = reading
+    return said
+
+
+def health(blue: bool = True, green: bool = True, down: Sequence[str] = ()) -> dict[str, Any]:
+    """What an edge host's HAProxy says of the servers of both slots."""
+    return {
+        slot: {
+            f"portal_http_{slot}": {"healthy": healthy, "down": list(down) if healthy else ["app1", "app2"]},
+            f"shop_http_{slot}": {"healthy": True, "down": []},
+        }
+        for slot, healthy in (("blue", blue), ("green", green))
+    }
+
+
+RUNNING = {host: [f"{name} running" for name in names] for host, names in RIGHT.items()}
+
+
+def test_a_live_slot_whose_service_is_stopped_everywhere_is_the_first_thing_that_is_told() -> None:
+    found = edges.together([answer(host, health=health(blue=False), previous="green") for host in ("edge1", "edge2")])
+    readings = units(app1_portal_blue=GONE, app2_portal_blue={**GONE, "state": "failed (failed)"})
+    said = status.summary(found, BOTH, RUNNING, {}, GROUPS, readings=readings)
+    assert list(said)[:2] == ["problems", "live slot"]
+    assert said["problems"] == [
+        "blue is live, but no server of portal_http_blue is healthy (seen by edge1, edge2): its requests fail",
+        "blue is live, but portal-blue.service does not run on app1, app2",
+    ]
+    assert said["app hosts"] == {
+        "app1": ["portal-blue.service is inactive (dead), but blue is live"],
+        "app2": ["portal-blue.service is failed (failed), but blue is live"],
+    }
+    assert said["to do"] == [
+        "on app1, app2: sudo systemctl start portal-blue.service; "
+        "sudo journalctl -u portal-blue.service says why it does not run",
+        "or run playbooks/rollback.yml: green, release 1.1, can serve",
+    ]
+
+
+def test_no_rollback_is_advised_that_would_be_refused() -> None:
+    found = edges.together([answer("edge1", health=health(blue=False, green=False), previous="green")])
+    said = status.summary(found, BOTH, RUNNING, {}, GROUPS, readings=units())
+    assert said["previous slot"] == "green, but a rollback would be refused: no server of portal_http_green is healthy"
+    assert said["to do"] == ["on the app hosts: sudo journalctl -u '*-blue.service' says why health checks fail"]
+
+
+def test_a_server_that_fails_its_check_is_told_with_its_slot() -> None:
+    found = edges.together([answer("edge1", health=health(down=["app2"])), answer("edge2", health=None)])
+    said = status.summary(found, BOTH, RUNNING, {}, GROUPS, readings=units())
+    for slot in ("blue", "green"):
+        assert said["slots"][slot]["unhealthy"] == [
+            f"portal_http_{slot} on app2 fails its health check (seen by edge1)"
+        ]
+    assert "problems" not in said
+    assert "to do" not in said
+
+
+def test_a_stopped_service_of_the_idle_slot_is_told_with_the_slot_alone() -> None:
+    found = edges.together([answer("edge1", health=health(), previous="green")])
+    readings = units(app2_portal_green=GONE, app2_jobs_green=GONE)
+    said = status.summary(found, BOTH, RUNNING, {}, GROUPS, readings=readings)
+    assert said["slots"]["green"]["down"] == ["portal-green.service on app2 is inactive (dead)"]
+    assert said["app hosts"] == {"app1": "in order", "app2": "in order"}
+    assert {"problems", "to do"}.isdisjoint(said)
+    # A planned stop has stopped it.
+    stops = {"app2": {"slot": "green", "at": "2026-01-31T13:00:00Z", "says": "stopped"}}
+    assert "down" not in status.summary(found, BOTH, RUNNING, stops, GROUPS, readings=readings)["slots"]["green"]
+
+
+def test_a_service_that_is_only_starting_is_not_down() -> None:
+    readings = units(app1_portal_blue={**GONE, "state": "activating (start)"})
+    said = status.summary(edges.together([answer("edge1")]), BOTH, RUNNING, {}, GROUPS, readings=readings)
+    assert said["app hosts"] == {"app1": "in order", "app2": "in order"}
+
+
+def test_ops_hosts_and_who_holds_the_lock_are_told() -> None:
+    found = edges.together([answer("edge1")])
+    groups = {**GROUPS, "ops": ["ops1", "ops2"]}
+    said = status.summary(found, BOTH, {}, {}, groups, silent=["ops2", "app1"], lock="free")
+    assert said["ops hosts"] == {"ops1": "answers", "ops2": "does not answer"}
+    assert said["lock"] == "free"
+    assert "ops hosts" not in status.summary(found, BOTH, {}, {}, GROUPS)
+
+
+HOLDER = {
+    "id": "20260131T120000Z-abcdef",
+    "user": "ada",
+    "host": "desk",
+    "pid": 4711,
+    "playbook": "site.yml",
+    "since": "2026-01-31T12:00:00Z",
+}
+WHO = "ada@desk (process 4711, site.yml, since 2026-01-31T12:00:00Z), run 20260131T120000Z-abcdef"
+
+
+@pytest.mark.parametrize(
+    ("renewed", "told"),
+    [
+        (95.0, f"held by {WHO}"),
+        (70.0, f"free: {WHO} ended without releasing it"),
+        # From before a restart of the host.
+        (5000.0, f"free: {WHO} ended without releasing it"),
+        (None, "free"),
+    ],
+)
+def test_the_holder_of_the_lock_is_told(renewed: float | None, told: str) -> None:
+    lock = "" if renewed is None else json.dumps({**HOLDER, "renewed": renewed})
+    record = '{"live": "blue", "epoch": 7}\n'
+    text = f'100.25 350.11\n{lock}\n/etc/greenroom/slots/blue/bundle.json:"release_id": "ab"\n{record}'
+    assert lock_holders.holders({"ops1": text}, 20) == told
+    assert edges.notes(text) == {"live": "blue", "epoch": 7}
+    assert edges.notes(f"100.25 350.11\n{lock}\n") == {}
+    assert lock_holders.holders({"edge1": text, "edge2": text}, 20) == told
+    assert lock_holders.holders({"ops1": None}, 20) == "unknown: its host does not answer"
+    several = lock_holders.holders({"edge1": text, "edge2": None}, 20)
+    assert several == f"on edge1: {told}; on edge2: unknown: its host does not answer"
 
 
 @pytest.mark.parametrize(("live", "bundles"), [(None, BOTH), ("blue", {"green": BOTH["green"]})])
@@ -434,7 +566,7 @@ def test_a_slot_whose_deploy_did_not_finish_says_so() -> None:
     unfinished = {"green": "it died on app2"}
     said = status.summary(edges.together([answer("edge1")]), BOTH, {}, {}, GROUPS, unfinished=unfinished)["slots"]
     assert "unfinished" not in said["blue"]
-    assert said["green"]["unfinished"] == "it died on app2; playbooks/deploy.yml with the same options completes it"
+    assert said["green"]["unfinished"] == "it died on app2"
 
 
 def test_a_slot_whose_release_would_not_start_again_says_so() -> None:

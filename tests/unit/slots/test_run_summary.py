@@ -20,6 +20,9 @@ NOTHING_DONE: dict[str, Any] = {
     "address": "https://portal.test",
     "live": "blue",
     "was_live": "blue",
+    "edge": {"live": "blue", "previous": "", "answers": {}},
+    "unfinished": {},
+    "stops": {},
     "changed_by": None,
     "changed_at": "2026-01-30T12:00:00Z",
     "rolled_back": False,
@@ -39,6 +42,9 @@ NOTHING_DONE: dict[str, Any] = {
     "unread": "",
     "not_starting": {},
 }
+GONE = "green was not live before blue, a deploy has replaced it since, or traffic was rolled back from it"
+EDGE = NOTHING_DONE["edge"]
+WAY_BACK = EDGE | {"previous": "green"}
 STATUS = "playbooks/status.yml shows which slot is live and what runs"
 
 
@@ -59,7 +65,7 @@ def test_a_run_that_changes_nothing_says_what_serves_and_where_to_look() -> None
         ("cut over", "no"),
         ("log in as", "somebody@people.invalid"),
         ("monitoring", "http://ops:9090/"),
-        ("next", [STATUS, "playbooks/cutover.yml -e to=green cuts over to green"]),
+        ("next", [STATUS, "playbooks/cutover.yml -e to=green cuts over to green", f"no rollback: {GONE}"]),
         ("seconds", 90),
     ]
 
@@ -87,16 +93,41 @@ def test_a_first_run_has_no_way_back() -> None:
 
 
 def test_a_new_release_that_serves_has_a_way_back() -> None:
-    said = summary(was_live="green", deployed="blue")
+    said = summary(was_live="green", deployed="blue", edge=WAY_BACK)
     assert said["deployed"] == "release 1.1 to blue"
     assert said["cut over"] == "from green to blue"
     assert said["next"][1] == "playbooks/rollback.yml rolls back to green"
 
 
 def test_a_way_back_that_lasts_only_while_the_slot_runs_says_so() -> None:
-    said = summary(was_live="green", not_starting={"green": "portal-green ended with exit code 1"})
+    said = summary(was_live="green", edge=WAY_BACK, not_starting={"green": "portal-green ended with exit code 1"})
     words = "playbooks/rollback.yml rolls back to green, as long as green keeps running: it would not start again"
     assert said["next"][1] == words
+
+
+def test_a_run_that_moves_nothing_still_offers_the_rollback_that_works() -> None:
+    assert summary(edge=WAY_BACK)["next"][1:] == ["playbooks/rollback.yml rolls back to green"]
+
+
+DOWN = {"edge1": {"health": {"green": {"portal_http_green": {"healthy": False, "down": ["app1", "app2"]}}}}}
+STOPPED = {"app1": {"slot": "green", "says": "stopped"}}
+
+
+@pytest.mark.parametrize(
+    ("known", "offers"),
+    [
+        ({"edge": WAY_BACK | {"answers": DOWN}}, ["no rollback: no server of portal_http_green is healthy"]),
+        ({"edge": EDGE | {"answers": DOWN}}, [f"no rollback: {GONE}"]),
+        ({"edge": WAY_BACK, "unfinished": {"green": "it did not finish"}}, ["green can't serve: it did not finish"]),
+        # A rollback starts what a planned stop has stopped.
+        ({"edge": WAY_BACK | {"answers": DOWN}, "stops": STOPPED}, ["playbooks/rollback.yml rolls back to green"]),
+        # An edge host whose HAProxy does not respond says nothing about health.
+        ({"edge": WAY_BACK | {"answers": {"edge1": {"health": None}}}}, ["playbooks/rollback.yml rolls back to green"]),
+    ],
+)
+@pytest.mark.parametrize("moved", [{}, {"was_live": "green"}])
+def test_only_what_works_is_offered(known: dict[str, Any], moved: dict[str, Any], offers: list[str]) -> None:
+    assert summary(**known, **moved)["next"][1:] == offers
 
 
 def test_after_a_deploy_alone_the_cut_over_comes_next() -> None:
@@ -165,6 +196,7 @@ def test_where_each_run_is_confirmed_the_next_ones_are() -> None:
     assert summary(confirm=True)["next"] == [
         "playbooks/status.yml -e confirm=staging shows which slot is live and what runs",
         "playbooks/cutover.yml -e to=green -e confirm=staging cuts over to green",
+        f"no rollback: {GONE}",
     ]
 
 
@@ -175,8 +207,8 @@ def test_what_there_is_not_has_no_line() -> None:
 # The role
 
 
-def edge(live: str | None, operation: str | None = None) -> dict[str, Any]:
-    return {"live": live, "operation": operation}
+def edge(live: str | None, operation: str | None = None, previous: str | None = "") -> dict[str, Any]:
+    return {"live": live, "operation": operation, "previous": previous, "answers": {}}
 
 
 ID = "20260131T120000Z-abcdef"
@@ -191,7 +223,7 @@ DEPLOYED = {"bundle_outdated": True, "bundle_slot": "green", "bundle_written": {
 SWITCHED = {"changed_by": BACK, "changed_at": "2026-01-30T12:00:00Z"}
 # What is known at the end of a playbook, with the options of its run.
 SITUATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "site.yml": (OPENED | DEPLOYED | {"cutover_status": edge("green", ID)}, []),
+    "site.yml": (OPENED | DEPLOYED | {"cutover_status": edge("green", ID, "blue")}, []),
     "site.yml --check": (OPENED | DEPLOYED | {"cutover_status": edge("green")}, ["--check"]),
     "rollback.yml": (
         OPENED | {"environment_edge": edge("green"), "cutover_rollback_to": "blue", "cutover_status": edge("blue", ID)},

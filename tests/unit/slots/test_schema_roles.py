@@ -298,7 +298,7 @@ def test_a_slot_that_is_down_and_would_not_start_is_refused_at_once(roles: Roles
     roles.down("shop-blue.service", "app1", "app2")
     planned = {"environment_stops": ["app1", "app2"]}
     assert roles.run([role("slots", "start")], fails=True, **NOW_GREEN, **planned) == []
-    assert f"No traffic was moved: blue is down (shop-blue.service). {WARNING}" in roles.output
+    assert f"No traffic was moved: blue is down (shop-blue.service on app1, app2). {WARNING}" in roles.output
 
 
 def test_a_slot_that_still_runs_is_only_kept_up(roles: Roles) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -142,7 +143,8 @@ class Playbooks:
             copy = role / path.relative_to(ROOT / "roles/environment")
             copy.parent.mkdir(parents=True, exist_ok=True)
             text = path.read_text().replace("/etc/greenroom/slots", str(self.folder / "slots"))
-            copy.write_text(text.replace("/etc/greenroom/bundle-key", str(self.folder / "bundle-key")))
+            text = text.replace("/etc/greenroom/bundle-key", str(self.folder / "bundle-key"))
+            copy.write_text(text.replace("/run/greenroom/lock.json", str(self.folder / "lock.json")))
         assert str(self.folder) in (role / "tasks/slots.yml").read_text()
 
     def runs(self, *names: str) -> None:
@@ -253,6 +255,34 @@ def test_each_slot_has_the_id_of_its_release(playbooks: Playbooks) -> None:
     lines = said(playbooks.play("status.yml", dead=["app1"]))
     assert f"release ID: {'a' * 12}" in lines
     assert f"release ID: {'b' * 12}" in lines
+
+
+def test_a_live_slot_without_a_healthy_server_is_told_first(playbooks: Playbooks) -> None:
+    down = {"healthy": False, "down": ["app1", "app2"]}
+    health = {"blue": {"portal_http_blue": down}, "green": {}}
+    (playbooks.folder / "edge.json").write_text(json.dumps(EDGE | {"health": health, "previous": "green"}))
+    text = " ".join(said(playbooks.play("status.yml")))
+    assert (
+        "blue is live, but no server of portal_http_blue is healthy (seen by edge1, edge2): its requests fail" in text
+    )
+    assert "or run playbooks/rollback.yml: green, release 1.1, can serve" in text
+
+
+def test_ops_hosts_and_who_holds_the_lock_are_told(playbooks: Playbooks) -> None:
+    lines = said(playbooks.play("status.yml"))
+    assert "lock: free" in lines
+    assert "ops1: answers" in lines
+    holder = {"id": "run-1", "user": "ada", "host": "desk", "pid": 4711, "playbook": "site.yml", "since": "now"}
+    uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
+    (playbooks.folder / "lock.json").write_text(json.dumps({**holder, "renewed": uptime - 3600}))
+    gone = " ".join(said(playbooks.play("status.yml")))
+    who = "ada@desk (process 4711, site.yml, since now), run run-1"
+    assert f"free: {who} ended without releasing it" in gone
+    (playbooks.folder / "lock.json").write_text(json.dumps({**holder, "renewed": uptime}))
+    # Without the host that keeps the lock, the edge hosts keep one each.
+    held = said(playbooks.play("status.yml", "-e", "environment_lock_expire_seconds=86400", dead=["ops1"]))
+    assert f"lock: held by {who}" in " ".join(held)
+    assert "ops1: does not answer" in held
 
 
 def test_a_planned_stop_and_what_came_of_it_are_told(playbooks: Playbooks) -> None:

@@ -59,8 +59,19 @@ def test_an_error_says_whose_checks_failed_and_what_to_do() -> None:
             subject="blue (live, release 1.0)",
             hint="Repair it",
         )
-    assert result["msg"].startswith("blue (live, release 1.0): 1 of 1 checks failed; first: one: expected status 200")
-    assert result["msg"].endswith(". Repair it")
+    assert result["msg"].startswith(
+        "Repair it. blue (live, release 1.0): 1 of 1 checks failed; first: one: expected status 200"
+    )
+
+
+def test_a_page_is_shown_as_plain_text() -> None:
+    page = "<html><head><style>p {color: red}</style></head><body><h1>Not\n found</h1><p>a &lt; b</p></body></html>"
+    with serve(lambda asked: Reply(404, page, [("Content-Type", "text/html; charset=utf-8")])) as site:
+        result = run_module("smoke_check", checks=[{"name": "one", "url": site.url}])
+    assert result["msg"].endswith("got status 404: Not found a < b")
+    with serve(lambda asked: Reply(404, "<a> is text here", [("Content-Type", "text/plain")])) as site:
+        result = run_module("smoke_check", checks=[{"name": "one", "url": site.url}])
+    assert result["msg"].endswith("got status 404: <a> is text here")
 
 
 def test_checks_whose_secrets_can_not_be_read_are_never_passed() -> None:

@@ -170,6 +170,57 @@ def test_a_drain_may_wait_until_the_slot_is_empty(edge: Edge, monkeypatch: pytes
     assert (result["phase"], result["connections"]["blue"]["current"]) == ("idle", 0)
 
 
+def test_after_a_rollback_there_is_nothing_to_roll_back_to(edge: Edge) -> None:
+    wish: dict[str, Any] = {"operation": "rollback-1", "live": "blue", "final": True}
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        assert edge.call(live="green")["previous"] == "blue"
+        prepared = edge.call(state="prepared", **wish)
+        assert (prepared["previous"], prepared["next"]) == ("blue", "3:blue:-:0:-")
+        # The commit of a prepared step, as a run makes it.
+        committed = edge.call(operation="rollback-1", epoch=3)
+        assert (committed["previous"], committed["value"]) == ("", "3:blue:-:0:-")
+        assert edge.call(state="finished", operation="rollback-1")["previous"] == ""
+        assert proxy.values("staging") == {"100": "3:blue:-:0:-"}
+        # An abort returns to what was before.
+        edge.call(state="prepared", operation="rollback-2", live="green", final=True)
+        edge.call(operation="rollback-2", epoch=4)
+        assert edge.call(state="aborted", operation="rollback-2", epoch=5)["value"] == "5:blue:-:0:-"
+        # A cutover leaves a way back again.
+        assert edge.call(live="green")["previous"] == "blue"
+
+
+def test_the_health_of_each_slots_servers_is_told(edge: Edge) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        proxy.workers["100"].sessions = {"portal_http_blue": 3, "kratos_public_blue": 0, "portal_http_green": 0}
+        proxy.workers["100"].ill = {"portal_http_blue", "kratos_public_blue/app2"}
+        assert edge.call(state="status")["health"] == {
+            "blue": {
+                "portal_http_blue": {"healthy": False, "down": ["app1", "app2"]},
+                "kratos_public_blue": {"healthy": True, "down": ["app2"]},
+            },
+            "green": {"portal_http_green": {"healthy": True, "down": []}},
+        }
+    # HAProxy is not running.
+    assert edge.call(state="status")["health"] is None
+
+
+def test_a_slot_without_a_healthy_server_is_refused_with_its_hosts_and_units(edge: Edge) -> None:
+    with edge.proxy.running() as proxy:
+        edge.call(live="blue")
+        proxy.workers["100"].sessions = {"portal_http_green": 0, "kratos_public_green": 0}
+        proxy.workers["100"].ill = {"portal_http_green"}
+        wish: dict[str, Any] = {"state": "prepared", "operation": "x", "live": "green", "healthy": True}
+        refused = edge.call(**wish, timeout=0.1)
+        assert refused["msg"].startswith(
+            "refused: no server of portal_http_green (app1, app2) is healthy, so green gets no traffic. "
+            "There, sudo systemctl status '*-green.service' says why."
+        )
+        proxy.workers["100"].ill = {"portal_http_green/app1"}
+        assert edge.call(**wish)["phase"] == "prepared"
+
+
 def test_a_canary_that_runs_is_shown(edge: Edge) -> None:
     state = bluegreen.State("staging", 4, "blue", "green", 5)
     durable.write(str(edge.state_file), state.as_json().encode())

@@ -51,7 +51,7 @@ class Plan:
     network: web.Network = field(default_factory=web.Network)
     username: str = ""
     password: str = field(default="", repr=False)
-    until: str = ""
+    until: Sequence[str] = ()
     services: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,8 +62,8 @@ class Plan:
             raise ValueError(f"paths to probe must begin with a slash: {strange[0]}")
 
     def ended(self) -> bool:
-        """Whether the file `until` exists."""
-        return bool(self.until) and os.path.exists(self.until)
+        """Whether one of the files `until` exists."""
+        return any(map(os.path.exists, self.until))
 
     def wait(self) -> None:
         """Wait as long as probing would take."""

@@ -29,7 +29,8 @@ def pauses(given: Any, name: str = "canary") -> list[int]:
 def _steps(given: Any, name: str) -> list[tuple[int, bool]]:
     words = given if isinstance(given, list | tuple) else str(given).split(",")
     steps: list[tuple[int, bool]] = []
-    for word in filter(None, (str(word).strip() for word in words)):
+    # Without any word, there is no canary.
+    for word in [str(word).strip() for word in words] if words not in ([""], ()) else []:
         if word == PAUSE:
             if not steps or steps[-1][1]:
                 raise ValueError(f"{name}={given}: a pause must follow a weight, as in {name}=5,pause,50")

@@ -29,10 +29,13 @@ def clock() -> float:
 
 
 class Lock:
-    """The lock file at `path`; `me` is its holder, `expires` the seconds after which the lock is free again."""
+    """The lock file at `path`; `me` is its holder, `expires` the seconds after which the lock is free again.
 
-    def __init__(self, path: str, me: Holder, expires: float) -> None:
-        self.path, self.me, self.expires = path, me, expires
+    A run that waits for an operator says so in the file `pause`: {operation: its ID, slot, until}.
+    """
+
+    def __init__(self, path: str, me: Holder, expires: float, pause: str = "") -> None:
+        self.path, self.me, self.expires, self.pause = path, me, expires, pause
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -43,12 +46,13 @@ class Lock:
 
     def holder(self) -> Holder | None:
         """Return the holder of the lock, which may have expired; None if there is none or the file is unreadable."""
-        try:
-            with open(self.path, encoding="utf-8") as file:
-                content = json.load(file)
-        except (OSError, ValueError):
-            return None
-        return content if isinstance(content, dict) and "id" in content and "renewed" in content else None
+        content = _content(self.path)
+        return content if content and "id" in content and "renewed" in content else None
+
+    def waits(self, holder: Holder) -> Holder | None:
+        """Return what the run of a holder waits for, {slot, until, ...}; None if it goes on by itself."""
+        content = _content(self.pause)
+        return content if content and content.get("operation") == holder["id"] else None
 
     def alive(self, holder: Holder | None) -> bool:
         """Whether a holder may still be running. A renewal time in the future is from before a restart."""
@@ -86,6 +90,16 @@ class Lock:
                 os.unlink(self.path)
 
 
+def _content(path: str) -> Holder | None:
+    """Return the JSON object in a file; None if there is none."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = json.load(file)
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None
+
+
 def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool], poll: float) -> bool:
     """Take the lock, if necessary after a crashed holder's lock expires. Return whether the lock is held.
 
@@ -98,7 +112,7 @@ def acquire(lock: Lock, say: Callable[..., None], wait: Callable[[float], bool],
         say("waiting", holder=other, seconds=lock.expires)
     while other is not None:
         if first is None or (other["id"], other["renewed"]) != (first["id"], first["renewed"]):
-            say("refused", holder=other)
+            say("refused", holder=other, waits=lock.waits(other))
             return False
         if not wait(poll):
             return False
@@ -143,13 +157,14 @@ def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], poll: float,
 
 
 def main(commands: BinaryIO, order: dict[str, Any]) -> None:
-    """Serve one order {path, me, expires, poll, again}; `commands` is the unbuffered standard input."""
+    """Serve one order {path, pause, me, expires, poll, again}; `commands` is the unbuffered standard input."""
 
     def say(event: str, **details: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **details}) + "\n")
         sys.stdout.flush()
 
     try:
-        serve(Lock(order["path"], order["me"], order["expires"]), commands, say, order["poll"], order["again"])
+        lock = Lock(order["path"], order["me"], order["expires"], order.get("pause", ""))
+        serve(lock, commands, say, order["poll"], order["again"])
     except OSError as error:
         say("failed", message=str(error))

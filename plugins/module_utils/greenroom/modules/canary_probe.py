@@ -23,7 +23,7 @@ ARGUMENTS: dict[str, Any] = {
     "resolve": {"type": "dict", "default": {}},
     "username": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
-    "until": {"type": "path"},
+    "until": {"type": "list", "elements": "path", "default": []},
     "targets": {"type": "list", "elements": "dict", "default": []},
     "services": {"type": "dict", "default": {}},
     "prometheus": {"type": "str", "default": ""},
@@ -46,7 +46,7 @@ def carry_out(given: Mapping[str, Any], check: bool, _diff: bool = False) -> dic
             network=web.Network({str(k): str(v) for k, v in given["resolve"].items()}, given["ca_file"]),
             username=given["username"],
             password=given["password"],
-            until=given["until"] or "",
+            until=given["until"],
             services=given["services"],
         )
     except ValueError as error:

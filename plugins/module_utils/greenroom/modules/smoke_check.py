@@ -84,6 +84,7 @@ def carry_out(given: Mapping[str, Any], check: bool, _diff: bool = False) -> dic
             return {**result, "failed": True, "msg": f"can't write the report {given['junit']}: {error.strerror}"}
     if not all(verdict.ok for verdict in verdicts):
         message = ": ".join(filter(None, (given["subject"], result["summary"])))
-        result["msg"] = ". ".join(filter(None, (message, given["hint"])))
+        # The hint first: what a check got may be long.
+        result["msg"] = ". ".join(filter(None, (given["hint"], message)))
         result["failed"] = not given["report_only"]
     return result

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -72,5 +73,12 @@ def listed(value: Any) -> list[Any]:
 def short(answer: Answer) -> str:
     """Describe a response in one line."""
     where = answer.header("Location")
-    body = " ".join(answer.text.split())
+    body = " ".join(_plain(answer).split())
     return f"status {answer.status}" + (f" to {where}" if where else f": {body}" if body else "")
+
+
+def _plain(answer: Answer) -> str:
+    """Return the body, without tags if it is a page."""
+    if "html" not in (answer.header("Content-Type") or ""):
+        return answer.text
+    return html.unescape(re.sub(r"<(style|script)\b.*?</\1\s*>|<[^>]*>", " ", answer.text, flags=re.S | re.I))

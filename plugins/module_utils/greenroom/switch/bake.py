@@ -67,7 +67,7 @@ def _judged(state: State, places: Places, hosts: int, alive: Callable[[], None])
         ill = unhealthy(places, state.live)
     except SwitchError:
         # Says nothing about the release.
-        ill = []
+        ill = {}
     if ill:
         more = result["reasons"] if result["verdict"] == "fail" else []
         reasons = [f"no server of {', '.join(ill)} is healthy", *more]

@@ -175,23 +175,31 @@ def _has(answer: str, key: str, value: str) -> bool:
 
 @dataclass(frozen=True)
 class Backend:
-    """The connections that a backend holds, and whether one of its servers is healthy."""
+    """The connections that a backend holds, whether one of its servers is healthy, and those that are not (`down`)."""
 
     connections: int
     healthy: bool
+    down: tuple[str, ...] = ()
 
 
 def backends(worker: Worker, seconds: float) -> dict[str, Backend]:
     """Return a worker's backends by name; raises SocketError."""
-    everything, backends = -1, 2
-    answer = _ask_worker(worker, [f"show stat {everything} {backends} {everything}"], seconds)
+    everything, backends_and_servers = -1, 6
+    answer = _ask_worker(worker, [f"show stat {everything} {backends_and_servers} {everything}"], seconds)
     head, *lines = answer.splitlines() or [""]
     if not head.startswith("# pxname,"):
         raise _refusal(head)(f"worker {worker.name}: {head or 'empty response'}")
     columns = head.removeprefix("# ").split(",")
-    name, current, status = (columns.index(column) for column in ("pxname", "scur", "status"))
-    rows = [line.split(",") for line in lines if line]
-    return {row[name]: Backend(int(row[current]), row[status].startswith("UP")) for row in rows}
+    rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines if line]
+    down: dict[str, tuple[str, ...]] = {}
+    for row in rows:
+        if row["svname"] != "BACKEND" and not row["status"].startswith(("UP", "no check")):
+            down[row["pxname"]] = (*down.get(row["pxname"], ()), row["svname"])
+    return {
+        row["pxname"]: Backend(int(row["scur"]), row["status"].startswith("UP"), down.get(row["pxname"], ()))
+        for row in rows
+        if row["svname"] == "BACKEND"
+    }
 
 
 def shown(worker: Worker, command: str, seconds: float) -> str:

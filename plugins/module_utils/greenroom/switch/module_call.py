@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import time
 from collections.abc import Mapping
@@ -15,11 +16,11 @@ from . import apply, steps
 from .apply import Places, Seen
 from .bluegreen import State, SwitchError, other
 from .clock import Clock
-from .report import connections, report, running, unhealthy
+from .report import connections, health, report, running, unhealthy
 from .steps import Wish
 
 POLL = 0.05
-WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover", "bake")
+WISHES = ("state", "live", "weight", "epoch", "expected_epoch", "deadline", "recover", "bake", "final", "by")
 PACKAGES = ("canary", "common", "switch")
 """The packages that greenroom-edge consists of."""
 
@@ -40,6 +41,18 @@ def carry_out(given: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """
     files = (given["state_file"], given["map_file"], given["socket"], given["master_socket"])
     places = Places(given["site"], *files, given["timeout"], given["peers_file"])
+    return {**_result(places, given, check), "health": _health(places)}
+
+
+def _health(places: Places) -> dict[str, dict[str, dict[str, Any]]] | None:
+    """Return what the health checks say, None if HAProxy doesn't."""
+    with contextlib.suppress(SwitchError):
+        return health(places)
+    return None
+
+
+def _result(places: Places, given: Mapping[str, Any], check: bool) -> dict[str, Any]:
+    """Return the module's result without the health of servers."""
     drain_timeout = 0 if check else given["drain_timeout"]
     if given["state"] == "status":
         found = report(places, apply.look(places))
@@ -138,9 +151,11 @@ def wait_for_health(places: Places, slot: str) -> None:
     give_up = time.monotonic() + places.seconds
     while running(places) and (ill := unhealthy(places, slot)):
         if time.monotonic() > give_up:
+            what = ", ".join(f"{name} ({', '.join(servers)})" for name, servers in ill.items())
             raise SwitchError(
-                f"refused: no server of {', '.join(ill)} is healthy, so {slot} gets no traffic; "
-                "to move it anyway: -e cutover_unhealthy=accept"
+                f"refused: no server of {what} is healthy, so {slot} gets no traffic. "
+                f"There, sudo systemctl status '*-{slot}.service' says why. "
+                "To move it anyway: -e cutover_unhealthy=accept"
             )
         time.sleep(POLL)
 

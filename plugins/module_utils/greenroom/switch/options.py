@@ -29,6 +29,8 @@ ARGUMENTS: dict[str, Any] = {
             "not_before": {"type": "str", "default": ""},
         },
     },
+    "by": {"type": "str", "default": ""},
+    "final": {"type": "bool", "default": False},
     "finish": {"type": "bool", "default": False},
     "drain_timeout": {"type": "float", "default": 0},
     "recover": {"type": "bool", "default": False},

@@ -87,8 +87,11 @@ def running(places: Places) -> bool:
         raise SwitchError(str(error)) from error
 
 
-def unhealthy(places: Places, slot: str) -> list[str]:
-    """Return the backends of a slot that have no healthy server, by HAProxy's newest worker; raises SwitchError."""
+def health(places: Places) -> dict[str, dict[str, dict[str, Any]]]:
+    """Return what HAProxy's health checks say, {slot: {backend: {healthy, down: [server]}}}; raises SwitchError.
+
+    This is the newest worker's view. `healthy` is whether a server of the backend is.
+    """
     try:
         workers = haproxy.workers(places.runtime_socket, places.master_socket, places.seconds)
         if not workers:
@@ -96,7 +99,19 @@ def unhealthy(places: Places, slot: str) -> list[str]:
         found = haproxy.backends(workers[0], places.seconds)
     except haproxy.SocketError as error:
         raise SwitchError(f"can't tell which servers are healthy: {error}") from error
-    own = {name: backend for name, backend in found.items() if name.rpartition("_")[2] == slot}
+    return {
+        slot: {
+            name: {"healthy": backend.healthy, "down": list(backend.down)}
+            for name, backend in found.items()
+            if name.rpartition("_")[2] == slot
+        }
+        for slot in SLOTS
+    }
+
+
+def unhealthy(places: Places, slot: str) -> dict[str, list[str]]:
+    """Return the backends of a slot that have no healthy server, {backend: [server]}; raises SwitchError."""
+    own = health(places)[slot]
     if not own:
         raise SwitchError(f"HAProxy has no servers of {slot}: nothing was ever deployed there")
-    return [name for name, backend in own.items() if not backend.healthy]
+    return {name: backend["down"] for name, backend in own.items() if not backend["healthy"]}

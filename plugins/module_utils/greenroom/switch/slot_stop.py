@@ -26,6 +26,9 @@ SECONDS = 5.0
 AGAIN = 75
 """The exit code (EX_TEMPFAIL) after which systemd tries again, because an edge host didn't respond, for example."""
 
+STOPPED = "stopped"
+"""The result of a stop that is done."""
+
 
 class PlanError(Exception):
     """The plan can't be read."""
@@ -86,7 +89,7 @@ def stop(plan: Plan, call: Callable[[list[str]], int]) -> tuple[int, str]:
         return AGAIN, f"not stopped yet, retrying every minute: {'; '.join(not_now)}"
     if plan.units and (code := call(["systemctl", "stop", *plan.units])):
         return AGAIN, f"systemctl stop failed ({code}), retrying every minute"
-    return 0, "stopped"
+    return 0, STOPPED
 
 
 def _call(command: list[str]) -> int:

@@ -36,7 +36,11 @@ AHEAD = 10
 
 @dataclass(frozen=True)
 class Wish:
-    """A request. `state` is one of STEPS; `deadline` is in seconds from now; None and "" mean not given."""
+    """A request. `state` is one of STEPS; `deadline` is in seconds from now; None and "" mean not given.
+
+    `final` is whether the switch leaves nothing to roll back to, because it is a rollback, `by` who makes it, if it
+    isn't the run of the operation.
+    """
 
     state: str = "present"
     live: str | None = None
@@ -47,6 +51,8 @@ class Wish:
     deadline: int = 120
     recover: bool = False
     bake: Mapping[str, Any] | None = None
+    final: bool = False
+    by: str = ""
 
     def __post_init__(self) -> None:
         """Raise SwitchError for a request that is invalid in every state."""
@@ -152,6 +158,8 @@ def commit(now: State, wish: Wish | None, clock: Clock) -> State:
         raise ValueError("nothing is prepared")
     phase = CANARY if step.weight else LIVE
     state = now.moved(step.epoch, step.live, step.weight)
+    if step.previous == "":
+        state = replace(state, previous="")
     state = replace(state, changed_at=clock.text, operation=replace(operation, phase=phase, next=""))
     return _wound(state, wish, clock) if wish else state
 
@@ -219,14 +227,14 @@ def _abort(now: State, wish: Wish, clock: Clock) -> State:
     back = State.from_value(now.site, now.operation.before) if moved else now.moved(now.epoch, live)
     if wish.epoch is None and (now.phase == PREPARED or back.position == now.position):
         return replace(now, operation=None)
-    return replace(back, epoch=_epoch(now, wish), changed_at=clock.text)
+    return replace(back, epoch=_epoch(now, wish), changed_at=clock.text, changed_by=wish.by)
 
 
 def _align(now: State, wish: Wish, clock: Clock) -> State:
     """Take the position that the other edge hosts return to, on an edge host whose operation is over already."""
     wanted = now.moved(now.epoch, wish.live or now.live)
     if wish.live is not None and wish.epoch is not None and wish.epoch > now.epoch:
-        return replace(wanted, epoch=wish.epoch, changed_at=clock.text)
+        return replace(wanted, epoch=wish.epoch, changed_at=clock.text, changed_by=wish.by)
     if wish.live is not None and wanted.position != now.position:
         raise SwitchError(f"refused: no operation is in progress, and {now.live} is live; check the status")
     return now
@@ -275,7 +283,9 @@ def go_back(now: State, by: str, clock: Clock) -> State:
 
 
 def _wanted(now: State, wish: Wish) -> State:
-    return now.moved(now.epoch, wish.live or now.live, wish.weight)
+    wanted = now.moved(now.epoch, wish.live or now.live, wish.weight)
+    # A second rollback must not return to the slot that the first one left.
+    return replace(wanted, previous="") if wish.final and wanted.live != now.live else wanted
 
 
 def _same(there: State | None, wanted: State, wish: Wish) -> bool:

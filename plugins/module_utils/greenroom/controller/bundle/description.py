@@ -107,25 +107,39 @@ def stops(texts: Mapping[str, str]) -> dict[str, dict[str, str]]:
 
 
 def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
-    """Return the slots whose deploy did not finish, {slot: reason}, from the local facts of hosts, {host: text}.
+    """Return the slots whose deploy did not finish, {slot: why, and what completes it}, from {host: its local facts}.
 
     Such a slot may have parts of two releases: on one host the new files and the old containers, or on one host the new
     release and on another one the old.
     """
-    found: dict[str, str] = {}
+    marks: dict[str, dict[str, list[str]]] = {}
+    latest: dict[str, Mapping[str, Any]] = {}
     described: dict[str, dict[str, Description]] = {slot: {} for slot in SLOTS}
     for host, text in texts.items():
         for fact in facts(text):
             if (slot := fact.get("unfinished")) in SLOTS:
-                found.setdefault(slot, f"the deploy of release {fact.get('release')} did not finish on {host}")
+                marks.setdefault(slot, {}).setdefault(str(fact.get("release")), []).append(host)
+                # The ID of a run begins with its time.
+                latest[slot] = max(latest.get(slot, fact), fact, key=lambda mark: str(mark.get("run")))
             elif is_description(fact):
                 described[fact["slot"]][host] = fact
+    found = {}
+    for slot, by_release in marks.items():
+        deploys = [
+            f"the deploy of release {name} did not finish on {', '.join(own)}" for name, own in by_release.items()
+        ]
+        found[slot] = f"{'; '.join(deploys)}. {_completed(str(latest[slot].get('release')))}"
     for slot, by_host in described.items():
         first, *others = by_host.values() or [{}]
         if any(other != first for other in others):
             releases = ", ".join(f"{host} has {its.get('release')}" for host, its in by_host.items())
-            found.setdefault(slot, f"its bundle differs between hosts (release: {releases})")
+            found.setdefault(slot, f"its bundle differs between hosts (release: {releases}). {_completed('...')}")
     return found
+
+
+def _completed(release: str) -> str:
+    """Return what completes a deploy. Its other options are not known here."""
+    return f"playbooks/deploy.yml -e release_name={release} completes it, with the other options of that deploy"
 
 
 def facts(text: str) -> Iterator[dict[str, Any]]:

@@ -3,11 +3,11 @@
 """A step of a canary, interval by interval. The result is one fact, and the next step continues with it.
 
 A result is {verdict, reasons, figures, line, slot, weight, began, seconds, left, length, intervals, marks, units,
-short, promoted, planned}: `left` of `planned` intervals of `length` seconds are still to come, `intervals` are all
-intervals since `began`,
+short, promoted, planned, aborted}: `left` of `planned` intervals of `length` seconds are still to come, `intervals` are
+all intervals since `began`,
 `marks` = {edge host: the place up to which its log was read}, `units` = {app host: {unit: its latest reading}}. `short`
 is the length of a baseline that is shorter than asked for, in seconds, or None. `promoted` is whether an operator has
-ended the step.
+ended the step, `aborted` says who has ended the operation meanwhile, "" while it goes on.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def begun(before: Result | None, plan: Mapping[str, Any]) -> dict[str, Any]:
         "units": dict(before["units"]) if same and before else {},
         "short": before["short"] if same and before else None,
         "promoted": False,
+        "aborted": "",
     }
 
 
@@ -95,6 +96,20 @@ def opened(result: Result, traffic: Traffic, readings: Readings, baseline_second
     # A second less may be a matter of rounding.
     short = [host["seconds"] for host in traffic.values() if host["seconds"] < baseline_seconds - 1]
     return {**new, "intervals": earlier, "short": min(short, default=None)}
+
+
+def aborted(result: Result, answers: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the result with who has ended the operation, if it is over on the edge hosts: there is no next interval.
+
+    `answers` are their results of `bluegreen_switch`; those that don't answer say nothing. If one of them still knows
+    the operation, it goes on, and the others are behind.
+    """
+    said = [answer for answer in answers if "operation" in answer]
+    if not said or any(answer["operation"] for answer in said):
+        return dict(result)
+    by = next((answer["changed_by"] for answer in said if answer.get("changed_by")), "an edge host")
+    at = max(answer["changed_at"] or "" for answer in said)
+    return {**result, "verdict": "no data", "left": 0, "aborted": f"{by} ended it at {at}"}
 
 
 def continued(

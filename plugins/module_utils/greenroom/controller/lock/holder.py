@@ -54,10 +54,12 @@ def socket_name(environment: str, pid: int, started: int) -> bytes:
 def words(event: Event, environment: str) -> str:
     """Return an event as one line for the operator."""
     holder = event.get("holder") or event.get("took_over")
-    who = "{user}@{host} (process {pid}, {playbook}, since {since})".format_map(_Unknown(holder or {}))
+    who = described(holder or {})
     match event["event"]:
         case "waiting":
             line = f"is locked by {who}; if that run has crashed, the lock expires in {event['seconds']:.0f} s"
+        case "refused" if event.get("waits"):
+            line = f"is locked by {who}, which {waiting(event['waits'])}"
         case "refused":
             line = f"is locked by {who}, which is still running; wait until it ends"
         case "lost" if holder:
@@ -73,6 +75,19 @@ def words(event: Event, environment: str) -> str:
         case _:
             line = f"can't be locked: can't reach the lock's host: {event['message'] or event['code']}"
     return f"{environment} {line}"
+
+
+def described(holder: Event) -> str:
+    """Return which run a lock's holder is: whose, where, and since when."""
+    return "{user}@{host} (process {pid}, {playbook}, since {since})".format_map(_Unknown(holder))
+
+
+def waiting(pause: Event) -> str:
+    """Return what a run with this pause, {slot, until, ...}, waits for, and what an operator can do."""
+    return (
+        f"waits for an operator until {pause['until']}: playbooks/promote.yml gives {pause['slot']} more traffic, "
+        "playbooks/abort.yml ends it"
+    )
 
 
 class _Unknown(dict[str, Any]):

@@ -20,8 +20,6 @@ from typing import IO, Any, cast
 from ...lock import remote as lock_remote
 from . import holder
 
-PATH = "/run/greenroom/lock.json"
-
 Event = dict[str, Any]
 
 
@@ -66,18 +64,27 @@ def start(
     me: Event,
     *,
     seconds: Mapping[str, float],
+    path: str,
+    pause: str = "",
     password: str | None = None,
-    path: str = PATH,
     scratch: str | None = None,
 ) -> Iterator[Event]:
     """Start the holder for run `me` with the connection `command`; yield its events up to the final one.
 
+    `path` is the lock's file on its host, `pause` the one that says whether its holder waits for an operator.
     `seconds` = {renew, expire, poll, timeout, reconnect}, the times of the lock (environment_lock_<name>_seconds).
     `scratch` is a folder that the run's process removes if it ends normally; the holder then releases the lock.
     Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is final.
     """
     code = Path(lock_remote.__file__).read_text(encoding="utf-8")
-    remote = {"code": code, "path": path, "me": me, "expires": seconds["expire"], "poll": seconds["poll"]}
+    remote = {
+        "code": code,
+        "path": path,
+        "pause": pause,
+        "me": me,
+        "expires": seconds["expire"],
+        "poll": seconds["poll"],
+    }
     order = {
         "command": command,
         "remote": remote,

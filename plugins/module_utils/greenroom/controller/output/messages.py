@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import yaml
@@ -38,3 +38,10 @@ def message(result: Mapping[str, Any]) -> str:
         dumped = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
         return f"{dumped}".rstrip("\n")
     return str(value)
+
+
+def shorten(result: MutableMapping[str, Any]) -> None:
+    """Remove what a failure's message, which is printed before the result, says already."""
+    if "exception" in result:
+        for key in ("msg", "checks", "summary"):
+            result.pop(key, None)

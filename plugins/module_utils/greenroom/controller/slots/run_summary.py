@@ -10,11 +10,14 @@ from typing import Any
 
 from ...switch.bluegreen import other
 from ..bundle.description import toggles_on
+from . import way_back
 
 Known = Mapping[str, Any]
 """The facts of a run at its end:
 
-environment, address, live and was_live (slots, or None), rolled_back, taken_back (whether the run aborted an operation
+environment, address, live and was_live (slots, or None), edge (the latest
+result of `edges.together`), unfinished ({slot: why its deploy did not finish}), stops (the planned stops, by host),
+rolled_back, taken_back (whether the run aborted an operation
 that it found), bundles ({slot: description}, None if the run didn't read them), deployed (the slot that got a bundle,
 or ""), release (its name), check (whether the run was in check mode), login (of a synthetic user, or ""), pages
 ({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer),
@@ -98,10 +101,22 @@ def _next(known: Known, idle: str | None) -> Iterator[str]:
     yield f"playbooks/status.yml{confirm} shows which slot is live and what runs"
     if idle is None or known["check"] or idle not in (known["bundles"] or {}):
         return
-    if known["was_live"] == idle and not known["rolled_back"]:
+    cutover = f"playbooks/cutover.yml -e to={idle}{confirm} cuts over to {idle}"
+    if known["deployed"] == idle:
+        # The deploy has checked it, and has replaced what could be rolled back to.
+        yield cutover
+        return
+    if idle in known["unfinished"]:
+        yield f"{idle} can't serve: {known['unfinished'][idle]}"
+        return
+    no_previous = way_back.no_previous(known["edge"])
+    down = way_back.down(known["edge"], known["unfinished"], known["stops"])
+    if no_previous or down:
+        if not down:
+            yield cutover
+        yield f"no rollback: {no_previous or down}"
+    else:
         while_up = (
             f", as long as {idle} keeps running: it would not start again" if idle in known["not_starting"] else ""
         )
         yield f"playbooks/rollback.yml{confirm} rolls back to {idle}{while_up}"
-    else:
-        yield f"playbooks/cutover.yml -e to={idle}{confirm} cuts over to {idle}"

@@ -7,10 +7,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...switch.bluegreen import SLOTS
+from ...switch.bluegreen import SLOTS, other
+from ...switch.slot_stop import STOPPED
 from ..bundle.activation import live_only
 from ..bundle.description import toggles_on
-from . import crashes
+from ..lock.holder import waiting
+from . import crashes, health, way_back
 
 SILENT = "does not answer"
 ID_DIGITS = 12
@@ -31,14 +33,19 @@ def summary(
     not_starting: Mapping[str, str] | None = None,
     pause: Mapping[str, Any] | None = None,
     readings: crashes.Readings | None = None,
+    silent: Sequence[str] = (),
+    lock: str = "unknown",
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
     `edges` is the result of `edges.together` for the edge hosts' status, `bundles` is {slot: description}, `running`
     the result of `containers`, `stops` the planned stops {host: {slot, at, says}}, `groups` the hosts by group,
     `unfinished` {slot: why its deploy did not finish}, `not_starting` {slot: why its release would not start again},
-    `pause` the result of `pause.pause`, `readings` that of `crashes.readings`.
+    `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `silent` the hosts that did not answer
+    when the run began, `lock` who holds the environment's lock.
     """
+    live = edges["live"]
+    down = {slot: health.down(_unstopped(readings or {}, slot, stops), own, groups) for slot, own in bundles.items()}
     found = {
         slot: {
             **bundle,
@@ -46,23 +53,69 @@ def summary(
             "not_starting": (not_starting or {}).get(slot),
             "release_id": _release_id(slot, bundles),
             "crashes": crashes.lines(readings or {}, slot),
+            "down": [f"{unit} on {host} is {state}" for host, own in down[slot].items() for unit, state in own.items()],
         }
         for slot, bundle in bundles.items()
     }
     known = {host: lines for host, lines in running.items() if not isinstance(lines, str)}
     astray = {host: _astray(host, lines, edges["live"], bundles, groups) for host, lines in known.items()}
-    wrong = {host: own + crashes.on_host(readings or {}, host) for host, own in astray.items()}
-    return {
-        "live slot": edges["live"] or "none yet",
-        "epoch": edges["epoch"],
-        "since": (edges["changed_at"] or "never") + (f", by {edges['changed_by']}" if edges.get("changed_by") else ""),
-        "previous slot": PREVIOUS.get(edges.get("previous"), edges.get("previous")),
-        "operation": _operation(edges) + _pause(pause or {}),
-        "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
-        | dict.fromkeys(edges["down"], SILENT),
-        "app hosts": {host: wrong.get(host) or ("in order" if host in known else running[host]) for host in running},
-        "slots": {slot: _slot(slot, edges, found.get(slot), running, stops) for slot in SLOTS},
-    } | ({"to do": _to_do(edges)} if any(astray.values()) else {})
+    wrong = {
+        host: [f"{unit} is {state}, but {live} is live" for unit, state in down.get(live, {}).get(host, {}).items()]
+        + own
+        + crashes.on_host(readings or {}, host)
+        for host, own in astray.items()
+    }
+    no_way_back = way_back.objection(edges, unfinished or {}, stops)
+    unserved = health.unserved(edges["answers"], live)
+    problems = list(health.problems(live, unserved, down.get(live, {})))
+    to_do = [
+        *health.repairs(live, unserved, down.get(live, {}), "" if no_way_back else _rollback(live, bundles)),
+        *([_to_do(edges)] if any(astray.values()) else []),
+    ]
+    return (
+        ({"problems": problems} if problems else {})
+        | {
+            "live slot": edges["live"] or "none yet",
+            "epoch": edges["epoch"],
+            "since": (edges["changed_at"] or "never")
+            + (f", by {edges['changed_by']}" if edges.get("changed_by") else ""),
+            "previous slot": _previous(edges, no_way_back),
+            "operation": _operation(edges) + _pause(pause or {}),
+            "edge hosts": {host: _edge(answer) for host, answer in edges["answers"].items()}
+            | dict.fromkeys(edges["down"], SILENT),
+            **({"ops hosts": _answering(groups["ops"], silent)} if groups.get("ops") else {}),
+            "lock": lock,
+            "app hosts": {
+                host: wrong.get(host) or ("in order" if host in known else running[host]) for host in running
+            },
+            "slots": {slot: _slot(slot, edges, found.get(slot), running, stops) for slot in SLOTS},
+        }
+        | ({"to do": to_do} if to_do else {})
+    )
+
+
+def _rollback(live: str, bundles: Mapping[str, Any]) -> str:
+    release = bundles.get(other(live), {}).get("release", "unknown")
+    return f"or run playbooks/rollback.yml: {other(live)}, release {release}, can serve"
+
+
+def _answering(hosts: Sequence[str], silent: Sequence[str]) -> dict[str, str]:
+    return {host: SILENT if host in silent else "answers" for host in hosts}
+
+
+def _previous(edges: Mapping[str, Any], objection: str) -> str:
+    previous = edges.get("previous")
+    if previous in PREVIOUS:
+        return PREVIOUS[previous]
+    return f"{previous}, but a rollback would be refused: {objection}" if objection else str(previous)
+
+
+def _unstopped(
+    readings: crashes.Readings, slot: str, stops: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Return the readings of the hosts on which no planned stop has stopped a slot."""
+    stopped = [host for host, stop in stops.items() if stop.get("slot") == slot and stop.get("says") == STOPPED]
+    return {host: units for host, units in readings.items() if host not in stopped}
 
 
 def _astray(
@@ -102,12 +155,7 @@ def _operation(edges: Mapping[str, Any]) -> str:
 
 
 def _pause(pause: Mapping[str, Any]) -> str:
-    if not pause:
-        return ""
-    return (
-        f"; it waits for an operator until {pause['until']}: playbooks/promote.yml gives {pause['slot']} more traffic, "
-        "playbooks/abort.yml ends it"
-    )
+    return f"; it {waiting(dict(pause))}" if pause else ""
 
 
 def _edge(answer: Mapping[str, Any]) -> dict[str, Any]:
@@ -147,13 +195,11 @@ def _slot(
         "serves": "all traffic" if slot == edges["live"] and not edges["weight"] else _share(slot, edges),
         "release": description.get("release", "unknown"),
         **({"release ID": description["release_id"]} if description["release_id"] else {}),
-        **(
-            {"unfinished": f"{why}; playbooks/deploy.yml with the same options completes it"}
-            if (why := description.get("unfinished"))
-            else {}
-        ),
+        **({"unfinished": why} if (why := description.get("unfinished")) else {}),
         **({"restart": f"would fail: {why}"} if (why := description.get("not_starting")) else {}),
         **({"toggles on": ", ".join(toggles_on(description)) or "none"} if description.get("toggles") else {}),
+        **({"down": description["down"]} if description["down"] else {}),
+        **({"unhealthy": ill} if (ill := health.servers(edges["answers"], slot)) else {}),
         **({"crashes": description["crashes"]} if description["crashes"] else {}),
         "open requests": edges["connections"][slot],
         "runs": own,
