@@ -38,7 +38,7 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
             )
     elif name.endswith(("_sources", "_exempt")):
         yield from _sources(name, value, groups)
-    elif name.endswith(("_networks", "_targets")):
+    elif name.endswith("_networks") or name == "firewall_container_targets":
         yield from _sources(name, value.values() if isinstance(value, Mapping) else value, ())
     for ending, (fits, wanted) in _ENDINGS.items():
         if name.endswith(ending) and not fits(value):
