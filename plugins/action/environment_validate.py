@@ -20,6 +20,7 @@ from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
+from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
     lockout,
@@ -202,7 +203,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             load_extra_vars(self._loader) if context.CLIARGS else {},
             self.catalogue,
             _type_errors,
-            groups=self.groups,
+            # An environment may do without some of the usual groups.
+            groups={*self.groups, *USUAL_GROUPS},
         )
         yield from settings.login_problems(self._raw(self.task_vars["inventory_hostname"]).get(LOGIN))
 
