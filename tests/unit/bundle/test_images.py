@@ -40,7 +40,7 @@ IMAGES = [
     image("of-the-release", reference("3", "maildev")),
     image("old", reference("4")),
     image("older", digests=(reference("5"),)),
-    image("of-others", "docker.io/library/tool:1"),
+    image("of-others", "other.test/tool:1"),
     image("of-both", reference("6"), "localhost/mine:1"),
     image("without-name"),
 ]
