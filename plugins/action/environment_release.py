@@ -89,7 +89,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         values = {name: value(own[name]) for name in variables_of(sources) if name in own}
         toggles = toggle_values(catalogue, value(own.get("environment_toggles")))
-        return release_id(digests, catalogue, toggles, sources, values)
+        found: str = release_id(digests, catalogue, toggles, sources, values)
+        return found
 
 
 def _commit() -> str:
