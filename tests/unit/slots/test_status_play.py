@@ -356,6 +356,7 @@ def test_a_bundle_that_an_app_host_changed_is_refused_and_status_still_says_who_
     for part in ("app1: /etc/greenroom/slots/blue.fact has another content than the controller signed", "app2: "):
         assert part in text
     assert "run site.yml with -e sign_bundles=true" in text
+    assert "run sudo greenroom-edge back on an edge host" in text
     shown = playbooks.play("status.yml")
     assert "live slot: blue" in said(shown)
     assert "app2: /etc/greenroom/slots/green.fact has another content" in " ".join(shown.stdout.split())
