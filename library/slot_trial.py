@@ -10,7 +10,7 @@ short_description: Try whether what a slot's containers run would start again
 version_added: "1.0.0"
 description:
   - Starts what a running container runs a second time, from the container's own command, under another name. Waits
-    until its health page returns status 200, until it ends, or until its time is over. Then removes it.
+    until its health page returns the expected status, until it ends, or until its time is over. Then removes it.
   - The second container has no published ports and no alias in the network, so nobody sends requests to it. The running
     container is not touched.
   - The module never fails because of a program that doesn't start.
@@ -40,6 +40,18 @@ options:
         description: The path of its health page.
         type: str
         required: true
+      method:
+        description: The method of the request to its health page.
+        type: str
+        default: GET
+      headers:
+        description: The headers of that request.
+        type: dict
+        default: {}
+      status:
+        description: The status of its response when the program is ready.
+        type: int
+        default: 200
   seconds:
     description: How long each may take to become ready, in seconds.
     type: int
@@ -80,6 +92,9 @@ CONTAINER: dict[str, Any] = {
     "image": {"type": "str", "required": True},
     "port": {"type": "int", "required": True},
     "path": {"type": "str", "required": True},
+    "method": {"type": "str", "default": "GET"},
+    "headers": {"type": "dict", "default": {}},
+    "status": {"type": "int", "default": 200},
 }
 
 

@@ -19,6 +19,7 @@ import http.client
 import http.server
 import json
 import os
+import queue
 import re
 import shutil
 import socket
@@ -36,7 +37,10 @@ PACKAGES = "deb [trusted=yes] file:/srv/packages ./\n"
 CONTEXT = ssl._create_unverified_context()
 # An address of this machine on which visitors are redirected. On 127.0.0.1, port 80 is for health checks only.
 REDIRECTING = "127.0.0.3"
+# The only service that the edge checks, and the path of its health page.
+CHECKED, CHECKED_PATH = "checked", "/checked/ready"
 seen: list[dict[str, Any]] = []
+checks: queue.Queue[dict[str, Any]] = queue.Queue()
 
 
 class Backend(http.server.BaseHTTPRequestHandler):
@@ -61,12 +65,46 @@ class Backend(http.server.BaseHTTPRequestHandler):
                 self.send_header(name.removeprefix("Send-"), value)
         self.end_headers()
 
+    def do_HEAD(self) -> None:
+        """Record a health check, and say that this service is ready."""
+        if self.path == CHECKED_PATH:
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            checks.put({"version": self.request_version, "headers": headers})
+        self.send_response(204)
+        self.end_headers()
+
     def do_OPTIONS(self) -> None:
         """Do the same."""
         self.do_GET()
 
     def log_message(self, *_words: Any) -> None:
         """Log nothing."""
+
+
+class Journal:
+    """What HAProxy logs. A thread reads it at once, because HAProxy drops a line if about ten wait already."""
+
+    def __init__(self) -> None:
+        Path("/dev/log").unlink(missing_ok=True)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("/dev/log")
+        os.chmod("/dev/log", 0o666)
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            self._lines.put(self._socket.recv(8192).decode())
+
+    def line(self) -> str:
+        """Wait for the next line."""
+        return self._lines.get(timeout=120)
+
+    def forget(self) -> None:
+        """Forget the lines up to now."""
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._lines.get_nowait()
 
 
 def shown(command: str) -> str:
@@ -111,15 +149,21 @@ def prepare(rendered: Path) -> None:
     Path("/run/haproxy").mkdir(exist_ok=True)
     slot = Path("/etc/haproxy/slots/blue.cfg")
     # Without health checks: if this process were late for two of them, the edge would send no request here.
-    text = slot.read_text().replace("default-server check ", "default-server ")
+    start = "\nbackend "
+    text = start.join(
+        part if part.startswith(f"{CHECKED}_") else part.replace("default-server check ", "default-server ")
+        for part in slot.read_text().split(start)
+    )
     slot.write_text(re.sub(r"(server \S+ )\d+", r"\g<1>127", text))
     for address, port in set(re.findall(r"server \S+ (\S+):(\d+)", slot.read_text())):
         server = http.server.ThreadingHTTPServer((address, int(port)), Backend)
         threading.Thread(target=server.serve_forever, daemon=True).start()
 
 
-def ask(request: dict[str, Any], journal: socket.socket) -> dict[str, Any]:
+def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
     """Send a request and return its result."""
+    if "check" in request:
+        return checks.get(timeout=120)
     seen.clear()
     for command in request.get("commands", []):
         told(command)
@@ -159,10 +203,10 @@ def headers_of(answer: http.client.HTTPResponse) -> dict[str, str]:
     return {name.lower(): value for name, value in answer.getheaders()}
 
 
-def noted(journal: socket.socket) -> dict[str, Any]:
+def noted(journal: Journal) -> dict[str, Any]:
     """Return {log, others}: the edge's next log line of a request, and the lines before it."""
     others: list[str] = []
-    while '"path"' not in (line := journal.recv(8192).decode()):
+    while '"path"' not in (line := journal.line()):
         others.append(line)
     return {"log": json.loads(line[line.index("{") :]), "others": others}
 
@@ -175,17 +219,8 @@ def check_health() -> None:
             raise RuntimeError("the edge is not healthy")
 
 
-def journal_socket() -> socket.socket:
-    """Return the socket to which HAProxy logs."""
-    Path("/dev/log").unlink(missing_ok=True)
-    journal = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    journal.bind("/dev/log")
-    os.chmod("/dev/log", 0o666)
-    return journal
-
-
 @contextlib.contextmanager
-def running(journal: socket.socket) -> Iterator[None]:
+def running(journal: Journal) -> Iterator[None]:
     """Run HAProxy with the prepared files, until it serves; `journal` then has no line of its start."""
     words = ["haproxy", "-db", "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]
     proxy = subprocess.Popen(words, stdout=sys.stderr)
@@ -194,11 +229,7 @@ def running(journal: socket.socket) -> Iterator[None]:
             if proxy.poll() is not None:
                 raise RuntimeError("HAProxy did not start")
             time.sleep(0.1)
-        journal.setblocking(False)
-        with contextlib.suppress(BlockingIOError):
-            while journal.recv(8192):
-                pass
-        journal.settimeout(120)
+        journal.forget()
         yield
     finally:
         proxy.kill()
@@ -208,7 +239,7 @@ def main() -> None:
     """Run HAProxy, send all requests, print the results."""
     requests = json.load(sys.stdin)
     prepare(Path(sys.argv[1]))
-    journal = journal_socket()
+    journal = Journal()
     with running(journal):
         print(json.dumps([ask(request, journal) for request in requests]))
 

@@ -71,7 +71,7 @@ def main() -> None:
     edge.prepare(Path(sys.argv[1]))
     for address in {flood["peer"] for flood in floods}:
         subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
-    journal = edge.journal_socket()
+    journal = edge.Journal()
     with edge.running(journal):
         print(json.dumps([flooded(flood) for flood in floods]))
 

@@ -26,6 +26,15 @@ SERVICES = {
     "special": (7002, "{path: /order/special/}"),
     "sessions": (7003, "{path: /sessions}"),
 }
+# It says how its health page is asked.
+CHECKED = """
+image: checked
+ports:
+  http: {container: 7004, from: [edge]}
+health: {port: http, path: /checked/ready, method: HEAD, status: 204, headers: {X-Probe: "50% 'of it'"}}
+routes: [{path: /checked}]
+"""
+CHECK = "a health check"
 HOST = "portal.staging.greenroom.test"
 PASSWORD = "0123456789abcdefghijklmnopqrstuv"
 VISITOR = {"Authorization": "Basic " + base64.b64encode(f"visitor:{PASSWORD}".encode()).decode()}
@@ -51,6 +60,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     for name, (port, routes) in SERVICES.items():
         (services / name).mkdir(parents=True)
         (services / name / "service.yml").write_text(SERVICE.format(name=name, port=port, routes=routes))
+    (services / "checked").mkdir()
+    (services / "checked/service.yml").write_text(CHECKED)
     folder = tmp_path_factory.mktemp("edge")
     testers = {"edge_tester_sources": ["127.0.0.0/8"]}
     edge = render("staging", folder, services, roles=("edge", "edge_slot"), hosts="edge1", **testers).folder / "edge1"
@@ -69,7 +80,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         }
         for path, headers in requests.items()
     ]
-    return dict(zip(requests, carried_out("edge.py", edge, asked), strict=True))
+    results = carried_out("edge.py", edge, [*asked, {"check": True}])
+    return dict(zip([*requests, CHECK], results, strict=True))
 
 
 @pytest.mark.parametrize(("path", "service"), TAKEN.items())
@@ -106,6 +118,13 @@ def test_health_checks_are_not_logged_and_redirects_without_their_query(answers:
     assert redirect["others"] == []
     assert redirect["headers"]["location"] == f"https://{HOST}{REDIRECTED}"
     assert redirect["log"] == {"client": "127.0.0.1", "method": "GET", "path": "/verification", "status": 301}
+
+
+def test_a_health_check_is_like_a_visitors_request(answers: dict[str, dict[str, Any]]) -> None:
+    check = answers[CHECK]
+    assert check["version"] == "HTTP/1.1"
+    wanted = {"host": HOST, "x-forwarded-proto": "https", "x-probe": "50% 'of it'"}
+    assert check["headers"] | wanted == check["headers"]
 
 
 def test_a_slot_without_the_route_refuses_the_request_by_its_name(answers: dict[str, dict[str, Any]]) -> None:

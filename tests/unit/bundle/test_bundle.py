@@ -57,6 +57,16 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+PUBLIC_NAME = "shop.example.test"
+# The request to the health page of the shop.
+ASKED = {
+    "method": "GET",
+    "path": "/readyz",
+    "headers": {"Host": PUBLIC_NAME, "X-Forwarded-Proto": "https"},
+    "status": 200,
+}
+
+
 @pytest.fixture
 def catalogue() -> dict[str, dict[str, Any]]:
     return {
@@ -116,8 +126,19 @@ def test_volumes_mount_configuration_where_the_service_wants_it(catalogue: dict[
 
 
 def test_ready_checks_ask_the_slots_own_port(catalogue: dict[str, Any]) -> None:
-    checks = bundle_checks.ready_checks(catalogue.values(), "green")
+    checks = bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)
     assert [check["url"] for check in checks] == ["http://127.0.0.1:28000/readyz"]
+    assert [check["headers"] for check in checks] == [ASKED["headers"]]
+
+
+def test_a_service_says_how_its_health_page_is_asked(catalogue: dict[str, Any]) -> None:
+    catalogue["shop"]["health"] |= {"method": "HEAD", "status": 204, "headers": {"Host": "internal", "X-Probe": "1"}}
+    [check] = bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)
+    asked = {"Host": "internal", "X-Forwarded-Proto": "https", "X-Probe": "1"}
+    assert (check["method"], check["headers"], check["expect"]) == ("HEAD", asked, {"status": 204})
+    [backend] = edge_routes.edge_backends(described(catalogue, "green"), PUBLIC_NAME)
+    wanted = {"method": "HEAD", "path": "/readyz", "headers": asked, "status": 204, "port": 28000}
+    assert backend["health"] == wanted
 
 
 # What a slot is
@@ -350,11 +371,11 @@ def test_a_host_that_came_after_a_slot_has_nothing_of_it(catalogue: dict[str, An
 
 def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]) -> None:
     found = described(catalogue, "green")
-    assert edge_routes.edge_backends(found) == [
+    assert edge_routes.edge_backends(found, PUBLIC_NAME) == [
         {
             "name": "shop_http",
             "port": 28000,
-            "health": {"path": "/readyz", "port": 28000},
+            "health": {**ASKED, "port": 28000},
             "headers": {},
             "without": [],
             "hosts": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}],
@@ -366,12 +387,12 @@ def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]
 def test_a_service_sets_headers_at_the_edge_and_leaves_some_out(catalogue: dict[str, Any]) -> None:
     headers = {"X-Frame-Options": "", "Referrer-Policy": "no-referrer", "Permissions-Policy": ""}
     catalogue["shop"] |= {"headers": headers}
-    [backend] = edge_routes.edge_backends(described(catalogue, "green"))
+    [backend] = edge_routes.edge_backends(described(catalogue, "green"), PUBLIC_NAME)
     assert backend["headers"] == {"Referrer-Policy": "no-referrer"}
     assert backend["without"] == ["Permissions-Policy", "X-Frame-Options"]
     earlier = described(catalogue, "green")
     del earlier["services"]["shop"]["headers"]
-    [backend] = edge_routes.edge_backends(earlier)
+    [backend] = edge_routes.edge_backends(earlier, PUBLIC_NAME)
     assert (backend["headers"], backend["without"]) == ({}, [])
 
 
@@ -445,7 +466,7 @@ def test_all_services_migrate_before_any_prepares() -> None:
 
 
 def test_services_that_are_not_ready_are_named_by_their_units(catalogue: dict[str, Any]) -> None:
-    names = [check["name"] for check in bundle_checks.ready_checks(catalogue.values(), "green")]
+    names = [check["name"] for check in bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)]
     assert names
     results = [{"name": name, "ok": False} for name in names] + [{"name": "other is ready", "ok": True}]
     units = bundle_checks.not_ready(results, "green")

@@ -120,13 +120,21 @@ def test_a_release_is_tried_on_schemas_that_it_was_not_started_on(record: Any, d
 
 
 def names(found: dict[str, Any], *databases: str, host: str = "app1") -> list[str]:
-    return [container["name"] for container in schema.trials(found, databases, host, GROUPS)]
+    return [container["name"] for container in schema.trials(found, databases, host, GROUPS, "shop.example.test")]
 
 
 def test_a_service_is_tried_from_what_its_slot_describes() -> None:
     found = description(service("shop", secrets=LOGIN))
-    assert schema.trials(found, ["shop"], "app1", GROUPS) == [
-        {"name": "shop-blue", "image": "registry.test/shop@sha256:00", "port": 8080, "path": "/readyz"}
+    assert schema.trials(found, ["shop"], "app1", GROUPS, "shop.example.test") == [
+        {
+            "name": "shop-blue",
+            "image": "registry.test/shop@sha256:00",
+            "port": 8080,
+            "method": "GET",
+            "path": "/readyz",
+            "headers": {"Host": "shop.example.test", "X-Forwarded-Proto": "https"},
+            "status": 200,
+        }
     ]
 
 

@@ -55,7 +55,9 @@ def derived(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         # A container's name is a name in its network, too, and the unit gives it the service's name as an alias.
         yield from (("name in a network", each) for each in (container, trial_name(container)))
         release = {"name": "1.0", "id": "0", "images": {"app": "app@sha256:0"}}
-        backends = edge_backends(describe(catalogue, slot, release, {"app": {"app1": "192.0.2.1"}}))
+        backends = edge_backends(
+            describe(catalogue, slot, release, {"app": {"app1": "192.0.2.1"}}), "shop.example.test"
+        )
         yield from (("backend", f"{backend['name']}_{slot}") for backend in backends)
     yield "name in a network", name
     yield from (("name in a network", f"{name}-{key}") for key in (*COMMANDS, "seed"))

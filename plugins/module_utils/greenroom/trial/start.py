@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -48,12 +48,18 @@ class UntriedError(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A running container: its name, its image as its command names it, and its health page's port and path inside."""
+    """A running container: its name, its image as its command names it, and the request to its health page inside.
+
+    `status` is the status of its response when the program is ready.
+    """
 
     name: str
     image: str
     port: int
     path: str
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 200
 
 
 @dataclass(frozen=True)
@@ -165,13 +171,14 @@ class Trials:
             if address := self._address(name):
                 try:
                     url = f"http://{address}:{subject.port}{subject.path}"
-                    status = request(Request("GET", url), Network(), deadline.earlier(ANSWER_SECONDS)).status
+                    asked = Request(subject.method, url, subject.headers)
+                    status = request(asked, Network(), deadline.earlier(ANSWER_SECONDS)).status
                 except WebError as error:
                     # If the deadline interrupted this try, the one before says more.
                     if deadline.left() > 0:
                         last = str(error)
                 else:
-                    if status == 200:
+                    if status == subject.status:
                         return ""
                     last = f"status {status}"
             time.sleep(min(POLL_SECONDS, deadline.left()))

@@ -9,23 +9,30 @@ from typing import Any
 
 from ...common.masking import Mask
 from .description import Groups, Service
+from .health_request import health_request
 from .units import unit_name
 
 _READY = " is ready"
 
 
-def ready_checks(services: Iterable[Service], slot: str) -> list[dict[str, Any]]:
+def ready_checks(services: Iterable[Service], slot: str, public_name: str) -> list[dict[str, Any]]:
     """Return a check of each service's health page, for `smoke_check` on the service's host."""
     return [
-        {
-            "name": f"{service['name']}{_READY}",
-            "url": f"http://127.0.0.1:{service['ports'][service['health']['port']]['host'][slot]}"
-            f"{service['health']['path']}",
-            "expect": {"status": 200},
-        }
+        _ready_check(service, slot, health_request(service["health"], public_name))
         for service in services
         if service["health"] and service["activation"] == "always"
     ]
+
+
+def _ready_check(service: Service, slot: str, request: Mapping[str, Any]) -> dict[str, Any]:
+    port = service["ports"][service["health"]["port"]]["host"][slot]
+    return {
+        "name": f"{service['name']}{_READY}",
+        "method": request["method"],
+        "url": f"http://127.0.0.1:{port}{request['path']}",
+        "headers": request["headers"],
+        "expect": {"status": request["status"]},
+    }
 
 
 def not_ready(results: Iterable[Mapping[str, Any]], slot: str) -> list[str]:

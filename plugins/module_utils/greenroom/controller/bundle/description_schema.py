@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema
 
-from ..catalogue.service_schema import DATABASE, HEADER_VALUE, NAME, PATH, PORT_NUMBER, SECURITY_HEADERS
+from ..catalogue.service_schema import DATABASE, HEADER_VALUE, HEALTH, NAME, PATH, PORT_NUMBER, SECURITY_HEADERS
 from .description import SLOTS, Description
 
 # A name of the inventory: a host or a group.
@@ -58,7 +58,7 @@ _SERVICE = _with(
         "activation": {"enum": ["always", "live_only", "singleton"]},
         "database": _maybe(DATABASE),
         "secrets": _map({"pattern": r"^[A-Z][A-Z0-9_]*\Z"}, _map({"pattern": r"^[a-z_]+\Z"}, _maybe(NAME))),
-        "health": _maybe(_PAGE),
+        "health": _maybe(HEALTH),
         "metrics": _maybe(_PAGE),
         "routes": _list(_ROUTE),
         "ports": _map(NAME, _PORT),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..catalogue.closed_paths import closed_paths
 from .description import Description
+from .health_request import health_request
 
 
 def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
@@ -16,11 +17,12 @@ def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
     return dict(sorted(service.get("headers", {}).items()))
 
 
-def edge_backends(description: Description) -> list[dict[str, Any]]:
+def edge_backends(description: Description, public_name: str) -> list[dict[str, Any]]:
     """Return the backends of a slot, one for each port with a route.
 
-    Each is {name, port, health: {path, port}, headers: {name: value}, without: [name], hosts: [{name, address}]}.
-    `headers` are for responses that have none of that name, and the edge adds none of those in `without`.
+    Each is {name, port, health: {port, and the result of health_request}, headers: {name: value}, without: [name],
+    hosts: [{name, address}]}. `headers` are for responses that have none of that name, and the edge adds none of those
+    in `without`.
     """
     slot, services = description["slot"], description["services"]
     wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
@@ -29,7 +31,7 @@ def edge_backends(description: Description) -> list[dict[str, Any]]:
             "name": f"{name}_{port}",
             "port": services[name]["ports"][port]["host"][slot],
             "health": {
-                "path": services[name]["health"]["path"],
+                **health_request(services[name]["health"], public_name),
                 "port": services[name]["ports"][services[name]["health"]["port"]]["host"][slot],
             },
             "headers": {header: value for header, value in headers_of(services[name]).items() if value},

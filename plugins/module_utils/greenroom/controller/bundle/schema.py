@@ -16,6 +16,7 @@ from typing import Any
 
 from .activation import first_host
 from .description import SLOTS, Description, Groups, Service, facts
+from .health_request import health_request
 from .units import slot_services, unit_name
 
 Record = Mapping[str, Any]
@@ -56,7 +57,9 @@ def untried(record: Record | None, heads: Heads) -> list[str]:
     return sorted(database for database, rows in heads.items() if known.get(database) != rows)
 
 
-def trials(description: Description, databases: Sequence[str], host: str, groups: Groups) -> list[dict[str, Any]]:
+def trials(
+    description: Description, databases: Sequence[str], host: str, groups: Groups, public_name: str
+) -> list[dict[str, Any]]:
     """Return the containers of a slot that `slot_trial` starts on `host` to try its release on these databases.
 
     They are those of all services that log in to one of the databases and have a health page. Each is tried on the
@@ -67,7 +70,7 @@ def trials(description: Description, databases: Sequence[str], host: str, groups
             "name": unit_name(service["name"], description["slot"]).removesuffix(".service"),
             "image": description["images"][service["image"]],
             "port": service["ports"][service["health"]["port"]]["container"],
-            "path": service["health"]["path"],
+            **health_request(service["health"], public_name),
         }
         for service in slot_services(description, host, groups)
         if service["activation"] == "always"

@@ -56,6 +56,16 @@ def _named(value: dict[str, Any], pattern: str, description: str) -> dict[str, A
 
 _VARIABLE = (r"^[A-Z][A-Z0-9_]*\Z", "a name of uppercase letters, digits and _")
 _PAGE = _object({"port": NAME, "path": PATH}, ["port", "path"])
+HEALTH = _object(
+    {
+        "port": NAME,
+        "path": PATH,
+        "method": {"enum": ["GET", "HEAD", "OPTIONS"]},
+        "status": {"type": "integer", "minimum": 200, "maximum": 599},
+        "headers": _named(HEADER_VALUE, r"^[A-Za-z0-9-]{1,64}\Z", "a name of letters, digits and -"),
+    },
+    ["port", "path"],
+)
 _METRIC = _object(
     {"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*\Z", "a metric name"), "port": NAME, "path": PATH}, ["name"]
 )
@@ -147,7 +157,7 @@ SCHEMA = _object(
         ),
         "config_path": MOUNT,
         "config_of": NAME,
-        "health": _PAGE,
+        "health": HEALTH,
         "metrics": _PAGE,
         "identities": NAME,
         "load": _object({"toggle": {"type": "string"}}),
