@@ -123,8 +123,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.lock_problems(self.lock_seconds)
 
     def _value(self, name: str) -> Any:
-        """Return a variable of this host, rendered, or None."""
-        return self.hostvars[self.task_vars["inventory_hostname"]].get(name)
+        """Return a variable of this host, rendered; None if there is none, or if it refers to one that is missing."""
+        try:
+            return _rendered(self.hostvars[self.task_vars["inventory_hostname"]].get(name))
+        except AnsibleUndefinedVariable:
+            return None
 
     def _load(self, path: Path, trusted: bool = False) -> Any:
         """Return the content of a YAML file; only that of a trusted one may be rendered."""
@@ -213,7 +216,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
         def rendered(variable: str) -> Any:
             try:
-                return values.get(variable)
+                return _rendered(values.get(variable))
             except AnsibleUndefinedVariable:
                 return None  # it may refer to something that only a later task sets
             except AnsibleError as error:
@@ -248,6 +251,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             with contextlib.suppress(AnsibleError):
                 own[host] = str(self.hostvars[host].get("environment_address"))
         return own
+
+
+def _rendered(value: Any) -> Any:
+    """Return a value with all that it contains: Ansible renders an item of a list or mapping when it is read."""
+    if isinstance(value, Mapping):
+        return {key: _rendered(item) for key, item in value.items()}
+    return [_rendered(item) for item in value] if isinstance(value, list) else value
 
 
 def _encrypted(value: Any) -> Iterator[EncryptedString]:

@@ -66,7 +66,7 @@ def test_the_id_changes_with_values_of_the_environment_and_not_with_the_host_tha
     changed = {
         runs.identity(mail_sandbox_smtp_port=1026),
         runs.identity(portal_fault="errors"),
-        runs.identity(broker_address="198.18.10.31"),
+        runs.identity(environment_servers={"broker.staging.test": "198.18.10.31"}),
         runs.identity(environment_toggles={"new_checkout": True}),
     }
     assert len(changed | {plain}) == 5

@@ -21,7 +21,7 @@ Render = Callable[[Any], Any]
 
 # A run finds these out after these checks.
 FACTS = frozenset(
-    {"environment_bundles", "environment_edge", "environment_notes", "environment_release"}
+    {"environment_bundles", "environment_edge", "environment_lock_holder", "environment_notes", "environment_release"}
     | {"environment_run", "environment_schemas", "environment_silent", "environment_stops", "environment_undone"}
     | {"environment_unfinished", "secrets_unreadable", "secrets_values", "secrets_webhook"}
     | {"secrets_webhook_unreadable"}
