@@ -179,6 +179,8 @@ def test_a_scanner_does_not_hide_a_broken_checkout() -> None:
     assert reason.startswith("30 of 30 failed (public, all POST /, 30 of 30 clients; live: 0 of 20, 0 of 20 clients)")
 
 
+# Measuring the coverage of these simulations takes four times as long, and other tests cover the same lines.
+@pytest.mark.no_cover
 @pytest.mark.parametrize("weight", [5, 50])
 def test_false_alarms_are_as_rare_as_promised(weight: int) -> None:
     """Identical releases, 2 % of the clients broken, requests skewed: a test at 1 % is wrong in about 1 % of steps."""

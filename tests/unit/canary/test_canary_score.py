@@ -14,6 +14,9 @@ from bench.canary.releases import AfterTheCutOver, Good, Identical, Late, Scanne
 from bench.canary.simulate import rollout
 from bench.canary.unseen import ClockCrashes, Hangs, LogLost, NoPage
 
+# Simulated rollouts. Measuring their coverage takes four times as long, and other tests cover the same lines.
+pytestmark = pytest.mark.no_cover
+
 
 def step(kind: type[Release]) -> float:
     """How long each share is watched, in seconds."""
