@@ -73,13 +73,13 @@ SERVICE_KEYS = {
     "toggles.<name>.variable": "The environment variable of the container, which is `true` or `false`.",
     "config_path": "The mount point of the service's folder `config/`, read-only. `.j2` files in it are rendered.",
     "config_of": "The service whose `config/` is mounted. Default: this service.",
-    "health": "The page that shows whether the service is ready. Required if the service has ports. Requests to it have "
-    "the environment's public name as `Host`, and `X-Forwarded-Proto: https`, as those of visitors.",
+    "health": "The page that shows whether the service is ready. Required if the service has ports. Requests to it "
+    "have the environment's public name as `Host`, and `X-Forwarded-Proto: https`, as those of visitors.",
     "health.port": "The port's name.",
     "health.path": "The page's path.",
     "health.method": "The method of the request. Default: `GET`.",
     "health.status": "The status of the response when the service is ready. Default: 200.",
-    "health.headers": "Headers of the request, by name. Values are ASCII characters without `\"`, `\\` and `$`.",
+    "health.headers": 'Headers of the request, by name. Values are ASCII characters without `"`, `\\` and `$`.',
     "metrics": "The page with metrics for Prometheus.",
     "metrics.port": "The port's name. Hosts in `ops` can reach the port unless its `from` is empty.",
     "metrics.path": "The page's path.",
