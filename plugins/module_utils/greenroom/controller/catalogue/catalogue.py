@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from .closed_paths import whole
+
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
 BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000
@@ -111,8 +113,7 @@ def _canary(raw: object, metrics: object) -> dict[str, Any] | None:
 
 
 def _whole(path: object) -> object:
-    """Return a path as the edge compares it: `/order/` matches /order, /order/ and /order/1, but not /orders."""
-    return f"{path.rstrip('/')}/" if isinstance(path, str) else path
+    return whole(path) if isinstance(path, str) else path
 
 
 def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -8,6 +8,11 @@ from collections.abc import Mapping
 from typing import Any
 
 
+def whole(path: str) -> str:
+    """Return a path as the edge compares it: `/order/` matches /order, /order/ and /order/1, but not /orders."""
+    return f"{path.rstrip('/')}/"
+
+
 def closed_paths(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the closed paths of services, {name: service}, with a trailing slash, sorted.
 
@@ -19,7 +24,7 @@ def closed_paths(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
     closed = {path for its in services.values() for route in its["routes"] for path in route.get("exclude", [])}
     for name, service in services.items():
         for page in filter(None, (service.get("health"), service.get("metrics"))):
-            path = f"{page['path'].partition('?')[0].rstrip('/')}/"
+            path = whole(page["path"].partition("?")[0])
             longest = max((route for route in routes if path.startswith(route)), key=len, default="")
             if routes.get(longest) == (name, page["port"]):
                 closed.add(path)

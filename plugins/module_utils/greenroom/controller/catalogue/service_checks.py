@@ -14,7 +14,7 @@ from typing import Any
 from ...canary.weights import weights
 from ...common.names import suggestion
 from . import derived_names
-from .closed_paths import closed_paths
+from .closed_paths import closed_paths, whole
 
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
@@ -240,7 +240,7 @@ def closed_collisions(catalogue: Catalogue) -> Iterator[Problem]:
             for path in (path for path in route["exclude"] if path in paths and path != route["path"]):
                 yield name, f'routes[{index}].exclude: "{path}" is the path of {paths[path]}; remove one of them'
         for index, path in enumerate((service["canary"] or {}).get("probes", [])):
-            if any(f"{path.partition('?')[0]}/".startswith(each) for each in closed):
+            if any(whole(path.partition("?")[0]).startswith(each) for each in closed):
                 yield name, f'canary.probes[{index}]: "{path}" is closed to visitors; probe another path, or route it'
 
 
