@@ -323,6 +323,25 @@ def test_a_connection_is_cut_after_the_request_was_sent(seeder: Seeder, how: str
     seeder.assert_exact(300)
 
 
+def test_a_real_user_who_signs_up_during_the_run_keeps_nobody_out(seeder: Seeder) -> None:
+    body = {"schema_id": "default", "traits": {"email": seeder.recipe().address(7)}, "metadata_admin": {"real": 7}}
+
+    def sign_up(batch: int) -> str:
+        if batch == 1:
+            assert seeder.server.ask("POST", "/admin/identities", body)[0] == 201
+        return ""
+
+    proxy = Proxy(seeder.server.admin_port, sign_up)
+    result = seeder.run(20, admin=f"http://127.0.0.1:{proxy.port}")
+    proxy.listener.close()
+    assert (result["created"], result["conflicts"]) == (19, [seeder.recipe().address(7)])
+    keys = [each["metadata_admin"]["greenroom"]["key"] for each in seeder.there()]
+    assert sorted(keys, key=int) == [str(number) for number in range(1, 21) if number != 7]
+    seeder.run(state="absent")
+    [real] = [each for each in seeder.server.identities() if "real" in (each["metadata_admin"] or {})]
+    seeder.server.ask("DELETE", f"/admin/identities/{real['id']}")
+
+
 def test_addresses_of_real_users_are_conflicts_and_the_rest_is_created(seeder: Seeder) -> None:
     recipe = seeder.recipe()
     for number in range(2, 21, 2):

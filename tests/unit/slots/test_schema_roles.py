@@ -170,7 +170,12 @@ def test_a_deploy_says_that_the_live_release_would_not_start_again_and_goes_on(r
     [(_, query)] = [call for call in calls if call[0] == "postgres_databases"]
     assert query["ask"] == {"shop": "SELECT version"}
     [(_, trial)] = [call for call in calls if call[0] == "slot_trial"]
-    assert trial["containers"] == [{"name": "shop-blue", "image": "shop@1.0", "port": 8080, "path": "/up"}]
+    [container] = trial["containers"]
+    assert (container["name"], container["image"], container["port"]) == ("shop-blue", "shop@1.0", 8080)
+    # Asked as a visitor would.
+    headers = {"Host": "portal.test", "X-Forwarded-Proto": "https"}
+    health = {"method": "GET", "path": "/up", "headers": headers, "status": 200}
+    assert {key: container[key] for key in health} == health
     assert WARNING in roles.output
     assert written(calls) == {"blue.schema": (BLUE, 2), "green.schema": (GREEN, 2)}
     trees = [asked["name"] for name, asked in calls if name == "template_tree"]

@@ -181,7 +181,7 @@ class Work:
                     self._record_created(there)
                     bodies = {key: body for key, body in bodies.items() if key not in there}
             else:
-                return self._record_batch(bodies, answers)
+                bodies = self._record_batch(bodies, answers)
         return None
 
     def _send_halves(self, bodies: dict[str, dict[str, Any]], error: RefusedError) -> None:
@@ -195,20 +195,28 @@ class Work:
         self._send({key: bodies[key] for key in keys[:middle]})
         return self._send({key: bodies[key] for key in keys[middle:]})
 
-    def _record_batch(self, bodies: Mapping[str, dict[str, Any]], answers: Sequence[Mapping[str, Any]]) -> None:
-        """Record the result for each user of a batch."""
+    def _record_batch(
+        self, bodies: Mapping[str, dict[str, Any]], answers: Sequence[Mapping[str, Any]]
+    ) -> dict[str, dict[str, Any]]:
+        """Record the result for each user of a batch; return the users to send again.
+
+        If Kratos 1.3 refuses one user because of a conflict, it creates none, but reports the others as created.
+        """
         made, others = {}, []
         for key, answer in zip(bodies, answers, strict=True):
             if answer.get("action") == "create" and answer.get("identity"):
                 made[key] = str(answer["identity"])
             else:
                 others.append((key, answer.get("error") or {}))
-        self._record_created(made)
+        ids = list(made.values())
+        there = {each["id"] for page in self._kratos.by_id(ids) for each in page} if others else set(ids)
+        self._record_created({key: each for key, each in made.items() if each in there})
         for key, error in others:
             if error.get("code") == 409:
                 self._resolve_conflict(key)
             else:
                 self._create_alone(key, bodies[key], said(error))
+        return {key: bodies[key] for key, each in made.items() if each not in there}
 
     def _create_alone(self, key: str, body: Mapping[str, Any], reason: str) -> None:
         """Create one refused user alone, because only then does the server give a useful reason; only the first few."""
