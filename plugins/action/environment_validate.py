@@ -158,6 +158,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             list(limits) if isinstance(limits, Mapping) else None,
             host_ports=self._value("firewall_ports") or (),
         )
+        if not self.secrets:
+            return  # a run without a release renders no value
         valid = services.valid_services(self.catalogue, load)
         declared = {name for options in self.declared.values() for name in options}
         yield from service_values.value_problems(valid, self.groups, declared, self._renderer)
