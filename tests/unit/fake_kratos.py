@@ -157,6 +157,10 @@ class FakeKratos:
         answers = [self._create(body) for body in bodies]
         if len(answers) == 1 and answers[0].get("error", {}).get("code") == 409:
             return error(409, "This identity conflicts with another identity that already exists.")
+        if any(answer.get("error", {}).get("code") == 409 for answer in answers):
+            # Kratos 1.3.1 rolls back the whole batch, and still reports the others as created.
+            for answer in answers:
+                self.identities.pop(answer.get("identity", ""), None)
         return Reply(200, json.dumps({"identities": answers}))
 
     def _create(self, body: dict[str, Any]) -> dict[str, Any]:

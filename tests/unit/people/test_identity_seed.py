@@ -13,6 +13,8 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -655,7 +657,8 @@ def test_a_briefly_busy_server_is_retried(task: Task, status: int) -> None:
 
 def test_a_retry_after_header_is_respected(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(kratos_client.time, "sleep", slept.append)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(slept), sleep=slept.append)
+    monkeypatch.setattr(kratos_client, "time", clock)
     refused: list[bool] = []
 
     def busy(asked: Asked) -> Reply | None:
@@ -667,6 +670,68 @@ def test_a_retry_after_header_is_respected(task: Task, monkeypatch: pytest.Monke
     task.kratos.trouble = busy
     assert task.run()["created"] == 5
     assert slept == [1.0]
+
+
+def gets(task: Task) -> int:
+    return len([each for each in task.site.asked if each.method == "GET" and each.path == "/admin/identities"])
+
+
+@pytest.mark.parametrize(("status", "headers", "more"), [(429, [], 0), (503, [("Retry-After", "1")], 0), (500, [], 3)])
+def test_a_refused_batch_is_not_looked_up_user_by_user(
+    task: Task, status: int, headers: list[tuple[str, str]], more: int
+) -> None:
+    task.run(count=10, set="quiet")
+    quiet = gets(task)
+    refused: list[bool] = []
+
+    def busy(asked: Asked) -> Reply | None:
+        if asked.method == "PATCH" and "none of" not in asked.body and len(refused) < 3:
+            refused.append(True)
+            return error(status, "busy", headers)
+        return None
+
+    task.kratos.trouble = busy
+    assert task.run(count=1500, connections=1)["created"] == 1500
+    # One look-up for a batch that the server may have carried out, none for one that it has not.
+    assert gets(task) == quiet + more
+
+
+def test_users_of_a_batch_that_was_carried_out_are_found_by_one_listing(task: Task) -> None:
+    lost: list[bool] = []
+
+    def lose(asked: Asked) -> Reply | None:
+        if asked.method == "PATCH" and "none of" not in asked.body and len(lost) < 3:
+            lost.append(True)
+            task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]])
+            return error(504, "slow")
+        return None
+
+    task.kratos.trouble = lose
+    result = task.run(count=1500, connections=1)
+    assert (result["created"], result["problems"], len(task.kratos.identities)) == (1500, [], 1500)
+    assert len(task.site.asked) < 30
+
+
+def test_all_connections_wait_when_a_server_asks_to(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "BATCH", 100)
+    refused: list[float] = []
+    early: list[float] = []
+
+    def busy(asked: Asked) -> Reply | None:
+        now = time.monotonic()
+        if refused and now < refused[0] + 0.9:
+            early.append(now)
+        if asked.method == "PATCH" and "none of" not in asked.body and not refused:
+            # As a date, which has whole seconds.
+            refused.append(now)
+            later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
+            return error(429, "later", [("Retry-After", later)])
+        return None
+
+    task.kratos.trouble = busy
+    assert task.run(count=1000, connections=4)["created"] == 1000
+    # Those that were under way when the server asked for it.
+    assert len(early) <= 3
 
 
 def test_an_unavailable_server_ends_the_run_and_the_next_run_continues(
@@ -920,7 +985,7 @@ def test_a_lost_batch_is_looked_up_by_external_id(task: Task) -> None:
 
     task.kratos.trouble = lose
     assert task.run(personas=["recovery-only"], connections=1)["created"] == 6
-    assert len([each for each in task.site.asked if "/by/external/" in each.path]) == 6
+    assert len([each for each in task.site.asked if "/by/external/" in each.path]) == 1
 
 
 def test_external_ids_are_tried_once_on_servers_without_them(task: Task) -> None:

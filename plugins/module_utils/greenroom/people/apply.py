@@ -106,7 +106,7 @@ class Work:
         for thread in threads:
             thread.join()
         over = all(finished) and self._failure is None
-        if over and self.progress.unclear:
+        if over:
             self._resolve_unclear()
         self.progress.seconds += time.monotonic() - started
         if self._failure is not None:
@@ -167,7 +167,7 @@ class Work:
         self._send({key: self._body(key) for key in keys})
 
     def _send(self, bodies: dict[str, dict[str, Any]]) -> None:
-        """Create users. If a request gets no response, look up what it did before trying again."""
+        """Create users. If a request gets no response, look up whether it was carried out before trying again."""
         pauses = self._kratos.pauses()
         while bodies:
             try:
@@ -176,10 +176,9 @@ class Work:
                 return self._send_halves(bodies, error)
             except UnansweredError as error:
                 pauses.wait(error)
-                if error.sent:
-                    there = {key: found for key in bodies if (found := self._existing_id(key))}
-                    self._record_created(there)
-                    bodies = {key: body for key, body in bodies.items() if key not in there}
+                # A batch is one transaction, so one of its users tells whether all of them are there.
+                if error.perhaps_done and self._existing_id(next(iter(bodies))):
+                    return self._leave_unclear(bodies)
             else:
                 bodies = self._record_batch(bodies, answers)
         return None
@@ -211,11 +210,14 @@ class Work:
         ids = list(made.values())
         there = {each["id"] for page in self._kratos.by_id(ids) for each in page} if others else set(ids)
         self._record_created({key: each for key, each in made.items() if each in there})
+        conflicts = [key for key, error in others if error.get("code") == 409]
+        if len(conflicts) > FEW:
+            self._leave_unclear(conflicts)
         for key, error in others:
-            if error.get("code") == 409:
-                self._resolve_conflict(key)
-            else:
+            if error.get("code") != 409:
                 self._create_alone(key, bodies[key], said(error))
+            elif len(conflicts) <= FEW:
+                self._resolve_conflict(key)
         return {key: bodies[key] for key, each in made.items() if each not in there}
 
     def _create_alone(self, key: str, body: Mapping[str, Any], reason: str) -> None:
@@ -223,14 +225,12 @@ class Work:
         if len(self.progress.problems) >= FEW:
             return self._problem(key, reason)
         try:
-            self._record_created({key: str(self._kratos.create_one(body)["id"])})
+            # If the response to a try is lost, the next one finds a conflict with the user itself.
+            self._record_created({key: str(self._kratos.retried(lambda: self._kratos.create_one(body))["id"])})
         except RefusedError as error:
             if error.status == 409:
                 return self._resolve_conflict(key)
             self._problem(key, error.reason)
-        except UnansweredError:
-            with self._lock:
-                self.progress.unclear.append(key)
         return None
 
     def _resolve_conflict(self, key: str) -> None:
@@ -242,8 +242,12 @@ class Work:
         elif found:
             self._conflict(key)
         else:
-            with self._lock:
-                self.progress.unclear.append(key)
+            self._leave_unclear([key])
+
+    def _leave_unclear(self, keys: Iterable[str]) -> None:
+        """Leave it to one listing at the end, which costs a busy server less than a request for each user."""
+        with self._lock:
+            self.progress.unclear += keys
 
     def _holders(self, key: str) -> list[Identity]:
         if self._kratos.knows_external_id() and (found := self._kratos.by_external_id(self._external_id(key))):
@@ -262,21 +266,28 @@ class Work:
         return ""
 
     def _resolve_unclear(self) -> None:
-        """List all identities to find those whose addresses a search doesn't find."""
-        unclear, self.progress.unclear = set(self.progress.unclear), []
-        for page in self._kratos.everybody(self._connections):
+        """Find the unclear users in a listing of all identities, and send those that are not there once more."""
+        left = self._not_listed()
+        for start in range(0, len(left), self._batch):
+            self._send({key: self._body(key) for key in left[start : start + self._batch]})
+        for key in self._not_listed():
+            self._problem(key, "Kratos says that this identity exists, but doesn't list it")
+
+    def _not_listed(self) -> list[str]:
+        """Record which unclear users a listing shows, created or as conflicts; return the others."""
+        unclear, self.progress.unclear = dict.fromkeys(self.progress.unclear), []
+        for page in self._kratos.everybody(self._connections) if unclear else ():
             for identity in page:
                 mark = mark_of(identity, self._recipe.set)
                 if mark is None:
                     for key, _address in addresses_of(self._recipe, identity):
                         if key in unclear:
-                            unclear.discard(key)
+                            del unclear[key]
                             self._conflict(key)
                 elif key_of(mark) in unclear and is_wanted(self._recipe, mark):
-                    unclear.discard(key_of(mark))
+                    del unclear[key_of(mark)]
                     self._record_created({key_of(mark): str(identity["id"])})
-        for key in sorted(unclear):
-            self._problem(key, "Kratos says that this identity exists, but doesn't list it")
+        return list(unclear)
 
     # --- updating and removing ---
 

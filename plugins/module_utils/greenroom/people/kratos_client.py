@@ -9,6 +9,8 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -30,14 +32,15 @@ class KratosError(Exception):
 
 
 class UnansweredError(KratosError):
-    """The result of a request is unknown: there was no response, or one that asks to try again.
+    """There was no response to a request, or one that asks to try again.
 
-    `sent` is false if the server certainly did not get the request. `after` is the seconds that it asks to wait.
+    `perhaps_done` is false if the server certainly did not carry out the request. `after` is the seconds that it asks
+    to wait.
     """
 
-    def __init__(self, text: str, sent: bool = True, after: float = 0) -> None:
+    def __init__(self, text: str, perhaps_done: bool = True, after: float = 0) -> None:
         super().__init__(text)
-        self.sent = sent
+        self.perhaps_done = perhaps_done
         self.after = after
 
 
@@ -69,20 +72,28 @@ class Pauses:
 class Client:
     """Sends requests for several threads; `requests` counts them.
 
-    `timeout` is the seconds for one request, `deadline` ends all of them.
+    `timeout` is the seconds for one request, `deadline` ends all of them. `answered` says whether the server has
+    responded before, to this client or to an earlier one.
     """
 
     def __init__(self, timeout: float, deadline: web.Deadline) -> None:
         self.requests = 0
+        self.answered = False
         self._timeout = timeout
         self._deadline = deadline
-        self._answered = False
+        self._busy, self._busy_until = "", 0.0
         self._connections = threading.local()
         self._lock = threading.Lock()
 
     def ask(self, method: str, url: str, data: Any = None) -> web.Answer:
-        """Send one request and return the response; raises UnansweredError without one, and for status 429 or 5xx."""
+        """Send one request and return the response; raises UnansweredError without one, and for status 429 or 5xx.
+
+        While the server asks to wait, no thread sends one.
+        """
         with self._lock:
+            wait = self._busy_until - time.monotonic()
+            if wait > 0:
+                raise UnansweredError(self._busy, perhaps_done=False, after=wait)
             self.requests += 1
         if not hasattr(self._connections, "own"):
             self._connections.own = web.Connection(web.Network())
@@ -93,17 +104,27 @@ class Client:
                 web.Request(method, url, headers, body), self._deadline.earlier(self._timeout), ANSWER_LIMIT
             )
         except web.WebError as error:
-            sent = not isinstance(error, web.UnreachedError)
-            raise UnansweredError(f"{origin(url)}: {error}", sent) from error
+            perhaps_done = not isinstance(error, web.UnreachedError)
+            raise UnansweredError(f"{origin(url)}: {error}", perhaps_done) from error
         if answer.status == 429 or answer.status >= 500:
-            text = f"{origin(url)}: status {answer.status}: {reason(answer)}"
-            raise UnansweredError(text, after=_seconds(answer.header("Retry-After")))
-        self._answered = True
+            raise self._refusal(url, answer)
+        self.answered = True
         return answer
+
+    def _refusal(self, url: str, answer: web.Answer) -> UnansweredError:
+        text = f"{origin(url)}: status {answer.status}: {reason(answer)}"
+        wait = _seconds(answer.header("Retry-After"))
+        if wait:
+            text += f" (the server asks to wait {wait:.0f} s)"
+            with self._lock:
+                self._busy, self._busy_until = text, max(self._busy_until, time.monotonic() + wait)
+        # With this header, status 503 means that the server is overloaded; without, a proxy may have lost the response.
+        refused = answer.status == 429 or (answer.status == 503 and wait > 0)
+        return UnansweredError(text, perhaps_done=not refused, after=wait)
 
     def pauses(self) -> Pauses:
         """Return the pauses between the tries of one request."""
-        return Pauses(TIMEOUT if self._answered else FIRST_TIMEOUT, self._deadline)
+        return Pauses(TIMEOUT if self.answered else FIRST_TIMEOUT, self._deadline)
 
     def retried[T](self, ask: Callable[[], T]) -> T:
         """Send a request that may be repeated until there is a response; raises KratosError after the timeout."""
@@ -142,5 +163,10 @@ def reason(answer: web.Answer) -> str:
 
 
 def _seconds(text: str | None) -> float:
-    """Return the seconds of a Retry-After header, 0 if it is a date."""
-    return float(text) if text and text.strip().isdecimal() else 0
+    """Return the seconds from now of a Retry-After header, which has seconds or a date; 0 without a valid one."""
+    if not text or text.strip().isdecimal():
+        return float(text or 0)
+    try:
+        return max(0.0, (parsedate_to_datetime(text) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):  # a date without a time zone, or none at all
+        return 0

@@ -169,6 +169,8 @@ class _Call:
         else:
             progress = Progress(**kept["progress"])
             self.server = kept["server"]
+            # The operation's earlier calls had responses.
+            self.kratos.answered = True
         if kept["invents"] and not order.archive:
             self._keep(kept, progress)
             return {"todo": self._wanted()}
