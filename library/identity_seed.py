@@ -65,6 +65,21 @@ options:
     type: list
     elements: str
     default: []
+  removals:
+    description:
+      - Allow V(exact) to remove up to this many users, once. Otherwise, a run that would remove more than
+        O(removals_users) and more than O(removals_percent) of the set changes nothing and fails, because a wrong
+        O(count) or O(seed) looks the same.
+    type: int
+    default: 0
+  removals_users:
+    description: V(exact) may remove up to this many users.
+    type: int
+    default: 10
+  removals_percent:
+    description: V(exact) may remove up to this percentage of the set's users.
+    type: float
+    default: 10
   schema_id:
     description: The identity schema.
     type: str

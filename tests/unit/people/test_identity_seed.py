@@ -259,6 +259,31 @@ def test_exact_removes_extra_users_and_keeps_the_others(task: Task) -> None:
 LEFT = "smoke-0a1b2c@" + DOMAIN
 
 
+@pytest.mark.parametrize("typo", [{"count": 8}, {"seed": "2", "count": 100}])
+def test_exact_does_not_remove_many_users_unless_somebody_allows_it(task: Task, typo: dict[str, Any]) -> None:
+    task.run(count=100)
+    extra = 92 if typo["count"] == 8 else 100
+    for check in (True, False):
+        for allowed in (0, extra - 1):
+            result = task.run(state="exact", check=check, removals=allowed, **typo)
+            assert result["failed"] is True
+            assert f"refused: {extra} of 100 users of the set people are not in the recipe" in result["msg"]
+            assert f"removals={extra}" in result["msg"]
+            assert len(task.kratos.identities) == 100
+            assert set(task.methods()) == {"GET"}
+    assert task.run(state="exact", removals=extra, **typo)["removed"] == extra
+
+
+def test_exact_removes_a_few_users_or_a_small_part_of_them(task: Task) -> None:
+    task.run(count=30)
+    assert task.run(state="exact", count=20)["removed"] == 10
+    task.run(count=300)
+    assert task.run(state="exact", count=270)["removed"] == 30
+    assert task.run(state="exact", count=242, removals_users=0)["failed"] is True
+    assert task.run(state="exact", count=242, removals_percent=11)["removed"] == 28
+    assert task.run(state="absent")["removed"] == 242
+
+
 @pytest.mark.parametrize("small", [True, False], ids=["few identities", "many identities"])
 @pytest.mark.parametrize("state", ["exact", "absent"])
 def test_exact_removes_only_leftovers_of_smoke_checks(

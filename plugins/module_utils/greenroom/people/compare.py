@@ -23,11 +23,15 @@ SMALL = 20_000
 
 @dataclass
 class Found:
-    """How many users a comparison found. `conflicts` are addresses that other identities have."""
+    """How many users a comparison found. `conflicts` are addresses that other identities have.
+
+    `leftovers` are those among `extra` that only checks used.
+    """
 
     current: int = 0
     outdated: int = 0
     extra: int = 0
+    leftovers: int = 0
     missing: int = 0
     conflicts: list[str] = field(default_factory=list)
     news: bool = False
@@ -49,6 +53,7 @@ class Look:
         self._numbers = bytearray(recipe.count // 8 + 1)
         self._personas: set[str] = set()
         self._taken: dict[str, str] = {}
+        self._left_over: set[str] = set()
         self.news = False
 
     def at(self, kratos: Kratos, connections: int, searchable: bool) -> Found:
@@ -74,6 +79,7 @@ class Look:
             current=self._ledger.count(CURRENT),
             outdated=self._ledger.count(OUTDATED),
             extra=self._ledger.count(EXTRA),
+            leftovers=len(self._left_over),
             missing=missing - len(conflicts) if self._fingerprints else 0,
             conflicts=conflicts,
             news=self.news,
@@ -118,6 +124,7 @@ class Look:
             if mark is not None:
                 rows.append(self._row(identity["id"], mark))
             elif is_leftover(identity, self._leftovers, self._recipe.domain):
+                self._left_over.add(identity["id"])
                 rows.append(Row(identity["id"], "", "left over", EXTRA))
             elif self._fingerprints:
                 self._taken.update(addresses_of(self._recipe, identity))

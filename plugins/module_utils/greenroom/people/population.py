@@ -26,8 +26,35 @@ from .people_file import write_users
 
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
-ERRORS = (KratosError, ledger.LedgerError, users.UsersError)
+
+
+class RemovalError(Exception):
+    """A run would remove more users than it may; nothing was changed."""
+
+
+ERRORS = (KratosError, RemovalError, ledger.LedgerError, users.UsersError)
 """Errors that the operator gets as a message of one line."""
+
+
+@dataclass(frozen=True)
+class Removals:
+    """How many users `exact` may remove: so many, or so many percent of the set, or as many as somebody `allowed`."""
+
+    users: int = 10
+    percent: float = 10
+    allowed: int = 0
+
+    def refusal(self, found: Found, user_set: str) -> str:
+        """Return why the users that are not in the recipe are not removed, or an empty string."""
+        users = found.extra - found.leftovers
+        there = found.current + found.outdated + users
+        if users <= max(self.users, self.allowed) or users * 100 <= self.percent * there:
+            return ""
+        return (
+            f"refused: {users} of {there} users of the set {user_set} are not in the recipe and would be removed. "
+            f"Check its count, seed and personas. If you want to remove them, allow it with removals={users} "
+            f"(for a playbook: -e seed_removals={users})"
+        )
 
 
 @dataclass(frozen=True)
@@ -37,7 +64,7 @@ class Order:
     `token` identifies the operation that the call starts or continues, `holder` is who runs it. `seconds` limits the
     work of this call, `deadline` the whole operation (seconds from now). `archive` is the generator's name in the
     folder `generators`; without it, a call that needs the generator only compares. `leftovers` are prefixes of
-    addresses that only smoke checks use.
+    addresses that only smoke checks use. `removals` limits what `exact` removes.
     """
 
     recipe: users.Recipe
@@ -51,6 +78,7 @@ class Order:
     people_file: str
     generators: str
     leftovers: tuple[str, ...] = ()
+    removals: Removals = field(default_factory=Removals)
     token: str = ""
     holder: str = ""
     seconds: float = 15
@@ -134,6 +162,7 @@ class _Call:
     def predict(self) -> dict[str, Any]:
         """Return what a run would do, without changes."""
         _look, found = self._look()
+        self._refuse(found)
         statuses = self.order.statuses
         progress = Progress(
             created=found.missing,
@@ -154,6 +183,12 @@ class _Call:
             result["todo"] = self._wanted()
         return result
 
+    def _refuse(self, found: Found) -> None:
+        """Raise RemovalError if the run would remove more users than it may."""
+        refusal = self.order.removals.refusal(found, self.recipe.set) if self.order.state == "exact" else ""
+        if refusal:
+            raise RemovalError(refusal)
+
     # --- working ---
 
     def go_on(self) -> dict[str, Any]:
@@ -161,6 +196,7 @@ class _Call:
         order, kept = self.order, self.book.operation(self.order.token)
         if kept is None:
             look, found = self._look()
+            self._refuse(found)
             progress = Progress(conflicts=found.conflicts, news=found.news)
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
             progress.todo = found.missing + sum(counts[status] for status in order.statuses)
