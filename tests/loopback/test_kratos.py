@@ -195,6 +195,26 @@ def test_users_of_a_playbook_can_log_in(seeder: Seeder) -> None:
     assert (gone["removed"], seeder.there(), seeder.users.exists()) == (15, [], False)
 
 
+def test_a_persona_that_loses_its_password_can_no_longer_log_in(seeder: Seeder) -> None:
+    address = seeder.recipe().address("admin")
+    for password in (True, False, True):
+        personas = [{"name": "admin", "password": password}]
+        result = seeder.run(1, state="exact", personas=personas)
+        assert result["problems"] == []
+        assert seeder.server.logs_in(address, PASSWORD) is password
+        assert seeder.run(1, state="exact", personas=personas)["changed"] is False
+    seeder.run(state="absent")
+
+
+def test_an_identity_with_other_metadata_is_no_obstacle(seeder: Seeder) -> None:
+    for metadata in (5, "text", [1], {"greenroom": 5}):
+        body = {"schema_id": "default", "traits": {"email": "smoke-1@elsewhere.invalid"}, "metadata_admin": metadata}
+        _status, other = seeder.server.ask("POST", "/admin/identities", body)
+        assert seeder.run(3, state="exact")["present"] == 3
+        assert seeder.run(state="absent")["removed"] == 3
+        assert seeder.server.ask("DELETE", f"/admin/identities/{other['id']}")[0] == 204
+
+
 def test_a_password_that_is_too_long_is_refused(seeder: Seeder) -> None:
     done = seeder.play(password="x" * 73)
     assert "has 73 bytes; bcrypt accepts at most 72" in done["output"]

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +17,7 @@ from .invent.inventor import Inventor
 from .kratos import Kratos
 from .kratos_client import Identity, KratosError, RefusedError, UnansweredError, said
 from .ledger import Ledger, Row
+from .passwords import derived_hash
 from .recipe.recipe import MARK, Recipe
 
 BATCH = 500
@@ -295,6 +297,10 @@ class Work:
         for row in rows:
             body = self._body(row.key)
             try:
+                if not self._recipe.has_password(row.key) and self._kratos.has_password(row.id):
+                    # Kratos removes no password, so one that nobody knows replaces it.
+                    nobody_knows = derived_hash(secrets.token_urlsafe(32))
+                    body["credentials"] = {"password": {"config": {"hashed_password": nobody_knows}}}
                 self._kratos.retried(lambda body=body, row=row: self._put(row.id, body))  # type: ignore[misc]
             except RefusedError as error:
                 if error.status == 404:

@@ -27,7 +27,8 @@ def mark_of(identity: Identity, user_set: str) -> Mapping[str, Any] | None:
 def is_leftover(identity: Identity, beginnings: tuple[str, ...], domain: str) -> bool:
     """Return whether an identity has no mark, and only addresses with one of these beginnings, in the domain."""
     addresses = [text.lower() for text in _texts(identity) if "@" in text]
-    marked = MARK in (identity.get("metadata_admin") or {})
+    metadata = identity.get("metadata_admin")
+    marked = isinstance(metadata, dict) and MARK in metadata
     ending = f"@{domain}"
     fits = all(address.startswith(beginnings) and address.endswith(ending) for address in addresses)
     return bool(addresses) and fits and not marked

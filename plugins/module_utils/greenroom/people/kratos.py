@@ -120,6 +120,12 @@ class Kratos(Client):
         found = content(answer)
         return [found] if answer.status == 200 and isinstance(found, dict) else []
 
+    def has_password(self, identity: str) -> bool:
+        """Return whether an identity exists and logs in with a password."""
+        answer = self.retried(lambda: self._admin("GET", f"identities/{identity}"))
+        found = content(answer)
+        return answer.status == 200 and isinstance(found, dict) and "password" in (found.get("credentials") or {})
+
     def everybody(self, connections: int) -> Iterator[list[Identity]]:
         """Yield all identities, in pages, in no order.
 
