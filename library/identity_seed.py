@@ -85,7 +85,9 @@ options:
     type: str
     default: default
   locales:
-    description: Faker locales for the generated data.
+    description:
+      - Faker locales for the generated data. Each gets the same part of the users. One that is listed twice gets twice
+        as many.
     type: list
     elements: str
     default: [en_US]

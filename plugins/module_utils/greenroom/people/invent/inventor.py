@@ -51,11 +51,12 @@ class Inventor:
         self._lock = threading.Lock()
         wanted = (*(recipe.locales or ("en_US",)), *(persona.locale for persona in recipe.personas if persona.locale))
         self._locale_fakers = {locale: LocaleFaker(locale, self._stream) for locale in wanted}
-        self._locales = list(dict.fromkeys(recipe.locales))
+        self._locales = recipe.locales or ("en_US",)
         self._overrides = self._overrides_of(recipe.traits)
         self._persona_overrides = {
             persona.name: {**self._overrides, **self._overrides_of(persona.traits)} for persona in recipe.personas
         }
+        self._among = _base(recipe, "")
         self._offset: int = salt(f"{recipe.set}\0{recipe.seed}") % _NUMBERED_PHONES
         self._check_phones()
         for key in (*self._personas, *range(1, min(recipe.count, _SAMPLES) + 1)):
@@ -117,31 +118,30 @@ class Inventor:
 
     def _person(self, key: str, attempt: int) -> Person:
         recipe, persona = self._recipe, self._personas.get(key)
-        base = _base(recipe, f"{key}\0{attempt}" if attempt else key)
+        number = 0 if persona else int(key)
         return Person(
-            base,
+            _base(recipe, f"{key}\0{attempt}" if attempt else key),
+            number,
+            self._among,
             recipe.local_part(key),
             recipe.domain,
             phones.number(self._phone_position(key, persona)),
             self._stream,
-            self._locale_faker(base, persona),
+            self._locale_faker(number, persona),
             persona,
             self._persona_overrides[key] if persona else self._overrides,
         )
 
-    def _locale_faker(self, base: int, persona: Persona | None) -> LocaleFaker:
-        if persona and persona.locale:
-            return self._locale_fakers[persona.locale]
-        if persona or len(self._locales) == 1:
-            return self._locale_fakers[self._locales[0]]
-        self._stream.start(base ^ _LOCALE)
-        return self._locale_fakers[self._stream.choice(self._locales)]
+    def _locale_faker(self, number: int, persona: Persona | None) -> LocaleFaker:
+        if persona:
+            return self._locale_fakers[persona.locale or self._locales[0]]
+        place = self._stream.place(number, self._among ^ _LOCALE) if len(self._locales) > 1 else 0
+        return self._locale_fakers[self._locales[int(place * len(self._locales))]]
 
     def _verified(self, person: Person) -> bool:
         if person.persona and person.persona.verified is not None:
             return person.persona.verified
-        self._stream.start(person.base ^ _VERIFIED)
-        return self._stream.random() < self._recipe.verified
+        return person.place(_VERIFIED) < self._recipe.verified
 
     def _phone_position(self, key: str, persona: Persona | None) -> int:
         """Return the position of a user's unique phone number."""

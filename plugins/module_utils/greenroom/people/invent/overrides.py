@@ -55,10 +55,8 @@ class Override:
 
     def __call__(self, person: Person, maker: Callable[[Person], Any], kind: str) -> Any:
         """Return a user's value or ABSENT. `maker` generates it from the schema, `kind` is the trait's type."""
-        if self._share < 1:
-            person.stream.start(person.base ^ self._share_salt)
-            if person.stream.random() >= self._share:
-                return ABSENT
+        if self._share < 1 and person.place(self._share_salt) >= self._share:
+            return ABSENT
         if self._has_value:
             return self._value
         if self._provider is None:

@@ -27,12 +27,15 @@ _JOINED = ("ko", "zh")
 class Person:
     """One synthetic user during generation.
 
-    `base` is the seed of all of the user's random numbers, `local` the local part of the address, `phone` the unique
-    phone number. `overrides` replace what the schema says about a trait. `position` holds the indexes of the array
-    items that are being generated. `verifiable` collects (address, via).
+    `base` is the seed of all of the user's random numbers, `number` the user's number, 0 for a persona, and `among` the
+    seed that all users of the set have. `local` is the local part of the address, `phone` the unique phone number.
+    `overrides` replace what the schema says about a trait. `position` holds the indexes of the array items that are
+    being generated. `verifiable` collects (address, via).
     """
 
     base: int
+    number: int
+    among: int
     local: str
     domain: str
     phone: str
@@ -49,6 +52,8 @@ class Person:
         base = self.base ^ salt(f"item {index}")
         return Person(
             base,
+            self.number,
+            self.among ^ salt(f"item {index}"),
             self.local,
             self.domain,
             self.phone,
@@ -59,6 +64,13 @@ class Person:
             (*self.position, index),
             self.verifiable,
         )
+
+    def place(self, choice: int) -> float:
+        """Return the user's place among the set's users for one choice, from 0 to 1, see `Stream.place`."""
+        if self.number:
+            return self.stream.place(self.number, self.among ^ choice)
+        self.stream.start(self.base ^ choice)
+        return self.stream.random()
 
     def fact(self, name: str) -> tuple[str, ...]:
         """Return a fact in all its spellings, the preferred one first. Each call returns the same."""
