@@ -109,6 +109,13 @@ SECTIONS = (
         (*TESTING, "bench/edge"),
     ),
     Section(
+        "flood",
+        "one source that tries to hold 10,000 connections slows down no other visitor, and the shared address stays",
+        12,
+        (*STANDS, "python -m bench.flood.run"),
+        (*TESTING, "bench/flood", "bench/edge"),
+    ),
+    Section(
         "cutover",
         "how long cutover and rollback take",
         10,

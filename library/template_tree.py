@@ -250,6 +250,15 @@ options:
       - Path of the manifest. It is written last, so it always describes a completely applied tree.
       - The default is C(/var/lib/greenroom/trees/) with O(name) and C(.json).
     type: path
+  confirm_files:
+    description:
+      - Patterns of destinations with which a mistake could lock the controller out, such as the rules of a firewall.
+      - Before the call changes one of them, it arms a timer on the host, which puts the previous files back and reloads
+        the units that load them. After the call, the action opens a new connection to the host, and with it disarms
+        the timer. If that fails, the host undoes the change after 60 seconds, or when it boots. The next call says so.
+    type: list
+    elements: str
+    default: []
   requires:
     description:
       - A command that must succeed before the call compares or changes anything. If it fails, so does the call, with
@@ -412,6 +421,18 @@ missing_packages:
   type: list
   elements: str
   sample: []
+armed:
+  description: The trees whose change a new connection had to confirm, because of O(confirm_files).
+  returned: success
+  type: list
+  elements: str
+  sample: [firewall]
+undone:
+  description: The trees whose last change the host had undone before this call, each with the time.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: firewall, at: 1764504000}]
 trees:
   description:
     - The result of each tree of O(roles), by its name, with the keys above. The lists above cover all trees.

@@ -20,6 +20,7 @@ from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
+from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
@@ -84,6 +85,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             lines.insert(0, f"Found {len(lines)} mistakes. No host was changed.")
         if lines:
             raise AnsibleActionFail(self._mask().hide("\n".join(lines)))
+        opened.mark()
         return result | {"changed": False, "run": _run()}
 
     def _mask(self) -> Mask:

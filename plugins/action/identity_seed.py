@@ -15,6 +15,7 @@ from typing import Any
 
 from ansible import constants
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.people import users
 from ansible.plugins.action import ActionBase
@@ -32,6 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module, repeatedly if needed."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        opened.require(self._task)
         arguments = dict(self._task.args)
         password = str(arguments.pop("password", None) or "")
         key = str(arguments.pop("password_key", None) or "")

@@ -8,14 +8,16 @@ import os
 import pathlib
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleUndefinedVariable
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure, AnsibleError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.controller.modules.action import CompiledModule
 from ansible.module_utils.greenroom.modules import template_tree
 from ansible.module_utils.greenroom.tree import options as tree_options
+from ansible.module_utils.greenroom.tree import undo
 from ansible.module_utils.greenroom.tree.files import (
     Attributes,
     File,
@@ -31,7 +33,7 @@ from ansible.template import generate_ansible_template_vars, trust_as_template
 
 TEMPLATE_SUFFIX = ".j2"
 # The options that the module needs.
-SENT = ("name", "directories", "units", "state", "apply", "metadata", "manifest", "requires")
+SENT = ("name", "directories", "units", "state", "apply", "metadata", "manifest", "requires", "confirm_files")
 NEWLINES = {"\\n": "\n", "\\r": "\r", "\\r\\n": "\r\n"}
 # How a comment starts and ends, by the suffix of the file's name. Other suffixes get no marker, because a comment may
 # break a format without comments. Files without a suffix are mostly in /etc and use `#`.
@@ -52,6 +54,34 @@ class ActionModule(CompiledModule):  # type: ignore[misc]  # Ansible has no type
     ARGUMENTS = template_tree.ARGUMENTS
     RULES = template_tree.RULES
     _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result; first confirm changes that could have locked the controller out."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        for undone in result.get("undone", ()):
+            self._display.warning(undone_line(str((task_vars or {}).get("inventory_hostname")), **undone))
+        if result.get("armed"):
+            self._confirm(result["armed"])
+        return result
+
+    def _confirm(self, names: list[str]) -> None:
+        """Open a new connection, and with it keep the host from undoing the changes of these trees."""
+        what = " and ".join(names)
+        then = (
+            f"The host puts the previous files back by itself within {undo.SECONDS} s. Then fix the cause and run again"
+        )
+        self._connection.reset()
+        try:
+            done = self._low_level_execute_command(undo.confirmation(names))
+        except AnsibleConnectionFailure as error:
+            raise AnsibleConnectionFailure(
+                f"no new connection to the host since the change of {what}: {error}. {then}."
+            ) from error
+        if done["rc"] == undo.UNDONE:
+            raise AnsibleActionFail(f"a new connection to the host came too late, so it undid the change of {what}")
+        if done["rc"]:
+            said = (done["stderr"] or done["stdout"]).strip()
+            raise AnsibleActionFail(f"a new connection can't confirm the change of {what}: {said}. {then}.")
 
     def arguments(self, variables: dict[str, Any]) -> dict[str, Any]:
         """Return the module's arguments, with all files rendered."""
@@ -207,6 +237,15 @@ class ActionModule(CompiledModule):  # type: ignore[misc]  # Ansible has no type
                 raise AnsibleActionFail(f"{source}, for {dest}: can't be rendered (hidden: secret)") from None
             raise AnsibleActionFail(f"{source}, for {dest}: {error}") from error
         return "" if rendered is None else str(rendered)
+
+
+def undone_line(host: str, name: str, at: int) -> str:
+    """Return the message that a host has undone a change."""
+    when = f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return (
+        f"{host}: {name} went back to its previous files at {when}, because the run that changed them opened no new "
+        "connection to the host"
+    )
 
 
 def newline(item: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ description:
   - Sets two variables for all hosts. C(catalogue) is a dictionary of all services in the services folder, with all
     defaults filled in. C(catalogue_path) is the folder.
   - Templates in a service are rendered where they are used, with the variables of that host.
+  - Refuses options of C(ansible-playbook) that skip the start of one of the project's playbooks.
   - ansible.cfg enables this plugin (C(vars_plugins_enabled)).
   - C(ansible-inventory) does not export these variables by default, because a copy in the database
     of another tool would become outdated when the files change.
@@ -38,6 +39,8 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
+from ansible import context
+from ansible.errors import AnsibleError
 from ansible.plugins.loader import (
     action_loader,
     become_loader,
@@ -70,6 +73,10 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
             return {}
         load = import_module("ansible.module_utils.greenroom.controller.catalogue.catalogue").load
         if not CACHE:
+            # No task can do this: these options skip tasks.
+            opened = import_module("ansible.module_utils.greenroom.controller.common.opened")
+            if problem := opened.option_problem(context.CLIARGS):
+                raise AnsibleError(problem)
             import_module("ansible.module_utils.greenroom.controller.common.compiled_templates").keep_compiled()
             _load_plugins()
         # Ansible makes an empty path the working directory.

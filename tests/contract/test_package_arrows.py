@@ -28,8 +28,8 @@ LAYERS = (
     {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree", "trial"},
     {"people/invent", "switch"},
     {"modules", "people"},
+    {"controller/common"},
     {
-        "controller/common",
         "controller/data",
         "controller/drill",
         "controller/hosts",

@@ -72,6 +72,27 @@ def test_a_valid_run_reaches_the_hosts(here: World) -> None:
     assert "no host can be reached from here" in run.errors, run.output
 
 
+def test_options_that_skip_tasks_are_refused(here: World) -> None:
+    for words, reason in {
+        ("site.yml", "--start-at-task", "Apply packages*"): "--start-at-task would skip the checks of the input",
+        ("playbooks/cutover.yml", "--step"): "--step could skip the checks of the input",
+        ("playbooks/edge.yml", "--tags", "edge"): "--tags would skip everything",
+        ("playbooks/steps/data.yml",): "playbooks/steps has parts of playbooks",
+    }.items():
+        run = here.play(*words)
+        # Not a task's error: no task has run.
+        assert (run.code, sum(run.ssh.values())) == (1, 0), run.output
+        assert f"[ERROR]: {reason}" in run.output
+        assert "TASK [" not in run.output
+
+
+def test_options_that_leave_out_the_lock_are_refused(here: World) -> None:
+    run = here.play("site.yml", "-e", json.dumps({"environment_needs": [], "__environment_lock_hosts": []}))
+    refused(run)
+    line_with(run, "environment_needs", "each playbook has its own")
+    line_with(run, "__environment_lock_hosts", "role's own")
+
+
 def test_mistakes_in_services_are_reported(here: World, services: Path) -> None:
     rewrite(services, "portal/service.yml", "stop_timeout: 15", "stop_timout: 15\nstop_timeout: soon")
     rewrite(services, "kratos-courier/service.yml", "config_of: kratos", "config_of: krats")

@@ -70,6 +70,30 @@ def test_a_host_that_becomes_unreachable_stops_the_run_for_all(staging: Environm
     assert staging.release() == "1.0"
 
 
+def test_a_run_that_locks_itself_out_is_undone(staging: Environment) -> None:
+    """The run can't foresee it: it is told that hosts see the controller under another address."""
+    elsewhere = staging.hosts["ops1"]
+    mistake = {"firewall_ssh_sources": [elsewhere], "firewall_controller_address": elsewhere}
+    rules = "cat /etc/nftables.conf; nft --stateless list table inet greenroom; ls /var/lib/greenroom/undo"
+    before = {host: staging.ask(host, rules, check=False).stdout for host in staging.hosts}
+    run = staging.play("playbooks/provision.yml", "-e", json.dumps(mistake), ANSIBLE_SSH_RETRIES=ONE_TRY)
+    assert run.code != 0
+    for host in staging.hosts:
+        assert f"fatal: [{host}]: UNREACHABLE!" in run.output
+    assert "no new connection to the host since the change of firewall" in run.errors, run.output
+    # Nobody does anything: the hosts let the controller in again.
+    undone = "test -e /var/lib/greenroom/undo/firewall/undone && echo yes"
+    until(lambda: all(staging.ssh_now(host, undone) for host in staging.hosts), 300, "all hosts went back")
+    again = staging.play("playbooks/provision.yml")
+    assert again.code == 0, again.output
+    said = " ".join(again.output.split())
+    for host in staging.hosts:
+        assert f"{host}: firewall went back to its previous files at " in said, again.output
+    assert {host: staging.ask(host, rules, check=False).stdout for host in staging.hosts} == before
+    last = staging.rest()
+    assert "went back to its previous files" not in last.output
+
+
 def test_a_full_disk_is_reported(staging: Environment) -> None:
     live, idle = staging.live(), staging.idle()
     folder = f"/etc/greenroom/slots/{idle}"

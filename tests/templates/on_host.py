@@ -11,7 +11,9 @@ from typing import Any
 from greenroom_lab import cache, images, packages, podman
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("edge.py", "flood.py", "share.py")
+SCRIPTS = ("edge.py", "flood.py", "share.py", "visits.py")
+# Programs that scripts run.
+PROGRAMS = FOLDER.parents[1] / "bench/flood"
 
 
 def carried_out(script: str, rendered: Path, given: Any) -> Any:
@@ -23,6 +25,7 @@ def carried_out(script: str, rendered: Path, given: Any) -> Any:
     with cache.only_one():
         image, repository = images.host(), packages.repository()
     mounts = [f"{FOLDER / name}:/{name}:ro" for name in SCRIPTS]
+    mounts += [f"{PROGRAMS}:/bench:ro"]
     mounts += [f"{rendered}:/rendered:ro", f"{packages.FOLDER}/{repository}:/srv/packages:ro"]
     words = ["run", "--rm", "-i", "--privileged", "--network=none", *(f"--volume={mount}" for mount in mounts)]
     output = podman.call(*words, image, "python3", f"/{script}", "/rendered", stdin=json.dumps(given))

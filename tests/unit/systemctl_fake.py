@@ -58,8 +58,8 @@ class Systemd:
     def run(self, command: list[str]) -> tuple[int, str, str]:
         """Take a command; return (code, stdout, stderr)."""
         self.calls.append(command)
-        if command[0] in ("holds", "fails"):
-            return int(command[0] == "fails"), "", ""
+        if command[0] in ("holds", "fails", "systemd-run"):
+            return int(command[0] == "fails" or command[0] in self.units), "", "it fails"
         if command[0] == "journalctl":
             return 0, f"{' '.join(command[5:])} wrote this\nand that\n", ""
         if "--dryrun" in command:

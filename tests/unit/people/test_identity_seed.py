@@ -78,7 +78,7 @@ class Task:
         given = {key: value for key, value in {**defaults, **arguments}.items() if value is not None}
         self.calls.clear()
         self.site.asked.clear()
-        task: Any = SimpleNamespace(args=given, check_mode=check, async_val=0, diff=True)
+        task: Any = SimpleNamespace(args=given, _role=None, check_mode=check, async_val=0, diff=True)
         shell: Any = SimpleNamespace(tmpdir=str(self.folder), join_path=lambda *parts: "/".join(parts))
         source = plugin("action", "identity_seed")
         source.INTERVALS = self.intervals

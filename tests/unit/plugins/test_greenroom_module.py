@@ -197,7 +197,14 @@ def tree_call(host: Path, *wanted: files.File, **more: Any) -> dict[str, Any]:
 
 WEB = [{"name": "web"}]
 # What the action sends of a role's tree.
-SENT: dict[str, Any] = {"directories": [], "units": [], "state": "present", "apply": "all", "metadata": {}}
+SENT: dict[str, Any] = {
+    "directories": [],
+    "units": [],
+    "state": "present",
+    "apply": "all",
+    "metadata": {},
+    "confirm_files": [],
+}
 # Calls of template_tree, one after the other on one host.
 TREES: dict[str, Callable[[Path], dict[str, Any]]] = {
     "check of the first": lambda host: tree_call(host, file(host), units=WEB, check=True, diff=True),

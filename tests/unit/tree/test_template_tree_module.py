@@ -8,6 +8,8 @@ import importlib.util
 import json
 import os
 import shutil
+import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.tree import changes, converge, systemd
+from ansible.module_utils.greenroom.tree import changes, converge, systemd, undo
 from ansible.module_utils.greenroom.tree import files as tree_files
 from ansible.module_utils.greenroom.tree import manifest as tree_manifest
 from ansible.module_utils.greenroom.tree import options as tree_options
@@ -42,7 +44,7 @@ template_tree = load()
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name in ("systemctl", "journalctl"):
+    for name in ("systemctl", "journalctl", "systemd-run"):
         program = programs / name
         shutil.copy(Path(__file__).parents[1] / "systemctl_fake.py", program)
         program.write_text(program.read_text().replace("/usr/bin/env python3", sys.executable, 1))
@@ -278,3 +280,146 @@ def test_security_contexts(monkeypatch: pytest.MonkeyPatch) -> None:
     label = template_tree.labeller(Module())
     label("/etc/.a.greenroom", "/etc/a")
     assert set_contexts == [("/etc/.a.greenroom", ["context of", "/etc/a"], False)]
+
+
+# --- a change that a new connection must confirm ---
+
+RELOADED = [{"name": "web", "on_change": "reload"}]
+RULES = {"units": RELOADED, "confirm_files": ["*/etc/*"]}
+TIMERS = [
+    "--quiet --collect --unit=greenroom-undo-test-call --on-active=900 --timer-property=AccuracySec=1s /bin/sh",
+    "--quiet --collect --unit=greenroom-undo-test --on-active=60 --timer-property=AccuracySec=1s /bin/sh",
+]
+
+
+def timers(host: Path) -> list[str]:
+    """The timers that were started, without the script's path."""
+    calls = json.loads((host / "systemd.json").read_text())["calls"]
+    return [" ".join(call[1:-1]) for call in calls if call[0] == "systemd-run"]
+
+
+def confirm() -> int:
+    """Confirm the change as the action does; return the exit code."""
+    return subprocess.run(["/bin/sh", "-c", undo.confirmation(["test"])], check=False).returncode
+
+
+def time_out(host: Path) -> None:
+    """Do what the timer does."""
+    script = host / "state/undo/test/undo"
+    subprocess.run(["/bin/sh", str(script)], check=True) if script.exists() else None
+
+
+def content(host: Path, *names: str) -> list[str | None]:
+    """The content of files, None for a missing one."""
+    paths = [host / "etc" / name for name in names]
+    return [path.read_text() if path.exists() else None for path in paths]
+
+
+def test_a_change_that_nobody_confirms_is_undone(call: Call, host: Path) -> None:
+    gone, kept = file(host, "etc/gone", "gone\n"), file(host, "etc/kept", "kept\n")
+    assert call(file(host), gone, kept, **RULES)["armed"] == ["test"]
+    assert confirm() == 0
+    started = json.loads((host / "systemd.json").read_text())["units"]["web.service"]["started"]
+    changed = call(file(host, text="locked out\n"), kept, file(host, "etc/new"), **RULES)
+    assert (changed["armed"], changed["undone"]) == (["test"], [])
+    assert timers(host) == TIMERS * 2
+    assert content(host, "a", "gone", "kept", "new") == ["locked out\n", None, "kept\n", "text\n"]
+    before = systemctl(host)
+    time_out(host)
+    assert content(host, "a", "gone", "kept", "new") == ["text\n", "gone\n", "kept\n", None]
+    assert stat.S_IMODE((host / "etc/a").stat().st_mode) == 0o600
+    # The unit was running with Greenroom's own files: it never stops.
+    assert systemctl(host)[len(before) :] == ["reload-or-restart web.service"]
+    assert json.loads((host / "systemd.json").read_text())["units"]["web.service"]["started"] == started
+    # It is undone once, and too late to confirm.
+    time_out(host)
+    assert confirm() == undo.UNDONE
+
+
+def test_the_next_call_says_that_a_change_was_undone_and_makes_it_again(call: Call, host: Path) -> None:
+    call(file(host), **RULES)
+    confirm()
+    call(file(host, text="new\n"), **RULES)
+    time_out(host)
+    at = int((host / "state/undo/test/undone").stat().st_mtime)
+    # Check mode tells it, too, and leaves it to the next call.
+    for check in (True, False):
+        again = call(file(host, text="new\n"), check=check, **RULES)
+        assert again["undone"] == [{"name": "test", "at": at}]
+        assert again["units"] == {"web.service": "reloaded"}
+    assert again["armed"] == ["test"]
+    assert confirm() == 0
+    assert call(file(host, text="new\n"), **RULES)["undone"] == []
+    assert content(host, "a") == ["new\n"]
+
+
+def test_a_confirmed_change_stays(call: Call, host: Path) -> None:
+    call(file(host), **RULES)
+    assert confirm() == 0
+    assert "stop --quiet greenroom-undo-test-call.timer greenroom-undo-test.timer" in systemctl(host)
+    assert not (host / "state/undo/test").exists()
+    time_out(host)
+    assert content(host, "a") == ["text\n"]
+
+
+def test_a_change_whose_run_died_is_undone_by_the_next_call(call: Call, host: Path) -> None:
+    call(file(host), **RULES)
+    confirm()
+    call(file(host, text="new\n"), **RULES)
+    found = call(file(host), **RULES)
+    assert [each["name"] for each in found["undone"]] == ["test"]
+    # Nothing is left to change.
+    assert (found["changed_files"], found["armed"]) == ([], [])
+    assert content(host, "a") == ["text\n"]
+    assert not (host / "state/undo/test").exists()
+
+
+def test_an_undo_that_was_interrupted_is_completed(call: Call, host: Path) -> None:
+    call(file(host), **RULES)
+    confirm()
+    call(file(host, text="new\n"), **RULES)
+    (host / "state/undo/test/armed").rename(host / "state/undo/test/undoing")
+    assert confirm() == undo.UNDONE
+    time_out(host)
+    assert content(host, "a") == ["text\n"]
+
+
+def test_the_first_files_of_a_unit_are_undone_with_the_unit_stopped(call: Call, host: Path) -> None:
+    (host / "etc").mkdir()
+    (host / "etc/a").write_text("the distribution's\n")
+    call(file(host), **RULES)
+    before = systemctl(host)
+    time_out(host)
+    assert content(host, "a") == ["the distribution's\n"]
+    assert systemctl(host)[len(before) :] == ["stop web.service"]
+
+
+def test_only_changes_of_these_files_are_armed(call: Call, host: Path) -> None:
+    call(file(host), **RULES)
+    confirm()
+    calls = len(timers(host))
+    assert call(file(host), **RULES)["armed"] == []
+    assert call(file(host), file(host, "other/b"), **RULES)["armed"] == []
+    assert call(file(host, text="new\n"), check=True, **RULES)["armed"] == []
+    assert len(timers(host)) == calls
+    assert not (host / "state/undo/test").exists()
+
+
+def test_without_a_timer_nothing_is_changed(call: Call, host: Path) -> None:
+    state = json.loads((host / "systemd.json").read_text())
+    state["units"]["systemd-run"] = {"load": "broken"}
+    (host / "systemd.json").write_text(json.dumps(state))
+    refused = call(file(host), **RULES)
+    assert refused["failed"]
+    assert "test: can't start the timer that would undo the change (it fails)" in refused["msg"]
+    assert content(host, "a") == [None]
+    assert not (host / "state/undo/test").exists()
+
+
+def test_a_call_that_fails_after_the_change_is_armed(call: Call, host: Path) -> None:
+    state = json.loads((host / "systemd.json").read_text())
+    state["units"]["web.service"]["fails"] = ["start"]
+    (host / "systemd.json").write_text(json.dumps(state))
+    failed = call(file(host), **RULES)
+    assert (failed["failed"], failed["armed"]) == (True, ["test"])
+    assert timers(host) == TIMERS

@@ -136,6 +136,12 @@ def test_detected_variables_can_not_be_set() -> None:
     assert line == "release: can't be set, a run detects it; use -e release_name=<release> to deploy a release"
 
 
+@pytest.mark.parametrize("name", ["environment_needs", "environment_dead_tolerated", "__environment_lock_hosts"])
+def test_options_can_not_leave_out_the_lock(name: str) -> None:
+    (line,) = variable_names.found_problems(["to", name])
+    assert line.startswith(f"{name}: can't be set")
+
+
 def test_detected_variables_are_not_suggested() -> None:
     declared: dict[str, dict[str, dict[str, Any]]] = {"environment": {"release": {}, "release_name": {}}}
     assert variable_names.name_problems([], declared, ["releases"]) == [

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..tree import changes, commands, converge, debian_packages, options, units
+from ..tree import changes, commands, converge, debian_packages, options, undo, units
 from ..tree.files import TreeError, decompress
 
 ARGUMENTS: dict[str, Any] = {**options.OPTIONS, **options.TRANSPORT}
@@ -35,6 +35,9 @@ def carry_out(given: Mapping[str, Any], check: bool, diff: bool, label: changes.
         return failure(given, result, str(error))
     except OSError as error:
         return failure(given, result, f"{error.filename or 'template_tree'}: {error.strerror or error}")
+    finally:
+        for name in result.get("armed", ()):
+            undo.Undo(name, commands.run).wait()
     return result
 
 

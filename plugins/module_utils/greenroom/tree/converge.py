@@ -12,8 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..common import masking
-from . import changes, diff, systemd, unit_records, units
-from .files import Attributes, Directory, TreeError, clean_path, decompress, parse_mode, unpack
+from . import changes, diff, systemd, undo, unit_records, units
+from .files import Attributes, Directory, TreeError, clean_path, decompress, matches, parse_mode, unpack
 
 SYSTEMD_IS_UP = "/run/systemd/system"
 # The lists in the results of several trees that are joined into one.
@@ -24,6 +24,8 @@ TOGETHER = (
     "drifted_files",
     "loaded_drift",
     "not_running",
+    "armed",
+    "undone",
 )
 
 
@@ -75,6 +77,8 @@ def converge(host: Host, options: dict[str, Any], result: dict[str, Any]) -> Non
         absent=absent,
         label=host.label,
     )
+    # It may put files back, which the plan must know.
+    result["undone"] = _undone(host, options, drift)
     manager = _unit_manager(host, units.parse(options["units"]), wanted, absent)
     plan = wanted.plan(drift)
     result.update(
@@ -88,12 +92,15 @@ def converge(host: Host, options: dict[str, Any], result: dict[str, Any]) -> Non
         units={},
         loaded_drift=[],
         not_running=[],
+        armed=[],
     )
     if host.diff:
         result["diff"] = diff.differences(wanted, plan)
     if not host.check:
         result["changed"] = False
         wanted.validate(plan, host.run)
+    if manager and not (host.check or drift):
+        result["armed"] = _armed(host, options["confirm_files"], wanted, manager, plan)
     if manager:
         manager.find_drift(plan) if drift else manager.stop(plan)
     if not host.check:
@@ -108,6 +115,25 @@ def converge(host: Host, options: dict[str, Any], result: dict[str, Any]) -> Non
         result["changed"] = plan.changed or bool(manager.outcome.units)
     if not host.check and not drift:
         wanted.finish(plan)
+
+
+def _undone(host: Host, options: dict[str, Any], drift: bool) -> list[dict[str, Any]]:
+    """Return whether the tree's last change was undone."""
+    if drift or not options["confirm_files"]:
+        return []
+    return undo.Undo(options["name"], host.run).last(host.check)
+
+
+def _armed(
+    host: Host, patterns: list[str], wanted: changes.Tree, manager: units.Manager, plan: changes.Plan
+) -> list[str]:
+    """Arm the undo of a change that a new connection must confirm; return the tree's name then."""
+    paths = [path for path in plan.touched if matches(path, patterns)]
+    if not paths:
+        return []
+    before = [(unit, manager.status[unit.name]) for unit in undo.loading(paths, manager.wanted)]
+    undo.Undo(wanted.name, host.run).arm(paths, before, first=wanted.before.hash is None)
+    return [wanted.name]
 
 
 def _require(command: str, run: changes.Run) -> None:

@@ -91,6 +91,7 @@ OPTIONS: dict[str, Any] = {
     "apply": {"type": "str", "default": "all", "choices": ["all", "drift"]},
     "metadata": {"type": "dict", "default": {}},
     "manifest": {"type": "path"},
+    "confirm_files": {"type": "list", "elements": "str", "default": []},
     "requires": {"type": "str"},
     "marker": {"type": "str", "default": MARKER},
 }

@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 
 from ...common.started import STARTED
 from ...modules import logic
+from ..common import opened
 
 # As Ansible writes the arguments of a module.
 ENCODER = get_module_encoder("legacy", Direction.CONTROLLER_TO_MODULE)
@@ -39,6 +40,7 @@ class CompiledModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Return the module's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        opened.require(self._task)
         variables = task_vars or {}
         arguments = self.arguments(variables)
         answer = self._answer(arguments, variables)

@@ -23,6 +23,12 @@ FOREIGN = frozenset(
 # A run detects these. Set by hand, they could make it deploy into the live slot, or images that are no release.
 FOUND_SLOTS = "slot_"
 FOUND_RELEASE = "release"
+# What playbooks say of themselves, and variables inside of roles. With -e, they could leave out the lock.
+OWN = {
+    "environment_needs": "can't be set with -e, each playbook has its own",
+    "environment_dead_tolerated": "can't be set with -e, each playbook has its own",
+}
+INTERNAL = "__"
 # How similar to a declared name a misspelling is. Options are few and typed by hand, so their limit is lower.
 ALIKE = 0.85
 ALIKE_OPTION = 0.7
@@ -78,11 +84,16 @@ def is_found(name: str) -> bool:
     return name.startswith(FOUND_SLOTS) or name == FOUND_RELEASE
 
 
+def _is_own(name: str) -> bool:
+    return name in OWN or name.startswith(INTERNAL)
+
+
 def found_problems(options: Iterable[str]) -> list[str]:
     """Return one line for each of the `options` set with `-e` that operators can't set."""
     of_slots = "use -e to=<slot> to cut over, -e smoke_slot=<slot> to check a slot"
     of_release = "use -e release_name=<release> to deploy a release"
-    return [
+    own = {name: OWN.get(name, "can't be set, it is a role's own") for name in sorted(options) if _is_own(name)}
+    return [f"{name}: {reason}" for name, reason in own.items()] + [
         f"{name}: can't be set, a run detects it; {of_release if name == FOUND_RELEASE else of_slots}"
         for name in sorted(options)
         if is_found(name)
