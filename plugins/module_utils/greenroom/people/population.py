@@ -38,7 +38,7 @@ ERRORS = (KratosError, RemovalError, ledger.LedgerError, users.UsersError)
 
 @dataclass(frozen=True)
 class Removals:
-    """How many users `exact` may remove: so many, or so many percent of the set, or as many as somebody `allowed`."""
+    """How many users `exact` may remove: so many, or so many percent of the set, or as many as are `allowed`."""
 
     users: int = 10
     percent: float = 10
