@@ -11,7 +11,7 @@ from typing import Any
 from greenroom_lab import cache, images, packages, podman
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("edge.py", "flood.py", "share.py")
+SCRIPTS = ("edge.py", "flood.py", "reach.py", "share.py")
 
 
 def carried_out(script: str, rendered: Path, given: Any) -> Any:
