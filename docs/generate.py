@@ -83,6 +83,8 @@ SERVICE_KEYS = {
     "metrics": "The page with metrics for Prometheus.",
     "metrics.port": "The port's name. Hosts in `ops` can reach the port unless its `from` is empty.",
     "metrics.path": "The page's path.",
+    "calls": "Ports of other services that the service may connect to, as `<service>.<port>`, such as `kratos.admin`; "
+    "the firewall closes all others of its slot.",
     "identities": "The port of the Ory Kratos admin API. Only one service can set it. Greenroom creates synthetic "
     "users there; if no service sets it, there are none.",
     "load": "The service has the endpoints that a [drill](../drill.md#the-load-test-endpoints) requests. If no service "

@@ -240,8 +240,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             with contextlib.suppress(ValueError):
                 if values("ansible_connection") != "local":
                     user = str(values("ansible_user") or default or "")
+                    options = (values(f"ansible_ssh_{kind}args") or "" for kind in ("", "common_", "extra_"))
                     logins[host] = lockout.Login(
-                        str(values("ansible_host") or host), user, values("firewall_ssh_sources")
+                        str(values("ansible_host") or host),
+                        user,
+                        values("firewall_ssh_sources"),
+                        " ".join(map(str, options)),
+                        values("base_forward_to"),
                     )
         own = self._addresses()
         addresses = {group: [own[host] for host in hosts if host in own] for group, hosts in self.groups.items()}

@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible.module_utils.greenroom.common.container_mac import mac_address
 from ansible.module_utils.greenroom.controller.bundle import (
     activation,
     arguments,
+    calls,
     checks,
     commands,
     description,
@@ -36,6 +38,8 @@ class FilterModule:
             "bundle_files": files.files,
             "bundle_unused_images": images.unused,
             "bundle_volumes": files.volumes,
+            "bundle_calls": calls.calls,
+            "bundle_mac": mac_address,
             "bundle_exec": arguments.exec_line,
             "bundle_environment": environment_file.environment_lines,
             "bundle_secret_problems": environment_file.secret_problems,

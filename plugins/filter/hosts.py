@@ -32,6 +32,7 @@ class FilterModule:
             "key_files": keys.key_files,
             "service_ports": firewall.service_ports,
             "firewall_rules": firewall.firewall_rules,
+            "local_ports": firewall.local_ports,
             "interface_of": vrrp.interface_of,
             "scrape_targets": scrape_targets.scrape_targets,
             "source_networks": networks.source_networks,

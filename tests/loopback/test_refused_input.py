@@ -109,6 +109,7 @@ def test_mistakes_between_services_are_reported(here: World, services: Path) -> 
     routes = "- {path: /, port: nowhere}\n  - {path: /a, limit: lodin}"
     rewrite(services, "portal/service.yml", "- {path: /}", routes)
     rewrite(services, "portal/service.yml", "image: portal", "image: portl")
+    rewrite(services, "portal/service.yml", "calls: [kratos.public, kratos.admin]", "calls: [kratos.amdin]")
     (services / "twin").mkdir()
     (services / "twin/service.yml").write_text(
         "image: portal\nports:\n  http: {container: 8080, from: [edge]}\nhealth: {port: http, path: /readyz}\n"
@@ -117,6 +118,8 @@ def test_mistakes_between_services_are_reported(here: World, services: Path) -> 
     refused(run, "portal/service.yml|portl")
     line_with(run, "portal/service.yml", "nowhere")
     line_with(run, "portal/service.yml", "lodin", "login")
+    line_with(run, "portal/service.yml", "calls[0]", "amdin", "admin")
+    line_with(run, "portal/service.yml", "environment.KRATOS_PUBLIC_URL", "kratos.public")
     line_with(run, "portl", "portal")
     line_with(run, "twin/service.yml", "18080")
 

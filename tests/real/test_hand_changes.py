@@ -64,6 +64,11 @@ CHANGES = {
         "nft insert rule inet greenroom input tcp dport 9 accept",
         "nft --stateless list table inet greenroom",
     ),
+    "a rule between containers": (
+        "app2",
+        "nft insert rule bridge greenroom forward ether type ip accept",
+        "nft --stateless list table bridge greenroom",
+    ),
     "a database's role": (
         "data1",
         SQL.format("ALTER ROLE portal_{idle} NOLOGIN"),

@@ -1,10 +1,11 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Local accounts of hosts can read none of the environment's secrets."""
+"""Local accounts of hosts read none of the environment's secrets, and reach no container."""
 
 from __future__ import annotations
 
 import base64
+import subprocess
 from typing import Any
 
 import pytest
@@ -88,3 +89,58 @@ def test_the_search_finds_what_an_account_can_read(staging: Environment) -> None
         assert {f"/run/{name}", "journalctl --no-pager -o export"} <= set(found)
     finally:
         staging.ask("app1", f"rm /run/{name}")
+
+
+NOBODY, ROOT = 65534, 0
+ADMIN = {"blue": 14434, "green": 24434}
+CONNECT = "import os, socket; os.setuid({user}); socket.create_connection(({address!r}, {port}), 3)"
+
+
+def connects(staging: Environment, address: str, port: int, user: int = ROOT, container: str = "") -> bool:
+    """Whether a program on app1 makes a connection: with a user ID, or in a container's network."""
+    enter = f"nsenter -t $(podman inspect -f '{{{{.State.Pid}}}}' {container}) -n" if container else ""
+    program = CONNECT.format(user=user, address=address, port=port)
+    done = staging.ask("app1", f"{enter} python3 - <<'END'\n{program}\nEND\n", check=False)
+    assert done.returncode == 0 or "create_connection" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+def address_of(staging: Environment, container: str) -> str:
+    """The address of a container on app1."""
+    fields = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return staging.ask("app1", f"podman inspect -f '{fields}' {container}").stdout.strip()
+
+
+def forwards(staging: Environment, host: str, place: str) -> bool:
+    """Whether SSH forwards a connection."""
+    ssh, *options, _command = staging.ssh_command(host, "")
+    done = subprocess.run(
+        [ssh, "-W", place, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0 or "administratively prohibited" in done.stderr, done.stderr
+    return done.returncode == 0
+
+
+def test_of_a_host_only_root_reaches_the_admin_port(staging: Environment) -> None:
+    live = staging.live()
+    for place in (("127.0.0.1", ADMIN[live]), (address_of(staging, f"kratos-{live}"), 4434)):
+        assert connects(staging, *place)
+        assert not connects(staging, *place, user=NOBODY)
+
+
+def test_only_a_service_that_calls_the_admin_port_reaches_it(staging: Environment) -> None:
+    live = staging.live()
+    kratos = address_of(staging, f"kratos-{live}")
+    assert connects(staging, kratos, 4434, container=f"portal-{live}")
+    for port in (4433, 4434):
+        assert not connects(staging, kratos, port, container=f"portal-worker-{live}")
+    # The service that is called may not call back.
+    assert not connects(staging, address_of(staging, f"portal-{live}"), 8080, container=f"kratos-{live}")
+
+
+def test_ssh_forwards_to_admin_pages_only(staging: Environment) -> None:
+    live = staging.live()
+    assert not forwards(staging, "app1", f"127.0.0.1:{ADMIN[live]}")
+    assert not forwards(staging, "app1", f"{address_of(staging, f'kratos-{live}')}:4434")
+    assert not forwards(staging, "ops1", "127.0.0.1:22")
+    assert forwards(staging, "ops1", "localhost:9090")

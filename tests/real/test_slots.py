@@ -28,6 +28,7 @@ command: [serve]
 secrets:
   DATABASE_URL: {login: portal, of: portal}
   PORTAL_CSRF_KEYS: {ring: csrf, of: portal}
+calls: [kratos.public, kratos.admin]
 environment:
   KRATOS_PUBLIC_URL: http://kratos:4433
   KRATOS_ADMIN_URL: http://kratos:4434

@@ -75,7 +75,7 @@ def test_both_slots_have_their_own_files(environment: str, rendered: dict[str, R
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_viewers_can_only_forward_to_the_admin_pages_on_ops_hosts(
+def test_accounts_can_only_forward_to_the_admin_pages_on_ops_hosts(
     environment: str, rendered: dict[str, Rendered]
 ) -> None:
     keys: dict[str, set[str]] = {}
@@ -86,6 +86,9 @@ def test_viewers_can_only_forward_to_the_admin_pages_on_ops_hosts(
         accounts = {block.split()[0]: block for block in file.read_text().split("Match User ")[1:]}
         assert {name for name, block in accounts.items() if ".ssh/authorized_keys" in block} == {"operator"}
         forwarding[host] = {line.strip() for line in accounts["a-viewer"].splitlines() if "PermitOpen" in line}
+        everybody = file.read_text().partition("Match ")[0].splitlines()
+        assert forwarding[host] == {line for line in everybody if "PermitOpen" in line}
+        assert {"PermitListen none", "AllowStreamLocalForwarding no"} <= set(everybody)
     pages = "PermitOpen localhost:9090 127.0.0.1:9090 localhost:1080 127.0.0.1:1080"
     assert {host for host, lines in forwarding.items() if lines == {pages}} == {"ops1"}
     assert {host for host, lines in forwarding.items() if lines == {"PermitOpen none"}} == set(keys) - {"ops1"}

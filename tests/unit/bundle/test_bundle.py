@@ -43,6 +43,7 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
         "database": None,
         "secrets": {},
         "metrics": None,
+        "calls": [],
         "headers": {},
         "config_path": None,
         "config_of": name,
@@ -180,6 +181,7 @@ def test_a_description_has_what_others_must_know_and_the_slots_own_ports(catalog
         {"routes": [{"path": "/", "port": "http", "limit": "default", "auth": False}]},
         {"health": {"port": "http", "path": "/other"}},
         {"checks": []},
+        {"calls": ["mailer.http"]},
         {"ports": {"http": {"container": 9000, "host": {"blue": 19000, "green": 29000}, "bind": "0.0.0.0"}}},
     ],
 )

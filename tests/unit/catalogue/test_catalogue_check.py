@@ -287,6 +287,48 @@ def test_a_toggle_belongs_to_one_service() -> None:
     ]
 
 
+KRATOS = service(
+    "kratos",
+    ports={"public": {"container": 4433, "from": ["edge"]}, "admin": {"container": 4434, "from": []}},
+    health={"port": "public", "path": "/"},
+)
+
+
+@pytest.mark.parametrize(
+    ("keys", "line"),
+    [
+        ({"calls": ["kratso.admin"]}, 'calls[0]: unknown service "kratso"; did you mean "kratos"?'),
+        ({"calls": ["kratos.public", "kratos.amdin"]}, 'calls[1]: kratos has no port "amdin"; did you mean "admin"?'),
+        (
+            {"calls": ["kratos.public"], "environment": {"ADMIN_URL": "http://kratos:4434/admin"}},
+            "environment.ADMIN_URL: kratos:4434 is closed to the service; add kratos.admin to `calls`",
+        ),
+        (
+            {"environment": {"PLACES": "tcp://db:5432,kratos:4433"}},
+            "environment.PLACES: kratos:4433 is closed to the service; add kratos.public to `calls`",
+        ),
+    ],
+)
+def test_a_call_names_a_service_and_its_port(keys: dict[str, Any], line: str) -> None:
+    assert lines(KRATOS, service("shop", **keys)) == [f"shop: {line}"]
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"calls": ["kratos.public", "kratos.admin"], "environment": {"URL": "http://kratos:4433"}},
+        {"environment": {"URL": "http://kratos:44330", "OTHER": "http://my-kratos:4433", "NAME": "kratos.test:4433"}},
+        {"environment": {"URL": "http://shop:4433"}},
+    ],
+)
+def test_what_is_no_call_needs_none(keys: dict[str, Any]) -> None:
+    assert lines(KRATOS, service("shop", **keys)) == []
+
+
+def test_a_call_of_a_service_that_was_left_out_is_not_reported() -> None:
+    assert lines(service("shop", calls=["kratos.admin"]), wrong=["kratos"]) == []
+
+
 def test_broker_queues_and_logins_belong_to_one_service() -> None:
     worker: dict[str, Any] = {"activation": "live_only", "queues": {"jobs": {}}}
     first = service("first", **worker, secrets={"URL": {"broker": "both"}})

@@ -13,6 +13,7 @@ from ansible.module_utils.greenroom.controller.bundle.description import SLOTS, 
 from ansible.module_utils.greenroom.controller.bundle.edge_routes import edge_backends
 from ansible.module_utils.greenroom.controller.bundle.files import files
 from ansible.module_utils.greenroom.controller.bundle.units import unit_name
+from ansible.module_utils.greenroom.controller.catalogue import derived_names
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import folders, normalise
 from ansible.module_utils.greenroom.controller.catalogue.derived_names import FOLDER
 from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
@@ -229,3 +230,11 @@ def test_a_port_that_a_host_has_is_refused() -> None:
 )
 def test_what_is_no_name_is_refused(part: dict[str, Any]) -> None:
     assert len(structure_errors({"image": "app", **part})) == 1
+
+
+def test_containers_with_one_ethernet_address_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    addresses = {"shop-blue": "same", "inbox-green-trial": "same"}
+    monkeypatch.setattr(derived_names, "mac_address", lambda container: addresses.get(container, container))
+    assert lines(service("shop"), service("inbox")) == [
+        "the Ethernet address of inbox-green-trial would be that of shop-blue; choose another folder's name"
+    ]

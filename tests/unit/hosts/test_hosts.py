@@ -83,6 +83,17 @@ def test_ports_stay_open_while_a_slot_uses_them() -> None:
     assert firewall.service_ports(catalogue, both) == firewall.service_ports(catalogue)
 
 
+def test_processes_of_a_host_reach_its_ports_if_other_hosts_of_its_groups_may() -> None:
+    ports = [
+        {"name": "portal http", "ports": [18080, 28080], "groups": ["app"], "from": ["edge"]},
+        {"name": "portal metrics", "ports": [18081, 28081], "groups": ["app"], "from": ["ops"]},
+    ]
+    assert firewall.local_ports(ports, ["app"]) == []
+    assert firewall.local_ports(ports, ["edge"]) == []
+    assert firewall.local_ports(ports, ["app", "edge"]) == [18080, 28080]
+    assert firewall.local_ports(ports, ["app", "edge", "ops"]) == [18080, 18081, 28080, 28081]
+
+
 def test_a_local_port_is_not_in_the_firewall() -> None:
     catalogue = {"kratos": service(ports={"admin": port(4434, [])}, metrics={"port": "admin", "path": "/metrics"})}
     assert firewall.service_ports(catalogue) == []

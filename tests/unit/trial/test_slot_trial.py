@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.common.container_mac import mac_address
 from ansible.module_utils.greenroom.trial import start
 from modules import run_module
 
@@ -102,6 +103,18 @@ def test_nobody_is_sent_to_the_second_container(podman: Podman) -> None:
     ]
     # The program's own words look like options, and stay.
     assert arguments == ["serve", "-d", "--name", "x", "-p", "7"]
+
+
+@pytest.mark.parametrize("form", [["--mac-address=0a:67:00:00:00:01"], ["--mac-address", "0a:67:00:00:00:01"]])
+def test_the_second_container_has_an_ethernet_address_of_its_own(podman: Podman, form: list[str]) -> None:
+    podman.command[2:2] = form
+    podman.runs()
+    podman.program(port=podman.port, status=200)
+    podman.outcome()
+    [words] = podman.calls("run")
+    assert [word for word in words if "mac" in word or "0a:67" in word] == [
+        f"--mac-address={mac_address('shop-blue-trial')}"
+    ]
 
 
 def test_a_program_that_refuses_is_quoted_without_its_secrets(podman: Podman) -> None:

@@ -56,6 +56,39 @@ def test_a_login_as_root_is_refused() -> None:
     assert "root" in line
 
 
+def jumping(options: str, forwards: Any = (), applies: bool = True) -> list[str]:
+    """The problems of two hosts, of which one is reached through the other, or through neither."""
+    logins = {
+        "ops1": Login("127.0.0.1", "operator", ["127.0.0.1"], forwards=forwards),
+        "app1": Login("127.0.0.2", "operator", ["127.0.0.0/8"], options),
+    }
+    return list(lockout_problems(logins, ADDRESSES, "127.0.0.1", applies))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "-o IdentitiesOnly=yes -J ops1",
+        "-J operator@127.0.0.1:22",
+        "-o ProxyJump=ops1",
+        "-oProxyJump=bastion.example.org,ssh://ops1",
+        "-o 'ProxyJump ops1'",
+    ],
+)
+def test_a_host_through_which_the_controller_jumps_must_forward(options: str) -> None:
+    assert jumping(options) == [
+        "base_forward_to: empty for ops1, through which the controller logs in, so no later run could log in; "
+        'set ["*:22"] there (on app1)'
+    ]
+    assert jumping(options, ["*:22"]) == []
+    assert jumping(options, applies=False) == []
+
+
+@pytest.mark.parametrize("options", ["", "-J bastion.example.org", "-o ProxyJump=none", "-o ProxyCommand=nc ops1 22"])
+def test_other_ways_are_not_known_to_end(options: str) -> None:
+    assert jumping(options) == []
+
+
 def test_the_way_to_an_unknown_host_is_unknown() -> None:
     assert source_address("127.0.0.1") == "127.0.0.1"
     assert source_address("a" * 300) == ""

@@ -27,6 +27,9 @@ GROUPS = ("app", "ops")
         ("bundle_pull_seconds", -1, "expected a number, 0 or more"),
         ("edge_drain_seconds", "nan", "expected a number, 0 or more"),
         ("backup_keep", float("inf"), "expected a number, 0 or more"),
+        ("base_forward_to", ["5432"], '"5432" is not host:port, such as localhost:5432 or *:22'),
+        ("base_forward_to", ["db:65536"], '"db:65536" is not host:port, such as localhost:5432 or *:22'),
+        ("base_forward_to", ["db:1 none"], '"db:1 none" is not host:port, such as localhost:5432 or *:22'),
     ],
 )
 def test_a_value_without_the_meaning_of_its_name_is_reported(name: str, value: Any, line: str) -> None:
@@ -49,6 +52,7 @@ def test_a_value_without_the_meaning_of_its_name_is_reported(name: str, value: A
         ("environment_lock_poll_seconds", 0.5),
         ("cutover_step_seconds", "60"),
         ("edge_limits", {"default": 6000, "login": 100}),
+        ("base_forward_to", ["localhost:5432", "*:22", "db.example.org:*", "[2001:db8::1]:22"]),
     ],
 )
 def test_a_value_with_the_meaning_of_its_name_is_right(name: str, value: Any) -> None:

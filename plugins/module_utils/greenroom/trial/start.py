@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from ..common.container_mac import mac_address
 from ..common.masking import Mask
 from ..common.web import Deadline, Network, Request, WebError, request
 
@@ -27,6 +28,8 @@ Run = Callable[[list[str]], tuple[int, str, str]]
 
 # Options of a container that another one can't have, too: its name, its way to requests, its place below systemd.
 WITH_VALUE = {"--name", "--cidfile", "--publish", "-p", "--network-alias", "--sdnotify", "--cgroups"}
+# Its place in the network, too: the firewall knows the second container by an address of its own.
+WITH_VALUE |= {"--mac-address"}
 # The output goes to this process, not to the journal of the service.
 WITH_VALUE |= {"--log-driver", "--log-opt"}
 WITHOUT_VALUE = {"--replace", "--rm", "--detach", "-d"}
@@ -84,8 +87,11 @@ def trial_command(command: Sequence[str], image: str, name: str, limit: int) -> 
     if "run" not in command or image not in command:
         raise UntriedError(f"the container was not created from {image}")
     start, end = command.index("run") + 1, command.index(image)
+    options = command[start:end]
     own = ["--rm", f"--name={name}", "--log-driver=none", f"--timeout={limit}"]
-    return [*command[:start], *own, *_shared(command[start:end]), *command[end:]]
+    # Containers of earlier versions of Greenroom have no such address.
+    own += [f"--mac-address={mac_address(name)}" for word in options if word.startswith("--mac-address")]
+    return [*command[:start], *own, *_shared(options), *command[end:]]
 
 
 def _shared(options: Sequence[str]) -> Iterator[str]:

@@ -25,6 +25,7 @@ SLOTS = ("blue", "green")
 # The keys of a service in a description, besides `ports`.
 DESCRIBED = (
     *("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "headers", "load"),
+    "calls",
 )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import jsonschema
 
-from ..catalogue.service_schema import DATABASE, HEADER_VALUE, HEALTH, NAME, PATH, PORT_NUMBER, SECURITY_HEADERS
+from ..catalogue.service_schema import CALL, DATABASE, HEADER_VALUE, HEALTH, NAME, PATH, PORT_NUMBER, SECURITY_HEADERS
 from .description import SLOTS, Description
 
 # A name of the inventory: a host or a group.
@@ -63,6 +63,7 @@ _SERVICE = _with(
         "routes": _list(_ROUTE),
         "ports": _map(NAME, _PORT),
     },
+    calls=_list(CALL),
     headers=_map({"enum": list(SECURITY_HEADERS)}, HEADER_VALUE),
 )
 _SCHEMA = _with(
@@ -106,4 +107,8 @@ def problem(description: Description) -> str:
         for key, pages in (("routes", service["routes"]), ("health", [service["health"]])):
             if any(page and page["port"] not in service["ports"] for page in pages):
                 return f"services.{name}.{key} names a port that the service doesn't have"
+        for call in service.get("calls", []):
+            called, _, port = call.partition(".")
+            if port not in services.get(called, {"ports": {}})["ports"]:
+                return f"services.{name}.calls names a port that no service has"
     return ""

@@ -44,6 +44,7 @@ DEFAULTS: dict[str, Any] = {
     "config_of": None,
     "health": None,
     "metrics": None,
+    "calls": [],
     "identities": None,
     "load": None,
     "canary": None,
@@ -150,6 +151,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
             for queue, value in _mapping(service["queues"]).items()
         },
         "publishes": _list(service["publishes"]),
+        "calls": _list(service["calls"]),
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
         "headers": dict(_mapping(service["headers"])),

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...common.container_mac import mac_address
 from ...switch.bluegreen import SLOTS
 
 Service = Mapping[str, Any]
@@ -24,7 +25,7 @@ _DATABASES = {
 _PREFIX = "pg_"
 _SERVICES = {"environment": "the environment's own folder in Vault", "localhost": "the name of the container itself"}
 _VARIABLES = "GREENROOM_"
-# The containers of a service, beside those of its slots, which are names in the slots' networks, too.
+# The containers of a service that run once, which are names in the slots' networks, too.
 _ONCE = ("migrate", "prepare", "seed")
 
 
@@ -45,6 +46,11 @@ def taken(service: Service) -> Iterator[str]:
             yield f"toggles.{toggle}.variable: Greenroom sets the variables {_VARIABLES}*; choose another name"
 
 
+def containers(service: str, slot: str) -> list[str]:
+    """Return the names of all containers that a service may have in a slot's network."""
+    return [f"{service}-{part}" for part in (slot, f"{slot}-trial", *_ONCE)]
+
+
 def derived(service: Service) -> Iterator[tuple[str, str, str, str]]:
     """Yield (what it names, name, the catalog's name that it is made of, the key of that) for a service's names.
 
@@ -52,8 +58,8 @@ def derived(service: Service) -> Iterator[tuple[str, str, str, str]]:
     `<queue>.dead` can be taken apart.
     """
     name, database = service["name"], service["database"]
-    for part in ("", *SLOTS, *(f"{slot}-trial" for slot in SLOTS), *_ONCE):
-        yield "container or network name", f"{name}-{part}".removesuffix("-"), name, "the folder's name"
+    for container in dict.fromkeys([name, *(own for slot in SLOTS for own in containers(name, slot))]):
+        yield "container or network name", container, name, "the folder's name"
     for part in ("", *SLOTS) if database else ():
         yield "PostgreSQL role", f"{database}_{part}".removesuffix("_"), database, "database"
 
@@ -66,3 +72,13 @@ def equal(catalogue: Mapping[str, Service]) -> Iterator[tuple[str, str]]:
             owner, its = owners.setdefault((kind, name), (own, source))
             if owner != own and its != source:
                 yield own, f'{key}: the {kind} "{name}" is also one of {owner}; choose another name'
+
+
+def equal_addresses(catalogue: Mapping[str, Service]) -> Iterator[tuple[str, str]]:
+    """Yield (service, line) if containers have equal addresses: the firewall would take one for the other."""
+    found: dict[str, str] = {}
+    for own in catalogue:
+        for container in (container for slot in SLOTS for container in containers(own, slot)):
+            other = found.setdefault(mac_address(container), container)
+            if other != container:
+                yield own, f"the Ethernet address of {container} would be that of {other}; choose another folder's name"

@@ -8,6 +8,7 @@ The catalog must be normalized, and each of its services must fit the schema.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
 Problem = tuple[str, str]
 LARGEST_PORT = 65535
+# A host and its port, in a URL or alone.
+_PLACE = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):(\d+)(?!\d)")
 # The group whose hosts have slots.
 SLOT_HOSTS = "app"
 
@@ -113,6 +116,23 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
             yield f"secrets.{variable}: also set in `environment`; remove one of them"
 
 
+def _calls(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
+    for index, call in enumerate(service["calls"]):
+        name, _, port = call.partition(".")
+        if name in wrong:
+            continue
+        if name not in catalogue:
+            yield f'calls[{index}]: unknown service "{name}"{suggestion(name, catalogue)}'
+        elif port not in catalogue[name]["ports"]:
+            yield f'calls[{index}]: {name} has no port "{port}"{suggestion(port, catalogue[name]["ports"])}'
+    for variable, value in service["environment"].items():
+        for name, number in _PLACE.findall(str(value)):
+            ports = catalogue[name]["ports"].items() if name in catalogue and name != service["name"] else ()
+            missing = [f"{name}.{port}" for port, its in ports if str(its["container"]) == number]
+            if missing and missing[0] not in service["calls"]:
+                yield f"environment.{variable}: {name}:{number} is closed to the service; add {missing[0]} to `calls`"
+
+
 def _queues(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
     known = {queue for item in catalogue.values() for queue in item["queues"]}
     for index, queue in enumerate(service["publishes"]):
@@ -185,6 +205,7 @@ def service_problems(
     yield from _canary_rules(service)
     yield from _routes(service, limits)
     yield from _secrets(service, catalogue, wrong)
+    yield from _calls(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)
     yield from _seed(service)
     yield from _toggles(service)
@@ -292,6 +313,7 @@ def problems(
         *closed_collisions(catalogue),
         *broker_collisions(catalogue),
         *derived_names.equal(catalogue),
+        *derived_names.equal_addresses(catalogue),
     ]
     both = dict.fromkeys(between)
     return [*single, *homeless(catalogue, groups), *both]

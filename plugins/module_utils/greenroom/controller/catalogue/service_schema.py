@@ -38,6 +38,9 @@ SECURITY_HEADERS = (
 HEADER_VALUE = _text(r"^[ !#%-\[\]-~]*\Z", 'a text of ASCII characters without ", \\ and $')
 # Podman and systemd read the mount, and give other characters a meaning.
 MOUNT = _text(r"^/[A-Za-z0-9_./-]*\Z", "a path that starts with / and has only letters, digits, -, _, . and /")
+CALL = _text(
+    r"^[a-z][a-z0-9-]*\.[a-z][a-z0-9_]*\Z", "the name of a service, a dot and one of its ports, such as kratos.admin"
+)
 WORDS = {"type": "array", "items": {"type": "string"}}
 PORT_NUMBER = {"type": "integer", "minimum": 1, "maximum": 65535}
 
@@ -159,6 +162,7 @@ SCHEMA = _object(
         "config_of": NAME,
         "health": HEALTH,
         "metrics": _PAGE,
+        "calls": {"type": "array", "items": CALL},
         "identities": NAME,
         "load": _object({"toggle": {"type": "string"}}),
         "canary": _CANARY,

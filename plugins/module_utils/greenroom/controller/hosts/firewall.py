@@ -65,3 +65,13 @@ def firewall_rules(
         if networks:
             rules.append({"name": port["name"], **kind, **rule})
     return rules
+
+
+def local_ports(ports: Iterable[Mapping[str, Any]], own_groups: Iterable[str]) -> list[int]:
+    """Return the published ports that a host both has and may reach from other hosts: its own processes may, too.
+
+    The edge host of a small environment can be its app host, and its HAProxy is not root.
+    """
+    own = set(own_groups) | {"all"}
+    both = [port["ports"] for port in ports if own & set(port["groups"]) and own & set(port["from"])]
+    return sorted({number for numbers in both for number in numbers})

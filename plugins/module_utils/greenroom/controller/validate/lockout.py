@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import re
 import socket
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,15 +15,21 @@ from typing import Any
 from ..hosts.networks import networks_of
 
 SSH = 22
+_JUMP = re.compile(r"""(?:^|\s)(?:-J\s*|-o\s*["']?ProxyJump[=\s]\s*)([^\s"']+)""", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Login:
-    """How the controller logs in to a host: its address or name, the user, and what SSH is open to there."""
+    """How the controller logs in to a host: its address or name, the user, and what SSH is open to there.
+
+    `options` are those of `ssh`, `forwards` is what the host's SSH server forwards to.
+    """
 
     address: str
     user: str
     sources: Any
+    options: str = ""
+    forwards: Any = ()
 
 
 def lockout_problems(
@@ -36,7 +43,7 @@ def lockout_problems(
     """
     where: dict[str, list[str]] = {}
     for host, login in logins.items():
-        for line in _problems(login, addresses, own, applies):
+        for line in [*_problems(login, addresses, own, applies), *(_jump_problems(login, logins) if applies else ())]:
             where.setdefault(line, []).append(host)
     yield from (f"{line} (on {', '.join(hosts)})" for line, hosts in where.items())
 
@@ -53,6 +60,17 @@ def _problems(login: Login, addresses: Mapping[str, Sequence[str]], own: str, ap
             f"firewall_ssh_sources: the controller's address {seen} is not in it, so no later run could log in; "
             "add it, or set firewall_controller_address if hosts see another one (NAT, jump host)"
         )
+
+
+def _jump_problems(login: Login, logins: Mapping[str, Login]) -> Iterator[str]:
+    for way in _JUMP.findall(login.options):
+        for jump in (place.removeprefix("ssh://").rpartition("@")[2].partition(":")[0] for place in way.split(",")):
+            for host, its in logins.items():
+                if jump in (host, its.address) and not its.forwards:
+                    yield (
+                        f"base_forward_to: empty for {host}, through which the controller logs in, so no later run "
+                        'could log in; set ["*:22"] there'
+                    )
 
 
 def source_address(host: str) -> str:

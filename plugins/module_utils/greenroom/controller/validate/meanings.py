@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from ..catalogue.service_checks import LARGEST_PORT
 
 _SIZE = re.compile(r"[1-9]\d*(\.\d+)?\s?(([KMGT]i?|k)B?|B|%)?", re.I)
+# As sshd's PermitOpen.
+_FORWARD = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+|\*):(?P<port>\d+|\*)", re.ASCII)
 # Their values have another form.
 _OTHERS = frozenset({"registry_address"})
 
@@ -40,6 +42,12 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
         yield from _sources(name, value, groups)
     elif name.endswith("_networks") or name == "firewall_container_targets":
         yield from _sources(name, value.values() if isinstance(value, Mapping) else value, ())
+    elif name == "base_forward_to":
+        yield from (
+            f'{name}: "{place}" is not host:port, such as localhost:5432 or *:22'
+            for place in value
+            if not _is_forward(place)
+        )
     for ending, (fits, wanted) in _ENDINGS.items():
         if name.endswith(ending) and not fits(value):
             yield f"{name}: expected {wanted}"
@@ -73,6 +81,11 @@ def _is_number(value: object, least: float) -> bool:
 
 def _is_port(value: object) -> bool:
     return str(value).isdecimal() and 1 <= int(str(value)) <= LARGEST_PORT
+
+
+def _is_forward(value: object) -> bool:
+    found = _FORWARD.fullmatch(str(value))
+    return found is not None and (found["port"] == "*" or _is_port(found["port"]))
 
 
 def _is_size(value: object) -> bool:
