@@ -73,13 +73,22 @@ SERVICE_KEYS = {
     "toggles.<name>.variable": "The environment variable of the container, which is `true` or `false`.",
     "config_path": "The mount point of the service's folder `config/`, read-only. `.j2` files in it are rendered.",
     "config_of": "The service whose `config/` is mounted. Default: this service.",
-    "health": "The page that shows whether the service is ready. Required if the service has ports. Requests to it "
-    "have the environment's public name as `Host`, and `X-Forwarded-Proto: https`, as those of visitors.",
-    "health.port": "The port's name.",
-    "health.path": "The page's path.",
+    "health": "The check that shows whether the service is ready. Required if the service has ports. It has exactly "
+    "one of `path`, `tcp`, `grpc` and `command`.",
+    "health.port": "The port's name. Required, except with `command`.",
+    "health.path": "The path of a page. Requests to it have the environment's public name as `Host`, and "
+    "`X-Forwarded-Proto: https`, as those of visitors.",
     "health.method": "The method of the request. Default: `GET`.",
     "health.status": "The status of the response when the service is ready. Default: 200.",
     "health.headers": 'Headers of the request, by name. Values are ASCII characters without `"`, `\\` and `$`.',
+    "health.tcp": "The service is ready when the port accepts connections.",
+    "health.grpc": "The service is ready when it says so to gRPC's standard check (`grpc.health.v1.Health/Check`). If "
+    "the port has a route, the edge sends requests to it over HTTP/2.",
+    "health.service": "The service that the check of `grpc` asks about. Default: the server as a whole.",
+    "health.command": "The service is ready when this command ends with exit code 0 in its container. The edge only "
+    "connects to the ports that have routes.",
+    "health.start_period": "How long the service may take to become ready, in seconds. Default: "
+    "`bundle_ready_seconds`.",
     "metrics": "The page with metrics for Prometheus.",
     "metrics.port": "The port's name. Hosts in `ops` can reach the port unless its `from` is empty.",
     "metrics.path": "The page's path.",
@@ -237,6 +246,8 @@ def schema_rows(schema: Mapping[str, Any], defaults: Mapping[str, Any], prefix: 
 
 def _shape(value: Mapping[str, Any]) -> str:
     """Describe the allowed values."""
+    if "const" in value:
+        return code(json.dumps(value["const"]))
     if "enum" in value:
         return ", ".join(map(code, value["enum"]))
     kinds = [value["type"]] if isinstance(value["type"], str) else value["type"]

@@ -10,7 +10,7 @@ short_description: Try whether what a slot's containers run would start again
 version_added: "1.0.0"
 description:
   - Starts what a running container runs a second time, from the container's own command, under another name. Waits
-    until its health page returns the expected status, until it ends, or until its time is over. Then removes it.
+    until it is ready, until it ends, or until its time is over. Then removes it.
   - The second container has no published ports and no alias in the network, so nobody sends requests to it. The running
     container is not touched.
   - The module never fails because of a program that doesn't start.
@@ -32,14 +32,22 @@ options:
         description: Its image, as its unit names it.
         type: str
         required: true
+      kind:
+        description:
+          - How to tell whether the program is ready. With C(http), its health page returns O(containers[].status). With
+            C(tcp), it accepts connections. With C(grpc), it says so when asked as C(grpc.health.v1) wants it. With
+            C(command), O(containers[].command) ends with exit code 0 in the container.
+        type: str
+        choices: [http, tcp, grpc, command]
+        default: http
       port:
-        description: The port of its health page, inside the container.
+        description: The port to connect to, inside the container. Not used with C(command).
         type: int
-        required: true
+        default: 0
       path:
         description: The path of its health page.
         type: str
-        required: true
+        default: /
       method:
         description: The method of the request to its health page.
         type: str
@@ -52,6 +60,23 @@ options:
         description: The status of its response when the program is ready.
         type: int
         default: 200
+      authority:
+        description: The server's public name, for C(grpc).
+        type: str
+        default: ""
+      service:
+        description: The service that C(grpc) asks about. Empty for the server as a whole.
+        type: str
+        default: ""
+      command:
+        description: The command to run in the container, for C(command).
+        type: list
+        elements: str
+        default: []
+      seconds:
+        description: How long this container may take to become ready. With 0, as long as O(seconds).
+        type: int
+        default: 0
   seconds:
     description: How long each may take to become ready, in seconds.
     type: int
@@ -85,16 +110,14 @@ from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.greenroom.health.check import OPTIONS, HealthCheck
 from ansible.module_utils.greenroom.trial.start import Subject, Trials
 
 CONTAINER: dict[str, Any] = {
     "name": {"type": "str", "required": True},
     "image": {"type": "str", "required": True},
-    "port": {"type": "int", "required": True},
-    "path": {"type": "str", "required": True},
-    "method": {"type": "str", "default": "GET"},
-    "headers": {"type": "dict", "default": {}},
-    "status": {"type": "int", "default": 200},
+    "seconds": {"type": "int", "default": 0},
+    **OPTIONS,
 }
 
 
@@ -107,11 +130,14 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    subjects = [Subject(**given) for given in module.params["containers"]]
+    subjects = [
+        Subject(given["name"], given["image"], HealthCheck.of(given), given["seconds"] or module.params["seconds"])
+        for given in module.params["containers"]
+    ]
     if module.check_mode:
         names = ", ".join(subject.name for subject in subjects)
         module.exit_json(changed=False, tried=[], msg=f"would try to start again: {names}")
-    trials = Trials(module.run_command, module.params["seconds"])
+    trials = Trials(module.run_command)
     module.exit_json(changed=False, tried=[asdict(trials.start(subject)) for subject in subjects])
 
 

@@ -48,7 +48,6 @@ class FilterModule:
             "bundle_units": units.units,
             "bundle_ready_checks": checks.ready_checks,
             "bundle_not_ready": checks.not_ready,
-            "bundle_last_words": checks.last_words,
             "bundle_description": description.describe,
             "bundle_release": description.release_of,
             "bundle_descriptions": reported.descriptions,

@@ -25,9 +25,9 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
     {"common"},
-    {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree", "trial"},
-    {"people/invent", "switch"},
-    {"modules", "people"},
+    {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
+    {"health", "people/invent", "switch"},
+    {"modules", "people", "trial"},
     {"controller/common"},
     {
         "controller/data",

@@ -204,6 +204,7 @@ TAKE_LISTS = {
     "ansible.builtin.template",
     "template_tree",
     "smoke_check",
+    "slot_ready",
 }
 
 

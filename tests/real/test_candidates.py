@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
-from environment import Environment, Probe, other
+from environment import ROOT, Environment, Probe, other
 
 # Timeout in seconds; longer if the candidate on another host must get ready, even on a busy machine.
 TIMEOUT = 10
 LONG_TIMEOUT = 45
 
+# It has no settings, so it ends with exit code 2.
+BROKEN = """
+image: portal
+ports:
+  http: {container: 8080, host: 12090, from: []}
+health: {port: http, path: /readyz}
+"""
 
 # A different fault on each host.
 EACH = "{{ {'app1': 'never_ready', 'app2': 'hang'}[inventory_hostname] }}"
@@ -48,6 +57,23 @@ def test_a_candidate_that_is_never_ready_gets_no_traffic(staging: Environment, f
     assert probe.asked > 20
     assert staging.live() == live
     assert staging.processes(live) == processes
+
+
+def test_a_program_that_ends_at_each_start_is_not_waited_for(staging: Environment, tmp_path: Path) -> None:
+    live = staging.live()
+    services = tmp_path / "services"
+    shutil.copytree(ROOT / "services", services)
+    (services / "broken").mkdir()
+    (services / "broken/service.yml").write_text(BROKEN)
+    # Longer than a run may take.
+    wanted = json.dumps({"bundle_ready_seconds": 3000})
+    run = staging.play("site.yml", "-e", wanted, GREENROOM_SERVICES=str(services))
+    assert run.code not in (0, None)
+    # Before the wait, if it ends while other services start; else in the wait.
+    ended = r"failed to start \(.*, |: its program ended 3 times, the last time with "
+    assert re.search(rf"broken-{other(live)}\.service(?:{ended})exit status 2", run.output), run.output
+    assert "portal: environment variable" in run.output
+    assert staging.live() == live
 
 
 def test_the_next_run_with_valid_values_succeeds(staging: Environment) -> None:

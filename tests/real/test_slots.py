@@ -36,6 +36,19 @@ environment:
 config_of: portal
 config_path: /etc/portal
 """
+# Its check is a command in its container.
+POST = """
+image: maildev
+ports:
+  smtp: {container: 1025, host: 12025, from: []}
+  web: {container: 1080, host: 12080, from: []}
+health:
+  command:
+    - node
+    - -e
+    - require("net").connect(1025, "127.0.0.1").on("connect", () => process.exit(0)).on("error", () => process.exit(1))
+  start_period: 300
+"""
 # A feature that is off in the inventory. `-e` replaces the inventory's toggles.
 TOGGLED = ("-e", json.dumps({"environment_toggles": {"new_checkout": True, "test_endpoints": True}}))
 PORTS = {"blue": 18088, "green": 28088}
@@ -52,7 +65,10 @@ def from_page(file: str) -> str:
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page's service, a worker and a renamed courier; another port, and one more route and check for the portal."""
+    """The page's service, a worker and a renamed courier; another port, and one more route and check for the portal.
+
+    Kratos and one more service have health checks of other kinds.
+    """
     folder = tmp_path_factory.mktemp("catalogue") / "services"
     shutil.copytree(ROOT / "services", folder)
     path = folder / "portal/service.yml"
@@ -63,6 +79,11 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path.write_text(yaml.safe_dump(portal))
     checks = folder / "portal/checks.yml"
     checks.write_text(checks.read_text() + CHECK)
+    kratos = yaml.safe_load((folder / "kratos/service.yml").read_text())
+    kratos["health"] = {"port": "public", "tcp": True}
+    (folder / "kratos/service.yml").write_text(yaml.safe_dump(kratos))
+    (folder / "post").mkdir()
+    (folder / "post/service.yml").write_text(POST)
     (folder / "worker").mkdir()
     (folder / "worker/service.yml").write_text(WORKER)
     (folder / "kratos-courier").rename(folder / "courier")
@@ -190,6 +211,7 @@ def test_a_service_is_added_and_removed_with_its_folder(staging: Environment, de
         for host in staging.groups["app"]:
             assert (host, f"inbox-{new}.service") in staging.processes(new)
             assert (host, f"inbox-{old}.service") not in staging.processes(old)
+            assert (host, f"post-{new}.service") in staging.processes(new)
             assert INBOX_PORTS[new] in staging.ask(host, "nft list table inet greenroom").stdout
         status, headers, body = staging.get("/inbox/")
         assert (status, headers["x-greenroom-slot"]) == (200, new)

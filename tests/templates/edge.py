@@ -15,6 +15,7 @@ slot has no routes.
 from __future__ import annotations
 
 import contextlib
+import csv
 import http.client
 import http.server
 import json
@@ -37,8 +38,26 @@ PACKAGES = "deb [trusted=yes] file:/srv/packages ./\n"
 CONTEXT = ssl._create_unverified_context()
 # An address of this machine on which visitors are redirected. On 127.0.0.1, port 80 is for health checks only.
 REDIRECTING = "127.0.0.3"
-# The only service that the edge checks, and the path of its health page.
-CHECKED, CHECKED_PATH = "checked", "/checked/ready"
+# The path of the health page of the service `checked`.
+CHECKED_PATH = "/checked/ready"
+# Services that speak gRPC, each with the service that its check asks about, and the status that it has (1: it serves).
+SPEAKING = {"serving": (b"", 1), "named": (b"shop.v1.Orders", 1), "ailing": (b"", 2)}
+# The services that the edge checks.
+CHECKED = ("checked", "connected", "commanded", *SPEAKING)
+# A server of one of them: it speaks HTTP/2 only, and reads requests more strictly than most.
+SPEAKER = """
+frontend {name}
+    mode http
+    timeout client 60s
+    bind {address}:{port} proto h2
+    option http-buffer-request
+    acl health path /grpc.health.v1.Health/Check
+    acl asked req.body,hex {asked}
+    acl grpc req.hdr(content-type) application/grpc
+    http-request return status 200 content-type application/grpc file /tmp/{name} if METH_POST health asked grpc
+    http-request return status 200 hdr Reached {name} unless health
+    http-request return status 400
+"""
 seen: list[dict[str, Any]] = []
 checks: queue.Queue[dict[str, Any]] = queue.Queue()
 
@@ -151,19 +170,58 @@ def prepare(rendered: Path) -> None:
     # Without health checks: if this process were late for two of them, the edge would send no request here.
     start = "\nbackend "
     text = start.join(
-        part if part.startswith(f"{CHECKED}_") else part.replace("default-server check ", "default-server ")
+        part
+        if part.startswith(tuple(f"{name}_" for name in CHECKED))
+        else part.replace("default-server check ", "default-server ")
         for part in slot.read_text().split(start)
     )
     slot.write_text(re.sub(r"(server \S+ )\d+", r"\g<1>127", text))
-    for address, port in set(re.findall(r"server \S+ (\S+):(\d+)", slot.read_text())):
+    for address, port in set(re.findall(r"server \S+ (\S+):(\d+)", slot.read_text())) - speak(slot.read_text()):
         server = http.server.ThreadingHTTPServer((address, int(port)), Backend)
         threading.Thread(target=server.serve_forever, daemon=True).start()
+
+
+def speak(text: str) -> set[tuple[str, str]]:
+    """Start the servers that speak gRPC, and return their {(address, port)}."""
+    found = set()
+    configuration = ""
+    for name, (service, status) in SPEAKING.items():
+        part = re.search(rf"\nbackend {name}_.*?(?=\nbackend |\Z)", text, re.S)
+        own = re.findall(r"server \S+ (\S+):(\d+)", part[0] if part else "")
+        found |= set(own)
+        asked = (b"\n" + bytes([len(service)]) + service) if service else b""
+        Path("/tmp", name).write_bytes(b"\0\0\0\0\2\x08" + bytes([status]))
+        for number, (address, port) in enumerate(own):
+            message = (b"\0" + len(asked).to_bytes(4, "big") + asked).hex().upper()
+            frontend = SPEAKER.format(name=f"{name}{number}", address=address, port=port, asked=message)
+            configuration += frontend.replace(f"/tmp/{name}{number}", f"/tmp/{name}")
+    if found:
+        Path("/tmp/speakers.cfg").write_text(configuration)
+        subprocess.Popen(["haproxy", "-db", "-f", "/tmp/speakers.cfg"], stdout=sys.stderr)
+    return found
+
+
+def judged() -> dict[str, str]:
+    """Return what the edge finds out about the servers of each service that it checks: UP or DOWN, and from what."""
+    while True:
+        rows = csv.DictReader(told("show stat -1 4 -1").removeprefix("# ").splitlines())
+        found = {
+            row["pxname"].removesuffix("_blue"): f"{row['status']} {row['check_status'].removeprefix('* ')}"
+            for row in rows
+            if row["pxname"].startswith(CHECKED) and row["pxname"].endswith("_blue")
+        }
+        # A server counts as up until its check has failed twice.
+        if all(re.match(r"UP L\dOK|DOWN ", status) for status in found.values()):
+            return found
+        time.sleep(0.2)
 
 
 def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
     """Send a request and return its result."""
     if "check" in request:
         return checks.get(timeout=120)
+    if "judged" in request:
+        return judged()
     seen.clear()
     for command in request.get("commands", []):
         told(command)

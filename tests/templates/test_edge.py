@@ -17,7 +17,7 @@ SERVICE = """
 image: {name}
 ports:
   http: {{container: {port}, from: [edge]}}
-health: {{port: http, path: /ready}}
+health: {health}
 routes: [{routes}]
 """
 SERVICES = {
@@ -34,7 +34,17 @@ ports:
 health: {port: http, path: /checked/ready, method: HEAD, status: 204, headers: {X-Probe: "50% 'of it'"}}
 routes: [{path: /checked}]
 """
+# Services with other checks; two hosts each.
+OTHERS = {
+    "connected": (7005, "{port: http, tcp: true}"),
+    "commanded": (7006, "{command: [ready, --now]}"),
+    "serving": (7007, "{port: http, grpc: true}"),
+    "named": (7008, "{port: http, grpc: true, service: shop.v1.Orders}"),
+    "ailing": (7009, "{port: http, grpc: true}"),
+}
 CHECK = "a health check"
+JUDGED = "the servers"
+REACHED = "/named/shop.v1.Orders/Place"
 HOST = "portal.staging.greenroom.test"
 PASSWORD = "0123456789abcdefghijklmnopqrstuv"
 VISITOR = {"Authorization": "Basic " + base64.b64encode(f"visitor:{PASSWORD}".encode()).decode()}
@@ -59,7 +69,12 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     services = tmp_path_factory.mktemp("catalogue") / "services"
     for name, (port, routes) in SERVICES.items():
         (services / name).mkdir(parents=True)
-        (services / name / "service.yml").write_text(SERVICE.format(name=name, port=port, routes=routes))
+        text = SERVICE.format(name=name, port=port, routes=routes, health="{port: http, path: /ready}")
+        (services / name / "service.yml").write_text(text)
+    for name, (port, health) in OTHERS.items():
+        (services / name).mkdir()
+        text = SERVICE.format(name=name, port=port, routes=f"{{path: /{name}}}", health=health)
+        (services / name / "service.yml").write_text(text)
     (services / "checked").mkdir()
     (services / "checked/service.yml").write_text(CHECKED)
     folder = tmp_path_factory.mktemp("edge")
@@ -68,6 +83,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
     requests = dict.fromkeys(TAKEN, VISITOR)
     requests |= {WITH_A_CODE: VISITOR | CLAIMS, "/nobody?code=1": CLAIMS, REDIRECTED: {}}
     requests |= {DROPPED: VISITOR, HANGING: VISITOR}
+    requests |= {REACHED: VISITOR}
     requests |= {MISSING: VISITOR | {"X-Greenroom-Slot": "green"}}
     # Some requests before it, so that the edge could have open connections to all servers.
     before = {DROPPED: ["/"] * 4}
@@ -80,8 +96,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         }
         for path, headers in requests.items()
     ]
-    results = carried_out("edge.py", edge, [*asked, {"check": True}])
-    return dict(zip([*requests, CHECK], results, strict=True))
+    results = carried_out("edge.py", edge, [*asked, {"check": True}, {"judged": True}])
+    return dict(zip([*requests, CHECK, JUDGED], results, strict=True))
 
 
 @pytest.mark.parametrize(("path", "service"), TAKEN.items())
@@ -125,6 +141,17 @@ def test_a_health_check_is_like_a_visitors_request(answers: dict[str, dict[str, 
     assert check["version"] == "HTTP/1.1"
     wanted = {"host": HOST, "x-forwarded-proto": "https", "x-probe": "50% 'of it'"}
     assert check["headers"] | wanted == check["headers"]
+
+
+def test_a_server_counts_as_ready_if_its_own_kind_of_check_says_so(answers: dict[str, dict[str, Any]]) -> None:
+    found = answers[JUDGED]
+    assert found.pop("ailing_http").startswith("DOWN ")
+    responding = dict.fromkeys(("checked_http", "serving_http", "named_http"), "UP L7OK")
+    assert found == responding | dict.fromkeys(("connected_http", "commanded_http"), "UP L4OK")
+
+
+def test_a_request_reaches_a_service_that_speaks_grpc(answers: dict[str, dict[str, Any]]) -> None:
+    assert answers[REACHED]["headers"]["reached"].startswith("named")
 
 
 def test_a_slot_without_the_route_refuses_the_request_by_its_name(answers: dict[str, dict[str, Any]]) -> None:

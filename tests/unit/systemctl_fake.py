@@ -37,6 +37,8 @@ def moment() -> None:
 class Systemd:
     """Units by name: {load, active, sub, result, type, file_state, need_reload, started, changed, invocation}.
 
+    `restarts` is the number of restarts, `code` and `status` are how the process ended.
+
     `fails` holds verbs that fail, `crashes` makes a start succeed and then loop, `coming` is a unit that appears with
     the next daemon-reload.
     """
@@ -127,6 +129,9 @@ class Systemd:
             "ExecMainStartTimestamp": _timestamp(unit.get("started")),
             "ActiveEnterTimestamp": _timestamp(unit.get("started")),
             "StateChangeTimestamp": _timestamp(unit.get("changed")),
+            "NRestarts": unit.get("restarts", 0),
+            "ExecMainCode": unit.get("code", 0),
+            "ExecMainStatus": unit.get("status", 0),
         }
         return "".join(f"{key}={value}\n" for key, value in shown.items())
 

@@ -30,6 +30,7 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     unfinished,
 )
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
+from ansible.module_utils.greenroom.health import grpc
 
 
 def service(name: str, **changes: Any) -> dict[str, Any]:
@@ -127,19 +128,67 @@ def test_volumes_mount_configuration_where_the_service_wants_it(catalogue: dict[
 
 
 def test_ready_checks_ask_the_slots_own_port(catalogue: dict[str, Any]) -> None:
-    checks = bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)
-    assert [check["url"] for check in checks] == ["http://127.0.0.1:28000/readyz"]
-    assert [check["headers"] for check in checks] == [ASKED["headers"]]
+    [check] = bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)
+    assert check == {"name": "shop-green", "kind": "http", "port": 28000, **ASKED}
 
 
 def test_a_service_says_how_its_health_page_is_asked(catalogue: dict[str, Any]) -> None:
     catalogue["shop"]["health"] |= {"method": "HEAD", "status": 204, "headers": {"Host": "internal", "X-Probe": "1"}}
     [check] = bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)
     asked = {"Host": "internal", "X-Forwarded-Proto": "https", "X-Probe": "1"}
-    assert (check["method"], check["headers"], check["expect"]) == ("HEAD", asked, {"status": 204})
+    assert (check["method"], check["headers"], check["status"]) == ("HEAD", asked, 204)
     [backend] = edge_routes.edge_backends(described(catalogue, "green"), PUBLIC_NAME)
-    wanted = {"method": "HEAD", "path": "/readyz", "headers": asked, "status": 204, "port": 28000}
+    wanted = {"kind": "http", "method": "HEAD", "path": "/readyz", "headers": asked, "status": 204, "port": 28000}
     assert backend["health"] == wanted
+
+
+def test_a_service_says_how_long_it_takes(catalogue: dict[str, Any]) -> None:
+    catalogue["shop"]["health"] |= {"start_period": 600}
+    [check] = bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)
+    assert check == {"name": "shop-green", "kind": "http", "port": 28000, **ASKED, "seconds": 600}
+    # The edge gets a slot when it is ready.
+    [backend] = edge_routes.edge_backends(described(catalogue, "green"), PUBLIC_NAME)
+    assert backend["health"] == {"kind": "http", **ASKED, "port": 28000}
+
+
+ASKING_GRPC = grpc.request(PUBLIC_NAME, "shop.v1.Orders").hex()
+
+
+@pytest.mark.parametrize(
+    ("health", "on_host", "at_edge"),
+    [
+        ({"port": "http", "tcp": True}, {"kind": "tcp", "port": 28000}, {"kind": "tcp", "port": 28000}),
+        (
+            {"port": "http", "grpc": True, "service": "shop.v1.Orders"},
+            {"kind": "grpc", "port": 28000, "authority": PUBLIC_NAME, "service": "shop.v1.Orders"},
+            {"kind": "grpc", "port": 28000, "sends": ASKING_GRPC, "expects": "00000000020801"},
+        ),
+        # The edge can't run it, so it connects to the port of the route.
+        ({"command": ["ready"]}, {"kind": "command", "command": ["ready"]}, {"kind": "tcp", "port": 28000}),
+    ],
+)
+def test_a_service_may_have_another_kind_of_check(
+    health: dict[str, Any], on_host: dict[str, Any], at_edge: dict[str, Any], catalogue: dict[str, Any]
+) -> None:
+    catalogue["shop"]["health"] = health
+    [check] = bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)
+    assert check == {"name": "shop-green", **on_host}
+    [backend] = edge_routes.edge_backends(described(catalogue, "green"), PUBLIC_NAME)
+    assert backend["health"] == at_edge
+    assert backend["http2"] == ("grpc" in health)
+    assert edge_routes.edge_closed(described(catalogue, "green")) == []
+
+
+def test_only_the_port_that_speaks_grpc_gets_http2(catalogue: dict[str, Any]) -> None:
+    shop = catalogue["shop"]
+    shop["ports"]["api"] = {"container": 9000, "from": ["edge"], "host": {"blue": 19000, "green": 29000}}
+    shop["health"] = {"port": "api", "grpc": True}
+    shop["routes"] = [route | {"port": port} for route in shop["routes"] for port in ("http", "api")]
+    backends = edge_routes.edge_backends(described(catalogue, "green"), PUBLIC_NAME)
+    assert {backend["name"]: (backend["http2"], backend["health"]["port"]) for backend in backends} == {
+        "shop_api": (True, 29000),
+        "shop_http": (False, 29000),
+    }
 
 
 # What a slot is
@@ -377,7 +426,8 @@ def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]
         {
             "name": "shop_http",
             "port": 28000,
-            "health": {**ASKED, "port": 28000},
+            "http2": False,
+            "health": {"kind": "http", **ASKED, "port": 28000},
             "headers": {},
             "without": [],
             "hosts": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}],
@@ -467,24 +517,31 @@ def test_all_services_migrate_before_any_prepares() -> None:
     assert commands({"docs": with_commands("docs", None, None)}) == []
 
 
-def test_services_that_are_not_ready_are_named_by_their_units(catalogue: dict[str, Any]) -> None:
-    names = [check["name"] for check in bundle_checks.ready_checks(catalogue.values(), "green", PUBLIC_NAME)]
-    assert names
-    results = [{"name": name, "ok": False} for name in names] + [{"name": "other is ready", "ok": True}]
-    units = bundle_checks.not_ready(results, "green")
-    assert units == [f"{name.removesuffix(' is ready')}-green.service" for name in names]
-
-
-def test_the_last_words_of_a_service_have_no_secrets() -> None:
-    read = [
-        {"item": "shop-blue.service", "stdout_lines": ["bind: permission denied", "key newer-key refused"]},
-        {"item": "mail-blue.service", "stdout_lines": []},
+def test_services_that_are_not_ready_are_named_with_their_last_words_without_secrets() -> None:
+    reasons = ("ended with newer-key", "not ready after 90 s: ready ended with exit code 1")
+    results = [
+        {"unit": "web-blue.service", "ready": True, "reason": "", "output": "", "journal": []},
+        {
+            "unit": "shop-blue.service",
+            "ready": False,
+            "reason": reasons[0],
+            "output": "",
+            "journal": ["bind: permission denied", "key newer-key refused"],
+        },
+        {"unit": "mail-blue.service", "ready": False, "reason": reasons[1], "output": "no older-key", "journal": []},
     ]
     secrets = {"shop/ring/keys": {"values": "newer-key,older-key"}, "shop/value/a": {"value": "x"}}
-    assert bundle_checks.last_words(read, secrets).splitlines() == [
+    assert bundle_checks.not_ready(results, secrets).splitlines() == [
+        "shop-blue.service: ended with ***",
+        "mail-blue.service: not ready after 90 s: ready ended with exit code 1: no ***",
         "The last lines of shop-blue.service:",
         "  bind: permission denied",
         "  key *** refused",
         "The last lines of mail-blue.service:",
         "  (none)",
     ]
+    # A run that doesn't know the secrets shows nothing that may have one.
+    assert bundle_checks.not_ready(results[2:], {}) == (
+        f"mail-blue.service: {reasons[1]}; journalctl -u mail-blue.service on this host says more"
+    )
+    assert bundle_checks.not_ready(results[:1], secrets) == ""

@@ -130,12 +130,25 @@ def test_a_service_is_tried_from_what_its_slot_describes() -> None:
             "name": "shop-blue",
             "image": "registry.test/shop@sha256:00",
             "port": 8080,
+            "kind": "http",
             "method": "GET",
             "path": "/readyz",
             "headers": {"Host": "shop.example.test", "X-Forwarded-Proto": "https"},
             "status": 200,
         }
     ]
+
+
+def test_a_service_without_a_page_is_tried_by_its_own_check() -> None:
+    shop = service("shop", secrets=LOGIN, health={"command": ["ready"], "start_period": 300})
+    [container] = schema.trials(description(shop), ["shop"], "app1", GROUPS, "shop.example.test")
+    assert container == {
+        "name": "shop-blue",
+        "image": "registry.test/shop@sha256:00",
+        "kind": "command",
+        "command": ["ready"],
+        "seconds": 300,
+    }
 
 
 def test_services_that_log_in_to_a_database_are_tried_and_others_are_not() -> None:

@@ -64,7 +64,7 @@ def test_a_simple_service_is_valid() -> None:
             "secrets.URL.broker: not needed; the service has neither `queues` nor `publishes`",
         ),
         ({"heads": "SELECT 1", "seed": ["seed"]}, "heads: asks for the version of a schema, but `database` is missing"),
-        ({"ports": HTTP}, "health: missing; a service with ports needs a page that shows whether it is ready"),
+        ({"ports": HTTP}, "health: missing; a service with ports needs a check that shows whether it is ready"),
         (
             {"ports": HTTP, "health": {"port": "htp", "path": "/"}},
             'health.port: unknown port "htp"; did you mean "http"?',
@@ -76,6 +76,10 @@ def test_a_simple_service_is_valid() -> None:
         (
             {"ports": HTTP, "health": HEALTH, "identities": "htp"},
             'identities: unknown port "htp"; did you mean "http"?',
+        ),
+        (
+            {"ports": HTTP, "health": {"command": ["ready"]}, "identities": "http"},
+            "health: a service with `identities` needs a check of one of its ports",
         ),
         (
             {"ports": HTTP, "health": HEALTH, "canary": {"metric": {"name": "orders"}}},

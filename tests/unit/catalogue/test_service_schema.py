@@ -93,7 +93,37 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"seed": "seed"}, 'seed: expected a list, got "seed"'),
         ({"heads": ""}, 'heads: "" is not a query'),
         ({"command": "serve"}, 'command: expected a list, got "serve"'),
-        ({"health": {"port": "http"}}, "health.path: missing"),
+        ({"health": {"port": "http"}}, "health: needs exactly one of path, tcp, grpc, command"),
+        ({"health": {"path": "/up"}}, "health.port: missing"),
+        ({"health": {"grpc": True}}, "health.port: missing"),
+        (
+            {"health": {"port": "http", "path": "/up", "tcp": True}},
+            "health: needs exactly one of path, tcp, grpc, command",
+        ),
+        ({"health": {"port": "http", "tcp": False}}, "health.tcp: can only be true; leave it out instead"),
+        (
+            {"health": {"port": "http", "grpc": True, "service": "a b"}},
+            'health.service: "a b" is not a name of letters, digits, _, . and -',
+        ),
+        ({"health": {"command": []}}, "health.command: is empty"),
+        ({"health": {"command": "ready"}}, 'health.command: expected a list, got "ready"'),
+        ({"health": {"command": ["a"], "port": "http"}}, "health.port: has no meaning with `command`; remove it"),
+        (
+            {"health": {"port": "http", "tcp": True, "status": 204}},
+            "health.status: has no meaning with `tcp`; remove it",
+        ),
+        (
+            {"health": {"port": "http", "path": "/", "service": "x"}},
+            "health.service: has no meaning with `path`; remove it",
+        ),
+        (
+            {"health": {"port": "http", "tcp": True, "start_period": "2m"}},
+            'health.start_period: expected an integer, got "2m"',
+        ),
+        (
+            {"health": {"port": "http", "tcp": True, "start_period": 3601}},
+            "health.start_period: 3601 is too large; the maximum is 3600",
+        ),
         ({"toggles": {"a": {"variable": "A"}}}, "toggles.a.description: missing"),
         ({"toggles": {"a": {"description": "x"}}}, "toggles.a.variable: missing"),
         ({"toggles": {"a": TOGGLE | {"defualt": True}}}, 'toggles.a.defualt: unknown key; did you mean "default"?'),
@@ -108,6 +138,20 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
 )
 def test_a_problem_is_reported_with_its_key(part: dict[str, Any], line: str) -> None:
     assert structure_errors({"image": "shop", **part}) == [line]
+
+
+@pytest.mark.parametrize(
+    "health",
+    [
+        {"port": "http", "path": "/up", "method": "HEAD", "status": 204, "headers": {"A": "b"}, "start_period": 1},
+        {"port": "http", "tcp": True, "start_period": 600},
+        {"port": "http", "grpc": True},
+        {"port": "http", "grpc": True, "service": "shop.v1.Orders"},
+        {"command": ["pg_isready", "--quiet"]},
+    ],
+)
+def test_each_kind_of_health_check_is_valid(health: dict[str, Any]) -> None:
+    assert structure_errors({"image": "shop", "health": health}) == []
 
 
 def test_all_problems_are_reported_at_once() -> None:

@@ -28,7 +28,7 @@ module.exit_json(changed=False, **json.load(open("FOLDER/answers.json")).get("NA
 """
 OPTIONS = {
     "template_tree": ["name", "state", "apply", "units", "files", "roles"],
-    "smoke_check": ["checks", "deadline", "retry"],
+    "slot_ready": ["containers", "seconds"],
     "postgres_databases": ["ask", "ask_strictly"],
     "slot_trial": ["containers", "seconds"],
     # Only has to be there.
@@ -164,6 +164,42 @@ GREEN = schema.record("green", NEW)
 # A deploy
 
 
+NOT_READY = {"unit": "shop-green.service", "ready": False, "output": "", "journal": ["no disk", "key seed-key refused"]}
+ENDED = "its program ended 3 times, the last time with exit status 1"
+
+
+def test_a_deploy_waits_for_the_candidate_as_long_as_each_service_says(roles: Roles) -> None:
+    slow = SHOP | {"health": SHOP["health"] | {"start_period": 600}}
+    given: dict[str, Any] = {
+        "catalogue": {"shop": {**slow, **KEYS}},
+        "slot_imagined": False,
+        "bundle_ready_seconds": 45,
+    }
+    calls = roles.run([role("bundle", "start")], **given)
+    asked = [options for name, options in calls if name == "slot_ready"]
+    assert [options["seconds"] for options in asked] == [45, 45]
+    for options in asked:
+        [container] = options["containers"]
+        wanted = {"name": "shop-green", "kind": "http", "port": 28080, "path": "/up", "seconds": 600}
+        assert container | wanted == container
+
+
+def test_a_deploy_fails_with_the_last_words_of_a_service_that_is_not_ready(roles: Roles) -> None:
+    roles.answers["slot_ready"] = {"containers": [NOT_READY | {"reason": ENDED}]}
+    secrets = {"shop/ring/keys": {"values": "seed-key"}}
+    roles.run([role("bundle", "start")], fails=True, slot_imagined=False, secrets_values=secrets)
+    assert f"shop-green.service: {ENDED}" in roles.output
+    assert "The last lines of shop-green.service: no disk key *** refused" in " ".join(roles.output.split())
+
+
+def test_a_rollback_without_secrets_shows_no_log_line(roles: Roles) -> None:
+    roles.answers["slot_ready"] = {"containers": [NOT_READY | {"reason": ENDED}]}
+    roles.answers["template_tree"] = {"units": {"shop-green.service": "started"}}
+    roles.run([role("slots", "start")], fails=True, environment_stops=["app1", "app2"])
+    assert f"shop-green.service: {ENDED}; journalctl -u shop-green.service on this host says more" in roles.output
+    assert "seed-key" not in roles.output
+
+
 def test_a_deploy_says_that_the_live_release_would_not_start_again_and_goes_on(roles: Roles) -> None:
     known = {"blue": schema.record("blue", OLD)}
     calls = roles.run(deploy(), environment_schemas=known)
@@ -174,7 +210,7 @@ def test_a_deploy_says_that_the_live_release_would_not_start_again_and_goes_on(r
     assert (container["name"], container["image"], container["port"]) == ("shop-blue", "shop@1.0", 8080)
     # Asked as a visitor would.
     headers = {"Host": "portal.test", "X-Forwarded-Proto": "https"}
-    health = {"method": "GET", "path": "/up", "headers": headers, "status": 200}
+    health = {"kind": "http", "method": "GET", "path": "/up", "headers": headers, "status": 200}
     assert {key: container[key] for key in health} == health
     assert WARNING in roles.output
     assert written(calls) == {"blue.schema": (BLUE, 2), "green.schema": (GREEN, 2)}

@@ -28,7 +28,7 @@ module.exit_json(changed=bool(units), units=units)
 """
 OPTIONS = {
     "template_tree": ["name", "state", "units", "files", "trees"],
-    "smoke_check": ["checks", "deadline", "retry"],
+    "slot_ready": ["containers", "seconds"],
 }
 PORTS = {"http": {"host": {"blue": 18000}}}
 WEB = {"name": "web", "group": "app", "activation": "always", "ports": PORTS, "health": {"port": "http", "path": "/up"}}
@@ -147,7 +147,8 @@ def test_a_slot_that_was_stopped_is_started_and_waited_for_before_the_plan_is_fo
     states = [(unit["name"], unit["state"]) for unit in started[1]["units"]]
     timer = [("greenroom-stop.timer", "stopped"), ("greenroom-stop.service", "stopped")]
     assert states == [*timer, ("web-blue.service", "started")], "workers follow the live slot"
-    assert [check["url"] for check in ready[1]["checks"]] == ["http://127.0.0.1:18000/up"]
+    [container] = ready[1]["containers"]
+    assert (container["name"], container["port"], container["path"]) == ("web-blue", 18000, "/up")
     assert (forgotten[1]["name"], forgotten[1]["state"]) == ("stop", "absent")
 
 

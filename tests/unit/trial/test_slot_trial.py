@@ -126,7 +126,7 @@ def test_a_program_that_refuses_is_quoted_without_its_secrets(podman: Podman) ->
 def test_a_program_that_does_not_get_ready_has_its_time(podman: Podman) -> None:
     podman.program(says="waiting", port=podman.port, status=503)
     starts, reason = podman.outcome(seconds=2)
-    assert (starts, reason) == (False, "not ready within 2 s (status 503): waiting")
+    assert (starts, reason) == (False, "not ready within 2 s (status 503 instead of 200): waiting")
 
 
 def test_what_an_interrupted_run_left_is_removed_first(podman: Podman) -> None:

@@ -37,6 +37,7 @@ def problems(folder: Path, render: Callable[[str, Any], Any] = lambda _host, val
         ({"migrate": ["a\0b"]}, "migrate[0]: has a zero byte"),
         ({"prepare": ["a" * 70_000]}, "prepare[0]: has 70000 bytes; the most is 65535"),
         ({"seed": ["\ud800"]}, "seed[0]: is no valid Unicode text"),
+        ({"health": {"command": ["a", "b\0"]}}, "health.command[1]: has a zero byte"),
         ({"environment": {"KEY": "-----BEGIN\nMIIE"}}, "environment.KEY: has more than one line"),
         ({"environment": {"KEY": "a\r"}}, "environment.KEY: has more than one line"),
         ({"environment": {"KEY": "a" * 65_532}}, "environment.KEY: has 65532 bytes; the most is 65531"),
@@ -52,6 +53,7 @@ def test_what_arrives_is_not_refused(tmp_path: Path) -> None:
     words = ["\\q", "$HOME", "%h", "'", '"', " ", "\n", "a;b", "é"]
     # Podman gets these as a list, without a unit.
     assert problems(tmp_path, command=words, migrate=[*words, "", ";"], seed=[""], prepare=[";"]) == []
+    assert problems(tmp_path, health={"command": [*words, "", ";"]}) == []
     values = {"A": "", "B": " # 'x' \"", "C": "$HOME", "D": 5, "E": "a" * 60_000}
     assert problems(tmp_path, environment=values) == []
 

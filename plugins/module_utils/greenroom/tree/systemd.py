@@ -27,7 +27,8 @@ QUADLET_NAMES = {
 }  # fmt: skip
 PROPERTIES = (
     "LoadState", "ActiveState", "SubState", "Result", "ReloadResult", "Type", "UnitFileState", "NeedDaemonReload",
-    "InvocationID", "ExecMainStartTimestamp", "ActiveEnterTimestamp", "StateChangeTimestamp",
+    "InvocationID", "ExecMainStartTimestamp", "ActiveEnterTimestamp", "StateChangeTimestamp", "NRestarts",
+    "ExecMainCode", "ExecMainStatus",
 )  # fmt: skip
 JOURNAL_LINES = 15
 # Seconds before the start of a unit's process in which systemd's messages belong to the same run of the unit.
@@ -49,6 +50,8 @@ class Status:
     invocation: str = ""
     started: float = 0.0  # start of its main process, or of the unit where it has none
     changed: float = 0.0  # last change of state: a reload is one, too
+    restarts: int = 0  # by systemd itself, since the last other start
+    end: str = ""  # how its main process ended, "" while it runs
 
     @property
     def running(self) -> bool:
@@ -59,6 +62,15 @@ class Status:
     def starting(self) -> bool:
         """Whether the unit is starting or waits for its next try."""
         return self.active == "activating"
+
+    @property
+    def restarting(self) -> bool:
+        """Whether its program has ended, and systemd is going to start it again."""
+        return "auto-restart" in self.sub
+
+    def __str__(self) -> str:
+        """Say the state, and how the program ended."""
+        return ", ".join(filter(None, (f"{self.active}/{self.sub}", self.result, self.end)))
 
 
 def full_name(name: str) -> str:
@@ -166,7 +178,14 @@ def _status(shown: dict[str, str]) -> Status:
         invocation=shown.get("InvocationID", ""),
         started=started,
         changed=_seconds(shown.get("StateChangeTimestamp", "")),
+        restarts=int(shown.get("NRestarts") or 0),
+        end=_end(shown.get("ExecMainCode", ""), shown.get("ExecMainStatus", "")),
     )
+
+
+def _end(code: str, status: str) -> str:
+    """Return how a process ended: systemd shows `CLD_EXITED` as 1, and other codes if a signal ended it."""
+    return "" if code in ("", "0") else f"exit status {status}" if code == "1" else f"signal {status}"
 
 
 def _seconds(timestamp: str) -> float:

@@ -261,8 +261,7 @@ class Manager:
             self._record(set(names) - set(bad))
             name, now = bad[0], status[bad[0]]
             said = "\n  ".join(self.systemd.journal(name, now)) or complaint
-            state = f"{now.active}/{now.sub}, {now.result}"
-            raise UnitError(f"unit {name} failed to {verb} ({state}); the last lines of its log:\n  {said}", name)
+            raise UnitError(f"unit {name} failed to {verb} ({now}); the last lines of its log:\n  {said}", name)
 
     def _record(self, loaded: set[str], now: dict[str, Status] | None = None) -> None:
         """Record what each unit has loaded, also if another unit failed."""
@@ -279,7 +278,7 @@ def _is_bad(verb: str, status: Status, complained: bool) -> bool:
     """Tell whether an action on a unit failed."""
     if verb == "stop":
         return status.running
-    if status.active == "failed" or status.sub.startswith("auto-restart"):
+    if status.active == "failed" or status.restarting:
         return True
     return complained and (not status.running or status.reload_result != "success")
 

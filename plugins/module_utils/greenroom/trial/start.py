@@ -15,14 +15,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..common.container_mac import mac_address
 from ..common.masking import Mask
-from ..common.web import Deadline, Network, Request, WebError, request
+from ..common.web import Deadline
+from ..health.check import HealthCheck
 
 Run = Callable[[list[str]], tuple[int, str, str]]
 
@@ -36,7 +37,6 @@ WITHOUT_VALUE = {"--replace", "--rm", "--detach", "-d"}
 # Exit codes of Podman itself: it could not run the program.
 PODMAN_FAILED = {125, 126, 127}
 POLL_SECONDS = 0.5
-ANSWER_SECONDS = 5.0
 STOP_SECONDS = 5
 # Seconds after which Podman ends the container if this process was killed.
 SPARE_SECONDS = 60
@@ -51,18 +51,15 @@ class UntriedError(Exception):
 
 @dataclass(frozen=True)
 class Subject:
-    """A running container: its name, its image as its command names it, and the request to its health page inside.
+    """A running container: its name, its image as its command names it, and its health check, with the port inside.
 
-    `status` is the status of its response when the program is ready.
+    `seconds` is how long it may take to become ready.
     """
 
     name: str
     image: str
-    port: int
-    path: str
-    method: str = "GET"
-    headers: Mapping[str, str] = field(default_factory=dict)
-    status: int = 200
+    check: HealthCheck
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -131,10 +128,8 @@ def last_words(output: str) -> str:
 class Trials:
     """Trial starts on this host. `run` takes a command and returns (code, stdout, stderr)."""
 
-    def __init__(self, run: Run, seconds: int) -> None:
-        """Set how many seconds a program may take until its health page returns status 200."""
+    def __init__(self, run: Run) -> None:
         self._run = run
-        self._seconds = seconds
 
     def start(self, subject: Subject) -> Outcome:
         """Start what a container runs once more, and return whether it became ready."""
@@ -165,30 +160,24 @@ class Trials:
         if not found.get("State", {}).get("Running"):
             raise UntriedError("it is not running")
         created = found.get("Config", {}).get("CreateCommand") or []
-        return trial_command(created, subject.image, name, self._seconds + SPARE_SECONDS)
+        return trial_command(created, subject.image, name, subject.seconds + SPARE_SECONDS)
 
     def _watch(self, process: subprocess.Popen[bytes], subject: Subject, name: str) -> str:
         """Wait until the program is ready, has ended, or had its time; return why it is not ready, or ""."""
-        deadline = Deadline(self._seconds)
+        deadline = Deadline(subject.seconds)
         last = "no address yet"
         while deadline.left() > 0:
             if process.poll() is not None:
                 return f"ended with exit code {process.returncode}"
             if address := self._address(name):
-                try:
-                    url = f"http://{address}:{subject.port}{subject.path}"
-                    asked = Request(subject.method, url, subject.headers)
-                    status = request(asked, Network(), deadline.earlier(ANSWER_SECONDS)).status
-                except WebError as error:
-                    # If the deadline interrupted this try, the one before says more.
-                    if deadline.left() > 0:
-                        last = str(error)
-                else:
-                    if status == subject.status:
-                        return ""
-                    last = f"status {status}"
+                unmet = subject.check.unmet(address, name, deadline)
+                if not unmet:
+                    return ""
+                # If the deadline interrupted this try, the one before says more.
+                if deadline.left() > 0:
+                    last = ": ".join(filter(None, unmet))
             time.sleep(min(POLL_SECONDS, deadline.left()))
-        return f"not ready within {self._seconds} s ({last})"
+        return f"not ready within {subject.seconds} s ({last})"
 
     def _address(self, name: str) -> str:
         networks = self._inspect(name).get("NetworkSettings", {}).get("Networks") or {}

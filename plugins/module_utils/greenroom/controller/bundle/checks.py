@@ -9,49 +9,45 @@ from typing import Any
 
 from ...common.masking import Mask
 from .description import Groups, Service
-from .health_request import health_request
+from .health_checks import health_check
 from .units import unit_name
-
-_READY = " is ready"
 
 
 def ready_checks(services: Iterable[Service], slot: str, public_name: str) -> list[dict[str, Any]]:
-    """Return a check of each service's health page, for `smoke_check` on the service's host."""
+    """Return the containers of services with a health check, for `slot_ready` on the services' host."""
     return [
-        _ready_check(service, slot, health_request(service["health"], public_name))
+        {
+            "name": unit_name(service["name"], slot).removesuffix(".service"),
+            **_port(service, slot),
+            **health_check(service["health"], public_name),
+        }
         for service in services
         if service["health"] and service["activation"] == "always"
     ]
 
 
-def _ready_check(service: Service, slot: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    port = service["ports"][service["health"]["port"]]["host"][slot]
-    return {
-        "name": f"{service['name']}{_READY}",
-        "method": request["method"],
-        "url": f"http://127.0.0.1:{port}{request['path']}",
-        "headers": request["headers"],
-        "expect": {"status": request["status"]},
-    }
+def _port(service: Service, slot: str) -> dict[str, int]:
+    name = service["health"].get("port")
+    return {"port": service["ports"][name]["host"][slot]} if name else {}
 
 
-def not_ready(results: Iterable[Mapping[str, Any]], slot: str) -> list[str]:
-    """Return the units whose check of `ready_checks` failed, from the `checks` that `smoke_check` returns."""
-    return [unit_name(result["name"].removesuffix(_READY), slot) for result in results if not result["ok"]]
+def not_ready(results: Iterable[Mapping[str, Any]], secrets: Any) -> str:
+    """Return which containers are not ready and why, with their last log lines, "" if all are.
 
-
-def last_words(read: Iterable[Mapping[str, Any]], secrets: Any) -> str:
-    """Return the last log lines of units, without secrets.
-
-    `read` are the results of a command that read them, with the unit as `item`. `secrets` are the run's secrets, at any
-    depth.
+    `results` are the `containers` that `slot_ready` returns. `secrets` are the run's secrets, at any depth, which the
+    text doesn't contain; without any, a run that doesn't read them leaves the log lines out.
     """
-    mask = Mask(_texts(secrets))
-    lines = []
-    for result in read:
-        lines += [f"The last lines of {result['item']}:"]
-        lines += [f"  {line}" for line in result.get("stdout_lines") or ["(none)"]]
-    return mask.clean("\n".join(lines))
+    failed = [result for result in results if not result["ready"]]
+    if not secrets:
+        return "\n".join(
+            f"{result['unit']}: {result['reason']}; journalctl -u {result['unit']} on this host says more"
+            for result in failed
+        )
+    lines = [": ".join(filter(None, (result["unit"], result["reason"], result["output"]))) for result in failed]
+    for result in failed:
+        lines += [f"The last lines of {result['unit']}:"]
+        lines += [f"  {line}" for line in result["journal"] or ["(none)"]]
+    return Mask(_texts(secrets)).clean("\n".join(lines))
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -13,7 +13,17 @@ from typing import Any
 
 import jsonschema
 
-from ..catalogue.service_schema import CALL, DATABASE, HEADER_VALUE, HEALTH, NAME, PATH, PORT_NUMBER, SECURITY_HEADERS
+from ..catalogue.service_schema import (
+    CALL,
+    DATABASE,
+    HEADER_VALUE,
+    HEALTH,
+    HEALTH_KINDS,
+    NAME,
+    PATH,
+    PORT_NUMBER,
+    SECURITY_HEADERS,
+)
 from .description import SLOTS, Description
 
 # A name of the inventory: a host or a group.
@@ -49,6 +59,10 @@ _PORT = _with(
     }
 )
 _PAGE = _with({"port": NAME, "path": PATH})
+_HEALTH = {
+    **HEALTH,
+    "oneOf": [{"required": [kind, "port"] if "port" in own else [kind]} for kind, own in HEALTH_KINDS.items()],
+}
 _ROUTE = _with({"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}}, exclude=_list(PATH))
 _SERVICE = _with(
     {
@@ -58,7 +72,7 @@ _SERVICE = _with(
         "activation": {"enum": ["always", "live_only", "singleton"]},
         "database": _maybe(DATABASE),
         "secrets": _map({"pattern": r"^[A-Z][A-Z0-9_]*\Z"}, _map({"pattern": r"^[a-z_]+\Z"}, _maybe(NAME))),
-        "health": _maybe(HEALTH),
+        "health": _maybe(_HEALTH),
         "metrics": _maybe(_PAGE),
         "routes": _list(_ROUTE),
         "ports": _map(NAME, _PORT),
@@ -105,7 +119,7 @@ def problem(description: Description) -> str:
         if service["name"] != name:
             return f"services.{name}.name is not valid"
         for key, pages in (("routes", service["routes"]), ("health", [service["health"]])):
-            if any(page and page["port"] not in service["ports"] for page in pages):
+            if any(page and "port" in page and page["port"] not in service["ports"] for page in pages):
                 return f"services.{name}.{key} names a port that the service doesn't have"
         for call in service.get("calls", []):
             called, _, port = call.partition(".")

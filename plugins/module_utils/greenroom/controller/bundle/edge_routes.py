@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..catalogue.closed_paths import closed_paths
-from .description import Description
-from .health_request import health_request
+from .description import Description, Service
+from .health_checks import edge_check
 
 
 def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
@@ -20,26 +20,28 @@ def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
 def edge_backends(description: Description, public_name: str) -> list[dict[str, Any]]:
     """Return the backends of a slot, one for each port with a route.
 
-    Each is {name, port, health: {port, and the result of health_request}, headers: {name: value}, without: [name],
-    hosts: [{name, address}]}. `headers` are for responses that have none of that name, and the edge adds none of those
-    in `without`.
+    Each is {name, port, http2, health: {port, and the result of edge_check}, headers: {name: value}, without: [name],
+    hosts: [{name, address}]}. `http2` is whether the service expects HTTP/2. `headers` are for responses that have none
+    of that name, and the edge adds none of those in `without`.
     """
-    slot, services = description["slot"], description["services"]
+    services = description["services"]
     wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
-    return [
-        {
-            "name": f"{name}_{port}",
-            "port": services[name]["ports"][port]["host"][slot],
-            "health": {
-                **health_request(services[name]["health"], public_name),
-                "port": services[name]["ports"][services[name]["health"]["port"]]["host"][slot],
-            },
-            "headers": {header: value for header, value in headers_of(services[name]).items() if value},
-            "without": sorted(header for header, value in headers_of(services[name]).items() if not value),
-            "hosts": description["hosts"][services[name]["group"]],
-        }
-        for name, port in sorted(wanted)
-    ]
+    return [_backend(description, services[name], port, public_name) for name, port in sorted(wanted)]
+
+
+def _backend(description: Description, service: Service, port: str, public_name: str) -> dict[str, Any]:
+    health, slot = service["health"], description["slot"]
+    # The edge connects to the backend's own port if the check is a command, which has no port.
+    checked = health.get("port", port)
+    return {
+        "name": f"{service['name']}_{port}",
+        "port": service["ports"][port]["host"][slot],
+        "http2": "grpc" in health and checked == port,
+        "health": {**edge_check(health, public_name), "port": service["ports"][checked]["host"][slot]},
+        "headers": {header: value for header, value in headers_of(service).items() if value},
+        "without": sorted(header for header, value in headers_of(service).items() if not value),
+        "hosts": description["hosts"][service["group"]],
+    }
 
 
 def edge_routes(description: Description) -> list[dict[str, Any]]:

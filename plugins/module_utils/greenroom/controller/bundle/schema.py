@@ -16,7 +16,7 @@ from typing import Any
 
 from .activation import first_host
 from .description import SLOTS, Description, Groups, Service, facts
-from .health_request import health_request
+from .health_checks import health_check
 from .units import slot_services, unit_name
 
 Record = Mapping[str, Any]
@@ -62,15 +62,15 @@ def trials(
 ) -> list[dict[str, Any]]:
     """Return the containers of a slot that `slot_trial` starts on `host` to try its release on these databases.
 
-    They are those of all services that log in to one of the databases and have a health page. Each is tried on the
+    They are those of all services that log in to one of the databases and have a health check. Each is tried on the
     first host of its group. Background services are not tried, because a second one would do their jobs.
     """
     return [
         {
             "name": unit_name(service["name"], description["slot"]).removesuffix(".service"),
             "image": description["images"][service["image"]],
-            "port": service["ports"][service["health"]["port"]]["container"],
-            **health_request(service["health"], public_name),
+            **_port(service),
+            **health_check(service["health"], public_name),
         }
         for service in slot_services(description, host, groups)
         if service["activation"] == "always"
@@ -78,6 +78,11 @@ def trials(
         and _logs_in(service, databases)
         and first_host(description, service, groups) == host
     ]
+
+
+def _port(service: Service) -> dict[str, int]:
+    name = service["health"].get("port")
+    return {"port": service["ports"][name]["container"]} if name else {}
 
 
 def _logs_in(service: Service, databases: Sequence[str]) -> bool:

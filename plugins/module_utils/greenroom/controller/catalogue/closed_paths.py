@@ -24,6 +24,9 @@ def closed_paths(services: Mapping[str, Mapping[str, Any]]) -> list[str]:
     closed = {path for its in services.values() for route in its["routes"] for path in route.get("exclude", [])}
     for name, service in services.items():
         for page in filter(None, (service.get("health"), service.get("metrics"))):
+            # A health check may be something else than a request to a page.
+            if "path" not in page:
+                continue
             path = whole(page["path"].partition("?")[0])
             longest = max((route for route in routes if path.startswith(route)), key=len, default="")
             if routes.get(longest) == (name, page["port"]):

@@ -39,14 +39,16 @@ def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
 
 def _pages(service: Service) -> Iterator[str]:
     for page in ("health", "metrics"):
-        if service[page] and service[page]["port"] not in service["ports"]:
-            port = service[page]["port"]
+        port = (service[page] or {}).get("port")
+        if port and port not in service["ports"]:
             yield f'{page}.port: unknown port "{port}"{suggestion(port, service["ports"])}'
     port = service["identities"]
     if port and port not in service["ports"]:
         yield f'identities: unknown port "{port}"{suggestion(port, service["ports"])}'
     if service["ports"] and not service["health"]:
-        yield "health: missing; a service with ports needs a page that shows whether it is ready"
+        yield "health: missing; a service with ports needs a check that shows whether it is ready"
+    if port and service["health"] and "port" not in service["health"]:
+        yield "health: a service with `identities` needs a check of one of its ports"
 
 
 def _canary(service: Service) -> Iterator[str]:

@@ -66,9 +66,20 @@ HEALTH = _object(
         "method": {"enum": ["GET", "HEAD", "OPTIONS"]},
         "status": {"type": "integer", "minimum": 200, "maximum": 599},
         "headers": _named(HEADER_VALUE, r"^[A-Za-z0-9-]{1,64}\Z", "a name of letters, digits and -"),
-    },
-    ["port", "path"],
+        "tcp": {"const": True},
+        "grpc": {"const": True},
+        "service": _text(r"^[A-Za-z0-9_.-]{1,100}\Z", "a name of letters, digits, _, . and -"),
+        "command": WORDS | {"minItems": 1},
+        "start_period": {"type": "integer", "minimum": 1, "maximum": 3600},
+    }
 )
+# What a health check is made of: one of these keys, and the keys that go with it.
+HEALTH_KINDS: dict[str, tuple[str, ...]] = {
+    "path": ("port", "method", "status", "headers"),
+    "tcp": ("port",),
+    "grpc": ("port", "service"),
+    "command": (),
+}
 _METRIC = _object(
     {"name": _text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*\Z", "a metric name"), "port": NAME, "path": PATH}, ["name"]
 )
@@ -219,6 +230,10 @@ def _lines(error: jsonschema.ValidationError) -> list[str]:
             what = f"unknown value {_shown(value)}{suggestion(str(value), error.validator_value)}"
         case "minimum":
             what = f"{value} is too small; the minimum is {error.validator_value}"
+        case "const":
+            what = "can only be true; leave it out instead"
+        case "minItems":
+            what = "is empty"
         case "maximum":
             what = f"{value} is too large; the maximum is {error.validator_value}"
         case "exclusiveMinimum":
@@ -255,4 +270,20 @@ def structure_errors(raw: object) -> list[str]:
     for variable, secret in (secrets if isinstance(secrets, Mapping) else {}).items():
         if isinstance(secret, Mapping) and sum(kind in secret for kind in SECRET_KINDS) != 1:
             lines.append(f"secrets.{variable}: needs exactly one of {', '.join(SECRET_KINDS)}")
-    return lines
+    return [*lines, *health_errors(raw.get("health") if isinstance(raw, Mapping) else None)]
+
+
+def health_errors(health: object) -> list[str]:
+    """Return the problems between the keys of `health`, as `<key>: <problem>`."""
+    if not isinstance(health, Mapping):
+        return []
+    found = [kind for kind in HEALTH_KINDS if kind in health]
+    if len(found) != 1:
+        return [f"health: needs exactly one of {', '.join(HEALTH_KINDS)}"]
+    [kind] = found
+    own = HEALTH_KINDS[kind]
+    lines = ["health.port: missing"] if "port" in own and "port" not in health else []
+    for key in (key for keys in HEALTH_KINDS.values() for key in keys):
+        if key in health and key not in own:
+            lines.append(f"health.{key}: has no meaning with `{kind}`; remove it")
+    return list(dict.fromkeys(lines))

@@ -64,8 +64,9 @@ def _problems(
     for name, value in service["environment"].items():
         if reason := _reason(value, render, declared, partial(variable_problem, name)):
             yield f"service.yml: environment.{name}: {reason}"
-    for key in WORDS:
-        for index, word in enumerate(service[key]):
+    commands = {key: service[key] for key in WORDS} | {"health.command": (service["health"] or {}).get("command", ())}
+    for key, words in commands.items():
+        for index, word in enumerate(words):
             if reason := _reason(word, render, declared, partial(argument_problem, in_unit=key == IN_UNIT)):
                 yield f"service.yml: {key}[{index}]: {reason}"
     # The configuration may be that of another service, which has the same files.
