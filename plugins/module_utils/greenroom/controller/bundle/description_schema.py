@@ -13,7 +13,17 @@ from typing import Any
 
 import jsonschema
 
-from ..catalogue.service_schema import CALL, DATABASE, HEADER_VALUE, HEALTH, NAME, PATH, PORT_NUMBER, SECURITY_HEADERS
+from ..catalogue.service_schema import (
+    CALL,
+    DATABASE,
+    DURATION,
+    HEADER_VALUE,
+    HEALTH,
+    NAME,
+    PATH,
+    PORT_NUMBER,
+    SECURITY_HEADERS,
+)
 from .description import SLOTS, Description
 
 # A name of the inventory: a host or a group.
@@ -49,7 +59,11 @@ _PORT = _with(
     }
 )
 _PAGE = _with({"port": NAME, "path": PATH})
-_ROUTE = _with({"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}}, exclude=_list(PATH))
+_ROUTE = _with(
+    {"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}},
+    exclude=_list(PATH),
+    timeout=_maybe(DURATION),
+)
 _SERVICE = _with(
     {
         "name": NAME,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..catalogue.closed_paths import closed_paths
+from ..catalogue.service_checks import seconds_of
 from .description import Description
 from .health_request import health_request
 
@@ -43,7 +44,10 @@ def edge_backends(description: Description, public_name: str) -> list[dict[str, 
 
 
 def edge_routes(description: Description) -> list[dict[str, Any]]:
-    """Return the routes of a slot, {path, backend, limit, auth}, sorted by path."""
+    """Return the routes of a slot, {path, backend, limit, auth, seconds}, sorted by path.
+
+    `seconds` is the route's timeout, None if it has none; bundles of earlier versions don't know it.
+    """
     return sorted(
         (
             {
@@ -51,6 +55,7 @@ def edge_routes(description: Description) -> list[dict[str, Any]]:
                 "backend": f"{name}_{route['port']}",
                 "limit": route["limit"],
                 "auth": route["auth"],
+                "seconds": seconds_of(route["timeout"]) if route.get("timeout") else None,
             }
             for name, service in description["services"].items()
             for route in service["routes"]
