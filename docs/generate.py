@@ -133,6 +133,9 @@ SERVICE_KEYS = {
     "routes[].limit": "The class of rate limits, a key of `edge_limits`. Default: `default`.",
     "routes[].auth": "`false` allows requests without the environment's password, for example for an API with its own "
     "login. Default: `true`.",
+    "routes[].timeout": "How long the client or the service may send nothing, such as `90s`, `30m` or `4h` (24 hours "
+    "at most): for events, long polls, slow uploads and WebSockets. Default: 60 s, for the service's response "
+    "`edge_server_seconds`, for WebSockets an hour.",
     "headers": "Values of security headers that the edge adds to responses without them, instead of its own. An empty "
     "value means that the edge adds none.",
     "headers.Content-Security-Policy": "What pages may load, and who may frame them.",

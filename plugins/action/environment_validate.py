@@ -24,6 +24,7 @@ from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
+    edge_access,
     lockout,
     release,
     service_values,
@@ -117,6 +118,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses()
+        )
+        # The check of types reports a file that can't be read.
+        with contextlib.suppress(ValueError):
+            own = self._host(self.task_vars["inventory_hostname"]).rendered
+            yield from edge_access.client_ca_problems(own("edge_client_ca"))
+        yield from edge_access.connection_problems(
+            self._value("edge_connection_hours"), self._value("edge_connection_reloads")
         )
         yield from self._lockout()
         names = ("canary", "cutover_step_seconds", "canary_seconds")

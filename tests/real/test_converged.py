@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import re
 import socket
 import uuid
+from http.client import HTTPResponse
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from environment import TIMEOUT_SECONDS, Environment, Run, other, until
@@ -171,6 +175,24 @@ def test_every_page_needs_the_password(staging: Environment, authorization: str)
     assert answer.status == 401
     assert "noindex" in answer.headers["X-Robots-Tag"]
     assert b"portal" not in answer.read().lower()
+
+
+def test_a_browser_gets_a_page_for_the_password_and_then_what_it_asked_for(staging: Environment) -> None:
+    path, browser = "/version", {"Sec-Fetch-Mode": "navigate", "Accept": "text/html,*/*;q=0.8"}
+
+    def asked(method: str, path: str, body: str | None = None, **headers: str) -> tuple[HTTPResponse, str]:
+        with contextlib.closing(staging.connection()) as connection:
+            connection.request(method, path, body, browser | headers)
+            answer = connection.getresponse()
+            return answer, answer.read().decode()
+
+    page, text = asked("GET", path)
+    assert (page.status, page.headers["Cache-Control"]) == (401, "no-store")
+    form = {"password": staging.password("visitor"), "to": re.findall('name="to" .*value="(.*?)"', text)[0]}
+    entered, _text = asked("POST", re.findall('action="(.*?)"', text)[0], urlencode(form))
+    assert (entered.status, entered.headers["Location"]) == (303, path)
+    inside, _text = asked("GET", path, Cookie=entered.headers["Set-Cookie"].partition(";")[0])
+    assert (inside.status, inside.headers["X-Greenroom-Slot"]) == (200, staging.live())
 
 
 def test_too_many_logins_from_one_address_are_limited(staging: Environment) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -138,6 +139,26 @@ def test_the_watchdog_drops_an_abandoned_operation(staging: Environment) -> None
 def test_a_reload_of_the_unit_keeps_the_state_in_effect(staging: Environment) -> None:
     staging.ssh("edge1", "systemctl reload haproxy && greenroom-edge check")
     staging.ssh("edge1", "systemctl is-active greenroom-edge.service")
+
+
+def test_a_websocket_outlives_reloads_of_the_unit(staging: Environment) -> None:
+    upgrade = (
+        f"GET /echo HTTP/1.1\r\nHost: {staging.public_name}\r\nAuthorization: {staging.authorization()}\r\n"
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    connection = staging.connection("edge1")
+    connection.connect()
+    with contextlib.closing(connection), connection.sock.makefile("rb") as answers:
+        connection.sock.sendall(upgrade.encode())
+        assert b" 101 " in answers.readline()
+        while answers.readline().strip():
+            pass
+        for _reload in range(3):
+            staging.ssh("edge1", "systemctl reload haproxy")
+            # A text of five bytes, masked with zeros, and the same text without a mask.
+            connection.sock.sendall(b"\x81\x85\0\0\0\0hello")
+            assert answers.read(7) == b"\x81\x05hello"
 
 
 def test_a_switch_reaches_old_workers_and_loses_no_request(edge: Environment) -> None:

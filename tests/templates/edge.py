@@ -6,16 +6,20 @@
 list of {status, headers, body, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
 to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source`
-address, and `commands` for HAProxy before it. The blue slot's servers are replaced with backends of this script in
-127.0.0.0/8. They end the connection instead of responding to `/dropped`. They respond to `/hanging` late, and `got`
-then has `shown`, how HAProxy's socket shows the request. They send the headers `Send-<name>` of the query. The green
-slot has no routes.
+address, and `commands` for HAProxy before it. Such a request may also have `late`, bytes to send after a while, and
+`certificate`, a client's certificate with its key; `resumed` then repeats the request in the same TLS session. The blue
+slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding
+to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket shows the request. They
+respond late to a path that ends in `/late`, and a path that ends in `/echo` is a WebSocket that sends back what it
+gets. They send the headers `Send-<name>` of the query. The green slot has no routes.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
+import hashlib
 import http.client
 import http.server
 import json
@@ -27,6 +31,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -58,6 +63,8 @@ frontend {name}
     http-request return status 200 hdr Reached {name} unless health
     http-request return status 400
 """
+WHILE = 2
+"""Seconds after which something comes late."""
 seen: list[dict[str, Any]] = []
 checks: queue.Queue[dict[str, Any]] = queue.Queue()
 
@@ -77,12 +84,37 @@ class Backend(http.server.BaseHTTPRequestHandler):
             return
         if self.path == "/hanging":
             seen[-1]["shown"] = shown("show sess older 1s")
+        if self.path.endswith("/echo"):
+            self._echo()
+            return
+        if self.path.endswith("/late"):
+            time.sleep(WHILE)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         for name, value in parse_qsl(urlsplit(self.path).query):
             if name.startswith("Send-"):
                 self.send_header(name.removeprefix("Send-"), value)
         self.end_headers()
+
+    def _echo(self) -> None:
+        key = self.headers["Sec-WebSocket-Key"] + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        self.send_response(101)
+        for name, value in {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec-WebSocket-Accept": base64.b64encode(hashlib.sha1(key.encode()).digest()).decode(),
+        }.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.close_connection = True
+        with contextlib.suppress(ConnectionError):
+            while data := self.connection.recv(4096):
+                self.connection.sendall(data)
+
+    def do_POST(self) -> None:
+        """Read the body, and do the same."""
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
 
     def do_HEAD(self) -> None:
         """Record a health check, and say that this service is ready."""
@@ -135,10 +167,10 @@ def shown(command: str) -> str:
     return text
 
 
-def told(command: str) -> str:
+def told(command: str, path: str = "/run/haproxy/admin.sock") -> str:
     """Send a command to HAProxy and return its output."""
     with socket.socket(socket.AF_UNIX) as channel:
-        channel.connect("/run/haproxy/admin.sock")
+        channel.connect(path)
         channel.sendall(f"{command}\n".encode())
         channel.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: channel.recv(65536), b"")).decode()
@@ -244,16 +276,46 @@ def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
 
 
 def sent(request: dict[str, Any]) -> dict[str, Any]:
-    """Send the bytes of a request and return {status, headers, body, got}."""
+    """Send the bytes of a request and return {status, headers, body, got}, and `echo`, what comes back of `late`."""
     port = request.get("port", 443)
-    with socket.create_connection((REDIRECTING, port), 120, (request.get("source", "127.0.0.1"), 0)) as plain:
-        channel = CONTEXT.wrap_socket(plain) if port == 443 else plain
-        channel.sendall(request["raw"].encode("latin-1"))
-        answer = http.client.HTTPResponse(channel, method=request["raw"].split(" ", 1)[0])
-        answer.begin()
-        found = {"status": answer.status, "headers": headers_of(answer), "body": answer.read().decode()}
-        channel.close()
+    context = CONTEXT if "certificate" not in request else context_with(request["certificate"])
+    session = None
+    for _time in range(2 if request.get("resumed") else 1):
+        with socket.create_connection((REDIRECTING, port), 120, (request.get("source", "127.0.0.1"), 0)) as plain:
+            channel = context.wrap_socket(plain, session=session) if port == 443 else plain
+            channel.sendall(request["raw"].encode("latin-1"))
+            if "late" in request and "/echo" not in request["raw"]:
+                time.sleep(WHILE)
+                channel.sendall(request["late"].encode())
+            answer = http.client.HTTPResponse(channel, method=request["raw"].split(" ", 1)[0])
+            answer.begin()
+            found = {"status": answer.status, "headers": headers_of(answer), "body": answer.read().decode()}
+            if answer.status == 101:
+                time.sleep(WHILE)
+                found["echo"] = echoed(channel, request["late"])
+            if isinstance(channel, ssl.SSLSocket):
+                found["reused"] = channel.session_reused
+                session = channel.session
+            channel.close()
     return {**found, "got": seen[-1] if seen else None}
+
+
+def echoed(channel: socket.socket, text: str) -> str:
+    """Send a text through a WebSocket and return what comes back, empty if it is closed."""
+    with contextlib.suppress(OSError):
+        channel.sendall(text.encode())
+        return channel.recv(4096).decode()
+    return ""
+
+
+def context_with(certificate: str) -> ssl.SSLContext:
+    """Return a client's TLS context that shows a certificate, given with its key."""
+    context = ssl._create_unverified_context()
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write(certificate)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context
 
 
 def headers_of(answer: http.client.HTTPResponse) -> dict[str, str]:
@@ -278,9 +340,9 @@ def check_health() -> None:
 
 
 @contextlib.contextmanager
-def running(journal: Journal) -> Iterator[None]:
+def running(journal: Journal, *options: str) -> Iterator[None]:
     """Run HAProxy with the prepared files, until it serves; `journal` then has no line of its start."""
-    words = ["haproxy", "-db", "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]
+    words = ["haproxy", *(options or ("-db",)), "-C", "/etc/haproxy", "-f", "haproxy.cfg", "-f", "slots"]
     proxy = subprocess.Popen(words, stdout=sys.stderr)
     try:
         while not listens(443):

@@ -433,7 +433,16 @@ def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]
             "hosts": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}],
         }
     ]
-    assert edge_routes.edge_routes(found) == [{"path": "/", "backend": "shop_http", "limit": "default", "auth": True}]
+    [route] = edge_routes.edge_routes(found)
+    assert route == {"path": "/", "backend": "shop_http", "limit": "default", "auth": True, "seconds": None}
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [("90s", 90), ("30m", 1800), ("24h", 86400), (None, None)])
+def test_a_route_has_its_timeout_in_seconds(
+    catalogue: dict[str, Any], timeout: str | None, seconds: int | None
+) -> None:
+    catalogue["shop"]["routes"][0]["timeout"] = timeout
+    assert edge_routes.edge_routes(described(catalogue))[0]["seconds"] == seconds
 
 
 def test_a_service_sets_headers_at_the_edge_and_leaves_some_out(catalogue: dict[str, Any]) -> None:

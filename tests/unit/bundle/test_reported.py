@@ -166,6 +166,8 @@ def test_a_host_signs_nothing_else_than_descriptions() -> None:
         (("services", "portal", "routes", 0, "port"), "nowhere"),
         (("services", "portal", "routes", 0, "limit"), "login open\n"),
         (("services", "portal", "routes", 0, "exclude"), ["/x /\n"]),
+        (("services", "portal", "routes", 0, "timeout"), "5s\n/evil x"),
+        (("services", "portal", "routes", 0, "timeout"), 5),
         (("services", "portal", "headers"), {"X-Frame-Options": '"\nserver evil'}),
         (("services", "portal", "headers"), {"X-Evil": "x"}),
         (("services", "portal", "health", "path"), "/readyz\n  server evil"),

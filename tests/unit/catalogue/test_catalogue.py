@@ -44,12 +44,15 @@ def test_a_route_uses_the_first_port_that_the_edge_can_reach() -> None:
     ports = {"admin": {"container": 1, "from": ["ops"]}, "http": {"container": 2, "from": ["ops", "edge"]}}
     routes = [
         {"path": "/"},
-        {"path": "/x", "exclude": ["/x/y/", "/x/z"], "port": "admin", "limit": "login", "auth": False},
+        {"path": "/x", "exclude": ["/x/y/", "/x/z"], "port": "admin", "limit": "login", "auth": False, "timeout": "4h"},
     ]
     service = catalogue.normalise("shop", {"ports": ports, "routes": routes}, "/srv/shop")
     assert service["routes"] == [
-        {"path": "/", "exclude": [], "port": "http", "limit": "default", "auth": True},
-        {"path": "/x/", "exclude": ["/x/y/", "/x/z/"], "port": "admin", "limit": "login", "auth": False},
+        {"path": "/", "exclude": [], "port": "http", "limit": "default", "auth": True, "timeout": None},
+        {
+            **{"path": "/x/", "exclude": ["/x/y/", "/x/z/"], "port": "admin", "limit": "login", "auth": False},
+            "timeout": "4h",
+        },
     ]
 
 

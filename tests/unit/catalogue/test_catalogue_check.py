@@ -124,6 +124,14 @@ def test_a_simple_service_is_valid() -> None:
             'routes[0].limit: unknown class "logn"; did you mean "login"?',
         ),
         (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/", "timeout": "25h"}]},
+            "routes[0].timeout: 25h is too long; the maximum is 24h",
+        ),
+        (
+            {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/.greenroom/enter"}]},
+            'routes[0].path: "/.greenroom/" belongs to the edge itself; choose another path',
+        ),
+        (
             {"ports": HTTP, "health": HEALTH, "routes": [{"path": "/a", "exclude": ["/a/b", "/a/"]}]},
             'routes[0].exclude: "/a/" is not below "/a/"',
         ),

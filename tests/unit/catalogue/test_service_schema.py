@@ -79,6 +79,8 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"user": 65534}, "user: 65534 is too large; the maximum is 65533"),
         ({"user": True}, "user: expected an integer, got True"),
         ({"image": None}, "image: expected a string, got nothing"),
+        ({"routes": [{"path": "/", "timeout": "30"}]}, 'routes[0].timeout: "30" is not a time such as 90s, 30m or 4h'),
+        ({"routes": [{"path": "/", "timeout": 30}]}, "routes[0].timeout: expected a string, got 30"),
         ({"memory": "lots"}, 'memory: "lots" is not a size like 256M or 1G'),
         ({"activation": "liveonly"}, 'activation: unknown value "liveonly"; did you mean "live_only"?'),
         ({"environment": {"A": True}}, "environment.A: expected a string or an integer, got True"),

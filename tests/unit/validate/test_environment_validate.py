@@ -251,6 +251,29 @@ def test_unknown_toggles_and_values_are_reported(tmp_path: Path, inventory: Path
     assert line == ("portal_new_checkout: this variable is a toggle now: set environment_toggles: {new_checkout: true}")
 
 
+def test_who_enters_at_the_edge_and_how_long_connections_last_are_checked(tmp_path: Path, inventory: Path) -> None:
+    nowhere = tmp_path / "ca.pem"
+    given = {
+        "edge_client_ca": f"{{{{ lookup('ansible.builtin.file', '{nowhere}') }}}}",
+        "edge_visitor_sources": ["offices"],
+        "edge_connection_hours": 600,
+        "edge_drain_seconds": 600,
+    }
+    write(inventory / "group_vars" / "staging" / "zz.yml", given)
+
+    def told() -> list[str]:
+        return validate(tmp_path, inventory=inventory)[1:]
+
+    assert told() == [
+        "edge_drain_seconds: this variable is called edge_connection_hours now",
+        f"edge_client_ca: can't read the file {nowhere}",
+        'edge_visitor_sources: "offices" is neither an address nor a group',
+        "edge_connection_hours: 600 is out of range; set a number of hours, a week at most",
+    ]
+    nowhere.write_text("no certificate")
+    assert [line for line in told() if line.startswith("edge_client_ca: no certificates in PEM; set the content of ")]
+
+
 def test_a_missing_variable_is_reported(tmp_path: Path, inventory: Path) -> None:
     file = inventory / "group_vars" / "staging" / "main.yml"
     content = yaml.safe_load(file.read_text(encoding="utf-8"))

@@ -16,6 +16,7 @@ import jsonschema
 from ..catalogue.service_schema import (
     CALL,
     DATABASE,
+    DURATION,
     HEADER_VALUE,
     HEALTH,
     HEALTH_KINDS,
@@ -63,7 +64,11 @@ _HEALTH = {
     **HEALTH,
     "oneOf": [{"required": [kind, "port"] if "port" in own else [kind]} for kind, own in HEALTH_KINDS.items()],
 }
-_ROUTE = _with({"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}}, exclude=_list(PATH))
+_ROUTE = _with(
+    {"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}},
+    exclude=_list(PATH),
+    timeout=_maybe(DURATION),
+)
 _SERVICE = _with(
     {
         "name": NAME,

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..catalogue.closed_paths import closed_paths
+from ..catalogue.service_checks import seconds_of
 from .description import Description, Service
 from .health_checks import edge_check
 
@@ -45,7 +46,10 @@ def _backend(description: Description, service: Service, port: str, public_name:
 
 
 def edge_routes(description: Description) -> list[dict[str, Any]]:
-    """Return the routes of a slot, {path, backend, limit, auth}, sorted by path."""
+    """Return the routes of a slot, {path, backend, limit, auth, seconds}, sorted by path.
+
+    `seconds` is the route's timeout, None if it has none; bundles of earlier versions don't know it.
+    """
     return sorted(
         (
             {
@@ -53,6 +57,7 @@ def edge_routes(description: Description) -> list[dict[str, Any]]:
                 "backend": f"{name}_{route['port']}",
                 "limit": route["limit"],
                 "auth": route["auth"],
+                "seconds": seconds_of(route["timeout"]) if route.get("timeout") else None,
             }
             for name, service in description["services"].items()
             for route in service["routes"]

@@ -126,6 +126,7 @@ def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any
         "port": route.get("port", offered),
         "limit": route.get("limit", "default"),
         "auth": route.get("auth", True),
+        "timeout": route.get("timeout"),
     }
 
 

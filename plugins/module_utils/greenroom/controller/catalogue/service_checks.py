@@ -23,8 +23,18 @@ Problem = tuple[str, str]
 LARGEST_PORT = 65535
 # A host and its port, in a URL or alone.
 _PLACE = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):(\d+)(?!\d)")
+# Seconds that a route may let a connection be silent.
+LONGEST_TIMEOUT = 86400
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+# The edge's own paths.
+_EDGE_PATH = "/.greenroom/"
 # The group whose hosts have slots.
 SLOT_HOSTS = "app"
+
+
+def seconds_of(duration: str) -> int:
+    """Return the seconds of a time such as 90s, 30m or 4h."""
+    return int(duration[:-1]) * _UNITS[duration[-1]]
 
 
 def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
@@ -90,6 +100,10 @@ def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
             yield f'routes[{index}].port: the edge hosts can\'t reach "{port}"; add `edge` to its `from`'
         if limits is not None and route["limit"] not in limits:
             yield f'routes[{index}].limit: unknown class "{route["limit"]}"{suggestion(str(route["limit"]), limits)}'
+        if route["path"].startswith(_EDGE_PATH):
+            yield f'routes[{index}].path: "{_EDGE_PATH}" belongs to the edge itself; choose another path'
+        if route["timeout"] and seconds_of(route["timeout"]) > LONGEST_TIMEOUT:
+            yield f"routes[{index}].timeout: {route['timeout']} is too long; the maximum is 24h"
         for path in route["exclude"]:
             if path == route["path"] or not path.startswith(route["path"]):
                 yield f'routes[{index}].exclude: "{path}" is not below "{route["path"]}"'

@@ -36,6 +36,8 @@ SECURITY_HEADERS = (
 )
 # HAProxy's configuration contains the value in quotation marks.
 HEADER_VALUE = _text(r"^[ !#%-\[\]-~]*\Z", 'a text of ASCII characters without ", \\ and $')
+# What HAProxy waits for can take long, but nothing waits for days.
+DURATION = _text(r"^[1-9]\d{0,4}[smh]\Z", "a time such as 90s, 30m or 4h")
 # Podman and systemd read the mount, and give other characters a meaning.
 MOUNT = _text(r"^/[A-Za-z0-9_./-]*\Z", "a path that starts with / and has only letters, digits, -, _, . and /")
 CALL = _text(
@@ -122,6 +124,7 @@ _ROUTE = _object(
         "port": NAME,
         "limit": {"type": "string"},
         "auth": {"type": "boolean"},
+        "timeout": DURATION,
     },
     ["path"],
 )

@@ -109,7 +109,7 @@ _ENDINGS: dict[str, tuple[Callable[[object], bool], str]] = {
         ("_memory", "_size", "_max_use", "_shared_buffers"), (_is_size, "a size, such as 256M, 1G or 128MB")
     ),
     **dict.fromkeys(
-        ("_seconds", "_minutes", "_days", "_ms", "_percent", "_keep"),
+        ("_seconds", "_minutes", "_hours", "_days", "_ms", "_percent", "_keep"),
         (lambda value: _is_number(value, 0), "a number, 0 or more"),
     ),
 }
