@@ -114,7 +114,7 @@ def test_locales_have_equal_parts_and_one_that_is_listed_twice_has_two() -> None
 
 def test_two_shares_are_independent() -> None:
     traits = {"one": {"share": 0.5, "value": "x"}, "two": {"share": 0.5, "value": "x"}}
-    document = schema({"one": {"type": "string"}, "two": {"type": "string"}}, required=[])
+    document = schema({"one": {"type": "string"}, "two": {"type": "string"}})
     inventor = Inventor(recipe(traits=traits), document)
     both = sum(len(inventor.identity(key)["traits"].keys() & {"one", "two"}) == 2 for key in range(1, 1001))
     assert 200 < both < 300
