@@ -38,6 +38,15 @@ for unit in "$@"; do
 done
 """
 LINE = {"method": "GET", "path": "/", "status": 200, "server": "app1", "ms": 12, "termination": "--"}
+OPEN = """\
+from ansible.module_utils.greenroom.controller.common import opened
+from ansible.plugins.action import ActionBase
+
+class ActionModule(ActionBase):
+    def run(self, tmp=None, task_vars=None):
+        opened.mark()
+        return {"changed": False}
+"""
 SECRET = {"value": "0123456789abcdefghijklmnopqrstuv"}
 
 
@@ -126,8 +135,12 @@ def watched(
     groups["app"] = {host: dead if host == "app2" else {} for host in apps}
     children = {name: {"hosts": hosts} for name, hosts in groups.items()}
     (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children, "vars": variables}}))
+    # In the place of playbooks/steps/open.yml.
+    (folder / "action_plugins").mkdir(exist_ok=True)
+    (folder / "action_plugins" / "open_run.py").write_text(OPEN)
     tasks: list[dict[str, Any]] = [
-        {"name": "Watch", "ansible.builtin.include_role": {"name": "canary"}, "vars": step} for step in steps
+        {"name": "Open the run", "open_run": {}},
+        *({"name": "Watch", "ansible.builtin.include_role": {"name": "canary"}, "vars": step} for step in steps),
     ]
     copied = {"dest": f"{folder}/result-{{{{ inventory_hostname }}}}", "content": "{{ canary_result | to_json }}"}
     tasks.append({"name": "Keep it", "ansible.builtin.copy": copied, "when": "inventory_hostname != 'edge3'"})

@@ -38,8 +38,8 @@ def test_every_file_has_the_marker_if_its_format_allows(environment: str, render
         for dest in ["/" + "/".join(file.relative_to(rendered[environment].folder).parts[1:])]
         if dest in made and "Managed by Greenroom" not in file.read_text()
     }
-    # Formats without comments, or with a suffix that doesn't show whether they have any.
-    assert {dest for dest in silent if not dest.endswith((".json", ".pem", ".lst", ".map"))} == set()
+    # Formats without comments, or with a suffix that doesn't show whether they have any, and pages for visitors.
+    assert {dest for dest in silent if not dest.endswith((".json", ".pem", ".lst", ".map", ".lf"))} == set()
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
