@@ -126,6 +126,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from edge_access.connection_problems(
             self._value("edge_connection_hours"), self._value("edge_connection_reloads")
         )
+        yield from self._balancers()
         yield from self._lockout()
         names = ("canary", "cutover_step_seconds", "canary_seconds")
         times = ("bake", "stop_after", "cutover_drain_seconds", "cutover_pause_seconds", "cutover_timeout_seconds")
@@ -240,6 +241,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
         return variables.HostVariables(self._raw(name), rendered)
 
+    def _balancers(self) -> Iterator[str]:
+        given = {name: self._value(name) for name in ("edge_proxy_sources", "edge_forwarded_sources")}
+        usual = {host for group in USUAL_GROUPS for host in self.groups.get(group, ())}
+        own = self._addresses()
+        hosts = {host: address for host, address in own.items() if host in usual}
+        yield from settings.balancer_problems(given, self._group_addresses(own), hosts)
+
+    def _group_addresses(self, own: Mapping[str, str]) -> dict[str, list[str]]:
+        return {group: [own[host] for host in hosts if host in own] for group, hosts in self.groups.items()}
+
     def _lockout(self) -> Iterator[str]:
         default = context.CLIARGS.get("remote_user") if context.CLIARGS else None
         logins = {}
@@ -256,8 +267,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                         " ".join(map(str, options)),
                         values("base_forward_to"),
                     )
-        own = self._addresses()
-        addresses = {group: [own[host] for host in hosts if host in own] for group, hosts in self.groups.items()}
+        addresses = self._group_addresses(self._addresses())
         seen = str(self._value("firewall_controller_address") or "")
         yield from lockout.lockout_problems(logins, addresses, seen, self.applies)
 

@@ -6,7 +6,8 @@
 list of {status, headers, body, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
 to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source`
-address, and `commands` for HAProxy before it. Such a request may also have `late`, bytes to send after a while, and
+address, and `commands` for HAProxy before it. `first` are bytes before TLS, and with `silent`, HAProxy logs nothing.
+Without a response, `status` is null. Such a request may also have `late`, bytes to send after a while, and
 `certificate`, a client's certificate with its key; `resumed` then repeats the request in the same TLS session. The blue
 slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding
 to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket shows the request. They
@@ -260,7 +261,8 @@ def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
     if request.get("port") == 80:
         check_health()
     if "raw" in request:
-        return {**sent(request), **noted(journal)}
+        found = sent(request)
+        return found if request.get("silent") or found["status"] is None else {**found, **noted(journal)}
     connection: http.client.HTTPConnection
     if request["port"] == 80:
         connection = http.client.HTTPConnection(REDIRECTING, 80, timeout=120)
@@ -280,8 +282,13 @@ def sent(request: dict[str, Any]) -> dict[str, Any]:
     port = request.get("port", 443)
     context = CONTEXT if "certificate" not in request else context_with(request["certificate"])
     session = None
+    found: dict[str, Any] = {"status": None, "headers": {}, "body": ""}
     for _time in range(2 if request.get("resumed") else 1):
-        with socket.create_connection((REDIRECTING, port), 120, (request.get("source", "127.0.0.1"), 0)) as plain:
+        with (
+            contextlib.suppress(ConnectionError, ssl.SSLError),
+            socket.create_connection((REDIRECTING, port), 120, (request.get("source", "127.0.0.1"), 0)) as plain,
+        ):
+            plain.sendall(request.get("first", "").encode("latin-1"))
             channel = context.wrap_socket(plain, session=session) if port == 443 else plain
             channel.sendall(request["raw"].encode("latin-1"))
             if "late" in request and "/echo" not in request["raw"]:

@@ -60,3 +60,17 @@ def test_without_a_shared_address_the_first_edge_host_is_used(tmp_path: Path) ->
     unit = (alone.folder / SIMULATION).read_text()
     assert f"AddHost=portal.staging.greenroom.test:{edges('staging')[first]}\n" in unit
     assert "meta l4proto 112" not in rules(alone, first)
+
+
+def test_only_load_balancers_reach_the_port_for_their_health_checks(
+    tmp_path: Path, rendered: dict[str, Rendered]
+) -> None:
+    balancers = {"edge_proxy_sources": ["203.0.113.4"], "edge_forwarded_sources": ["2001:db8::4"]}
+    text = rules(render("staging", tmp_path, roles=("firewall",), hosts="edge", **balancers), "edge1")
+    accepted = [
+        line.split("dport")[1].split("accept")[0].strip() for line in text.splitlines() if "tcp dport { 8407 }" in line
+    ]
+    assert accepted == ["{ 8407 } ip saddr { 203.0.113.4/32 }", "{ 8407 } ip6 saddr { 2001:db8::4/128 }"]
+    [public] = [line for line in text.splitlines() if "dport { 80, 443 } ip6" in line]
+    assert "2001:db8::4/128" in public
+    assert "8407" not in rules(rendered["staging"], "edge1")

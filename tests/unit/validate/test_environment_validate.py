@@ -307,6 +307,21 @@ def test_an_unusable_shared_address_is_reported(tmp_path: Path, inventory: Path)
     assert validate(tmp_path, inventory=inventory) == []
 
 
+def test_only_load_balancers_may_name_a_visitors_address(tmp_path: Path, inventory: Path) -> None:
+    file = inventory / "group_vars" / "staging" / "edge.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    wrong = {"edge_proxy_sources": ["198.18.10.8/29", "ops"], "edge_forwarded_sources": ["::/0"]}
+    write(file, content | wrong | {"environment_address": "198.18.10.11"})
+    advice = "name only the load balancers' own addresses"
+    assert validate(tmp_path, inventory=inventory)[1:] == [
+        f"edge_proxy_sources: 198.18.10.8/29 contains host1, no load balancer; {advice}",
+        f"edge_proxy_sources: ops contains host1, no load balancer; {advice}",
+        f"edge_forwarded_sources: ::/0 is everybody, who could then claim any address; {advice}",
+    ]
+    write(file, content | {"edge_proxy_sources": ["198.18.10.2/31"], "edge_forwarded_sources": ["2001:db8::4"]})
+    assert validate(tmp_path, inventory=inventory) == []
+
+
 def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) -> None:
     wrong = ("canary=0,200", "to=purple", "bake=x", "cutover_step_seconds=0", "canary_seconds=5")
     first, bake, to, canary, seconds, other = validate(tmp_path, *(word for value in wrong for word in ("-e", value)))
