@@ -21,6 +21,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSynta
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
 from ansible.module_utils.greenroom.controller.common import opened
+from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
@@ -81,13 +82,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.declared = variables.load_declared(PROJECT / "roles", _load_plain)
         self._raw = cache(self.hostvars.raw_get)
         # The checks together can be judged only if each is valid.
-        lines = list(dict.fromkeys(self._problems())) or list(self._coverage())
+        lines = list(dict.fromkeys(self._problems())) or [*self._coverage(), *self._size_problems()]
         if len(lines) > 1:
             lines.insert(0, f"Found {len(lines)} mistakes. No host was changed.")
         if lines:
             raise AnsibleActionFail(self._mask().hide("\n".join(lines)))
         opened.mark()
-        return result | {"changed": False, "run": _run()}
+        return result | {"changed": False, "run": _run(), "edge": self._edge_needs()}
 
     def _mask(self) -> Mask:
         """Return a mask for what is encrypted in variables, services and checks: a line may quote it."""
@@ -211,6 +212,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _coverage(self) -> Iterator[str]:
         yield from checks.coverage_problems(self.catalogue, self.checks, self.groups, mutating=not self._protected())
+
+    def _of_edge(self, name: str) -> Any:
+        """Return the value of a variable of the role edge, or its default."""
+        value = self._value(name)
+        return self.declared["edge"][name]["default"] if value is None else value
+
+    def _edge_connections(self) -> int:
+        found: int = edge_size.connections(self._of_edge("edge_maxconn"), self._of_edge("edge_proxy_sources"))
+        return found
+
+    def _edge_needs(self) -> dict[str, int]:
+        """Return what HAProxy needs on edge hosts: open files, and memory in MB."""
+        process = self._edge_connections()
+        files = self._value("edge_open_files") or edge_size.open_files(self.catalogue, self.groups, None, process)
+        old = int(self._of_edge("edge_connection_reloads"))
+        return {"files": int(files), "memory": edge_size.memory_needed(self.catalogue, self.groups, process, old)}
+
+    def _size_problems(self) -> Iterator[str]:
+        needed = edge_size.files_needed(self.catalogue, self.groups, None, self._edge_connections())
+        askers = {*self.groups.get("edge", ()), *self.groups.get("app", ())}
+        maxconn = int(self._of_edge("edge_maxconn"))
+        yield from edge_size.size_problems(maxconn, self._edge_needs()["files"], needed, len(askers))
 
     def _variables(self) -> Iterator[str]:
         yield from variables.variable_problems(

@@ -208,6 +208,7 @@ def prepare(rendered: Path) -> None:
         else part.replace("default-server check ", "default-server ")
         for part in slot.read_text().split(start)
     )
+    text = re.sub(r" track \S+", "", text)
     slot.write_text(re.sub(r"(server \S+ )\d+", r"\g<1>127", text))
     for address, port in set(re.findall(r"server \S+ (\S+):(\d+)", slot.read_text())) - speak(slot.read_text()):
         server = http.server.ThreadingHTTPServer((address, int(port)), Backend)
