@@ -120,6 +120,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses()
         )
+        yield from settings.ipv6_address_problems(
+            self._value("keepalived_ipv6_address"), self._value("keepalived_address")
+        )
         # The check of types reports a file that can't be read.
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered

@@ -5,9 +5,9 @@
 `edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before, port}, and prints a JSON
 list of {status, headers, body, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
-to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source`
-address, and `commands` for HAProxy before it. `first` are bytes before TLS, and with `silent`, HAProxy logs nothing.
-Without a response, `status` is null. Such a request may also have `late`, bytes to send after a while, and
+to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source` and
+a `target` address, and `commands` for HAProxy before it. `first` are bytes before TLS, and with `silent`, HAProxy logs
+nothing. Without a response, `status` is null. Such a request may also have `late`, bytes to send after a while, and
 `certificate`, a client's certificate with its key; `resumed` then repeats the request in the same TLS session. The blue
 slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding
 to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket shows the request. They
@@ -281,13 +281,14 @@ def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
 def sent(request: dict[str, Any]) -> dict[str, Any]:
     """Send the bytes of a request and return {status, headers, body, got}, and `echo`, what comes back of `late`."""
     port = request.get("port", 443)
+    own = (request["source"], 0) if "source" in request else None
     context = CONTEXT if "certificate" not in request else context_with(request["certificate"])
     session = None
     found: dict[str, Any] = {"status": None, "headers": {}, "body": ""}
     for _time in range(2 if request.get("resumed") else 1):
         with (
             contextlib.suppress(ConnectionError, ssl.SSLError),
-            socket.create_connection((REDIRECTING, port), 120, (request.get("source", "127.0.0.1"), 0)) as plain,
+            socket.create_connection((request.get("target", REDIRECTING), port), 120, own) as plain,
         ):
             plain.sendall(request.get("first", "").encode("latin-1"))
             channel = context.wrap_socket(plain, session=session) if port == 443 else plain

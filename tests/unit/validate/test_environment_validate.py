@@ -305,6 +305,19 @@ def test_an_unusable_shared_address_is_reported(tmp_path: Path, inventory: Path)
     assert validate(tmp_path, inventory=inventory) == [line]
     write(file, content | {"keepalived_address": ""})
     assert validate(tmp_path, inventory=inventory) == []
+    write(file, content | {"keepalived_address": "", "keepalived_ipv6_address": "2001:db8::10"})
+    [line] = validate(tmp_path, inventory=inventory)
+    assert line == "keepalived_ipv6_address: set keepalived_address, too; the two move together"
+
+
+def test_limits_that_do_not_fit_the_catalog_and_the_inventory_are_reported(tmp_path: Path, inventory: Path) -> None:
+    file = inventory / "group_vars" / "staging" / "edge.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    write(file, content | {"edge_maxconn": 10, "edge_open_files": 100})
+    first, connections, files = validate(tmp_path, inventory=inventory)
+    assert first == "Found 2 mistakes. No host was changed."
+    assert connections.startswith("edge_maxconn: 10 leaves too few connections for 1 edge and app hosts")
+    assert files.startswith("edge_open_files: 100 is too few for this catalog")
 
 
 def test_only_load_balancers_may_name_a_visitors_address(tmp_path: Path, inventory: Path) -> None:

@@ -70,6 +70,12 @@ def shared_address_problems(address: object, network: object, hosts: Mapping[str
         yield from vrrp.shared_address_problems(address, network, hosts)
 
 
+def ipv6_address_problems(address: object, shared: object) -> Iterator[str]:
+    """Yield what is wrong with `keepalived_ipv6_address` beside `keepalived_address` (`shared`)."""
+    if isinstance(address, str):
+        yield from vrrp.ipv6_address_problems(address, str(shared or ""))
+
+
 def balancer_problems(
     given: Mapping[str, object], addresses: Mapping[str, Sequence[str]], hosts: Mapping[str, str]
 ) -> Iterator[str]:
