@@ -21,6 +21,7 @@ from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSynta
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
 from ansible.module_utils.greenroom.controller.common import opened
+from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
@@ -81,13 +82,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.declared = variables.load_declared(PROJECT / "roles", _load_plain)
         self._raw = cache(self.hostvars.raw_get)
         # The checks together can be judged only if each is valid.
-        lines = list(dict.fromkeys(self._problems())) or list(self._coverage())
+        lines = list(dict.fromkeys(self._problems())) or [*self._coverage(), *self._size_problems()]
         if len(lines) > 1:
             lines.insert(0, f"Found {len(lines)} mistakes. No host was changed.")
         if lines:
             raise AnsibleActionFail(self._mask().hide("\n".join(lines)))
         opened.mark()
-        return result | {"changed": False, "run": _run()}
+        return result | {"changed": False, "run": _run(), "edge": self._edge_needs()}
 
     def _mask(self) -> Mask:
         """Return a mask for what is encrypted in variables, services and checks: a line may quote it."""
@@ -119,6 +120,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses()
         )
+        yield from settings.ipv6_address_problems(
+            self._value("keepalived_ipv6_address"), self._value("keepalived_address")
+        )
         # The check of types reports a file that can't be read.
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
@@ -126,6 +130,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from edge_access.connection_problems(
             self._value("edge_connection_hours"), self._value("edge_connection_reloads")
         )
+        yield from self._balancers()
         yield from self._lockout()
         names = ("canary", "cutover_step_seconds", "canary_seconds")
         times = ("bake", "stop_after", "cutover_drain_seconds", "cutover_pause_seconds", "cutover_timeout_seconds")
@@ -211,6 +216,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _coverage(self) -> Iterator[str]:
         yield from checks.coverage_problems(self.catalogue, self.checks, self.groups, mutating=not self._protected())
 
+    def _of_edge(self, name: str) -> Any:
+        """Return the value of a variable of the role edge, or its default."""
+        value = self._value(name)
+        return self.declared["edge"][name]["default"] if value is None else value
+
+    def _edge_connections(self) -> int:
+        found: int = edge_size.connections(self._of_edge("edge_maxconn"), self._of_edge("edge_proxy_sources"))
+        return found
+
+    def _edge_needs(self) -> dict[str, int]:
+        """Return what HAProxy needs on edge hosts: open files, and memory in MB."""
+        process = self._edge_connections()
+        files = self._value("edge_open_files") or edge_size.open_files(self.catalogue, self.groups, None, process)
+        old = int(self._of_edge("edge_connection_reloads"))
+        return {"files": int(files), "memory": edge_size.memory_needed(self.catalogue, self.groups, process, old)}
+
+    def _size_problems(self) -> Iterator[str]:
+        needed = edge_size.files_needed(self.catalogue, self.groups, None, self._edge_connections())
+        askers = {*self.groups.get("edge", ()), *self.groups.get("app", ())}
+        maxconn = int(self._of_edge("edge_maxconn"))
+        yield from edge_size.size_problems(maxconn, self._edge_needs()["files"], needed, len(askers))
+
     def _variables(self) -> Iterator[str]:
         yield from variables.variable_problems(
             (self._host(name) for name in self.groups["all"]),
@@ -240,6 +267,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
         return variables.HostVariables(self._raw(name), rendered)
 
+    def _balancers(self) -> Iterator[str]:
+        given = {name: self._value(name) for name in ("edge_proxy_sources", "edge_forwarded_sources")}
+        usual = {host for group in USUAL_GROUPS for host in self.groups.get(group, ())}
+        own = self._addresses()
+        hosts = {host: address for host, address in own.items() if host in usual}
+        yield from settings.balancer_problems(given, self._group_addresses(own), hosts)
+
+    def _group_addresses(self, own: Mapping[str, str]) -> dict[str, list[str]]:
+        return {group: [own[host] for host in hosts if host in own] for group, hosts in self.groups.items()}
+
     def _lockout(self) -> Iterator[str]:
         default = context.CLIARGS.get("remote_user") if context.CLIARGS else None
         logins = {}
@@ -256,8 +293,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                         " ".join(map(str, options)),
                         values("base_forward_to"),
                     )
-        own = self._addresses()
-        addresses = {group: [own[host] for host in hosts if host in own] for group, hosts in self.groups.items()}
+        addresses = self._group_addresses(self._addresses())
         seen = str(self._value("firewall_controller_address") or "")
         yield from lockout.lockout_problems(logins, addresses, seen, self.applies)
 

@@ -80,6 +80,7 @@ class FilterModule:
             "bundle_checks": smoke_checks.checks,
             "smoke_checks": checks.smoke_checks,
             "edge_backends": edge_routes.edge_backends,
+            "edge_check_seconds": edge_routes.check_seconds,
             "edge_closed": edge_routes.edge_closed,
             "edge_routes": edge_routes.edge_routes,
         }

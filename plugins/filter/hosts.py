@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.greenroom.controller.hosts import (
+    edge_size,
     firewall,
     inventory,
     keys,
@@ -29,6 +30,9 @@ class FilterModule:
             "group_hosts": inventory.group_hosts,
             "group_addresses": inventory.group_addresses,
             "roles_of_host": roles.roles_of_host,
+            "edge_connections": edge_size.connections,
+            "edge_open_files": edge_size.open_files,
+            "edge_too_small": edge_size.too_small,
             "key_files": keys.key_files,
             "service_ports": firewall.service_ports,
             "firewall_rules": firewall.firewall_rules,

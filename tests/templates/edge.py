@@ -5,8 +5,9 @@
 `edge.py RENDERED` reads requests from standard input, a JSON list of {path, headers, before, port}, and prints a JSON
 list of {status, headers, body, got, log, others}: `got` is the backend's request ({port, path, headers}, null if no
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
-to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source`
-address, and `commands` for HAProxy before it. Such a request may also have `late`, bytes to send after a while, and
+to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source` and
+a `target` address, and `commands` for HAProxy before it. `first` are bytes before TLS, and with `silent`, HAProxy logs
+nothing. Without a response, `status` is null. Such a request may also have `late`, bytes to send after a while, and
 `certificate`, a client's certificate with its key; `resumed` then repeats the request in the same TLS session. The blue
 slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding
 to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket shows the request. They
@@ -207,6 +208,7 @@ def prepare(rendered: Path) -> None:
         else part.replace("default-server check ", "default-server ")
         for part in slot.read_text().split(start)
     )
+    text = re.sub(r" track \S+", "", text)
     slot.write_text(re.sub(r"(server \S+ )\d+", r"\g<1>127", text))
     for address, port in set(re.findall(r"server \S+ (\S+):(\d+)", slot.read_text())) - speak(slot.read_text()):
         server = http.server.ThreadingHTTPServer((address, int(port)), Backend)
@@ -260,7 +262,8 @@ def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
     if request.get("port") == 80:
         check_health()
     if "raw" in request:
-        return {**sent(request), **noted(journal)}
+        found = sent(request)
+        return found if request.get("silent") or found["status"] is None else {**found, **noted(journal)}
     connection: http.client.HTTPConnection
     if request["port"] == 80:
         connection = http.client.HTTPConnection(REDIRECTING, 80, timeout=120)
@@ -278,10 +281,16 @@ def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
 def sent(request: dict[str, Any]) -> dict[str, Any]:
     """Send the bytes of a request and return {status, headers, body, got}, and `echo`, what comes back of `late`."""
     port = request.get("port", 443)
+    own = (request["source"], 0) if "source" in request else None
     context = CONTEXT if "certificate" not in request else context_with(request["certificate"])
     session = None
+    found: dict[str, Any] = {"status": None, "headers": {}, "body": ""}
     for _time in range(2 if request.get("resumed") else 1):
-        with socket.create_connection((REDIRECTING, port), 120, (request.get("source", "127.0.0.1"), 0)) as plain:
+        with (
+            contextlib.suppress(ConnectionError, ssl.SSLError),
+            socket.create_connection((request.get("target", REDIRECTING), port), 120, own) as plain,
+        ):
+            plain.sendall(request.get("first", "").encode("latin-1"))
             channel = context.wrap_socket(plain, session=session) if port == 443 else plain
             channel.sendall(request["raw"].encode("latin-1"))
             if "late" in request and "/echo" not in request["raw"]:

@@ -5,7 +5,7 @@
 `flood.py RENDERED` reads a JSON list of floods from standard input, {port, sources, each, visits, peer}: `each` silent
 connections from each of `sources`. It prints a JSON list of {held, health, peer, visits}: how many of the connections
 HAProxy keeps, and what it responds to keepalived's check, to the host `peer`, and to a visitor at each of the ports
-`visits`, empty if nothing.
+`visits`, empty if nothing. With a `balancer`, all visitors come through that address, with PROXY headers.
 """
 
 from __future__ import annotations
@@ -28,10 +28,17 @@ VISITOR = "127.0.0.2"
 VISIT = b"GET / HTTP/1.1\r\nHost: portal.staging.greenroom.test\r\n\r\n"
 
 
-def asked(port: int, source: str, request: bytes, target: str, tls: bool) -> str:
+def header(visitor: str, balancer: str) -> bytes:
+    """The PROXY header of a connection; none without a balancer."""
+    return f"PROXY TCP4 {visitor} {edge.REDIRECTING} 50000 443\r\n".encode() if balancer else b""
+
+
+def asked(port: int, source: str, request: bytes, target: str, balancer: str = "") -> str:
     """Send a request from an address and return the status line; empty without a response."""
-    with contextlib.suppress(OSError), socket.create_connection((target, port), ENOUGH, (source, 0)) as plain:
-        channel = edge.CONTEXT.wrap_socket(plain) if tls else plain
+    own = (balancer or source, 0)
+    with contextlib.suppress(OSError), socket.create_connection((target, port), ENOUGH, own) as plain:
+        plain.sendall(header(source, balancer))
+        channel = plain if port == 80 else edge.CONTEXT.wrap_socket(plain)
         channel.sendall(request)
         return channel.recv(65536).decode().split("\n")[0].strip()
     return ""
@@ -41,17 +48,20 @@ def flooded(flood: dict[str, Any]) -> dict[str, Any]:
     """Hold connections, ask, close them, and return what happened."""
     with contextlib.ExitStack() as opened:
         channels = []
+        balancer = flood.get("balancer", "")
         for source in flood["sources"]:
             for _number in range(flood["each"]):
                 channel = opened.enter_context(socket.socket())
-                channel.bind((source, 0))
+                channel.bind((balancer or source, 0))
                 channel.setblocking(False)
                 channel.connect_ex((edge.REDIRECTING, flood["port"]))
+                with contextlib.suppress(OSError):
+                    channel.send(header(source, balancer))
                 channels.append(channel)
         calls = {
-            "health": (80, "127.0.0.1", b"GET /edge-health HTTP/1.0\n\n", "127.0.0.1", False),
-            "peer": (8406, flood["peer"], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "127.0.0.1", True),
-            **{port: (port, VISITOR, VISIT, edge.REDIRECTING, port == 443) for port in flood["visits"]},
+            "health": (80, "127.0.0.1", b"GET /edge-health HTTP/1.0\n\n", "127.0.0.1"),
+            "peer": (8406, flood["peer"], b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "127.0.0.1"),
+            **{port: (port, VISITOR, VISIT, edge.REDIRECTING, balancer) for port in flood["visits"]},
         }
         # At the same time, while HAProxy has not given up the silent connections.
         with ThreadPoolExecutor() as pool:

@@ -11,7 +11,7 @@ from typing import Any
 from greenroom_lab import cache, images, packages, podman
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("edge.py", "flood.py", "reach.py", "reloads.py", "share.py", "visits.py")
+SCRIPTS = ("edge.py", "flood.py", "reach.py", "reloads.py", "share.py", "size.py", "visits.py")
 # Programs that scripts run.
 PROGRAMS = FOLDER.parents[1] / "bench/flood"
 

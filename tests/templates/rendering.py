@@ -63,12 +63,14 @@ def render(
     services: Path = ROOT / "services",
     roles: Collection[str] = (),
     hosts: str = "",
+    *,
+    inventories: Any = (),
     **given: Any,
 ) -> Rendered:
     """Render `environment` with the catalog in `services` into `folder`; fails with Ansible's output.
 
     A complete environment takes long: `roles` limits it to the templates of some roles, `hosts` to a pattern of hosts.
-    `given` are extra variables, as with `-e`.
+    `inventories` have more hosts. `given` are extra variables, as with `-e`.
     """
     project, output, access = folder / "project", folder / "rendered", folder / "access"
     for path in (project / "playbooks", project / "roles", output, access):
@@ -88,6 +90,7 @@ def render(
         [
             str(Path(sys.executable).with_name("ansible-playbook")),
             *("-i", f"inventories/{environment}", "-c", "local", "-e", f"@{variables}", "playbooks/render.yml"),
+            *(word for path in inventories for word in ("-i", str(path))),
             *(("--limit", hosts) if hosts else ()),
         ],
         cwd=project,

@@ -164,6 +164,8 @@ ATTACKS: dict[str, dict[str, Any]] = {
     "a list of hosts": {"raw": request("/api", host=f"{HOST},other.test")},
     "another host in the path": {"raw": request("https://other.test/api", host="other.test")},
     "the host in capitals, with its port": {"raw": request("/api", host=f"{HOST.upper()}:443")},
+    "by IPv6": {"raw": request("/api", f"X-Forwarded-For: {CLAIM}"), "target": "::1"},
+    "by IPv6 on port 80": {"raw": request("/api"), "target": "::1", "port": 80},
     "known host on port 80": {"raw": request("/api?a=b"), "port": 80},
     **{f"closed: {path}": {"raw": request(path, PASSWORD)} for path in CLOSED},
     **{
@@ -230,6 +232,12 @@ def test_a_service_gets_no_header_in_which_a_client_claims_something(answers: di
     got = headers_got(answers["claims"])
     assert CLAIM not in json.dumps(got)
     assert (got["x-forwarded-for"], got["x-forwarded-proto"], got["host"]) == ("127.0.0.1", "https", HOST)
+
+
+def test_a_client_is_known_by_its_ipv6_address(answers: dict[str, dict[str, Any]]) -> None:
+    answer = answers["by IPv6"]
+    assert (headers_got(answer)["x-forwarded-for"], answer["log"]["client"]) == ("::1", "::1")
+    assert answers["by IPv6 on port 80"]["status"] == 301
 
 
 def test_a_client_names_no_header_that_the_next_program_drops(answers: dict[str, dict[str, Any]]) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -60,3 +61,28 @@ def test_without_a_shared_address_the_first_edge_host_is_used(tmp_path: Path) ->
     unit = (alone.folder / SIMULATION).read_text()
     assert f"AddHost=portal.staging.greenroom.test:{edges('staging')[first]}\n" in unit
     assert "meta l4proto 112" not in rules(alone, first)
+
+
+def test_only_load_balancers_reach_the_port_for_their_health_checks(
+    tmp_path: Path, rendered: dict[str, Rendered]
+) -> None:
+    balancers: dict[str, Any] = {"edge_proxy_sources": ["203.0.113.4"], "edge_forwarded_sources": ["2001:db8::4"]}
+    text = rules(render("staging", tmp_path, roles=("firewall",), hosts="edge", **balancers), "edge1")
+    accepted = [
+        line.split("dport")[1].split("accept")[0].strip() for line in text.splitlines() if "tcp dport { 8407 }" in line
+    ]
+    assert accepted == ["{ 8407 } ip saddr { 203.0.113.4/32 }", "{ 8407 } ip6 saddr { 2001:db8::4/128 }"]
+    [public] = [line for line in text.splitlines() if "dport { 80, 443 } ip6" in line]
+    assert "2001:db8::4/128" in public
+    assert "8407" not in rules(rendered["staging"], "edge1")
+
+
+def test_an_ipv6_address_moves_with_the_other_one_outside_the_advertisements(
+    tmp_path: Path, rendered: dict[str, Rendered]
+) -> None:
+    both = render("staging", tmp_path, roles=("keepalived",), hosts="edge", keepalived_ipv6_address="2001:db8::10")
+    text = (both.folder / "edge1/etc/keepalived/keepalived.conf").read_text()
+    advertised, excluded = re.findall(r"virtual_ipaddress(?:_excluded)? \{([^}]*)\}", text)
+    assert (advertised.split(), excluded.split()[-1:]) == ([f"{shared('staging')}/32"], ["2001:db8::10/128"])
+    usual = (rendered["staging"].folder / "edge1/etc/keepalived/keepalived.conf").read_text()
+    assert "virtual_ipaddress_excluded" not in usual

@@ -425,6 +425,7 @@ def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]
     assert edge_routes.edge_backends(found, PUBLIC_NAME) == [
         {
             "name": "shop_http",
+            "checked_by": "shop_http",
             "port": 28000,
             "http2": False,
             "health": {"kind": "http", **ASKED, "port": 28000},
@@ -443,6 +444,56 @@ def test_a_route_has_its_timeout_in_seconds(
 ) -> None:
     catalogue["shop"]["routes"][0]["timeout"] = timeout
     assert edge_routes.edge_routes(described(catalogue))[0]["seconds"] == seconds
+
+
+@pytest.mark.parametrize(
+    ("services", "edges", "per_second", "slowest", "seconds"),
+    [
+        (5, 2, 1000, 10, 1),
+        (25, 20, 1000, 10, 1),
+        (26, 20, 1000, 10, 2),
+        (200, 20, 1000, 10, 8),
+        (200, 20, 100, 10, 10),
+        (200, 20, 100, 100, 80),
+        (0, 20, 1000, 10, 1),
+        (200, 20, 1000, 0, 1),
+    ],
+)
+def test_an_app_host_gets_no_more_checks_than_it_may(
+    services: int, edges: int, per_second: int, slowest: int, seconds: int
+) -> None:
+    backends = [backend(f"s{number}", f"s{number}", hosts=50) for number in range(services)]
+    assert edge_routes.check_seconds(backends, edges, per_second, slowest) == seconds
+
+
+def test_backends_that_share_a_check_count_once() -> None:
+    each = [backend(f"s{number}_{port}", f"s{number}_a") for number in range(25) for port in ("a", "b")]
+    assert edge_routes.check_seconds(each, 20, 1000, 10) == 1
+    assert edge_routes.check_seconds([one | {"checked_by": one["name"]} for one in each], 20, 1000, 10) == 2
+
+
+def backend(name: str, checked_by: str, hosts: int = 2) -> dict[str, Any]:
+    return {
+        "name": name,
+        "checked_by": checked_by,
+        "hosts": [{"address": f"198.18.10.{each}"} for each in range(hosts)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("health", "checked"),
+    [
+        ({"port": "http", "path": "/readyz"}, {"shop_admin"}),
+        ({"command": ["ready"]}, {"shop_admin", "shop_http"}),
+        ({"port": "http", "grpc": ""}, {"shop_admin", "shop_http"}),
+    ],
+)
+def test_ports_of_a_service_share_a_request_to_one_port(health: dict[str, Any], checked: set[str]) -> None:
+    routes = [{"path": f"/{port}", "port": port, "limit": "default", "auth": True} for port in ("http", "admin")]
+    shop = service("shop", routes=routes, health=health)
+    shop["ports"]["admin"] = {**shop["ports"]["http"], "host": {"blue": 18001, "green": 28001}}
+    found = edge_routes.edge_backends(described({"shop": shop}, "green"), PUBLIC_NAME)
+    assert {each["checked_by"] for each in found} == checked
 
 
 def test_a_service_sets_headers_at_the_edge_and_leaves_some_out(catalogue: dict[str, Any]) -> None:

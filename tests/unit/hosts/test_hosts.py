@@ -148,6 +148,29 @@ def test_a_shared_address_must_be_free_and_in_the_network(address: str, line: st
     assert found == ([] if line is None else [line])
 
 
+@pytest.mark.parametrize(
+    ("address", "shared", "line"),
+    [
+        ("", "", None),
+        ("2001:db8::10", "198.18.10.10", None),
+        ("fd00::10", "198.18.10.10", None),
+        ("2001:db8::10", "", "keepalived_ipv6_address: set keepalived_address, too; the two move together"),
+        ("198.18.10.9", "198.18.10.10", "keepalived_ipv6_address: '198.18.10.9' is not an IPv6 address"),
+        ("2001:db8::/64", "198.18.10.10", "keepalived_ipv6_address: '2001:db8::/64' is not an IPv6 address"),
+        *(
+            (
+                address,
+                "198.18.10.10",
+                f"keepalived_ipv6_address: visitors can't reach {address}; choose a global or unique local address",
+            )
+            for address in ("fe80::1", "::1", "ff02::1", "::")
+        ),
+    ],
+)
+def test_an_ipv6_address_is_shared_beside_an_ipv4_address(address: str, shared: str, line: str | None) -> None:
+    assert vrrp.ipv6_address_problems(address, shared) == ([] if line is None else [line])
+
+
 def test_the_interface_of_a_host_has_its_address() -> None:
     facts = {
         "interfaces": ["lo", "eth0", "br-lan", "wg0"],

@@ -311,6 +311,34 @@ def test_an_unusable_shared_address_is_reported(tmp_path: Path, inventory: Path)
     assert validate(tmp_path, inventory=inventory) == [line]
     write(file, content | {"keepalived_address": ""})
     assert validate(tmp_path, inventory=inventory) == []
+    write(file, content | {"keepalived_address": "", "keepalived_ipv6_address": "2001:db8::10"})
+    [line] = validate(tmp_path, inventory=inventory)
+    assert line == "keepalived_ipv6_address: set keepalived_address, too; the two move together"
+
+
+def test_limits_that_do_not_fit_the_catalog_and_the_inventory_are_reported(tmp_path: Path, inventory: Path) -> None:
+    file = inventory / "group_vars" / "staging" / "edge.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    write(file, content | {"edge_maxconn": 10, "edge_open_files": 100})
+    first, connections, files = validate(tmp_path, inventory=inventory)
+    assert first == "Found 2 mistakes. No host was changed."
+    assert connections.startswith("edge_maxconn: 10 leaves too few connections for 1 edge and app hosts")
+    assert files.startswith("edge_open_files: 100 is too few for this catalog")
+
+
+def test_only_load_balancers_may_name_a_visitors_address(tmp_path: Path, inventory: Path) -> None:
+    file = inventory / "group_vars" / "staging" / "edge.yml"
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    wrong = {"edge_proxy_sources": ["198.18.10.8/29", "ops"], "edge_forwarded_sources": ["::/0"]}
+    write(file, content | wrong | {"environment_address": "198.18.10.11"})
+    advice = "name only the load balancers' own addresses"
+    assert validate(tmp_path, inventory=inventory)[1:] == [
+        f"edge_proxy_sources: 198.18.10.8/29 contains host1, no load balancer; {advice}",
+        f"edge_proxy_sources: ops contains host1, no load balancer; {advice}",
+        f"edge_forwarded_sources: ::/0 is everybody, who could then claim any address; {advice}",
+    ]
+    write(file, content | {"edge_proxy_sources": ["198.18.10.2/31"], "edge_forwarded_sources": ["2001:db8::4"]})
+    assert validate(tmp_path, inventory=inventory) == []
 
 
 def test_invalid_cutover_options_are_rejected_before_the_deploy(tmp_path: Path) -> None:

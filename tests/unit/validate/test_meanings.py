@@ -26,6 +26,7 @@ GROUPS = ("app", "ops")
         ("simulation_memory", "lots", "expected a size, such as 256M, 1G or 128MB"),
         ("bundle_pull_seconds", -1, "expected a number, 0 or more"),
         ("edge_server_seconds", "nan", "expected a number, 0 or more"),
+        ("edge_slot_checks_per_second", 0, "expected a number, 1 or more"),
         ("backup_keep", float("inf"), "expected a number, 0 or more"),
         ("base_forward_to", ["5432"], '"5432" is not host:port, such as localhost:5432 or *:22'),
         ("base_forward_to", ["db:65536"], '"db:65536" is not host:port, such as localhost:5432 or *:22'),

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import ceil
 from typing import Any
 
 from ..catalogue.closed_paths import closed_paths
 from ..catalogue.service_checks import seconds_of
-from .description import Description, Service
+from .description import SLOTS, Description, Service
 from .health_checks import edge_check
 
 
@@ -21,9 +23,10 @@ def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
 def edge_backends(description: Description, public_name: str) -> list[dict[str, Any]]:
     """Return the backends of a slot, one for each port with a route.
 
-    Each is {name, port, http2, health: {port, and the result of edge_check}, headers: {name: value}, without: [name],
-    hosts: [{name, address}]}. `http2` is whether the service expects HTTP/2. `headers` are for responses that have none
-    of that name, and the edge adds none of those in `without`.
+    Each is {name, port, http2, health: {port, and the result of edge_check}, checked_by: name, headers: {name: value},
+    without: [name], hosts: [{name, address}]}. `http2` is whether the service expects HTTP/2. Of backends that would
+    get the same check, the first one is checked (`checked_by`). `headers` are for responses that have none of that
+    name, and the edge adds none of those in `without`.
     """
     services = description["services"]
     wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
@@ -37,12 +40,33 @@ def _backend(description: Description, service: Service, port: str, public_name:
     return {
         "name": f"{service['name']}_{port}",
         "port": service["ports"][port]["host"][slot],
+        "checked_by": f"{service['name']}_{_shares_check_of(service, port)}",
         "http2": "grpc" in health and checked == port,
         "health": {**edge_check(health, public_name), "port": service["ports"][checked]["host"][slot]},
         "headers": {header: value for header, value in headers_of(service).items() if value},
         "without": sorted(header for header, value in headers_of(service).items() if not value),
         "hosts": description["hosts"][service["group"]],
     }
+
+
+def _shares_check_of(service: Service, port: str) -> str:
+    """Return the first port with a route that would get the same check as this one."""
+    if "port" not in service["health"] or "grpc" in service["health"]:
+        return port
+    return min(str(route["port"]) for route in service["routes"])
+
+
+def check_seconds(backends: Sequence[Mapping[str, Any]], edges: int, per_second: int, slowest: int) -> int:
+    """Return how many seconds pass between two checks of a server of these `backends` of a slot.
+
+    All `edges` together send an app host at most `per_second` checks a second for both slots, unless that would take
+    longer than `slowest` seconds.
+    """
+    checks = Counter(
+        host["address"] for backend in backends if backend["checked_by"] == backend["name"] for host in backend["hosts"]
+    )
+    most = max(checks.values(), default=0)
+    return min(max(1, ceil(len(SLOTS) * edges * most / int(per_second))), max(1, int(slowest)))
 
 
 def edge_routes(description: Description) -> list[dict[str, Any]]:

@@ -32,6 +32,22 @@ def shared_address_problems(address: str, network: str, hosts: Mapping[str, str]
     return lines
 
 
+def ipv6_address_problems(address: str, shared: str) -> list[str]:
+    """Return why hosts can't share the IPv6 `address` beside the IPv4 address `shared`; none for an empty address."""
+    if not address:
+        return []
+    try:
+        found = ipaddress.IPv6Address(address)
+    except ValueError:
+        return [f"keepalived_ipv6_address: {address!r} is not an IPv6 address"]
+    lines = [] if shared else ["keepalived_ipv6_address: set keepalived_address, too; the two move together"]
+    if found.is_link_local or found.is_loopback or found.is_multicast or found.is_unspecified:
+        lines.append(
+            f"keepalived_ipv6_address: visitors can't reach {address}; choose a global or unique local address"
+        )
+    return lines
+
+
 def interface_of(facts: Mapping[str, Any], address: str) -> str:
     """Return the name of the interface with the IPv4 `address`, from Ansible's network `facts` of a host.
 

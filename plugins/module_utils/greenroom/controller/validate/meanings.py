@@ -105,6 +105,7 @@ _ENDINGS: dict[str, tuple[Callable[[object], bool], str]] = {
     "_network": (_is_network, "a network, such as 192.0.2.0/24"),
     "_port": (_is_port, f"a port (1 to {LARGEST_PORT})"),
     "_url": (_is_url, "a URL that starts with https:// or http://"),
+    "_per_second": (lambda value: _is_number(value, 1), "a number, 1 or more"),
     **dict.fromkeys(
         ("_memory", "_size", "_max_use", "_shared_buffers"), (_is_size, "a size, such as 256M, 1G or 128MB")
     ),

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,7 @@ from ...canary import weights
 from ...common.names import suggestion
 from ..catalogue import providers
 from ..hosts import vrrp
+from ..hosts.networks import networks_of
 
 LONGEST = 86400
 """Seconds that a step or a bake may take at most."""
@@ -68,6 +70,31 @@ def shared_address_problems(address: object, network: object, hosts: Mapping[str
         yield from vrrp.shared_address_problems(address, network, hosts)
 
 
+def ipv6_address_problems(address: object, shared: object) -> Iterator[str]:
+    """Yield what is wrong with `keepalived_ipv6_address` beside `keepalived_address` (`shared`)."""
+    if isinstance(address, str):
+        yield from vrrp.ipv6_address_problems(address, str(shared or ""))
+
+
+def balancer_problems(
+    given: Mapping[str, object], addresses: Mapping[str, Sequence[str]], hosts: Mapping[str, str]
+) -> Iterator[str]:
+    """Yield why who may name a visitor's address is not only load balancers, one line each.
+
+    `given` = {variable: its groups, addresses and networks}, `addresses` = {group: [address]}, `hosts` = {host that is
+    no load balancer: its address}. Other checks report what is no address.
+    """
+    advice = "name only the load balancers' own addresses"
+    for name, sources in given.items():
+        for source in sources if isinstance(sources, Sequence) and not isinstance(sources, str) else ():
+            for network in _networks(str(source), addresses):
+                inside = [host for host, own in hosts.items() if any(map(network.overlaps, _networks(own, {})))]
+                if not network.prefixlen:
+                    yield f"{name}: {source} is everybody, who could then claim any address; {advice}"
+                elif inside:
+                    yield f"{name}: {source} contains {', '.join(inside)}, no load balancer; {advice}"
+
+
 def lock_problems(seconds: Mapping[str, float]) -> Iterator[str]:
     """Yield what is wrong with the times of the lock; `seconds` = {name: environment_lock_<name>_seconds}, or {}."""
     for name, value in seconds.items():
@@ -102,6 +129,13 @@ def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any, **sec
             yield f"{name}={value}: set a whole number of seconds, 0 or more, and {LONGEST} (a day) at most"
     if watched_seconds is not None:
         yield "canary_seconds: set cutover_step_seconds for the length of a step, and bake for the time after it"
+
+
+def _networks(source: str, addresses: Mapping[str, Sequence[str]]) -> list[Any]:
+    """Return the networks of a source, none of what is no address."""
+    with contextlib.suppress(ValueError):
+        return list(networks_of(source, addresses, ""))
+    return []
 
 
 def _whole(seconds: Any) -> bool:
