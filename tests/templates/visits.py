@@ -46,7 +46,7 @@ def main() -> None:
             holding.stdin.flush()
             assert holding.stdout.readline() == "holding\n"
             found["flood"] = visited(settings["visit"])
-            health = flood.asked(80, "127.0.0.1", b"GET /edge-health HTTP/1.0\n\n", "127.0.0.1", False)
+            health = flood.asked(80, "127.0.0.1", b"GET /edge-health HTTP/1.0\n\n", "127.0.0.1")
             output, _ = holding.communicate()
         print(json.dumps({**found, "held": json.loads(output), "health": health}))
 
