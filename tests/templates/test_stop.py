@@ -28,8 +28,9 @@ def test_only_app_and_edge_hosts_may_query_edge_hosts(environment: str, rendered
     opened = [line for line in rules.splitlines() if "{ 8406 }" in line and "tcp dport" in line]
     assert {address for line in opened for address in re.findall(r"[\d.]+(?=/32)", line)} == asking
     proxy = (folder / "edge1/etc/haproxy/haproxy.cfg").read_text()
-    [line] = re.findall(r"frontend peers\n(?:.*\n)*?.*reject unless \{ src (.*) \}", proxy)
-    assert set(line.split()) == asking
+    [peers] = re.findall(r"frontend peers\n(?:    .*\n)*", proxy)
+    assert "tcp-request connection reject unless asking_host\n" in peers
+    assert {address for line in re.findall(r"acl asking_host src (.*)", peers) for address in line.split()} == asking
 
 
 def test_the_plan_has_all_edge_hosts_and_only_units_of_its_slot(rendered: dict[str, Rendered]) -> None:
