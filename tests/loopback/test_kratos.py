@@ -68,7 +68,13 @@ class Seeder:
         return users.Recipe.of({"set": self.name, "seed": "1", "count": count, "domain": DOMAIN, **keys})
 
     def run(
-        self, count: int = 20, state: str = "present", check: bool = False, admin: str = "", **keys: Any
+        self,
+        count: int = 20,
+        state: str = "present",
+        check: bool = False,
+        admin: str = "",
+        removals: int = 0,
+        **keys: Any,
     ) -> dict[str, Any]:
         """Seed in this process."""
         self.token += 1
@@ -82,6 +88,7 @@ class Seeder:
             connections=2,
             ledger=str(self.ledger),
             people_file=str(self.users),
+            removals=population.Removals(allowed=removals),
             generators=str(self.generator.parent),
             token=f"{os.getpid()} {threading.get_ident()} {self.token}",
             holder=threading.current_thread().name,
@@ -421,7 +428,9 @@ def test_seed_and_count_change(seeder: Seeder) -> None:
     assert (seeder.run(10)["extra"], len(seeder.there())) == (20, 30)
     other = seeder.run(10, seed="2")
     assert (other["created"], other["extra"]) == (10, 30)
-    predicted, done = (seeder.run(10, state="exact", seed="2", check=check) for check in (True, False))
+    with pytest.raises(population.RemovalError, match="30 of 40 users of the set"):
+        seeder.run(10, state="exact", seed="2")
+    predicted, done = (seeder.run(10, state="exact", seed="2", check=check, removals=30) for check in (True, False))
     for key in ("created", "updated", "removed", "present", "extra", "changed"):
         assert predicted[key] == done[key]
     assert (done["removed"], done["present"]) == (30, 10)
