@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import json
 import os
 import platform
 import re
@@ -18,6 +19,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bench import tasks
 from bench.tasks import Task
@@ -26,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[1]
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "greenroom"
 """The lab's cache of build results."""
 ENVIRONMENT = "staging"
+CLIENT_SECONDS = 1200
+"""How long a client of a benchmark may run."""
 BOUND: list[socket.socket] = []
 """Sockets that reserve ports; see `free_port`."""
 RECAP = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)
@@ -39,6 +43,16 @@ for word in "$@"; do
 done
 exec /usr/bin/${0##*/} "$@"
 """
+
+
+def answer(command: Sequence[str], settings: Mapping[str, Any], failed: str) -> Any:
+    """Run a client that reads its settings and prints its answer, both JSON; end with `failed` if it fails."""
+    done = subprocess.run(
+        command, input=json.dumps(settings), check=False, capture_output=True, text=True, timeout=CLIENT_SECONDS
+    )
+    if done.returncode:
+        sys.exit(f"{failed}:\n{done.stderr}")
+    return json.loads(done.stdout)
 
 
 def free_port() -> int:

@@ -12,18 +12,16 @@ sends requests to them in turn, so other work on the host affects both. Writes b
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import shlex
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.common import machine, say, table, verdict
+from bench.common import answer, machine, say, table, verdict
 from bench.edge.configure import full, plain
 from tests.real.environment import Environment
 
@@ -117,17 +115,8 @@ def ask(staging: Environment, edge: str, pairs: int, keep: bool) -> Times:
         "keep": keep,
     }
     staging.ssh(edge, f"cat > {FOLDER}/compare.py <<'END'\n{(HERE / 'compare.py').read_text()}\nEND\n")
-    done = subprocess.run(
-        staging.ssh_command(edge, f"sudo python3 -I {FOLDER}/compare.py"),
-        input=json.dumps(settings),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=1200,
-    )
-    if done.returncode:
-        sys.exit(f"The client failed on {edge}:\n{done.stderr}")
-    return Times(**json.loads(done.stdout))
+    command = staging.ssh_command(edge, f"sudo python3 -I {FOLDER}/compare.py")
+    return Times(**answer(command, settings, f"The client failed on {edge}"))
 
 
 def write(found: dict[str, Times], seconds: float) -> bool:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.common import machine, say, table, verdict
+from bench.common import answer, machine, say, table, verdict
 from bench.edge.run import quantile
 from tests.real.environment import Environment
 
@@ -165,33 +165,23 @@ def visit(staging: Environment) -> dict[str, Any]:
         "requests": REQUESTS,
         "every": EVERY,
     }
-    done = subprocess.run(
-        command(staging, "visit"),
-        input=json.dumps(settings),
-        check=False,
-        capture_output=True,
-        text=True,
-        # The flood ends by itself before this.
-        timeout=1200,
-    )
-    if done.returncode:
-        sys.exit(f"The visitor failed:\n{done.stderr}")
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    # The flood ends by itself before the visitor's timeout.
+    found: dict[str, Any] = answer(command(staging, "visit"), settings, "The visitor failed")
+    return found
 
 
 def one_run(staging: Environment, state: str, found: Found) -> None:
     """Let the visitor send its requests, during a flood or without one."""
     if state == FLOODED:
         with flood(staging, found):
-            answer = visit(staging)
+            seen = visit(staging)
         time.sleep(PAUSE)
     else:
-        answer = visit(staging)
-    found.failures += [f"{state}: {why}" for why in answer["failures"]]
+        seen = visit(staging)
+    found.failures += [f"{state}: {why}" for why in seen["failures"]]
     for kind in CONNECTIONS:
-        found.times[state][kind] += answer[kind]
-    say(f"{state}: " + ", ".join(f"{kind} p99 {quantile(answer[kind], 0.99) / 1000:.1f} ms" for kind in CONNECTIONS))
+        found.times[state][kind] += seen[kind]
+    say(f"{state}: " + ", ".join(f"{kind} p99 {quantile(seen[kind], 0.99) / 1000:.1f} ms" for kind in CONNECTIONS))
 
 
 def result(found: Found) -> str:

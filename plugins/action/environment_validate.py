@@ -11,7 +11,7 @@ import secrets
 import socket
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +88,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if lines:
             raise AnsibleActionFail(self._mask().hide("\n".join(lines)))
         opened.mark()
-        return result | {"changed": False, "run": _run(), "edge": self._edge_needs()}
+        return result | {"changed": False, "run": _run(), "edge": self._edge_needs}
 
     def _mask(self) -> Mask:
         """Return a mask for what is encrypted in variables, services and checks: a line may quote it."""
@@ -118,7 +118,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.provider_problems(self._value("identity_providers"))
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)
         yield from settings.shared_address_problems(
-            self._value("keepalived_address"), self._value("environment_network"), self._addresses()
+            self._value("keepalived_address"), self._value("environment_network"), self._addresses
         )
         yield from settings.ipv6_address_problems(
             self._value("keepalived_ipv6_address"), self._value("keepalived_address")
@@ -221,22 +221,24 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         value = self._value(name)
         return self.declared["edge"][name]["default"] if value is None else value
 
+    @cached_property
     def _edge_connections(self) -> int:
         found: int = edge_size.connections(self._of_edge("edge_maxconn"), self._of_edge("edge_proxy_sources"))
         return found
 
+    @cached_property
     def _edge_needs(self) -> dict[str, int]:
         """Return what HAProxy needs on edge hosts: open files, and memory in MB."""
-        process = self._edge_connections()
+        process = self._edge_connections
         files = self._value("edge_open_files") or edge_size.open_files(self.catalogue, self.groups, None, process)
         old = int(self._of_edge("edge_connection_reloads"))
         return {"files": int(files), "memory": edge_size.memory_needed(self.catalogue, self.groups, process, old)}
 
     def _size_problems(self) -> Iterator[str]:
-        needed = edge_size.files_needed(self.catalogue, self.groups, None, self._edge_connections())
+        needed = edge_size.files_needed(self.catalogue, self.groups, None, self._edge_connections)
         askers = {*self.groups.get("edge", ()), *self.groups.get("app", ())}
         maxconn = int(self._of_edge("edge_maxconn"))
-        yield from edge_size.size_problems(maxconn, self._edge_needs()["files"], needed, len(askers))
+        yield from edge_size.size_problems(maxconn, self._edge_needs["files"], needed, len(askers))
 
     def _variables(self) -> Iterator[str]:
         yield from variables.variable_problems(
@@ -270,7 +272,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _balancers(self) -> Iterator[str]:
         given = {name: self._value(name) for name in ("edge_proxy_sources", "edge_forwarded_sources")}
         usual = {host for group in USUAL_GROUPS for host in self.groups.get(group, ())}
-        own = self._addresses()
+        own = self._addresses
         hosts = {host: address for host, address in own.items() if host in usual}
         yield from settings.balancer_problems(given, self._group_addresses(own), hosts)
 
@@ -293,10 +295,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                         " ".join(map(str, options)),
                         values("base_forward_to"),
                     )
-        addresses = self._group_addresses(self._addresses())
+        addresses = self._group_addresses(self._addresses)
         seen = str(self._value("firewall_controller_address") or "")
         yield from lockout.lockout_problems(logins, addresses, seen, self.applies)
 
+    @cached_property
     def _addresses(self) -> dict[str, str]:
         """Return {host: its address}, without hosts that the inventory knows by name only."""
         own = {}

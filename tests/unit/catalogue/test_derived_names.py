@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.bundle.commands import COMMANDS
-from ansible.module_utils.greenroom.controller.bundle.description import SLOTS, describe
+from ansible.module_utils.greenroom.controller.bundle.description import describe
 from ansible.module_utils.greenroom.controller.bundle.edge_routes import edge_backends
 from ansible.module_utils.greenroom.controller.bundle.files import files
 from ansible.module_utils.greenroom.controller.bundle.units import unit_name
@@ -21,6 +21,7 @@ from ansible.module_utils.greenroom.controller.catalogue.service_schema import s
 from ansible.module_utils.greenroom.controller.catalogue.service_secrets import secret_paths
 from ansible.module_utils.greenroom.controller.validate.services import taken_ports
 from ansible.module_utils.greenroom.data import broker, postgres
+from ansible.module_utils.greenroom.switch.bluegreen import SLOTS
 from ansible.module_utils.greenroom.trial.start import trial_name
 
 GROUPS = {"app": ["app1"], "edge": ["edge1"], "data": ["data1"]}

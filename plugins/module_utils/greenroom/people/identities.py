@@ -19,19 +19,16 @@ CURRENT, OUTDATED, EXTRA = "current", "outdated", "extra"
 
 def mark_of(identity: Identity, user_set: str) -> Mapping[str, Any] | None:
     """Return the mark of an identity that belongs to the set, None for any other identity."""
-    metadata = identity.get("metadata_admin")
-    mark = metadata.get(MARK) if isinstance(metadata, dict) else None
+    mark = _metadata(identity).get(MARK)
     return mark if isinstance(mark, dict) and mark.get("set") == user_set else None
 
 
 def is_leftover(identity: Identity, beginnings: tuple[str, ...], domain: str) -> bool:
     """Return whether an identity has no mark, and only addresses with one of these beginnings, in the domain."""
     addresses = [text.lower() for text in _texts(identity) if "@" in text]
-    metadata = identity.get("metadata_admin")
-    marked = isinstance(metadata, dict) and MARK in metadata
     ending = f"@{domain}"
     fits = all(address.startswith(beginnings) and address.endswith(ending) for address in addresses)
-    return bool(addresses) and fits and not marked
+    return bool(addresses) and fits and MARK not in _metadata(identity)
 
 
 def key_of(mark: Mapping[str, Any]) -> str:
@@ -55,6 +52,12 @@ def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]
             for key in (name, name.partition("-")[0]):
                 if key in recipe and recipe.address(key) == address:
                     yield key, address
+
+
+def _metadata(identity: Identity) -> Mapping[str, Any]:
+    """Return the metadata of an identity; other programs may have put any value there."""
+    found = identity.get("metadata_admin")
+    return found if isinstance(found, dict) else {}
 
 
 def _texts(identity: Identity) -> Iterator[str]:

@@ -115,16 +115,18 @@ class Kratos(Client):
 
     def by_external_id(self, external_id: str) -> list[Identity]:
         """Return the identity with this external id, if there is one."""
-        path = f"identities/by/external/{quote(external_id, safe='')}"
-        answer = self.retried(lambda: self._admin("GET", path))
-        found = content(answer)
-        return [found] if answer.status == 200 and isinstance(found, dict) else []
+        found = self._one(f"by/external/{quote(external_id, safe='')}")
+        return [found] if found else []
 
     def has_password(self, identity: str) -> bool:
         """Return whether an identity exists and logs in with a password."""
-        answer = self.retried(lambda: self._admin("GET", f"identities/{identity}"))
+        return "password" in (self._one(identity).get("credentials") or {})
+
+    def _one(self, path: str) -> Identity:
+        """Return the identity at a path below `identities`, empty if there is none."""
+        answer = self.retried(lambda: self._admin("GET", f"identities/{path}"))
         found = content(answer)
-        return answer.status == 200 and isinstance(found, dict) and "password" in (found.get("credentials") or {})
+        return found if answer.status == 200 and isinstance(found, dict) else {}
 
     def everybody(self, connections: int) -> Iterator[list[Identity]]:
         """Yield all identities, in pages, in no order.

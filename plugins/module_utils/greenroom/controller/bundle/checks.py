@@ -18,17 +18,13 @@ def ready_checks(services: Iterable[Service], slot: str, public_name: str) -> li
     return [
         {
             "name": unit_name(service["name"], slot).removesuffix(".service"),
-            **_port(service, slot),
-            **health_check(service["health"], public_name),
+            **health_check(
+                service["health"], public_name, {name: port["host"][slot] for name, port in service["ports"].items()}
+            ),
         }
         for service in services
         if service["health"] and service["activation"] == "always"
     ]
-
-
-def _port(service: Service, slot: str) -> dict[str, int]:
-    name = service["health"].get("port")
-    return {"port": service["ports"][name]["host"][slot]} if name else {}
 
 
 def not_ready(results: Iterable[Mapping[str, Any]], secrets: Any) -> str:

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ...switch.bluegreen import SLOTS
 from ..catalogue.smoke_checks import checks, filled
 from ..catalogue.toggles import toggle_values
 
@@ -21,7 +22,6 @@ Service = Mapping[str, Any]
 Description = Mapping[str, Any]
 Groups = Mapping[str, Sequence[str]]
 
-SLOTS = ("blue", "green")
 # The keys of a service in a description, besides `ports`.
 DESCRIBED = (
     *("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "headers", "load"),

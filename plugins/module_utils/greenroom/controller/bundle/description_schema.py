@@ -13,6 +13,7 @@ from typing import Any
 
 import jsonschema
 
+from ...switch.bluegreen import SLOTS
 from ..catalogue.service_schema import (
     CALL,
     DATABASE,
@@ -25,7 +26,7 @@ from ..catalogue.service_schema import (
     PORT_NUMBER,
     SECURITY_HEADERS,
 )
-from .description import SLOTS, Description
+from .description import Description
 
 # A name of the inventory: a host or a group.
 _MEMBER = {"type": "string", "pattern": r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z"}

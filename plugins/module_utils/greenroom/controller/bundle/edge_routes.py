@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
+from ...switch.bluegreen import SLOTS
 from ..catalogue.closed_paths import closed_paths
 from ..catalogue.service_checks import seconds_of
-from .description import SLOTS, Description, Service
+from .description import Description, Service
 from .health_checks import edge_check
 
 

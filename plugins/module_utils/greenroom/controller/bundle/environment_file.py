@@ -7,9 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ...switch.bluegreen import SLOTS
 from ..catalogue.service_secrets import LOGINS, secret_path
 from .arguments import text_problem
-from .description import SLOTS, Service
+from .description import Service
 
 LONGEST_LINE = 65_535
 """Bytes of a line that Podman reads. It refuses a file with a longer one."""

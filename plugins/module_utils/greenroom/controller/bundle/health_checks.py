@@ -12,17 +12,19 @@ from ...health import grpc
 Health = Mapping[str, Any]
 
 
-def health_check(health: Health, public_name: str) -> dict[str, Any]:
-    """Return the options of `slot_ready` and `slot_trial` for a service's check, without its port.
+def health_check(health: Health, public_name: str, ports: Mapping[str, int]) -> dict[str, Any]:
+    """Return the options of `slot_ready` and `slot_trial` for a service's check. `ports` = {name: where it answers}.
 
     Services that serve known host names only, or redirect to https, respond to the public name and scheme.
     """
-    limit = {"seconds": health["start_period"]} if "start_period" in health else {}
+    common = {"seconds": health["start_period"]} if "start_period" in health else {}
+    if "port" in health:
+        common["port"] = ports[health["port"]]
     if "command" in health:
-        return {"kind": "command", "command": list(health["command"]), **limit}
+        return {"kind": "command", "command": list(health["command"]), **common}
     if "grpc" in health:
-        return {"kind": "grpc", "authority": public_name, "service": health.get("service", ""), **limit}
-    return {"kind": "tcp", **limit} if "tcp" in health else {"kind": "http", **_request(health, public_name), **limit}
+        return {"kind": "grpc", "authority": public_name, "service": health.get("service", ""), **common}
+    return {"kind": "tcp", **common} if "tcp" in health else {"kind": "http", **_request(health, public_name), **common}
 
 
 def edge_check(health: Health, public_name: str) -> dict[str, Any]:

@@ -14,8 +14,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...switch.bluegreen import SLOTS
 from .activation import first_host
-from .description import SLOTS, Description, Groups, Service, facts
+from .description import Description, Groups, Service, facts
 from .health_checks import health_check
 from .units import slot_services, unit_name
 
@@ -69,8 +70,11 @@ def trials(
         {
             "name": unit_name(service["name"], description["slot"]).removesuffix(".service"),
             "image": description["images"][service["image"]],
-            **_port(service),
-            **health_check(service["health"], public_name),
+            **health_check(
+                service["health"],
+                public_name,
+                {name: port["container"] for name, port in service["ports"].items()},
+            ),
         }
         for service in slot_services(description, host, groups)
         if service["activation"] == "always"
@@ -78,11 +82,6 @@ def trials(
         and _logs_in(service, databases)
         and first_host(description, service, groups) == host
     ]
-
-
-def _port(service: Service) -> dict[str, int]:
-    name = service["health"].get("port")
-    return {"port": service["ports"][name]["container"]} if name else {}
 
 
 def _logs_in(service: Service, databases: Sequence[str]) -> bool:

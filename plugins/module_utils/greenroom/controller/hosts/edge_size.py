@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterator, Mapping
 from math import ceil
 from typing import Any
 
-SLOTS = ("blue", "green")
+from ...switch.bluegreen import SLOTS
+
 # HAProxy's own: listeners, pipes and sockets of its threads, logs.
 SPARE_FILES = 1024
 # Another limit restarts HAProxy. In steps, a new service seldom leads to another one.

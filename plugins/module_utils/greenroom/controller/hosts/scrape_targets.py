@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-SLOTS = ("blue", "green")
+from ...switch.bluegreen import SLOTS
 
 
 def scrape_targets(

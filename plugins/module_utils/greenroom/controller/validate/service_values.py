@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from ...switch.bluegreen import SLOTS
 from ..bundle.arguments import argument_problem
 from ..bundle.commands import COMMANDS
-from ..bundle.description import SLOTS
 from ..bundle.environment_file import variable_problem
 
 Service = Mapping[str, Any]
