@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import users
+from ansible.module_utils.greenroom.people import ownership, users
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -37,13 +38,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         password = str(arguments.pop("password", None) or "")
         key = str(arguments.pop("password_key", None) or "")
-        given: dict[str, Any] = {}
+        given: dict[str, Any] = {"_signing_keys": _signing_keys(arguments)}
         cost = 0
         if arguments.get("state", "present") != "absent":
             cost = _cost(password, key, arguments.get("cost", 12))
             given["_password_mark"] = _mark(password, key, str(arguments.get("set")))
             given["_generator"] = {"version": users.generator_version()}
         found = self._call(task_vars, arguments, given)
+        if "hashes" in found.get("todo", {}) and not found.get("failed"):
+            given["_same_passwords"] = _same(found["todo"]["hashes"], password, key, str(arguments.get("set")))
+            found = self._call(task_vars, arguments, given)
         if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
                 recipe = users.Recipe.of(found["todo"]["recipe"])
@@ -124,6 +128,30 @@ def _mark(password: str, key: str, user_set: str) -> str:
     """Return a fingerprint of the password for the recipe. It is slow to compute, which prevents guessing."""
     raw = hashlib.scrypt((key or password).encode(), salt=f"greenroom {user_set}".encode(), n=2**14, r=8, p=1)
     return f"{'derived' if key else 'shared'} {raw.hex()[:16]}"
+
+
+def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
+    """Return the key of each set whose marks the module checks. The key that they derive from stays here."""
+    secret, environment = str(arguments.pop("signing_key", None) or ""), arguments.pop("environment", None)
+    if not secret:
+        return {}
+    if len(secret.encode()) < 16:
+        raise AnsibleActionFail("signing_key must have at least 16 bytes")
+    if not environment:
+        raise AnsibleActionFail("signing_key needs environment, the name of the environment that the users belong to")
+    adopted = arguments.get("adopt") or []
+    names = [str(arguments.get("set")), *([adopted] if isinstance(adopted, str) else adopted)]
+    return {str(name): ownership.signing_key(secret, str(environment), str(name)) for name in names}
+
+
+def _same(hashes: dict[str, list[str]], password: str, key: str, user_set: str) -> list[str]:
+    """Return the IDs of the users whose changed hash is one of their password: Kratos or the user hashed it again."""
+
+    def fits(seed: str, person: str, hashed: str) -> bool:
+        return hashing.matches(users.person_password(key, user_set, seed, person) if key else password, hashed)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [each for each, fit in zip(hashes, pool.map(lambda item: fits(*item), hashes.values())) if fit]
 
 
 def _holder() -> str:

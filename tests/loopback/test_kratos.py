@@ -22,7 +22,17 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import apply, identities, kratos, kratos_client, ledger, population, users
+from ansible.module_utils.greenroom.people import (
+    apply,
+    compare,
+    identities,
+    kratos,
+    kratos_client,
+    ledger,
+    ownership,
+    population,
+    users,
+)
 
 from bench.identity_seed import servers
 from bench.identity_seed.servers import Server, wait_for
@@ -63,6 +73,7 @@ class Seeder:
         self.server, self.name, self.folder, self.generator = server, name, folder, generator
         self.ledger, self.users = folder / f"{name}.db", folder / f"{name}.jsonl"
         self.token = 0
+        self.seal = ownership.Seal(name, ownership.signing_key(KEY, "staging", name))
 
     def recipe(self, count: int = 20, **keys: Any) -> users.Recipe:
         return users.Recipe.of({"set": self.name, "seed": "1", "count": count, "domain": DOMAIN, **keys})
@@ -74,9 +85,11 @@ class Seeder:
         check: bool = False,
         admin: str = "",
         removals: int = 0,
+        *,
+        owner: compare.Owner | None = None,
         **keys: Any,
     ) -> dict[str, Any]:
-        """Seed in this process."""
+        """Seed in this process; with an `owner`, as the set is marked there."""
         self.token += 1
         order = population.Order(
             recipe=self.recipe(count, **keys),
@@ -89,6 +102,7 @@ class Seeder:
             ledger=str(self.ledger),
             people_file=str(self.users),
             removals=population.Removals(allowed=removals),
+            owner=owner or compare.Owner(self.seal),
             generators=str(self.generator.parent),
             token=f"{os.getpid()} {threading.get_ident()} {self.token}",
             holder=threading.current_thread().name,
@@ -108,6 +122,8 @@ class Seeder:
             "count": 20,
             "domain": DOMAIN,
             "password": PASSWORD,
+            "signing_key": KEY,
+            "environment": "staging",
             "allowed": True,
             "ledger": str(self.ledger),
             "generators": str(self.folder / "python"),
@@ -415,12 +431,117 @@ def test_the_ledger_is_lost(seeder: Seeder) -> None:
     body = {"schema_id": "default", "state": "active", "metadata_admin": moved["metadata_admin"]}
     seeder.server.ask("PUT", f"/admin/identities/{moved['id']}", {**body, "traits": {"email": "moved@person.invalid"}})
     seeder.ledger.unlink()
-    assert seeder.run(check=True, personas=personas)["created"] == 0
-    second = seeder.run(personas=personas)
-    assert (second["created"], second["present"], second["people_hash"]) == (0, 22, first["people_hash"])
+    # Without the ledger, only the signature tells whose an identity is, and it names another address.
+    predicted, second = (seeder.run(check=check, personas=personas) for check in (True, False))
+    assert predicted["created"] == second["created"] == 1
+    assert (second["present"], second["people_hash"] != first["people_hash"]) == (22, True)
+    assert second["conflicts"] == [f"moved@person.invalid ({moved['id']})"]
     seeder.ledger.write_bytes(b"SQLite format 3\0 no more")
     assert seeder.run(state="absent")["removed"] == 22
-    assert seeder.there() == []
+    assert [each["id"] for each in seeder.there()] == [moved["id"]]
+    seeder.server.ask("DELETE", f"/admin/identities/{moved['id']}")
+
+
+def test_a_copied_mark_makes_nobody_a_user(seeder: Seeder) -> None:
+    seeder.run(3)
+    marks = [each["metadata_admin"] for each in seeder.there()]
+    spare = {"greenroom": {"set": seeder.name, "seed": "1", "key": "9", "recipe": "0" * 16}}
+    for number, metadata in enumerate([*marks, spare]):
+        body = {"schema_id": "default", "traits": {"email": f"real{number}@example.org"}, "metadata_admin": metadata}
+        assert seeder.server.ask("POST", "/admin/identities", body)[0] == 201
+    real = [each for each in seeder.there() if each["traits"]["email"].startswith("real")]
+    assert len(real) == 4
+    for arguments in ({"state": "exact"}, {"state": "exact", "verified": 0.5}, {"count": 20}, {"state": "absent"}):
+        for lost in (False, True):
+            if lost:
+                seeder.ledger.unlink(missing_ok=True)
+            result = seeder.run(**{"count": 9, "state": "present", **arguments})  # type: ignore[arg-type]
+            assert (result["failed"], len(result["conflicts"])) == (True, 4)
+            assert "no proof that they are its users" in result["msg"]
+            assert [each for each in seeder.there() if each["traits"]["email"].startswith("real")] == real
+    assert seeder.there() == real
+    for each in real:
+        seeder.server.ask("DELETE", f"/admin/identities/{each['id']}")
+
+
+def change(seeder: Seeder, key: str, how: str) -> None:
+    """Change a user by hand, as an admin or the user does."""
+    [user] = [each for each in seeder.there() if each["metadata_admin"]["greenroom"]["key"] == key]
+    path = f"/admin/identities/{user['id']}"
+    if how == "password":
+        body = {key: user[key] for key in ("schema_id", "state", "traits", "metadata_admin")}
+        body["credentials"] = {"password": {"config": {"password": "an0ther h0rse by hand"}}}
+        assert seeder.server.ask("PUT", path, body)[0] == 200
+    else:
+        where, _, value = how.partition("=")
+        change = {"op": "replace", "path": where, "value": json.loads(value)}
+        status, found = seeder.server.ask("PATCH", path, [change])
+        assert status == 200, found
+
+
+def test_exact_restores_what_was_changed_by_hand(seeder: Seeder) -> None:
+    personas = ["admin", "unverified", "recovery-only"]
+    changes = {
+        "1": '/traits/email="moved@person.invalid"',
+        "2": '/traits/name/first="Ada"',
+        "3": '/state="inactive"',
+        "4": "/verifiable_addresses/0/verified=false",
+        "5": "password",
+        "7": '/metadata_admin/greenroom/recipe=""',
+        "8": '/metadata_admin/greenroom/key="9"',
+        "admin": '/metadata_public={"roles": [], "of": "another tool"}',
+        "unverified": "/verifiable_addresses/0/verified=true",
+        "recovery-only": "password",
+    }
+    made = seeder.run(personas=personas)
+    lost = seeder.ledger.read_bytes()
+    for kept in (True, False):
+        if not kept:
+            seeder.ledger.unlink()
+        again = seeder.run(personas=personas, state="exact")
+        assert (again["changed"], again["drifted"], again["outdated"]) == (not kept, 0, 0)
+    assert again["people_hash"] == made["people_hash"]
+    seeder.ledger.write_bytes(lost)
+    before = {each["id"]: each for each in seeder.there()}
+    for key, how in changes.items():
+        change(seeder, key, how)
+    present = seeder.run(personas=personas)
+    assert (present["drifted"], present["outdated"], present["changed"]) == (len(changes), len(changes), True)
+    assert '"moved@person.invalid"' in seeder.users.read_text()
+    predicted, done = (seeder.run(personas=personas, state="exact", check=check) for check in (True, False))
+    assert predicted["updated"] == done["updated"] == len(changes)
+    assert (done["outdated"], done["problems"], done["people_hash"]) == (0, [], made["people_hash"])
+    recipe = seeder.recipe(personas=personas)
+    for each in seeder.there():
+        for part in ("traits", "state"):
+            assert each[part] == before[each["id"]][part]
+    assert seeder.server.logs_in(recipe.address("5"), PASSWORD)
+    assert not seeder.server.logs_in(recipe.address("recovery-only"), "an0ther h0rse by hand")
+    by_key = {each["metadata_admin"]["greenroom"]["key"]: each for each in seeder.there()}
+    assert by_key["admin"]["metadata_public"] == {"roles": ["admin"], "of": "another tool"}
+    assert by_key["unverified"]["verifiable_addresses"][0]["verified"] is False
+    # Neither that, nor a login, makes a difference.
+    for _ in range(2):
+        again = seeder.run(personas=personas, state="exact")
+        assert (again["changed"], again["drifted"], again["requests"] < 10) == (False, 0, True)
+    seeder.run(state="absent")
+
+
+def test_a_login_that_makes_a_new_hash_is_no_change(seeder: Seeder) -> None:
+    arguments: dict[str, Any] = {"state": "exact", "count": 4, "password": None, "password_key": KEY}
+    seeder.play(**arguments)
+    recipe = seeder.recipe()
+    for key in (1, 2):
+        # Kratos replaces the hash with one of its own kind.
+        assert seeder.server.logs_in(recipe.address(key), users.person_password(KEY, seeder.name, "1", key))
+    change(seeder, "2", "password")
+    assert seeder.play("--check", **arguments)["updated"] == 1
+    for updated in (1, 0):
+        done = seeder.play(**arguments)
+        assert (done["updated"], done["changed"]) == (updated, updated == 1), done["output"]
+    assert done["requests"] < 6
+    assert seeder.server.logs_in(recipe.address(2), users.person_password(KEY, seeder.name, "1", 2))
+    seeder.run(state="absent")
 
 
 def test_seed_and_count_change(seeder: Seeder) -> None:

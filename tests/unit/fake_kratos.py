@@ -9,6 +9,7 @@ import json
 import threading
 import uuid
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,18 @@ FIELDS = {
 
 def error(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Reply:
     return Reply(status, json.dumps({"error": {"code": status, "message": "wrong", "reason": reason}}), [*headers])
+
+
+def _shown(identity: dict[str, Any], query: dict[str, list[str]], expanded: bool) -> dict[str, Any]:
+    """Return an identity as a listing shows it: without secrets, unless the request asks for them."""
+    included = query.get("include_credential", [])
+    if not expanded and not included:
+        return {**identity, "credentials": None}
+    credentials = {
+        kind: each if kind in included else {key: value for key, value in each.items() if key != "config"}
+        for kind, each in identity["credentials"].items()
+    }
+    return {**identity, "credentials": credentials}
 
 
 class FakeKratos:
@@ -52,7 +65,7 @@ class FakeKratos:
             "metadata_admin": metadata,
             "verifiable_addresses": [{"value": address, "verified": True}] if verifiable else None,
             "recovery_addresses": None,
-            "credentials": {"password": {"identifiers": [address]}} if login else {},
+            "credentials": self._written({"password": {"identifiers": [address]}} if login else {}),
         }
         return identity
 
@@ -90,8 +103,9 @@ class FakeKratos:
             return Reply(200, json.dumps([{"id": each, "schema": schema} for each, schema in self.schemas.items()]))
         if asked.path == "/admin/identities":
             return self._list(asked.query)
-        wanted = asked.path.removeprefix("/admin/identities/by/external/")
-        found = [each for each in self.identities.values() if each.get("external_id") == wanted]
+        wanted = asked.path.rpartition("/")[2]
+        key = "external_id" if "/by/external/" in asked.path else "id"
+        found = [each for each in self.identities.values() if each.get(key) == wanted]
         return Reply(200, json.dumps(found[0])) if found else error(404, "not found")
 
     def _one(self, method: str, name: str, body: Any) -> Reply:
@@ -110,6 +124,7 @@ class FakeKratos:
                 for step in path:
                     place = place[int(step) if isinstance(place, list) else step]
                 place[last] = change["value"]
+        there["credentials"] = self._written(there["credentials"])
         return Reply(200, json.dumps(there))
 
     def _put(self, there: dict[str, Any], body: dict[str, Any]) -> None:
@@ -135,7 +150,7 @@ class FakeKratos:
             logins = [text for kind in each["credentials"].values() for text in kind["identifiers"]]
             fits = (name in logins) if name else not prefix or any(text.startswith(prefix) for text in logins)
             if key > after and fits and (ids is None or key in ids):
-                found.append(each if name or prefix else {**each, "credentials": None})
+                found.append(_shown(each, query, bool(name or prefix)))
         # The server's own address in a link is not one that its clients can reach.
         link = '<http://kratos:4434/admin/identities?page_size=1&page_token={}>; rel="{}"'
         links = link.format("000", "first")
@@ -143,6 +158,11 @@ class FakeKratos:
             mark = "~" if self.external_ids else ""
             links += "," + link.format(mark + found[size - 1]["id"], "next")
         return Reply(200, json.dumps(found[:size]), [("Link", links)])
+
+    def _written(self, credentials: dict[str, Any]) -> dict[str, Any]:
+        """Write credentials: Kratos does so with every change of an identity, whatever it changes."""
+        now = datetime.now(UTC).isoformat()
+        return {kind: {**each, "updated_at": now} for kind, each in credentials.items()}
 
     def _create_many(self, bodies: list[dict[str, Any]]) -> Reply:
         for body in bodies:
@@ -175,5 +195,5 @@ class FakeKratos:
         there.update({key: body[key] for key in ("traits", "state", "metadata_public", "external_id") if key in body})
         there["verifiable_addresses"] = body["verifiable_addresses"]
         password = body.get("credentials", {}).get("password")
-        there["credentials"] = {"password": {"identifiers": [address], **password}} if password else {}
+        there["credentials"] = self._written({"password": {"identifiers": [address], **password}} if password else {})
         return {"action": "create", "identity": identity}

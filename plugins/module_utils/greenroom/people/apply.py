@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,8 +16,9 @@ from .invent.inventor import Inventor
 from .kratos import Kratos
 from .kratos_client import Identity, KratosError, RefusedError, UnansweredError, said
 from .ledger import Ledger, Row
-from .passwords import derived_hash
+from .ownership import UNPROVEN, Seal
 from .recipe.recipe import MARK, Recipe
+from .update import replace_user
 
 BATCH = 500
 """Users that one request creates."""
@@ -35,7 +35,9 @@ class Progress:
     updated: int = 0
     removed: int = 0
     seconds: float = 0
+    drifted: int = 0
     conflicts: list[str] = field(default_factory=list)
+    unproven: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     refused: int = 0
     unclear: list[str] = field(default_factory=list)
@@ -64,6 +66,7 @@ class Work:
         progress: Progress,
         *,
         connections: int,
+        seal: Seal,
         inventor: Inventor | None = None,
         hash_of: Callable[[str], str] = lambda key: "",
     ) -> None:
@@ -71,6 +74,7 @@ class Work:
         self._kratos = kratos
         self._recipe = recipe
         self._ledger = ledger
+        self._seal = seal
         self._inventor = inventor
         self._hash_of = hash_of
         self._connections = connections
@@ -128,11 +132,14 @@ class Work:
 
     # --- results ---
 
-    def _record_created(self, ids: Mapping[str, str]) -> None:
-        """Record the users that were created, {key: id}."""
+    def _record_created(self, ids: Mapping[str, str], now: bool = True) -> None:
+        """Record the users that were created, {key: id}; without `now`, some time ago."""
         with self._lock:
-            self._ledger.put(Row(each, self._recipe.seed, key, CURRENT) for key, each in ids.items())
+            self._record(ids, self._kratos.now() if now else 0)
             self.progress.created += len(ids)
+
+    def _record(self, ids: Mapping[str, str], stamp: float) -> None:
+        self._ledger.put(Row(each, self._recipe.seed, key, CURRENT, True, stamp) for key, each in ids.items())
 
     def _conflict(self, key: str) -> None:
         with self._lock:
@@ -157,7 +164,8 @@ class Work:
         return self._inventor
 
     def _body(self, key: str) -> dict[str, Any]:
-        body = self._generator().identity(key, self._hash_of(key) if self._recipe.has_password(key) else "")
+        made = self._generator().identity(key, self._hash_of(key) if self._recipe.has_password(key) else "")
+        body = self._seal.sealed(made)
         if self._kratos.knows_external_id():
             body["external_id"] = self._external_id(key)
         return body
@@ -240,7 +248,7 @@ class Work:
         found = self._holders(key)
         mine = self._id_among(key, found)
         if mine:
-            self._record_created({key: mine})
+            self._record_created({key: mine}, now=False)
         elif found:
             self._conflict(key)
         else:
@@ -262,10 +270,16 @@ class Work:
 
     def _id_among(self, key: str, found: Iterable[Identity]) -> str:
         for identity in found:
-            mark = mark_of(identity, self._recipe.set)
-            if mark is not None and key_of(mark) == key and is_wanted(self._recipe, mark):
+            if self._key_of(identity) == key:
                 return str(identity["id"])
         return ""
+
+    def _key_of(self, identity: Identity) -> str:
+        """Return the key of the wanted user that an identity proves to be, or an empty string."""
+        mark = mark_of(identity, self._recipe.set)
+        if mark is None or self._seal.proof(identity, mark) == UNPROVEN or not is_wanted(self._recipe, mark):
+            return ""
+        return key_of(mark)
 
     def _resolve_unclear(self) -> None:
         """Find the unclear users in a listing of all identities, and send those that are not there once more."""
@@ -280,15 +294,15 @@ class Work:
         unclear, self.progress.unclear = dict.fromkeys(self.progress.unclear), []
         for page in self._kratos.everybody(self._connections) if unclear else ():
             for identity in page:
-                mark = mark_of(identity, self._recipe.set)
-                if mark is None:
-                    for key, _address in addresses_of(self._recipe, identity):
-                        if key in unclear:
-                            del unclear[key]
-                            self._conflict(key)
-                elif key_of(mark) in unclear and is_wanted(self._recipe, mark):
-                    del unclear[key_of(mark)]
-                    self._record_created({key_of(mark): str(identity["id"])})
+                mine = self._key_of(identity)
+                for key in [mine] if mine else dict(addresses_of(self._recipe, identity)):
+                    if key not in unclear:
+                        continue
+                    del unclear[key]
+                    if mine:
+                        self._record_created({key: str(identity["id"])}, now=False)
+                    else:
+                        self._conflict(key)
         return list(unclear)
 
     # --- updating and removing ---
@@ -297,11 +311,7 @@ class Work:
         for row in rows:
             body = self._body(row.key)
             try:
-                if not self._recipe.has_password(row.key) and self._kratos.has_password(row.id):
-                    # Kratos removes no password, so one that nobody knows replaces it.
-                    nobody_knows = derived_hash(secrets.token_urlsafe(32))
-                    body["credentials"] = {"password": {"config": {"hashed_password": nobody_knows}}}
-                self._kratos.retried(lambda body=body, row=row: self._put(row.id, body))  # type: ignore[misc]
+                self._kratos.retried(lambda body=body, row=row: replace_user(self._kratos, self._seal, row.id, body))  # type: ignore[misc]
             except RefusedError as error:
                 if error.status == 404:
                     # Removed since the comparison.
@@ -312,25 +322,9 @@ class Work:
                 else:
                     self._problem(row.key, error.reason)
                 continue
-            self._ledger.put([Row(row.id, self._recipe.seed, row.key, CURRENT)])
+            self._record({row.key: row.id}, self._kratos.now())
             with self._lock:
                 self.progress.updated += 1
-
-    def _put(self, identity: str, body: Mapping[str, Any]) -> None:
-        """Update a user. The first request can't set which addresses are verified, so the mark is completed last."""
-        metadata = body["metadata_admin"]
-        unfinished = {**metadata, MARK: {**metadata[MARK], "recipe": ""}}
-        there = self._kratos.update(identity, {**body, "metadata_admin": unfinished})
-        wanted = {each["value"].lower(): each for each in body.get("verifiable_addresses") or []}
-        changes = [{"op": "replace", "path": f"/metadata_admin/{MARK}/recipe", "value": metadata[MARK]["recipe"]}]
-        for number, address in enumerate(there.get("verifiable_addresses") or []):
-            aim = wanted.get(str(address.get("value")).lower())
-            if aim is not None and bool(address.get("verified")) != aim["verified"]:
-                path = f"/verifiable_addresses/{number}"
-                changes += [
-                    {"op": "replace", "path": f"{path}/{key}", "value": aim[key]} for key in ("verified", "status")
-                ]
-        self._kratos.patch(identity, changes)
 
     def _remove(self, rows: Sequence[Row]) -> None:
         for row in rows:

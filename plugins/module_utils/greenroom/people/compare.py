@@ -2,30 +2,58 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Compares the identities in Ory Kratos with a recipe, and notes in the ledger who is current, outdated or extra.
 
-Memory does not grow with the number of users: one bit for each, and the ledger's file.
+An identity with the set's mark, but without proof that it is a user of the set, is left out and reported. Memory does
+not grow with the number of users: one bit for each, and the ledger's file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from .drift import changed_at, other_address, password_hash
 from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_leftover, is_wanted, key_of, mark_of
 from .kratos import Kratos
 from .kratos_client import Identity
 from .ledger import Ledger, Row
+from .ownership import SIGNED, UNPROVEN, UNSIGNED, Seal, is_as_made, logins_of
 from .recipe.recipe import Fingerprints, Recipe
 
 SMALL = 20_000
 """Up to this number of identities, list all of them, otherwise only those with the set's addresses."""
+HASHES = 100
+"""So many changed password hashes are compared with the password, which takes long. The others count as changed."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose users count as users of the set.
+
+    `seal` proves the set's marks, `adopted` those of other sets. `unsigned` says whether the login in a mark is proof
+    enough. `same` are the IDs of users whose changed hash is one of their password.
+    """
+
+    seal: Seal
+    adopted: tuple[Seal, ...] = ()
+    unsigned: bool = False
+    same: Collection[str] = ()
+
+    def mark_of(self, identity: Identity) -> tuple[Mapping[str, Any] | None, Seal]:
+        """Return the mark of an identity and the seal of its set; no mark if it is of no set that counts."""
+        for seal in (self.seal, *self.adopted):
+            if (mark := mark_of(identity, seal.user_set)) is not None:
+                return mark, seal
+        return None, self.seal
 
 
 @dataclass
 class Found:
     """How many users a comparison found. `conflicts` are addresses that other identities have.
 
-    `leftovers` are those among `extra` that only checks used.
+    `leftovers` are those among `extra` that only checks used, `drifted` those among `outdated` that were changed by
+    hand. `unproven` describes identities with the set's mark that nothing proves to be users. `hashes` are the changed
+    password hashes by ID, each with seed and key.
     """
 
     current: int = 0
@@ -33,7 +61,10 @@ class Found:
     extra: int = 0
     leftovers: int = 0
     missing: int = 0
+    drifted: int = 0
     conflicts: list[str] = field(default_factory=list)
+    unproven: list[str] = field(default_factory=list)
+    hashes: dict[str, list[str]] = field(default_factory=dict)
     news: bool = False
 
 
@@ -44,16 +75,25 @@ class Look:
     """
 
     def __init__(
-        self, recipe: Recipe, fingerprints: Fingerprints | None, ledger: Ledger, leftovers: Sequence[str] = ()
+        self,
+        recipe: Recipe,
+        fingerprints: Fingerprints | None,
+        ledger: Ledger,
+        owner: Owner,
+        leftovers: Sequence[str] = (),
     ) -> None:
         self._recipe = recipe
+        self._owner = owner
         self._leftovers = tuple(leftovers)
         self._fingerprints = fingerprints
         self._ledger = ledger
         self._numbers = bytearray(recipe.count // 8 + 1)
         self._personas: set[str] = set()
         self._taken: dict[str, str] = {}
+        self._unproven: dict[str, str] = {}
+        self._hashes: dict[str, list[str]] = {}
         self._left_over: set[str] = set()
+        self._drifted = 0
         self.news = False
 
     def at(self, kratos: Kratos, connections: int, searchable: bool) -> Found:
@@ -62,14 +102,15 @@ class Look:
         everybody = self._ledger.is_new or not searchable
         if everybody or (total is not None and total <= max(SMALL, 2 * self._ledger.count())):
             for page in kratos.everybody(connections):
-                self._take(page)
+                self._take(kratos, page)
         else:
-            for beginning in (self._recipe.prefix, *self._leftovers):
+            others = [f"{seal.user_set}-" for seal in self._owner.adopted]
+            for beginning in (self._recipe.prefix, *others, *self._leftovers):
                 for page in kratos.starting_with(beginning):
-                    self._take(page)
+                    self._take(kratos, page)
             # Users who changed their address since, and users who don't log in with it.
             for page in kratos.by_id(list(self._ledger.unseen())):
-                self._take(page)
+                self._take(kratos, page)
         self.news |= self._ledger.forget_unseen() > 0
         missing = (len(self._recipe.personas) - len(self._personas)) + sum(
             last - first + 1 for first, last in self._gaps()
@@ -81,7 +122,11 @@ class Look:
             extra=self._ledger.count(EXTRA),
             leftovers=len(self._left_over),
             missing=missing - len(conflicts) if self._fingerprints else 0,
-            conflicts=conflicts,
+            drifted=self._drifted,
+            # An address is reported once.
+            conflicts=[each for each in conflicts if each not in self._unproven.values()],
+            unproven=sorted(f"{address} ({identity})" for identity, address in self._unproven.items()),
+            hashes=self._hashes,
             news=self.news,
         )
 
@@ -117,23 +162,76 @@ class Look:
         else:
             self._personas.add(key)
 
-    def _take(self, page: Iterable[Identity]) -> None:
-        rows = []
+    def _take(self, kratos: Kratos, page: Sequence[Identity]) -> None:
+        known = self._ledger.known([each["id"] for each in page])
+        rows, suspects = [], {}
+        listed = any(each.get("credentials") for each in page)
         for identity in page:
-            mark = mark_of(identity, self._recipe.set)
+            mark, seal = self._owner.mark_of(identity)
             if mark is not None:
-                rows.append(self._row(identity["id"], mark))
+                row = self._owned(identity, mark, seal, known.get(identity["id"]))
+                if row is None:
+                    self._unproven[identity["id"]] = next(iter(logins_of(identity)), "no address")
+                    self._note_taken(identity)
+                    continue
+                digest, changed = str(mark.get("password") or ""), changed_at(identity)
+                if row.status == CURRENT and listed and (changed > row.stamp or bool(digest) > bool(changed)):
+                    suspects[row.id] = (row, digest, changed)
+                else:
+                    rows.append(row)
             elif is_leftover(identity, self._leftovers, self._recipe.domain):
                 self._left_over.add(identity["id"])
-                rows.append(Row(identity["id"], "", "left over", EXTRA))
-            elif self._fingerprints:
-                self._taken.update(addresses_of(self._recipe, identity))
-        self.news |= self._ledger.saw(rows)
+                rows.append(Row(identity["id"], "", "left over", EXTRA, proven=False))
+            else:
+                self._note_taken(identity)
+        if suspects:
+            rows += self._with_password(kratos, suspects)
+        self.news |= self._ledger.saw(rows, known)
 
-    def _row(self, identity: str, mark: Mapping[str, Any]) -> Row:
-        key, seed = key_of(mark), str(mark.get("seed"))
-        if self._fingerprints is None or not is_wanted(self._recipe, mark) or self._has(key):
-            return Row(identity, seed, key, EXTRA)
+    def _note_taken(self, identity: Identity) -> None:
+        if self._fingerprints:
+            self._taken.update(addresses_of(self._recipe, identity))
+
+    def _owned(self, identity: Identity, mark: Mapping[str, Any], seal: Seal, known: Row | None) -> Row | None:
+        """Return the row of an identity with a mark; None if nothing proves that it is a user of the set."""
+        proof = seal.proof(identity, mark)
+        proven = proof == SIGNED or (known is not None and known.proven)
+        unsigned = proof == UNSIGNED and (known is not None or self._owner.unsigned or not seal.key)
+        if not proven and not unsigned:
+            return None
+        # If the mark is not the one that the user got, the ledger knows whose it is.
+        broken = proof == UNPROVEN
+        key, seed = (known.key, known.seed) if broken and known else (key_of(mark), str(mark.get("seed")))
+        row = Row(
+            identity["id"],
+            seed,
+            key,
+            EXTRA,
+            proven=proven or not seal.key,
+            stamp=known.stamp if known else 0,
+            address=other_address(identity, self._recipe.address(key)),
+        )
+        wanted = self._fingerprints is not None and is_wanted(self._recipe, {"seed": seed, "key": key})
+        if self._fingerprints is None or not wanted or self._has(key):
+            return row
         self._note(key)
+        drifted = broken or ("content" in mark and not is_as_made(identity, mark))
         same = seed == self._recipe.seed and mark.get("recipe") == self._fingerprints.of(key)
-        return Row(identity, seed, key, CURRENT if same else OUTDATED)
+        sealed = seal == self._owner.seal and (proof == SIGNED or not seal.key)
+        self._drifted += drifted
+        return replace(row, status=CURRENT if same and sealed and not drifted else OUTDATED)
+
+    def _with_password(self, kratos: Kratos, suspects: Mapping[str, tuple[Row, str, float]]) -> Iterator[Row]:
+        """Yield the rows of users whose password may have changed, after a comparison of its hash."""
+        hashes = {}
+        for page in kratos.by_id(list(suspects), "password"):
+            hashes.update({each["id"]: password_hash(each) for each in page})
+        for identity, (row, digest, stamp) in suspects.items():
+            found = hashes.get(identity, "")
+            if identity in self._owner.same or self._owner.seal.password_digest(found) == digest:
+                yield replace(row, stamp=stamp)
+                continue
+            if found and self._recipe.has_password(row.key) and len(self._hashes) < HASHES:
+                self._hashes[identity] = [row.seed, row.key, found]
+            self._drifted += 1
+            yield replace(row, status=OUTDATED)

@@ -2,8 +2,9 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """Which identities in Ory Kratos are the synthetic users of a recipe.
 
-What Greenroom creates carries a mark in `metadata_admin`. Nothing without that mark is ever changed or removed, except
-leftovers: identities that signed up with an address that only checks use.
+What Greenroom creates carries a mark in `metadata_admin`. Nothing without that mark, and the proof that the mark is its
+own (`ownership`), is ever changed or removed, except leftovers: identities that signed up with an address that only
+checks use.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .kratos_client import Identity
+from .ownership import texts_in
 from .recipe.recipe import MARK, Recipe
 
 CURRENT, OUTDATED, EXTRA = "current", "outdated", "extra"
@@ -67,14 +69,7 @@ def _texts(identity: Identity) -> Iterator[str]:
         pending += [each.get("value") for each in identity.get(kind) or []]
     for credential in (identity.get("credentials") or {}).values():
         pending += credential.get("identifiers") or []
-    while pending:
-        each = pending.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, dict):
-            pending += each.values()
-        elif isinstance(each, list):
-            pending += each
+    yield from texts_in(pending)
 
 
 def logs_in_by_address(schema: Any) -> bool:

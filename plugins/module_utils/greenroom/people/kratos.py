@@ -20,7 +20,10 @@ SIMILAR_PAGE = 4000
 """Identities in one page of those with similar addresses: Kratos repeats the whole join for each page."""
 IDS = 100
 """Identities requested by id at once: servers refuse longer URLs."""
+WITHOUT_SECRETS = "code_recovery"
+"""A listing with this kind of credential has the names and times of all credentials, and the content of none."""
 
+_EVERYBODY = {"page_size": PAGE, "include_credential": WITHOUT_SECRETS}
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -104,10 +107,11 @@ class Kratos(Client):
             if not token:
                 return
 
-    def by_id(self, ids: Sequence[str]) -> Iterator[list[Identity]]:
-        """Yield the existing identities with these ids, in pages."""
+    def by_id(self, ids: Sequence[str], credential: str = WITHOUT_SECRETS) -> Iterator[list[Identity]]:
+        """Yield the existing identities with these ids, in pages, with the content of this kind of credential."""
         for start in range(0, len(ids), IDS):
-            yield self._page({"ids": ids[start : start + IDS], "page_size": IDS}, "")[0]
+            query = {"ids": ids[start : start + IDS], "page_size": IDS, "include_credential": credential}
+            yield self._page(query, "")[0]
 
     def who_logs_in_as(self, name: str) -> list[Identity]:
         """Return the identity with exactly this login name, if there is one."""
@@ -118,9 +122,9 @@ class Kratos(Client):
         found = self._one(f"by/external/{quote(external_id, safe='')}")
         return [found] if found else []
 
-    def has_password(self, identity: str) -> bool:
-        """Return whether an identity exists and logs in with a password."""
-        return "password" in (self._one(identity).get("credentials") or {})
+    def identity(self, identity: str) -> Identity:
+        """Return an identity with the names of its credentials, empty if there is none."""
+        return self._one(identity)
 
     def _one(self, path: str) -> Identity:
         """Return the identity at a path below `identities`, empty if there is none."""
@@ -133,7 +137,7 @@ class Kratos(Client):
 
         If the page tokens are plain ids, the range of ids is divided between `connections`.
         """
-        found, token = self._page({"page_size": PAGE}, "")
+        found, token = self._page(_EVERYBODY, "")
         yield found
         if not token:
             return
@@ -153,7 +157,7 @@ class Kratos(Client):
     def _range(self, token: str, end: str) -> Iterator[list[Identity]]:
         """Yield the pages after a page token, up to the id `end`."""
         while token:
-            found, token = self._page({"page_size": PAGE}, token)
+            found, token = self._page(_EVERYBODY, token)
             if end and found and found[-1]["id"] > end:
                 found, token = [each for each in found if each["id"] <= end], ""
             yield found

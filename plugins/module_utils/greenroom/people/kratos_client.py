@@ -82,6 +82,7 @@ class Client:
         self._timeout = timeout
         self._deadline = deadline
         self._busy, self._busy_until = "", 0.0
+        self._ahead = 0.0
         self._connections = threading.local()
         self._lock = threading.Lock()
 
@@ -109,7 +110,14 @@ class Client:
         if answer.status == 429 or answer.status >= 500:
             raise self._refusal(url, answer)
         self.answered = True
+        if date := answer.header("Date"):
+            # The header has whole seconds. A server whose clock is ahead makes no difference.
+            self._ahead = min(self._ahead, parsedate_to_datetime(date).timestamp() + 1 - time.time())
         return answer
+
+    def now(self) -> float:
+        """Return a time that is not later than the server's."""
+        return time.time() + self._ahead
 
     def _refusal(self, url: str, answer: web.Answer) -> UnansweredError:
         text = f"{origin(url)}: status {answer.status}: {reason(answer)}"

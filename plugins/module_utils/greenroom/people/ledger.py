@@ -2,28 +2,28 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """The ledger of seeding: which identity is which synthetic user, and what is left to do.
 
-It is a database in one file, next to the people file with the users' IDs. The marks in Kratos are authoritative: a
-lost or damaged ledger is rebuilt from them, so nothing here needs to survive a crash.
+It is a database in one file, next to the people file with the users' IDs. A lost or damaged
+ledger is rebuilt from the marks in Kratos, so nothing here needs to survive a crash. What only the ledger knows is who
+is a user although a change by hand broke the mark's proof, and which passwords were compared.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import json
 import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..common import durable
 
-VERSION = 1
-"""The ledger's format. A ledger with another version is rebuilt."""
+VERSION = 2
+"""The ledger's format. An older ledger is converted; one with another version is rebuilt."""
 TIMEOUT = 45.0
 """Seconds that a run waits for another one. Requests of a killed run end sooner than that."""
 LEASE = 10.0
@@ -31,13 +31,24 @@ LEASE = 10.0
 
 _TABLES = f"""
 CREATE TABLE people (
-    id TEXT PRIMARY KEY, seed TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL
+    id TEXT PRIMARY KEY, seed TEXT NOT NULL, key TEXT NOT NULL, status TEXT NOT NULL,
+    proven INTEGER NOT NULL DEFAULT 0, stamp REAL NOT NULL DEFAULT 0, address TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
 CREATE INDEX people_status ON people (status, id);
 CREATE TABLE missing (first INTEGER NOT NULL, last INTEGER NOT NULL, persona TEXT NOT NULL);
 CREATE TABLE operation (only INTEGER PRIMARY KEY CHECK (only = 1), token TEXT NOT NULL, state TEXT NOT NULL);
 PRAGMA user_version = {VERSION};
 """
+# The first version recorded every identity with a mark, so its rows prove nothing.
+_CONVERSION = f"""
+BEGIN;
+ALTER TABLE people ADD COLUMN proven INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE people ADD COLUMN stamp REAL NOT NULL DEFAULT 0;
+ALTER TABLE people ADD COLUMN address TEXT NOT NULL DEFAULT '';
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+_ROW = "id, seed, key, status, proven, stamp, address"
 
 
 class LedgerError(Exception):
@@ -50,12 +61,19 @@ class BusyError(LedgerError):
 
 @dataclass(frozen=True, order=True)
 class Row:
-    """One identity with the set's mark. `status`: current, outdated (another recipe) or extra (not in the recipe)."""
+    """One identity with the set's mark. `status`: current, outdated (another recipe) or extra (not in the recipe).
+
+    `proven` says that it was ours when it was recorded, not only by its name. Up to the time `stamp`, its password is
+    the one that it got. `address` is its login if that is not the recipe's address.
+    """
 
     id: str
     seed: str
     key: str
     status: str
+    proven: bool = True
+    stamp: float = 0
+    address: str = ""
 
 
 class Ledger:
@@ -95,6 +113,7 @@ class Ledger:
             database.execute("PRAGMA synchronous = OFF")
             if not self.is_new:
                 _check(database)
+                _convert(database)
         except sqlite3.DatabaseError:
             database.close()
             raise
@@ -108,6 +127,7 @@ class Ledger:
             with contextlib.closing(source):
                 _check(source)
                 source.backup(copy)
+            _convert(copy)
         return copy
 
     def close(self) -> None:
@@ -129,22 +149,30 @@ class Ledger:
         with self._lock:
             return int(self._database.execute(f"SELECT count(*) FROM people {where}", given).fetchone()[0])
 
-    def saw(self, rows: Sequence[Row]) -> bool:
-        """Record that these users exist; return whether any was missing here or had another seed or key."""
+    def known(self, ids: Sequence[str]) -> dict[str, Row]:
+        """Return the recorded users among these IDs."""
+        marks = ",".join("?" * len(ids))
+        with self._lock:
+            return {
+                each[0]: _row(each)
+                for each in self._database.execute(f"SELECT {_ROW} FROM people WHERE id IN ({marks})", list(ids))
+            }
+
+    def saw(self, rows: Sequence[Row], known: Mapping[str, Row]) -> bool:
+        """Record that these users exist; return whether any was missing in `known` or had another seed or key there."""
         with self.together():
-            marks = ",".join("?" * len(rows))
-            query = f"SELECT id, seed, key, status FROM people WHERE id IN ({marks})"
-            known = {each[0]: Row(*each) for each in self._database.execute(query, [row.id for row in rows])}
             self._database.executemany("INSERT OR IGNORE INTO temp.seen VALUES (?)", ((row.id,) for row in rows))
             self.put(row for row in rows if known.get(row.id) != row)
-        return any(replace(known.get(row.id, _NO_ROW), status=row.status) != row for row in rows)
+        return any(
+            (known[row.id].seed, known[row.id].key) != (row.seed, row.key) if row.id in known else True for row in rows
+        )
 
     def put(self, rows: Iterable[Row]) -> None:
         """Insert or update users."""
         with self.together():
             self._database.executemany(
-                "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?)",
-                ((row.id, row.seed, row.key, row.status) for row in rows),
+                "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?, ?, ?)",
+                ((row.id, row.seed, row.key, row.status, row.proven, row.stamp, row.address) for row in rows),
             )
 
     def remove(self, ids: Iterable[str]) -> None:
@@ -166,9 +194,9 @@ class Ledger:
         """Return the next users after an ID, with a status or with any."""
         where = "status = ? AND" if status else ""
         given = [*([status] if status else []), identity, limit]
-        query = f"SELECT id, seed, key, status FROM people WHERE {where} id > ? ORDER BY id LIMIT ?"
+        query = f"SELECT {_ROW} FROM people WHERE {where} id > ? ORDER BY id LIMIT ?"
         with self._lock:
-            return [Row(*row) for row in self._database.execute(query, given)]
+            return [_row(each) for each in self._database.execute(query, given)]
 
     # --- remaining work ---
 
@@ -216,21 +244,31 @@ class Ledger:
     def lines(self, address: Callable[[str], str]) -> Iterator[bytes]:
         """Yield the lines of the people file, one JSON object per wanted user: personas by name, then by number."""
         query = """
-            SELECT key, id FROM people WHERE status != 'extra'
+            SELECT key, id, address FROM people WHERE status != 'extra'
             ORDER BY key GLOB '[0-9]*', CASE WHEN key GLOB '[0-9]*' THEN length(key) END, key
         """
         with self._lock:
-            for key, identity in self._database.execute(query):
-                yield json.dumps({"key": key, "id": identity, "email": address(key)}).encode() + b"\n"
+            for key, identity, other in self._database.execute(query):
+                yield json.dumps({"key": key, "id": identity, "email": other or address(key)}).encode() + b"\n"
 
 
-_NO_ROW = Row("", "", "", "")
 _UNSEEN = "id NOT IN (SELECT id FROM temp.seen)"
 
 
+def _row(columns: Sequence[Any]) -> Row:
+    identity, seed, key, status, proven, stamp, address = columns
+    return Row(identity, seed, key, status, bool(proven), stamp, address)
+
+
+def _convert(database: sqlite3.Connection) -> None:
+    """Bring an older ledger to this version."""
+    if database.execute("PRAGMA user_version").fetchone()[0] == 1:
+        database.executescript(_CONVERSION)
+
+
 def _check(database: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError if the file is damaged or has another version."""
-    if database.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+    """Raise sqlite3.DatabaseError if the file is damaged or has an unknown version."""
+    if database.execute("PRAGMA user_version").fetchone()[0] not in (1, VERSION):
         raise sqlite3.DatabaseError("another version")
     if (problem := database.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
         raise sqlite3.DatabaseError(problem)
@@ -240,39 +278,6 @@ def forget(path: str) -> None:
     """Remove a ledger's files."""
     for each in (path, f"{path}-journal"):
         durable.remove(each)
-
-
-def digest(path: str) -> str:
-    """Return the SHA-256 of a file, or an empty string if it doesn't exist."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileNotFoundError:
-        return ""
-
-
-def digest_of(lines: Iterable[bytes]) -> str:
-    """Return the SHA-256 of lines."""
-    found = hashlib.sha256()
-    for line in lines:
-        found.update(line)
-    return found.hexdigest()
-
-
-def write_lines(path: str, lines: Iterable[bytes]) -> None:
-    """Write a file atomically, line by line, readable by all. Raises LedgerError."""
-    temporary = os.path.join(os.path.dirname(os.path.abspath(path)), f".{os.path.basename(path)}.new")
-    try:
-        os.makedirs(os.path.dirname(temporary), exist_ok=True)
-        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o644)) as file:
-            os.fchmod(file.fileno(), 0o644)
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-        durable.sync_folder(os.path.dirname(temporary))
-    except OSError as error:
-        raise LedgerError(f"{path}: {error.strerror}") from error
 
 
 # --- one run at a time ---

@@ -7,6 +7,8 @@ from __future__ import annotations
 from typing import Any
 
 from . import population, users
+from .compare import Owner
+from .ownership import Seal
 
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
@@ -30,6 +32,10 @@ ARGUMENTS: dict[str, Any] = {
     "password": {"type": "str", "no_log": True},
     "password_key": {"type": "str", "no_log": True},
     "cost": {"type": "int", "default": 12},
+    "signing_key": {"type": "str", "no_log": True},
+    "environment": {"type": "str"},
+    "adopt": {"type": "list", "elements": "str", "default": []},
+    "adopt_unsigned": {"type": "bool", "default": False},
     "allowed": {"type": "bool", "required": True},
     "ledger": {"type": "path"},
     "people_file": {"type": "path"},
@@ -41,6 +47,8 @@ ARGUMENTS: dict[str, Any] = {
     "_generator": {"type": "dict"},
     "_password_mark": {"type": "str", "no_log": True},
     "_password_hash": {"type": "str", "no_log": True},
+    "_signing_keys": {"type": "dict", "no_log": True, "default": {}},
+    "_same_passwords": {"type": "list", "elements": "str"},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
@@ -85,5 +93,22 @@ def order_of(given: dict[str, Any]) -> population.Order:
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),
         archive=generator.get("name", ""),
+        owner=_owner_of(given, recipe),
+        compares=given["_same_passwords"] is None,
         hash_of=hash_of,
+    )
+
+
+def _owner_of(given: dict[str, Any], recipe: users.Recipe) -> Owner:
+    """Return whose users count, with the keys that the controller has derived for the sets."""
+    keys = given["_signing_keys"]
+    for name in given["adopt"]:
+        users.Recipe(name, recipe.seed, 0, recipe.domain)
+        if name == recipe.set:
+            raise users.UsersError(f"adopt: '{name}' is the set itself; name the set that its users belonged to")
+    return Owner(
+        Seal(recipe.set, str(keys.get(recipe.set, ""))),
+        tuple(Seal(name, str(keys.get(name, ""))) for name in given["adopt"]),
+        given["adopt_unsigned"],
+        frozenset(given["_same_passwords"] or ()),
     )

@@ -17,11 +17,12 @@ from typing import Any
 from ..common import web
 from . import ledger, users
 from .apply import FEW, Progress, Work
-from .compare import Found, Look
+from .compare import Found, Look, Owner
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
 from .kratos_client import KratosError
 from .ledger import Ledger
+from .ownership import Seal, complaint
 from .people_file import write_users
 
 FOLDER = "/var/lib/greenroom/seed"
@@ -64,7 +65,8 @@ class Order:
     `token` identifies the operation that the call starts or continues, `holder` is who runs it. `seconds` limits the
     work of this call, `deadline` the whole operation (seconds from now). `archive` is the generator's name in the
     folder `generators`; without it, a call that needs the generator only compares. `leftovers` are prefixes of
-    addresses that only smoke checks use. `removals` limits what `exact` removes.
+    addresses that only smoke checks use. `removals` limits what `exact` removes. `owner` tells whose users count;
+    `compares` whether the controller can compare changed hashes with the password.
     """
 
     recipe: users.Recipe
@@ -83,6 +85,8 @@ class Order:
     holder: str = ""
     seconds: float = 15
     archive: str = ""
+    owner: Owner | None = None
+    compares: bool = False
     hash_of: Callable[[str], str] = field(default=lambda key: "", repr=False)
 
     @property
@@ -126,6 +130,7 @@ class _Call:
     def __init__(self, order: Order, kratos: Kratos, book: Ledger) -> None:
         self.order = order
         self.recipe = order.recipe
+        self.owner = order.owner or Owner(Seal(order.recipe.set))
         self.kratos = kratos
         self.book = book
         self.schema: dict[str, Any] | None = None
@@ -139,7 +144,7 @@ class _Call:
         if self.order.state != "absent":
             schema = self._schema()
             fingerprints, searchable = self.recipe.fingerprints(schema), logs_in_by_address(schema)
-        look = Look(self.recipe, fingerprints, self.book, self.order.leftovers)
+        look = Look(self.recipe, fingerprints, self.book, self.owner, self.order.leftovers)
         return look, look.at(self.kratos, self.order.connections, searchable)
 
     def _schema(self) -> dict[str, Any]:
@@ -162,13 +167,17 @@ class _Call:
     def predict(self) -> dict[str, Any]:
         """Return what a run would do, without changes."""
         _look, found = self._look()
+        if found.hashes and self.order.compares:
+            return {"todo": {"hashes": found.hashes}}
         self._refuse(found)
         statuses = self.order.statuses
         progress = Progress(
             created=found.missing,
             updated=found.outdated if OUTDATED in statuses else 0,
             removed=found.extra if EXTRA in statuses else 0,
+            drifted=found.drifted,
             conflicts=found.conflicts,
+            unproven=found.unproven,
             news=found.news,
         )
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=False)
@@ -196,8 +205,12 @@ class _Call:
         order, kept = self.order, self.book.operation(self.order.token)
         if kept is None:
             look, found = self._look()
+            if found.hashes and self.order.compares:
+                return {"todo": {"hashes": found.hashes}}
             self._refuse(found)
-            progress = Progress(conflicts=found.conflicts, news=found.news)
+            progress = Progress(
+                drifted=found.drifted, conflicts=found.conflicts, unproven=found.unproven, news=found.news
+            )
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
             progress.todo = found.missing + sum(counts[status] for status in order.statuses)
             self.book.begin(look.missing() if order.state != "absent" else [])
@@ -233,6 +246,7 @@ class _Call:
             self.book,
             progress,
             connections=order.connections,
+            seal=self.owner.seal,
             inventor=inventor,
             hash_of=order.hash_of,
         )
@@ -270,7 +284,8 @@ class _Call:
             "present": self.book.count(CURRENT) + outdated,
             "outdated": outdated,
             "extra": self.book.count(EXTRA),
-            "conflicts": progress.conflicts[:FEW],
+            "drifted": progress.drifted,
+            "conflicts": [*progress.conflicts, *progress.unproven][:FEW],
             "problems": _in_order(progress.problems),
             "first": self.recipe.address(1),
             "requests": self.kratos.requests,
@@ -308,6 +323,8 @@ def _problems(progress: Progress) -> str:
             + ", ".join(conflicts[:3])
             + (f" and {len(conflicts) - 3} more" if conflicts[3:] else "")
         )
+    if unproven := progress.unproven:
+        problems.append(complaint(unproven))
     if progress.refused:
         more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
         first = "; ".join(_in_order(progress.problems)[:3])

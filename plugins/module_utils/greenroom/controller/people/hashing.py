@@ -35,3 +35,11 @@ def hash_password(password: str, cost: int, purpose: str) -> str:
     raw = hmac.new(secret, f"greenroom {purpose}".encode(), hashlib.sha256).digest()[:16]
     salt = base64.b64encode(raw).rstrip(b"=").translate(bytes.maketrans(_STANDARD, _BCRYPT))
     return bcrypt.hashpw(secret, f"$2b${cost:02d}$".encode() + salt).decode()
+
+
+def matches(password: str, hashed: str) -> bool:
+    """Return whether a hash is one of this password. Only bcrypt hashes can be compared here."""
+    try:
+        return bcrypt.checkpw(password.encode(), hashed.encode())
+    except ValueError:
+        return False

@@ -85,6 +85,8 @@ class Inventor:
         recipe, persona = self._recipe, person.persona
         verified = self._verified(person)
         mark = {"set": recipe.set, "seed": recipe.seed, "key": key, "recipe": self._fingerprints.of(key)}
+        # Kratos gives a login to one identity only, so this tells whose mark it is.
+        mark["login"] = self._traits.login.value(person)
         public = {**recipe.metadata_public, **(persona.metadata_public if persona else {})}
         identity: dict[str, Any] = {
             "schema_id": recipe.schema_id,

@@ -18,7 +18,7 @@ MARK = "greenroom"
 """The key in `metadata_admin` that marks identities created by Greenroom."""
 NO_MAIL = ("invalid", "test", "example", "localhost", "example.com", "example.net", "example.org")
 """Domains that never receive mail (RFC 2606, RFC 6761)."""
-DRAFT = 2
+DRAFT = 3
 """Increase this if a change of the code generates other users from the same recipe."""
 
 _SET = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")

@@ -1,0 +1,38 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What a listing of Ory Kratos tells about changes by hand.
+
+Kratos 1.3.1 doesn't change an identity's `updated_at`. But with every change of an identity it writes the credentials
+again, and so their `updated_at` tells that something has changed, and not what.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .kratos_client import Identity
+from .ownership import logins_of
+
+
+def changed_at(identity: Identity) -> float:
+    """Return when Kratos last wrote the password of an identity, in seconds; 0 without one, or if it isn't told."""
+    text = _password(identity).get("updated_at")
+    return datetime.fromisoformat(text).timestamp() if isinstance(text, str) else 0
+
+
+def password_hash(identity: Identity) -> str:
+    """Return the password hash of an identity that was asked for with it, empty without one."""
+    config = _password(identity).get("config")
+    return str(config.get("hashed_password") or "") if isinstance(config, dict) else ""
+
+
+def other_address(identity: Identity, address: str) -> str:
+    """Return the address with which an identity logs in, empty if that is the expected one."""
+    logins = list(logins_of(identity))
+    return "" if address in logins else next((login for login in logins if "@" in login), "")
+
+
+def _password(identity: Identity) -> dict[str, Any]:
+    found = (identity.get("credentials") or {}).get("password")
+    return found if isinstance(found, dict) else {}
