@@ -17,6 +17,11 @@ description:
   - The module marks the users that it creates in C(metadata_admin). It never changes or removes an identity without
     the mark, except for O(leftovers). If such an identity has the address of a user, the module reports a conflict and
     fails.
+  - A mark counts only with a proof. The mark names the user's login, which no two identities in Kratos share, and is
+    signed with O(signing_key). An identity whose ID is in the ledger stays a user when its login was changed by hand. An
+    identity that has a mark and no proof is a conflict, too.
+  - O(state=exact) also restores what was changed by hand in Kratos, such as name, address, state or password. Metadata of
+    other programs stays.
   - If a run is killed or Kratos restarts, the next run repairs what was left incomplete. If the response to a request
     was lost, the module looks for its effect before it sends the request again.
   - The controller copies the data generator to the host, and only if there are users to create.
@@ -131,6 +136,28 @@ options:
     description: Cost of the bcrypt hash of O(password). Use Kratos' own cost, because Kratos never raises a lower one.
     type: int
     default: 12
+  signing_key:
+    description:
+      - A secret of at least 16 bytes, with which the marks of users are signed. It never leaves the controller; the module
+        gets a key that is derived from it for O(environment) and O(set).
+      - Without it, the login in a mark is the only proof, and an admin of Kratos can forge one.
+    type: str
+  environment:
+    description: Name of the environment that the users belong to. Required with O(signing_key).
+    type: str
+  adopt:
+    description:
+      - Names of other sets whose users become users of this set. With O(state=exact), they keep their IDs and get the
+        addresses of this set. Needed once, after a set was renamed.
+    type: list
+    elements: str
+    default: []
+  adopt_unsigned:
+    description:
+      - Adopt users whose mark is not signed, if they have the address that the mark tells. Needed once, if a version that
+        did not sign marks created them and the ledger is lost, or if O(signing_key) is new.
+    type: bool
+    default: false
   allowed:
     description: Whether this environment may have synthetic users. If not, the module fails in every state.
     type: bool
@@ -169,6 +196,14 @@ options:
   _password_hash:
     description: The password's hash, between the controller and the module. Not for playbooks.
     type: str
+  _signing_keys:
+    description: The key of each set, between the controller and the module. Not for playbooks.
+    type: dict
+    default: {}
+  _same_passwords:
+    description: IDs of users whose new hash is one of their password, between the controller and the module.
+    type: list
+    elements: str
 attributes:
   check_mode:
     description: Sends no request that changes data, and counts exactly what a run would do.
@@ -186,6 +221,8 @@ EXAMPLES = r"""
     set: people
     domain: people.staging.invalid
     password: "{{ secrets_values['environment/value/persona'].value }}"
+    signing_key: "{{ secrets_values['environment/value/people'].value }}"
+    environment: "{{ environment_name }}"
     allowed: "{{ environment_seeding_allowed }}"
 
 - name: Have exactly these users, each with their own password
@@ -230,15 +267,21 @@ present:
   returned: always
   type: int
 outdated:
-  description: How many of them are from another recipe. O(state=exact) updates them.
+  description: How many of them are from another recipe, or were changed by hand. O(state=exact) updates them.
+  returned: always
+  type: int
+drifted:
+  description: How many users were changed by hand, when the module compared them. O(state=exact) restores them.
   returned: always
   type: int
 extra:
-  description: How many users have the set's mark but are not wanted. O(state=exact) removes them.
+  description: How many other users the set has. O(state=exact) removes them.
   returned: always
   type: int
 conflicts:
-  description: Addresses of users that belong to an identity that this module did not create, at most 20.
+  description:
+    - Addresses of users that belong to an identity that this module did not create, and the address and ID of each
+      identity that has a mark without a proof, at most 20.
   returned: always
   type: list
   elements: str
