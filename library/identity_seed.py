@@ -18,10 +18,10 @@ description:
     the mark, except for O(leftovers). If such an identity has the address of a user, the module reports a conflict and
     fails.
   - A mark counts only with a proof. The mark names the user's login, which no two identities in Kratos share, and is
-    signed with O(signing_key). An identity whose ID is in the ledger stays a user when its login was changed by hand. An
-    identity that has a mark and no proof is a conflict, too.
-  - O(state=exact) also restores what was changed by hand in Kratos, such as name, address, state or password. Metadata of
-    other programs stays.
+    signed with O(signing_key). An identity whose ID is in the ledger stays a user when its login was changed by hand.
+    An identity that has a mark and no proof is a conflict, too.
+  - O(state=exact) also restores what was changed by hand in Kratos, such as name, address, state or password. Metadata
+    of other programs stays.
   - If a run is killed or Kratos restarts, the next run repairs what was left incomplete. If the response to a request
     was lost, the module looks for its effect before it sends the request again.
   - The controller copies the data generator to the host, and only if there are users to create.
@@ -138,8 +138,8 @@ options:
     default: 12
   signing_key:
     description:
-      - A secret of at least 16 bytes, with which the marks of users are signed. It never leaves the controller; the module
-        gets a key that is derived from it for O(environment) and O(set).
+      - A secret of at least 16 bytes, with which the marks of users are signed. It never leaves the controller; the
+        module gets a key that is derived from it for O(environment) and O(set).
       - Without it, the login in a mark is the only proof, and an admin of Kratos can forge one.
     type: str
   environment:
@@ -154,8 +154,8 @@ options:
     default: []
   adopt_unsigned:
     description:
-      - Adopt users whose mark is not signed, if they have the address that the mark tells. Needed once, if a version that
-        did not sign marks created them and the ledger is lost, or if O(signing_key) is new.
+      - Adopt users whose mark is not signed, if they have the address that the mark tells. Needed once, if a version
+        that did not sign marks created them and the ledger is lost.
     type: bool
     default: false
   allowed:
@@ -278,6 +278,13 @@ extra:
   description: How many other users the set has. O(state=exact) removes them.
   returned: always
   type: int
+other_sets:
+  description:
+    - How many identities have the mark of another set, by its name, as far as the module has listed them. It lists all
+      if they are few, or if the set has no ledger yet, as after a change of its name. M(identity_info) lists all.
+  returned: always
+  type: dict
+  sample: {people: 106}
 conflicts:
   description:
     - Addresses of users that belong to an identity that this module did not create, and the address and ID of each

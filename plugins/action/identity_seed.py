@@ -147,11 +147,12 @@ def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
 def _same(hashes: dict[str, list[str]], password: str, key: str, user_set: str) -> list[str]:
     """Return the IDs of the users whose changed hash is one of their password: Kratos or the user hashed it again."""
 
-    def fits(seed: str, person: str, hashed: str) -> bool:
+    def fits(item: list[str]) -> bool:
+        seed, person, hashed = item
         return hashing.matches(users.person_password(key, user_set, seed, person) if key else password, hashed)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [each for each, fit in zip(hashes, pool.map(lambda item: fits(*item), hashes.values())) if fit]
+        return [each for each, fit in zip(hashes, pool.map(fits, hashes.values()), strict=True) if fit]
 
 
 def _holder() -> str:

@@ -33,6 +33,7 @@ from ansible.module_utils.greenroom.people import (
     population,
     users,
 )
+from ansible.module_utils.greenroom.people import removals as removals_module
 
 from bench.identity_seed import servers
 from bench.identity_seed.servers import Server, wait_for
@@ -101,7 +102,7 @@ class Seeder:
             connections=2,
             ledger=str(self.ledger),
             people_file=str(self.users),
-            removals=population.Removals(allowed=removals),
+            removals=removals_module.Removals(allowed=removals),
             owner=owner or compare.Owner(self.seal),
             generators=str(self.generator.parent),
             token=f"{os.getpid()} {threading.get_ident()} {self.token}",
@@ -549,7 +550,7 @@ def test_seed_and_count_change(seeder: Seeder) -> None:
     assert (seeder.run(10)["extra"], len(seeder.there())) == (20, 30)
     other = seeder.run(10, seed="2")
     assert (other["created"], other["extra"]) == (10, 30)
-    with pytest.raises(population.RemovalError, match="30 of 40 users of the set"):
+    with pytest.raises(removals_module.RemovalError, match="30 of 40 users of the set"):
         seeder.run(10, state="exact", seed="2")
     predicted, done = (seeder.run(10, state="exact", seed="2", check=check, removals=30) for check in (True, False))
     for key in ("created", "updated", "removed", "present", "extra", "changed"):

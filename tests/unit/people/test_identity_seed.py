@@ -674,6 +674,28 @@ def test_users_of_a_renamed_set_are_adopted_with_their_ids(task: Task, options: 
     assert task.run(**arguments, check=True)["created"] == 4
 
 
+def test_the_sets_are_listed_with_what_was_changed(task: Task) -> None:
+    task.run(count=3, personas=["admin"], **SIGNED)
+    task.run(set="users", count=2, ledger=str(task.folder / "users.db"))
+    task.kratos.add("real0@example.org", task.kratos.by_address(recipe().address(1))["metadata_admin"])
+    task.kratos.add("real1@example.org", 5)
+    task.kratos.by_address(recipe().address(2))["state"] = "inactive"
+    renamed = task.run(set="persons", count=1, check=True)
+    assert renamed["other_sets"] == {"people": 5, "users": 2}
+    task.site.asked.clear()
+    found = run_module("identity_info", url=task.site.url)
+    assert set(task.methods()) == {"GET"}
+    common = {"seeds": ["1"], "domains": [DOMAIN]}
+    assert found["sets"] == {
+        "people": {"users": 4, "personas": 1, "unsigned": 0, "drifted": 1, "unproven": 1, **common},
+        "users": {"users": 2, "personas": 0, "unsigned": 2, "drifted": 0, "unproven": 0, **common},
+    }
+    assert (found["others"], found["total"], found["changed"]) == (1, 8, False)
+    assert run_module("identity_info", url=task.site.url, connections=0)["failed"]
+    task.kratos.trouble = lambda asked: error(403, "not you")
+    assert "not you" in run_module("identity_info", url=task.site.url)["msg"]
+
+
 # --- changes by hand ---
 
 

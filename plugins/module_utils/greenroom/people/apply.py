@@ -38,6 +38,7 @@ class Progress:
     drifted: int = 0
     conflicts: list[str] = field(default_factory=list)
     unproven: list[str] = field(default_factory=list)
+    others: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     refused: int = 0
     unclear: list[str] = field(default_factory=list)

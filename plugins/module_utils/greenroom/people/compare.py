@@ -8,12 +8,13 @@ not grow with the number of users: one bit for each, and the ledger's file.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .drift import changed_at, other_address, password_hash
-from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_leftover, is_wanted, key_of, mark_of
+from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_leftover, is_wanted, key_of, mark_of, set_of
 from .kratos import Kratos
 from .kratos_client import Identity
 from .ledger import Ledger, Row
@@ -53,7 +54,7 @@ class Found:
 
     `leftovers` are those among `extra` that only checks used, `drifted` those among `outdated` that were changed by
     hand. `unproven` describes identities with the set's mark that nothing proves to be users. `hashes` are the changed
-    password hashes by ID, each with seed and key.
+    password hashes by ID, each with seed and key, `others` the numbers of identities with the marks of other sets.
     """
 
     current: int = 0
@@ -65,6 +66,7 @@ class Found:
     conflicts: list[str] = field(default_factory=list)
     unproven: list[str] = field(default_factory=list)
     hashes: dict[str, list[str]] = field(default_factory=dict)
+    others: dict[str, int] = field(default_factory=dict)
     news: bool = False
 
 
@@ -93,6 +95,7 @@ class Look:
         self._unproven: dict[str, str] = {}
         self._hashes: dict[str, list[str]] = {}
         self._left_over: set[str] = set()
+        self._others: Counter[str] = Counter()
         self._drifted = 0
         self.news = False
 
@@ -127,6 +130,7 @@ class Look:
             conflicts=[each for each in conflicts if each not in self._unproven.values()],
             unproven=sorted(f"{address} ({identity})" for identity, address in self._unproven.items()),
             hashes=self._hashes,
+            others=dict(sorted(self._others.items())),
             news=self.news,
         )
 
@@ -183,6 +187,7 @@ class Look:
                 self._left_over.add(identity["id"])
                 rows.append(Row(identity["id"], "", "left over", EXTRA, proven=False))
             else:
+                self._others.update(filter(None, [set_of(identity)]))
                 self._note_taken(identity)
         if suspects:
             rows += self._with_password(kratos, suspects)

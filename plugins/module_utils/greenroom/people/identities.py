@@ -21,8 +21,13 @@ CURRENT, OUTDATED, EXTRA = "current", "outdated", "extra"
 
 def mark_of(identity: Identity, user_set: str) -> Mapping[str, Any] | None:
     """Return the mark of an identity that belongs to the set, None for any other identity."""
+    return _metadata(identity)[MARK] if set_of(identity) == user_set else None
+
+
+def set_of(identity: Identity) -> str:
+    """Return the name of the set in the mark of an identity, empty without one."""
     mark = _metadata(identity).get(MARK)
-    return mark if isinstance(mark, dict) and mark.get("set") == user_set else None
+    return str(mark.get("set") or "") if isinstance(mark, dict) else ""
 
 
 def is_leftover(identity: Identity, beginnings: tuple[str, ...], domain: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from . import population, users
 from .compare import Owner
 from .ownership import Seal
+from .removals import Removals
 
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
@@ -88,7 +89,7 @@ def order_of(given: dict[str, Any]) -> population.Order:
         people_file=given["people_file"] or f"{path.removesuffix('.db')}.jsonl",
         generators=given["generators"],
         leftovers=tuple(given["leftovers"]),
-        removals=population.Removals(given["removals_users"], given["removals_percent"], given["removals"]),
+        removals=Removals(given["removals_users"], given["removals_percent"], given["removals"]),
         token=operation.get("token", "none"),
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),

@@ -24,38 +24,14 @@ from .kratos_client import KratosError
 from .ledger import Ledger
 from .ownership import Seal, complaint
 from .people_file import write_users
+from .removals import RemovalError, Removals
 
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
 
 
-class RemovalError(Exception):
-    """A run would remove more users than it may; nothing was changed."""
-
-
 ERRORS = (KratosError, RemovalError, ledger.LedgerError, users.UsersError)
 """Errors that the operator gets as a message of one line."""
-
-
-@dataclass(frozen=True)
-class Removals:
-    """How many users `exact` may remove: so many, or so many percent of the set, or as many as are `allowed`."""
-
-    users: int = 10
-    percent: float = 10
-    allowed: int = 0
-
-    def refusal(self, found: Found, user_set: str) -> str:
-        """Return why the users that are not in the recipe are not removed, or an empty string."""
-        users = found.extra - found.leftovers
-        there = found.current + found.outdated + users
-        if users <= max(self.users, self.allowed) or users * 100 <= self.percent * there:
-            return ""
-        return (
-            f"refused: {users} of {there} users of the set {user_set} are not in the recipe and would be removed. "
-            f"Check its count, seed and personas. If you want to remove them, allow it with removals={users} "
-            f"(for a playbook: -e seed_removals={users})"
-        )
 
 
 @dataclass(frozen=True)
@@ -178,6 +154,7 @@ class _Call:
             drifted=found.drifted,
             conflicts=found.conflicts,
             unproven=found.unproven,
+            others=found.others,
             news=found.news,
         )
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=False)
@@ -209,7 +186,11 @@ class _Call:
                 return {"todo": {"hashes": found.hashes}}
             self._refuse(found)
             progress = Progress(
-                drifted=found.drifted, conflicts=found.conflicts, unproven=found.unproven, news=found.news
+                drifted=found.drifted,
+                conflicts=found.conflicts,
+                unproven=found.unproven,
+                others=found.others,
+                news=found.news,
             )
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
             progress.todo = found.missing + sum(counts[status] for status in order.statuses)
@@ -285,6 +266,7 @@ class _Call:
             "outdated": outdated,
             "extra": self.book.count(EXTRA),
             "drifted": progress.drifted,
+            "other_sets": progress.others,
             "conflicts": [*progress.conflicts, *progress.unproven][:FEW],
             "problems": _in_order(progress.problems),
             "first": self.recipe.address(1),

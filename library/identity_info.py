@@ -1,0 +1,112 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Ansible module identity_info, documented in DOCUMENTATION."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: identity_info
+short_description: List the sets of synthetic users in Ory Kratos
+version_added: "1.0.0"
+description:
+  - Counts the users of each set that M(identity_seed) created, from the marks in C(metadata_admin). Finds users of a
+    set that was renamed or is no longer in any inventory.
+  - Changes nothing. Compares logins and content with the marks, but not signatures and passwords, as M(identity_seed)
+    does.
+author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.request
+  - greenroom.no_diff
+options:
+  url:
+    description: URL of Kratos' admin API, as seen from the host on which the module runs.
+    type: str
+    required: true
+  connections:
+    description: How many requests to send in parallel.
+    type: int
+    default: 2
+  timeout:
+    default: 60
+  deadline:
+    description: Timeout of the task in seconds.
+    type: float
+    default: 600
+attributes:
+  check_mode:
+    description: Does the same in check mode.
+    support: full
+"""
+
+EXAMPLES = r"""
+- name: List the sets
+  identity_info:
+    url: http://127.0.0.1:14434
+  register: there
+
+- name: Remove the users of all other sets
+  identity_seed:
+    url: http://127.0.0.1:14434
+    state: absent
+    set: "{{ item }}"
+    domain: people.staging.invalid
+    signing_key: "{{ secrets_values['environment/value/people'].value }}"
+    environment: "{{ environment_name }}"
+    allowed: "{{ environment_seeding_allowed }}"
+  loop: "{{ there.sets.keys() | difference([seed_set]) }}"
+"""
+
+RETURN = r"""
+sets:
+  description:
+    - For each set, the number of C(users), and how many of them are C(personas), are C(unsigned), or have C(drifted),
+      which means that they were changed by hand. C(unproven) are other identities whose mark names a login that they
+      don't have, since it was changed by hand or the mark is a copy.
+    - Also the C(seeds) and the C(domains) of the users.
+  returned: success
+  type: dict
+  sample:
+    people:
+      {users: 106, personas: 6, unsigned: 0, drifted: 1, unproven: 0, seeds: ["1"], domains: [people.staging.invalid]}
+others:
+  description: How many identities have no mark.
+  returned: success
+  type: int
+total:
+  description: How many identities there are.
+  returned: success
+  type: int
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.greenroom.common import web
+from ansible.module_utils.greenroom.people import sets
+from ansible.module_utils.greenroom.people.kratos import Kratos
+from ansible.module_utils.greenroom.people.kratos_client import KratosError
+
+
+def main() -> None:
+    """List the sets."""
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "required": True},
+            "connections": {"type": "int", "default": 2},
+            "timeout": {"type": "float", "default": 60},
+            "deadline": {"type": "float", "default": 600},
+        },
+        supports_check_mode=True,
+    )
+    given = module.params
+    if not 1 <= given["connections"] <= 32:
+        module.fail_json(msg=f"connections must be 1 to 32, not {given['connections']}")
+    kratos = Kratos(given["url"], given["timeout"], web.Deadline(given["deadline"]))
+    try:
+        kratos.version()
+        found = sets.sets_in(kratos.everybody(given["connections"]))
+    except KratosError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, **found)
+
+
+if __name__ == "__main__":
+    main()
