@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import users
+from ansible.module_utils.greenroom.people import ownership, users
 from ansible.module_utils.greenroom.people.invent import phones
+from ansible.module_utils.greenroom.people.kratos import Kratos
 from identity_schemas import DEPLOYED, LOGIN, WIDE, schema
 
 from bench.identity_seed import servers
@@ -93,7 +95,8 @@ def test_kratos_accepts_all_users_and_their_passwords(server: Server, take: Take
     def hash_of(key: str) -> str:
         return shared if key == "2" else str(users.derived_hash(users.person_password(KEY, "people", "1", key)))
 
-    bodies = {key: inventor.identity(key, hash_of(key)) for key in (*personas, *map(str, range(1, 61)))}
+    seal = ownership.Seal("people", "the key of the set")
+    bodies = {key: seal.sealed(inventor.identity(key, hash_of(key))) for key in (*personas, *map(str, range(1, 61)))}
     create(server, list(bodies.values()))
 
     # A derived password, the same after Kratos has hashed it again, a shared one, a wrong one.
@@ -112,6 +115,13 @@ def test_kratos_accepts_all_users_and_their_passwords(server: Server, take: Take
         kept = [(each["value"], each["verified"]) for each in found[key].get("verifiable_addresses") or []]
         assert sorted(kept) == sorted((each["value"], each["verified"]) for each in body["verifiable_addresses"])
         assert (found[key]["traits"], found[key]["state"]) == (body["traits"], body["state"])
+
+    # A comparison recognizes everybody, whatever they log in with.
+    listed = [each for page in Kratos(server.admin, 30, web.Deadline(60), server.public).everybody(2) for each in page]
+    for each in listed:
+        mark = each["metadata_admin"]["greenroom"]
+        assert (seal.proof(each, mark), ownership.is_as_made(each, mark)) == (ownership.SIGNED, True), each
+    assert len(listed) == len(bodies)
 
 
 def test_kratos_accepts_every_kind_of_phone_number(server: Server, take: Take) -> None:
