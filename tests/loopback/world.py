@@ -7,6 +7,7 @@ No host can be reached: a replacement for ssh logs its arguments and fails.
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import json
 import os
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import hvac
-from environment import ROOT, Run, ran
+import warm_start
+from environment import ALL_OF_IT, ROOT, Run
 from webserver import Asked, Authority, Reply, serve
 
 from bench.common import free_port
@@ -55,16 +57,20 @@ class World:
         program.write_text(NO_SSH.format(log=log))
         program.chmod(0o755)
         place = str(inventory or "inventories/staging")
-        return ran(
-            ["ansible-playbook", "-i", place, playbook, "-e", json.dumps(self.values), *arguments],
-            log,
+        done = warm_start.run(
+            ["-i", place, playbook, "-e", json.dumps(self.values), *arguments],
+            ROOT,
             {
+                **os.environ,
+                **ALL_OF_IT,
                 "GREENROOM_ACCESS": str(self.access),
                 "ANSIBLE_SSH_EXECUTABLE": str(program),
                 "ANSIBLE_SSH_RETRIES": "0",
                 **variables,
             },
+            merged=True,
         )
+        return Run(done.returncode, done.stdout, collections.Counter(log.read_text().splitlines()))
 
     def secret(self, path: str) -> dict[str, Any]:
         """A secret, by its full path."""

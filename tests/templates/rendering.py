@@ -12,13 +12,12 @@ import datetime
 import json
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import warm_start
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue import catalogue, service_secrets
 from cryptography import x509
@@ -86,15 +85,14 @@ def render(
     (access / "ca.crt").write_text(certificate["certificate"])
     variables = folder / "variables.json"
     variables.write_text(json.dumps(_variables(certificate, services) | given))
-    done = subprocess.run(
+    done = warm_start.run(
         [
-            str(Path(sys.executable).with_name("ansible-playbook")),
             *("-i", f"inventories/{environment}", "-c", "local", "-e", f"@{variables}", "playbooks/render.yml"),
             *(word for path in inventories for word in ("-i", str(path))),
             *(("--limit", hosts) if hosts else ()),
         ],
-        cwd=project,
-        env={
+        project,
+        {
             **os.environ,
             "ANSIBLE_CONFIG": str(project / "ansible.cfg"),
             "ANSIBLE_ACTION_PLUGINS": str(Path(__file__).parent / "action_plugins"),
@@ -102,12 +100,6 @@ def render(
             "GREENROOM_RENDERED": str(output),
             "GREENROOM_SERVICES": str(services),
         },
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        # Only against a hang, because a busy machine can be slow.
-        timeout=800,
-        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return read(folder)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -146,16 +146,9 @@ def watched(
     tasks.append({"name": "Keep it", "ansible.builtin.copy": copied, "when": "inventory_hostname != 'edge3'"})
     play = {"hosts": "edge", "gather_facts": False, "any_errors_fatal": True, "tasks": tasks}
     (folder / "play.yml").write_text(yaml.safe_dump([play], sort_keys=False))
-    done = subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml"],
-        cwd=folder,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PATH": f"{folder}:{os.environ['PATH']}"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
+    path = f"{folder}:{os.environ['PATH']}"
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "PATH": path}
+    done = warm_start.run(["-i", "hosts.yml", "play.yml"], folder, environment)
     assert done.returncode == 0, done.stdout + done.stderr
     first, second = ((folder / f"result-edge{number}").read_text() for number in (1, 2))
     assert first == second, "each host of the play has the verdict"

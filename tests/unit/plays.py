@@ -7,9 +7,10 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
+
+import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 # How a host is reached that can't be.
@@ -44,6 +45,7 @@ def configure(folder: Path, **more: Any) -> None:
         # The plugin that finds the project's own logic for all others.
         "vars_plugins": ROOT / "plugins/vars",
         "vars_plugins_enabled": "host_group_vars,catalogue",
+        **warm_start.SETTINGS,
     }
     lines = [f"{name} = {value}" for name, value in {**settings, **more}.items()]
     (folder / "ansible.cfg").write_text("\n".join(["[defaults]", *lines, "[ssh_connection]", "retries = 0", ""]))
@@ -56,14 +58,5 @@ def write_hosts(folder: Path, groups: dict[str, Any], variables: dict[str, Any])
 
 def run(folder: Path, *options: str, playbook: str = "play.yml") -> subprocess.CompletedProcess[str]:
     """Run a playbook of the folder to its end, well or not."""
-    return subprocess.run(
-        [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", playbook, *options],
-        cwd=folder,
-        env={**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg"), "NO_COLOR": "1"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        # Only against a hang: a busy machine takes its time.
-        timeout=800,
-        check=False,
-    )
+    words = ["-i", "hosts.yml", playbook, *options]
+    return warm_start.run(words, folder, {**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")})

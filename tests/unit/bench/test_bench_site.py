@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 import plays
 import pytest
+import warm_start
 
 from bench.common import ROOT, Run
 from bench.site import profile, project, read_host
@@ -160,9 +161,8 @@ def test_a_call_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
 
 def run_in_project(*words: str) -> str:
     """Run a playbook of the bench with the project's own settings, on this machine."""
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
     given = ["-c", "local", "-e", json.dumps({"ansible_become": False}), "-i", "inventories/staging"]
-    done = subprocess.run([program, *given, *words], cwd=ROOT, capture_output=True, text=True, timeout=800, check=False)
+    done = warm_start.run([*given, *words], ROOT)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,7 +29,7 @@ vars_plugins_enabled = host_group_vars,catalogue
 collections_path = {folder}/collections
 interpreter_python = auto_silent
 localhost_warning = false
-"""
+""" + "".join(f"{name} = {value}\n" for name, value in warm_start.SETTINGS.items())
 BUNDLE = {"services": {"shop": {"group": "app", "routes": [{"path": "/"}], "load": {}}}}
 VARIABLES = {
     "ansible_connection": "local",
@@ -90,18 +91,14 @@ class Imagined:
     def drill(self, fault: str, *options: str) -> subprocess.CompletedProcess[str]:
         """Hold a drill."""
         variables = {"fault": fault, "__drill_folder": str(self.folder / "load"), "drill_reports": str(self.folder)}
-        return subprocess.run(
-            ["ansible-playbook", "-i", "hosts.yml", "playbooks/drill.yml", "-e", json.dumps(variables), *options],
-            cwd=self.folder,
-            env={
+        return warm_start.run(
+            ["-i", "hosts.yml", "playbooks/drill.yml", "-e", json.dumps(variables), *options],
+            self.folder,
+            {
                 **os.environ,
                 "ANSIBLE_CONFIG": str(self.folder / "ansible.cfg"),
                 "GREENROOM_IMAGINED": str(self.state_file),
             },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=280,
         )
 
     def result(self) -> dict[str, Any]:

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 import yaml
 from ansible import constants
 from ansible.errors import AnsibleActionFail
@@ -62,18 +61,9 @@ def test_another_playbook_that_does_not_open_its_run_changes_nothing(tmp_path: P
     play = {"hosts": "edge", "gather_facts": False, "roles": ["keepalived"]}
     playbook = tmp_path / "own.yml"
     playbook.write_text(yaml.safe_dump([play]))
-    program = str(Path(sys.executable).with_name("ansible-playbook"))
     given = ["-e", json.dumps(RECORDED), "-i", "inventories/staging", "-c", "local"]
-    done = subprocess.run(
-        [program, *given, str(playbook)],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    done = warm_start.run([*given, str(playbook)], ROOT, environment)
     assert done.returncode != 0
     assert "this run was not opened" in done.stdout + done.stderr
     assert "changed=1" not in done.stdout

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+import warm_start
 import yaml
 from ansible.module_utils.greenroom.controller.validate import settings
 from ansible.parsing.vault import VaultLib, VaultSecret
@@ -44,8 +44,7 @@ def validate(
         environment["GREENROOM_SERVICES"] = str(services)
         # Those of staging are toggles of its own services.
         arguments = ("-e", '{"environment_toggles": {}}', *arguments)
-    command = ["ansible-playbook", "-i", str(inventory), *arguments, str(path)]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)
+    done = warm_start.run(["-i", str(inventory), *arguments, str(path)], ROOT, environment)
     result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("{") :])
     (answer,) = result["plays"][0]["tasks"][0]["hosts"].values()
     assert (done.returncode != 0) == answer.get("failed", False)
@@ -416,9 +415,8 @@ def test_an_invalid_yaml_file_is_reported(tmp_path: Path) -> None:
     (services / "one").mkdir(parents=True)
     (services / "one" / "service.yml").write_text("image: [", encoding="utf-8")
     write(tmp_path / "play.yml", [play(None)])
-    command = ["ansible-playbook", "-i", str(STAGING), str(tmp_path / "play.yml")]
     environment = os.environ | {"GREENROOM_SERVICES": str(services)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=800, check=False)
+    done = warm_start.run(["-i", str(STAGING), str(tmp_path / "play.yml")], ROOT, environment)
     assert done.returncode != 0
     assert str(services / "one" / "service.yml") in done.stderr + done.stdout
 

@@ -14,6 +14,7 @@ from typing import Any
 import hvac
 import pytest
 import requests
+import warm_start
 import yaml
 
 from bench.common import free_port
@@ -102,15 +103,8 @@ def run(
     }
     play = folder / "play.yml"
     play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
-    done = subprocess.run(
-        ["ansible-playbook", "-i", "localhost,", "-vvv", *options, str(play)],
-        cwd=ROOT,
-        env=os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"},
-        capture_output=True,
-        text=True,
-        timeout=800,
-        check=False,
-    )
+    words = ["-i", "localhost,", "-vvv", *options, str(play)]
+    done = warm_start.run(words, ROOT, os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"})
     result = json.loads(done.stdout[done.stdout.index("{\n") :])
     answer: dict[str, Any] = result["plays"][0]["tasks"][0]["hosts"]["localhost"]
     return answer, done.stdout + done.stderr

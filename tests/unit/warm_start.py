@@ -1,0 +1,265 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Runs `ansible-playbook` without its start: one process has imported Ansible, and each run is a fork of it.
+
+Importing Ansible and reading its own descriptions takes more CPU time than most plays of the tests. A fork reads its
+configuration again. If a setting differs that was read during the imports, the fork starts the program itself instead.
+"""
+
+from __future__ import annotations
+
+import array
+import atexit
+import functools
+import gc
+import hashlib
+import importlib
+import json
+import os
+import pickle
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import types
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any, ClassVar, NoReturn
+
+ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
+# Seconds, only against a hang: a busy machine takes its time.
+LONGEST = 800
+# A test's own configuration needs these values of the project's, because Ansible reads them when it is imported.
+SETTINGS = {"inject_facts_as_vars": "false", "nocows": "true", "timeout": "10"}
+# Python and the C library read these variables at their start.
+EARLY_VARIABLES = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
+# What most runs import, besides what ansible.cli.playbook does. Nothing of the project: a test may have its own.
+LATER = (
+    *("ansible.executor.process.worker", "ansible.plugins.callback", "ansible.plugins.connection.local"),
+    *("ansible.plugins.inventory", "ansible.plugins.action", "ansible.plugins.lookup", "ansible.plugins.vars"),
+    *("cryptography.x509", "jsonschema", "jsonschema.validators"),
+)
+
+
+class Server:
+    """The process that has imported Ansible, as the tests see it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.folder = tempfile.TemporaryDirectory()
+        self.channel, other = socket.socketpair()
+        with other:
+            self.process = subprocess.Popen(
+                [sys.executable, __file__, str(other.fileno()), self.folder.name],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[other.fileno()],
+                env={**os.environ, "NO_COLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            )
+        self.answers = self.channel.makefile()
+
+    def run(self, request: Mapping[str, Any], out: IO[bytes], err: IO[bytes]) -> int:
+        """Run Ansible to its end, and return its exit code."""
+        text = json.dumps(request).encode()
+        files = array.array("i", [out.fileno(), err.fileno()])
+        with self.lock:
+            self.channel.sendmsg([len(text).to_bytes(8)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
+            self.channel.sendall(text)
+            number = int(self.answers.readline())
+            timer = threading.Timer(LONGEST, os.kill, (number, signal.SIGKILL))
+            timer.start()
+            try:
+                return int(self.answers.readline())
+            finally:
+                timer.cancel()
+
+    def end(self) -> None:
+        """End the process."""
+        self.answers.close()
+        self.channel.close()
+        self.process.wait()
+        self.folder.cleanup()
+
+
+@functools.cache
+def server() -> Server:
+    """Start the process once for all tests of this one."""
+    started = Server()
+    atexit.register(started.end)
+    return started
+
+
+def run(
+    words: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, *, merged: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run `ansible-playbook` with these arguments to its end, well or not. `merged`: errors are in the output, too.
+
+    Its output is a file, so it has no colors.
+    """
+    variables = {"NO_COLOR": "1", **(os.environ if env is None else env)}
+    request = {"words": [PROGRAM, *words], "cwd": str(cwd), "env": variables}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        code = server().run(request, out, out if merged else err)
+        return subprocess.CompletedProcess(request["words"], code, _text(out), _text(err))
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
+
+
+class Watched(types.ModuleType):
+    """Ansible's settings during the imports: it notes which of them are read."""
+
+    names: ClassVar[set[str]] = set()
+
+    def __getattribute__(self, name: str) -> Any:
+        Watched.names.add(name)
+        return super().__getattribute__(name)
+
+
+class Ansible:
+    """Ansible in the process that has imported it, and in its forks."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = _early(os.environ)
+        self.constants = importlib.import_module("ansible.constants")
+        settings = self.constants.config.get_configuration_definitions()
+        self._import()
+        self.loader = importlib.import_module("ansible.plugins.loader")
+        self._read_descriptions()
+        self._keep_packed()
+        # Loaders of plugins have the lists of their paths, which a fork replaces.
+        names = {id(value): name for name, value in vars(self.constants).items() if isinstance(value, list)}
+        self.paths = {
+            loader: names[id(loader.config)]
+            for loader in vars(self.loader).values()
+            if isinstance(loader, self.loader.PluginLoader) and id(loader.config) in names
+        }
+        self.used = Watched.names.intersection(settings) - set(self.paths.values())
+        self.early = self._values()
+
+    def _import(self) -> None:
+        """Import most of what a run imports, and note the settings that are read meanwhile."""
+        config = self.constants.config
+        read = config.get_config_value_and_origin
+
+        def watch(name: str, *words: Any, **more: Any) -> Any:
+            Watched.names.add(name)
+            return read(name, *words, **more)
+
+        config.get_config_value_and_origin = watch
+        self.constants.__class__ = Watched
+        self.playbook = importlib.import_module("ansible.cli.playbook")
+        for name in LATER:
+            importlib.import_module(name)
+        self.constants.__class__ = types.ModuleType
+        del config.get_config_value_and_origin
+
+    def _values(self) -> dict[str, Any]:
+        """The settings that imports used, and whether each has its default."""
+        read = self.constants.config.get_config_value_and_origin
+        found = {name: read(name, variables=vars(self.constants)) for name in self.used}
+        return {name: (value, origin == "default") for name, (value, origin) in found.items()}
+
+    def _read_descriptions(self) -> None:
+        """Keep what Ansible's own YAML files say. Each fork has its own copy."""
+        settings = self.constants.config._base_defs
+        self.constants.config.__class__._read_config_yaml_file = lambda *_: settings
+        finder = importlib.import_module("ansible.utils.collection_loader._collection_finder")
+        read = finder._meta_yml_to_dict
+        content = (Path(self.loader.__file__).parents[1] / "config/ansible_builtin_runtime.yml").read_bytes()
+        meta = read(content, ("ansible.builtin", "runtime.yml"))
+        finder._meta_yml_to_dict = lambda text, name: meta if text == content else read(text, name)
+
+    def _keep_packed(self) -> None:
+        """Keep the files that a module needs, which Ansible would find again in each run.
+
+        They are kept by the module's text, and only if they are Ansible's or the project's own, which no test changes.
+        """
+        common = importlib.import_module("ansible.executor.module_common")
+        pack = common.recursive_finder
+
+        def packed(*given: Any) -> Any:
+            name, full_name, text, archive, now, extensions = given
+            paths = self.constants.DEFAULT_MODULE_UTILS_PATH
+            own = [path for path in paths if Path(path).is_dir()]
+            if extensions.extension_names or any(path != str(ROOT / "plugins/module_utils") for path in own):
+                return pack(*given)
+            place = repr((name, full_name, text, own, self.constants.COLLECTIONS_PATHS)).encode()
+            file = self.folder / hashlib.sha256(place).hexdigest()
+            if not file.exists():
+                meta = pack(*given)
+                members = {member.filename: archive.read(member) for member in archive.infolist()}
+                part = file.with_suffix(f".{os.getpid()}")
+                part.write_bytes(pickle.dumps((meta, members)))
+                part.rename(file)
+                return meta
+            meta, members = pickle.loads(file.read_bytes())
+            for member, content in members.items():
+                archive.writestr(common._make_zinfo(member, now, zf=archive), content)
+            return meta
+
+        common.recursive_finder = packed
+
+    def configure(self) -> bool:
+        """Read this run's configuration. Returns whether all that imports had read is unchanged."""
+        config = self.constants.config
+        importlib.reload(self.constants)
+        # Some modules have imported the object itself.
+        config.__dict__.update(self.constants.config.__dict__)
+        self.constants.config = config
+        for loader, name in self.paths.items():
+            loader.config = getattr(self.constants, name)
+        return _early(os.environ) == self.environment and self._values() == self.early
+
+    def become(self, request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
+        """Make this process one run of Ansible."""
+        for target, file in enumerate(files, 1):
+            os.dup2(file, target)
+            os.close(file)
+        os.chdir(request["cwd"])
+        os.environ.clear()
+        os.environ.update(request["env"])
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        sys.argv = request["words"]
+        sys.path[0] = str(Path(PROGRAM).parent)
+        if not self.configure():
+            os.execv(PROGRAM, sys.argv)
+        sys.exit(self.playbook.main())
+
+
+def _early(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name.startswith(EARLY_VARIABLES)}
+
+
+def serve(channel: socket.socket, folder: Path) -> None:
+    """Fork for each request, until the tests have ended."""
+    # An interrupt ends the tests, and so this process, without a message.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    ansible = Ansible(folder)
+    gc.collect()
+    # The collector of a fork would copy all memory.
+    gc.freeze()
+    while True:
+        head, files, _flags, _address = socket.recv_fds(channel, 8, 2)
+        if not head:
+            return
+        request = json.loads(channel.recv(int.from_bytes(head), socket.MSG_WAITALL))
+        number = os.fork()
+        if not number:
+            channel.close()
+            ansible.become(request, files)
+        for file in files:
+            os.close(file)
+        channel.sendall(f"{number}\n".encode())
+        _number, status = os.waitpid(number, 0)
+        channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+
+
+if __name__ == "__main__":
+    serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
