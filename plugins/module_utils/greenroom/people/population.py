@@ -22,6 +22,7 @@ from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
 from .kratos_client import KratosError
 from .ledger import Ledger
+from .other_sets import other_sets
 from .people_file import write_users
 
 FOLDER = "/var/lib/greenroom/seed"
@@ -225,7 +226,7 @@ class _Call:
         order, inventor, started = self.order, None, time.monotonic()
         if invents:
             users.use_generator(Path(order.generators, order.archive))
-            inventor = users.Inventor(self.recipe, self._schema())
+            inventor = users.Inventor(self.recipe, self._schema(), lambda: other_sets(order.ledger))
         progress.seconds += time.monotonic() - started
         work = Work(
             self.kratos,
