@@ -86,11 +86,11 @@ Tasmania,TAS,Hobart,70##,35550/37010
 @Australia/Brisbane
 Queensland,QLD,Brisbane,40##,75550/77010; Queensland,QLD,Cairns,48##,75550/77010
 @Australia/Adelaide
-South Australia,SA,Adelaide,50##,85550/87010
+South Australia,SA,Adelaide,50##,87010
 @Australia/Darwin
-Northern Territory,NT,Darwin,08##,85550/87010
+Northern Territory,NT,Darwin,08##,87010
 @Australia/Perth
-Western Australia,WA,Perth,60##,85550/87010
+Western Australia,WA,Perth,60##,87010
 """,
     "en_NZ": """
 @Pacific/Auckland
