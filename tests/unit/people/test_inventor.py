@@ -300,14 +300,16 @@ def same(make: Callable[[str], Any]) -> tuple[str, str]:
 def test_sets_that_would_share_phone_numbers_are_refused() -> None:
     known, named = same(lambda name: phones.block(name, "1"))
     with pytest.raises(TraitError, match=f"phone: user 1 would have the same phone number as .* the set {known} "):
-        Inventor(recipe(set=named), PHONE, lambda: [OtherSet(known, "1")])
-    Inventor(recipe(set=named), PHONE, lambda: [OtherSet(known, "2"), OtherSet(named, "1"), OtherSet("people", "1")])
+        Inventor(recipe(set=named), PHONE, beside=lambda: [OtherSet(known, "1")])
+    Inventor(
+        recipe(set=named), PHONE, beside=lambda: [OtherSet(known, "2"), OtherSet(named, "1"), OtherSet("people", "1")]
+    )
     # Without unique phone numbers, other sets don't matter.
-    Inventor(recipe(set=named), DEPLOYED, lambda: [OtherSet(known, "1")])
+    Inventor(recipe(set=named), DEPLOYED, beside=lambda: [OtherSet(known, "1")])
     # Another seed of the set has other numbers; its personas are the same people.
     old, new = same(lambda seed: phones.block("people", seed))
     with pytest.raises(TraitError, match=f"of the set people .seed {old}.; choose another name or seed"):
-        Inventor(recipe(seed=new), PHONE, lambda: [OtherSet("people", old)])
+        Inventor(recipe(seed=new), PHONE, beside=lambda: [OtherSet("people", old)])
 
 
 def test_personas_that_would_share_a_phone_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -318,7 +320,7 @@ def test_personas_that_would_share_a_phone_number_are_refused(monkeypatch: pytes
     mine = phones.personal("people", one)
     theirs = next(f"y{number}" for number in count(1) if phones.personal("other", f"y{number}") == mine)
     with pytest.raises(TraitError, match=f"phone: the persona {one} would have the same phone number as .* set other"):
-        Inventor(recipe(personas=[{"name": one}]), PHONE, lambda: [OtherSet("other", "1", ("admin", theirs))])
+        Inventor(recipe(personas=[{"name": one}]), PHONE, beside=lambda: [OtherSet("other", "1", ("admin", theirs))])
 
 
 def test_too_many_phone_numbers_are_refused() -> None:

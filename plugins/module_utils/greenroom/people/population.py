@@ -226,7 +226,7 @@ class _Call:
         order, inventor, started = self.order, None, time.monotonic()
         if invents:
             users.use_generator(Path(order.generators, order.archive))
-            inventor = users.Inventor(self.recipe, self._schema(), lambda: other_sets(order.ledger))
+            inventor = users.Inventor(self.recipe, self._schema(), beside=lambda: other_sets(order.ledger))
         progress.seconds += time.monotonic() - started
         work = Work(
             self.kratos,

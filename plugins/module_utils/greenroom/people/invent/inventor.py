@@ -32,12 +32,12 @@ _LOCALE = salt("voice")
 class Inventor:
     """Generates the identities of a recipe's users for Kratos' identity schema. Needs the generator.
 
-    A user depends only on the recipe, the schema and the key, not on which other users are generated. `others` are the
+    A user depends only on the recipe, the schema and the key, not on which other users are generated. `beside` are the
     sets of the server, with which this one may not share phone numbers. Raises UsersError.
     """
 
     def __init__(
-        self, recipe: Recipe, schema: Mapping[str, Any], others: Callable[[], Iterable[OtherSet]] = tuple
+        self, recipe: Recipe, schema: Mapping[str, Any], *, beside: Callable[[], Iterable[OtherSet]] = tuple
     ) -> None:
         self._recipe = recipe
         self._personas = {persona.name: persona for persona in recipe.personas}
@@ -56,7 +56,7 @@ class Inventor:
         }
         self._among = _base(recipe, "")
         self._phones = phones.block(recipe.set, recipe.seed)
-        self._check_phones(others)
+        self._check_phones(beside)
         for key in (*self._personas, *range(1, min(recipe.count, _SAMPLES) + 1)):
             self.identity(key)
 
@@ -143,7 +143,7 @@ class Inventor:
         share = self._recipe.verified
         return share == 1 or (share > 0 and person.place(_VERIFIED) < share)
 
-    def _check_phones(self, others: Callable[[], Iterable[OtherSet]]) -> None:
+    def _check_phones(self, beside: Callable[[], Iterable[OtherSet]]) -> None:
         """Raise TraitError if two users would get the same unique phone number."""
         phone = next((trait for trait in self._traits.unique if trait.kind == "phone"), None)
         if phone is None:
@@ -156,7 +156,7 @@ class Inventor:
             other = numbers.setdefault(phones.personal(recipe.set, name), name)
             if other != name:
                 raise TraitError(f"{phone.path}: the personas {other} and {name} get the same phone number; rename one")
-        for known in others():
+        for known in beside():
             if shared := _shared_phone(recipe, self._phones, numbers, known):
                 raise TraitError(
                     f"{phone.path}: {shared} would have the same phone number as a user of the set {known.name} "
