@@ -48,7 +48,9 @@ options:
     choices: [present, exact, absent]
     default: present
   set:
-    description: Name of the set. One Kratos can have several sets.
+    description:
+      - Name of the set, up to 32 lowercase letters, digits and single dashes. One Kratos can have several sets, which
+        share no address and no phone number.
     type: str
     required: true
   seed:
@@ -105,8 +107,8 @@ options:
   personas:
     description:
       - Users with a name and a purpose, in addition to the numbered ones. Each is the name of a known persona
-        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(right-to-left)) or a mapping with
-        C(name), C(like) (the persona that it is based on) and the differences.
+        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(one-letter), V(right-to-left), V(emoji))
+        or a mapping with C(name), C(like) (the persona that it is based on) and the differences.
     type: list
     elements: raw
     default: []

@@ -187,18 +187,19 @@ def test_prepare_creates_one_network_before_kratos_starts(tmp_path: Path) -> Non
 
 
 def test_users_of_a_playbook_can_log_in(seeder: Seeder) -> None:
-    asked = ["unverified", "inactive", "recovery-only", "long-name", "right-to-left"]
+    asked = ["unverified", "inactive", "recovery-only", "long-name", "right-to-left", "emoji", "one-letter"]
     predicted = seeder.play("--check", personas=asked)
-    assert (predicted["created"], seeder.there(), seeder.ledger.exists()) == (25, [], False)
+    assert (predicted["created"], seeder.there(), seeder.ledger.exists()) == (27, [], False)
     done = seeder.play(personas=asked)
-    assert (done["created"], done["present"], done["changed"]) == (25, 25, True), done["output"]
+    assert (done["created"], done["present"], done["changed"]) == (27, 27, True), done["output"]
     assert PASSWORD not in done["output"] + json.dumps({**done, "invocation": ""})
     recipe = seeder.recipe(personas=asked)
     assert seeder.server.logs_in(recipe.address(1), PASSWORD)
     assert not seeder.server.logs_in(recipe.address(1), "not the password")
     assert not seeder.server.logs_in(recipe.address("inactive"), PASSWORD)
     assert not seeder.server.logs_in(recipe.address("recovery-only"), PASSWORD)
-    assert seeder.server.logs_in(recipe.address("right-to-left"), PASSWORD)
+    for persona in ("right-to-left", "emoji", "one-letter"):
+        assert seeder.server.logs_in(recipe.address(persona), PASSWORD)
     by_key = {each["metadata_admin"]["greenroom"]["key"]: each for each in seeder.there()}
     assert by_key["1"]["verifiable_addresses"][0]["verified"] is True
     assert by_key["unverified"]["verifiable_addresses"][0]["verified"] is False
@@ -208,7 +209,7 @@ def test_users_of_a_playbook_can_log_in(seeder: Seeder) -> None:
 
     # Different users with their own passwords, in the same identities.
     exact = seeder.play(state="exact", count=15, password=None, password_key=KEY, verified=0.5)
-    assert (exact["updated"], exact["removed"], exact["created"]) == (15, 10, 0), exact["output"]
+    assert (exact["updated"], exact["removed"], exact["created"]) == (15, 12, 0), exact["output"]
     assert seeder.server.logs_in(recipe.address(1), users.person_password(KEY, seeder.name, "1", 1))
     assert not seeder.server.logs_in(recipe.address(1), PASSWORD)
     assert {each["id"] for each in seeder.there()} <= {each["id"] for each in by_key.values()}

@@ -11,6 +11,8 @@ from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.people import ownership, users
 from ansible.module_utils.greenroom.people.invent import phones
+from ansible.module_utils.greenroom.people.invent.places import country_of, places_of
+from ansible.module_utils.greenroom.people.invent.randomness import Stream
 from ansible.module_utils.greenroom.people.kratos import Kratos
 from identity_schemas import DEPLOYED, LOGIN, WIDE, schema
 
@@ -126,8 +128,11 @@ def test_kratos_accepts_all_users_and_their_passwords(server: Server, take: Take
 
 def test_kratos_accepts_every_kind_of_phone_number(server: Server, take: Take) -> None:
     take(alone("phone", PHONE))
-    ends = [*phones.ENDS, 0]
-    numbers = {phones.number(position - 1) for position in phones.ENDS} | {
-        phones.number(end) for end in ends if end < phones.CAPACITY
-    }
+    stream = Stream()
+    numbers = {phones.numbered(block, number) for block in (10_000, 79_999) for number in (1, phones.CAPACITY)}
+    numbers |= {phones.personal("people", name) for name in users.DEFAULT_PERSONAS}
+    for locale in ("en_US", "en_CA", "fr_CA", "en_GB", "de_DE", "fr_FR", "sv_SE", "en_AU", "ja_JP"):
+        for place in places_of(locale):
+            for area in place.areas.split("/"):
+                numbers.add(phones.local(country_of(locale), area, stream))
     create(server, [{"schema_id": "default", "traits": {"phone": number}} for number in sorted(numbers)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib.util
+import itertools
 import json
 import re
 import shutil
@@ -27,6 +28,7 @@ import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.people import apply, compare, kratos_client, ledger, population, users
+from ansible.module_utils.greenroom.people.invent import phones
 from fake_kratos import SCHEMA, FakeKratos, error
 from modules import run_module
 from webserver import Asked, Reply, Site, hang, misbehave, serve
@@ -235,6 +237,32 @@ def test_sets_do_not_mix_even_if_one_name_is_a_prefix_of_the_other(task: Task) -
     assert task.run()["created"] == 5
     assert task.run(state="absent")["removed"] == 5
     assert len(task.kratos.identities) == 3
+
+
+def test_a_persona_of_one_set_never_has_the_address_of_another_sets(task: Task) -> None:
+    for name, persona in (("people", "vip-admin"), ("people-vip", "admin")):
+        result = task.run(set=name, count=1, personas=[{"name": persona}], ledger=str(task.folder / f"{name}.db"))
+        assert (result["created"], result["conflicts"]) == (2, [])
+    assert len(task.kratos.identities) == 4
+
+
+def test_a_set_that_would_share_phone_numbers_with_another_one_is_refused(task: Task) -> None:
+    document = copy.deepcopy(SCHEMA)
+    phone = {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}}
+    document["properties"]["traits"]["properties"]["phone"] = phone
+    task.kratos.schemas["default"] = document
+    blocks: dict[int, str] = {}
+    names = (f"x{number}" for number in itertools.count())
+    other, name = next(
+        (blocks[n], name) for name in names if blocks.setdefault(n := phones.block(name, "1"), name) != name
+    )
+    assert task.run(set=other, ledger=str(task.folder / f"{other}.db"))["created"] == 5
+    (task.folder / "damaged.db").write_text("nothing")
+    result = task.run(set=name, ledger=str(task.folder / f"{name}.db"))
+    assert result["failed"]
+    assert f"phone: user 1 would have the same phone number as a user of the set {other}" in result["msg"]
+    assert len(task.kratos.identities) == 5
+    assert task.run(set="people")["created"] == 5
 
 
 def test_users_without_a_recipe_in_their_mark_are_recognized(task: Task) -> None:

@@ -8,7 +8,9 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from typing import Any
 
 import jsonschema
@@ -16,6 +18,7 @@ import pytest
 from ansible.module_utils.greenroom.people import users
 from ansible.module_utils.greenroom.people.invent import phones
 from ansible.module_utils.greenroom.people.invent.unique_traits import assign_suffixes
+from ansible.module_utils.greenroom.people.recipe.recipe import OtherSet
 from ansible.module_utils.greenroom.people.users import DEFAULT_PERSONAS, Inventor, Recipe, TraitError, UsersError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -62,7 +65,7 @@ def test_an_identity_is_complete() -> None:
     assert found == {
         "schema_id": "default",
         "state": "active",
-        "traits": {"email": address, "name": {"first": "Robert", "last": "Quinn"}},
+        "traits": {"email": address, "name": {"first": "Jason", "last": "Quinn"}},
         "verifiable_addresses": [{"value": address, "via": "email", "verified": True, "status": "completed"}],
         "credentials": {"password": {"config": {"hashed_password": "$2b$12$hash"}}},
         "metadata_admin": {"team": "qa"},
@@ -84,6 +87,8 @@ def test_default_personas_match_their_names() -> None:
     longest = found["long-name"]["traits"]["name"]
     assert [len(longest["first"]), len(longest["last"])] == [100, 100]
     assert found["right-to-left"]["traits"]["name"]["last"] == "الخوارزمي"
+    assert found["one-letter"]["traits"]["name"] == {"first": "I", "last": "O"}
+    assert "🚀" in found["emoji"]["traits"]["name"]["first"]
     assert found["admin"]["traits"]["email"] == "people-admin@people.test"
 
 
@@ -249,11 +254,6 @@ def test_names_and_formats_determine_values(name: str, node: dict[str, Any], pat
         assert re.fullmatch(pattern, str(value)), value
 
 
-def test_phone_numbers_are_reserved_ones() -> None:
-    assert {value[:3] for value in one({"type": "string"}, "phone", locales=["fr_FR"])} == {"+33"}
-    assert len({phones.number(position) for position in range(phones.CAPACITY)}) == phones.CAPACITY
-
-
 # --- unique traits ---
 
 
@@ -269,14 +269,62 @@ def test_users_can_log_in_with_a_name_or_a_number() -> None:
         assert re.fullmatch(pattern, inventor.login(1))
         assert inventor.identity(1)["traits"] == {"login": inventor.login(1)}
         everybody = recipe(count=2000, personas=list(DEFAULT_PERSONAS)).keys()
-        assert len(set(map(inventor.login, everybody))) == 2006
+        assert len(set(map(inventor.login, everybody))) == 2008
 
 
-def test_too_many_phone_numbers_are_rejected() -> None:
-    own = {"phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}}}
-    assert "phone: only 95300 reserved phone numbers are available" in refusal(schema(own), count=95_301)
-    crowd = [{"name": f"p{number}"} for number in range(100)]
-    assert "get the same phone number; rename one" in refusal(schema(own), personas=crowd)
+PHONE = schema({"phone": {"type": "string", "format": "tel", "ory.sh/kratos": {"verification": {"via": "sms"}}}})
+
+
+def test_no_two_sets_share_a_phone_number() -> None:
+    numbers: list[str] = []
+    for name in ("people", "people-2", "load", "vip", "demo", "a", "b", "c", "d", "e"):
+        inventor = Inventor(recipe(set=name, count=1_000_000, personas=list(DEFAULT_PERSONAS)), PHONE)
+        keys = [*DEFAULT_PERSONAS, *range(1, 100), 5_000, 999_999, 1_000_000]
+        numbers += [inventor.identity(key)["traits"]["phone"] for key in keys]
+    assert len(set(numbers)) == len(numbers)
+    # The numbers of a set are one block of a million.
+    assert all(re.fullmatch(r"\+888[1-9]\d{10}", number) for number in numbers)
+    assert len({number[:9] for number in numbers if number[4] < "8"}) == 10
+
+
+def same(make: Callable[[str], Any]) -> tuple[str, str]:
+    """Two names for which `make` returns the same."""
+    seen: dict[Any, str] = {}
+    for number in count(1):
+        name = f"x{number}"
+        if (other := seen.setdefault(make(name), name)) != name:
+            return other, name
+    raise AssertionError
+
+
+def test_sets_that_would_share_phone_numbers_are_refused() -> None:
+    known, named = same(lambda name: phones.block(name, "1"))
+    with pytest.raises(TraitError, match=f"phone: user 1 would have the same phone number as .* the set {known} "):
+        Inventor(recipe(set=named), PHONE, beside=lambda: [OtherSet(known, "1")])
+    Inventor(
+        recipe(set=named), PHONE, beside=lambda: [OtherSet(known, "2"), OtherSet(named, "1"), OtherSet("people", "1")]
+    )
+    # Without unique phone numbers, other sets don't matter.
+    Inventor(recipe(set=named), DEPLOYED, beside=lambda: [OtherSet(known, "1")])
+    # Another seed of the set has other numbers; its personas are the same people.
+    old, new = same(lambda seed: phones.block("people", seed))
+    with pytest.raises(TraitError, match=f"of the set people .seed {old}.; choose another name or seed"):
+        Inventor(recipe(seed=new), PHONE, beside=lambda: [OtherSet("people", old)])
+
+
+def test_personas_that_would_share_a_phone_number_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(phones, "_PERSONAS", range(80_000_000_000, 80_000_000_100))
+    one, other = same(lambda name: phones.personal("people", name))
+    text = refusal(PHONE, personas=[{"name": one}, {"name": other}])
+    assert text == f"phone: the personas {one} and {other} get the same phone number; rename one"
+    mine = phones.personal("people", one)
+    theirs = next(f"y{number}" for number in count(1) if phones.personal("other", f"y{number}") == mine)
+    with pytest.raises(TraitError, match=f"phone: the persona {one} would have the same phone number as .* set other"):
+        Inventor(recipe(personas=[{"name": one}]), PHONE, beside=lambda: [OtherSet("other", "1", ("admin", theirs))])
+
+
+def test_too_many_phone_numbers_are_refused() -> None:
+    assert "phone: a set has only 1000000 phone numbers" in refusal(PHONE, count=1_000_001)
 
 
 def test_several_addresses_of_a_user_are_distinct() -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from plugins.filter.people import FilterModule, person_address, person_password, personas_wanted
 
 ROOT = Path(__file__).resolve().parents[3]
-NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?", fullmatch=True)
+NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?", fullmatch=True).filter(lambda name: "--" not in name)
 SECRET = "a key of thirty-two characters!!"
 
 
@@ -55,10 +55,40 @@ def test_addresses_are_unique(names: list[str], seed: str) -> None:
     assert all(address == address.lower() and len(address.split("@")[0]) <= 64 for address in addresses)
 
 
+PARTS = st.sampled_from(["people", "vip", "admin", "1", "2", "7", "x", "abcdef01", "993dd09b"])
+SETS = st.lists(PARTS, min_size=1, max_size=3).map("-".join)
+KEYS = st.one_of(st.lists(PARTS, min_size=1, max_size=4).map("-".join).filter(users.is_key), st.integers(1, 9).map(str))
+
+
+def test_two_sets_never_have_the_same_address() -> None:
+    assert recipe(set="people-vip").address("admin") == "people-vip--admin@people.invalid"
+    assert recipe().address("vip-admin") == "people-vip-admin@people.invalid"
+
+
+@given(SETS, KEYS, SETS, KEYS)
+def test_an_address_tells_set_and_key(one: str, key: str, other: str, another: str) -> None:
+    addresses = [recipe(set=name, count=9).address(of) for name, of in ((one, key), (other, another))]
+    assert (addresses[0] == addresses[1]) == ((one, key) == (other, another))
+
+
+@given(SETS, KEYS, SETS)
+def test_the_key_at_an_address_is_found_in_its_set_only(one: str, key: str, other: str) -> None:
+    def of(name: str) -> Recipe:
+        return recipe(set=name, count=9, personas=[] if key.isdecimal() else [{"name": key}])
+
+    assert of(one).key_at(of(one).address(key)) == key
+    if one != other:
+        assert of(other).key_at(of(one).address(key)) is None
+    assert of(one).key_at(of(one).address(key).replace("invalid", "test")) is None
+
+
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
         ({"set": "People"}, "'People' can't be a set's name"),
+        ({"set": "a--b"}, "'a--b' can't be a set's name: use up to 32 lowercase letters, digits, single dashes"),
+        ({"personas": [{"name": "a--b"}]}, "'a--b' can't be a persona's name"),
+        ({"personas": [{"name": "x", "gender": "f"}]}, "persona x: gender must be female or male, not 'f'"),
         ({"count": -1}, "count must be 0 or more, not -1"),
         ({"domain": "example.org.uk"}, "'example.org.uk' could receive mail"),
         ({"domain": "PEOPLE.test"}, "'PEOPLE.test' is not a domain"),

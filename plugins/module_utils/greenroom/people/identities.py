@@ -51,14 +51,11 @@ def is_wanted(recipe: Recipe, mark: Mapping[str, Any]) -> bool:
 
 def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]]:
     """Yield the key and address of each user of the recipe whose address this identity has."""
-    ending = f"@{recipe.domain}"
     for text in _texts(identity):
         address = text.lower()
-        if address.startswith(recipe.prefix) and address.endswith(ending):
-            name = address[len(recipe.prefix) : -len(ending)]
-            for key in (name, name.partition("-")[0]):
-                if key in recipe and recipe.address(key) == address:
-                    yield key, address
+        key = recipe.key_at(address)
+        if key is not None:
+            yield key, address
 
 
 def _metadata(identity: Identity) -> Mapping[str, Any]:

@@ -22,6 +22,7 @@ from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
 from .kratos_client import KratosError
 from .ledger import Ledger
+from .other_sets import other_sets
 from .ownership import Seal, complaint
 from .people_file import write_users
 from .removals import RemovalError, Removals
@@ -219,7 +220,7 @@ class _Call:
         order, inventor, started = self.order, None, time.monotonic()
         if invents:
             users.use_generator(Path(order.generators, order.archive))
-            inventor = users.Inventor(self.recipe, self._schema())
+            inventor = users.Inventor(self.recipe, self._schema(), beside=lambda: other_sets(order.ledger))
         progress.seconds += time.monotonic() - started
         work = Work(
             self.kratos,

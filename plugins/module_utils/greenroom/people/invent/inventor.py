@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from typing import Any
 
 from ...common.names import suggestion
 from ..recipe.personas import Persona
-from ..recipe.recipe import MARK, Recipe
+from ..recipe.recipe import MARK, OtherSet, Recipe
 from . import phones
 from .locales import LocaleFaker
 from .overrides import Override
@@ -25,10 +25,6 @@ _ATTEMPTS = 20
 """How often to generate a user's traits again if they break a condition of the schema that generation ignores."""
 _SAMPLES = 25
 """Numbered users to generate at the start: an unusable schema fails before any user is created."""
-_PERSONA_PHONES = 1000
-"""Phone numbers that are reserved for personas."""
-_NUMBERED_PHONES = phones.CAPACITY - _PERSONA_PHONES
-
 _VERIFIED = salt("verified")
 _LOCALE = salt("voice")
 
@@ -36,11 +32,13 @@ _LOCALE = salt("voice")
 class Inventor:
     """Generates the identities of a recipe's users for Kratos' identity schema. Needs the generator.
 
-    A user depends only on the recipe, the schema and the key, not on which other users are generated. Raises
-    UsersError.
+    A user depends only on the recipe, the schema and the key, not on which other users are generated. `beside` are the
+    sets of the server, with which this one may not share phone numbers. Raises UsersError.
     """
 
-    def __init__(self, recipe: Recipe, schema: Mapping[str, Any]) -> None:
+    def __init__(
+        self, recipe: Recipe, schema: Mapping[str, Any], *, beside: Callable[[], Iterable[OtherSet]] = tuple
+    ) -> None:
         self._recipe = recipe
         self._personas = {persona.name: persona for persona in recipe.personas}
         self._schema = Schema(schema)
@@ -57,8 +55,8 @@ class Inventor:
             persona.name: {**self._overrides, **self._overrides_of(persona.traits)} for persona in recipe.personas
         }
         self._among = _base(recipe, "")
-        self._offset: int = salt(f"{recipe.set}\0{recipe.seed}") % _NUMBERED_PHONES
-        self._check_phones()
+        self._phones = phones.block(recipe.set, recipe.seed)
+        self._check_phones(beside)
         for key in (*self._personas, *range(1, min(recipe.count, _SAMPLES) + 1)):
             self.identity(key)
 
@@ -127,11 +125,12 @@ class Inventor:
             self._among,
             recipe.local_part(key),
             recipe.domain,
-            phones.number(self._phone_position(key, persona)),
+            phones.personal(recipe.set, key) if persona else phones.numbered(self._phones, number),
             self._stream,
             self._locale_faker(number, persona),
             persona,
             self._persona_overrides[key] if persona else self._overrides,
+            self._traits.ages,
         )
 
     def _locale_faker(self, number: int, persona: Persona | None) -> LocaleFaker:
@@ -143,28 +142,28 @@ class Inventor:
     def _verified(self, person: Person) -> bool:
         if person.persona and person.persona.verified is not None:
             return person.persona.verified
-        return person.place(_VERIFIED) < self._recipe.verified
+        share = self._recipe.verified
+        return share == 1 or (share > 0 and person.place(_VERIFIED) < share)
 
-    def _phone_position(self, key: str, persona: Persona | None) -> int:
-        """Return the position of a user's unique phone number."""
-        if persona:
-            return _NUMBERED_PHONES + salt(f"{self._recipe.set}\0{key}") % _PERSONA_PHONES
-        return (self._offset + int(key)) % _NUMBERED_PHONES
-
-    def _check_phones(self) -> None:
+    def _check_phones(self, beside: Callable[[], Iterable[OtherSet]]) -> None:
         """Raise TraitError if two users would get the same unique phone number."""
         phone = next((trait for trait in self._traits.unique if trait.kind == "phone"), None)
         if phone is None:
             return
-        if self._recipe.count > _NUMBERED_PHONES:
-            raise TraitError(
-                f"{phone.path}: only {_NUMBERED_PHONES} reserved phone numbers are available; set a lower count"
-            )
-        places: dict[int, str] = {}
-        for name, persona in self._personas.items():
-            other = places.setdefault(self._phone_position(name, persona), name)
+        recipe = self._recipe
+        if recipe.count > phones.CAPACITY:
+            raise TraitError(f"{phone.path}: a set has only {phones.CAPACITY} phone numbers; set a lower count")
+        numbers: dict[str, str] = {}
+        for name in self._personas:
+            other = numbers.setdefault(phones.personal(recipe.set, name), name)
             if other != name:
                 raise TraitError(f"{phone.path}: the personas {other} and {name} get the same phone number; rename one")
+        for known in beside():
+            if shared := _shared_phone(recipe, self._phones, numbers, known):
+                raise TraitError(
+                    f"{phone.path}: {shared} would have the same phone number as a user of the set {known.name} "
+                    f"(seed {known.seed}); choose another name or seed for the set {recipe.set}"
+                )
 
     def _overrides_of(self, traits: Mapping[str, Any]) -> dict[str, Override]:
         unique = {each.path for each in self._traits.unique}
@@ -178,6 +177,16 @@ class Inventor:
                 raise TraitError(f"{path}: can't be set, it is unique for each user and made from set, seed and number")
             override.check(self._locale_fakers)
         return found
+
+
+def _shared_phone(recipe: Recipe, block: int, numbers: Mapping[str, str], other: OtherSet) -> str:
+    """Return which users have the same phone numbers as users of another set, or of another seed."""
+    if (other.name, other.seed) != (recipe.set, recipe.seed) and phones.block(other.name, other.seed) == block:
+        return "user 1"
+    for name in other.personas if other.name != recipe.set else ():
+        if found := numbers.get(phones.personal(other.name, name)):
+            return f"the persona {found}"
+    return ""
 
 
 def _base(recipe: Recipe, key: str) -> int:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from functools import lru_cache
 
 _MASK = (1 << 64) - 1
 _STEP = 0x9E3779B97F4A7C15
@@ -61,6 +62,11 @@ class Stream(random.Random):
         found, index = 0.0, number - 1
         for digit in range(1, _DIGITS + 1):
             index, position = divmod(index, 10)
-            self.start(seed ^ (index * 10 + digit))
-            found += self.sample(range(10), 10)[position] / 10**digit
+            found += self._order(seed ^ (index * 10 + digit))[position] / 10**digit
         return found
+
+    @lru_cache(maxsize=1000)  # noqa: B019 - there is one stream for all users
+    def _order(self, seed: int) -> list[int]:
+        """Return the ten digits in a random order. Users with consecutive numbers need the same ones."""
+        self.start(seed)
+        return self.sample(range(10), 10)

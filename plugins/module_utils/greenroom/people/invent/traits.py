@@ -14,7 +14,7 @@ from typing import Any
 
 from . import values as leaves
 from .overrides import ABSENT
-from .person import Person
+from .person import ADULTS, Person
 from .randomness import salt
 from .schema import EndlessError, Schema, TraitError, merged, type_of
 from .trait_kinds import fact_of, is_consent
@@ -24,8 +24,12 @@ from .values import Maker
 ITEMS = "[]"
 _USUAL_ITEMS = 3
 _EXTRA_ITEMS = 50
+_OLDEST = 120
 # Facts with few values, which an enum may spell in a different way.
-_ENUM_FACTS = ("locale", "language", "country", "country_code", "gender", "currency", "timezone", "salutation")
+_ENUM_FACTS = frozenset(
+    {"locale", "language", "country", "country_code", "gender", "currency", "salutation"}
+    | {f"{at}{name}" for at in ("", "work_") for name in ("timezone", "region", "region_code", "city")}
+)
 
 Path = tuple[str, ...]
 
@@ -45,13 +49,15 @@ class Traits:
     """Generates traits.
 
     `types` maps the path of each trait to its type ("" if the schema names none). `unique` lists the traits that no two
-    users share, `login` is the one that users log in with. Raises TraitError.
+    users share, `login` is the one that users log in with, `ages` are the youngest and the oldest age that the schema
+    allows. Raises TraitError.
     """
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
         self.types: dict[str, str] = {}
         self.unique: list[UniqueTrait] = []
+        self.ages = ADULTS
         self._make = self._value(schema.traits, (), ())
         login = assign_suffixes(self.unique)
         if login is None:
@@ -89,6 +95,8 @@ class Traits:
             return same.value
         if "enum" in node:
             return _enum(list(node["enum"]), dotted(path), fact)
+        if fact == "age" and kind in ("integer", "number"):
+            return self._age(node, path)
         simple: dict[str, Callable[[], Maker]] = {
             "string": lambda: leaves.text(node, dotted(path), fact),
             "integer": lambda: leaves.number(node, dotted(path), whole=True),
@@ -101,6 +109,17 @@ class Traits:
         if kind not in simple:
             raise TraitError(f"{dotted(path)}: can't generate the type {kind}; set it in traits")
         return simple[kind]()
+
+    def _age(self, node: Mapping[str, Any], path: Path) -> Maker:
+        """Return a maker of the user's age. The user's birth date depends on which ages the schema allows."""
+        maker, low, high = leaves.age(node, dotted(path))
+        if ITEMS not in path:
+            adult = max(low, self.ages[0]), min(high, self.ages[1])
+            if adult[0] <= adult[1]:
+                self.ages = adult
+            elif self.ages == ADULTS and 0 <= low <= _OLDEST:
+                self.ages = low, min(high, _OLDEST)
+        return maker
 
     def _one_of(self, node: dict[str, Any], key: str, path: Path, refs: tuple[str, ...]) -> Maker:
         """Return a maker that picks an alternative; it ignores alternatives that can't be generated."""

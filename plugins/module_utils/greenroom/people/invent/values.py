@@ -37,17 +37,20 @@ def text(node: Mapping[str, Any], path: str, fact: str) -> Maker:
 
     seed = salt(path)
 
+    def fits(found: str) -> bool:
+        return (
+            len(found) >= shortest
+            and (longest is None or len(found) <= longest)
+            and (expression is None or expression.search(found) is not None)
+        )
+
     def make(person: Person) -> str:
-        for spelling in person.fact(fact) if fact else ():
-            found = spelling
-            if longest is not None and len(found) > longest and fact in CUTTABLE:
-                found = found[:longest].rstrip()
-            if (
-                len(found) >= shortest
-                and (longest is None or len(found) <= longest)
-                and (expression is None or expression.search(found))
-            ):
+        spellings = person.fact(fact) if fact else ()
+        for found in spellings:
+            if fits(found):
                 return found
+        if fact in CUTTABLE and longest is not None and fits(found := spellings[0][:longest].rstrip()):
+            return found
         person.stream.start(person.base ^ seed)
         try:
             if fallback:
@@ -80,8 +83,33 @@ def _from_schema(
     return words
 
 
+def age(node: Mapping[str, Any], path: str) -> tuple[Maker, int, int]:
+    """Return a maker of the user's age, and the least and the greatest age that the schema allows."""
+    first, last, _ = _range({**node, "multipleOf": None}, path, whole=True)
+    other = number(node, path, whole=True)
+
+    def make(person: Person) -> Any:
+        found = int(person.fact("age")[0])
+        return found if first <= found <= last else other(person)
+
+    return make, first, last
+
+
 def number(node: Mapping[str, Any], path: str, whole: bool) -> Maker:
     """Return a maker of numbers: multiples of the step, or with two decimal places. Raises TraitError."""
+    first, last, step = _range(node, path, whole)
+    seed, above, below = salt(path), step.numerator, step.denominator
+
+    def make(person: Person) -> int | float:
+        person.stream.start(person.base ^ seed)
+        found = person.stream.randint(first, last) * above
+        return found if below == 1 else found / below
+
+    return make
+
+
+def _range(node: Mapping[str, Any], path: str, whole: bool) -> tuple[int, int, Fraction]:
+    """Return the least and the greatest number as multiples of the step, and the step. Raises TraitError."""
     low, high = _bounds(node)
     step = _fraction(node["multipleOf"]) if node.get("multipleOf") else _step(high - low)
     if whole:
@@ -94,14 +122,7 @@ def number(node: Mapping[str, Any], path: str, whole: bool) -> Maker:
         last -= 1
     if first > last:
         raise TraitError(f"{path}: can't generate a number from {low} to {high}; set it in traits")
-    seed, above, below = salt(path), step.numerator, step.denominator
-
-    def make(person: Person) -> int | float:
-        person.stream.start(person.base ^ seed)
-        found = person.stream.randint(first, last) * above
-        return found if below == 1 else found / below
-
-    return make
+    return first, last, step
 
 
 def boolean(path: str, probability: float) -> Maker:

@@ -13,10 +13,11 @@ from typing import Any
 from ...common.names import suggestion
 
 STATES = ("active", "inactive")
+GENDERS = ("", "female", "male")
 NEEDS = ("feature", "release")
 
 # With at most 24 characters, the local part fits in the 64 that email allows. A leading digit would be a number.
-_NAME = re.compile(r"[a-z]([a-z0-9-]{0,22}[a-z0-9])?\Z")
+_NAME = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,22}[a-z0-9])?\Z")
 _RELEASE = re.compile(r"(>=|<=|==|!=|>|<)\s*([0-9]+(\.[0-9]+)*)\Z")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -41,9 +42,10 @@ def is_persona_name(name: object) -> bool:
 class Persona:
     """One named synthetic user.
 
-    If `verified` is None, the set's share decides. `first` and `last` replace the generated name, `traits` override the
-    set's traits. The default `locale` is the first of the set. `needs` limits the persona to environments where it has
-    a purpose: {feature: x}, {release: ">=1.1"} or both.
+    If `verified` is None, the set's share decides. `first` and `last` replace the generated name, `gender` is `female`
+    or `male`, by default what the first name says. `traits` override the set's traits. The default `locale` is the
+    first of the set. `needs` limits the persona to environments where it has a purpose: {feature: x},
+    {release: ">=1.1"} or both.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Persona:
     password: bool = True
     first: str = ""
     last: str = ""
+    gender: str = ""
     locale: str = ""
     traits: Mapping[str, Any] = field(default_factory=dict)
     metadata_public: Mapping[str, Any] = field(default_factory=dict)
@@ -63,7 +66,7 @@ class Persona:
         if not is_persona_name(self.name):
             raise UsersError(
                 f"'{self.name}' can't be a persona's name: "
-                "use up to 24 lowercase letters, digits and dashes, and start with a letter"
+                "use up to 24 lowercase letters, digits and single dashes, and start with a letter"
             )
         for each in fields(self):
             value = getattr(self, each.name)
@@ -71,6 +74,8 @@ class Persona:
                 raise UsersError(f"persona {self.name}: {each.name} can't be {value!r}")
         if self.state not in STATES:
             raise UsersError(f"persona {self.name}: state must be one of {', '.join(STATES)}, not '{self.state}'")
+        if self.gender not in GENDERS:
+            raise UsersError(f"persona {self.name}: gender must be female or male, not '{self.gender}'")
         for need, value in self.needs.items():
             if need not in NEEDS:
                 raise UsersError(f"persona {self.name}: '{need}' can't be needed{suggestion(need, NEEDS)}")
@@ -86,7 +91,7 @@ class Persona:
 
 
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("name", "state", "first", "last", "locale"), str),
+    **dict.fromkeys(("name", "state", "first", "last", "gender", "locale"), str),
     **dict.fromkeys(("traits", "metadata_public", "metadata_admin", "needs"), Mapping),
     "verified": (bool, type(None)),
     "password": bool,
@@ -114,8 +119,10 @@ DEFAULT_PERSONAS: dict[str, Persona] = {
         Persona("unverified", verified=False),
         Persona("inactive", state="inactive", verified=True),
         Persona("recovery-only", verified=True, password=False),
-        Persona("long-name", verified=True, first=_LONG_FIRST.strip(), last=_LONG_LAST.strip()),
-        Persona("right-to-left", verified=True, first="عبد الرحمن", last="الخوارزمي"),
+        Persona("long-name", verified=True, first=_LONG_FIRST.strip(), last=_LONG_LAST.strip(), gender="female"),
+        Persona("one-letter", verified=True, first="I", last="O", gender="male"),
+        Persona("right-to-left", verified=True, first="عبد الرحمن", last="الخوارزمي", gender="male"),
+        Persona("emoji", verified=True, first="Zoë 👩🏽\u200d🚀", last="Sunny ☀️", gender="female"),
     )
 }
 """Personas that playbooks can use by name. First and last names are cut to the length that the schema allows."""

@@ -21,7 +21,7 @@ NO_MAIL = ("invalid", "test", "example", "localhost", "example.com", "example.ne
 DRAFT = 3
 """Increase this if a change of the code generates other users from the same recipe."""
 
-_SET = re.compile(r"[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
+_SET = re.compile(r"(?!.*--)[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
 _NUMBER = re.compile(r"[1-9][0-9]{0,11}\Z", re.ASCII)
 _LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}\Z")
@@ -32,6 +32,15 @@ def is_key(key: object) -> bool:
     """Return whether this is a valid key: a number from 1, or a persona's name."""
     text = str(key)
     return _NUMBER.match(text) is not None or is_persona_name(text)
+
+
+@dataclass(frozen=True)
+class OtherSet:
+    """What is known about a set with one seed on the same server: its name, its seed, the names of its personas."""
+
+    name: str
+    seed: str
+    personas: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +70,9 @@ class Recipe:
     def __post_init__(self) -> None:
         """Reject addresses that could belong to a real person, and invalid values. Raises UsersError."""
         if not _SET.match(self.set):
-            raise UsersError(f"'{self.set}' can't be a set's name: use up to 32 lowercase letters, digits, dashes")
+            raise UsersError(
+                f"'{self.set}' can't be a set's name: use up to 32 lowercase letters, digits, single dashes"
+            )
         if self.count < 0:
             raise UsersError(f"count must be 0 or more, not {self.count}")
         if not _DOMAIN.match(self.domain):
@@ -124,15 +135,29 @@ class Recipe:
         return next((persona for persona in self.personas if persona.name == key), None)
 
     def local_part(self, key: str | int) -> str:
-        """Return the local part of a user's address, which is unique."""
+        """Return the local part of a user's address, which no user of any other set has."""
         if not str(key)[:1].isdecimal():
-            return f"{self.set}-{key}"
+            return f"{self._beginning}{key}"
         digest = hashlib.sha256(f"{self.set}\0{self.seed}\0{key}".encode()).hexdigest()
-        return f"{self.set}-{key}-{digest[:8]}"
+        return f"{self._beginning}{key}-{digest[:8]}"
+
+    @property
+    def _beginning(self) -> str:
+        # Two dashes end a set's name that has dashes itself: people-vip--admin is not the vip-admin of people.
+        return f"{self.set}--" if "-" in self.set else f"{self.set}-"
 
     def address(self, key: str | int) -> str:
         """Return a user's address."""
         return f"{self.local_part(key)}@{self.domain}"
+
+    def key_at(self, address: str) -> str | None:
+        """Return the key of the user with this address, or None if the set has no such user."""
+        local = address.removesuffix(f"@{self.domain}")
+        if not local.startswith(self._beginning):
+            return None
+        name = local.removeprefix(self._beginning)
+        keys = (key for key in (name, name.partition("-")[0]) if key in self)
+        return next((key for key in keys if self.address(key) == address), None)
 
     def has_password(self, key: str | int) -> bool:
         """Return whether a user has a password."""
