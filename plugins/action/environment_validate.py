@@ -117,6 +117,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._variables()
         yield from settings.provider_problems(self._value("identity_providers"))
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)
+        people = {name: self._value(name) for name in ("simulation_people", "load_people")}
+        yield from settings.people_problems(self._value("seed_count"), **people)
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses
         )
