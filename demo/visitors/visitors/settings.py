@@ -91,5 +91,7 @@ class Settings:
             raise SettingsError("logins: quietest must be 0 or more, and busiest at least quietest")
         load = Load(**given.get("load", {}))
         if "load" in given and load.users > len(users):
-            raise SettingsError(f"load.users: {load.users}, but people has only {len(users)}; each needs one of its own")
+            raise SettingsError(
+                f"load.users: {load.users}, but people has only {len(users)}; each needs one of its own"
+            )
         return cls(site, habits, interval, load)

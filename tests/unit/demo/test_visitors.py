@@ -334,7 +334,7 @@ def test_a_load_that_asked_for_nothing_proves_nothing() -> None:
 def test_the_report_shows_the_verdict_before_the_tables_of_locust() -> None:
     page = '<head><script>"<body>"</script></head><body><div id="root"></div></body>'
     bad = with_verdict(page, judged(p95_ms=801, failures={"<b>": 3}))
-    before, shown, after = bad.partition('<section class="verdict failed"><h1>The load test failed</h1>')
+    before, _shown, after = bad.partition('<section class="verdict failed"><h1>The load test failed</h1>')
     assert before.startswith('<head><script>"<body>"</script></head><body><style>')
     assert after.endswith('</section><div id="root"></div></body>')
     assert "<p>1000 requests by 7 users in 60 s.</p>" in after

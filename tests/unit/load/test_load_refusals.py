@@ -21,7 +21,9 @@ FINE = {
 }
 
 
-@pytest.mark.parametrize("change", [{}, {"users": 1}, {"users": 200}, {"users": 10, "people": 10}, {"seconds": 600}, {"ramp_seconds": 0}])
+@pytest.mark.parametrize(
+    "change", [{}, {"users": 1}, {"users": 200}, {"users": 10, "people": 10}, {"seconds": 600}, {"ramp_seconds": 0}]
+)
 def test_a_load_test_within_its_limits_may_run(change: dict[str, Any]) -> None:
     assert refusals(FINE | change) == []
 
