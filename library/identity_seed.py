@@ -22,33 +22,14 @@ description:
   - The controller copies the data generator to the host, and only if there are users to create.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
+  - greenroom.kratos
   - greenroom.request
 options:
-  url:
-    description: URL of Kratos' admin API, as seen from the host on which the module runs.
-    type: str
-    required: true
   public_url:
     description:
       - URL of Kratos' public API on that host. The module reads the identity schema there.
       - Without it, the module asks the admin API, which redirects to the public URL in Kratos' configuration.
     type: str
-  headers:
-    description:
-      - Headers for the admin API, for example C(Authorization) with the token of a proxy or of Ory Network. No other
-        server gets them, also after a redirect. With headers, O(url) must begin with C(https), unless the server is
-        on the same host.
-    type: dict
-    default: {}
-  ca_file:
-    description: File on the host with the CA of the server's certificate. The default are the system's CAs.
-    type: path
-  client_cert:
-    description: File on the host with a client certificate, for a server that asks for one.
-    type: path
-  client_key:
-    description: File on the host with the key of O(client_cert), if it is not in the same file.
-    type: path
   state:
     description:
       - V(present) creates missing users. It keeps users from another recipe as they are, and also additional users of

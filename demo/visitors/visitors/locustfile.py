@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
-import itertools
 import random
 from collections import Counter
 from pathlib import Path

@@ -21,7 +21,7 @@ NOTHING: dict[str, Any] = {"headers": {}, "ca_file": None, "client_cert": None, 
 
 def kratos(url: str, public_url: str | None = None, **given: Any) -> Kratos:
     """A client with these arguments of the module."""
-    found: Kratos = Kratos(url, 20, web.Deadline(60), public_url, options._access({**NOTHING, "url": url, **given}))
+    found: Kratos = Kratos(url, 20, web.Deadline(60), public_url, options.access_of({**NOTHING, "url": url, **given}))
     return found
 
 
@@ -90,7 +90,7 @@ def test_a_private_ca_and_a_client_certificate_are_used(tmp_path: Path, monkeypa
 )
 def test_what_would_give_secrets_away_is_refused_without_showing_them(given: dict[str, Any], said: str) -> None:
     with pytest.raises(UsersError) as caught:
-        options._access({**NOTHING, "url": "https://kratos.example.org", "headers": {"X": "secret"}, **given})
+        options.access_of({**NOTHING, "url": "https://kratos.example.org", "headers": {"X": "secret"}, **given})
     assert str(caught.value).startswith(said)
     assert "cret" not in str(caught.value)
 
@@ -99,7 +99,7 @@ def test_what_would_give_secrets_away_is_refused_without_showing_them(given: dic
     "url", ["https://a.example.org", "http://127.0.0.1:4434", "http://[::1]:4434", "http://localhost"]
 )
 def test_headers_may_be_sent_with_tls_or_on_the_same_host(url: str) -> None:
-    access = options._access({**NOTHING, "url": url, "headers": {"X": "secret"}})
+    access = options.access_of({**NOTHING, "url": url, "headers": {"X": "secret"}})
     assert access.headers == {"X": "secret"}
     assert "secret" not in repr(access)
     assert options.ARGUMENTS["headers"]["no_log"] is True

@@ -16,13 +16,17 @@ from . import kratos_client, population, users
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
-ARGUMENTS: dict[str, Any] = {
+SERVER: dict[str, Any] = {
     "url": {"type": "str", "required": True},
-    "public_url": {"type": "str"},
     "headers": {"type": "dict", "default": {}, "no_log": True},
     "ca_file": {"type": "path"},
     "client_cert": {"type": "path"},
     "client_key": {"type": "path"},
+}
+"""The options of all modules that ask an admin API."""
+ARGUMENTS: dict[str, Any] = {
+    **SERVER,
+    "public_url": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "exact", "absent"], "default": "present"},
     "set": {"type": "str", "required": True},
     "seed": {"type": "str", "default": "1"},
@@ -60,7 +64,7 @@ RECIPE = (
 )
 
 
-def _access(given: dict[str, Any]) -> kratos_client.Access:
+def access_of(given: dict[str, Any]) -> kratos_client.Access:
     """Return how the admin API is protected. Raises users.UsersError, which never has a header's value."""
     headers = {str(name): str(value) for name, value in given["headers"].items()}
     for name, value in headers.items():
@@ -108,7 +112,7 @@ def order_of(given: dict[str, Any]) -> population.Order:
         state=given["state"],
         url=given["url"],
         public_url=given["public_url"],
-        access=_access(given),
+        access=access_of(given),
         timeout=given["timeout"],
         deadline=given["deadline"],
         connections=given["connections"],
