@@ -66,7 +66,7 @@ class Access:
 
 
 OPEN = Access()
-"""An admin API that anybody on its host can use."""
+"""An admin API without authentication."""
 
 
 class Pauses:
