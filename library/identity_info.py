@@ -15,13 +15,10 @@ description:
     does.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
+  - greenroom.kratos
   - greenroom.request
   - greenroom.no_diff
 options:
-  url:
-    description: URL of Kratos' admin API, as seen from the host on which the module runs.
-    type: str
-    required: true
   connections:
     description: How many requests to send in parallel.
     type: int
@@ -80,7 +77,7 @@ total:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.common import web
-from ansible.module_utils.greenroom.people import sets
+from ansible.module_utils.greenroom.people import options, sets, users
 from ansible.module_utils.greenroom.people.kratos import Kratos
 from ansible.module_utils.greenroom.people.kratos_client import KratosError
 
@@ -89,7 +86,7 @@ def main() -> None:
     """List the sets."""
     module = AnsibleModule(
         argument_spec={
-            "url": {"type": "str", "required": True},
+            **options.SERVER,
             "connections": {"type": "int", "default": 2},
             "timeout": {"type": "float", "default": 60},
             "deadline": {"type": "float", "default": 600},
@@ -99,11 +96,13 @@ def main() -> None:
     given = module.params
     if not 1 <= given["connections"] <= 32:
         module.fail_json(msg=f"connections must be 1 to 32, not {given['connections']}")
-    kratos = Kratos(given["url"], given["timeout"], web.Deadline(given["deadline"]))
     try:
+        kratos = Kratos(
+            given["url"], given["timeout"], web.Deadline(given["deadline"]), access=options.access_of(given)
+        )
         kratos.version()
         found = sets.sets_in(kratos.everybody(given["connections"]))
-    except KratosError as error:
+    except (KratosError, users.UsersError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **found)
 

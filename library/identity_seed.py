@@ -27,12 +27,9 @@ description:
   - The controller copies the data generator to the host, and only if there are users to create.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
+  - greenroom.kratos
   - greenroom.request
 options:
-  url:
-    description: URL of Kratos' admin API, as seen from the host on which the module runs.
-    type: str
-    required: true
   public_url:
     description:
       - URL of Kratos' public API on that host. The module reads the identity schema there.
@@ -107,8 +104,8 @@ options:
   personas:
     description:
       - Users with a name and a purpose, in addition to the numbered ones. Each is the name of a known persona
-        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(one-letter), V(right-to-left), V(emoji))
-        or a mapping with C(name), C(like) (the persona that it is based on) and the differences.
+        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(one-letter), V(right-to-left),
+        V(emoji)) or a mapping with C(name), C(like) (the persona that it is based on) and the differences.
     type: list
     elements: raw
     default: []
@@ -240,6 +237,17 @@ EXAMPLES = r"""
     personas: [admin, unverified, {name: vip, traits: {tier: {value: gold}}}]
     verified: 0.9
     password_key: "{{ secrets_values['environment/value/persona'].value }}"
+    allowed: "{{ environment_seeding_allowed }}"
+
+- name: Create users in Ory Network
+  identity_seed:
+    url: https://example.projects.oryapis.com
+    public_url: https://example.projects.oryapis.com
+    headers:
+      Authorization: "Bearer {{ secrets_values['environment/kratos'].token }}"
+    set: people
+    domain: people.staging.invalid
+    password: "{{ secrets_values['environment/value/persona'].value }}"
     allowed: "{{ environment_seeding_allowed }}"
 
 - name: Remove the users

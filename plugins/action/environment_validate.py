@@ -23,6 +23,7 @@ from ansible.module_utils.greenroom.common.masking import Mask
 from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
+from ansible.module_utils.greenroom.controller.people import named
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
     edge_access,
@@ -117,6 +118,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._variables()
         yield from settings.provider_problems(self._value("identity_providers"))
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)
+        yield from named.problems(self._value("seed_named_people"))
+        people = {name: self._value(name) for name in ("simulation_people", "load_people")}
+        yield from settings.people_problems(self._value("seed_count"), **people)
         yield from settings.shared_address_problems(
             self._value("keepalived_address"), self._value("environment_network"), self._addresses
         )

@@ -22,6 +22,30 @@ options:
     type: float
 """
 
+    KRATOS = r"""
+options:
+  url:
+    description: URL of Kratos' admin API, as seen from the host on which the module runs.
+    type: str
+    required: true
+  headers:
+    description:
+      - Headers for the admin API, for example C(Authorization) with the token of a proxy or of Ory Network. No other
+        server gets them, also after a redirect. With headers, O(url) must begin with C(https), unless the server is
+        on the same host.
+    type: dict
+    default: {}
+  ca_file:
+    description: File on the host with the CA of the server's certificate. The default are the system's CAs.
+    type: path
+  client_cert:
+    description: File on the host with a client certificate, for a server that asks for one.
+    type: path
+  client_key:
+    description: File on the host with the key of O(client_cert), if it is not in the same file.
+    type: path
+"""
+
     SERVER = r"""
 attributes:
   check_mode:

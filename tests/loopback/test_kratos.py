@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import itertools
 import json
 import os
@@ -10,6 +12,7 @@ import random
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -19,10 +22,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import warm_start
+from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.controller.people.named import named_people
 from ansible.module_utils.greenroom.people import (
     apply,
     compare,
@@ -35,6 +41,8 @@ from ansible.module_utils.greenroom.people import (
     users,
 )
 from ansible.module_utils.greenroom.people import removals as removals_module
+from modules import run_module
+from webserver import Asked, Authority, Reply, serve
 
 from bench.identity_seed import servers
 from bench.identity_seed.servers import Server, wait_for
@@ -648,3 +656,44 @@ def test_a_run_is_killed_at_any_moment(seeder: Seeder, monkeypatch: pytest.Monke
     assert (result["present"], result["problems"]) == (1600, [])
     keys = [each["metadata_admin"]["greenroom"]["key"] for each in seeder.there()]
     assert sorted(keys, key=int) == [str(number) for number in range(1, 1601)]
+
+
+# --- an admin API behind authentication ---
+
+
+def test_named_people_and_their_list_through_a_proxy_that_authenticates(seeder: Seeder, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    authority.context("client")
+    (client,) = map(str, tmp_path.glob("*.pem"))
+    context = authority.context("127.0.0.1")
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(authority.ca_file)
+
+    def forward(asked: Asked) -> Reply:
+        if asked.headers.get("Authorization") != "Bearer secret":
+            return Reply(401, "{}")
+        url = f"{seeder.server.admin}{asked.path}?{urlencode(asked.query, doseq=True)}"
+        request = web.Request(asked.method, url, {"Content-Type": "application/json"}, asked.body.encode() or None)
+        answer = web.request(request, web.Network(), web.Deadline(60))
+        told = [(name, answer.header(name) or "") for name in ("Link", "X-Total-Count") if answer.header(name)]
+        return Reply(answer.status, answer.text, told)
+
+    people = tmp_path / "people.csv"
+    people.write_text('key,verified,traits.name.first\ngrace,false,"=Grace, PhD"\n')
+    with serve(forward, context) as proxy:
+        access = {"url": proxy.url, "ca_file": authority.ca_file, "client_cert": client}
+        access["headers"] = {"Authorization": "Bearer secret"}
+        done = seeder.play(**access, count=3, personas=named_people(str(people)))
+        assert (done["created"], done["server"]) == (4, f"Ory Kratos v1.3.1 at {proxy.url}"), done["output"]
+        assert "Bearer secret" not in done["output"] + json.dumps(done)
+        found = run_module("identity_export", **access, set=seeder.name, people_file=str(seeder.users), limit=2)
+        refused = seeder.play(**{**access, "headers": {"Authorization": "Bearer wrong"}})
+    address = seeder.recipe().address("grace")
+    rows = list(csv.DictReader(io.StringIO(found["content"])))
+    assert [row["key"] for row in rows] == ["grace", "1", "2"]
+    first = {"login": address, "state": "active", "verified": "false", "traits.name.first": "'=Grace, PhD"}
+    assert first.items() <= rows[0].items()
+    assert rows[0]["traits.name.last"]
+    assert seeder.server.logs_in(address, PASSWORD)
+    assert "status 401" in refused["output"]
+    seeder.run(state="absent")

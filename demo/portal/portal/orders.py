@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Engine, Row, create_engine, delete, insert, select, text
+from sqlalchemy import ColumnElement, Connection, Engine, Row, create_engine, delete, insert, select, text
 from sqlalchemy.exc import ProgrammingError, SQLAlchemyError
 
 from .settings import Settings
-from .tables import addresses, jobs, receipts
+from .tables import SEED_SET, SYNTHETIC, addresses, jobs, receipts
 from .tables import orders as table
 
 PRICES = {"Gaffer tape": 1290, "Work light": 3900, "Headset": 14900, "Fog fluid": 2450}
@@ -54,6 +54,7 @@ class Orders:
         self.head = settings.schema_head
         self.notes = settings.order_notes
         self.receipts = settings.options.features.receipts
+        self.synthetic = settings.options.synthetic
         self.columns = [column for column in table.c if column.name != "note" or self.notes]
 
     def ready(self) -> None:
@@ -93,7 +94,12 @@ class Orders:
         }
         if self.notes:
             values["note"] = note or None
+        synthetic = bool(self.synthetic.domain) and email.lower().endswith(f"@{self.synthetic.domain}")
+        if synthetic:
+            values[SEED_SET] = SYNTHETIC
         with self.engine.begin() as connection:
+            if synthetic:
+                _delete(connection, self._expired() & (table.c.owner == owner))
             connection.execute(insert(table).values(values))
             if self.receipts:
                 body = {"order": str(identifier), "to": email, "item": item, "quantity": quantity}
@@ -111,9 +117,26 @@ class Orders:
 
     def forget(self, owner: str) -> None:
         """Delete all orders of an owner, with their jobs and receipts, and the owner's addresses."""
-        mine = select(table.c.id).where(table.c.owner == owner)
         with self.engine.begin() as connection:
-            connection.execute(delete(jobs).where(jobs.c.id.in_(mine)))
-            connection.execute(delete(receipts).where(receipts.c.order_id.in_(mine)))
-            connection.execute(delete(table).where(table.c.owner == owner))
+            _delete(connection, table.c.owner == owner)
             connection.execute(delete(addresses).where(addresses.c.owner == owner))
+
+    def expire(self) -> int:
+        """Delete the expired orders of synthetic users, also of those that no longer exist; return their number.
+
+        While a synthetic user orders, its own are deleted with each order, so few are left here.
+        """
+        with self.engine.begin() as connection:
+            return _delete(connection, self._expired())
+
+    def _expired(self) -> ColumnElement[bool]:
+        limit = datetime.now(UTC) - timedelta(days=self.synthetic.order_days)
+        return (table.c[SEED_SET] == SYNTHETIC) & (table.c.created_at < limit)
+
+
+def _delete(connection: Connection, which: ColumnElement[bool]) -> int:
+    """Delete orders with their jobs and receipts; return their number."""
+    found = select(table.c.id).where(which)
+    connection.execute(delete(jobs).where(jobs.c.id.in_(found)))
+    connection.execute(delete(receipts).where(receipts.c.order_id.in_(found)))
+    return connection.execute(delete(table).where(which)).rowcount

@@ -1,4 +1,4 @@
-"""The command ``seed``: creates, updates and removes the generated rows of a set, and no others.
+"""The command ``seed``: creates, updates and removes the generated rows of a set, and removes expired orders.
 
 It loads all rows into temporary tables with COPY and compares them there. So a second run changes nothing, and pages
 never show a partial result.
@@ -19,8 +19,10 @@ from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
+from sqlalchemy.exc import SQLAlchemyError
 
 from .invent import COLUMNS, History, Person
+from .orders import Orders, connect
 from .settings import Settings, SettingsError
 
 logger = logging.getLogger("portal.seed")
@@ -184,9 +186,14 @@ def run(settings: Settings) -> int:
         url = settings.database_url.set(drivername="postgresql").render_as_string(hide_password=False)
         with psycopg.connect(url, autocommit=True, connect_timeout=10, application_name="portal-seed") as connection:
             outcome = seed(connection, settings, task)
+        outcome["expired"] = Orders(connect(settings), settings).expire()
+        outcome["changed"] |= outcome["expired"] > 0
     except (SettingsError, UsersError) as error:
         logger.error("%s", error)
         return 2
+    except SQLAlchemyError as error:
+        logger.error("orders that have expired could not be removed: %s", type(error).__name__)
+        return 1
     except psycopg.Error as error:
         # The server's message names tables and constraints, never credentials.
         logger.error("seeding failed: %s", (error.diag.message_primary or str(error)).strip())

@@ -28,12 +28,22 @@ class Features(BaseModel):
     test_endpoints: bool = Field(default=False, description="/slow and /ping for load tests")
 
 
+class Synthetic(BaseModel):
+    """Synthetic users, who place orders all day long."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    domain: str = Field(default="", description="the domain of their addresses; empty: there are none")
+    order_days: int = Field(default=30, ge=1, description="days after which their orders are removed")
+
+
 class Options(BaseModel):
     """The file of options."""
 
     model_config = ConfigDict(extra="forbid")
 
     features: Features = Features()
+    synthetic: Synthetic = Synthetic()
     fault: Literal["none", "never_ready", "crash", "hang", "error_rate"] = Field(
         default="none", description="for drills: the fault of this release"
     )

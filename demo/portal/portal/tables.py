@@ -8,6 +8,8 @@ metadata = MetaData()
 
 SEED_SET = "seed_set"
 """Marks rows that seeding created. Seeding never changes or removes others."""
+SYNTHETIC = "(synthetic users)"
+"""Marks orders that synthetic users placed; they expire. No set can have this name."""
 
 addresses = Table(
     "addresses",

@@ -217,6 +217,18 @@ def test_only_rows_of_the_set_are_removed_and_come_back_the_same(shop: Shop) -> 
     assert all(len(rows) > 1 for rows in kept)
 
 
+def test_expired_orders_of_synthetic_users_are_removed(shop: Shop) -> None:
+    """Also those of users who no longer exist; the rows of a set and those of real users stay."""
+    shop.seed()
+    for mark, days in (("'(synthetic users)'", 29), ("'(synthetic users)'", 31), ("'people'", 31), ("NULL", 31)):
+        shop.all("INSERT INTO orders (id, owner, item, total_cents, seed_set, created_at) VALUES (gen_random_uuid(), "
+                 f"'gone', 'Headset', 14900, {mark}, now() - interval '{days} days') RETURNING id")  # fmt: skip
+    outcome = shop.seed()
+    assert (outcome["changed"], outcome["removed"], outcome["expired"]) == (True, 1, 1)
+    assert shop.one("SELECT count(*) FROM orders WHERE owner = 'gone'") == 2
+    assert shop.seed()["changed"] is False
+
+
 def test_fewer_users_and_new_identities(shop: Shop) -> None:
     """The rows of removed users are removed; a new identity of a user gets the rows of the old one."""
     shop.seed()

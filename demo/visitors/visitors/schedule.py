@@ -1,7 +1,8 @@
-"""The schedule of visits, which depends only on the seed and the date."""
+"""Who visits why: the schedule of a day, and the visits of a load. Both depend only on the seed, and on the date."""
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,31 @@ def visits(habits: Habits, start: datetime, end: datetime) -> Iterator[Visit]:
     while hour < end:
         yield from (visit for visit in _hour(habits, hour) if start <= visit.due < end)
         hour += HOUR
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One visit under load."""
+
+    person: int
+    """The user's index in the list."""
+    journey: str
+    seed: str
+    """Seed of the random choices in the visit."""
+
+
+def turns(habits: Habits, concurrent: int, number: int) -> Iterator[Turn]:
+    """Yield the visits of one of `concurrent` visitors under load, without end; `number` counts them from 0.
+
+    No other visitor is ever the same user, so nobody waits for a user, and no recovery invalidates another one's code.
+    A visitor beyond the number of users makes no visit.
+    """
+    mine = range(number, habits.users, concurrent) if number < concurrent else ()
+    names, weights = zip(*sorted(habits.journeys.items()), strict=True)
+    for visit in itertools.count() if mine else ():
+        seed = f"{habits.seed} {number} {visit}"
+        chance = random.Random(seed)
+        yield Turn(chance.choice(mine), chance.choices(names, weights)[0], seed)
 
 
 def _hour(habits: Habits, hour: datetime) -> list[Visit]:

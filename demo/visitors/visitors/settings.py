@@ -89,4 +89,9 @@ class Settings:
         habits = Habits(str(given["seed"]), len(users), journeys, **given.get("logins", {}))
         if not 0 <= habits.quietest <= habits.busiest:
             raise SettingsError("logins: quietest must be 0 or more, and busiest at least quietest")
-        return cls(site, habits, interval, Load(**given.get("load", {})))
+        load = Load(**given.get("load", {}))
+        if "load" in given and load.users > len(users):
+            raise SettingsError(
+                f"load.users: {load.users}, but people has only {len(users)}; each needs one of its own"
+            )
+        return cls(site, habits, interval, load)

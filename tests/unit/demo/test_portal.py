@@ -23,8 +23,9 @@ from portal.orders import Orders
 from portal.receipts import ImpossibleError, Receipts
 from portal.settings import Features, Options, Settings
 from portal.tables import jobs, metadata
+from portal.tables import orders as table
 from prometheus_client import generate_latest
-from sqlalchemy import Engine, create_engine, make_url, select, text
+from sqlalchemy import Engine, create_engine, make_url, select, text, update
 from sqlalchemy.pool import StaticPool
 from starlette.websockets import WebSocketDisconnect
 
@@ -606,6 +607,32 @@ def test_who_is_forgotten_leaves_no_job(start: StartPortal) -> None:
     portal.post("/account/delete", form_token=token)
     with portal.engine.connect() as connection:
         assert connection.execute(select(jobs)).all() == []
+
+
+def test_orders_of_synthetic_users_expire_and_those_of_others_never_do(start: StartPortal) -> None:
+    portal = start(features={"receipts": True}, synthetic={"domain": "people.test", "order_days": 7})
+    orders, owners = portal.client.app.state.orders, ("ada", "gone", "real")  # type: ignore[attr-defined]
+    for owner in owners:
+        address = f"{owner}@{'people.test' if owner != 'real' else 'elsewhere.people.test'}"
+        for days in (6, 8):
+            order = orders.create(owner, address, "Headset", 1, "")
+            with portal.engine.begin() as connection:
+                created = datetime.now(UTC) - timedelta(days=days)
+                connection.execute(update(table).where(table.c.id == order).values(created_at=created))
+
+    def left() -> dict[str, int]:
+        with portal.engine.connect() as connection:
+            ids = {job.id for job in connection.execute(select(jobs))}
+            assert ids == {order.id for order in connection.execute(select(table))}
+        return {owner: len(orders.of(owner)) for owner in owners}
+
+    assert left() == {"ada": 2, "gone": 2, "real": 2}
+    # A user's own orders expire with the next order, those of users who no longer order with the next seeding.
+    orders.create("ada", "Ada@People.test", "Headset", 1, "")
+    assert left() == {"ada": 2, "gone": 2, "real": 2}
+    assert orders.expire() == 1
+    assert left() == {"ada": 2, "gone": 1, "real": 2}
+    assert orders.expire() == 0
 
 
 def test_what_is_on_its_way_can_be_cancelled_no_more(portal: Portal) -> None:

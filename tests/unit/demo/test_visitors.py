@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from visitors import simulate
 from visitors.journeys import JOURNEYS
 from visitors.pages import Page, kind
-from visitors.schedule import Habits, Visit, visits
+from visitors.report import with_verdict
+from visitors.schedule import Habits, Visit, turns, visits
 from visitors.settings import Load, Settings, SettingsError
 from visitors.verdict import judge
 from visitors.visitor import VisitError, Visitor
@@ -88,6 +89,36 @@ def test_an_interval_is_the_one_that_a_moment_is_in() -> None:
     assert simulate.span(at, 10, None) == (MONDAY.replace(hour=9, minute=40), MONDAY.replace(hour=9, minute=50))
     assert simulate.span(at, 60, None) == (MONDAY.replace(hour=9), MONDAY.replace(hour=10))
     assert simulate.span(at, 10, timedelta(hours=2))[1] == MONDAY.replace(hour=11, minute=40)
+
+
+# The visits of a load
+
+
+@given(st.integers(1, 50), st.text(max_size=5))
+def test_under_load_everybody_comes_and_nobody_waits_for_another(concurrent: int, seed: str) -> None:
+    habits = Habits(seed, 50, HABITS.journeys)
+    made = [list(itertools.islice(turns(habits, concurrent, number), 20)) for number in range(concurrent)]
+    assert all(len(visits) == 20 for visits in made)
+    of_each = [{visit.person for visit in visits} for visits in made]
+    assert sum(len(users) for users in of_each) == len(set().union(*of_each))
+    assert set().union(*of_each) <= set(range(50))
+    assert len({visit.seed for visits in made for visit in visits}) == 20 * concurrent
+
+
+def test_the_seed_decides_about_the_visits_of_a_load() -> None:
+    def made(seed: str) -> list[Any]:
+        return list(itertools.islice(turns(Habits(seed, 50, HABITS.journeys), 10, 3), 300))
+
+    assert made("1") == made("1")
+    assert [visit.journey for visit in made("1")] != [visit.journey for visit in made("2")]
+    assert {visit.journey for visit in made("1")} == set(JOURNEYS)
+    assert {visit.person for visit in made("1")} == {3, 13, 23, 33, 43}
+
+
+def test_a_visitor_without_a_user_of_its_own_makes_no_visit() -> None:
+    habits = Habits("1", 5, {"browse": 1})
+    assert list(turns(habits, 10, 5)) == []
+    assert list(turns(habits, 3, 3)) == []
 
 
 class Clock(datetime):
@@ -216,12 +247,12 @@ def settings(tmp_path: Path, change: dict[str, Any], **environment: str) -> Sett
 
 
 def test_settings_are_read_and_secrets_are_not_shown(tmp_path: Path) -> None:
-    found = settings(tmp_path, {"load": {"users": 3}}, VISITORS_PASSWORDS='{"a@b.invalid": "my own"}')
+    found = settings(tmp_path, {"load": {"users": 1}}, VISITORS_PASSWORDS='{"a@b.invalid": "my own"}')
     assert found.site.url == "https://a.test"
     assert found.site.password_of("a@b.invalid") == "my own"
     assert found.site.password_of("c@b.invalid") == "one for all"
     assert set(found.habits.journeys) == {"browse", "recover"}
-    assert (found.load.users, found.load.duration) == (3, 60)
+    assert (found.load.users, found.load.duration) == (1, 60)
     assert "one for all" not in repr(found)
     assert "my own" not in repr(found)
 
@@ -241,6 +272,7 @@ def test_without_mail_nobody_recovers_an_account(tmp_path: Path) -> None:
         ({"logins": {"quietest": 9, "busiest": 3}}, "quietest must be 0 or more"),
         ({"logins": {"hourly": 3}}, "hourly"),
         ({"load": {"user": 3}}, "user"),
+        ({"load": {"users": 2}}, "load.users: 2, but people has only 1; each needs one of its own"),
         ({"journeys": {"shop": 1}}, "shop: unknown journey"),
     ],
 )
@@ -256,14 +288,24 @@ def test_a_missing_secret_is_named(tmp_path: Path) -> None:
 
 # The verdict
 
-THRESHOLDS = Load(p95_ms=800, error_percent=1)
+THRESHOLDS = Load(users=7, p95_ms=800, error_percent=1)
+
+
+def judged(**changes: Any) -> dict[str, Any]:
+    return judge(THRESHOLDS, **{"users": 7, "requests": 1000, "failed": 0, "p95_ms": 800, "failures": {}, **changes})
 
 
 def test_a_load_that_is_borne_passes() -> None:
-    found = judge(THRESHOLDS, requests=1000, failed=10, p95_ms=800, failures={"status 503": 10})
-    assert found == {
+    assert judged(failed=10, failures={"status 503": 10}) == {
         "passed": True,
         "problems": [],
+        "thresholds": [
+            {"name": "95 % of the requests, at most", "wanted": "800 ms", "measured": "800 ms", "held": True},
+            {"name": "Failed requests, at most", "wanted": "1 %", "measured": "1.00 %", "held": True},
+            {"name": "Users, at least", "wanted": "7", "measured": "7", "held": True},
+        ],
+        "users": 7,
+        "seconds": 60,
         "requests": 1000,
         "failed": 10,
         "error_percent": 1.0,
@@ -274,15 +316,29 @@ def test_a_load_that_is_borne_passes() -> None:
 
 def test_each_threshold_that_is_crossed_is_named_with_its_figures() -> None:
     failures = {"status 500": 2, "status 503": 9, "no answer": 1, "status 429": 5}
-    found = judge(THRESHOLDS, requests=1000, failed=17, p95_ms=1234.5, failures=failures)
+    found = judged(users=5, failed=17, p95_ms=1234.5, failures=failures)
     assert not found["passed"]
     assert found["problems"] == [
+        "only 5 of 7 users sent a request",
         "95 % of the requests took up to 1234 ms, 800 ms are allowed",
         "1.70 % of the requests failed, 1 % are allowed",
     ]
+    assert [each["held"] for each in found["thresholds"]] == [False, False, False]
     assert found["reasons"] == ["9 times: status 503", "5 times: status 429", "2 times: status 500"]
 
 
 def test_a_load_that_asked_for_nothing_proves_nothing() -> None:
-    found = judge(THRESHOLDS, requests=0, failed=0, p95_ms=0, failures={})
-    assert found["problems"] == ["no request was sent"]
+    assert judged(users=0, requests=0, p95_ms=0)["problems"] == ["no request was sent"]
+
+
+def test_the_report_shows_the_verdict_before_the_tables_of_locust() -> None:
+    page = '<head><script>"<body>"</script></head><body><div id="root"></div></body>'
+    bad = with_verdict(page, judged(p95_ms=801, failures={"<b>": 3}))
+    before, _shown, after = bad.partition('<section class="verdict failed"><h1>The load test failed</h1>')
+    assert before.startswith('<head><script>"<body>"</script></head><body><style>')
+    assert after.endswith('</section><div id="root"></div></body>')
+    assert "<p>1000 requests by 7 users in 60 s.</p>" in after
+    assert "<li>95 % of the requests took up to 801 ms, 800 ms are allowed</li>" in after
+    assert "<td>95 % of the requests, at most</td><td>800 ms</td><td>801 ms</td><td>not held</td>" in after
+    assert "<li>3 times: &lt;b&gt;</li>" in after
+    assert "The load test passed" in with_verdict(page, judged())

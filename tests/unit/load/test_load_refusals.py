@@ -14,13 +14,16 @@ FINE = {
     "image": "registry.invalid/visitors@sha256:0",
     "users": 10,
     "users_limit": 200,
+    "people": 200,
     "seconds": 60,
     "seconds_limit": 600,
     "ramp_seconds": 10,
 }
 
 
-@pytest.mark.parametrize("change", [{}, {"users": 1}, {"users": 200}, {"seconds": 600}, {"ramp_seconds": 0}])
+@pytest.mark.parametrize(
+    "change", [{}, {"users": 1}, {"users": 200}, {"users": 10, "people": 10}, {"seconds": 600}, {"ramp_seconds": 0}]
+)
 def test_a_load_test_within_its_limits_may_run(change: dict[str, Any]) -> None:
     assert refusals(FINE | change) == []
 
@@ -32,6 +35,10 @@ def test_a_load_test_within_its_limits_may_run(change: dict[str, Any]) -> None:
         ({"image": ""}, "the release has no image named visitors"),
         ({"users": 0}, "load_users must be from 1 to 200"),
         ({"users": 201}, "load_users must be from 1 to 200"),
+        (
+            {"users": 101, "people": 100},
+            "load_users must be at most load_people (100): no two users are the same person",
+        ),
         ({"seconds": 601}, "load_seconds must be from 1 to 600 s"),
         ({"ramp_seconds": 61}, "load_ramp_seconds must be from 0 to load_seconds"),
         ({"ramp_seconds": -1}, "load_ramp_seconds must be from 0 to load_seconds"),

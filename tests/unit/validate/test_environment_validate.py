@@ -425,3 +425,11 @@ def test_a_second_data_host_is_refused_and_one_or_none_is_not() -> None:
     (line,) = settings.data_problems(["data1", "data2"])
     assert line.startswith("data: one host, not 2 (data1, data2): ")
     assert [*settings.data_problems(["data1"]), *settings.data_problems([])] == []
+
+
+def test_no_variable_wants_more_synthetic_users_than_there_are() -> None:
+    assert [*settings.people_problems(100, simulation_people=100, load_people="100")] == []
+    assert [*settings.people_problems(100, simulation_people=None, load_people="many")] == []
+    assert [*settings.people_problems("100", simulation_people=101, load_people=100)] == [
+        "simulation_people: 101 synthetic users, but seed_count is 100; raise seed_count, or lower simulation_people"
+    ]

@@ -99,12 +99,15 @@ class Answer:
 class Network:
     """How to reach servers: `resolve` maps names to addresses, `ca_file` has the CAs to trust (None: the system's).
 
-    With `public`, the system's CAs are trusted in addition to those in `ca_file`.
+    With `public`, the system's CAs are trusted in addition to those in `ca_file`. `certificate` is a file with a client
+    certificate for servers that ask for one, `key` one with its key (None: in the same file).
     """
 
     resolve: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
     public: bool = False
+    certificate: str | None = None
+    key: str | None = None
 
 
 class _TimedReader(io.RawIOBase):
@@ -187,13 +190,20 @@ def connect(host: str, port: int, network: Network, deadline: Deadline) -> socke
 
 
 @lru_cache(maxsize=8)
-def _context(ca_file: str | None, public: bool) -> ssl.SSLContext:
+def _context(ca_file: str | None, public: bool, certificate: str | None, key: str | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise WebError(f"CA file {ca_file}: {error.strerror or error}") from error
     if public:
         context.load_default_certs()
+    if certificate:
+        try:
+            # Without a password, OpenSSL would ask on the terminal for that of an encrypted key.
+            context.load_cert_chain(certificate, key, password="")
+        except (OSError, ValueError) as error:
+            files = certificate if key is None else f"{certificate}, key {key}"
+            raise WebError(f"client certificate {files}: {getattr(error, 'strerror', None) or error}") from error
     return context
 
 
@@ -202,7 +212,7 @@ def encrypt(sock: socket.socket, host: str, network: Network, deadline: Deadline
     try:
         sock.settimeout(deadline.wait())
         # A body may end with the connection. Without TLS' own end, it was cut off.
-        return _context(network.ca_file, network.public).wrap_socket(
+        return _context(network.ca_file, network.public, network.certificate, network.key).wrap_socket(
             sock, server_hostname=host, suppress_ragged_eofs=False
         )
     except ssl.SSLCertVerificationError as error:

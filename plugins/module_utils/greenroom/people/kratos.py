@@ -12,7 +12,18 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 from ..common import web
-from .kratos_client import Client, Identity, KratosError, RefusedError, UnansweredError, content, origin, reason
+from .kratos_client import (
+    OPEN,
+    Access,
+    Client,
+    Identity,
+    KratosError,
+    RefusedError,
+    UnansweredError,
+    content,
+    origin,
+    reason,
+)
 
 PAGE = 1000
 """Identities in one page of a listing of all."""
@@ -33,9 +44,10 @@ class Kratos(Client):
     `timeout` is the seconds for one request, `deadline` ends all of them.
     """
 
-    def __init__(self, url: str, timeout: float, deadline: web.Deadline, public_url: str | None = None) -> None:
-        super().__init__(timeout, deadline)
-        self.url = url.rstrip("/")
+    def __init__(
+        self, url: str, timeout: float, deadline: web.Deadline, public_url: str | None = None, access: Access = OPEN
+    ) -> None:
+        super().__init__(url, timeout, deadline, access)
         self.public_url = (public_url or url).rstrip("/")
         self._knows_external_id: bool | None = None
 
@@ -49,9 +61,10 @@ class Kratos(Client):
         answer = self.retried(lambda: self._admin("GET", "version"))
         found = content(answer)
         if answer.status != 200 or not isinstance(found, dict) or not isinstance(found.get("version"), str):
+            hint = "; set headers or a client certificate" if answer.status in (401, 403) else ""
             raise KratosError(
                 f"{self.url} does not respond like the admin API of Ory Kratos: "
-                f"status {answer.status}: {reason(answer)}"
+                f"status {answer.status}: {reason(answer)}{hint}"
             )
         return str(found["version"])
 

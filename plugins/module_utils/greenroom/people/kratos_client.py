@@ -9,6 +9,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -53,6 +54,21 @@ class RefusedError(KratosError):
         self.reason = reason
 
 
+@dataclass(frozen=True)
+class Access:
+    """How an admin API is protected: `headers` that it gets (no other server does), and how TLS is set up.
+
+    `network` has the CA and the client certificate.
+    """
+
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    network: web.Network = field(default_factory=web.Network)
+
+
+OPEN = Access()
+"""An admin API without authentication."""
+
+
 class Pauses:
     """The pauses between the tries of one request."""
 
@@ -73,10 +89,12 @@ class Client:
     """Sends requests for several threads; `requests` counts them.
 
     `timeout` is the seconds for one request, `deadline` ends all of them. `answered` says whether the server has
-    responded before, to this client or to an earlier one.
+    responded before, to this client or to an earlier one. `url` is the API that `access` is for.
     """
 
-    def __init__(self, timeout: float, deadline: web.Deadline) -> None:
+    def __init__(self, url: str, timeout: float, deadline: web.Deadline, access: Access) -> None:
+        self.url = url.rstrip("/")
+        self._access = access
         self.requests = 0
         self.answered = False
         self._timeout = timeout
@@ -97,9 +115,11 @@ class Client:
                 raise UnansweredError(self._busy, perhaps_done=False, after=wait)
             self.requests += 1
         if not hasattr(self._connections, "own"):
-            self._connections.own = web.Connection(web.Network())
+            self._connections.own = web.Connection(self._access.network)
         body = None if data is None else json.dumps(data).encode()
         headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body else {})}
+        if origin(url) == origin(self.url):
+            headers |= self._access.headers
         try:
             answer: web.Answer = self._connections.own.ask(
                 web.Request(method, url, headers, body), self._deadline.earlier(self._timeout), ANSWER_LIMIT

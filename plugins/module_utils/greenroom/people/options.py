@@ -4,15 +4,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
+import re
 from typing import Any
+from urllib.parse import urlsplit
 
-from . import population, users
+from ..common import web
+from . import kratos_client, population, users
 from .compare import Owner
 from .ownership import Seal
 from .removals import Removals
 
-ARGUMENTS: dict[str, Any] = {
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+SERVER: dict[str, Any] = {
     "url": {"type": "str", "required": True},
+    "headers": {"type": "dict", "default": {}, "no_log": True},
+    "ca_file": {"type": "path"},
+    "client_cert": {"type": "path"},
+    "client_key": {"type": "path"},
+}
+"""The options of all modules that ask an admin API."""
+ARGUMENTS: dict[str, Any] = {
+    **SERVER,
     "public_url": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "exact", "absent"], "default": "present"},
     "set": {"type": "str", "required": True},
@@ -57,6 +73,29 @@ RECIPE = (
 )
 
 
+def access_of(given: dict[str, Any]) -> kratos_client.Access:
+    """Return how the admin API is protected. Raises users.UsersError, which never has a header's value."""
+    headers = {str(name): str(value) for name, value in given["headers"].items()}
+    for name, value in headers.items():
+        if not _HEADER.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise users.UsersError(f"headers: '{name}' can't be a header; use one line of ASCII for name and value")
+    if headers and not _is_private(given["url"]):
+        raise users.UsersError("headers: they would be readable on their way to the admin API; use https in url")
+    if given["client_key"] and not given["client_cert"]:
+        raise users.UsersError("client_key: set client_cert, too")
+    network = web.Network(ca_file=given["ca_file"], certificate=given["client_cert"], key=given["client_key"])
+    return kratos_client.Access(headers, network)
+
+
+def _is_private(url: str) -> bool:
+    """Return whether nobody can read requests to a URL on their way: it has TLS, or the server is on this host."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    with contextlib.suppress(ValueError):
+        return parts.scheme == "https" or ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
 def order_of(given: dict[str, Any]) -> population.Order:
     """Return the order for the given arguments; raises users.UsersError."""
     generator, operation = given["_generator"] or {}, given["_operation"] or {}
@@ -82,6 +121,7 @@ def order_of(given: dict[str, Any]) -> population.Order:
         state=given["state"],
         url=given["url"],
         public_url=given["public_url"],
+        access=access_of(given),
         timeout=given["timeout"],
         deadline=given["deadline"],
         connections=given["connections"],

@@ -20,7 +20,7 @@ from .apply import FEW, Progress, Work
 from .compare import Found, Look, Owner
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
-from .kratos_client import KratosError
+from .kratos_client import OPEN, Access, KratosError
 from .ledger import Ledger
 from .other_sets import other_sets
 from .ownership import Seal, complaint
@@ -56,6 +56,7 @@ class Order:
     ledger: str
     people_file: str
     generators: str
+    access: Access = OPEN
     leftovers: tuple[str, ...] = ()
     removals: Removals = field(default_factory=Removals)
     token: str = ""
@@ -81,7 +82,7 @@ def run(order: Order, check: bool) -> dict[str, Any]:
 
 
 def _run(order: Order, check: bool) -> dict[str, Any]:
-    kratos = Kratos(order.url, order.timeout, web.Deadline(order.deadline), order.public_url)
+    kratos = Kratos(order.url, order.timeout, web.Deadline(order.deadline), order.public_url, order.access)
     if check:
         book = Ledger(order.ledger, write=False)
         try:

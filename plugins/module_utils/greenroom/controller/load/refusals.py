@@ -12,7 +12,7 @@ def refusals(settings: Mapping[str, Any]) -> list[str]:
     """Return the reasons to refuse a load test, one line each.
 
     `settings` is {seeding_allowed: whether there may be synthetic users, image: the load tool's or "", users,
-    users_limit, seconds, seconds_limit, ramp_seconds}.
+    users_limit, people: how many synthetic users take part, seconds, seconds_limit, ramp_seconds}.
     """
     return list(_refusals(settings))
 
@@ -26,6 +26,8 @@ def _refusals(settings: Mapping[str, Any]) -> Iterator[str]:
         yield "the release has no image named visitors"
     if not 1 <= users <= users_limit:
         yield f"load_users must be from 1 to {users_limit}"
+    elif users > settings["people"]:
+        yield f"load_users must be at most load_people ({settings['people']}): no two users are the same person"
     if not 1 <= seconds <= seconds_limit:
         yield f"load_seconds must be from 1 to {seconds_limit} s"
     if not 0 <= settings["ramp_seconds"] <= seconds:

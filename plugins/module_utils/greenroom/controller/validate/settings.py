@@ -57,6 +57,16 @@ def toggle_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -
             yield f"environment_toggles.{name}: expected true or false, got {shown}"
 
 
+def people_problems(count: object, **people: object) -> Iterator[str]:
+    """Yield which variables want more synthetic users than `seed_count` (`count`); None is a variable not set.
+
+    The check of types reports what is no number.
+    """
+    for name, value in people.items():
+        if str(value).isdecimal() and str(count).isdecimal() and int(str(value)) > int(str(count)):
+            yield f"{name}: {value} synthetic users, but seed_count is {count}; raise seed_count, or lower {name}"
+
+
 def login_problems(given: object) -> Iterator[str]:
     """Yield what is wrong with the keys of `secrets_auth`; its values may be secret."""
     for key, variable in _OF_LOGIN.items():

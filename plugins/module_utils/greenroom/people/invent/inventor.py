@@ -57,8 +57,13 @@ class Inventor:
         self._among = _base(recipe, "")
         self._phones = phones.block(recipe.set, recipe.seed)
         self._check_phones(beside)
-        for key in (*self._personas, *range(1, min(recipe.count, _SAMPLES) + 1)):
+        for key in range(1, min(recipe.count, _SAMPLES) + 1):
             self.identity(key)
+        for name, persona in self._personas.items():
+            try:
+                self.identity(name)
+            except TraitError as error:
+                raise TraitError(f"persona {name}: {error}" if persona.traits else str(error)) from None
 
     @cached_property
     def _validate(self) -> Callable[[Mapping[str, Any]], None]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import json
 import random
 import uuid
 from collections.abc import Callable, Mapping
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
     from .locales import LocaleFaker
     from .person import Person
 
+_TYPES: dict[str, Any] = {"integer": int, "number": (int, float), "boolean": bool, "array": list, "object": dict}
+_TYPES["null"] = type(None)
+
 ABSENT: Any = object()
 """Marks a trait that a user does not have."""
 
 
 class Override:
-    """One entry of `traits`: a provider's name, {provider, args} or {value}; mappings may have a share of the users."""
+    """One entry of `traits`: a provider's name, {provider, args}, {value} or {text}; with a share of the users.
+
+    A text is converted to the trait's type.
+    """
 
     def __init__(self, path: str, given: Any) -> None:
         spec: Mapping[str, Any] = {"provider": given} if isinstance(given, str) else given
@@ -38,11 +45,12 @@ class Override:
         self._named = dict(args) if isinstance(args, Mapping) else {}
         self._has_value = "value" in spec
         self._value = spec.get("value")
+        self._text: str | None = spec.get("text")
 
     @property
     def replaces(self) -> bool:
         """Whether this sets the value, not only the share of users that have one."""
-        return self._has_value or self._provider is not None
+        return self._has_value or self._text is not None or self._provider is not None
 
     def check(self, locale_fakers: Mapping[str, LocaleFaker]) -> None:
         """Raise TraitError if a locale does not have the provider."""
@@ -59,6 +67,8 @@ class Override:
             return ABSENT
         if self._has_value:
             return self._value
+        if self._text is not None:
+            return self._converted(self._text, kind)
         if self._provider is None:
             return maker(person)
         person.stream.start(person.base ^ self._salt)
@@ -70,6 +80,18 @@ class Override:
             raise TraitError(f"{self._path}: the provider {self._provider} failed: {error}") from error
         found = self._plain(value)
         return str(found) if kind == "string" and isinstance(found, (int, float)) else found
+
+    def _converted(self, text: str, kind: str) -> Any:
+        """Convert a value from a file that has only text to the type of the trait."""
+        if kind in ("", "string"):
+            return text
+        try:
+            found = json.loads(text.strip())
+        except ValueError:
+            found = None
+        if not isinstance(found, _TYPES[kind]) or (kind in ("integer", "number") and isinstance(found, bool)):
+            raise TraitError(f"{self._path}: '{text}' is not a value of the type {kind}")
+        return found
 
     def _plain(self, value: Any) -> Any:
         """Convert a provider's value to JSON types."""

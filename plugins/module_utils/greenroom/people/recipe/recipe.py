@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from typing import Any
 
 from ...common.names import suggestion
@@ -25,7 +26,7 @@ _SET = re.compile(r"(?!.*--)[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?\Z")
 _DOMAIN = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*\Z")
 _NUMBER = re.compile(r"[1-9][0-9]{0,11}\Z", re.ASCII)
 _LOCALE = re.compile(r"[a-z]{2,3}_[A-Z]{2}\Z")
-_OVERRIDE = ("provider", "args", "value", "share")
+_OVERRIDE = ("provider", "args", "value", "text", "share")
 
 
 def is_key(key: object) -> bool:
@@ -132,7 +133,11 @@ class Recipe:
 
     def persona(self, key: str | int) -> Persona | None:
         """Return the persona with this name, or None for a numbered user."""
-        return next((persona for persona in self.personas if persona.name == key), None)
+        return self._by_name.get(str(key))
+
+    @cached_property
+    def _by_name(self) -> dict[str, Persona]:
+        return {persona.name: persona for persona in self.personas}
 
     def local_part(self, key: str | int) -> str:
         """Return the local part of a user's address, which no user of any other set has."""
@@ -208,7 +213,9 @@ def _check_override(path: str, given: Any) -> None:
     share = given.get("share", 1)
     if isinstance(share, bool) or not isinstance(share, (int, float)) or not 0 <= share <= 1:
         raise UsersError(f"{path}: share must be a number from 0 to 1, not {share!r}")
-    if "provider" in given and "value" in given:
+    if len(given.keys() & {"provider", "value", "text"}) > 1:
         raise UsersError(f"{path}: set either provider or value, not both")
+    if not isinstance(given.get("text", ""), str):
+        raise UsersError(f"{path}: text must be text, not {given['text']!r}")
     if "args" in given and ("provider" not in given or not isinstance(given["args"], (Mapping, list, tuple))):
         raise UsersError(f"{path}: args must be a list or a mapping, and need a provider")
