@@ -913,7 +913,9 @@ def test_a_briefly_busy_server_is_retried(task: Task, status: int) -> None:
 
 def test_a_retry_after_header_is_respected(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + sum(slept), sleep=slept.append)
+    clock = SimpleNamespace(
+        monotonic=lambda: time.monotonic() + sum(slept), sleep=slept.append, time=lambda: time.time() + sum(slept)
+    )
     monkeypatch.setattr(kratos_client, "time", clock)
     refused: list[bool] = []
 

@@ -60,6 +60,7 @@ def test_an_identity_is_complete() -> None:
         "set": "people",
         "seed": "1",
         "key": "1",
+        "login": address,
         "recipe": recipe(metadata_public={"plan": "free"}, metadata_admin={"team": "qa"}).fingerprint(DEPLOYED),
     }
     assert found == {
