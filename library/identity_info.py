@@ -9,9 +9,9 @@ module: identity_info
 short_description: List the sets of synthetic users in Ory Kratos
 version_added: "1.0.0"
 description:
-  - Counts the users of each set that M(identity_seed) created, from the marks in C(metadata_admin). Finds users of a
+  - Counts the users of each set that C(identity_seed) created, from the marks in C(metadata_admin). Finds users of a
     set that was renamed or is no longer in any inventory.
-  - Changes nothing. Compares logins and content with the marks, but not signatures and passwords, as M(identity_seed)
+  - Changes nothing. Compares logins and content with the marks, but not signatures and passwords, as C(identity_seed)
     does.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:

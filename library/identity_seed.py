@@ -291,7 +291,7 @@ extra:
 other_sets:
   description:
     - How many identities have the mark of another set, by its name, as far as the module has listed them. It lists all
-      if they are few, or if the set has no ledger yet, as after a change of its name. M(identity_info) lists all.
+      if they are few, or if the set has no ledger yet, as after a change of its name. C(identity_info) lists all.
   returned: always
   type: dict
   sample: {people: 106}

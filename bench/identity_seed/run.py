@@ -445,15 +445,17 @@ def module_cost(count: int = 5000) -> float:
 import json, time
 import ansible.module_utils
 ansible.module_utils.__path__.append({str(ROOT / "plugins/module_utils")!r})
-from ansible.module_utils.greenroom.people import ledger, users
+from ansible.module_utils.greenroom.people import ledger, ownership, users
 schema = json.load(open({str(ROOT / "services/kratos/config/identity.schema.json")!r}))
 recipe = users.Recipe.of({{"set": "cost", "seed": "1", "count": {count}, "domain": "people.bench.invalid"}})
 inventor = users.Inventor(recipe, schema)
+seal = ownership.Seal("cost", "the key of the set")
 book = ledger.Ledger("", write=False)
 started = time.process_time()
 for first in range(1, {count} + 1, {BATCH}):
     keys = [str(number) for number in range(first, first + {BATCH})]
-    text = json.dumps({{"identities": [{{"create": inventor.identity(key, "$2b$12$" + "a" * 53)}} for key in keys]}})
+    made = [seal.sealed(inventor.identity(key, "$2b$12$" + "a" * 53)) for key in keys]
+    text = json.dumps({{"identities": [{{"create": each}} for each in made]}})
     book.put(ledger.Row("0" * 28 + key.zfill(8), "1", key, "current") for key in keys)
 for line in book.lines(recipe.address):
     pass

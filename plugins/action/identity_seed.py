@@ -140,7 +140,7 @@ def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
     if not environment:
         raise AnsibleActionFail("signing_key needs environment, the name of the environment that the users belong to")
     adopted = arguments.get("adopt") or []
-    names = [str(arguments.get("set")), *([adopted] if isinstance(adopted, str) else adopted)]
+    names = [arguments.get("set"), *(adopted.split(",") if isinstance(adopted, str) else adopted)]
     return {str(name): ownership.signing_key(secret, str(environment), str(name)) for name in names}
 
 

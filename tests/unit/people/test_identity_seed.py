@@ -694,7 +694,8 @@ def test_users_of_a_renamed_set_are_adopted_with_their_ids(task: Task, options: 
     ids = set(task.kratos.identities)
     renamed = {**arguments, "set": "users", "ledger": str(task.folder / "users.db")}
     assert "the set itself" in task.run(**renamed, adopt=["users"])["msg"]
-    done = predict_and_do(task, **renamed, adopt=["people"])
+    # As from a command line.
+    done = predict_and_do(task, **renamed, adopt="gone,people")
     assert (done["updated"], done["created"], done["removed"]) == (4, 0, 0)
     assert set(task.kratos.identities) == ids
     assert task.kratos.addresses() == {recipe(set="users").address(key) for key in ("admin", 1, 2, 3)}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from .drift import changed_at, other_address, password_hash
@@ -207,15 +207,9 @@ class Look:
         # If the mark is not the one that the user got, the ledger knows whose it is.
         broken = proof == UNPROVEN
         key, seed = (known.key, known.seed) if broken and known else (key_of(mark), str(mark.get("seed")))
-        row = Row(
-            identity["id"],
-            seed,
-            key,
-            EXTRA,
-            proven=proven or not seal.key,
-            stamp=known.stamp if known else 0,
-            address=other_address(identity, self._recipe.address(key)),
-        )
+        address = self._recipe.address(key)
+        other = "" if proof == SIGNED and mark["login"] == address else other_address(identity, address)
+        row = Row(identity["id"], seed, key, EXTRA, proven or not seal.key, known.stamp if known else 0, other)
         wanted = self._fingerprints is not None and is_wanted(self._recipe, {"seed": seed, "key": key})
         if self._fingerprints is None or not wanted or self._has(key):
             return row
@@ -224,7 +218,7 @@ class Look:
         same = seed == self._recipe.seed and mark.get("recipe") == self._fingerprints.of(key)
         sealed = seal == self._owner.seal and (proof == SIGNED or not seal.key)
         self._drifted += drifted
-        return replace(row, status=CURRENT if same and sealed and not drifted else OUTDATED)
+        return row._replace(status=CURRENT if same and sealed and not drifted else OUTDATED)
 
     def _with_password(self, kratos: Kratos, suspects: Mapping[str, tuple[Row, str, float]]) -> Iterator[Row]:
         """Yield the rows of users whose password may have changed, after a comparison of its hash."""
@@ -234,9 +228,9 @@ class Look:
         for identity, (row, digest, stamp) in suspects.items():
             found = hashes.get(identity, "")
             if identity in self._owner.same or self._owner.seal.password_digest(found) == digest:
-                yield replace(row, stamp=stamp)
+                yield row._replace(stamp=stamp)
                 continue
             if found and self._recipe.has_password(row.key) and len(self._hashes) < HASHES:
                 self._hashes[identity] = [row.seed, row.key, found]
             self._drifted += 1
-            yield replace(row, status=OUTDATED)
+            yield row._replace(status=OUTDATED)

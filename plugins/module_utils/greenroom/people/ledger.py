@@ -17,8 +17,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..common import durable
 
@@ -59,8 +58,7 @@ class BusyError(LedgerError):
     """Another run is working on the set."""
 
 
-@dataclass(frozen=True, order=True)
-class Row:
+class Row(NamedTuple):
     """One identity with the set's mark. `status`: current, outdated (another recipe) or extra (not in the recipe).
 
     `proven` says that it was ours when it was recorded, not only by its name. Up to the time `stamp`, its password is
@@ -172,7 +170,7 @@ class Ledger:
         with self.together():
             self._database.executemany(
                 "INSERT OR REPLACE INTO people VALUES (?, ?, ?, ?, ?, ?, ?)",
-                ((row.id, row.seed, row.key, row.status, row.proven, row.stamp, row.address) for row in rows),
+                rows,
             )
 
     def remove(self, ids: Iterable[str]) -> None:

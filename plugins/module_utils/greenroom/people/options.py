@@ -65,7 +65,7 @@ ARGUMENTS: dict[str, Any] = {
     "_password_mark": {"type": "str", "no_log": True},
     "_password_hash": {"type": "str", "no_log": True},
     "_signing_keys": {"type": "dict", "no_log": True, "default": {}},
-    "_same_passwords": {"type": "list", "elements": "str"},
+    "_same_passwords": {"type": "list", "elements": "str", "no_log": False},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),

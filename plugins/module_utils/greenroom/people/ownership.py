@@ -21,7 +21,9 @@ from .kratos_client import Identity
 from .recipe.recipe import MARK, NO_MAIL
 
 SIGNED, UNSIGNED, UNPROVEN = "signed", "unsigned", ""
-_FRACTION = re.compile(r"\d(\.\d|e)")
+_FRACTION = re.compile(r"[ \[]-?\d+[.e]")
+# Making an encoder takes as long as encoding a mark.
+_encode = json.JSONEncoder(sort_keys=True).encode
 
 
 def signing_key(secret: str, environment: str, user_set: str) -> str:
@@ -53,10 +55,10 @@ class Seal:
 
     def proof(self, identity: Identity, mark: Mapping[str, Any]) -> str:
         """Return what proves that a mark belongs to its identity: SIGNED, UNSIGNED (only the login) or UNPROVEN."""
-        logins = set(logins_of(identity))
         if self.key and "signature" in mark:
             valid = hmac.compare_digest(str(mark["signature"]).encode(), self._signature(mark).encode())
-            return SIGNED if valid and _plain(mark.get("login")) in logins else UNPROVEN
+            return SIGNED if valid and _logs_in_as(identity, mark.get("login")) else UNPROVEN
+        logins = set(logins_of(identity))
         own = {_plain(mark.get("login")), *(login for login in logins if login.startswith(_first_address(mark)))}
         return UNSIGNED if any(_gets_no_mail(login) for login in own & logins) else UNPROVEN
 
@@ -64,11 +66,13 @@ class Seal:
         """Return a digest of a password hash, empty without one. Only the key's holder can compare it with a hash."""
         if not hashed:
             return ""
-        return hmac.new(self.key.encode(), f"password\0{hashed}".encode(), hashlib.sha256).hexdigest()[:16]
+        return self._digest(f"password\0{hashed}")[:16]
 
     def _signature(self, mark: Mapping[str, Any]) -> str:
-        text = json.dumps({key: value for key, value in mark.items() if key != "signature"}, sort_keys=True)
-        return hmac.new(self.key.encode(), text.encode(), hashlib.sha256).hexdigest()[:32]
+        return self._digest(_encode({key: value for key, value in mark.items() if key != "signature"}))[:32]
+
+    def _digest(self, text: str) -> str:
+        return hmac.digest(self.key.encode(), text.encode(), "sha256").hex()
 
 
 def is_as_made(identity: Identity, mark: Mapping[str, Any]) -> bool:
@@ -88,9 +92,9 @@ def content_digest(identity: Mapping[str, Any], admin: Any, public: Any) -> str:
     }
     admin = {key: value for key, value in (admin or {}).items() if key != MARK}
     what = [identity.get("state"), identity.get("traits"), addresses, admin, public or {}]
-    text = json.dumps(what, sort_keys=True)
+    text = _encode(what)
     if _FRACTION.search(text):
-        text = json.dumps(_normal(what), sort_keys=True)
+        text = _encode(_normal(what))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -122,6 +126,14 @@ def logins_of(identity: Identity) -> Iterator[str]:
     if not known:
         # Without a credential, the login is only a trait.
         yield from (_plain(text) for text in texts_in(identity.get("traits")))
+
+
+def _logs_in_as(identity: Identity, login: Any) -> bool:
+    """Return whether Kratos knows an identity by this name."""
+    for credential in (identity.get("credentials") or {}).values():
+        if login in (credential.get("identifiers") or ()):
+            return True
+    return _plain(login) in logins_of(identity)
 
 
 def complaint(unproven: Sequence[str]) -> str:
