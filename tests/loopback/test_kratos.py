@@ -681,7 +681,7 @@ def test_named_people_and_their_list_through_a_proxy_that_authenticates(seeder: 
     people = tmp_path / "people.csv"
     people.write_text('key,verified,traits.name.first\ngrace,false,"=Grace, PhD"\n')
     with serve(forward, context) as proxy:
-        access = {"url": proxy.url, "ca_file": authority.ca_file, "client_cert": client}
+        access: dict[str, Any] = {"url": proxy.url, "ca_file": authority.ca_file, "client_cert": client}
         access["headers"] = {"Authorization": "Bearer secret"}
         done = seeder.play(**access, count=3, personas=named_people(str(people)))
         assert (done["created"], done["server"]) == (4, f"Ory Kratos v1.3.1 at {proxy.url}"), done["output"]
