@@ -5,7 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -59,6 +61,18 @@ def test_each_run_has_its_own_plugins_and_variables(tmp_path: Path, monkeypatch:
 def test_a_setting_that_imports_have_used_starts_the_program(tmp_path: Path, setting: str) -> None:
     other = {"timeout": "11", "inject_facts_as_vars": "true"}[setting]
     assert '"one, , ansible-playbook"' in play(tmp_path, "one", **{setting: other})
+
+
+def test_other_programs_get_its_output_and_exit_code(tmp_path: Path) -> None:
+    (tmp_path / "play.yml").write_text("- hosts: localhost\n  tasks: 1\n")
+    command = ["ansible-playbook", "-i", "localhost,", "--syntax-check", "play.yml"]
+    path = f"{warm_start.server().program()}:{os.environ['PATH']}"
+    done, real = (
+        subprocess.run(command, cwd=tmp_path, env={**os.environ, **more}, capture_output=True, text=True, check=False)
+        for more in ({"PATH": path}, {})
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (real.returncode, real.stdout, real.stderr)
+    assert "[ERROR]" in done.stderr
 
 
 def test_a_run_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

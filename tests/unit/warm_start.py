@@ -8,8 +8,8 @@ configuration again. If a setting differs that was read during the imports, the 
 
 from __future__ import annotations
 
-import array
 import atexit
+import contextlib
 import functools
 import gc
 import hashlib
@@ -17,6 +17,8 @@ import importlib
 import json
 import os
 import pickle
+import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -27,6 +29,8 @@ import types
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, NoReturn
+
+import warm_client
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
@@ -47,39 +51,35 @@ LATER = (
 class Server:
     """The process that has imported Ansible, as the tests see it."""
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
+    def __init__(self, **variables: str) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.channel, other = socket.socketpair()
-        with other:
+        self.place = f"{self.folder.name}/socket"
+        self.life, other = socket.socketpair()
+        with other, socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(self.place)
+            listener.listen()
+            numbers = [other.fileno(), listener.fileno()]
             self.process = subprocess.Popen(
-                [sys.executable, __file__, str(other.fileno()), self.folder.name],
+                [sys.executable, __file__, *map(str, numbers), self.folder.name],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                pass_fds=[other.fileno()],
-                env={**os.environ, "NO_COLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+                pass_fds=numbers,
+                env={**os.environ, "NO_COLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **variables},
             )
-        self.answers = self.channel.makefile()
 
-    def run(self, request: Mapping[str, Any], out: IO[bytes], err: IO[bytes]) -> int:
-        """Run Ansible to its end, and return its exit code."""
-        text = json.dumps(request).encode()
-        files = array.array("i", [out.fileno(), err.fileno()])
-        with self.lock:
-            self.channel.sendmsg([len(text).to_bytes(8)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, files)])
-            self.channel.sendall(text)
-            number = int(self.answers.readline())
-            timer = threading.Timer(LONGEST, os.kill, (number, signal.SIGKILL))
-            timer.start()
-            try:
-                return int(self.answers.readline())
-            finally:
-                timer.cancel()
+    def program(self) -> Path:
+        """Return a folder for PATH, with an `ansible-playbook` for programs that start it."""
+        folder = Path(self.folder.name) / "bin"
+        folder.mkdir(exist_ok=True)
+        file = folder / "ansible-playbook"
+        command = [sys.executable, "-IS", str(Path(__file__).with_name("warm_client.py")), self.place]
+        file.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        file.chmod(0o755)
+        return folder
 
-    def end(self) -> None:
+    def close(self) -> None:
         """End the process."""
-        self.answers.close()
-        self.channel.close()
+        self.life.close()
         self.process.wait()
         self.folder.cleanup()
 
@@ -88,7 +88,7 @@ class Server:
 def server() -> Server:
     """Start the process once for all tests of this one."""
     started = Server()
-    atexit.register(started.end)
+    atexit.register(started.close)
     return started
 
 
@@ -100,10 +100,14 @@ def run(
     Its output is a file, so it has no colors.
     """
     variables = {"NO_COLOR": "1", **(os.environ if env is None else env)}
-    request = {"words": [PROGRAM, *words], "cwd": str(cwd), "env": variables}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        code = server().run(request, out, out if merged else err)
-        return subprocess.CompletedProcess(request["words"], code, _text(out), _text(err))
+        files = [out.fileno(), (out if merged else err).fileno()]
+        with warm_client.ask(server().place, words, str(cwd), variables, files) as answers:
+            timer = threading.Timer(LONGEST, os.kill, (int(answers.readline()), signal.SIGKILL))
+            timer.start()
+            code = int(answers.readline())
+            timer.cancel()
+        return subprocess.CompletedProcess([PROGRAM, *words], code, _text(out), _text(err))
 
 
 def _text(file: IO[bytes]) -> str:
@@ -226,7 +230,7 @@ class Ansible:
         os.environ.clear()
         os.environ.update(request["env"])
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        sys.argv = request["words"]
+        sys.argv = [PROGRAM, *request["words"]]
         sys.path[0] = str(Path(PROGRAM).parent)
         if not self.configure():
             os.execv(PROGRAM, sys.argv)
@@ -237,7 +241,23 @@ def _early(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(EARLY_VARIABLES)}
 
 
-def serve(channel: socket.socket, folder: Path) -> None:
+def answer(ansible: Ansible, channel: socket.socket) -> NoReturn:
+    """Start one run, and say how it ended."""
+    head, files, _flags, _address = socket.recv_fds(channel, 8, 2)
+    request = json.loads(channel.recv(int.from_bytes(head), socket.MSG_WAITALL))
+    number = os.fork()
+    if not number:
+        channel.close()
+        ansible.become(request, files)
+    channel.sendall(f"{number}\n".encode())
+    _number, status = os.waitpid(number, 0)
+    # Who asked may have ended.
+    with contextlib.suppress(BrokenPipeError):
+        channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+    os._exit(0)
+
+
+def serve(life: socket.socket, listener: socket.socket, folder: Path) -> None:
     """Fork for each request, until the tests have ended."""
     # An interrupt ends the tests, and so this process, without a message.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -245,21 +265,19 @@ def serve(channel: socket.socket, folder: Path) -> None:
     gc.collect()
     # The collector of a fork would copy all memory.
     gc.freeze()
-    while True:
-        head, files, _flags, _address = socket.recv_fds(channel, 8, 2)
-        if not head:
-            return
-        request = json.loads(channel.recv(int.from_bytes(head), socket.MSG_WAITALL))
+    running: set[int] = set()
+    while life not in select.select([life, listener], [], [])[0]:
+        running -= {number for number in running if os.waitpid(number, os.WNOHANG)[0]}
+        channel, _address = listener.accept()
         number = os.fork()
         if not number:
-            channel.close()
-            ansible.become(request, files)
-        for file in files:
-            os.close(file)
-        channel.sendall(f"{number}\n".encode())
-        _number, status = os.waitpid(number, 0)
-        channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+            answer(ansible, channel)
+        running.add(number)
+        channel.close()
+    for number in running:
+        os.waitpid(number, 0)
 
 
 if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2]))
+    first, second = (socket.socket(fileno=int(word)) for word in sys.argv[1:3])
+    serve(first, second, Path(sys.argv[3]))
