@@ -18,9 +18,10 @@ from ..common import web
 from . import ledger, users
 from .apply import FEW, Progress, Work
 from .compare import Found, Look
+from .credentials import Credentials
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
-from .kratos_client import KratosError
+from .kratos_client import KratosError, RefusedError
 from .ledger import Ledger
 from .people_file import write_users
 
@@ -128,7 +129,7 @@ class _Call:
         self.recipe = order.recipe
         self.kratos = kratos
         self.book = book
-        self.schema: dict[str, Any] | None = None
+        self.schemas: dict[str, dict[str, Any]] = {}
         self.server = ""
 
     # --- comparing ---
@@ -137,21 +138,26 @@ class _Call:
         self.server = f"Ory Kratos {self.kratos.version()} at {self.kratos.url}"
         fingerprints, searchable = None, True
         if self.order.state != "absent":
-            schema = self._schema()
-            fingerprints, searchable = self.recipe.fingerprints(schema), logs_in_by_address(schema)
+            schema, others = self._schemas()
+            fingerprints = self.recipe.fingerprints(schema, others)
+            searchable = all(logs_in_by_address(each) for each in (schema, *others.values()))
         look = Look(self.recipe, fingerprints, self.book, self.order.leftovers)
         return look, look.at(self.kratos, self.order.connections, searchable)
 
-    def _schema(self) -> dict[str, Any]:
-        if self.schema is None:
-            self.schema = self.kratos.schema(self.recipe.schema_id)
-        return self.schema
+    def _schemas(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Return the set's identity schema, and those of personas with another one, by id."""
+        if not self.schemas:
+            self.schemas = {each: self.kratos.schema(each) for each in self.recipe.schema_ids}
+        others = dict(self.schemas)
+        return others.pop(self.recipe.schema_id), others
 
     def _wanted(self) -> dict[str, Any]:
         """Return what the controller needs to send the generator."""
+        schema, others = self._schemas()
         return {
             "recipe": self.recipe.plain(),
-            "schema": self._schema(),
+            "schema": schema,
+            "schemas": others,
             "archives": _archives(self.order.generators),
         }
 
@@ -168,6 +174,7 @@ class _Call:
             created=found.missing,
             updated=found.outdated if OUTDATED in statuses else 0,
             removed=found.extra if EXTRA in statuses else 0,
+            equipped=self._unequipped(found),
             conflicts=found.conflicts,
             news=found.news,
         )
@@ -219,13 +226,17 @@ class _Call:
                 self._keep(kept, progress)
                 told = {"done": progress.done, "todo": progress.todo, "rate": progress.rate}
                 return {"todo": {"progress": told}}
+        try:
+            self._equip(progress)
+        except KratosError as error:
+            return self._stopped(progress, str(error))
         return self._finish(progress)
 
     def _work(self, progress: Progress, invents: bool) -> bool:
         order, inventor, started = self.order, None, time.monotonic()
         if invents:
             users.use_generator(Path(order.generators, order.archive))
-            inventor = users.Inventor(self.recipe, self._schema())
+            inventor = users.Inventor(self.recipe, *self._schemas())
         progress.seconds += time.monotonic() - started
         work = Work(
             self.kratos,
@@ -237,6 +248,44 @@ class _Call:
             hash_of=order.hash_of,
         )
         return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
+
+    # --- credentials besides passwords ---
+
+    def _credentials(self) -> tuple[Credentials, dict[str, str]]:
+        """Return the personas' credentials, and {name: id} of the personas to compare."""
+        credentials = Credentials(self.kratos, self.recipe, self.order.state == "exact")
+        names = credentials.concerned() if self.order.state != "absent" else []
+        # `present` keeps users from another recipe as they are.
+        return credentials, self.book.ids(names, (CURRENT, OUTDATED) if OUTDATED in self.order.statuses else (CURRENT,))
+
+    def _unequipped(self, found: Found) -> int:
+        """Return the number of personas whose credentials a run would change."""
+        credentials, ids = self._credentials()
+        there = self.book.ids(credentials.concerned(), (CURRENT, OUTDATED))
+        new = [
+            each
+            for each in self.recipe.personas
+            if each.has_credentials and each.name not in there and self.recipe.address(each.name) not in found.conflicts
+        ]
+        return len(list(credentials.differences(ids))) + (len(new) if self.order.state != "absent" else 0)
+
+    def _equip(self, progress: Progress) -> None:
+        """Give personas the credentials that they should have."""
+        credentials, ids = self._credentials()
+        for difference in credentials.differences(ids):
+            name = difference.persona.name
+
+            def converge(one: Mapping[str, str] = {name: ids[name]}) -> None:
+                # Compare again each time: an earlier try may have been carried out.
+                for each in credentials.differences(one):
+                    credentials.converge(each)
+
+            try:
+                self.kratos.retried(converge)
+                progress.equipped += 1
+            except RefusedError as error:
+                progress.refused += 1
+                progress.problems.append(f"user {name}: {error.reason}")
 
     def _keep(self, kept: Mapping[str, Any], progress: Progress) -> None:
         self.book.keep(self.order.token, {**kept, "progress": asdict(progress)})
@@ -260,13 +309,14 @@ class _Call:
     # --- reporting ---
 
     def _result(self, progress: Progress, file_changed: bool, digest: str) -> dict[str, Any]:
-        changes = progress.created + progress.updated + progress.removed
+        changes = progress.created + progress.updated + progress.removed + progress.equipped
         outdated = self.book.count(OUTDATED)
         return {
             "changed": bool(changes or progress.news or file_changed),
             "created": progress.created,
             "updated": progress.updated,
             "removed": progress.removed,
+            "credentials": progress.equipped,
             "present": self.book.count(CURRENT) + outdated,
             "outdated": outdated,
             "extra": self.book.count(EXTRA),
