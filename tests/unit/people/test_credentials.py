@@ -73,7 +73,7 @@ def test_accounts_at_providers_are_compared_by_provider_and_subject() -> None:
         ({"name": "it", "organization": "acme"}, "organization must be a UUID, not 'acme'"),
         ({"name": "it", "totp": "yes"}, "totp can't be 'yes'"),
         ({"name": "it", "providers": [5]}, "providers can't be"),
-        ({"name": "it", "recovery_code": True}, "did you mean 'recovery_codes'"),
+        ({"name": "it", "recovery_code": True}, 'did you mean "recovery_codes"'),
     ],
 )
 def test_impossible_credentials_are_refused_before_anything_is_changed(persona: Any, words: str) -> None:

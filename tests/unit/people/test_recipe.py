@@ -225,7 +225,7 @@ def test_the_hash_of_a_derived_password_is_pbkdf2_as_kratos_reads_it() -> None:
 def test_filters_and_module_agree_on_addresses() -> None:
     assert person_address(1, "people", 1, "people.invalid") == recipe().address(1)
     assert person_address("admin", "people", "1", "people.invalid") == "people-admin@people.invalid"
-    assert set(FilterModule().filters()) == {"person_address", "person_password", "personas_wanted"}
+    assert set(FilterModule().filters()) == {"person_address", "person_password", "personas_wanted", "totp_code"}
 
 
 @pytest.mark.parametrize("key", [0, -1, "", "Admin", "1x", None])
