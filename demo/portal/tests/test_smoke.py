@@ -9,8 +9,11 @@ import httpx
 import jinja2
 import pytest
 import yaml
+from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.controller.bundle import checks as bundle_checks
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
+from ansible.module_utils.greenroom.people.kratos import Kratos
+from ansible.module_utils.greenroom.people.settings_page import SettingsPage
 from ansible.module_utils.greenroom.smoke import checks as smoke
 from ansible.module_utils.greenroom.smoke.attempt import Settings
 from jinja2.nativetypes import NativeEnvironment
@@ -61,6 +64,21 @@ def persona(kratos: KratosServer) -> str:
 
 
 @pytest.fixture
+def two_factor(kratos: KratosServer) -> None:
+    """Create the persona with a second factor, as seeding does."""
+    person = {
+        "schema_id": "default",
+        "traits": {"email": "people-two-factor@people.staging.invalid"},
+        "credentials": {"password": {"config": {"password": PASSWORD}}},
+    }
+    created = httpx.post(f"{kratos.admin}/admin/identities", json=person)
+    if created.status_code == 201:
+        page = SettingsPage(Kratos(kratos.admin, 30, web.Deadline(60), kratos.public), created.json()["id"])
+        page.set_up_totp()
+        page.log_out()
+
+
+@pytest.fixture
 def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[dict[str, Any]]:
     """Return the checks of both services for an environment with this provider."""
     company = {
@@ -70,7 +88,14 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
         "smoke_login": True,
     }
     variables = {
-        "catalogue": {"kratos": {"ports": {"admin": {"host": {"green": int(kratos.admin.rsplit(":")[-1])}}}}},
+        "catalogue": {
+            "kratos": {
+                "ports": {
+                    "admin": {"host": {"green": int(kratos.admin.rsplit(":")[-1])}},
+                    "public": {"host": {"green": int(kratos.public.rsplit(":")[-1])}},
+                }
+            }
+        },
         "environment_domain": DOMAIN,
         "environment_name": "staging",
         "environment_public_name": PUBLIC_NAME,
@@ -78,6 +103,8 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
         "identity_providers": [company],
         "mail_sandbox_web_port": mailbox.web,
         "seed_domain": provider.client["domain"],
+        "seed_personas": ["two-factor"],
+        "seed_set": "people",
         "smoke_slot": "green",
     }
     catalogue: dict[str, dict[str, list[dict[str, Any]]]] = {}
@@ -97,7 +124,9 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
 
 
 @pytest.fixture
-def run(checks: list[dict[str, Any]], provider: Provider, persona: str, serve_edge: ServeEdge) -> Run:
+def run(
+    checks: list[dict[str, Any]], provider: Provider, persona: str, two_factor: None, serve_edge: ServeEdge
+) -> Run:
     """Return a function that runs the checks against a slot."""
 
     def run_checks(slot: Slot) -> list[smoke.Verdict]:
