@@ -13,6 +13,7 @@ from ansible.module_utils.greenroom.people import users
 from ansible.module_utils.greenroom.people.credentials import Credentials, Difference
 from ansible.module_utils.greenroom.people.kratos import Kratos
 from ansible.module_utils.greenroom.people.kratos_client import RefusedError
+from ansible.module_utils.greenroom.people.ledger import Ledger
 from ansible.module_utils.greenroom.people.settings_page import SettingsPage
 from fake_kratos import error
 from webserver import Asked, Reply, serve
@@ -25,7 +26,7 @@ def recipe(*personas: Any) -> users.Recipe:
 
 
 class Listing:
-    """A Kratos that lists one identity."""
+    """A Kratos that lists one identity, and a ledger that knows it."""
 
     def __init__(self, credentials: dict[str, Any]) -> None:
         self.credentials = credentials
@@ -33,11 +34,17 @@ class Listing:
     def with_credentials(self, ids: Sequence[str], kinds: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
         yield [{"id": each, "credentials": self.credentials} for each in ids]
 
+    def ids(self, keys: Sequence[str], statuses: Sequence[str]) -> dict[str, str]:
+        return dict.fromkeys(keys, "1")
+
 
 def differences(persona: Any, credentials: dict[str, Any], exact: bool = True) -> list[Difference]:
-    compared = Credentials(cast("Kratos", Listing(credentials)), recipe(persona), exact)
-    (name,) = (each.name for each in recipe(persona).personas)
-    return list(compared.differences({name: "1"}))
+    server = Listing(credentials)
+    state = "exact" if exact else "present"
+    compared = Credentials(cast("Kratos", server), recipe(persona), cast("Ledger", server), state)
+    found = list(compared._differences(compared._ids()))
+    assert compared.planned(()) == len(found)
+    return found
 
 
 def codes(*used: str) -> dict[str, Any]:

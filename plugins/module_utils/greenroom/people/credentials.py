@@ -8,12 +8,16 @@ recovery codes itself. So they are set up as a user does it, on Kratos' settings
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+from .apply import Progress
+from .identities import CURRENT, OUTDATED
 from .kratos import Kratos
 from .kratos_client import Identity, RefusedError
+from .ledger import Ledger
 from .recipe.personas import Persona
 from .recipe.recipe import Recipe
 from .settings_page import SettingsPage
@@ -43,19 +47,47 @@ class Difference:
 class Credentials:
     """Compares and sets up the credentials of a recipe's personas.
 
-    Only with `exact`, what a persona should not have is removed.
+    What a persona should not have is removed only with the state `exact`. With `present`, users from another recipe
+    stay as they are.
     """
 
-    def __init__(self, kratos: Kratos, recipe: Recipe, exact: bool) -> None:
+    def __init__(self, kratos: Kratos, recipe: Recipe, book: Ledger, state: str) -> None:
         self._kratos = kratos
         self._recipe = recipe
-        self._exact = exact
+        self._book = book
+        self._exact = state == "exact"
+        # Without wishes, only `exact` has something to compare: a persona may have too much.
+        personas = recipe.personas if state != "absent" else ()
+        self._names = [each.name for each in personas if self._exact or each.has_credentials]
 
-    def concerned(self) -> list[str]:
-        """Return the names of the personas to compare: with `exact`, one without credentials may have too many."""
-        return [each.name for each in self._recipe.personas if self._exact or each.has_credentials]
+    def planned(self, conflicts: Collection[str]) -> int:
+        """Return how many personas `set_up` will change after users were created, except those in `conflicts`."""
+        there = self._book.ids(self._names, (CURRENT, OUTDATED))
+        new = [name for name in self._names if name not in there and self._recipe.address(name) not in conflicts]
+        wishes = sum(each.has_credentials for each in self._recipe.personas if each.name in new)
+        return wishes + len(list(self._differences(self._ids())))
 
-    def differences(self, ids: Mapping[str, str]) -> Iterator[Difference]:
+    def set_up(self, progress: Progress) -> None:
+        """Give personas the credentials that they should have. Problems are noted in `progress`."""
+        ids = self._ids()
+        for difference in self._differences(ids):
+            name = difference.persona.name
+            try:
+                self._kratos.retried(partial(self._again, {name: ids[name]}))
+                progress.equipped += 1
+            except RefusedError as error:
+                progress.refused += 1
+                progress.problems.append(f"user {name}: {error.reason}")
+
+    def _again(self, ids: Mapping[str, str]) -> None:
+        """Compare and converge: an earlier try, whose response was lost, may have been carried out."""
+        for difference in self._differences(ids):
+            self._converge(difference)
+
+    def _ids(self) -> dict[str, str]:
+        return self._book.ids(self._names, (CURRENT, OUTDATED) if self._exact else (CURRENT,))
+
+    def _differences(self, ids: Mapping[str, str]) -> Iterator[Difference]:
         """Yield the differences of personas that exist, {name: id}; one request for up to 100 of them."""
         names = {each: name for name, each in ids.items()}
         for page in self._kratos.with_credentials(list(names), (*FACTORS, "oidc")):
@@ -82,7 +114,7 @@ class Credentials:
             organization=persona.organization if other else None,
         )
 
-    def converge(self, difference: Difference) -> None:
+    def _converge(self, difference: Difference) -> None:
         """Set up what is missing, and remove what is too much. Raises RefusedError."""
         identity = difference.identity["id"]
         path = f"identities/{identity}/credentials"

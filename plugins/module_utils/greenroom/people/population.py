@@ -21,7 +21,7 @@ from .compare import Found, Look
 from .credentials import Credentials
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
-from .kratos_client import KratosError, RefusedError
+from .kratos_client import KratosError
 from .ledger import Ledger
 from .people_file import write_users
 
@@ -129,6 +129,7 @@ class _Call:
         self.recipe = order.recipe
         self.kratos = kratos
         self.book = book
+        self.credentials = Credentials(kratos, self.recipe, book, order.state)
         self.schemas: dict[str, dict[str, Any]] = {}
         self.server = ""
 
@@ -174,7 +175,7 @@ class _Call:
             created=found.missing,
             updated=found.outdated if OUTDATED in statuses else 0,
             removed=found.extra if EXTRA in statuses else 0,
-            equipped=self._unequipped(found),
+            equipped=self.credentials.planned(found.conflicts),
             conflicts=found.conflicts,
             news=found.news,
         )
@@ -227,7 +228,7 @@ class _Call:
                 told = {"done": progress.done, "todo": progress.todo, "rate": progress.rate}
                 return {"todo": {"progress": told}}
         try:
-            self._equip(progress)
+            self.credentials.set_up(progress)
         except KratosError as error:
             return self._stopped(progress, str(error))
         return self._finish(progress)
@@ -248,44 +249,6 @@ class _Call:
             hash_of=order.hash_of,
         )
         return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
-
-    # --- credentials besides passwords ---
-
-    def _credentials(self) -> tuple[Credentials, dict[str, str]]:
-        """Return the personas' credentials, and {name: id} of the personas to compare."""
-        credentials = Credentials(self.kratos, self.recipe, self.order.state == "exact")
-        names = credentials.concerned() if self.order.state != "absent" else []
-        # `present` keeps users from another recipe as they are.
-        return credentials, self.book.ids(names, (CURRENT, OUTDATED) if OUTDATED in self.order.statuses else (CURRENT,))
-
-    def _unequipped(self, found: Found) -> int:
-        """Return the number of personas whose credentials a run would change."""
-        credentials, ids = self._credentials()
-        there = self.book.ids(credentials.concerned(), (CURRENT, OUTDATED))
-        new = [
-            each
-            for each in self.recipe.personas
-            if each.has_credentials and each.name not in there and self.recipe.address(each.name) not in found.conflicts
-        ]
-        return len(list(credentials.differences(ids))) + (len(new) if self.order.state != "absent" else 0)
-
-    def _equip(self, progress: Progress) -> None:
-        """Give personas the credentials that they should have."""
-        credentials, ids = self._credentials()
-        for difference in credentials.differences(ids):
-            name = difference.persona.name
-
-            def converge(one: Mapping[str, str] = {name: ids[name]}) -> None:
-                # Compare again each time: an earlier try may have been carried out.
-                for each in credentials.differences(one):
-                    credentials.converge(each)
-
-            try:
-                self.kratos.retried(converge)
-                progress.equipped += 1
-            except RefusedError as error:
-                progress.refused += 1
-                progress.problems.append(f"user {name}: {error.reason}")
 
     def _keep(self, kept: Mapping[str, Any], progress: Progress) -> None:
         self.book.keep(self.order.token, {**kept, "progress": asdict(progress)})
