@@ -250,3 +250,19 @@ def test_a_recipe_does_not_load_the_generator() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=800
     )
     assert answer.stdout == "[]\n"
+
+
+def test_a_persona_with_another_schema_depends_on_that_one() -> None:
+    both = recipe(personas=[{"name": "staff", "schema_id": "staff"}, "admin"], traits={"nickname": "user_name"})
+    before = both.fingerprints({"title": "set"}, {"staff": {"title": "staff"}})
+    after = both.fingerprints({"title": "set"}, {"staff": {"title": "changed"}})
+    assert {key: before.of(key) == after.of(key) for key in (1, "admin", "staff")} == {
+        1: True,
+        "admin": True,
+        "staff": False,
+    }
+    assert both.schema_ids == ["default", "staff"]
+    staff = both.under("staff")
+    # The set's traits are those of its own schema.
+    assert (list(staff.keys()), staff.schema_id, staff.traits) == (["staff"], "staff", {})
+    assert [persona.name for persona in both.under("default").personas] == ["admin"]
