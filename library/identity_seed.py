@@ -104,8 +104,13 @@ options:
   personas:
     description:
       - Users with a name and a purpose, in addition to the numbered ones. Each is the name of a known persona
-        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(one-letter), V(right-to-left),
-        V(emoji)) or a mapping with C(name), C(like) (the persona that it is based on) and the differences.
+        (V(admin), V(unverified), V(inactive), V(recovery-only), V(two-factor), V(long-name), V(one-letter),
+        V(right-to-left), V(emoji)) or a mapping with C(name), C(like) (the persona that it is based on) and the
+        differences.
+      - The differences are C(state), C(verified), C(password), C(first), C(last), C(gender), C(locale), C(traits),
+        C(metadata_public), C(metadata_admin), C(needs), C(totp) and C(recovery_codes) (second factors), C(providers)
+        (a list of sign-in providers at which the persona has an account, or a mapping of them to the subjects there),
+        C(schema_id) (instead of O(schema_id)) and C(organization) (a UUID).
     type: list
     elements: raw
     default: []
@@ -270,6 +275,12 @@ updated:
   type: int
 removed:
   description: How many users were removed, or would be in check mode.
+  returned: always
+  type: int
+credentials:
+  description:
+    - How many personas got or lost second factors, accounts at sign-in providers or an organization, or would in check
+      mode.
   returned: always
   type: int
 present:

@@ -16,6 +16,8 @@ description:
     O(secret_variables) set.
     C(${run}) is always set. It has eight random hexadecimal digits, new for each try of a check. Use it for addresses
     that must be new.
+  - C(${totp:name}) is the current one-time code (TOTP, RFC 6238) of the secret in C(${name}), which is base32 or an
+    C(otpauth://) URL.
   - A check keeps its cookies from step to step. Redirects are ordinary responses; only steps with O(checks[].follow)
     follow them.
 author: Greenroom developers (!UNKNOWN)

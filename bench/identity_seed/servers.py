@@ -37,15 +37,27 @@ secrets: {{cookie: [nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn], cipher: [nnnnnnnnnnnnnnnn
 hashers: {{algorithm: bcrypt, bcrypt: {{cost: 12}}}}
 identity:
   default_schema_id: default
-  schemas: [{{id: default, url: "file://{schema}"}}]
+  schemas: [{{id: default, url: "file://{schema}"}}, {{id: staff, url: "file://{staff}"}}]
 selfservice:
   default_browser_return_url: http://kratos.invalid/
   methods:
     password: {{enabled: true, config: {{haveibeenpwned_enabled: false}}}}
     code: {{enabled: true}}
+    totp: {{enabled: true}}
+    lookup_secret: {{enabled: true}}
+  flows: {{recovery: {{enabled: true, use: code}}}}
 courier: {{smtp: {{connection_uri: "smtp://127.0.0.1:9/?disable_starttls=true"}}}}
 log: {{level: error}}
 """
+
+
+def staff_schema() -> dict[str, Any]:
+    """Return another identity schema: the service's, with a trait that it requires in addition."""
+    schema: dict[str, Any] = json.loads(SCHEMA.read_text())
+    traits = schema["properties"]["traits"]
+    traits["properties"]["desk"] = {"type": "string", "pattern": "^[A-F][1-9]$"}
+    traits["required"].append("desk")
+    return schema
 
 
 def program() -> str:
@@ -87,10 +99,15 @@ class Server:
     def prepare(self) -> None:
         """Write the configuration, and run the service's `migrate` and `prepare` commands."""
         config = CONFIG.format(
-            public=self.public_port, admin=self.admin_port, database=self.database, schema=self.folder / "schema.json"
+            public=self.public_port,
+            admin=self.admin_port,
+            database=self.database,
+            schema=self.folder / "schema.json",
+            staff=self.folder / "staff.json",
         )
         (self.folder / "kratos.yml").write_text(config)
         (self.folder / "schema.json").write_bytes(SCHEMA.read_bytes())
+        (self.folder / "staff.json").write_text(json.dumps(staff_schema()))
         service = yaml.safe_load((SERVICE / "service.yml").read_text())
         for key in ("migrate", "prepare"):
             words = [word.replace("/etc/kratos", str(self.folder)) for word in service[key]]
@@ -119,11 +136,15 @@ class Server:
             self.process.wait(30)
             self.process = None
 
-    def ask(self, method: str, url: str, data: Any = None) -> tuple[int, Any]:
-        """Send one request; returns status and JSON. The status is 0 without a response. A path is of the admin API."""
+    def ask(self, method: str, url: str, data: Any = None, token: str = "") -> tuple[int, Any]:
+        """Send one request; returns status and JSON. The status is 0 without a response. A path is of the admin API.
+
+        `token` is a user's session.
+        """
         address = url if url.startswith("http") else f"{self.admin}{url}"
         body = None if data is None else json.dumps(data).encode()
-        request = urllib.request.Request(address, body, {"Content-Type": "application/json"}, method=method)
+        headers = {"Content-Type": "application/json", **({"X-Session-Token": token} if token else {})}
+        request = urllib.request.Request(address, body, headers, method=method)
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
                 text = answer.read()
@@ -142,6 +163,21 @@ class Server:
         url = f"{self.public}/self-service/login?flow={flow['id']}"
         form = {"method": "password", "identifier": address, "password": password}
         return self.ask("POST", url, form)[0] == 200
+
+    def level(self, address: str, password: str, **factor: str) -> str:
+        """Log in with a password, then with a second factor if one is given; return the assurance level of the session.
+
+        It is empty where the login fails, and where the user has a factor that wasn't given.
+        """
+        _status, flow = self.ask("GET", f"{self.public}/self-service/login/api")
+        url = f"{self.public}/self-service/login?flow={flow['id']}"
+        form = {"method": "password", "identifier": address, "password": password}
+        token = (self.ask("POST", url, form)[1] or {}).get("session_token", "")
+        if token and factor:
+            _status, flow = self.ask("GET", f"{self.public}/self-service/login/api?aal=aal2", token=token)
+            self.ask("POST", f"{self.public}/self-service/login?flow={flow['id']}", factor, token)
+        status, session = self.ask("GET", f"{self.public}/sessions/whoami", token=token)
+        return str(session["authenticator_assurance_level"]) if status == 200 else ""
 
     def identities(self, prefix: str = "") -> list[dict[str, Any]]:
         """Return all identities, or those whose login starts with `prefix`."""

@@ -52,7 +52,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             try:
                 recipe = users.Recipe.of(found["todo"]["recipe"])
                 # Test the recipe here first, so that an error comes before anything is sent or changed.
-                users.Inventor(recipe, found["todo"]["schema"])
+                users.Inventor(recipe, found["todo"]["schema"], found["todo"]["schemas"])
                 if not self._task.check_mode:
                     given["_generator"].update(self._bring(recipe, found["todo"]["archives"]))
             except users.UsersError as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible.module_utils.greenroom.common import totp
 from ansible.module_utils.greenroom.people import users
 
 
@@ -32,6 +33,14 @@ def person_password(key: int | str, secret: str, user_set: str, seed: str | int)
         raise AnsibleFilterError(str(error)) from error
 
 
+def totp_code(secret: str) -> str:
+    """Return the current one-time code of a second factor. The secret is base32, or an otpauth:// URL."""
+    try:
+        return str(totp.code(secret))
+    except ValueError as error:
+        raise AnsibleFilterError("the secret of one-time codes is base32, or an otpauth:// URL") from error
+
+
 def personas_wanted(values: Iterable[Any], release: str, features: Collection[str] = ()) -> list[Any]:
     """Return the personas of a list whose `needs` are met by `release` and `features`."""
     try:
@@ -41,7 +50,7 @@ def personas_wanted(values: Iterable[Any], release: str, features: Collection[st
 
 
 class FilterModule:
-    """The filters `person_*` and `personas_wanted`."""
+    """The filters `person_*`, `personas_wanted` and `totp_code`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
@@ -49,4 +58,5 @@ class FilterModule:
             "person_address": person_address,
             "person_password": person_password,
             "personas_wanted": personas_wanted,
+            "totp_code": totp_code,
         }

@@ -26,7 +26,7 @@ from urllib.parse import urlencode
 
 import pytest
 import warm_start
-from ansible.module_utils.greenroom.common import web
+from ansible.module_utils.greenroom.common import totp, web
 from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.controller.people.named import named_people
 from ansible.module_utils.greenroom.people import (
@@ -41,6 +41,7 @@ from ansible.module_utils.greenroom.people import (
     users,
 )
 from ansible.module_utils.greenroom.people import removals as removals_module
+from ansible.module_utils.greenroom.people.settings_page import SettingsPage
 from modules import run_module
 from webserver import Asked, Authority, Reply, serve
 
@@ -235,6 +236,111 @@ def test_a_persona_that_loses_its_password_can_no_longer_log_in(seeder: Seeder) 
         assert result["problems"] == []
         assert seeder.server.logs_in(address, PASSWORD) is password
         assert seeder.run(1, state="exact", personas=personas)["changed"] is False
+    seeder.run(state="absent")
+
+
+ORGANIZATION = "11111111-2222-4333-8444-555555555555"
+EQUIPPED = [
+    {"name": "two-factor", "verified": False},
+    {"name": "linked", "providers": ["company"], "organization": ORGANIZATION, "password": False},
+    {"name": "staff", "schema_id": "staff", "totp": True},
+    "admin",
+]
+
+
+def credentials_of(seeder: Seeder, key: str) -> dict[str, Any]:
+    """A persona's identity, with the content of its credentials."""
+    kinds = "&include_credential=totp&include_credential=lookup_secret"
+    query = f"credentials_identifier={seeder.recipe().address(key)}{kinds}"
+    found = seeder.server.ask("GET", f"/admin/identities?{query}")[1]
+    if not found:  # someone without a password
+        identity = next(each for each in seeder.there() if each["metadata_admin"]["greenroom"]["key"] == key)
+        found = [seeder.server.ask("GET", f"/admin/identities/{identity['id']}")[1]]
+    return dict(found[0])
+
+
+def test_personas_have_second_factors_accounts_at_providers_organizations_and_schemas(seeder: Seeder) -> None:
+    server, address = seeder.server, seeder.recipe().address
+    predicted = seeder.run(2, "exact", check=True, personas=EQUIPPED)
+    done = seeder.run(2, "exact", personas=EQUIPPED)
+    assert (done["problems"], done["created"], done["credentials"]) == ([], 6, 3)
+    assert (predicted["created"], predicted["credentials"]) == (6, 3)
+
+    found = credentials_of(seeder, "two-factor")
+    secret = found["credentials"]["totp"]["config"]["totp_url"]
+    codes = [each["code"] for each in found["credentials"]["lookup_secret"]["config"]["recovery_codes"]]
+    assert not any(each["verified"] for each in found["verifiable_addresses"])
+    assert server.level(address("two-factor"), PASSWORD) == ""
+    assert server.level(address("two-factor"), PASSWORD, method="totp", totp_code="000000") == ""
+    assert server.level(address("two-factor"), PASSWORD, method="totp", totp_code=totp.code(secret)) == "aal2"
+    assert server.level(address("two-factor"), PASSWORD, method="lookup_secret", lookup_secret=codes[0]) == "aal2"
+    assert server.level(address("admin"), PASSWORD) == "aal1"
+
+    linked = credentials_of(seeder, "linked")
+    assert linked["credentials"]["oidc"]["identifiers"] == [f"company:{address('linked')}"]
+    assert linked["organization_id"] == ORGANIZATION
+    staff = credentials_of(seeder, "staff")
+    assert staff["schema_id"] == "staff"
+    assert re.fullmatch("[A-F][1-9]", staff["traits"]["desk"])
+
+    again = seeder.run(2, "exact", personas=EQUIPPED)
+    assert (again["changed"], again["credentials"], again["requests"] < 10) == (False, 0, True)
+    assert credentials_of(seeder, "two-factor")["credentials"]["totp"]["config"]["totp_url"] == secret
+
+    # An update keeps what the user has; what the recipe no longer has is removed.
+    changed: list[Any] = [{**EQUIPPED[0], "recovery_codes": False, "last": "Other"}, {"name": "linked"}, "admin"]  # type: ignore[dict-item]
+    done = seeder.run(2, "exact", removals=1, personas=changed)
+    assert (done["problems"], done["updated"], done["removed"], done["credentials"]) == ([], 2, 1, 2)
+    found = credentials_of(seeder, "two-factor")
+    assert found["credentials"]["totp"]["config"]["totp_url"] == secret
+    assert "lookup_secret" not in found["credentials"]
+    linked = credentials_of(seeder, "linked")
+    assert (linked["credentials"]["oidc"].get("identifiers") or []) == []
+    assert linked.get("organization_id") is None
+    assert seeder.run(2, "exact", personas=changed)["changed"] is False
+    seeder.run(state="absent")
+
+
+def test_second_factors_that_somebody_changed_are_restored_only_by_exact(seeder: Seeder) -> None:
+    server, address = seeder.server, seeder.recipe().address
+    seeder.run(0, "exact", personas=EQUIPPED)
+    admin = credentials_of(seeder, "admin")["id"]
+    page = SettingsPage(kratos.Kratos(server.admin, 30, web.Deadline(60), server.public), admin)
+    page.set_up_totp()
+    page.log_out()
+    gone = f"/admin/identities/{credentials_of(seeder, 'two-factor')['id']}/credentials/totp"
+    assert server.ask("DELETE", gone)[0] == 204
+    kept = seeder.run(0, "present", personas=EQUIPPED)
+    assert (kept["credentials"], server.level(address("admin"), PASSWORD)) == (1, "")
+    assert "totp" in credentials_of(seeder, "two-factor")["credentials"]
+    assert seeder.run(0, "exact", check=True, personas=EQUIPPED)["credentials"] == 1
+    done = seeder.run(0, "exact", personas=EQUIPPED)
+    assert (done["credentials"], done["changed"], server.level(address("admin"), PASSWORD)) == (1, True, "aal1")
+    seeder.run(state="absent")
+
+
+def test_a_lost_answer_or_a_killed_run_between_two_factors_is_made_up_for(
+    seeder: Seeder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, address = seeder.server, seeder.recipe().address("two-factor")
+    original, calls = SettingsPage.set_up_recovery_codes, itertools.count(1)
+
+    def lose_the_answer(page: SettingsPage) -> None:
+        original(page)
+        if next(calls) == 1:
+            raise kratos_client.UnansweredError("the answer is lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SettingsPage, "set_up_recovery_codes", lose_the_answer)
+        assert seeder.run(0, "exact", personas=["two-factor"])["credentials"] == 1
+        assert next(calls) == 2, "what was carried out already was set up again"
+
+    identity = credentials_of(seeder, "two-factor")["id"]
+    assert server.ask("DELETE", f"/admin/identities/{identity}/credentials/lookup_secret")[0] == 204
+    assert seeder.run(0, "exact", personas=["two-factor"])["credentials"] == 1
+    secret = credentials_of(seeder, "two-factor")["credentials"]["totp"]["config"]["totp_url"]
+    assert server.level(address, PASSWORD, method="totp", totp_code=totp.code(secret)) == "aal2"
+    assert seeder.run(0, "exact", personas=["two-factor"])["changed"] is False
     seeder.run(state="absent")
 
 

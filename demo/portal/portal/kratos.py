@@ -12,6 +12,8 @@ import httpx
 TIMEOUT_SECONDS = 3.0
 RECENT = timedelta(minutes=15)
 SESSION_COOKIE = "ory_kratos_session"
+LOGIN = "/self-service/login/browser"
+SECOND_FACTOR = f"{LOGIN}?aal=aal2"
 
 
 class KratosDownError(Exception):
@@ -66,7 +68,7 @@ class Kratos:
             raise KratosDownError(f"status {response.status_code}")
 
     def session(self, cookie: str) -> Session | None:
-        """Return the session of the cookies, or None."""
+        """Return the session of the cookies, or None; a session that lacks the second factor doesn't count."""
         if SESSION_COOKIE not in cookie:
             return None
         response = self._ask("GET", "/sessions/whoami", cookie)
@@ -82,6 +84,11 @@ class Kratos:
             verified=any(address["verified"] for address in addresses),
             recent=datetime.now(UTC) - datetime.fromisoformat(found["authenticated_at"]) < RECENT,
         )
+
+    def login_url(self, cookie: str) -> str:
+        """Return the URL to log in, or to enter the second factor after a password."""
+        started = SESSION_COOKIE in cookie and self._ask("GET", "/sessions/whoami", cookie).status_code == 403
+        return SECOND_FACTOR if started else LOGIN
 
     def flow(self, kind: str, flow: str, cookie: str) -> dict[str, Any]:
         """Return a self-service flow; raise FlowGoneError if the browser must start a new one."""

@@ -48,7 +48,8 @@ def need_session(request: Request) -> Session:
     if session is None:
         # A browser that requests a page can follow a redirect to the login. A program or a form can't.
         if request.method == "GET" and wants_page(request):
-            raise HTTPException(HTTPStatus.SEE_OTHER, headers={"Location": "/self-service/login/browser"})
+            kratos: Kratos = request.app.state.kratos
+            raise HTTPException(HTTPStatus.SEE_OTHER, headers={"Location": kratos.login_url(cookie(request))})
         raise HTTPException(HTTPStatus.UNAUTHORIZED, "Log in first.")
     return session
 
@@ -122,15 +123,18 @@ def show_flow(request: Request, flow: str = "") -> Response:
     """Show one of Kratos' self-service flows; its forms are sent to Kratos."""
     kratos: Kratos = request.app.state.kratos
     kind = request.url.path.strip("/")
-    start = RedirectResponse(f"/self-service/{kind}/browser", HTTPStatus.SEE_OTHER)
-    if not flow:
-        return start
+    own = cookie(request)
     try:
-        found = kratos.flow(kind, flow, cookie(request))
+        found = kratos.flow(kind, flow, own) if flow else None
     except FlowGoneError:
-        return start
+        found = None
+    if found is None:
+        url = kratos.login_url(own) if kind == "login" else f"/self-service/{kind}/browser"
+        return RedirectResponse(url, HTTPStatus.SEE_OTHER)
     session = find_session(request)
-    return page(request, "flow.html", kind=kind, title=FLOWS[kind], flow=found, session=session)
+    # Someone who can't enter the second factor must be able to log in as someone else.
+    leave = kratos.logout_url(own) if found.get("requested_aal") == "aal2" else None
+    return page(request, "flow.html", kind=kind, title=FLOWS[kind], flow=found, session=session, leave=leave)
 
 
 for kind in FLOWS:

@@ -176,7 +176,8 @@ class EdgeHandler(BaseHTTPRequestHandler):
             self.command, f"{PUBLIC_URL}{self.path}", headers=list(self.headers.items()), content=body
         )
         response = self.transport.handle_request(request)
-        content = b"".join(response.iter_raw())
+        # The response for a closed path has been read already.
+        content = response.content if response.is_stream_consumed else b"".join(response.iter_raw())
         self.send_response_only(response.status_code)
         for name, value in response.headers.multi_items():
             if name not in ("connection", "transfer-encoding", "content-length"):

@@ -9,8 +9,11 @@ import httpx
 import jinja2
 import pytest
 import yaml
+from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.controller.bundle import checks as bundle_checks
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks
+from ansible.module_utils.greenroom.people.kratos import Kratos
+from ansible.module_utils.greenroom.people.settings_page import SettingsPage
 from ansible.module_utils.greenroom.smoke import checks as smoke
 from ansible.module_utils.greenroom.smoke.attempt import Settings
 from jinja2.nativetypes import NativeEnvironment
@@ -61,6 +64,23 @@ def persona(kratos: KratosServer) -> str:
 
 
 @pytest.fixture
+def personas(kratos: KratosServer) -> None:
+    """Create the personas that checks log in as, as seeding does."""
+    for name in ("two-factor", "linked"):
+        address = f"people-{name}@people.staging.invalid"
+        credentials: dict[str, Any] = {"password": {"config": {"password": PASSWORD}}}
+        if name == "linked":
+            credentials["oidc"] = {"config": {"providers": [{"provider": "company", "subject": address}]}}
+        person = {"schema_id": "default", "traits": {"email": address}, "credentials": credentials}
+        created = httpx.post(f"{kratos.admin}/admin/identities", json=person)
+        assert created.status_code in (201, 409)
+        if created.status_code == 201 and name == "two-factor":
+            page = SettingsPage(Kratos(kratos.admin, 30, web.Deadline(60), kratos.public), created.json()["id"])
+            page.set_up_totp()
+            page.log_out()
+
+
+@pytest.fixture
 def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[dict[str, Any]]:
     """Return the checks of both services for an environment with this provider."""
     company = {
@@ -70,7 +90,14 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
         "smoke_login": True,
     }
     variables = {
-        "catalogue": {"kratos": {"ports": {"admin": {"host": {"green": int(kratos.admin.rsplit(":")[-1])}}}}},
+        "catalogue": {
+            "kratos": {
+                "ports": {
+                    "admin": {"host": {"green": int(kratos.admin.rsplit(":")[-1])}},
+                    "public": {"host": {"green": int(kratos.public.rsplit(":")[-1])}},
+                }
+            }
+        },
         "environment_domain": DOMAIN,
         "environment_name": "staging",
         "environment_public_name": PUBLIC_NAME,
@@ -78,6 +105,8 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
         "identity_providers": [company],
         "mail_sandbox_web_port": mailbox.web,
         "seed_domain": provider.client["domain"],
+        "seed_personas": ["two-factor", {"name": "linked"}],
+        "seed_set": "people",
         "smoke_slot": "green",
     }
     catalogue: dict[str, dict[str, list[dict[str, Any]]]] = {}
@@ -97,7 +126,7 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
 
 
 @pytest.fixture
-def run(checks: list[dict[str, Any]], provider: Provider, persona: str, serve_edge: ServeEdge) -> Run:
+def run(checks: list[dict[str, Any]], provider: Provider, persona: str, personas: None, serve_edge: ServeEdge) -> Run:
     """Return a function that runs the checks against a slot."""
 
     def run_checks(slot: Slot) -> list[smoke.Verdict]:
@@ -118,7 +147,7 @@ def run(checks: list[dict[str, Any]], provider: Provider, persona: str, serve_ed
 def test_checks_pass_and_leave_nothing(green: Slot, kratos: KratosServer, mailbox: Mailbox, run: Run) -> None:
     """All pass and leave no mail, no order, and no account except the persona's."""
     verdicts = run(green)
-    assert len([verdict for verdict in verdicts if "company" in verdict.name]) == 2
+    assert len([verdict for verdict in verdicts if "company" in verdict.name]) == 3
     assert [f"{verdict.name}: {verdict.got}" for verdict in verdicts if not verdict.ok] == []
     mail = httpx.get(f"http://127.0.0.1:{mailbox.web}/email").json()
     assert [message for message in mail if "smoke-" in message["headers"]["to"]] == []

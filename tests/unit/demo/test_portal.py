@@ -70,6 +70,8 @@ class FakeKratos:
         if request.url.path == "/self-service/logout/browser":
             return httpx.Response(200, json={"logout_url": "https://portal.test/self-service/logout?token=t"})
         name = person.group(1)
+        if name == "half":
+            return httpx.Response(403, json={"error": {"id": "session_aal2_required"}})
         return httpx.Response(
             200,
             json={
@@ -515,6 +517,31 @@ def test_a_flow_that_is_gone_begins_anew(portal: Portal, kind: str) -> None:
     for path in (f"/{kind}", f"/{kind}?flow=lost"):
         answer = portal.get(path)
         assert (answer.status_code, answer.headers["Location"]) == (303, f"/self-service/{kind}/browser")
+
+
+def test_a_user_with_a_second_factor_must_enter_it_or_log_out(portal: Portal) -> None:
+    half = "ory_kratos_session=half"
+    assert portal.get("/session", half).json()["authenticated"] is False
+    for path in ("/login", "/orders"):
+        answer = portal.get(path, half)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/self-service/login/browser?aal=aal2")
+    assert "Log in" in portal.get("/", half).text
+    portal.kratos.flows["f1"] = {**FLOW, "requested_aal": "aal2"}
+    page = portal.get("/login?flow=f1", half).text
+    assert '<a href="https://portal.test/self-service/logout?token=t">Log in as someone else</a>' in page
+
+
+def test_the_settings_page_shows_the_secret_of_one_time_codes(portal: Portal) -> None:
+    secret = {"id": "totp_secret_key", "text": {"text": "ABC234"}, "node_type": "text"}
+    image = {"src": "data:image/png;base64,AA==", "width": 256, "height": 256, "node_type": "img"}
+    nodes = [
+        {"type": "img", "group": "totp", "attributes": image, "meta": {"label": {"text": "QR code"}}, "messages": []},
+        {"type": "text", "group": "totp", "attributes": secret, "meta": {}, "messages": []},
+    ]
+    portal.kratos.flows["f1"] = {"ui": {"action": "/", "method": "POST", "messages": [], "nodes": nodes}}
+    page = portal.get("/settings?flow=f1", COOKIE).text
+    assert '<p id="totp_secret_key">ABC234</p>' in page
+    assert '<img src="data:image/png;base64,AA==" width="256" height="256" alt="QR code">' in page
 
 
 def test_error_page(portal: Portal) -> None:

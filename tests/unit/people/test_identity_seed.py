@@ -353,7 +353,7 @@ def test_users_of_smoke_checks_are_recognized_by_address() -> None:
     (beginning,) = yaml.safe_load((ROOT / "roles/seed/vars/main.yml").read_text())["__seed_leftovers"]
     checks = (ROOT / "services/kratos/checks.yml").read_text()
     addresses = re.findall(r"""[^\s"=]*\$\{run\}@[^"\n]*""", checks)
-    assert len(addresses) == 5
+    assert len(addresses) == 7
     assert all(address.startswith(beginning) and address.endswith("@{{ seed_domain }}") for address in addresses)
 
 

@@ -255,7 +255,7 @@ def test_the_hash_of_a_derived_password_is_pbkdf2_as_kratos_reads_it() -> None:
 def test_filters_and_module_agree_on_addresses() -> None:
     assert person_address(1, "people", 1, "people.invalid") == recipe().address(1)
     assert person_address("admin", "people", "1", "people.invalid") == "people-admin@people.invalid"
-    assert set(FilterModule().filters()) == {"person_address", "person_password", "personas_wanted"}
+    assert set(FilterModule().filters()) == {"person_address", "person_password", "personas_wanted", "totp_code"}
 
 
 @pytest.mark.parametrize("key", [0, -1, "", "Admin", "1x", None])
@@ -280,3 +280,19 @@ def test_a_recipe_does_not_load_the_generator() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, timeout=800
     )
     assert answer.stdout == "[]\n"
+
+
+def test_a_persona_with_another_schema_depends_on_that_one() -> None:
+    both = recipe(personas=[{"name": "staff", "schema_id": "staff"}, "admin"], traits={"nickname": "user_name"})
+    before = both.fingerprints({"title": "set"}, {"staff": {"title": "staff"}})
+    after = both.fingerprints({"title": "set"}, {"staff": {"title": "changed"}})
+    assert {key: before.of(key) == after.of(key) for key in (1, "admin", "staff")} == {
+        1: True,
+        "admin": True,
+        "staff": False,
+    }
+    assert both.schema_ids == ["default", "staff"]
+    staff = both.under("staff")
+    # The set's traits are those of its own schema.
+    assert (list(staff.keys()), staff.schema_id, staff.traits) == (["staff"], "staff", {})
+    assert [persona.name for persona in both.under("default").personas] == ["admin"]

@@ -16,7 +16,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from ansible.module_utils.greenroom.common import web
+from ansible.module_utils.greenroom.common import totp, web
 from ansible.module_utils.greenroom.smoke import attempt as smoke_attempt
 from ansible.module_utils.greenroom.smoke import checks as smoke
 from ansible.module_utils.greenroom.smoke.attempt import Settings
@@ -705,3 +705,32 @@ def test_the_report_is_junit() -> None:
     failure = cases[1].find("failure")
     assert failure is not None
     assert failure.get("message") == "expected status 200, got status 500: ?[31m<oops>"
+
+
+# --- one-time codes ---
+
+
+def test_a_step_sends_the_one_time_code_of_a_secret_that_an_earlier_step_captured() -> None:
+    secret = base64.b32encode(b"12345678901234567890").decode()
+
+    def respond(asked: Asked) -> Reply:
+        return Reply(200, json.dumps({"url": f"otpauth://totp/x:y?secret={secret}"}) if asked.path == "/secret" else "")
+
+    with serve(respond) as site:
+        steps = [
+            {"url": f"{site.url}/secret", "capture": {"secret": {"json": "url"}}},
+            {"url": f"{site.url}/log-in", "form": {"totp_code": "${totp:secret}"}},
+        ]
+        before = totp.code(secret)
+        assert check(steps=steps).ok
+        assert site.asked[-1].form["totp_code"] in (before, totp.code(secret))
+        steps[0]["capture"] = {"secret": {"regex": "x:y"}}
+        verdict = check(steps=steps)
+    assert verdict.expected == "the secret of one-time codes in ${secret}"
+    assert verdict.got.endswith("a value that is not base32")
+
+
+def test_a_check_with_the_code_of_a_secret_that_cannot_be_read_is_not_done() -> None:
+    settings = Settings(unreadable=["persona_totp"], secret_variables={"persona_totp": ""})
+    verdict = check(settings, url="http://127.0.0.1:9/", form={"code": "${totp:persona_totp}"})
+    assert (verdict.ok, verdict.unreadable) == (True, True)

@@ -34,6 +34,7 @@ class Progress:
     created: int = 0
     updated: int = 0
     removed: int = 0
+    equipped: int = 0
     seconds: float = 0
     drifted: int = 0
     conflicts: list[str] = field(default_factory=list)

@@ -126,6 +126,12 @@ class Kratos(Client):
             query = {"ids": ids[start : start + IDS], "page_size": IDS, "include_credential": credential}
             yield self._page(query, "")[0]
 
+    def with_credentials(self, ids: Sequence[str], kinds: Sequence[str]) -> Iterator[list[Identity]]:
+        """Yield the existing identities with these ids, with the content of these kinds of credentials, in pages."""
+        for start in range(0, len(ids), IDS):
+            query = {"ids": ids[start : start + IDS], "page_size": IDS, "include_credential": kinds}
+            yield self._page(query, "")[0]
+
     def who_logs_in_as(self, name: str) -> list[Identity]:
         """Return the identity with exactly this login name, if there is one."""
         return self._page({"credentials_identifier": name, "page_size": 2}, "")[0]
@@ -218,9 +224,32 @@ class Kratos(Client):
 
     def delete(self, identity: str) -> None:
         """Remove an identity, if it exists."""
-        answer = self._admin("DELETE", f"identities/{identity}")
+        self.remove(f"identities/{identity}")
+
+    def link(self, identity: Identity, accounts: Mapping[str, str]) -> None:
+        """Link an identity to accounts at sign-in providers, {provider: subject}; those that it has stay."""
+        kept = ("schema_id", "state", "traits", "metadata_public", "metadata_admin")
+        providers = [{"provider": provider, "subject": subject} for provider, subject in accounts.items()]
+        body = {key: identity[key] for key in kept if identity.get(key) is not None}
+        self.update(identity["id"], {**body, "credentials": {"oidc": {"config": {"providers": providers}}}})
+
+    def remove(self, path: str, **query: str) -> None:
+        """Remove what is at a path of the admin API, if it exists."""
+        answer = self._admin("DELETE", f"{path}?{urlencode(query)}" if query else path)
         if answer.status not in (204, 404):
             raise RefusedError(self.url, answer.status, reason(answer))
+
+    def recovery_code(self, identity: str) -> dict[str, Any]:
+        """Return a code for account recovery, and a link with the flow in which it is valid."""
+        answer = self._admin("POST", "recovery/code", {"identity_id": identity})
+        found = content(answer)
+        if answer.status not in (200, 201) or not isinstance(found, dict):
+            raise RefusedError(
+                self.url,
+                answer.status,
+                f"{reason(answer)}; second factors need account recovery with codes (selfservice.flows.recovery)",
+            )
+        return found
 
     def _identity(self, answer: web.Answer, status: int) -> Identity:
         found = content(answer)

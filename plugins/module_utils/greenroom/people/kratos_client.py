@@ -104,7 +104,7 @@ class Client:
         self._connections = threading.local()
         self._lock = threading.Lock()
 
-    def ask(self, method: str, url: str, data: Any = None) -> web.Answer:
+    def ask(self, method: str, url: str, data: Any = None, extra: Mapping[str, str] | None = None) -> web.Answer:
         """Send one request and return the response; raises UnansweredError without one, and for status 429 or 5xx.
 
         While the server asks to wait, no thread sends one.
@@ -117,7 +117,8 @@ class Client:
         if not hasattr(self._connections, "own"):
             self._connections.own = web.Connection(self._access.network)
         body = None if data is None else json.dumps(data).encode()
-        headers = {"Accept": "application/json", **({"Content-Type": "application/json"} if body else {})}
+        kind = {"Content-Type": "application/json"} if body else {}
+        headers = {"Accept": "application/json", **kind, **(extra or {})}
         if origin(url) == origin(self.url):
             headers |= self._access.headers
         try:

@@ -188,6 +188,13 @@ class Ledger:
         with self.together():
             return self._database.execute(f"DELETE FROM people WHERE {_UNSEEN}").rowcount
 
+    def ids(self, keys: Sequence[str], statuses: Sequence[str]) -> dict[str, str]:
+        """Return {key: id} of the users with these keys and one of these statuses."""
+        marks = ",".join("?" * len(keys)), ",".join("?" * len(statuses))
+        query = f"SELECT key, id FROM people WHERE key IN ({marks[0]}) AND status IN ({marks[1]})"
+        with self._lock:
+            return dict(self._database.execute(query, [*keys, *statuses]).fetchall())
+
     def after(self, status: str | None, identity: str, limit: int) -> list[Row]:
         """Return the next users after an ID, with a status or with any."""
         where = "status = ? AND" if status else ""

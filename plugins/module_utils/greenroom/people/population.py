@@ -18,6 +18,7 @@ from ..common import web
 from . import ledger, users
 from .apply import FEW, Progress, Work
 from .compare import Found, Look, Owner
+from .credentials import Credentials
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
 from .kratos_client import OPEN, Access, KratosError
@@ -111,7 +112,8 @@ class _Call:
         self.owner = order.owner or Owner(Seal(order.recipe.set))
         self.kratos = kratos
         self.book = book
-        self.schema: dict[str, Any] | None = None
+        self.credentials = Credentials(kratos, self.recipe, book, order.state)
+        self.schemas: dict[str, dict[str, Any]] = {}
         self.server = ""
 
     # --- comparing ---
@@ -120,21 +122,26 @@ class _Call:
         self.server = f"Ory Kratos {self.kratos.version()} at {self.kratos.url}"
         fingerprints, searchable = None, True
         if self.order.state != "absent":
-            schema = self._schema()
-            fingerprints, searchable = self.recipe.fingerprints(schema), logs_in_by_address(schema)
+            schema, others = self._schemas()
+            fingerprints = self.recipe.fingerprints(schema, others)
+            searchable = all(logs_in_by_address(each) for each in (schema, *others.values()))
         look = Look(self.recipe, fingerprints, self.book, self.owner, self.order.leftovers)
         return look, look.at(self.kratos, self.order.connections, searchable)
 
-    def _schema(self) -> dict[str, Any]:
-        if self.schema is None:
-            self.schema = self.kratos.schema(self.recipe.schema_id)
-        return self.schema
+    def _schemas(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+        """Return the set's identity schema, and those of personas with another one, by id."""
+        if not self.schemas:
+            self.schemas = {each: self.kratos.schema(each) for each in self.recipe.schema_ids}
+        others = dict(self.schemas)
+        return others.pop(self.recipe.schema_id), others
 
     def _wanted(self) -> dict[str, Any]:
         """Return what the controller needs to send the generator."""
+        schema, others = self._schemas()
         return {
             "recipe": self.recipe.plain(),
-            "schema": self._schema(),
+            "schema": schema,
+            "schemas": others,
             "archives": _archives(self.order.generators),
         }
 
@@ -154,6 +161,7 @@ class _Call:
             updated=found.outdated if OUTDATED in statuses else 0,
             removed=found.extra if EXTRA in statuses else 0,
             drifted=found.drifted,
+            equipped=self.credentials.planned(found.conflicts),
             conflicts=found.conflicts,
             unproven=found.unproven,
             others=found.others,
@@ -215,13 +223,17 @@ class _Call:
                 self._keep(kept, progress)
                 told = {"done": progress.done, "todo": progress.todo, "rate": progress.rate}
                 return {"todo": {"progress": told}}
+        try:
+            self.credentials.set_up(progress)
+        except KratosError as error:
+            return self._stopped(progress, str(error))
         return self._finish(progress)
 
     def _work(self, progress: Progress, invents: bool) -> bool:
         order, inventor, started = self.order, None, time.monotonic()
         if invents:
             users.use_generator(Path(order.generators, order.archive))
-            inventor = users.Inventor(self.recipe, self._schema(), beside=lambda: other_sets(order.ledger))
+            inventor = users.Inventor(self.recipe, *self._schemas(), beside=lambda: other_sets(order.ledger))
         progress.seconds += time.monotonic() - started
         work = Work(
             self.kratos,
@@ -257,13 +269,14 @@ class _Call:
     # --- reporting ---
 
     def _result(self, progress: Progress, file_changed: bool, digest: str) -> dict[str, Any]:
-        changes = progress.created + progress.updated + progress.removed
+        changes = progress.created + progress.updated + progress.removed + progress.equipped
         outdated = self.book.count(OUTDATED)
         return {
             "changed": bool(changes or progress.news or file_changed),
             "created": progress.created,
             "updated": progress.updated,
             "removed": progress.removed,
+            "credentials": progress.equipped,
             "present": self.book.count(CURRENT) + outdated,
             "outdated": outdated,
             "extra": self.book.count(EXTRA),

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import urlencode, urljoin, urlsplit
 
-from ..common import web
+from ..common import totp, web
 from ..common.masking import Mask
 from .captures import CaptureError, capture
 from .expectations import differences, short
@@ -28,7 +28,7 @@ REDIRECT_LIMIT = 10
 REDIRECTS = (301, 302, 303, 307, 308)
 PAUSES = (0.1, 0.1, 0.2, 0.2, 0.3, 0.3, 0.5, 0.5, 1.0)
 """Seconds between tries; the last one repeats. Short at first, because a run waits for the answer."""
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+VARIABLE = re.compile(r"\$\{(totp:)?([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 class UnmetError(Exception):
@@ -70,15 +70,17 @@ def steps_of(check: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def substitute(value: Any, variables: Mapping[str, str], escape: bool = False) -> Any:
     """Replace `${name}` with the variable in all strings within `value`; `escape` makes it literal in a regex.
 
-    Raises UnmetError if there is no such variable.
+    `${totp:name}` is the one-time code of the secret in the variable, at the moment of the request. Raises UnmetError
+    if there is no such variable, or no such secret in it.
     """
     if isinstance(value, str):
 
         def replace(match: re.Match[str]) -> str:
-            name = match.group(1)
+            name = match.group(2)
             if name not in variables:
                 raise UnmetError(f"a value for ${{{name}}}", "no such variable: no earlier step captured it")
-            return re.escape(variables[name]) if escape else variables[name]
+            text = _code(name, variables[name]) if match.group(1) else variables[name]
+            return re.escape(text) if escape else text
 
         return VARIABLE.sub(replace, value)
     if isinstance(value, Mapping):
@@ -86,6 +88,14 @@ def substitute(value: Any, variables: Mapping[str, str], escape: bool = False) -
     if isinstance(value, (list, tuple)):
         return [substitute(item, variables, escape) for item in value]
     return value
+
+
+def _code(name: str, secret: str) -> str:
+    try:
+        return totp.code(secret)
+    except ValueError as error:
+        # The secret must not appear in a verdict.
+        raise UnmetError(f"the secret of one-time codes in ${{{name}}}", "a value that is not base32") from error
 
 
 def redirected(request: web.Request, status: int, location: str) -> web.Request:

@@ -150,7 +150,7 @@ def _skipped(check: Mapping[str, Any], settings: Settings) -> Verdict | None:
 def _uses(check: Mapping[str, Any], secret: str) -> bool:
     """Whether a check uses a secret: a variable, or `password`, which every HTTP request sends by default."""
     if secret != "password":
-        return f"${{{secret}}}" in str(check)
+        return any(match.group(2) == secret for match in VARIABLE.finditer(str(check)))
     if (check.get("type") or "http") != "http":
         return False
     return any(step.get("auth") is not False and step.get("password") is None for step in steps_of(check))

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...common.names import suggestion
 from ..recipe.personas import Persona
-from ..recipe.recipe import MARK, OtherSet, Recipe
+from ..recipe.recipe import MARK, Fingerprints, OtherSet, Recipe
 from . import phones
 from .locales import LocaleFaker
 from .overrides import Override
@@ -37,13 +37,29 @@ class Inventor:
     """
 
     def __init__(
-        self, recipe: Recipe, schema: Mapping[str, Any], *, beside: Callable[[], Iterable[OtherSet]] = tuple
+        self,
+        recipe: Recipe,
+        schema: Mapping[str, Any],
+        others: Mapping[str, Mapping[str, Any]] | None = None,
+        fingerprints: Fingerprints | None = None,
+        *,
+        beside: Callable[[], Iterable[OtherSet]] = tuple,
     ) -> None:
-        self._recipe = recipe
+        """`others` are the schemas of personas with another one, by id."""
+        self._fingerprints = fingerprints or recipe.fingerprints(schema, others)
+        by_schema = {
+            each: Inventor(recipe.under(each), schema_there, None, self._fingerprints, beside=beside)
+            for each, schema_there in (others or {}).items()
+        }
+        self._others = {
+            persona.name: by_schema[persona.schema_id]
+            for persona in recipe.personas
+            if persona.schema_id not in ("", recipe.schema_id)
+        }
+        recipe = self._recipe = recipe.under(recipe.schema_id)
         self._personas = {persona.name: persona for persona in recipe.personas}
         self._schema = Schema(schema)
         self._traits = Traits(self._schema)
-        self._fingerprints = recipe.fingerprints(schema)
         # All threads share one stream, so the lock lets one thread generate a user at a time.
         self._stream = Stream()
         self._lock = threading.Lock()
@@ -72,6 +88,8 @@ class Inventor:
 
     def login(self, key: str | int) -> str:
         """Return the login of a user: an address, or a user name or phone number if the schema says so."""
+        if other := self._others.get(str(key)):
+            return other.login(key)
         with self._lock:
             return self._traits.login.value(self._person(str(key), 0))
 
@@ -80,6 +98,8 @@ class Inventor:
 
         It has no credentials without a hash, and none for a persona without a password.
         """
+        if other := self._others.get(str(key)):
+            return other.identity(key, password_hash)
         with self._lock:
             return self._identity(str(key), password_hash)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ NEEDS = ("feature", "release")
 
 # With at most 24 characters, the local part fits in the 64 that email allows. A leading digit would be a number.
 _NAME = re.compile(r"(?!.*--)[a-z]([a-z0-9-]{0,22}[a-z0-9])?\Z")
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _RELEASE = re.compile(r"(>=|<=|==|!=|>|<)\s*([0-9]+(\.[0-9]+)*)\Z")
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     ">=": operator.ge,
@@ -46,6 +47,10 @@ class Persona:
     or `male`, by default what the first name says. `traits` override the set's traits. The default `locale` is the
     first of the set. `needs` limits the persona to environments where it has a purpose: {feature: x},
     {release: ">=1.1"} or both.
+
+    `totp` and `recovery_codes` are its second factors. `providers` are the sign-in providers that it is linked to, as
+    names or as {name: subject}; an empty subject is its address. `schema_id` replaces the set's. `organization` is the
+    UUID of an organization.
     """
 
     name: str
@@ -60,6 +65,11 @@ class Persona:
     metadata_public: Mapping[str, Any] = field(default_factory=dict)
     metadata_admin: Mapping[str, Any] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
+    totp: bool = False
+    recovery_codes: bool = False
+    providers: Mapping[str, str] | Sequence[str] = ()
+    schema_id: str = ""
+    organization: str = ""
 
     def __post_init__(self) -> None:
         """Reject values that can't be an address, or that Kratos would reject."""
@@ -81,6 +91,29 @@ class Persona:
                 raise UsersError(f"persona {self.name}: '{need}' can't be needed{suggestion(need, NEEDS)}")
             if not isinstance(value, str) or (need == "release" and not _RELEASE.match(value)):
                 raise UsersError(f"persona {self.name}: '{value}' is not a {need}; write a release as '>=1.1'")
+        if self.state == "inactive" and self.factors:
+            raise UsersError(f"persona {self.name}: an inactive user can't set up {' and '.join(self.factors)}")
+        if self.organization and not _UUID.match(self.organization):
+            raise UsersError(f"persona {self.name}: organization must be a UUID, not '{self.organization}'")
+        for provider, subject in self.links("").items():
+            if not isinstance(provider, str) or not isinstance(subject, str):
+                raise UsersError(f"persona {self.name}: providers can't be {self.providers!r}")
+
+    @property
+    def factors(self) -> tuple[str, ...]:
+        """The second factors that the persona has, as Kratos names them."""
+        return tuple(kind for kind, wanted in (("totp", self.totp), ("lookup_secret", self.recovery_codes)) if wanted)
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether the persona has more than a password."""
+        return bool(self.factors or self.providers or self.organization)
+
+    def links(self, address: str) -> dict[str, str]:
+        """Return {provider: subject} of the persona's accounts at sign-in providers; `address` is its own."""
+        if isinstance(self.providers, Mapping):
+            return {provider: subject or address for provider, subject in self.providers.items()}
+        return dict.fromkeys(self.providers, address)
 
     def wanted(self, release: str, features: Collection[str]) -> bool:
         """Return whether `release` and `features` meet the persona's `needs`. Raises UsersError."""
@@ -91,10 +124,11 @@ class Persona:
 
 
 _KINDS: dict[str, Any] = {
-    **dict.fromkeys(("name", "state", "first", "last", "gender", "locale"), str),
+    **dict.fromkeys(("name", "state", "first", "last", "gender", "locale", "schema_id", "organization"), str),
     **dict.fromkeys(("traits", "metadata_public", "metadata_admin", "needs"), Mapping),
     "verified": (bool, type(None)),
-    "password": bool,
+    **dict.fromkeys(("password", "totp", "recovery_codes"), bool),
+    "providers": (Mapping, list, tuple),
 }
 
 
@@ -119,6 +153,7 @@ DEFAULT_PERSONAS: dict[str, Persona] = {
         Persona("unverified", verified=False),
         Persona("inactive", state="inactive", verified=True),
         Persona("recovery-only", verified=True, password=False),
+        Persona("two-factor", verified=True, totp=True, recovery_codes=True),
         Persona("long-name", verified=True, first=_LONG_FIRST.strip(), last=_LONG_LAST.strip(), gender="female"),
         Persona("one-letter", verified=True, first="I", last="O", gender="male"),
         Persona("right-to-left", verified=True, first="عبد الرحمن", last="الخوارزمي", gender="male"),

@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -169,9 +169,31 @@ class Recipe:
         persona = self.persona(key)
         return persona is None or persona.password
 
-    def fingerprints(self, schema: Mapping[str, Any]) -> Fingerprints:
-        """Return the users' fingerprints under Kratos' identity `schema`; a changed one means an outdated user."""
-        return Fingerprints(self, schema)
+    def schema_of(self, key: str | int) -> str:
+        """Return the id of a user's identity schema."""
+        persona = self.persona(key)
+        return (persona.schema_id if persona else "") or self.schema_id
+
+    @property
+    def schema_ids(self) -> list[str]:
+        """The ids of all identity schemas of the set; the first one is that of the numbered users."""
+        return list(dict.fromkeys((self.schema_id, *(self.schema_of(persona.name) for persona in self.personas))))
+
+    def under(self, schema_id: str) -> Recipe:
+        """Return the recipe of the users with this identity schema. The set's traits fit only the set's own schema."""
+        kept = tuple(persona for persona in self.personas if self.schema_of(persona.name) == schema_id)
+        if schema_id == self.schema_id:
+            return replace(self, personas=kept)
+        return replace(self, personas=kept, schema_id=schema_id, count=0, traits={})
+
+    def fingerprints(
+        self, schema: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> Fingerprints:
+        """Return the users' fingerprints; a changed one means an outdated user.
+
+        `schema` is the set's identity schema in Kratos, `others` are those of personas with another one, by id.
+        """
+        return Fingerprints(self, schema, others)
 
     def fingerprint(self, schema: Mapping[str, Any], key: str | int = 1) -> str:
         """Return one user's fingerprint. For many users, call `fingerprints`."""
@@ -184,11 +206,16 @@ class Fingerprints:
     It does not depend on the count, and a changed persona doesn't affect other users.
     """
 
-    def __init__(self, recipe: Recipe, schema: Mapping[str, Any]) -> None:
+    def __init__(
+        self, recipe: Recipe, schema: Mapping[str, Any], others: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
         shared = {key: value for key, value in recipe.plain().items() if key not in ("count", "personas")}
         self._numbered = _digest([DRAFT, shared, schema])
         self._personas = {
-            persona.name: _digest([self._numbered, {**asdict(persona), "needs": None}]) for persona in recipe.personas
+            persona.name: _digest(
+                [self._numbered, {**asdict(persona), "needs": None}, (others or {}).get(persona.schema_id)]
+            )
+            for persona in recipe.personas
         }
 
     def of(self, key: str | int) -> str:
