@@ -30,7 +30,7 @@ from bench.identity_seed.servers import Server, wait_for
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = "people.staging.invalid"
 PASSWORD = "correct horse 7"
-HASH = str(hashing.hash_password(PASSWORD, 10, "people"))
+HASH = str(hashing.hash_password(PASSWORD, 10))
 KEY = "a key of at least sixteen bytes"
 PLAY = """\
 - hosts: localhost

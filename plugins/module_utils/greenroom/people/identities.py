@@ -54,6 +54,21 @@ def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]
                     yield key, address
 
 
+def verified_addresses(identity: Identity) -> dict[str, bool]:
+    """Return {address: whether it is verified}, in the identity's order."""
+    found = identity.get("verifiable_addresses") or []
+    return {str(each.get("value")).lower(): bool(each.get("verified")) for each in found}
+
+
+def merged(made: Mapping[str, Any], there: Identity) -> dict[str, Any]:
+    """Return `made` with the metadata that other programs have added to the identity that it replaces."""
+    found = dict(made)
+    for field in ("metadata_admin", "metadata_public"):
+        if isinstance(others := there.get(field), dict) and others:
+            found[field] = {**others, **(made.get(field) or {})}
+    return found
+
+
 def _metadata(identity: Identity) -> Mapping[str, Any]:
     """Return the metadata of an identity; other programs may have put any value there."""
     found = identity.get("metadata_admin")

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from . import population, users
@@ -20,6 +21,7 @@ ARGUMENTS: dict[str, Any] = {
     "removals": {"type": "int", "default": 0},
     "removals_users": {"type": "int", "default": 10},
     "removals_percent": {"type": "float", "default": 10},
+    "renew": {"type": "bool", "default": False},
     "schema_id": {"type": "str", "default": "default"},
     "locales": {"type": "list", "elements": "str", "default": ["en_US"]},
     "traits": {"type": "dict", "default": {}},
@@ -30,6 +32,7 @@ ARGUMENTS: dict[str, Any] = {
     "password": {"type": "str", "no_log": True},
     "password_key": {"type": "str", "no_log": True},
     "cost": {"type": "int", "default": 12},
+    "hashes": {"type": "str", "choices": ["shared", "each"], "default": "shared"},
     "allowed": {"type": "bool", "required": True},
     "ledger": {"type": "path"},
     "people_file": {"type": "path"},
@@ -40,7 +43,7 @@ ARGUMENTS: dict[str, Any] = {
     "_operation": {"type": "dict"},
     "_generator": {"type": "dict"},
     "_password_mark": {"type": "str", "no_log": True},
-    "_password_hash": {"type": "str", "no_log": True},
+    "_secrets": {"type": "path"},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
@@ -48,8 +51,8 @@ RECIPE = (
 )
 
 
-def order_of(given: dict[str, Any]) -> population.Order:
-    """Return the order for the given arguments; raises users.UsersError."""
+def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Order:
+    """Return the order for the given arguments and the `secrets` for `hasher`; raises users.UsersError."""
     generator, operation = given["_generator"] or {}, given["_operation"] or {}
     recipe = users.Recipe.of(
         {
@@ -61,12 +64,6 @@ def order_of(given: dict[str, Any]) -> population.Order:
     if not 1 <= given["connections"] <= 32:
         raise users.UsersError(f"connections must be 1 to 32, not {given['connections']}")
     path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
-    shared, key = given["_password_hash"] or "", given["password_key"]
-
-    def hash_of(person: str) -> str:
-        if shared or not key:
-            return str(shared)
-        return str(users.derived_hash(users.person_password(key, recipe.set, recipe.seed, person)))
 
     return population.Order(
         recipe=recipe,
@@ -85,5 +82,6 @@ def order_of(given: dict[str, Any]) -> population.Order:
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),
         archive=generator.get("name", ""),
-        hash_of=hash_of,
+        renew=given["renew"],
+        hash_of=users.hasher(secrets),
     )

@@ -11,18 +11,19 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..common import web
 from . import ledger, users
-from .apply import FEW, Progress, Work
+from .apply import Progress, Work
 from .compare import Found, Look
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
-from .kratos_client import KratosError
+from .kratos_client import KratosError, origin
 from .ledger import Ledger
-from .people_file import write_users
+from .people_file import NAMED, conflicts_message, write_conflicts, write_progress, write_users
 
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
@@ -64,7 +65,8 @@ class Order:
     `token` identifies the operation that the call starts or continues, `holder` is who runs it. `seconds` limits the
     work of this call, `deadline` the whole operation (seconds from now). `archive` is the generator's name in the
     folder `generators`; without it, a call that needs the generator only compares. `leftovers` are prefixes of
-    addresses that only smoke checks use. `removals` limits what `exact` removes.
+    addresses that only smoke checks use. `removals` limits what `exact` removes. With `renew`, it
+    creates outdated users again instead of updating them.
     """
 
     recipe: users.Recipe
@@ -83,6 +85,7 @@ class Order:
     holder: str = ""
     seconds: float = 15
     archive: str = ""
+    renew: bool = False
     hash_of: Callable[[str], str] = field(default=lambda key: "", repr=False)
 
     @property
@@ -129,12 +132,11 @@ class _Call:
         self.kratos = kratos
         self.book = book
         self.schema: dict[str, Any] | None = None
-        self.server = ""
 
     # --- comparing ---
 
     def _look(self) -> tuple[Look, Found]:
-        self.server = f"Ory Kratos {self.kratos.version()} at {self.kratos.url}"
+        self.kratos.ask_version()
         fingerprints, searchable = None, True
         if self.order.state != "absent":
             schema = self._schema()
@@ -153,7 +155,13 @@ class _Call:
             "recipe": self.recipe.plain(),
             "schema": self._schema(),
             "archives": _archives(self.order.generators),
+            "file": self._progress_file,
         }
+
+    @property
+    def _progress_file(self) -> str:
+        """The file in which a call notes its progress while it works."""
+        return f"{self.order.ledger}.progress"
 
     def _invents(self, found: Found) -> int:
         """Return the number of users that need the generator."""
@@ -177,7 +185,7 @@ class _Call:
         result["present"] += progress.created
         result["outdated"] -= progress.updated
         result["extra"] -= progress.removed
-        if problems := _problems(progress):
+        if problems := self._problems(progress, written=False):
             result.update(failed=True, msg=problems)
         if self._invents(found):
             result["todo"] = self._wanted()
@@ -201,12 +209,12 @@ class _Call:
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
             progress.todo = found.missing + sum(counts[status] for status in order.statuses)
             self.book.begin(look.missing() if order.state != "absent" else [])
-            kept = {"invents": self._invents(found), "server": self.server}
+            kept = {"invents": self._invents(found), "version": self.kratos.version}
         else:
             progress = Progress(**kept["progress"])
-            self.server = kept["server"]
+            self.kratos.version = kept["version"]
             # The operation's earlier calls had responses.
-            self.kratos.answered = True
+            self.kratos.answered |= {origin(self.kratos.url), origin(self.kratos.public_url)}
         if kept["invents"] and not order.archive:
             self._keep(kept, progress)
             return {"todo": self._wanted()}
@@ -217,8 +225,7 @@ class _Call:
                 return self._stopped(progress, str(error))
             if not over:
                 self._keep(kept, progress)
-                told = {"done": progress.done, "todo": progress.todo, "rate": progress.rate}
-                return {"todo": {"progress": told}}
+                return {"todo": {"progress": progress.told}}
         return self._finish(progress)
 
     def _work(self, progress: Progress, invents: bool) -> bool:
@@ -235,8 +242,13 @@ class _Call:
             connections=order.connections,
             inventor=inventor,
             hash_of=order.hash_of,
+            renew=order.renew,
+            note=partial(write_progress, self._progress_file),
         )
-        return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
+        try:
+            return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
+        finally:
+            ledger.forget(self._progress_file)
 
     def _keep(self, kept: Mapping[str, Any], progress: Progress) -> None:
         self.book.keep(self.order.token, {**kept, "progress": asdict(progress)})
@@ -245,7 +257,8 @@ class _Call:
         self.book.end()
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=True)
         result = self._result(progress, changed, digest)
-        if problems := _problems(progress):
+        write_conflicts(self.order.ledger, progress.conflicts)
+        if problems := self._problems(progress, written=True):
             result.update(failed=True, msg=problems)
         return result
 
@@ -270,17 +283,29 @@ class _Call:
             "present": self.book.count(CURRENT) + outdated,
             "outdated": outdated,
             "extra": self.book.count(EXTRA),
-            "conflicts": progress.conflicts[:FEW],
+            "conflicts": sorted(progress.conflicts)[:NAMED],
             "problems": _in_order(progress.problems),
             "first": self.recipe.address(1),
             "requests": self.kratos.requests,
-            "server": self.server,
+            "server": f"Ory Kratos {self.kratos.version} at {self.kratos.url}",
             "rate": round(progress.rate, 1),
             "seconds": round(progress.seconds, 1),
             "memory": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
             "people_file": self.order.people_file,
             "people_hash": digest,
         }
+
+
+    def _problems(self, progress: Progress, written: bool) -> str:
+        """Return a message about what failed, or an empty string."""
+        problems = []
+        if progress.conflicts:
+            problems.append(conflicts_message(self.order.ledger, progress.conflicts, written))
+        if progress.refused:
+            more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
+            first = "; ".join(_in_order(progress.problems)[:3])
+            problems.append(f"{progress.refused} users could not be created, updated or removed: {first}{more}")
+        return "; ".join(problems)
 
 
 def diff_of(result: dict[str, Any], user_set: str) -> dict[str, str]:
@@ -297,22 +322,6 @@ def diff_of(result: dict[str, Any], user_set: str) -> dict[str, str]:
 def _in_order(problems: list[str]) -> list[str]:
     """Sort `user <key>: <reason>` by key, numbers numerically, because several threads add them in any order."""
     return sorted(problems, key=lambda line: (len(line.partition(":")[0]), line))
-
-
-def _problems(progress: Progress) -> str:
-    """Return a message about what failed, or an empty string."""
-    problems = []
-    if conflicts := progress.conflicts:
-        problems.append(
-            "these addresses belong to identities that are not synthetic users, and were not changed: "
-            + ", ".join(conflicts[:3])
-            + (f" and {len(conflicts) - 3} more" if conflicts[3:] else "")
-        )
-    if progress.refused:
-        more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
-        first = "; ".join(_in_order(progress.problems)[:3])
-        problems.append(f"{progress.refused} users could not be created, updated or removed: {first}{more}")
-    return "; ".join(problems)
 
 
 def _archives(folder: str) -> list[str]:
