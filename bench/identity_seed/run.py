@@ -5,8 +5,8 @@
     make bench-identity_seed        (or: python -m bench.identity_seed.run [--users 100000])
 
 100 users: compared with loops of curl, with plain-text passwords and with a hash, and one of ansible.builtin.uri, with
-plain-text passwords. A tenth of --users, and --users users: compared with a bare client that sends prepared batches over
-as many connections. Every measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default settings. Then
+plain-text passwords. A tenth of --users, and --users users: compared with a bare client that sends prepared batches
+over as many connections. Every measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default settings. Then
 a run with all --users users that changes nothing, and a new password for all of them. Writes
 bench/identity_seed/README.md.
 """
@@ -57,8 +57,8 @@ To repeat this:
 
 With a password in plain text, Kratos hashes it for each user with its default cost of 12. identity_seed hashes once, on
 the controller; a loop with that hash does as much. "Task only" is the task itself (hashing, comparing, generating,
-creating) without the start of Ansible and Python, the median of 5. An empty playbook takes {empty:.1f} s, so the work takes
-{above:.1f} s more (goal: 1 s, {above_verdict}; medians of 3).
+creating) without the start of Ansible and Python, the median of 5. An empty playbook takes {empty:.1f} s, so the work
+takes {above:.1f} s more (goal: 1 s, {above_verdict}; medians of 3).
 
 ## Many users
 

@@ -824,7 +824,9 @@ def test_a_refused_batch_is_not_looked_up_user_by_user(
     assert gets(task) == quiet + more
 
 
-def test_a_server_that_limits_requests_gets_few_more(task: Task) -> None:
+def test_a_server_that_limits_requests_gets_few_more(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "BATCH", 50)
+    monkeypatch.setattr(apply, "LARGE", 100)
     answered = itertools.count(1)
 
     def limit(asked: Asked) -> Reply | None:
@@ -1283,9 +1285,7 @@ def test_secrets_reach_the_module_in_a_file_that_is_gone_afterwards(
     assert KEY not in json.dumps(task.secrets)
 
 
-def test_a_file_of_secrets_is_removed_if_the_module_does_not_start(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_of_secrets_is_removed_if_the_module_does_not_start(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     before = task.run(check=True)
     assert before["created"] == 5
 
@@ -1313,9 +1313,7 @@ def test_each_user_can_have_a_hash_of_their_own(task: Task, monkeypatch: pytest.
     task.run()
     assert task.run(hashes="each")["outdated"] == 5
     assert task.run(hashes="each", state="exact")["updated"] == 5
-    hashes = [
-        each["credentials"]["password"]["config"]["hashed_password"] for each in task.kratos.identities.values()
-    ]
+    hashes = [each["credentials"]["password"]["config"]["hashed_password"] for each in task.kratos.identities.values()]
     assert len(set(hashes)) == 5
     for hashed in hashes:
         _nothing, kind, cost, salt, raw = hashed.split("$")

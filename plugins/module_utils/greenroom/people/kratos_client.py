@@ -75,8 +75,8 @@ class Pauses:
 class Client:
     """Sends requests for several threads; `requests` counts them.
 
-    `timeout` is the seconds for one request, `deadline` ends all of them. `answered` are the origins that have responded
-    before, to this client or to an earlier one.
+    `timeout` is the seconds for one request, `deadline` ends all of them. `answered` are the origins that have
+    responded before, to this client or to an earlier one.
     """
 
     def __init__(self, timeout: float, deadline: web.Deadline) -> None:

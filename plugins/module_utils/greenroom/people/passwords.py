@@ -55,7 +55,7 @@ def own_hash(password: str) -> str:
 def hasher(given: Mapping[str, str]) -> Callable[[str], str]:
     """Return a function from a user's key to the password's hash.
 
-    `given` has the one `hash` of all, the `set_key` of derived passwords, or the one `password` of users with a hash each.
+    `given` has the one `hash` of all, the `set_key` of derived passwords, or the `password` of users with a hash each.
     """
     if key := given.get("set_key"):
         return lambda person: derived_hash(_derived_password(key, person))

@@ -295,7 +295,6 @@ class _Call:
             "people_hash": digest,
         }
 
-
     def _problems(self, progress: Progress, written: bool) -> str:
         """Return a message about what failed, or an empty string."""
         problems = []
