@@ -143,7 +143,7 @@ options:
     default: 12
   hashes:
     description:
-      - V(shared) hashes O(password) once. Whoever reads the hashes in Kratos' database sees who has the same password.
+      - V(shared) hashes O(password) once. An attacker who reads Kratos' database sees who has the same password.
       - V(each) gives each user a hash of their own (scrypt), which takes a host about 0.2 s for each user. The password
         is sent to the host for that.
     type: str

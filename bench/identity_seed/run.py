@@ -6,8 +6,8 @@
 
 100 users: compared with loops of curl, with plain-text passwords and with a hash, and one of ansible.builtin.uri, with
 plain-text passwords. A tenth of --users, and --users users: compared with a bare client that sends prepared batches
-over as many connections. Every measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default settings. Then
-a run with all --users users that changes nothing, and a new password for all of them. Writes
+over as many connections. Every measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default
+settings. Then a run with all --users users that changes nothing, and a new password for all of them. Writes
 bench/identity_seed/README.md.
 """
 

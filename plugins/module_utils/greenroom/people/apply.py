@@ -4,22 +4,20 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_wanted, key_of, mark_of, merged
+from .change import Changes, Creation
+from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_wanted, key_of, mark_of
 from .invent.inventor import Inventor
 from .kratos import Kratos
 from .kratos_client import Identity, KratosError, RefusedError, UnansweredError, said
 from .ledger import Ledger, Row
-from .passwords import derived_hash
+from .progress import Progress
 from .recipe.recipe import MARK, Recipe
-from .update import replace_user
 
 BATCH = 500
 """Users that one request creates."""
@@ -35,39 +33,6 @@ NOTED = 2.0
 """Seconds between two notes about the progress."""
 QUICK = 5.0
 """Seconds that a request may take: on a slow server, it creates fewer users, so that progress can be reported."""
-
-
-@dataclass
-class Progress:
-    """What an operation has done and found so far; kept in the ledger between two calls."""
-
-    todo: int = 0
-    created: int = 0
-    updated: int = 0
-    removed: int = 0
-    seconds: float = 0
-    conflicts: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
-    refused: int = 0
-    unclear: list[str] = field(default_factory=list)
-    behind: dict[str, str] = field(default_factory=dict)
-    news: bool = False
-    limited: bool = False
-
-    @property
-    def done(self) -> int:
-        """How many users need no more work, whether it succeeded or not."""
-        return self.created + self.updated + self.removed + self.refused + len(self.conflicts) + len(self.unclear)
-
-    @property
-    def rate(self) -> float:
-        """Users per second of work."""
-        return (self.created + self.updated + self.removed) / self.seconds if self.seconds else 0
-
-    @property
-    def told(self) -> dict[str, float]:
-        """What a run shows of the progress."""
-        return {"done": self.done, "todo": self.todo, "rate": self.rate}
 
 
 class Work:
@@ -98,7 +63,15 @@ class Work:
         self._hash_of = hash_of
         self._connections = connections
         self._batches = threading.Semaphore(connections)
-        self._renew = renew
+        creation = Creation(
+            self._body, self._send_changed, self._conflict, self._problem, self._count_updated, self._count_removed
+        )
+        changes = Changes(kratos, recipe, ledger, creation)
+        # What to do with users of a status, and with how many at once.
+        self._jobs = {
+            EXTRA: (changes.remove, FEW),
+            OUTDATED: (changes.renew, RENEWED) if renew else (changes.update, FEW),
+        }
         # The keys of users that are created again.
         self._renewed: set[str] = set()
         self.progress = progress
@@ -163,12 +136,11 @@ class Work:
         """Take the next piece of work."""
         with self._lock:
             for status in statuses:
-                anew = self._renew and status == OUTDATED
-                behind = self.progress.behind.get(status, "")
-                rows = self._ledger.after(status, behind, RENEWED if anew else FEW)
+                job, size = self._jobs[status]
+                rows = self._ledger.after(status, self.progress.behind.get(status, ""), size)
                 if rows:
                     self.progress.behind[status] = rows[-1].id
-                    return partial(self._remove if status == EXTRA else self._make_anew if anew else self._update, rows)
+                    return partial(job, rows)
             keys = self._ledger.take_missing(self._batch) if create else []
             return partial(self._create, keys) if keys else None
 
@@ -182,6 +154,14 @@ class Work:
             self._renewed -= renewed
             self.progress.updated += len(renewed)
             self.progress.created += len(ids) - len(renewed)
+
+    def _count_updated(self) -> None:
+        with self._lock:
+            self.progress.updated += 1
+
+    def _count_removed(self) -> None:
+        with self._lock:
+            self.progress.removed += 1
 
     def _conflict(self, key: str) -> None:
         with self._lock:
@@ -241,6 +221,13 @@ class Work:
             answers = self._kratos.create(bodies)
             self._pace = len(bodies) / max(time.monotonic() - started, 0.001)
             return answers
+
+    def _send_changed(self, bodies: dict[str, dict[str, Any]], were_there: bool) -> None:
+        """Create users that had to be changed; if they `were_there`, they count as updated."""
+        if were_there:
+            with self._lock:
+                self._renewed |= bodies.keys()
+        self._send(bodies)
 
     def _send_halves(self, bodies: dict[str, dict[str, Any]], error: RefusedError) -> None:
         """Send a refused batch again in halves, to find the users that the server refuses."""
@@ -347,68 +334,3 @@ class Work:
                     del unclear[key_of(mark)]
                     self._record_created({key_of(mark): str(identity["id"])})
         return list(unclear)
-
-    # --- updating and removing ---
-
-    def _update(self, rows: Sequence[Row]) -> None:
-        there = {each["id"]: each for page in self._kratos.by_id([row.id for row in rows]) for each in page}
-        for row in rows:
-            body = self._body(row.key)
-            try:
-                if row.id in there:
-                    self._hide_password(row, body)
-                    self._kratos.repeated(partial(replace_user, self._kratos, there[row.id], body))
-                else:
-                    self._create_again(row, body)
-                    continue
-            except RefusedError as error:
-                if error.status in (401, 403):
-                    raise
-                if error.status == 404:
-                    self._create_again(row, body)
-                elif error.status == 409:
-                    self._conflict(row.key)
-                else:
-                    self._problem(row.key, error.reason)
-                continue
-            self._ledger.put([Row(row.id, self._recipe.seed, row.key, CURRENT)])
-            with self._lock:
-                self.progress.updated += 1
-
-    def _create_again(self, row: Row, body: dict[str, Any]) -> None:
-        """Create a user that was removed since the comparison."""
-        self._ledger.remove([row.id])
-        self._send({row.key: body})
-
-    def _hide_password(self, row: Row, body: dict[str, Any]) -> None:
-        """Replace the password of a user that should have none by one that nobody knows: Kratos removes none."""
-        if not self._recipe.has_password(row.key) and self._kratos.has_password(row.id):
-            nobody_knows = derived_hash(secrets.token_urlsafe(32))
-            body["credentials"] = {"password": {"config": {"hashed_password": nobody_knows}}}
-
-    def _make_anew(self, rows: Sequence[Row]) -> None:
-        """Remove users and create them again in one batch. They get other IDs."""
-        there = {each["id"]: each for page in self._kratos.by_id([row.id for row in rows]) for each in page}
-        bodies = {row.key: merged(self._body(row.key), there.get(row.id, {})) for row in rows}
-        gone = {row.key for row in rows if self._is_removed(row)}
-        with self._lock:
-            self._renewed |= gone
-        self._send({key: body for key, body in bodies.items() if key in gone})
-
-    def _remove(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            if self._is_removed(row):
-                with self._lock:
-                    self.progress.removed += 1
-
-    def _is_removed(self, row: Row) -> bool:
-        """Remove a user; return whether that succeeded."""
-        try:
-            self._kratos.repeated(partial(self._kratos.delete, row.id))
-        except RefusedError as error:
-            if error.status in (401, 403):
-                raise
-            self._problem(row.key, f"not removed: {error.reason}")
-            return False
-        self._ledger.remove([row.id])
-        return True

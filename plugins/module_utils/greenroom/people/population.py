@@ -17,13 +17,14 @@ from typing import Any
 
 from ..common import web
 from . import ledger, users
-from .apply import Progress, Work
+from .apply import Work
 from .compare import Found, Look
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
 from .kratos_client import KratosError, origin
 from .ledger import Ledger
 from .people_file import NAMED, conflicts_message, write_conflicts, write_progress, write_users
+from .progress import Progress
 
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
