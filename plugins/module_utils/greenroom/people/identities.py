@@ -54,7 +54,7 @@ def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]
                     yield key, address
 
 
-def verified_addresses(identity: Identity) -> dict[str, bool]:
+def verified_addresses(identity: Mapping[str, Any]) -> dict[str, bool]:
     """Return {address: whether it is verified}, in the identity's order."""
     found = identity.get("verifiable_addresses") or []
     return {str(each.get("value")).lower(): bool(each.get("verified")) for each in found}
