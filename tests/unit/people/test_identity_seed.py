@@ -121,10 +121,15 @@ class Task:
         def transfer(path: str, content: str) -> None:
             Path(path).write_text(content)
 
+        def close(paths: list[str], mode: str) -> None:
+            assert mode == "u=rw,go="
+            for path in paths:
+                Path(path).chmod(0o600)
+
         action._execute_module = execute
         action._low_level_execute_command = command
         action._transfer_data = transfer
-        action._remote_chmod = lambda paths, mode: [os.chmod(path, 0o600) for path in paths]
+        action._remote_chmod = close
         action._transfer_file = bring
         action._fixup_perms2 = lambda paths, execute=True: None
         result: dict[str, Any] = action.run(task_vars={})
@@ -398,7 +403,7 @@ def test_metadata_of_other_programs_survives(task: Task) -> None:
         for each in task.kratos.identities.values():
             each["metadata_admin"]["crm"] = 7
             each["metadata_public"] = {"seen": True}
-        changed = {"metadata_public": {"tier": f"gold {renew}"}, "renew": renew}
+        changed: dict[str, Any] = {"metadata_public": {"tier": f"gold {renew}"}, "renew": renew}
         assert task.run(state="exact", **changed)["updated"] == 5
         for each in task.kratos.identities.values():
             assert (each["metadata_admin"]["crm"], each["metadata_public"]["seen"]) == (7, True)
@@ -988,7 +993,8 @@ def test_a_silent_port_is_reported_before_the_timeout_of_a_request(
     monkeypatch.setattr(kratos_client, "SILENCE", 0.2)
     monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 0.1)
     with misbehave(hang) as port:
-        result = task.run(**{silent: f"http://127.0.0.1:{port}"}, timeout=600)
+        given: dict[str, Any] = {silent: f"http://127.0.0.1:{port}", "timeout": 600}
+        result = task.run(**given)
     assert "no complete response within 0." in result["msg"]
     assert kratos_client.SILENCE + kratos_client.FIRST_TIMEOUT < 30
     # A server that has responded before may take longer.
