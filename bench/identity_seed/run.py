@@ -57,8 +57,8 @@ To repeat this:
 
 With a password in plain text, Kratos hashes it for each user with its default cost of 12. identity_seed hashes once, on
 the controller; a loop with that hash does as much. "Task only" is the task itself (hashing, comparing, generating,
-creating) without the start of Ansible and Python, the median of 5. A playbook without users takes {empty:.1f} s, so the work
-takes {above:.1f} s more (goal: 1 s, {above_verdict}; medians of 3).
+creating) without the start of Ansible and Python, the median of 5. A playbook without users takes {empty:.1f} s, so the
+work takes {above:.1f} s more (goal: 1 s, {above_verdict}; medians of 3).
 
 ## Many users
 
