@@ -100,7 +100,7 @@ def main() -> None:
         kratos = Kratos(
             given["url"], given["timeout"], web.Deadline(given["deadline"]), access=options.access_of(given)
         )
-        kratos.version()
+        kratos.ask_version()
         found = sets.sets_in(kratos.everybody(given["connections"]))
     except (KratosError, users.UsersError) as error:
         module.fail_json(msg=str(error))

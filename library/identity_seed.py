@@ -39,7 +39,8 @@ options:
     description:
       - V(present) creates missing users. It keeps users from another recipe as they are, and also additional users of
         the set, from another seed or a higher count.
-      - V(exact) also updates users from another recipe, without changing their IDs, and removes additional users.
+      - V(exact) also updates users from another recipe, without changing their IDs (except with O(renew)), and removes
+        additional users.
       - V(absent) removes all users of the set, whatever the recipe.
     type: str
     choices: [present, exact, absent]
@@ -84,6 +85,14 @@ options:
     description: V(exact) may remove up to this percentage of the set's users.
     type: float
     default: 10
+  renew:
+    description:
+      - Whether V(exact) removes users from another recipe and creates them again in batches, instead of updating each.
+        That is several times as fast. The users get other IDs, and lose their sessions and what they have added
+        to their accounts, such as a second factor.
+      - Use it for large sets, where what refers to the users is made again, too.
+    type: bool
+    default: false
   schema_id:
     description: The identity schema.
     type: str
@@ -128,7 +137,8 @@ options:
     default: {}
   password:
     description:
-      - One password for all users, at most 72 bytes. It is hashed once, on the controller, and never leaves it.
+      - One password for all users, at most 72 bytes. It is hashed once, on the controller, and never leaves it, except
+        with O(hashes=each).
       - Either O(password) or O(password_key) is required, except with O(state=absent).
     type: str
   password_key:
@@ -162,6 +172,14 @@ options:
         that did not sign marks created them and the ledger is lost.
     type: bool
     default: false
+  hashes:
+    description:
+      - V(shared) hashes O(password) once. An attacker who reads Kratos' database sees who has the same password.
+      - V(each) gives each user a hash of their own (scrypt), which takes a host about 0.2 s for each user. The password
+        is sent to the host for that.
+    type: str
+    choices: [shared, each]
+    default: shared
   allowed:
     description: Whether this environment may have synthetic users. If not, the module fails in every state.
     type: bool
@@ -179,7 +197,8 @@ options:
     type: path
     default: /var/lib/greenroom/python
   connections:
-    description: How many requests to send in parallel.
+    description:
+      - How many batches to send in parallel. Of requests for a single user (an update, a removal), four times as many.
     type: int
     default: 2
   timeout:
@@ -197,17 +216,13 @@ options:
   _password_mark:
     description: A value that changes with the password, between the controller and the module. Not for playbooks.
     type: str
-  _password_hash:
-    description: The password's hash, between the controller and the module. Not for playbooks.
-    type: str
-  _signing_keys:
-    description: The key of each set, between the controller and the module. Not for playbooks.
-    type: dict
-    default: {}
   _same_passwords:
     description: IDs of users whose new hash is one of their password, between the controller and the module.
     type: list
     elements: str
+  _secrets:
+    description: A file with secrets, between the controller and the module, which removes it. Not for playbooks.
+    type: path
 attributes:
   check_mode:
     description: Sends no request that changes data, and counts exactly what a run would do.
@@ -309,7 +324,8 @@ other_sets:
 conflicts:
   description:
     - Addresses of users that belong to an identity that this module did not create, and the address and ID of each
-      identity that has a mark without a proof, at most 20.
+      identity that has a mark without a proof, at most 50.
+    - If there are more, all of them are in the file C(<set>.conflicts) next to O(ledger).
   returned: always
   type: list
   elements: str
@@ -354,6 +370,7 @@ people_hash:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.greenroom.common import secret_file
 from ansible.module_utils.greenroom.people import options, population
 
 
@@ -361,10 +378,12 @@ def main() -> None:
     """Create, update or remove users."""
     module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
     given = module.params
+    secrets = secret_file.take(given["_secrets"])
+    module.no_log_values |= set(secrets.values())
     if not given["allowed"]:
         module.fail_json(msg="refused: synthetic users are not allowed in this environment")
     try:
-        order = options.order_of(given)
+        order = options.order_of(given, secrets)
         if brought := (given["_generator"] or {}).get("path"):
             population.install(brought, order.generators, order.archive)
         result = population.run(order, module.check_mode)

@@ -4,10 +4,11 @@
 
     make bench-identity_seed        (or: python -m bench.identity_seed.run [--users 100000])
 
-100 users: compared with a loop of curl and one of ansible.builtin.uri, which send plain-text passwords. A tenth of
---users, and --users users: compared with a bare client that sends prepared batches over as many connections. Every
-measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default settings. Then a run with all --users
-users that changes nothing. Writes bench/identity_seed/README.md.
+100 users: compared with loops of curl, with plain-text passwords and with a hash, and one of ansible.builtin.uri, with
+plain-text passwords. A tenth of --users, and --users users: compared with a bare client that sends prepared batches
+over as many connections. Every measurement has its own empty Kratos and PostgreSQL, with PostgreSQL's default
+settings. Then a run with all --users users that changes nothing, and a new password for all of them. Writes
+bench/identity_seed/README.md.
 """
 
 from __future__ import annotations
@@ -54,9 +55,10 @@ To repeat this:
 | --- | --- | --- |
 {few_table}
 
-The loops send the password in plain text, so Kratos hashes it for each user with its default cost of 12. identity_seed
-hashes once, on the controller. "Task only" is the task itself (hashing, comparing, generating, creating) without the
-start of Ansible and Python, which takes {start:.1f} s of a command. It is the median of 5.
+With a password in plain text, Kratos hashes it for each user with its default cost of 12. identity_seed hashes once, on
+the controller; a loop with that hash does as much. "Task only" is the task itself (hashing, comparing, generating,
+creating) without the start of Ansible and Python, the median of 5. A playbook without users takes {empty:.1f} s, so the
+work takes {above:.1f} s more (goal: 1 s, {above_verdict}; medians of 3).
 
 ## Many users
 
@@ -76,6 +78,14 @@ machine doesn't affect it.
 A run with {users} existing users: {again:.1f} s for the whole command (goal: 15 s, {again_verdict}),
 {requests} requests to Kratos (version, schema, number of users, and one for each 1,000 users),
 {again_memory:.0f} MiB of memory.
+
+## A new password for all users
+
+| way | users | users per second | percent of creation |
+| --- | --- | --- | --- |
+{change_table}
+
+Kratos changes identities one by one, with about 20 queries for each, and creates them in batches.
 
 ## Calculated: 10 million users
 
@@ -157,14 +167,17 @@ class Place:
         client = own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime
         return Cpu(processor(self.server.process.pid), processor(postmaster) + live, client)
 
-    def ansible(self, play: str, count: int) -> tuple[float, dict[str, Any]]:
-        """Run a play; returns its seconds and the module's result."""
+    def ansible(self, play: str, count: int, **given: Any) -> tuple[float, dict[str, Any]]:
+        """Run a play, with `given` for the task; returns its seconds and the module's result."""
         task = {
             "url": self.server.admin,
             "public_url": self.server.public,
             "count": count,
             "password": PASSWORD,
             "folder": str(self.folder),
+            "state": "present",
+            "renew": False,
+            **given,
         }
         variables = {
             "bench_task": task,
@@ -238,8 +251,8 @@ def bare(here: Place, count: int) -> tuple[float, Cpu]:
     return seconds, here.cpu().since(before)
 
 
-def curl(server: Server, folder: Path) -> float:
-    """Create users with one curl each, with plain-text passwords; returns the seconds."""
+def curl(server: Server, folder: Path, name: str, password: dict[str, str]) -> float:
+    """Create users with one curl each; returns the seconds."""
     script = folder / "loop.sh"
     script.write_text(
         "set -e\n"
@@ -249,7 +262,7 @@ def curl(server: Server, folder: Path) -> float:
         "done\n"
     )
     for number in range(1, FEW + 1):
-        (folder / f"{number}.json").write_text(json.dumps(body("curl", number, {"password": PASSWORD})))
+        (folder / f"{number}.json").write_text(json.dumps(body(name, number, password)))
     started = time.monotonic()
     subprocess.run(["sh", str(script)], check=True, timeout=900)
     return time.monotonic() - started
@@ -265,7 +278,7 @@ from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.people import population, users
 archive = users.generator_archive({str(folder / "python")!r}, ["en_US"])
 started = time.monotonic()
-hashed = hashing.hash_password({PASSWORD!r}, 12, "alone")
+hashed = hashing.hash_password({PASSWORD!r}, 12)
 recipe = users.Recipe.of({{"set": {name!r}, "seed": "1", "count": {FEW}, "domain": "people.bench.invalid"}})
 order = population.Order(recipe, "present", {server.admin!r}, {server.public!r}, 60, 600, {CONNECTIONS},
     {str(folder / f"{name}.db")!r}, {str(folder / f"{name}.jsonl")!r}, {str(folder / "python")!r}, token="a",
@@ -279,29 +292,58 @@ print(json.dumps([time.monotonic() - started, result["created"]]))
     return float(seconds)
 
 
-def few_users() -> tuple[str, float, list[bool]]:
-    """Measure few users; returns the table, a command's start-up seconds, and whether the goals were met."""
+@dataclass
+class Few:
+    """The result for few users: a table, and seconds of an empty playbook and above it."""
+
+    table: str
+    empty: float
+    above: float
+    met: list[bool]
+
+
+def middle(seconds: list[float]) -> float:
+    """Return the median of an odd number of values."""
+    return sorted(seconds)[len(seconds) // 2]
+
+
+def few_users() -> Few:
+    """Measure few users."""
+    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(12)).decode()
     with place() as here:
-        looped = curl(here.server, here.folder)
-        say(f"{FEW} users, curl: {looped:.1f} s")
+        looped = curl(here.server, here.folder, "curl", {"password": PASSWORD})
+        ready = curl(here.server, here.folder, "ready", {"hashed_password": hashed})
+        say(f"{FEW} users, curl: {looped:.1f} s, with a hash {ready:.1f} s")
         usual, _ = here.ansible("uri.yml", FEW)
         say(f"{FEW} users, uri: {usual:.1f} s")
-        whole, result = here.ansible("play.yml", FEW)
-        assert result["created"] == FEW
-        alone = sorted(work_alone(here.server, here.folder, f"alone-{number}") for number in range(5))[2]
-        say(f"{FEW} users, identity_seed: {whole:.1f} s, task only {alone:.2f} s")
-    met = [looped / alone >= 50, usual / whole >= 10]
+        empty, whole = [], []
+        for _round in range(3):
+            empty.append(here.ansible("empty.yml", 0)[0])
+            seconds, result = here.ansible("play.yml", FEW)
+            assert result["created"] == FEW
+            whole.append(seconds)
+            here.ansible("play.yml", FEW, state="absent")
+        alone = middle([work_alone(here.server, here.folder, f"alone-{number}") for number in range(5)])
+    command, above = middle(whole), middle(whole) - middle(empty)
+    say(f"{FEW} users, identity_seed: {command:.1f} s, {above:.1f} s above an empty playbook, task only {alone:.2f} s")
+    met = [looped / alone >= 50, usual / command >= 10, above <= 1]
     rows = [
-        ["curl, one request per user", f"{looped:.1f}", ""],
-        ["ansible.builtin.uri in a loop", f"{usual:.1f}", ""],
+        ["curl, one request per user, plain-text password", f"{looped:.1f}", ""],
+        ["curl, one request per user, ready hash", f"{ready:.1f}", ""],
+        ["ansible.builtin.uri in a loop, plain-text password", f"{usual:.1f}", ""],
         [
             "identity_seed, whole command",
-            f"{whole:.1f}",
-            f"curl {looped / whole:.0f}, uri {usual / whole:.0f} (goal: 10, {verdict(met[1])})",
+            f"{command:.1f}",
+            f"curl {looped / command:.0f}, with a hash {ready / command:.1f}, "
+            f"uri {usual / command:.0f} (goal: 10, {verdict(met[1])})",
         ],
-        ["identity_seed, task only", f"{alone:.2f}", f"curl {looped / alone:.0f} (goal: 50, {verdict(met[0])})"],
+        [
+            "identity_seed, task only",
+            f"{alone:.2f}",
+            f"curl {looped / alone:.0f} (goal: 50, {verdict(met[0])}), with a hash {ready / alone:.1f}",
+        ],
     ]
-    return table_rows(rows), whole - alone, met
+    return Few(table_rows(rows), middle(empty), above, met)
 
 
 def table_rows(rows: list[list[str]]) -> str:
@@ -365,6 +407,11 @@ def many_users(count: int, again: bool) -> Many:
             assert (unchanged["changed"], unchanged["present"]) == (False, count)
             figures["requests"], figures["again_memory"] = unchanged["requests"], unchanged["memory"]
             say(f"{count} users, nothing to do: {figures['again']:.1f} s, {unchanged['requests']} requests")
+        # All users, or a tenth in place, which takes long.
+        _, changed = here.ansible("play.yml", count, state="exact", password="another horse 8", renew=again)
+        assert changed["updated"] == count
+        figures["changed"] = changed["rate"]
+        say(f"{count} users, another password: {changed['rate']:.0f}/s")
     return Many(count, plain, result["rate"], count / seconds, plainly.all / cost.all, result["memory"], figures)
 
 
@@ -377,20 +424,30 @@ def main() -> None:
     # As on hosts, Python keeps compiled files.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     load = os.getloadavg()[0]
-    few_table, start, met = few_users()
+    few = few_users()
     rounds = [many_users(max(options.users // 10, 1), again=False) for _ in range(options.rounds)]
     less = sorted(rounds, key=lambda each: each.share)[len(rounds) // 2]
     most = many_users(options.users, again=True)
     figures = most.figures
-    met += [less.share >= 0.9, most.share >= 0.9, figures["again"] <= 15]
+    changes = [(less, "in place: IDs stay"), (most, "`renew: true`: removed and created again, with other IDs")]
+    parts = [each.figures["changed"] / each.work for each, _ in changes]
+    met = [*few.met, less.share >= 0.9, most.share >= 0.9, parts[1] >= 0.5, figures["again"] <= 15]
+    goals = ["", f" (goal: 50 %, {verdict(met[-2])})"]
+    change_rows = [
+        [way, f"{each.count:,}", f"{each.figures['changed']:.0f}", f"{part:.0%}{goal}"]
+        for (each, way), part, goal in zip(changes, parts, goals, strict=True)
+    ]
     text = README.format(
         machine=machine(),
         day=time.strftime("%Y-%m-%d"),
         load=load,
         rounds=f" The first row is the median of {options.rounds} rounds." if options.rounds > 1 else "",
         few=FEW,
-        few_table=few_table,
-        start=start,
+        few_table=few.table,
+        empty=few.empty,
+        above=few.above,
+        above_verdict=verdict(few.met[-1]),
+        change_table=table_rows(change_rows),
         batch=BATCH,
         connections=CONNECTIONS,
         many_table=table_rows([less.row(), most.row()]),

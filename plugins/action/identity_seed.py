@@ -6,24 +6,31 @@ from __future__ import annotations
 
 import getpass
 import hashlib
+import json
 import os
 import secrets
+import shlex
 import socket
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ansible import constants
-from ansible.errors import AnsibleActionFail
-from ansible.module_utils.greenroom.controller.common import opened
+from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.greenroom.controller.common import opened, secret_file
 from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.people import ownership, users
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-INTERVALS = (10.0, 20.0, 30.0)
-"""Seconds of work in the first calls of the module, after which it reports progress. The last value repeats."""
+SECONDS = 30.0
+"""Seconds of work in one call of the module. A killed run goes on for so long on the host."""
+INTERVAL = 10.0
+"""Seconds between two lines about the progress."""
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -36,18 +43,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         opened.require(self._task)
         arguments = dict(self._task.args)
-        password = str(arguments.pop("password", None) or "")
-        key = str(arguments.pop("password_key", None) or "")
-        given: dict[str, Any] = {"_signing_keys": _signing_keys(arguments)}
+        password, key = _text(arguments, "password"), _text(arguments, "password_key")
+        given: dict[str, Any] = {}
+        secret = {**_signing_keys(arguments), **_headers(arguments)}
         cost = 0
         if arguments.get("state", "present") != "absent":
             cost = _cost(password, key, arguments.get("cost", 12))
-            given["_password_mark"] = _mark(password, key, str(arguments.get("set")))
+            given["_password_mark"] = _mark(password, key, arguments)
             given["_generator"] = {"version": users.generator_version()}
-        found = self._call(task_vars, arguments, given)
+        found = self._call(task_vars, arguments, given, secret)
         if "hashes" in found.get("todo", {}) and not found.get("failed"):
             given["_same_passwords"] = _same(found["todo"]["hashes"], password, key, str(arguments.get("set")))
-            found = self._call(task_vars, arguments, given)
+            found = self._call(task_vars, arguments, given, secret)
         if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
                 recipe = users.Recipe.of(found["todo"]["recipe"])
@@ -58,42 +65,78 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             except users.UsersError as error:
                 return {**result, "failed": True, "msg": str(error)}
             if not self._task.check_mode:
-                if key:
-                    given["password_key"] = key
-                else:
-                    given["_password_hash"] = hashing.hash_password(password, cost, str(arguments.get("set")))
-                found = self._call(task_vars, arguments, given)
+                given["_operation"]["file"] = found["todo"]["file"]
+                secret |= _passwords(password, key, cost, arguments)
+                found = self._call(task_vars, arguments, given, secret)
         found.pop("todo", None)
         result.update(found)
         return result
 
-    def _call(self, task_vars: Any, arguments: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        """Call the module until it is done or needs something that it doesn't have."""
+    def _call(
+        self, task_vars: Any, arguments: dict[str, Any], given: dict[str, Any], secret: dict[str, str]
+    ) -> dict[str, Any]:
+        """Call the module until it is done or needs something that it doesn't have. `secret` goes in a file."""
         operation = given.setdefault(
-            "_operation", {"token": secrets.token_hex(8), "holder": _holder(), "started": time.monotonic(), "calls": 0}
+            "_operation",
+            {"token": secrets.token_hex(8), "holder": _holder(), "seconds": SECONDS, "started": time.monotonic()},
         )
-        limit = float(arguments.get("deadline", 14400))
+        call = {key: operation[key] for key in ("token", "holder", "seconds")}
+        limit, user_set = float(arguments.get("deadline", 14400)), str(arguments.get("set"))
         while True:
-            seconds = INTERVALS[min(operation["calls"], len(INTERVALS) - 1)]
             left = limit - (time.monotonic() - operation["started"])
-            found: dict[str, Any] = self._execute_module(
-                module_args={
-                    **arguments,
-                    **given,
-                    "deadline": max(left, 1.0),
-                    "_operation": {"token": operation["token"], "holder": operation["holder"], "seconds": seconds},
-                },
-                task_vars=task_vars,
-            )
+            options = {**arguments, **given, "deadline": max(left, 1.0), "_operation": call}
+            with self._telling(user_set, given):
+                found = self._call_once(options, secret, task_vars)
             given.get("_generator", {}).pop("path", None)
             progress = found.get("todo", {}).get("progress")
             if found.get("failed") or progress is None:
                 return found
-            operation["calls"] += 1
-            text = _progress_line(progress, str(arguments.get("set")))
+            text = _progress_line(progress, user_set)
             Display().display(text)
             if time.monotonic() - operation["started"] >= limit:
                 return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to continue"}
+
+    def _call_once(self, options: dict[str, Any], secret: dict[str, str], task_vars: Any) -> dict[str, Any]:
+        if not secret:
+            found: dict[str, Any] = self._execute_module(module_args=options, task_vars=task_vars)
+            return found
+        with secret_file.sent(self, secret) as file:
+            found = self._execute_module(module_args={**options, "_secrets": file.path}, task_vars=task_vars)
+            # Otherwise, the module may not have started.
+            file.taken = "requests" in found or "todo" in found
+            return found
+
+    @contextmanager
+    def _telling(self, user_set: str, given: dict[str, Any]) -> Iterator[None]:
+        """Show in intervals how far the module is, as long as the block takes."""
+        over, started = threading.Event(), time.monotonic()
+
+        def tell() -> None:
+            while not over.wait(INTERVAL):
+                progress = self._progress(given["_operation"].get("file", ""))
+                waited = _duration(time.monotonic() - started)
+                Display().display(
+                    _progress_line(progress, user_set) if progress else f"{user_set}: no news for {waited}"
+                )
+
+        thread = threading.Thread(target=tell, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            # The next call must not start while this thread uses the connection.
+            thread.join()
+
+    def _progress(self, file: str) -> dict[str, Any]:
+        """Return what a running call has noted on the host, empty if there is nothing."""
+        if not file:
+            return {}
+        try:
+            found: dict[str, Any] = json.loads(self._low_level_execute_command(f"cat {shlex.quote(file)}")["stdout"])
+        except (ValueError, AnsibleError):
+            return {}
+        return found
 
     def _bring(self, recipe: users.Recipe, there: list[str]) -> dict[str, str]:
         """Send the generator to the host unless it is there. Return its name, and its path if it is new."""
@@ -124,15 +167,33 @@ def _cost(password: str, key: str, cost: Any) -> int:
         raise AnsibleActionFail(str(error)) from error
 
 
-def _mark(password: str, key: str, user_set: str) -> str:
+def _text(arguments: dict[str, Any], name: str) -> str:
+    """Take a secret from the arguments. Reject what isn't text, because YAML may have read another value."""
+    value = arguments.pop(name, None)
+    if value is not None and not isinstance(value, str):
+        raise AnsibleActionFail(f"{name} must be text, not a list, mapping, number or boolean; write it in quotes")
+    return value or ""
+
+
+def _passwords(password: str, key: str, cost: int, arguments: dict[str, Any]) -> dict[str, str]:
+    """Return what the module needs to know of the passwords, and no more."""
+    if key:
+        return {"set_key": users.set_key(key, str(arguments.get("set")), str(arguments.get("seed", "1")))}
+    if arguments.get("hashes") == "each":
+        return {"password": password}
+    return {"hash": hashing.hash_password(password, cost)}
+
+
+def _mark(password: str, key: str, arguments: dict[str, Any]) -> str:
     """Return a fingerprint of the password for the recipe. It is slow to compute, which prevents guessing."""
-    raw = hashlib.scrypt((key or password).encode(), salt=f"greenroom {user_set}".encode(), n=2**14, r=8, p=1)
-    return f"{'derived' if key else 'shared'} {raw.hex()[:16]}"
+    salt = f"greenroom {arguments.get('set')}".encode()
+    raw = hashlib.scrypt((key or password).encode(), salt=salt, n=2**14, r=8, p=1)
+    return f"{'derived by set' if key else arguments.get('hashes', 'shared')} {raw.hex()[:16]}"
 
 
 def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
-    """Return the key of each set whose marks the module checks. The key that they derive from stays here."""
-    secret, environment = str(arguments.pop("signing_key", None) or ""), arguments.pop("environment", None)
+    """Return the keys of the sets whose marks the module checks. The key that they derive from stays here."""
+    secret, environment = _text(arguments, "signing_key"), arguments.pop("environment", None)
     if not secret:
         return {}
     if len(secret.encode()) < 16:
@@ -141,7 +202,16 @@ def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
         raise AnsibleActionFail("signing_key needs environment, the name of the environment that the users belong to")
     adopted = arguments.get("adopt") or []
     names = [arguments.get("set"), *(adopted.split(",") if isinstance(adopted, str) else adopted)]
-    return {str(name): ownership.signing_key(secret, str(environment), str(name)) for name in names}
+    keys = {str(name): ownership.signing_key(secret, str(environment), str(name)) for name in names}
+    return {"signing_keys": json.dumps(keys)}
+
+
+def _headers(arguments: dict[str, Any]) -> dict[str, str]:
+    """Take the headers for the admin API, which may have a token, from the arguments."""
+    headers = arguments.pop("headers", None) or {}
+    if not isinstance(headers, dict):
+        raise AnsibleActionFail("headers must be a mapping")
+    return {"headers": json.dumps({str(name): str(value) for name, value in headers.items()})} if headers else {}
 
 
 def _same(hashes: dict[str, list[str]], password: str, key: str, user_set: str) -> list[str]:

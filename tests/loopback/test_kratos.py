@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import csv
 import io
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -38,6 +40,7 @@ from ansible.module_utils.greenroom.people import (
     ledger,
     ownership,
     population,
+    set_lock,
     users,
 )
 from ansible.module_utils.greenroom.people import removals as removals_module
@@ -51,7 +54,7 @@ from bench.identity_seed.servers import Server, wait_for
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = "people.staging.invalid"
 PASSWORD = "correct horse 7"
-HASH = str(hashing.hash_password(PASSWORD, 10, "people"))
+HASH = str(hashing.hash_password(PASSWORD, 10))
 KEY = "a key of at least sixteen bytes"
 PLAY = """\
 - hosts: localhost
@@ -85,6 +88,7 @@ class Seeder:
         self.ledger, self.users = folder / f"{name}.db", folder / f"{name}.jsonl"
         self.token = 0
         self.seal = ownership.Seal(name, ownership.signing_key(KEY, "staging", name))
+        self.variables = ""
 
     def recipe(self, count: int = 20, **keys: Any) -> users.Recipe:
         return users.Recipe.of({"set": self.name, "seed": "1", "count": count, "domain": DOMAIN, **keys})
@@ -95,8 +99,9 @@ class Seeder:
         state: str = "present",
         check: bool = False,
         admin: str = "",
-        removals: int = 0,
         *,
+        removals: int = 0,
+        renew: bool = False,
         owner: compare.Owner | None = None,
         **keys: Any,
     ) -> dict[str, Any]:
@@ -119,6 +124,7 @@ class Seeder:
             holder=threading.current_thread().name,
             seconds=200,
             archive=self.generator.name,
+            renew=renew,
             hash_of=lambda key: HASH,
         )
         result: dict[str, Any] = population.run(order, check)
@@ -145,7 +151,8 @@ class Seeder:
         given = {"task": {key: value for key, value in task.items() if value is not None}, "result": str(result)}
         variables = {**given, "ansible_connection": "local", "ansible_python_interpreter": sys.executable}
         environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCALHOST_WARNING": "false"}
-        options = ("-i", "localhost,", *options, "-e", json.dumps({**variables, "ansible_become": False}))
+        self.variables = json.dumps({**variables, "ansible_become": False})
+        options = ("-i", "localhost,", *options, "-e", self.variables)
         return ["ansible-playbook", str(play), *options], environment, result
 
     def play(self, *options: str, **arguments: Any) -> dict[str, Any]:
@@ -226,6 +233,56 @@ def test_users_of_a_playbook_can_log_in(seeder: Seeder) -> None:
     assert verified == {True, False}
     gone = seeder.play(state="absent", password=None)
     assert (gone["removed"], seeder.there(), seeder.users.exists()) == (15, [], False)
+
+
+def unpacked(path: Path) -> bytes:
+    """The content of a file, and of the archive that a module file has as text."""
+    content = path.read_bytes()
+    for text in re.findall(rb"[A-Za-z0-9+/=]{1000,}", content):
+        with (
+            contextlib.suppress(ValueError, zipfile.BadZipFile),
+            zipfile.ZipFile(io.BytesIO(base64.b64decode(text))) as file,
+        ):
+            content += b"".join(file.read(name) for name in file.namelist())
+    return content
+
+
+@pytest.mark.parametrize("given", [{"password": PASSWORD, "hashes": "each"}, {"password": None, "password_key": KEY}])
+def test_no_secret_is_in_debug_logs_or_kept_files(seeder: Seeder, given: dict[str, Any]) -> None:
+    command, environment, result = seeder.command("-vvvv", count=3, **given)
+    remote = seeder.folder / "remote"
+    debug = {"ANSIBLE_DEBUG": "1", "ANSIBLE_KEEP_REMOTE_FILES": "1", "ANSIBLE_REMOTE_TMP": str(remote)}
+    # The playbook's own value would be in the log of its command.
+    variables = seeder.folder / "variables.json"
+    variables.write_text(seeder.variables)
+    command[-1] = f"@{variables}"
+    done = subprocess.run(
+        command, env={**environment, **debug}, cwd=ROOT, capture_output=True, check=False, timeout=180
+    )
+    assert json.loads(result.read_text())["created"] == 3, done.stdout[-2000:]
+    kept = [path for path in remote.rglob("*") if path.is_file()]
+    assert [path for path in kept if path.name == "AnsiballZ_identity_seed.py"]
+    hashes = [users.set_key(KEY, seeder.name, "1"), KEY, PASSWORD]
+    for content in (done.stdout + done.stderr, *map(unpacked, kept)):
+        for secret in hashes:
+            assert secret.encode() not in content
+    assert not [*Path("/run").glob("greenroom.*"), *remote.rglob("secrets")]
+    password = users.person_password(KEY, seeder.name, "1", 1) if given["password"] is None else PASSWORD
+    assert seeder.server.logs_in(seeder.recipe().address(1), password)
+    seeder.run(state="absent")
+
+
+def test_users_that_are_created_again_log_in_with_the_new_password(seeder: Seeder) -> None:
+    seeder.run(150)
+    address, before = seeder.recipe().address(1), {each["id"] for each in seeder.there()}
+    for renew in (False, True):
+        result = seeder.run(150, state="exact", password=f"another {renew}", renew=renew)
+        assert (result["updated"], result["created"], result["problems"]) == (150, 0, [])
+        assert len(seeder.there()) == 150
+        assert ({each["id"] for each in seeder.there()} == before) is not renew
+        assert seeder.server.logs_in(address, PASSWORD)
+        assert seeder.run(150, state="exact", password=f"another {renew}")["changed"] is False
+    seeder.run(state="absent")
 
 
 def test_a_persona_that_loses_its_password_can_no_longer_log_in(seeder: Seeder) -> None:
@@ -693,7 +750,7 @@ def test_two_runs_at_once(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> No
     thread = threading.Thread(target=first, name="the first one")
     thread.start()
     assert asked.wait(60)
-    with pytest.raises(ledger.BusyError, match=rf"the first one \(process {os.getpid()} on this host\)"):
+    with pytest.raises(set_lock.BusyError, match=rf"the first one \(process {os.getpid()} on this host\)"):
         seeder.run(500)
     go_on.set()
     thread.join(240)

@@ -92,7 +92,7 @@ def test_kratos_accepts_all_users_and_their_passwords(server: Server, take: Take
         }
     )
     inventor = users.Inventor(recipe, read)
-    shared = hashing.hash_password(PASSWORD, 10, "people")
+    shared = hashing.hash_password(PASSWORD, 10)
 
     def hash_of(key: str) -> str:
         return shared if key == "2" else str(users.derived_hash(users.person_password(KEY, "people", "1", key)))

@@ -50,6 +50,7 @@ class FakeKratos:
         self.schemas: dict[str, Any] = {"default": SCHEMA}
         self.trouble: Callable[[Asked], Reply | None] = lambda asked: None
         self.external_ids = external_ids
+        self.version = "v1.3.1"
         self.writes = 0
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
@@ -98,7 +99,7 @@ class FakeKratos:
 
     def _get(self, asked: Asked) -> Reply:
         if asked.path == "/admin/version":
-            return Reply(200, json.dumps({"version": "v1.3.1"}))
+            return Reply(200, json.dumps({"version": "v25.4.0" if self.external_ids else self.version}))
         if asked.path == "/schemas":
             return Reply(200, json.dumps([{"id": each, "schema": schema} for each, schema in self.schemas.items()]))
         if asked.path == "/admin/identities":

@@ -4,14 +4,18 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import copy
+import hashlib
 import importlib.util
 import itertools
 import json
+import os
 import re
 import shutil
 import sqlite3
+import subprocess
 import threading
 import time
 import zipfile
@@ -26,8 +30,18 @@ import bcrypt
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.greenroom.common import secret_file
 from ansible.module_utils.greenroom.controller.people import hashing
-from ansible.module_utils.greenroom.people import apply, compare, kratos_client, ledger, population, users
+from ansible.module_utils.greenroom.people import (
+    apply,
+    compare,
+    kratos_client,
+    ledger,
+    passwords,
+    population,
+    set_lock,
+    users,
+)
 from ansible.module_utils.greenroom.people.invent import phones
 from fake_kratos import SCHEMA, FakeKratos, error
 from modules import run_module
@@ -53,14 +67,20 @@ def plugin(kind: str, name: str) -> Any:
 
 
 class Task:
-    """A task: the action plugin, and a host where its module runs. `calls` are the module's arguments."""
+    """A task: the action plugin, and a host where its module runs.
+
+    `calls` are the module's arguments, `secrets` what it got in files, `commands` other commands on the host.
+    """
 
     def __init__(self, kratos: FakeKratos, site: Site, folder: Path) -> None:
         self.kratos, self.site = kratos, site
         self.folder = folder
         self.ledger, self.users = folder / "people.db", folder / "people.jsonl"
         self.calls: list[dict[str, Any]] = []
-        self.intervals: tuple[float, ...] = (60.0,)
+        self.secrets: list[dict[str, Any]] = []
+        self.commands: list[str] = []
+        self.pipelining, self.shell = True, ""
+        self.seconds, self.interval = 60.0, 600.0
         self.clock = time.monotonic
         self.told: list[str] = []
         self.brought: list[str] = []
@@ -81,29 +101,56 @@ class Task:
         }
         given = {key: value for key, value in {**defaults, **arguments}.items() if value is not None}
         self.calls.clear()
+        self.secrets.clear()
+        self.commands.clear()
         self.site.asked.clear()
         task: Any = SimpleNamespace(args=given, _role=None, check_mode=check, async_val=0, diff=True)
         shell: Any = SimpleNamespace(tmpdir=str(self.folder), join_path=lambda *parts: "/".join(parts))
         source = plugin("action", "identity_seed")
-        source.INTERVALS = self.intervals
+        source.SECONDS, source.INTERVAL = self.seconds, self.interval
         source.time = SimpleNamespace(monotonic=self.clock)
         source.Display = lambda: SimpleNamespace(display=self.told.append)
-        action = source.ActionModule(task, SimpleNamespace(_shell=shell), None, None, None, None)
+        connection = SimpleNamespace(_shell=shell, has_pipelining=self.pipelining, become=None)
+        action = source.ActionModule(task, connection, None, None, None, None)
 
         def execute(module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
             self.calls.append(copy.deepcopy(module_args))
-            result = run_module("identity_seed", check=check, diff=True, **module_args)
-            self.printed += str(result.pop("text"))
-            return result
+            if path := module_args.get("_secrets"):
+                self.secrets.append({"mode": Path(path).stat().st_mode & 0o777, **json.loads(Path(path).read_text())})
+            return self.execute(module_args, check)
 
         def bring(source: str, target: str) -> None:
             self.brought.append(Path(target).name)
             shutil.copyfile(source, target)
 
+        def command(text: str, in_data: bytes = b"") -> dict[str, Any]:
+            self.commands.append(text)
+            environment = {**os.environ, "TMPDIR": str(self.folder)}
+            text = self.shell or text.replace("-p /run", "-p /nowhere")
+            done = subprocess.run(["sh", "-c", text], input=in_data, env=environment, capture_output=True, check=False)
+            return {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
+
+        def transfer(path: str, content: str) -> None:
+            Path(path).write_text(content)
+
+        def close(paths: list[str], mode: str) -> None:
+            assert mode == "u=rw,go="
+            for path in paths:
+                Path(path).chmod(0o600)
+
         action._execute_module = execute
+        action._low_level_execute_command = command
+        action._transfer_data = transfer
+        action._remote_chmod = close
         action._transfer_file = bring
-        action._fixup_perms2 = lambda paths: None
+        action._fixup_perms2 = lambda paths, execute=True: None
         result: dict[str, Any] = action.run(task_vars={})
+        return result
+
+    def execute(self, module_args: dict[str, Any], check: bool) -> dict[str, Any]:
+        """Run the module on the host."""
+        result = run_module("identity_seed", check=check, diff=True, **module_args)
+        self.printed += str(result.pop("text"))
         return result
 
     def methods(self) -> list[str]:
@@ -112,9 +159,7 @@ class Task:
     def created(self) -> list[dict[str, Any]]:
         """The batches of users in requests."""
         bodies = [json.loads(asked.body) for asked in self.site.asked if asked.method == "PATCH"]
-        asked = [each["create"] for body in bodies if "identities" in body for each in body["identities"]]
-        # Without the request that tests whether the server supports external IDs.
-        return [each for each in asked if "traits" in each]
+        return [each["create"] for body in bodies if "identities" in body for each in body["identities"]]
 
 
 @pytest.fixture
@@ -123,6 +168,8 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     # Generous: tests with an unreachable server set shorter timeouts.
     monkeypatch.setattr(kratos_client, "TIMEOUT", 60.0)
     monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 60.0)
+    # This machine may be slow, which makes batches smaller.
+    monkeypatch.setattr(apply, "QUICK", 6000.0)
     monkeypatch.setattr(ledger, "TIMEOUT", 0.3)
     monkeypatch.setattr(ledger, "LEASE", 0.2)
     archive = tmp_path / "local" / "generator-0123456789abcdef.zip"
@@ -190,7 +237,7 @@ def test_a_run_without_changes_is_one_call_with_few_requests_and_no_hash(
 def test_a_run_without_changes_has_no_request_per_user(task: Task) -> None:
     task.run(count=2500)
     assert len(task.created()) == 2500
-    assert len([each for each in task.site.asked if each.method == "PATCH"]) == 6
+    assert len([each for each in task.site.asked if each.method == "PATCH"]) == 5
     result = task.run(count=2500)
     assert (result["changed"], result["present"]) == (False, 2500)
     assert result["requests"] == len(task.site.asked) <= 3 + 4
@@ -376,6 +423,58 @@ def test_exact_updates_outdated_users_and_keeps_their_ids(task: Task) -> None:
         assert [address["verified"] for address in each["verifiable_addresses"]] == [False]
         assert bcrypt.checkpw(PASSWORD.encode(), each["credentials"]["password"]["config"]["hashed_password"].encode())
     assert task.run(state="exact", **changed)["changed"] is False
+
+
+def test_an_update_is_one_request(task: Task) -> None:
+    task.run(count=30)
+    task.run(count=30, password="another horse 8", state="exact")
+    assert sorted(task.methods()).count("PUT") == 30
+    assert "PATCH" not in task.methods()
+    # Addresses that must be verified in another way than they are need one more.
+    task.run(count=30, password="another horse 8", state="exact", verified=0.5)
+    assert (task.methods().count("PUT"), task.methods().count("PATCH")) == (30, 15)
+
+
+def test_metadata_of_other_programs_survives(task: Task) -> None:
+    task.run()
+    for renew in (False, True):
+        for each in task.kratos.identities.values():
+            each["metadata_admin"]["crm"] = 7
+            each["metadata_public"] = {"seen": True}
+        changed: dict[str, Any] = {"metadata_public": {"tier": f"gold {renew}"}, "renew": renew}
+        assert task.run(state="exact", **changed)["updated"] == 5
+        for each in task.kratos.identities.values():
+            assert (each["metadata_admin"]["crm"], each["metadata_public"]["seen"]) == (7, True)
+            assert each["metadata_public"]["tier"] == f"gold {renew}"
+
+
+def test_outdated_users_can_be_created_again(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "RENEWED", 10)
+    task.run(count=40, personas=["recovery-only"])
+    before, file = set(task.kratos.identities), task.users.read_text()
+    changed: dict[str, Any] = {"password": "another horse 8", "count": 42, "personas": ["recovery-only"]}
+    result = task.run(state="exact", renew=True, **changed)
+    assert (result["updated"], result["created"], result["removed"], result["present"]) == (41, 2, 0, 43)
+    assert not before & set(task.kratos.identities)
+    assert task.methods().count("DELETE") == 41
+    assert task.methods().count("PATCH") <= 5 + 2
+    assert task.users.read_text() != file
+    hashed = task.kratos.by_address(recipe().address(1))["credentials"]["password"]["config"]["hashed_password"]
+    assert bcrypt.checkpw(b"another horse 8", hashed.encode())
+    assert task.run(state="exact", renew=True, **changed)["changed"] is False
+
+
+def test_users_that_were_removed_and_not_created_again_are_created_by_the_next_run(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.2)
+    task.run()
+    task.kratos.trouble = lambda asked: error(503, "down") if asked.method == "PATCH" else None
+    assert task.run(state="exact", verified=0, renew=True)["failed"]
+    task.kratos.trouble = lambda asked: None
+    result = task.run(state="exact", verified=0, renew=True)
+    assert (result["created"] + result["updated"], len(task.kratos.identities)) == (5, 5)
+    assert task.run(state="exact", verified=0)["changed"] is False
 
 
 def test_another_domain_changes_addresses(task: Task) -> None:
@@ -566,6 +665,23 @@ def test_an_unmarked_identity_is_a_conflict_and_unchanged(task: Task, metadata: 
     task.run(state="absent")
     assert json.dumps(task.kratos.identities[real]) == before
     assert list(task.kratos.identities) == [real]
+
+
+def test_all_conflicts_are_named(task: Task) -> None:
+    file = task.folder / "people.conflicts"
+    for count, more in ((50, ""), (60, f" and 10 more; all are in {file} on the host")):
+        for key in range(len(task.kratos.identities) + 1, count + 1):
+            task.kratos.add(recipe(count=60).address(key))
+        addresses = sorted(task.kratos.addresses())
+        predicted = task.run(check=True, count=60)
+        assert not file.exists()
+        result = task.run(count=60, state="exact")
+        assert result["conflicts"] == predicted["conflicts"] == addresses[:50]
+        assert result["msg"].endswith(": " + ", ".join(addresses[:50]) + more)
+        assert (file.read_text().splitlines() if more else addresses) == addresses
+        assert predicted["msg"] == result["msg"].replace("all are", "all will be, after a run without check mode,")
+        task.run(state="absent", password=None)
+        assert not file.exists()
 
 
 def test_a_conflict_that_is_not_listed_is_reported(task: Task) -> None:
@@ -866,7 +982,7 @@ def test_a_batch_with_a_lost_response_is_looked_up_before_a_retry(task: Task) ->
     lost: list[bool] = []
 
     def lose_the_first_answer(asked: Asked) -> Reply | None:
-        if asked.method != "PATCH" or "none of" in asked.body or lost:
+        if asked.method != "PATCH" or lost:
             return None
         lost.append(True)
         task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]][:3])
@@ -877,7 +993,7 @@ def test_a_batch_with_a_lost_response_is_looked_up_before_a_retry(task: Task) ->
     assert (result["created"], result["conflicts"], result["problems"]) == (5, [], [])
     assert len(task.kratos.identities) == 5
     sent = [len(json.loads(each.body)["identities"]) for each in task.site.asked if each.method == "PATCH"]
-    assert sent == [1, 5, 2]
+    assert sent == [5, 2]
     assert task.run()["changed"] is False
 
 
@@ -885,7 +1001,7 @@ def test_users_created_concurrently_are_adopted(task: Task) -> None:
     raced: list[bool] = []
 
     def race(asked: Asked) -> Reply | None:
-        if asked.method == "PATCH" and "none of" not in asked.body and not raced:
+        if asked.method == "PATCH" and not raced:
             raced.append(True)
             task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]][:2])
         return None
@@ -944,7 +1060,7 @@ def test_a_refused_batch_is_not_looked_up_user_by_user(
     refused: list[bool] = []
 
     def busy(asked: Asked) -> Reply | None:
-        if asked.method == "PATCH" and "none of" not in asked.body and len(refused) < 3:
+        if asked.method == "PATCH" and len(refused) < 3:
             refused.append(True)
             return error(status, "busy", headers)
         return None
@@ -955,11 +1071,25 @@ def test_a_refused_batch_is_not_looked_up_user_by_user(
     assert gets(task) == quiet + more
 
 
+def test_a_server_that_limits_requests_gets_few_more(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "BATCH", 50)
+    monkeypatch.setattr(apply, "LARGE", 100)
+    answered = itertools.count(1)
+
+    def limit(asked: Asked) -> Reply | None:
+        return error(429, "too many") if asked.method == "PATCH" and next(answered) % 3 == 0 else None
+
+    task.kratos.trouble = limit
+    batches = 20
+    assert task.run(count=batches * apply.BATCH)["created"] == batches * apply.BATCH
+    assert len(task.site.asked) <= 1.2 * batches
+
+
 def test_users_of_a_batch_that_was_carried_out_are_found_by_one_listing(task: Task) -> None:
     lost: list[bool] = []
 
     def lose(asked: Asked) -> Reply | None:
-        if asked.method == "PATCH" and "none of" not in asked.body and len(lost) < 3:
+        if asked.method == "PATCH" and len(lost) < 3:
             lost.append(True)
             task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]])
             return error(504, "slow")
@@ -980,7 +1110,7 @@ def test_all_connections_wait_when_a_server_asks_to(task: Task, monkeypatch: pyt
         now = time.monotonic()
         if refused and now < refused[0] + 0.9:
             early.append(now)
-        if asked.method == "PATCH" and "none of" not in asked.body and not refused:
+        if asked.method == "PATCH" and not refused:
             # As a date, which has whole seconds.
             refused.append(now)
             later = format_datetime(datetime.now(UTC) + timedelta(seconds=2), usegmt=True)
@@ -1001,7 +1131,7 @@ def test_an_unavailable_server_ends_the_run_and_the_next_run_continues(
     batches: list[bool] = []
 
     def overload(asked: Asked) -> Reply | None:
-        if asked.method == "PATCH" and "none of" not in asked.body:
+        if asked.method == "PATCH":
             batches.append(True)
             return error(503, "overloaded") if len(batches) > 1 else None
         return None
@@ -1098,6 +1228,22 @@ def test_an_unreachable_server_is_reported(task: Task, monkeypatch: pytest.Monke
     assert re.search(r"no complete response within \d|not resolved in time", result["msg"])
 
 
+@pytest.mark.parametrize("silent", ["url", "public_url"])
+def test_a_silent_port_is_reported_before_the_timeout_of_a_request(
+    task: Task, monkeypatch: pytest.MonkeyPatch, silent: str
+) -> None:
+    monkeypatch.setattr(kratos_client, "SILENCE", 0.2)
+    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 0.1)
+    with misbehave(hang) as port:
+        given: dict[str, Any] = {silent: f"http://127.0.0.1:{port}", "timeout": 600}
+        result = task.run(**given)
+    assert "no complete response within 0." in result["msg"]
+    assert kratos_client.SILENCE + kratos_client.FIRST_TIMEOUT < 30
+    # A server that has responded before may take longer.
+    task.kratos.trouble = lambda asked: time.sleep(0.4) if asked.query else None
+    assert task.run()["created"] == 5
+
+
 def test_an_unknown_schema_is_reported(task: Task) -> None:
     task.kratos.schemas["customer"] = SCHEMA
     result = task.run(schema_id="nobody")
@@ -1179,13 +1325,13 @@ def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.Monk
     monkeypatch.setattr(ledger, "TIMEOUT", 0.1)
     monkeypatch.setattr(ledger, "LEASE", 600)
     path = str(task.folder / "a.lock")
-    with ledger.alone(path, "one", "Ann"):
+    with set_lock.alone(path, "one", "Ann"):
         pass
-    with pytest.raises(ledger.BusyError, match="Ann"), ledger.alone(path, "two", "Bob") as end:
+    with pytest.raises(set_lock.BusyError, match="Ann"), set_lock.alone(path, "two", "Bob") as end:
         end()
-    with ledger.alone(path, "one", "Ann") as end:
+    with set_lock.alone(path, "one", "Ann") as end:
         end()
-    with ledger.alone(path, "two", "Bob") as end:
+    with set_lock.alone(path, "two", "Bob") as end:
         end()
 
 
@@ -1194,7 +1340,7 @@ def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.Monk
 
 def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
-    task.intervals = (0.0,)
+    task.seconds = 0.0
     result = task.run(count=95, connections=1)
     assert (result["created"], len(task.kratos.identities)) == (95, 95)
     assert len(task.calls) > 3
@@ -1206,9 +1352,34 @@ def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch)
     assert len(task.told) > told
 
 
+def test_a_call_that_takes_long_shows_its_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "BATCH", 10)
+    monkeypatch.setattr(apply, "NOTED", 0)
+    task.interval = 0.02
+    batches = itertools.count(1)
+
+    def wait(asked: Asked) -> Reply | None:
+        until = time.monotonic() + 60
+        if asked.method == "PATCH" and next(batches) == 3:
+            while not [told for told in task.told if " 20 of 95, " in told] and time.monotonic() < until:
+                time.sleep(0.01)
+        if asked.path == "/admin/version":
+            while not task.told and time.monotonic() < until:
+                time.sleep(0.01)
+        return None
+
+    task.kratos.trouble = wait
+    assert task.run(count=95, connections=1)["created"] == 95
+    assert len(task.calls) == 2
+    # While a call compares, there is nothing to tell.
+    assert task.told[0].startswith("people: no news for ")
+    assert any(told.startswith("people: 20 of 95, ") for told in task.told)
+    assert not (task.folder / "people.db.progress").exists()
+
+
 def test_a_deadline_ends_the_run_and_the_next_run_continues(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
-    task.intervals = (0.0,)
+    task.seconds = 0.0
     # The deadline passes during the first call.
     task.clock = lambda: 900.0 if task.told else 0.0
     result = task.run(count=95, connections=1, deadline=600)
@@ -1236,7 +1407,7 @@ def test_a_lost_batch_is_looked_up_by_external_id(task: Task) -> None:
     lost: list[bool] = []
 
     def lose(asked: Asked) -> Reply | None:
-        if asked.method == "PATCH" and "none of" not in asked.body and not lost:
+        if asked.method == "PATCH" and not lost:
             lost.append(True)
             task.kratos._create_many([each["create"] for each in json.loads(asked.body)["identities"]])
             return error(504, "slow")
@@ -1247,9 +1418,13 @@ def test_a_lost_batch_is_looked_up_by_external_id(task: Task) -> None:
     assert len([each for each in task.site.asked if "/by/external/" in each.path]) == 1
 
 
-def test_external_ids_are_tried_once_on_servers_without_them(task: Task) -> None:
-    task.run(count=1200)
-    assert len([each for each in task.site.asked if "none of Kratos" in each.body]) == 1
+@pytest.mark.parametrize("version", ["v1.3.1", "v25.3.0", "master", ""])
+def test_the_version_tells_whether_a_server_supports_external_ids(task: Task, version: str) -> None:
+    task.kratos.version = version
+    task.seconds = 0.0
+    assert task.run(count=1200)["created"] == 1200
+    assert len(task.calls) > 2
+    assert len([asked for asked in task.site.asked if asked.path == "/admin/version"]) == 1
     assert all("external_id" not in each for each in task.kratos.identities.values())
 
 
@@ -1330,10 +1505,85 @@ def test_an_unknown_provider_is_rejected(task: Task) -> None:
     assert task.kratos.writes == 0
 
 
-def test_the_password_stays_on_the_controller_and_the_hash_in_the_module(task: Task) -> None:
-    result = task.run()
-    assert all("password" not in call for call in task.calls)
-    assert PASSWORD not in task.printed + str(result)
-    assert task.calls[1]["_password_hash"].startswith("$2b$10$")
-    assert task.calls[1]["_password_hash"] not in task.printed + str(result)
-    assert task.calls[0]["_password_mark"] not in task.printed + str(result)
+@pytest.mark.parametrize("pipelining", [True, False])
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, ["hash"]),
+        ({"password": None, "password_key": KEY}, ["set_key"]),
+        ({"hashes": "each"}, ["password"]),
+    ],
+)
+def test_secrets_reach_the_module_in_a_file_that_is_gone_afterwards(
+    task: Task, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], sent: list[str], pipelining: bool
+) -> None:
+    monkeypatch.setitem(passwords.SCRYPT, "p", 1)
+    task.pipelining = pipelining
+    task.seconds = 0.0
+    monkeypatch.setattr(apply, "BATCH", 2)
+    result = task.run(connections=1, **given)
+    assert result["created"] == 5
+    assert len(task.secrets) == len(task.calls) - 1 >= 3
+    assert all([each["mode"], *list(each)[1:]] == [0o600, *sent] for each in task.secrets)
+    told = json.dumps(task.calls) + task.printed + str(result) + "".join(task.commands)
+    for secret in (PASSWORD, KEY, task.secrets[0][sent[0]]):
+        assert secret not in told
+    here = {path.name for path in task.folder.iterdir()}
+    assert here <= {"local", "python", "people.db", "people.db.lock", "people.jsonl", *task.brought}
+    assert KEY not in json.dumps(task.secrets)
+
+
+def test_a_file_of_secrets_is_removed_if_the_module_does_not_start(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = task.run(check=True)
+    assert before["created"] == 5
+
+    def refuse(path: str | None) -> dict[str, str]:
+        if path:
+            raise SystemError("no module")
+        return {}
+
+    monkeypatch.setattr(secret_file, "take", refuse)
+    with pytest.raises(SystemError):
+        task.run()
+    assert len(task.secrets) == 1
+    assert not [path for path in task.folder.iterdir() if path.name.startswith("tmp.")]
+
+
+def test_a_host_that_cannot_keep_secrets_is_reported(task: Task) -> None:
+    task.shell = "echo no space >&2; false"
+    with pytest.raises(AnsibleActionFail, match="the secrets can't be sent to the host: no space"):
+        task.run()
+    assert task.kratos.writes == 0
+
+
+def test_each_user_can_have_a_hash_of_their_own(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(passwords.SCRYPT, "p", 1)
+    task.run()
+    assert task.run(hashes="each")["outdated"] == 5
+    assert task.run(hashes="each", state="exact")["updated"] == 5
+    hashes = [each["credentials"]["password"]["config"]["hashed_password"] for each in task.kratos.identities.values()]
+    assert len(set(hashes)) == 5
+    for hashed in hashes:
+        _nothing, kind, cost, salt, raw = hashed.split("$")
+        assert (kind, cost) == ("scrypt", "ln=16384,r=8,p=1")
+        again = hashlib.scrypt(
+            PASSWORD.encode(), salt=base64.b64decode(salt), n=2**14, r=8, p=1, maxmem=2**26, dklen=32
+        )
+        assert base64.b64decode(raw) == again
+    assert task.run(hashes="each", state="exact")["changed"] is False
+    with pytest.raises(AnsibleActionFail, match="72"):
+        task.run(hashes="each", password="x" * 73)
+
+
+def test_two_hashes_of_a_password_tell_nothing_about_it() -> None:
+    """A salt that is made from the password would be a fast way to guess it."""
+    assert hashing.hash_password(PASSWORD, 10) != hashing.hash_password(PASSWORD, 10)
+
+
+@pytest.mark.parametrize("name", ["password", "password_key"])
+@pytest.mark.parametrize("value", [["correct horse", "battery staple"], {"a": 1}, 12345678, True, 0.5])
+def test_a_password_that_is_not_text_is_refused(task: Task, name: str, value: Any) -> None:
+    with pytest.raises(AnsibleActionFail, match=f"{name} must be text, not a list") as failed:
+        task.run(**{"password": None, name: value})
+    assert str(value) not in str(failed.value)
+    assert task.calls == []

@@ -7,54 +7,33 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from .identities import CURRENT, EXTRA, addresses_of, is_wanted, key_of, mark_of
+from .change import Changes, Creation
+from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_wanted, key_of, mark_of
 from .invent.inventor import Inventor
 from .kratos import Kratos
 from .kratos_client import Identity, KratosError, RefusedError, UnansweredError, said
 from .ledger import Ledger, Row
 from .ownership import UNPROVEN, Seal
+from .progress import Progress
 from .recipe.recipe import MARK, Recipe
-from .update import replace_user
 
 BATCH = 500
 """Users that one request creates."""
+LARGE = 1000
+"""Users that one request creates on a server that limits the number of requests. Kratos accepts 2000."""
+SINGLES = 4
+"""How many requests for a single user are sent in parallel, for each batch that would be: they are mostly waiting."""
+RENEWED = 125
+"""Users that a thread removes and then creates again."""
 FEW = 20
 """Users that a thread updates or removes between two looks at the clock; also the length of lists of problems."""
-
-
-@dataclass
-class Progress:
-    """What an operation has done and found so far; kept in the ledger between two calls."""
-
-    todo: int = 0
-    created: int = 0
-    updated: int = 0
-    removed: int = 0
-    equipped: int = 0
-    seconds: float = 0
-    drifted: int = 0
-    conflicts: list[str] = field(default_factory=list)
-    unproven: list[str] = field(default_factory=list)
-    others: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    refused: int = 0
-    unclear: list[str] = field(default_factory=list)
-    behind: dict[str, str] = field(default_factory=dict)
-    news: bool = False
-
-    @property
-    def done(self) -> int:
-        """How many users need no more work, whether it succeeded or not."""
-        return self.created + self.updated + self.removed + self.refused + len(self.conflicts) + len(self.unclear)
-
-    @property
-    def rate(self) -> float:
-        """Users per second of work."""
-        return (self.created + self.updated + self.removed) / self.seconds if self.seconds else 0
+NOTED = 2.0
+"""Seconds between two notes about the progress."""
+QUICK = 5.0
+"""Seconds that a request may take: on a slow server, it creates fewer users, so that progress can be reported."""
 
 
 class Work:
@@ -71,8 +50,14 @@ class Work:
         seal: Seal,
         inventor: Inventor | None = None,
         hash_of: Callable[[str], str] = lambda key: "",
+        renew: bool = False,
+        note: Callable[[Mapping[str, float]], None] = lambda told: None,
     ) -> None:
-        """Without an `inventor`, no user is created or updated. `hash_of` returns a user's password hash."""
+        """Without an `inventor`, no user is created or updated. `hash_of` returns a user's password hash.
+
+        `connections` is how many batches are sent in parallel. With `renew`, outdated users are removed and created
+        again. `note` gets the progress, now and then.
+        """
         self._kratos = kratos
         self._recipe = recipe
         self._ledger = ledger
@@ -80,35 +65,58 @@ class Work:
         self._inventor = inventor
         self._hash_of = hash_of
         self._connections = connections
+        self._batches = threading.Semaphore(connections)
+        creation = Creation(
+            self._body, self._send_changed, self._conflict, self._problem, self._updated, self._count_removed
+        )
+        changes = Changes(kratos, recipe, ledger, seal, creation)
+        # What to do with users of a status, and with how many at once.
+        self._jobs = {
+            EXTRA: (changes.remove, FEW),
+            OUTDATED: (changes.renew, RENEWED) if renew else (changes.update, FEW),
+        }
+        # The keys of users that are created again.
+        self._renewed: set[str] = set()
         self.progress = progress
         self._lock = threading.RLock()
         self._failure: Exception | None = None
-        # A few users are divided among the connections.
-        self._batch = max(1, min(BATCH, -(-progress.todo // connections)))
+        self._note = note
+        self._noted = 0.0
+        # Users per second on one connection.
+        self._pace = progress.rate / connections
+
+    @property
+    def _batch(self) -> int:
+        """How many users the next request creates. A few users are divided among the connections."""
+        size = LARGE if self.progress.limited else BATCH
+        if self._pace:
+            size = min(size, max(FEW, int(self._pace * QUICK)))
+        return max(1, min(size, -(-self.progress.todo // self._connections)))
 
     def go(self, seconds: float, statuses: Sequence[str], create: bool) -> bool:
-        """Remove or update users of these statuses and create users, for about so long; return whether all is done."""
-        started = time.monotonic()
+        """Remove or update users of these statuses and create users, for so long; return whether all is done."""
+        started, before = time.monotonic(), self.progress.seconds
         stop = started + seconds
-        if self._inventor is not None:
-            # Otherwise, every thread would send this request.
-            self._kratos.knows_external_id()
-        finished = [False] * self._connections
+        threads_wanted = self._connections * (SINGLES if statuses else 1)
+        finished = [False] * threads_wanted
 
         def run(number: int) -> None:
             try:
                 while self._failure is None:
-                    job = self._next(statuses, create)
+                    job = self._next(statuses, create and number < self._connections)
                     if job is None:
                         finished[number] = True
                         return
                     job()
+                    with self._lock:
+                        self.progress.seconds = before + time.monotonic() - started
+                        self._tell()
                     if time.monotonic() >= stop:
                         return
             except Exception as error:
                 self._failure = error
 
-        threads = [threading.Thread(target=run, args=(number,)) for number in range(self._connections)]
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(threads_wanted)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -116,19 +124,26 @@ class Work:
         over = all(finished) and self._failure is None
         if over:
             self._resolve_unclear()
-        self.progress.seconds += time.monotonic() - started
+        self.progress.seconds = before + time.monotonic() - started
         if self._failure is not None:
             raise self._failure
         return over
+
+    def _tell(self) -> None:
+        """Note the progress, now and then."""
+        if time.monotonic() - self._noted >= NOTED:
+            self._noted = time.monotonic()
+            self._note(self.progress.told)
 
     def _next(self, statuses: Sequence[str], create: bool) -> Callable[[], None] | None:
         """Take the next piece of work."""
         with self._lock:
             for status in statuses:
-                rows = self._ledger.after(status, self.progress.behind.get(status, ""), FEW)
+                job, size = self._jobs[status]
+                rows = self._ledger.after(status, self.progress.behind.get(status, ""), size)
                 if rows:
                     self.progress.behind[status] = rows[-1].id
-                    return partial(self._remove if status == EXTRA else self._update, rows)
+                    return partial(job, rows)
             keys = self._ledger.take_missing(self._batch) if create else []
             return partial(self._create, keys) if keys else None
 
@@ -138,7 +153,20 @@ class Work:
         """Record the users that were created, {key: id}; without `now`, some time ago."""
         with self._lock:
             self._record(ids, self._kratos.now() if now else 0)
-            self.progress.created += len(ids)
+            renewed = self._renewed & ids.keys()
+            self._renewed -= renewed
+            self.progress.updated += len(renewed)
+            self.progress.created += len(ids) - len(renewed)
+
+    def _updated(self, key: str, identity: str) -> None:
+        """Record a user that was updated."""
+        with self._lock:
+            self._record({key: identity}, self._kratos.now())
+            self.progress.updated += 1
+
+    def _count_removed(self) -> None:
+        with self._lock:
+            self.progress.removed += 1
 
     def _record(self, ids: Mapping[str, str], stamp: float) -> None:
         self._ledger.put(Row(each, self._recipe.seed, key, CURRENT, True, stamp) for key, each in ids.items())
@@ -168,7 +196,7 @@ class Work:
     def _body(self, key: str) -> dict[str, Any]:
         made = self._generator().identity(key, self._hash_of(key) if self._recipe.has_password(key) else "")
         body = self._seal.sealed(made)
-        if self._kratos.knows_external_id():
+        if self._kratos.knows_external_id:
             body["external_id"] = self._external_id(key)
         return body
 
@@ -180,13 +208,14 @@ class Work:
 
     def _send(self, bodies: dict[str, dict[str, Any]]) -> None:
         """Create users. If a request gets no response, look up whether it was carried out before trying again."""
-        pauses = self._kratos.pauses()
+        pauses = self._kratos.pauses(self._kratos.url)
         while bodies:
             try:
-                answers = self._kratos.create(list(bodies.values()))
+                answers = self._create_batch(list(bodies.values()))
             except RefusedError as error:
                 return self._send_halves(bodies, error)
             except UnansweredError as error:
+                self.progress.limited |= error.too_many
                 pauses.wait(error)
                 # A batch is one transaction, so one of its users tells whether all of them are there.
                 if error.perhaps_done and self._existing_id(next(iter(bodies))):
@@ -194,6 +223,20 @@ class Work:
             else:
                 bodies = self._record_batch(bodies, answers)
         return None
+
+    def _create_batch(self, bodies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        with self._batches:
+            started = time.monotonic()
+            answers = self._kratos.create(bodies)
+            self._pace = len(bodies) / max(time.monotonic() - started, 0.001)
+            return answers
+
+    def _send_changed(self, bodies: dict[str, dict[str, Any]], were_there: bool) -> None:
+        """Create users that had to be changed; if they `were_there`, they count as updated."""
+        if were_there:
+            with self._lock:
+                self._renewed |= bodies.keys()
+        self._send(bodies)
 
     def _send_halves(self, bodies: dict[str, dict[str, Any]], error: RefusedError) -> None:
         """Send a refused batch again in halves, to find the users that the server refuses."""
@@ -238,7 +281,7 @@ class Work:
             return self._problem(key, reason)
         try:
             # If the response to a try is lost, the next one finds a conflict with the user itself.
-            self._record_created({key: str(self._kratos.retried(lambda: self._kratos.create_one(body))["id"])})
+            self._record_created({key: str(self._kratos.repeated(lambda: self._kratos.create_one(body))["id"])})
         except RefusedError as error:
             if error.status == 409:
                 return self._resolve_conflict(key)
@@ -262,7 +305,7 @@ class Work:
             self.progress.unclear += keys
 
     def _holders(self, key: str) -> list[Identity]:
-        if self._kratos.knows_external_id() and (found := self._kratos.by_external_id(self._external_id(key))):
+        if self._kratos.knows_external_id and (found := self._kratos.by_external_id(self._external_id(key))):
             return found
         return self._kratos.who_logs_in_as(self._generator().login(key))
 
@@ -286,8 +329,8 @@ class Work:
     def _resolve_unclear(self) -> None:
         """Find the unclear users in a listing of all identities, and send those that are not there once more."""
         left = self._not_listed()
-        for start in range(0, len(left), self._batch):
-            self._send({key: self._body(key) for key in left[start : start + self._batch]})
+        for start in range(0, len(left), BATCH):
+            self._send({key: self._body(key) for key in left[start : start + BATCH]})
         for key in self._not_listed():
             self._problem(key, "Kratos says that this identity exists, but doesn't list it")
 
@@ -306,37 +349,3 @@ class Work:
                     else:
                         self._conflict(key)
         return list(unclear)
-
-    # --- updating and removing ---
-
-    def _update(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            body = self._body(row.key)
-            try:
-                self._kratos.retried(lambda body=body, row=row: replace_user(self._kratos, self._seal, row.id, body))  # type: ignore[misc]
-            except RefusedError as error:
-                if error.status == 404:
-                    # Removed since the comparison.
-                    self._ledger.remove([row.id])
-                    self._send({row.key: body})
-                elif error.status == 409:
-                    self._conflict(row.key)
-                else:
-                    self._problem(row.key, error.reason)
-                continue
-            self._record({row.key: row.id}, self._kratos.now())
-            with self._lock:
-                self.progress.updated += 1
-
-    def _remove(self, rows: Sequence[Row]) -> None:
-        for row in rows:
-            try:
-                self._kratos.retried(lambda row=row: self._kratos.delete(row.id))  # type: ignore[misc]
-            except RefusedError as error:
-                if error.status in (401, 403):
-                    raise
-                self._problem(row.key, f"not removed: {error.reason}")
-                continue
-            self._ledger.remove([row.id])
-            with self._lock:
-                self.progress.removed += 1

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .apply import Progress
 from .identities import CURRENT, OUTDATED
 from .kratos import Kratos
 from .kratos_client import Identity, RefusedError
 from .ledger import Ledger
+from .progress import Progress
 from .recipe.personas import Persona
 from .recipe.recipe import Recipe
 from .settings_page import SettingsPage
@@ -73,7 +73,7 @@ class Credentials:
         for difference in self._differences(ids):
             name = difference.persona.name
             try:
-                self._kratos.retried(partial(self._again, {name: ids[name]}))
+                self._kratos.repeated(partial(self._again, {name: ids[name]}))
                 progress.equipped += 1
             except RefusedError as error:
                 progress.refused += 1

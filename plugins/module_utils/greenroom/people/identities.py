@@ -58,6 +58,12 @@ def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]
             yield key, address
 
 
+def verified_addresses(identity: Mapping[str, Any]) -> dict[str, bool]:
+    """Return {address: whether it is verified}, in the identity's order."""
+    found = identity.get("verifiable_addresses") or []
+    return {str(each.get("value")).lower(): bool(each.get("verified")) for each in found}
+
+
 def _metadata(identity: Identity) -> Mapping[str, Any]:
     """Return the metadata of an identity; other programs may have put any value there."""
     found = identity.get("metadata_admin")

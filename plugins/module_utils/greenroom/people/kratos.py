@@ -35,6 +35,10 @@ WITHOUT_SECRETS = "code_recovery"
 """A listing with this kind of credential has the names and times of all credentials, and the content of none."""
 
 _EVERYBODY = {"page_size": PAGE, "include_credential": WITHOUT_SECRETS}
+EXTERNAL_IDS = (25, 4)
+"""The first version of Kratos whose identities have the field `external_id`."""
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
@@ -49,16 +53,24 @@ class Kratos(Client):
     ) -> None:
         super().__init__(url, timeout, deadline, access)
         self.public_url = (public_url or url).rstrip("/")
-        self._knows_external_id: bool | None = None
+        self.version = ""
 
     def _admin(self, method: str, path: str, data: Any = None) -> web.Answer:
         return self.ask(method, f"{self.url}/admin/{path}", data)
 
+    def _read(self, path: str) -> web.Answer:
+        """Return the response to a reading request."""
+        return self.retried(self.url, lambda: self._admin("GET", path))
+
+    def repeated[T](self, change: Callable[[], T]) -> T:
+        """Carry out a change that may be repeated until there is a response; raises KratosError after the timeout."""
+        return self.retried(self.url, change)
+
     # --- version and schemas ---
 
-    def version(self) -> str:
-        """Return the server's version; raises KratosError if it is not Kratos."""
-        answer = self.retried(lambda: self._admin("GET", "version"))
+    def ask_version(self) -> None:
+        """Read the server's version; raises KratosError if it is not Kratos."""
+        answer = self._read("version")
         found = content(answer)
         if answer.status != 200 or not isinstance(found, dict) or not isinstance(found.get("version"), str):
             hint = "; set headers or a client certificate" if answer.status in (401, 403) else ""
@@ -66,7 +78,7 @@ class Kratos(Client):
                 f"{self.url} does not respond like the admin API of Ory Kratos: "
                 f"status {answer.status}: {reason(answer)}{hint}"
             )
-        return str(found["version"])
+        self.version = str(found["version"])
 
     def schema(self, schema_id: str) -> dict[str, Any]:
         """Return an identity schema, from the public API: the admin API redirects there."""
@@ -74,7 +86,7 @@ class Kratos(Client):
         hint = "" if self.public_url != self.url else "; set public_url to the URL of Kratos' public API"
         for _ in range(100):
             try:
-                answer = self.retried(lambda address=url: self.ask("GET", address))  # type: ignore[misc]
+                answer = self.retried(url, lambda address=url: self.ask("GET", address))  # type: ignore[misc]
             except KratosError as error:
                 raise KratosError(f"the identity schemas can't be read: {error}{hint}") from error
             if answer.status in (301, 302, 303, 307, 308):
@@ -94,20 +106,17 @@ class Kratos(Client):
             url = f"{self.public_url}/schemas?{urlencode({'page_size': 250, 'page_token': token})}"
         raise KratosError(f"Kratos has no identity schema '{schema_id}'; it has {', '.join(known) or 'none'}")
 
+    @property
     def knows_external_id(self) -> bool:
-        """Return whether identities can have an `external_id`; sends one request, with an invalid identity."""
-        if self._knows_external_id is not None:
-            return self._knows_external_id
-        invalid = {"create": {"external_id": "greenroom", "state": "none of Kratos' states"}}
-        answer = self.retried(lambda: self._admin("PATCH", "identities", {"identities": [invalid]}))
-        self._knows_external_id = answer.status == 400 and "state" in reason(answer)
-        return self._knows_external_id
+        """Whether identities have the field `external_id`."""
+        found = _VERSION.match(self.version)
+        return found is not None and (int(found[1]), int(found[2])) >= EXTERNAL_IDS
 
     # --- listings ---
 
     def total(self) -> int | None:
         """Return the number of identities, None if the server does not report it."""
-        answer = self.retried(lambda: self._admin("GET", "identities?page=0&per_page=1"))
+        answer = self._read("identities?page=0&per_page=1")
         text = answer.header("X-Total-Count") or ""
         return int(text) if answer.status == 200 and text.isdecimal() else None
 
@@ -147,7 +156,7 @@ class Kratos(Client):
 
     def _one(self, path: str) -> Identity:
         """Return the identity at a path below `identities`, empty if there is none."""
-        answer = self.retried(lambda: self._admin("GET", f"identities/{path}"))
+        answer = self._read(f"identities/{path}")
         found = content(answer)
         return found if answer.status == 200 and isinstance(found, dict) else {}
 
@@ -184,7 +193,7 @@ class Kratos(Client):
     def _page(self, query: Mapping[str, Any], token: str) -> tuple[list[Identity], str]:
         """Return one page of a listing, and the token of the next page, empty at the end."""
         path = f"identities?{urlencode({**query, **({'page_token': token} if token else {})}, doseq=True)}"
-        answer = self.retried(lambda: self._admin("GET", path))
+        answer = self._read(path)
         found = content(answer)
         if answer.status != 200 or not isinstance(found, list):
             raise KratosError(

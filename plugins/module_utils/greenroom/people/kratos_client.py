@@ -18,7 +18,9 @@ from urllib.parse import urlsplit
 from ..common import web
 
 FIRST_TIMEOUT = 5.0
-"""Seconds within which a server must respond for the first time."""
+"""Seconds for which a server that has never responded may refuse connections, or ask to try again."""
+SILENCE = 20.0
+"""Seconds for which a server that has never responded may be silent: its port may belong to another program."""
 TIMEOUT = 90.0
 """Seconds for which a server that has responded before may not respond."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 10.0
@@ -36,13 +38,14 @@ class UnansweredError(KratosError):
     """There was no response to a request, or one that asks to try again.
 
     `perhaps_done` is false if the server certainly did not carry out the request. `after` is the seconds that it asks
-    to wait.
+    to wait. `too_many` says that it has got too many requests.
     """
 
-    def __init__(self, text: str, perhaps_done: bool = True, after: float = 0) -> None:
+    def __init__(self, text: str, perhaps_done: bool = True, after: float = 0, too_many: bool = False) -> None:
         super().__init__(text)
         self.perhaps_done = perhaps_done
         self.after = after
+        self.too_many = too_many
 
 
 class RefusedError(KratosError):
@@ -88,7 +91,7 @@ class Pauses:
 class Client:
     """Sends requests for several threads; `requests` counts them.
 
-    `timeout` is the seconds for one request, `deadline` ends all of them. `answered` says whether the server has
+    `timeout` is the seconds for one request, `deadline` ends all of them. `answered` are the origins that have
     responded before, to this client or to an earlier one. `url` is the API that `access` is for.
     """
 
@@ -96,7 +99,7 @@ class Client:
         self.url = url.rstrip("/")
         self._access = access
         self.requests = 0
-        self.answered = False
+        self.answered: set[str] = set()
         self._timeout = timeout
         self._deadline = deadline
         self._busy, self._busy_until = "", 0.0
@@ -121,16 +124,17 @@ class Client:
         headers = {"Accept": "application/json", **kind, **(extra or {})}
         if origin(url) == origin(self.url):
             headers |= self._access.headers
+        seconds = self._timeout if origin(url) in self.answered else min(self._timeout, SILENCE)
         try:
             answer: web.Answer = self._connections.own.ask(
-                web.Request(method, url, headers, body), self._deadline.earlier(self._timeout), ANSWER_LIMIT
+                web.Request(method, url, headers, body), self._deadline.earlier(seconds), ANSWER_LIMIT
             )
         except web.WebError as error:
             perhaps_done = not isinstance(error, web.UnreachedError)
             raise UnansweredError(f"{origin(url)}: {error}", perhaps_done) from error
         if answer.status == 429 or answer.status >= 500:
             raise self._refusal(url, answer)
-        self.answered = True
+        self.answered.add(origin(url))
         if date := answer.header("Date"):
             # The header has whole seconds. A server whose clock is ahead makes no difference.
             self._ahead = min(self._ahead, parsedate_to_datetime(date).timestamp() + 1 - time.time())
@@ -149,15 +153,15 @@ class Client:
                 self._busy, self._busy_until = text, max(self._busy_until, time.monotonic() + wait)
         # With this header, status 503 means that the server is overloaded; without, a proxy may have lost the response.
         refused = answer.status == 429 or (answer.status == 503 and wait > 0)
-        return UnansweredError(text, perhaps_done=not refused, after=wait)
+        return UnansweredError(text, perhaps_done=not refused, after=wait, too_many=answer.status == 429)
 
-    def pauses(self) -> Pauses:
-        """Return the pauses between the tries of one request."""
-        return Pauses(TIMEOUT if self.answered else FIRST_TIMEOUT, self._deadline)
+    def pauses(self, url: str) -> Pauses:
+        """Return the pauses between the tries of one request to a server."""
+        return Pauses(TIMEOUT if origin(url) in self.answered else FIRST_TIMEOUT, self._deadline)
 
-    def retried[T](self, ask: Callable[[], T]) -> T:
+    def retried[T](self, url: str, ask: Callable[[], T]) -> T:
         """Send a request that may be repeated until there is a response; raises KratosError after the timeout."""
-        pauses = self.pauses()
+        pauses = self.pauses(url)
         while True:
             try:
                 return ask()

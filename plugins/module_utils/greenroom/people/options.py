@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+import json
 import re
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -39,6 +41,7 @@ ARGUMENTS: dict[str, Any] = {
     "removals": {"type": "int", "default": 0},
     "removals_users": {"type": "int", "default": 10},
     "removals_percent": {"type": "float", "default": 10},
+    "renew": {"type": "bool", "default": False},
     "schema_id": {"type": "str", "default": "default"},
     "locales": {"type": "list", "elements": "str", "default": ["en_US"]},
     "traits": {"type": "dict", "default": {}},
@@ -53,6 +56,7 @@ ARGUMENTS: dict[str, Any] = {
     "environment": {"type": "str"},
     "adopt": {"type": "list", "elements": "str", "default": []},
     "adopt_unsigned": {"type": "bool", "default": False},
+    "hashes": {"type": "str", "choices": ["shared", "each"], "default": "shared"},
     "allowed": {"type": "bool", "required": True},
     "ledger": {"type": "path"},
     "people_file": {"type": "path"},
@@ -63,9 +67,8 @@ ARGUMENTS: dict[str, Any] = {
     "_operation": {"type": "dict"},
     "_generator": {"type": "dict"},
     "_password_mark": {"type": "str", "no_log": True},
-    "_password_hash": {"type": "str", "no_log": True},
-    "_signing_keys": {"type": "dict", "no_log": True, "default": {}},
     "_same_passwords": {"type": "list", "elements": "str", "no_log": False},
+    "_secrets": {"type": "path"},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
@@ -96,8 +99,8 @@ def _is_private(url: str) -> bool:
     return host == "localhost"
 
 
-def order_of(given: dict[str, Any]) -> population.Order:
-    """Return the order for the given arguments; raises users.UsersError."""
+def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Order:
+    """Return the order for the given arguments and the `secrets` that came in a file; raises users.UsersError."""
     generator, operation = given["_generator"] or {}, given["_operation"] or {}
     recipe = users.Recipe.of(
         {
@@ -109,19 +112,13 @@ def order_of(given: dict[str, Any]) -> population.Order:
     if not 1 <= given["connections"] <= 32:
         raise users.UsersError(f"connections must be 1 to 32, not {given['connections']}")
     path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
-    shared, key = given["_password_hash"] or "", given["password_key"]
-
-    def hash_of(person: str) -> str:
-        if shared or not key:
-            return str(shared)
-        return str(users.derived_hash(users.person_password(key, recipe.set, recipe.seed, person)))
 
     return population.Order(
         recipe=recipe,
         state=given["state"],
         url=given["url"],
         public_url=given["public_url"],
-        access=access_of(given),
+        access=access_of({**given, "headers": json.loads(secrets.get("headers", "{}"))}),
         timeout=given["timeout"],
         deadline=given["deadline"],
         connections=given["connections"],
@@ -134,22 +131,22 @@ def order_of(given: dict[str, Any]) -> population.Order:
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),
         archive=generator.get("name", ""),
-        owner=_owner_of(given, recipe),
+        owner=_owner_of(given, recipe, json.loads(secrets.get("signing_keys", "{}"))),
         compares=given["_same_passwords"] is None,
-        hash_of=hash_of,
+        renew=given["renew"],
+        hash_of=users.hasher(secrets),
     )
 
 
-def _owner_of(given: dict[str, Any], recipe: users.Recipe) -> Owner:
-    """Return whose users count, with the keys that the controller has derived for the sets."""
-    keys = given["_signing_keys"]
+def _owner_of(given: dict[str, Any], recipe: users.Recipe, keys: Mapping[str, str]) -> Owner:
+    """Return whose users count, with the `keys` that the controller has derived for the sets."""
     for name in given["adopt"]:
         users.Recipe(name, recipe.seed, 0, recipe.domain)
         if name == recipe.set:
             raise users.UsersError(f"adopt: '{name}' is the set itself; name the set that its users belonged to")
     return Owner(
-        Seal(recipe.set, str(keys.get(recipe.set, ""))),
-        tuple(Seal(name, str(keys.get(name, ""))) for name in given["adopt"]),
+        Seal(recipe.set, keys.get(recipe.set, "")),
+        tuple(Seal(name, keys.get(name, "")) for name in given["adopt"]),
         given["adopt_unsigned"],
         frozenset(given["_same_passwords"] or ()),
     )

@@ -1,16 +1,17 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The people file, with one line for each synthetic user of a set."""
+"""Files for other programs and for you: the people file, with one line for each user of a set, and the conflicts."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..common import durable
 from .identities import CURRENT, OUTDATED
-from .ledger import Ledger, LedgerError
+from .ledger import Ledger, LedgerError, forget
 from .recipe.recipe import Recipe
 
 
@@ -61,3 +62,35 @@ def write_lines(path: str, lines: Iterable[bytes]) -> None:
         durable.sync_folder(os.path.dirname(temporary))
     except OSError as error:
         raise LedgerError(f"{path}: {error.strerror}") from error
+
+
+NAMED = 50
+"""Conflicts that a message names. More of them are in a file."""
+
+
+def conflicts_file(ledger: str) -> str:
+    """Return the path of a set's conflicts."""
+    return f"{ledger.removesuffix('.db')}.conflicts"
+
+
+def write_conflicts(ledger: str, conflicts: Sequence[str]) -> None:
+    """Write all conflicts, one a line, if they are too many for a message; otherwise, remove the file."""
+    path = conflicts_file(ledger)
+    if len(conflicts) > NAMED:
+        write_lines(path, (f"{each}\n".encode() for each in sorted(conflicts)))
+    else:
+        forget(path)
+
+
+def conflicts_message(ledger: str, conflicts: Sequence[str], written: bool) -> str:
+    """Return a message with all conflicts, or with the file that has them; `written` says whether there is one yet."""
+    named = ", ".join(sorted(conflicts)[:NAMED])
+    if len(conflicts) > NAMED:
+        where = "are" if written else "will be, after a run without check mode,"
+        named += f" and {len(conflicts) - NAMED} more; all {where} in {conflicts_file(ledger)} on the host"
+    return f"these addresses belong to identities that are not synthetic users, and were not changed: {named}"
+
+
+def write_progress(path: str, told: Mapping[str, float]) -> None:
+    """Write what a call has done so far, for the run that waits for it."""
+    write_lines(path, [json.dumps(dict(told)).encode() + b"\n"])

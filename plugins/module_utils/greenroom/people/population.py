@@ -11,22 +11,26 @@ import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..common import web
 from . import ledger, users
-from .apply import FEW, Progress, Work
+from .apply import Work
 from .compare import Found, Look, Owner
 from .credentials import Credentials
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
-from .kratos_client import OPEN, Access, KratosError
+from .kratos_client import OPEN, Access, KratosError, origin
 from .ledger import Ledger
 from .other_sets import other_sets
-from .ownership import Seal, complaint
-from .people_file import write_users
+from .ownership import Seal
+from .people_file import NAMED, write_conflicts, write_progress, write_users
+from .problems import in_order, problems
+from .progress import Progress
 from .removals import RemovalError, Removals
+from .set_lock import alone
 
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
@@ -44,7 +48,8 @@ class Order:
     work of this call, `deadline` the whole operation (seconds from now). `archive` is the generator's name in the
     folder `generators`; without it, a call that needs the generator only compares. `leftovers` are prefixes of
     addresses that only smoke checks use. `removals` limits what `exact` removes. `owner` tells whose users count;
-    `compares` whether the controller can compare changed hashes with the password.
+    `compares` whether the controller can compare changed hashes with the password. With `renew`, `exact` creates
+    outdated users again instead of updating them.
     """
 
     recipe: users.Recipe
@@ -66,6 +71,7 @@ class Order:
     archive: str = ""
     owner: Owner | None = None
     compares: bool = False
+    renew: bool = False
     hash_of: Callable[[str], str] = field(default=lambda key: "", repr=False)
 
     @property
@@ -90,7 +96,7 @@ def _run(order: Order, check: bool) -> dict[str, Any]:
             return _Call(order, kratos, book).predict()
         finally:
             book.close()
-    with ledger.alone(f"{order.ledger}.lock", order.token, order.holder) as end:
+    with alone(f"{order.ledger}.lock", order.token, order.holder) as end:
         book = Ledger(order.ledger)
         try:
             result = _Call(order, kratos, book).go_on()
@@ -114,12 +120,11 @@ class _Call:
         self.book = book
         self.credentials = Credentials(kratos, self.recipe, book, order.state)
         self.schemas: dict[str, dict[str, Any]] = {}
-        self.server = ""
 
     # --- comparing ---
 
     def _look(self) -> tuple[Look, Found]:
-        self.server = f"Ory Kratos {self.kratos.version()} at {self.kratos.url}"
+        self.kratos.ask_version()
         fingerprints, searchable = None, True
         if self.order.state != "absent":
             schema, others = self._schemas()
@@ -143,7 +148,13 @@ class _Call:
             "schema": schema,
             "schemas": others,
             "archives": _archives(self.order.generators),
+            "file": self._progress_file,
         }
+
+    @property
+    def _progress_file(self) -> str:
+        """The file in which a call notes its progress while it works."""
+        return f"{self.order.ledger}.progress"
 
     def _invents(self, found: Found) -> int:
         """Return the number of users that need the generator."""
@@ -173,8 +184,8 @@ class _Call:
         result["present"] += progress.created
         result["outdated"] -= progress.updated
         result["extra"] -= progress.removed
-        if problems := _problems(progress):
-            result.update(failed=True, msg=problems)
+        if text := problems(progress, self.order.ledger, written=False):
+            result.update(failed=True, msg=text)
         if self._invents(found):
             result["todo"] = self._wanted()
         return result
@@ -205,12 +216,12 @@ class _Call:
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
             progress.todo = found.missing + sum(counts[status] for status in order.statuses)
             self.book.begin(look.missing() if order.state != "absent" else [])
-            kept = {"invents": self._invents(found), "server": self.server}
+            kept = {"invents": self._invents(found), "version": self.kratos.version}
         else:
             progress = Progress(**kept["progress"])
-            self.server = kept["server"]
+            self.kratos.version = kept["version"]
             # The operation's earlier calls had responses.
-            self.kratos.answered = True
+            self.kratos.answered |= {origin(self.kratos.url), origin(self.kratos.public_url)}
         if kept["invents"] and not order.archive:
             self._keep(kept, progress)
             return {"todo": self._wanted()}
@@ -221,8 +232,7 @@ class _Call:
                 return self._stopped(progress, str(error))
             if not over:
                 self._keep(kept, progress)
-                told = {"done": progress.done, "todo": progress.todo, "rate": progress.rate}
-                return {"todo": {"progress": told}}
+                return {"todo": {"progress": progress.told}}
         try:
             self.credentials.set_up(progress)
         except KratosError as error:
@@ -244,8 +254,13 @@ class _Call:
             seal=self.owner.seal,
             inventor=inventor,
             hash_of=order.hash_of,
+            renew=order.renew,
+            note=partial(write_progress, self._progress_file),
         )
-        return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
+        try:
+            return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
+        finally:
+            ledger.forget(self._progress_file)
 
     def _keep(self, kept: Mapping[str, Any], progress: Progress) -> None:
         self.book.keep(self.order.token, {**kept, "progress": asdict(progress)})
@@ -254,8 +269,9 @@ class _Call:
         self.book.end()
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=True)
         result = self._result(progress, changed, digest)
-        if problems := _problems(progress):
-            result.update(failed=True, msg=problems)
+        write_conflicts(self.order.ledger, progress.conflicts)
+        if text := problems(progress, self.order.ledger, written=True):
+            result.update(failed=True, msg=text)
         return result
 
     def _stopped(self, progress: Progress, reason: str) -> dict[str, Any]:
@@ -282,11 +298,11 @@ class _Call:
             "extra": self.book.count(EXTRA),
             "drifted": progress.drifted,
             "other_sets": progress.others,
-            "conflicts": [*progress.conflicts, *progress.unproven][:FEW],
-            "problems": _in_order(progress.problems),
+            "conflicts": sorted([*progress.conflicts, *progress.unproven])[:NAMED],
+            "problems": in_order(progress.problems),
             "first": self.recipe.address(1),
             "requests": self.kratos.requests,
-            "server": self.server,
+            "server": f"Ory Kratos {self.kratos.version} at {self.kratos.url}",
             "rate": round(progress.rate, 1),
             "seconds": round(progress.seconds, 1),
             "memory": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
@@ -304,29 +320,6 @@ def diff_of(result: dict[str, Any], user_set: str) -> dict[str, str]:
         "before": f"{before} users in the set {user_set}\n",
         "after": f"{after} users in the set {user_set}{updated}\n",
     }
-
-
-def _in_order(problems: list[str]) -> list[str]:
-    """Sort `user <key>: <reason>` by key, numbers numerically, because several threads add them in any order."""
-    return sorted(problems, key=lambda line: (len(line.partition(":")[0]), line))
-
-
-def _problems(progress: Progress) -> str:
-    """Return a message about what failed, or an empty string."""
-    problems = []
-    if conflicts := progress.conflicts:
-        problems.append(
-            "these addresses belong to identities that are not synthetic users, and were not changed: "
-            + ", ".join(conflicts[:3])
-            + (f" and {len(conflicts) - 3} more" if conflicts[3:] else "")
-        )
-    if unproven := progress.unproven:
-        problems.append(complaint(unproven))
-    if progress.refused:
-        more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
-        first = "; ".join(_in_order(progress.problems)[:3])
-        problems.append(f"{progress.refused} users could not be created, updated or removed: {first}{more}")
-    return "; ".join(problems)
 
 
 def _archives(folder: str) -> list[str]:

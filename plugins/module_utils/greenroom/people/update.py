@@ -4,32 +4,37 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from typing import Any
 
+from .identities import verified_addresses
 from .kratos import Kratos
+from .kratos_client import Identity
 from .ownership import Seal, merged
-from .passwords import derived_hash
 from .recipe.recipe import MARK
 
 
-def replace_user(kratos: Kratos, seal: Seal, identity: str, made: Mapping[str, Any]) -> None:
-    """Update a user to a sealed body. Metadata of other programs stays.
+def replace_user(kratos: Kratos, seal: Seal, there: Identity, made: Mapping[str, Any]) -> None:
+    """Update a user to a sealed body, in one request, or in two if addresses are not verified as wanted after it.
 
-    The first request can't set which addresses are verified, so the mark is completed last.
+    Only PUT sets a password, and only PATCH says which addresses are verified. The mark is completed last.
     """
-    there = kratos.identity(identity)
-    if "credentials" not in made and "password" in (there.get("credentials") or {}):
-        # Kratos removes no password, so one that nobody knows replaces it.
-        nobody_knows = derived_hash(secrets.token_urlsafe(32))
-        made = seal.sealed({**made, "credentials": {"password": {"config": {"hashed_password": nobody_knows}}}})
-    done = kratos.update(identity, merged(seal.sealed(made, recipe=""), there))
-    wanted = {each["value"].lower(): each for each in made.get("verifiable_addresses") or []}
-    changes = [{"op": "replace", "path": f"/metadata_admin/{MARK}", "value": made["metadata_admin"][MARK]}]
-    for number, address in enumerate(done.get("verifiable_addresses") or []):
+    wanted, kept = verified_addresses(made), verified_addresses(there)
+    finished = all(kept.get(address, False) == aim for address, aim in wanted.items())
+    found = kratos.update(there["id"], merged(made if finished else seal.sealed(made, recipe=""), there))
+    changes = [] if finished else [_replace(f"/metadata_admin/{MARK}", made["metadata_admin"][MARK])]
+    for number, address in enumerate(found.get("verifiable_addresses") or []):
         aim = wanted.get(str(address.get("value")).lower())
-        if aim is not None and bool(address.get("verified")) != aim["verified"]:
+        if aim is not None and bool(address.get("verified")) != aim:
             path = f"/verifiable_addresses/{number}"
-            changes += [{"op": "replace", "path": f"{path}/{key}", "value": aim[key]} for key in ("verified", "status")]
-    kratos.patch(identity, changes)
+            changes += [_replace(f"{path}/verified", aim), _replace(f"{path}/status", _STATUS[aim])]
+    if changes:
+        kratos.patch(there["id"], changes)
+
+
+_STATUS = {True: "completed", False: "pending"}
+
+
+def _replace(path: str, value: Any) -> dict[str, Any]:
+    """Return the operation of a JSON patch that replaces a value."""
+    return {"op": "replace", "path": path, "value": value}

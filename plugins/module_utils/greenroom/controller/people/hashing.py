@@ -4,18 +4,11 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-
 import bcrypt
 
 LONGEST = 72
 """The maximum length of a password in bcrypt, in bytes."""
 COSTS = range(10, 17)
-
-_STANDARD = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-_BCRYPT = b"./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
 
 def validate(password: str, cost: int) -> None:
@@ -29,12 +22,9 @@ def validate(password: str, cost: int) -> None:
         raise ValueError(f"the cost must be {COSTS[0]} to {COSTS[-1]}, not {cost}")
 
 
-def hash_password(password: str, cost: int, purpose: str) -> str:
-    """Return the bcrypt hash of a valid password. The salt is derived from password and `purpose`."""
-    secret = password.encode()
-    raw = hmac.new(secret, f"greenroom {purpose}".encode(), hashlib.sha256).digest()[:16]
-    salt = base64.b64encode(raw).rstrip(b"=").translate(bytes.maketrans(_STANDARD, _BCRYPT))
-    return bcrypt.hashpw(secret, f"$2b${cost:02d}$".encode() + salt).decode()
+def hash_password(password: str, cost: int) -> str:
+    """Return a bcrypt hash of a valid password."""
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
 
 
 def matches(password: str, hashed: str) -> bool:
