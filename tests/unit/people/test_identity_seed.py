@@ -170,8 +170,8 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 60.0)
     # This machine may be slow, which makes batches smaller.
     monkeypatch.setattr(apply, "QUICK", 6000.0)
-    monkeypatch.setattr(ledger, "TIMEOUT", 0.3)
-    monkeypatch.setattr(ledger, "LEASE", 0.2)
+    monkeypatch.setattr(set_lock, "TIMEOUT", 0.3)
+    monkeypatch.setattr(set_lock, "LEASE", 0.2)
     archive = tmp_path / "local" / "generator-0123456789abcdef.zip"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as file:
@@ -1322,8 +1322,8 @@ def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_run_keeps_its_lock_between_calls(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ledger, "TIMEOUT", 0.1)
-    monkeypatch.setattr(ledger, "LEASE", 600)
+    monkeypatch.setattr(set_lock, "TIMEOUT", 0.1)
+    monkeypatch.setattr(set_lock, "LEASE", 600)
     path = str(task.folder / "a.lock")
     with set_lock.alone(path, "one", "Ann"):
         pass

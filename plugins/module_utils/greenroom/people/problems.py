@@ -10,7 +10,7 @@ from .progress import Progress
 
 
 def problems(progress: Progress, ledger: str, written: bool) -> str:
-    """Return a message about what failed, or an empty string; `written` says whether there is a file of conflicts yet."""
+    """Return a message about what failed, or an empty string; `written` says whether the file of conflicts exists."""
     found = []
     if progress.conflicts:
         found.append(conflicts_message(ledger, progress.conflicts, written))
