@@ -36,7 +36,6 @@ from ansible.module_utils.greenroom.people import (
     apply,
     compare,
     kratos_client,
-    ledger,
     passwords,
     population,
     set_lock,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import threading
@@ -135,14 +136,15 @@ class Client:
         if answer.status == 429 or answer.status >= 500:
             raise self._refusal(url, answer)
         self.answered.add(origin(url))
-        if date := answer.header("Date"):
+        with contextlib.suppress(TypeError, ValueError):  # no such header, or no date in it
             # The header has whole seconds. A server whose clock is ahead makes no difference.
-            self._ahead = min(self._ahead, parsedate_to_datetime(date).timestamp() + 1 - time.time())
+            date = parsedate_to_datetime(answer.header("Date") or "").timestamp()
+            self._ahead = min(self._ahead, date + 1 - _now())
         return answer
 
     def now(self) -> float:
         """Return a time that is not later than the server's."""
-        return time.time() + self._ahead
+        return _now() + self._ahead
 
     def _refusal(self, url: str, answer: web.Answer) -> UnansweredError:
         text = f"{origin(url)}: status {answer.status}: {reason(answer)}"
@@ -167,6 +169,10 @@ class Client:
                 return ask()
             except UnansweredError as error:
                 pauses.wait(error)
+
+
+def _now() -> float:
+    return datetime.now(UTC).timestamp()
 
 
 def said(error: Mapping[str, Any]) -> str:
