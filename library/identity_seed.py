@@ -102,8 +102,8 @@ options:
   personas:
     description:
       - Users with a name and a purpose, in addition to the numbered ones. Each is the name of a known persona
-        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(one-letter), V(right-to-left), V(emoji))
-        or a mapping with C(name), C(like) (the persona that it is based on) and the differences.
+        (V(admin), V(unverified), V(inactive), V(recovery-only), V(long-name), V(one-letter), V(right-to-left),
+        V(emoji)) or a mapping with C(name), C(like) (the persona that it is based on) and the differences.
     type: list
     elements: raw
     default: []
