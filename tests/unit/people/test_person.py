@@ -131,7 +131,9 @@ def test_the_age_follows_from_the_birth_date() -> None:
     def fits(_locale: str, each: dict[str, Any]) -> bool:
         born = datetime.date.fromisoformat(each["birth_date"])
         birthday = born.replace(year=born.year + each["age"], day=min(born.day, 28))
-        return 18 <= each["age"] <= 85 and datetime.timedelta(0) <= TODAY.date() - birthday < datetime.timedelta(370)
+        return int(each["age"]) in range(18, 86) and datetime.timedelta(
+            0
+        ) <= TODAY.date() - birthday < datetime.timedelta(370)
 
     assert contradictions(fits) == 0
 
