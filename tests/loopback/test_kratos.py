@@ -200,7 +200,7 @@ def test_users_of_a_playbook_can_log_in(seeder: Seeder) -> None:
     verified = {each["verifiable_addresses"][0]["verified"] for each in seeder.there()}
     assert verified == {True, False}
     gone = seeder.play(state="absent", password=None)
-    assert (gone["removed"], seeder.there(), seeder.users.exists()) == (15, [], False)
+    assert (gone["removed"], seeder.there(), seeder.users.exists()) == (17, [], False)
 
 
 def test_a_persona_that_loses_its_password_can_no_longer_log_in(seeder: Seeder) -> None:
