@@ -131,7 +131,9 @@ def test_the_age_follows_from_the_birth_date() -> None:
     def fits(_locale: str, each: dict[str, Any]) -> bool:
         born = datetime.date.fromisoformat(each["birth_date"])
         birthday = born.replace(year=born.year + each["age"], day=min(born.day, 28))
-        return 18 <= each["age"] <= 85 and datetime.timedelta(0) <= TODAY.date() - birthday < datetime.timedelta(370)
+        return int(each["age"]) in range(18, 86) and datetime.timedelta(
+            0
+        ) <= TODAY.date() - birthday < datetime.timedelta(370)
 
     assert contradictions(fits) == 0
 
@@ -145,12 +147,9 @@ def test_nobody_joined_as_a_child() -> None:
 
 def test_the_employer_is_in_the_same_city_and_elsewhere() -> None:
     def fits(_locale: str, each: dict[str, Any]) -> bool:
-        employer = each["employer"]
-        return (
-            (employer["name"], employer["city"], employer["state"]) == (each["company"], each["city"], each["state"])
-            and employer["phone"] == each["work_phone"]
-            and employer["street"] in each["work_address"]
-        )
+        employer, names = each["employer"], ("company", "city", "state", "work_phone")
+        same = [employer[name] for name in ("name", "city", "state", "phone")] == [each[name] for name in names]
+        return same and str(employer["street"]) in each["work_address"]
 
     assert contradictions(fits) == 0
     assert contradictions(lambda _, each: each["work_address"] != each["street_address"]) < 10
