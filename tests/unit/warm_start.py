@@ -187,12 +187,13 @@ class Ansible:
         """
         common: Any = importlib.import_module("ansible.executor.module_common")
         pack = common.recursive_finder
+        usual = {ROOT / "plugins/module_utils", Path(self.loader.__file__).parents[1] / "module_utils"}
 
         def packed(*given: Any) -> Any:
             name, full_name, text, archive, now, extensions = given
-            paths = self.constants.DEFAULT_MODULE_UTILS_PATH
-            own = [path for path in paths if Path(path).is_dir()]
-            if extensions.extension_names or any(path != str(ROOT / "plugins/module_utils") for path in own):
+            places = self.loader.module_utils_loader._get_paths(subdirs=False)
+            own = [path for path in places if Path(path).is_dir()]
+            if extensions.extension_names or not usual.issuperset(map(Path, own)):
                 return pack(*given)
             place = repr((name, full_name, text, own, self.constants.COLLECTIONS_PATHS)).encode()
             file = self.folder / hashlib.sha256(place).hexdigest()
