@@ -131,10 +131,10 @@ class Ansible:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.environment = _early(os.environ)
-        self.constants = importlib.import_module("ansible.constants")
+        self.constants: Any = importlib.import_module("ansible.constants")
         settings = self.constants.config.get_configuration_definitions()
         self._import()
-        self.loader = importlib.import_module("ansible.plugins.loader")
+        self.loader: Any = importlib.import_module("ansible.plugins.loader")
         self._read_descriptions()
         self._keep_packed()
         # Loaders of plugins have the lists of their paths, which a fork replaces.
@@ -158,7 +158,7 @@ class Ansible:
 
         config.get_config_value_and_origin = watch
         self.constants.__class__ = Watched
-        self.playbook = importlib.import_module("ansible.cli.playbook")
+        self.playbook: Any = importlib.import_module("ansible.cli.playbook")
         for name in LATER:
             importlib.import_module(name)
         self.constants.__class__ = types.ModuleType
@@ -174,7 +174,7 @@ class Ansible:
         """Keep what Ansible's own YAML files say. Each fork has its own copy."""
         settings = self.constants.config._base_defs
         self.constants.config.__class__._read_config_yaml_file = lambda *_: settings
-        finder = importlib.import_module("ansible.utils.collection_loader._collection_finder")
+        finder: Any = importlib.import_module("ansible.utils.collection_loader._collection_finder")
         read = finder._meta_yml_to_dict
         content = (Path(self.loader.__file__).parents[1] / "config/ansible_builtin_runtime.yml").read_bytes()
         meta = read(content, ("ansible.builtin", "runtime.yml"))
@@ -185,14 +185,15 @@ class Ansible:
 
         They are kept by the module's text, and only if they are Ansible's or the project's own, which no test changes.
         """
-        common = importlib.import_module("ansible.executor.module_common")
+        common: Any = importlib.import_module("ansible.executor.module_common")
         pack = common.recursive_finder
+        usual = {ROOT / "plugins/module_utils", Path(self.loader.__file__).parents[1] / "module_utils"}
 
         def packed(*given: Any) -> Any:
             name, full_name, text, archive, now, extensions = given
-            paths = self.constants.DEFAULT_MODULE_UTILS_PATH
-            own = [path for path in paths if Path(path).is_dir()]
-            if extensions.extension_names or any(path != str(ROOT / "plugins/module_utils") for path in own):
+            places = self.loader.module_utils_loader._get_paths(subdirs=False)
+            own = [path for path in places if Path(path).is_dir()]
+            if extensions.extension_names or not usual.issuperset(map(Path, own)):
                 return pack(*given)
             place = repr((name, full_name, text, own, self.constants.COLLECTIONS_PATHS)).encode()
             file = self.folder / hashlib.sha256(place).hexdigest()
