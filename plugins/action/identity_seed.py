@@ -219,7 +219,8 @@ def _same(hashes: dict[str, list[str]], password: str, key: str, user_set: str) 
 
     def fits(item: list[str]) -> bool:
         seed, person, hashed = item
-        return hashing.matches(users.person_password(key, user_set, seed, person) if key else password, hashed)
+        given = users.person_password(key, user_set, seed, person) if key else password
+        return bool(hashing.matches(given, hashed))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return [each for each, fit in zip(hashes, pool.map(fits, hashes.values()), strict=True) if fit]

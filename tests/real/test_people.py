@@ -62,8 +62,8 @@ def test_a_hundred_users_exist_and_seeding_again_changes_nothing(staging: Enviro
     personas = {address for address in set(before) - set(numbered) if address.startswith("people-")}
     assert len(numbered) == 100
     # There are no personas for release 1.1 or for a disabled feature.
-    names = ("admin", "emoji", "inactive", "linked", "long-name", "one-letter", "recovery-only", "right-to-left")
-    names += ("two-factor", "unverified")
+    names = ["admin", "emoji", "inactive", "linked", "long-name", "one-letter", "recovery-only", "right-to-left"]
+    names += ["two-factor", "unverified"]
     assert personas == {f"people-{name}@people.staging.invalid" for name in names}
     run = staging.play("playbooks/seed.yml")
     assert run.code == 0, run.output

@@ -31,7 +31,7 @@ class Listing:
     def __init__(self, credentials: dict[str, Any]) -> None:
         self.credentials = credentials
 
-    def with_credentials(self, ids: Sequence[str], kinds: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    def by_id(self, ids: Sequence[str], kinds: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
         yield [{"id": each, "credentials": self.credentials} for each in ids]
 
     def ids(self, keys: Sequence[str], statuses: Sequence[str]) -> dict[str, str]:

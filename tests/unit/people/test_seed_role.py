@@ -27,13 +27,19 @@ exec "$@"
 """
 ACCESS = ["url", "headers", "ca_file", "client_cert", "client_key", "set"]
 SEED = [*ACCESS, "public_url", "state", "seed", "count", "domain", "leftovers", "removals", "removals_users"]
-SEED += ["removals_percent", "locales", "traits", "personas", "verified", "password", "allowed"]
+SEED += ["removals_percent", "locales", "traits", "personas", "verified", "password", "hashes", "renew"]
+SEED += ["adopt", "adopt_unsigned", "signing_key", "environment", "allowed"]
 VARIABLES: dict[str, Any] = {
     "ansible_connection": "local",
     "ansible_python_interpreter": sys.executable,
+    "environment_name": "staging",
     "environment_seeding_allowed": True,
     "release": {"name": "1.0"},
-    "secrets_values": {"environment/value/persona": {"value": "pass"}, "environment/kratos": {"token": "secret"}},
+    "secrets_values": {
+        "environment/value/persona": {"value": "pass"},
+        "environment/value/people": {"value": "key"},
+        "environment/kratos": {"token": "secret"},
+    },
     "seed_set": "people",
     "seed_seed": "1",
     "seed_count": 3,

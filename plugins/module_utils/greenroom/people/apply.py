@@ -11,12 +11,12 @@ from functools import partial
 from typing import Any
 
 from .change import Changes, Creation
-from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_wanted, key_of, mark_of
+from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, proven_key
 from .invent.inventor import Inventor
 from .kratos import Kratos
 from .kratos_client import Identity, KratosError, RefusedError, UnansweredError, said
 from .ledger import Ledger, Row
-from .ownership import UNPROVEN, Seal
+from .ownership import Seal
 from .progress import Progress
 from .recipe.recipe import MARK, Recipe
 
@@ -315,16 +315,9 @@ class Work:
 
     def _id_among(self, key: str, found: Iterable[Identity]) -> str:
         for identity in found:
-            if self._key_of(identity) == key:
+            if proven_key(self._recipe, self._seal, identity) == key:
                 return str(identity["id"])
         return ""
-
-    def _key_of(self, identity: Identity) -> str:
-        """Return the key of the wanted user that an identity proves to be, or an empty string."""
-        mark = mark_of(identity, self._recipe.set)
-        if mark is None or self._seal.proof(identity, mark) == UNPROVEN or not is_wanted(self._recipe, mark):
-            return ""
-        return key_of(mark)
 
     def _resolve_unclear(self) -> None:
         """Find the unclear users in a listing of all identities, and send those that are not there once more."""
@@ -339,7 +332,7 @@ class Work:
         unclear, self.progress.unclear = dict.fromkeys(self.progress.unclear), []
         for page in self._kratos.everybody(self._connections) if unclear else ():
             for identity in page:
-                mine = self._key_of(identity)
+                mine = proven_key(self._recipe, self._seal, identity)
                 for key in [mine] if mine else dict(addresses_of(self._recipe, identity)):
                     if key not in unclear:
                         continue

@@ -85,7 +85,7 @@ class Changes:
 
     def _is_updated(self, row: Row, there: Identity, body: dict[str, Any]) -> bool:
         """Update a user; return whether it was still there."""
-        if not self._recipe.has_password(row.key) and self._kratos.has_password(row.id):
+        if not self._recipe.has_password(row.key) and "password" in (there.get("credentials") or {}):
             # Kratos removes no password, so one that nobody knows replaces it.
             nobody_knows = derived_hash(secrets.token_urlsafe(32))
             body = self._seal.sealed(

@@ -223,7 +223,7 @@ class Look:
     def _with_password(self, kratos: Kratos, suspects: Mapping[str, tuple[Row, str, float]]) -> Iterator[Row]:
         """Yield the rows of users whose password may have changed, after a comparison of its hash."""
         hashes = {}
-        for page in kratos.by_id(list(suspects), "password"):
+        for page in kratos.by_id(list(suspects), ("password",)):
             hashes.update({each["id"]: password_hash(each) for each in page})
         for identity, (row, digest, stamp) in suspects.items():
             found = hashes.get(identity, "")

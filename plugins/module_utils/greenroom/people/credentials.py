@@ -90,7 +90,7 @@ class Credentials:
     def _differences(self, ids: Mapping[str, str]) -> Iterator[Difference]:
         """Yield the differences of personas that exist, {name: id}; one request for up to 100 of them."""
         names = {each: name for name, each in ids.items()}
-        for page in self._kratos.with_credentials(list(names), (*FACTORS, "oidc")):
+        for page in self._kratos.by_id(list(names), (*FACTORS, "oidc")):
             for identity in page:
                 persona = self._recipe.persona(names[identity["id"]])
                 found = self._compare(persona, identity) if persona is not None else None

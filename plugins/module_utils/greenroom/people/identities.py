@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .kratos_client import Identity
-from .ownership import texts_in
+from .ownership import UNPROVEN, Seal, texts_in
 from .recipe.recipe import MARK, Recipe
 
 CURRENT, OUTDATED, EXTRA = "current", "outdated", "extra"
@@ -47,6 +47,14 @@ def is_wanted(recipe: Recipe, mark: Mapping[str, Any]) -> bool:
     """Return whether the recipe has a user with this mark. A persona stays the same under another seed."""
     key = key_of(mark)
     return key in recipe and (mark.get("seed") == recipe.seed or not key.isdecimal())
+
+
+def proven_key(recipe: Recipe, seal: Seal, identity: Identity) -> str:
+    """Return the key of the wanted user that an identity proves to be, or an empty string."""
+    mark = mark_of(identity, recipe.set)
+    if mark is None or seal.proof(identity, mark) == UNPROVEN or not is_wanted(recipe, mark):
+        return ""
+    return key_of(mark)
 
 
 def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]]:

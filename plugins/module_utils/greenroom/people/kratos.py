@@ -129,13 +129,7 @@ class Kratos(Client):
             if not token:
                 return
 
-    def by_id(self, ids: Sequence[str], credential: str = WITHOUT_SECRETS) -> Iterator[list[Identity]]:
-        """Yield the existing identities with these ids, in pages, with the content of this kind of credential."""
-        for start in range(0, len(ids), IDS):
-            query = {"ids": ids[start : start + IDS], "page_size": IDS, "include_credential": credential}
-            yield self._page(query, "")[0]
-
-    def with_credentials(self, ids: Sequence[str], kinds: Sequence[str]) -> Iterator[list[Identity]]:
+    def by_id(self, ids: Sequence[str], kinds: Sequence[str] = (WITHOUT_SECRETS,)) -> Iterator[list[Identity]]:
         """Yield the existing identities with these ids, with the content of these kinds of credentials, in pages."""
         for start in range(0, len(ids), IDS):
             query = {"ids": ids[start : start + IDS], "page_size": IDS, "include_credential": kinds}
@@ -149,10 +143,6 @@ class Kratos(Client):
         """Return the identity with this external id, if there is one."""
         found = self._one(f"by/external/{quote(external_id, safe='')}")
         return [found] if found else []
-
-    def identity(self, identity: str) -> Identity:
-        """Return an identity with the names of its credentials, empty if there is none."""
-        return self._one(identity)
 
     def _one(self, path: str) -> Identity:
         """Return the identity at a path below `identities`, empty if there is none."""
