@@ -3,8 +3,8 @@
 """Phone numbers without a subscriber. All are valid E.164 numbers.
 
 Some countries reserve numbers for films and books: too few to give each user another one. The code +888 belongs to no
-country. It was meant for disaster relief; the numbers that Telegram sells with it have three digits less than these. It
-has room for 100 billion numbers.
+country: it was assigned to a service of the United Nations, and withdrawn. With 11 more digits, it has room for 100
+billion numbers.
 """
 
 from __future__ import annotations
