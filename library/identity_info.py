@@ -64,7 +64,7 @@ sets:
   type: dict
   sample:
     people:
-      {users: 106, personas: 6, unsigned: 0, drifted: 1, unproven: 0, seeds: ["1"], domains: [people.staging.invalid]}
+      {users: 110, personas: 10, unsigned: 0, drifted: 1, unproven: 0, seeds: ["1"], domains: [people.staging.invalid]}
 others:
   description: How many identities have no mark.
   returned: success

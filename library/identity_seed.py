@@ -88,7 +88,7 @@ options:
   renew:
     description:
       - Whether V(exact) removes users from another recipe and creates them again in batches, instead of updating each.
-        That is several times as fast. The users get other IDs, and lose their sessions and what they have added
+        That is about three times as fast. The users get other IDs, and lose their sessions and what they have added
         to their accounts, such as a second factor.
       - Use it for large sets, where what refers to the users is made again, too.
     type: bool
@@ -320,7 +320,7 @@ other_sets:
       if they are few, or if the set has no ledger yet, as after a change of its name. C(identity_info) lists all.
   returned: always
   type: dict
-  sample: {people: 106}
+  sample: {people: 110}
 conflicts:
   description:
     - Addresses of users that belong to an identity that this module did not create, and the address and ID of each

@@ -21,10 +21,10 @@ SCHEMA = schema(
         "tier": {"type": "string", "enum": ["silver", "gold"]},
     }
 )
-CSV = """key,state,verified,traits.name.first,traits.zip,traits.points,traits.vip,traits.tags,traits.tier
-grace,,true,Grace,01234,7,true,"[""a"", ""b""]",gold
+CSV = """key,state,verified,gender,traits.name.first,traits.zip,traits.points,traits.vip,traits.tags,traits.tier
+grace,,true,female,Grace,01234,7,true,"[""a"", ""b""]",gold
 
-linus,inactive,false,"Linus, Jr.",,0,false,,
+linus,inactive,false,,"Linus, Jr.",,0,false,,
 """
 
 
@@ -42,6 +42,7 @@ def identity(personas: list[dict[str, Any]], key: str) -> dict[str, Any]:
 
 def test_a_table_becomes_people_with_traits_of_the_schemas_types(tmp_path: Path) -> None:
     people = named_people(write(tmp_path, "people.csv", CSV))
+    assert [each.get("gender") for each in people] == ["female", None]
     grace, linus = (identity(people, key) for key in ("grace", "linus"))
     assert grace["metadata_admin"]["greenroom"]["key"] == "grace"
     assert grace["traits"]["email"] == "people-grace@people.test"

@@ -16,7 +16,7 @@ from ...people.recipe.personas import Persona, UsersError, personas_of
 KEY = "key"
 TRAITS = "traits"
 TRAIT = f"{TRAITS}."
-COLUMNS = (KEY, "like", "state", "verified", "password", "locale", "first", "last")
+COLUMNS = (KEY, "like", "state", "verified", "password", "locale", "first", "last", "gender")
 """Columns of a CSV file beside those of traits; only the first is required."""
 _SWITCHES = {"true": True, "false": False}
 
