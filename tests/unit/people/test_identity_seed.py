@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bcrypt
+import jinja2
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
@@ -401,6 +402,18 @@ def test_users_of_smoke_checks_are_recognized_by_address() -> None:
     addresses = re.findall(r"""[^\s"=]*\$\{run\}@[^"\n]*""", checks)
     assert len(addresses) == 7
     assert all(address.startswith(beginning) and address.endswith("@{{ seed_domain }}") for address in addresses)
+
+
+@pytest.mark.parametrize("user_set", ["people", "people-vip"])
+def test_smoke_checks_log_in_with_the_addresses_of_personas(user_set: str) -> None:
+    """A set with a dash in its name has two dashes in its addresses, so no check writes an address itself."""
+    checks = (ROOT / "services/kratos/checks.yml").read_text()
+    given = {"seed_set": user_set, "seed_seed": "1", "seed_domain": DOMAIN}
+    templates = re.findall(r"\{\{[^{}]*\bseed_set\b[^{}]*\}\}", checks)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters["person_address"] = plugin("filter", "people").person_address
+    found = {environment.from_string(text).render(given) for text in templates}
+    assert found == {recipe(set=user_set).address(key) for key in ("two-factor", "linked")}
 
 
 def test_exact_updates_outdated_users_and_keeps_their_ids(task: Task) -> None:
