@@ -696,6 +696,26 @@ def test_all_conflicts_are_named(task: Task) -> None:
         assert not file.exists()
 
 
+def test_all_identities_with_a_mark_and_no_proof_are_named(task: Task) -> None:
+    file = task.folder / "people.conflicts"
+    taken, mark = recipe().address(3), {"greenroom": {"set": "people", "seed": "1", "key": "1"}}
+    task.kratos.add(taken)
+    for count, more in ((49, ""), (60, f" and 10 more; all are in {file} on the host")):
+        for number in range(len(task.kratos.identities), count + 1):
+            task.kratos.add(f"real{number:02}@example.org", mark)
+        copies = [each for each in task.kratos.identities.values() if each["metadata_admin"] == mark]
+        named = sorted(f"{each['traits']['email']} ({each['id']})" for each in copies)
+        predicted = task.run(check=True, count=0)
+        assert not file.exists()
+        result = task.run(count=0)
+        assert result["conflicts"] == predicted["conflicts"] == named[:50]
+        assert f"were left alone: {', '.join(named[:50])}{more}. If they are users" in result["msg"]
+        assert (file.read_text().splitlines() if more else named) == named
+    # The file has conflicts of both kinds.
+    assert task.run()["conflicts"] == sorted([taken, *named])[:50]
+    assert file.read_text().splitlines() == sorted([taken, *named])
+
+
 def test_a_conflict_that_is_not_listed_is_reported(task: Task) -> None:
     task.run(count=1)
     real = task.kratos.add("x@person.invalid")

@@ -269,7 +269,7 @@ class _Call:
         self.book.end()
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=True)
         result = self._result(progress, changed, digest)
-        write_conflicts(self.order.ledger, progress.conflicts)
+        write_conflicts(self.order.ledger, [*progress.conflicts, *progress.unproven])
         if text := problems(progress, self.order.ledger, written=True):
             result.update(failed=True, msg=text)
         return result
