@@ -172,7 +172,7 @@ class _Call:
             updated=found.outdated if OUTDATED in statuses else 0,
             removed=found.extra if EXTRA in statuses else 0,
             drifted=found.drifted,
-            equipped=self.credentials.planned(found.conflicts),
+            equipped=self.credentials.planned(found.conflicts, self.order.renew),
             conflicts=found.conflicts,
             unproven=found.unproven,
             others=found.others,
