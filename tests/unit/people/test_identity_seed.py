@@ -1001,6 +1001,16 @@ def test_a_user_with_a_changed_address_is_found_by_the_ledger(task: Task, monkey
     assert task.run(state="absent")["removed"] == 5
 
 
+def test_the_people_file_has_no_account_at_a_provider_as_an_address(task: Task) -> None:
+    task.run(count=1)
+    by_hand(task, 1, "address")
+    user = task.kratos.by_address("moved@person.invalid")
+    account = {"oidc": {"identifiers": [f"google:{recipe().address(1)}"]}}
+    user["credentials"] = task.kratos._written({**account, **user["credentials"]})
+    assert task.run(count=1)["drifted"] == 1
+    assert json.loads(task.users.read_text())["email"] == "moved@person.invalid"
+
+
 def test_the_people_file_lists_all_users(task: Task) -> None:
     result = task.run()
     lines = [json.loads(line) for line in task.users.read_text().splitlines()]
