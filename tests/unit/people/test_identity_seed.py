@@ -767,6 +767,19 @@ def test_a_mark_without_proof_is_a_conflict_and_unchanged(task: Task, options: d
     assert result["present"] == (0 if state == "absent" else 4)
 
 
+def test_a_mark_that_appears_during_a_run_needs_the_same_proof(task: Task) -> None:
+    mark = {"set": "people", "seed": "1", "key": "3", "recipe": "0" * 16, "login": recipe().address(3)}
+
+    def forge(asked: Asked) -> None:
+        if asked.method == "PATCH" and recipe().address(3) not in task.kratos.addresses():
+            task.kratos.add(recipe().address(3), {"greenroom": mark})
+
+    task.kratos.trouble = forge
+    result = task.run(state="exact", connections=1, **SIGNED)
+    assert (result["created"], result["conflicts"]) == (4, [recipe().address(3)])
+    assert task.kratos.by_address(recipe().address(3))["metadata_admin"] == {"greenroom": mark}
+
+
 def test_a_signature_counts_in_its_environment_only(task: Task) -> None:
     task.run(count=3, **SIGNED)
     task.ledger.unlink()
