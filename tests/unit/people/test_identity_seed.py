@@ -1414,6 +1414,17 @@ def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch)
     assert len(task.told) > told
 
 
+def test_progress_with_conflicts_never_exceeds_the_total(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "BATCH", 10)
+    task.seconds = 0.0
+    for key in range(1, 31):
+        task.kratos.add(recipe(count=95).address(key))
+    assert task.run(count=95, connections=1)["created"] == 65
+    assert task.told[0].startswith("people: 40 of 95, ")
+    numbers = [re.match(r"people: (\d+) of (\d+), ", told) for told in task.told]
+    assert all(number and int(number[1]) <= int(number[2]) for number in numbers)
+
+
 def test_a_call_that_takes_long_shows_its_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
     monkeypatch.setattr(apply, "NOTED", 0)

@@ -214,7 +214,9 @@ class _Call:
                 news=found.news,
             )
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
-            progress.todo = found.missing + sum(counts[status] for status in order.statuses)
+            work = found.missing + sum(counts[status] for status in order.statuses)
+            # Conflicts count as done, from the start.
+            progress.todo = work and work + len(found.conflicts)
             self.book.begin(look.missing() if order.state != "absent" else [])
             kept = {"invents": self._invents(found), "version": self.kratos.version}
         else:
