@@ -379,7 +379,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
     given = module.params
     secrets = secret_file.take(given["_secrets"])
-    module.no_log_values |= set(secrets.values())
+    module.no_log_values |= options.hidden(secrets)
     if not given["allowed"]:
         module.fail_json(msg="refused: synthetic users are not allowed in this environment")
     try:

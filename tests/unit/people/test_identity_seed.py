@@ -1622,6 +1622,14 @@ def test_a_file_of_secrets_is_removed_if_the_module_does_not_start(task: Task, m
     assert not [path for path in task.folder.iterdir() if path.name.startswith("tmp.")]
 
 
+def test_a_server_that_repeats_a_header_gives_nothing_away(task: Task) -> None:
+    token = "Bearer token-of-the-admin-api"
+    task.kratos.trouble = lambda asked: error(403, f"{asked.headers['Authorization']} is not enough")
+    result = task.run(headers={"Authorization": token, "X-Try": "1"})
+    assert "is not enough" in result["msg"]
+    assert token not in task.printed + str(result)
+
+
 def test_a_host_that_cannot_keep_secrets_is_reported(task: Task) -> None:
     task.shell = "echo no space >&2; false"
     with pytest.raises(AnsibleActionFail, match="the secrets can't be sent to the host: no space"):

@@ -99,6 +99,12 @@ def _is_private(url: str) -> bool:
     return host == "localhost"
 
 
+def hidden(secrets: Mapping[str, str]) -> set[str]:
+    """Return what no output may show, even if a server repeats it. Short headers would hide numbers in the result."""
+    inside = (each for name in ("headers", "signing_keys") for each in json.loads(secrets.get(name, "{}")).values())
+    return {*secrets.values(), *(each for each in inside if len(each) >= 8)}
+
+
 def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Order:
     """Return the order for the given arguments and the `secrets` that came in a file; raises users.UsersError."""
     generator, operation = given["_generator"] or {}, given["_operation"] or {}
