@@ -220,9 +220,6 @@ options:
     description: IDs of users whose new hash is one of their password, between the controller and the module.
     type: list
     elements: str
-  _secrets:
-    description: A file with secrets, between the controller and the module, which removes it. Not for playbooks.
-    type: path
 attributes:
   check_mode:
     description: Sends no request that changes data, and counts exactly what a run would do.

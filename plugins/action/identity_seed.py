@@ -22,7 +22,7 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.controller.common import opened, secret_file
-from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.controller.people import admin_access, hashing
 from ansible.module_utils.greenroom.people import ownership, users
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         password, key = _text(arguments, "password"), _text(arguments, "password_key")
         given: dict[str, Any] = {}
-        secret = {**_signing_keys(arguments), **_headers(arguments)}
+        secret = {**_signing_keys(arguments), **admin_access.headers_in(arguments)}
         cost = 0
         if arguments.get("state", "present") != "absent":
             cost = _cost(password, key, arguments.get("cost", 12))
@@ -204,14 +204,6 @@ def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
     names = [arguments.get("set"), *(adopted.split(",") if isinstance(adopted, str) else adopted)]
     keys = {str(name): ownership.signing_key(secret, str(environment), str(name)) for name in names}
     return {"signing_keys": json.dumps(keys)}
-
-
-def _headers(arguments: dict[str, Any]) -> dict[str, str]:
-    """Take the headers for the admin API, which may have a token, from the arguments."""
-    headers = arguments.pop("headers", None) or {}
-    if not isinstance(headers, dict):
-        raise AnsibleActionFail("headers must be a mapping")
-    return {"headers": json.dumps({str(name): str(value) for name, value in headers.items()})} if headers else {}
 
 
 def _same(hashes: dict[str, list[str]], password: str, key: str, user_set: str) -> list[str]:

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ SERVER: dict[str, Any] = {
     "ca_file": {"type": "path"},
     "client_cert": {"type": "path"},
     "client_key": {"type": "path"},
+    "_secrets": {"type": "path"},
 }
 """The options of all modules that ask an admin API."""
 ARGUMENTS: dict[str, Any] = {
@@ -68,7 +70,6 @@ ARGUMENTS: dict[str, Any] = {
     "_generator": {"type": "dict"},
     "_password_mark": {"type": "str", "no_log": True},
     "_same_passwords": {"type": "list", "elements": "str", "no_log": False},
-    "_secrets": {"type": "path"},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
@@ -76,9 +77,13 @@ RECIPE = (
 )
 
 
-def access_of(given: dict[str, Any]) -> kratos_client.Access:
-    """Return how the admin API is protected. Raises users.UsersError, which never has a header's value."""
-    headers = {str(name): str(value) for name, value in given["headers"].items()}
+def access_of(given: dict[str, Any], secrets: Mapping[str, str] = MappingProxyType({})) -> kratos_client.Access:
+    """Return how the admin API is protected; its headers usually come in a file, with the `secrets`.
+
+    Raises users.UsersError, which never has a header's value.
+    """
+    found = json.loads(secrets["headers"]) if "headers" in secrets else given["headers"]
+    headers = {str(name): str(value) for name, value in found.items()}
     for name, value in headers.items():
         if not _HEADER.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise users.UsersError(f"headers: '{name}' can't be a header; use one line of ASCII for name and value")
@@ -124,7 +129,7 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
         state=given["state"],
         url=given["url"],
         public_url=given["public_url"],
-        access=access_of({**given, "headers": json.loads(secrets.get("headers", "{}"))}),
+        access=access_of(given, secrets),
         timeout=given["timeout"],
         deadline=given["deadline"],
         connections=given["connections"],
