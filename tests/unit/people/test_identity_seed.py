@@ -1661,6 +1661,21 @@ def test_two_hashes_of_a_password_tell_nothing_about_it() -> None:
     assert hashing.hash_password(PASSWORD, 10) != hashing.hash_password(PASSWORD, 10)
 
 
+def test_a_hash_that_would_take_hours_is_not_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[bytes] = []
+
+    def checkpw(password: bytes, hashed: bytes) -> bool:
+        compared.append(hashed)
+        return True
+
+    monkeypatch.setattr(bcrypt, "checkpw", checkpw)
+    rest = "N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
+    assert hashing.matches(PASSWORD, f"$2b$12${rest}")
+    for hashed in (f"$2a$31${rest}", f"$2b$17${rest}", f"$scrypt$ln=14,r=8,p=5${rest}", "plain", ""):
+        assert not hashing.matches(PASSWORD, hashed)
+    assert compared == [f"$2b$12${rest}".encode()]
+
+
 @pytest.mark.parametrize("name", ["password", "password_key"])
 @pytest.mark.parametrize("value", [["correct horse", "battery staple"], {"a": 1}, 12345678, True, 0.5])
 def test_a_password_that_is_not_text_is_refused(task: Task, name: str, value: Any) -> None:

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import re
+
 import bcrypt
 
 LONGEST = 72
 """The maximum length of a password in bcrypt, in bytes."""
 COSTS = range(10, 17)
+_COST = re.compile(r"\$2[abxy]?\$(\d\d)\$")
 
 
 def validate(password: str, cost: int) -> None:
@@ -28,7 +31,13 @@ def hash_password(password: str, cost: int) -> str:
 
 
 def matches(password: str, hashed: str) -> bool:
-    """Return whether a hash is one of this password. Only bcrypt hashes can be compared here."""
+    """Return whether a hash is one of this password. Only bcrypt hashes can be compared here.
+
+    One with a cost that nobody should use would take hours, so it counts as another password.
+    """
+    cost = _COST.match(hashed)
+    if cost is None or int(cost[1]) > COSTS[-1]:
+        return False
     try:
         return bcrypt.checkpw(password.encode(), hashed.encode())
     except ValueError:
