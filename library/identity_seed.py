@@ -216,10 +216,10 @@ options:
   _password_mark:
     description: A value that changes with the password, between the controller and the module. Not for playbooks.
     type: str
-  _same_passwords:
-    description: IDs of users whose new hash is one of their password, between the controller and the module.
-    type: list
-    elements: str
+  _compared:
+    description: Whether the controller has hashed passwords with the salts of changed hashes. Not for playbooks.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Sends no request that changes data, and counts exactly what a run would do.

@@ -52,8 +52,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             given["_password_mark"] = _mark(password, key, arguments)
             given["_generator"] = {"version": users.generator_version()}
         found = self._call(task_vars, arguments, given, secret)
-        if "hashes" in found.get("todo", {}) and not found.get("failed"):
-            given["_same_passwords"] = _same(found["todo"]["hashes"], password, key, str(arguments.get("set")))
+        if "salts" in found.get("todo", {}) and not found.get("failed"):
+            given["_compared"] = True
+            secret["expected"] = _expected(found["todo"]["salts"], password, key, str(arguments.get("set")))
             found = self._call(task_vars, arguments, given, secret)
         if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
@@ -206,16 +207,19 @@ def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
     return {"signing_keys": json.dumps(keys)}
 
 
-def _same(hashes: dict[str, list[str]], password: str, key: str, user_set: str) -> list[str]:
-    """Return the IDs of the users whose changed hash is one of their password: Kratos or the user hashed it again."""
+def _expected(salts: dict[str, list[str]], password: str, key: str, user_set: str) -> str:
+    """Return hashes of users' passwords by ID, with the salts of their changed hashes, as JSON.
 
-    def fits(item: list[str]) -> bool:
-        seed, person, hashed = item
+    If Kratos or the user has hashed the same password again, that is the changed hash, which stays on the host.
+    """
+
+    def hashed(item: list[str]) -> str:
+        seed, person, salt = item
         given = users.person_password(key, user_set, seed, person) if key else password
-        return bool(hashing.matches(given, hashed))
+        return str(hashing.with_salt(given, salt))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [each for each, fit in zip(hashes, pool.map(fits, hashes.values()), strict=True) if fit]
+        return json.dumps(dict(zip(salts, pool.map(hashed, salts.values()), strict=True)))
 
 
 def _holder() -> str:

@@ -8,11 +8,14 @@ again, and so their `updated_at` tells that something has changed, and not what.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
 from .kratos_client import Identity
 from .ownership import logins_of
+
+_SALT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{22}")
 
 
 def changed_at(identity: Identity) -> float:
@@ -25,6 +28,12 @@ def password_hash(identity: Identity) -> str:
     """Return the password hash of an identity that was asked for with it, empty without one."""
     config = _password(identity).get("config")
     return str(config.get("hashed_password") or "") if isinstance(config, dict) else ""
+
+
+def salt_of(hashed: str) -> str:
+    """Return a bcrypt hash up to its salt, which tells nothing about the password; empty for another kind of hash."""
+    found = _SALT.match(hashed)
+    return found[0] if found else ""
 
 
 def other_address(identity: Identity, address: str) -> str:

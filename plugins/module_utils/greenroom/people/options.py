@@ -69,7 +69,7 @@ ARGUMENTS: dict[str, Any] = {
     "_operation": {"type": "dict"},
     "_generator": {"type": "dict"},
     "_password_mark": {"type": "str", "no_log": True},
-    "_same_passwords": {"type": "list", "elements": "str", "no_log": False},
+    "_compared": {"type": "bool", "default": False},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
@@ -142,15 +142,16 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),
         archive=generator.get("name", ""),
-        owner=_owner_of(given, recipe, json.loads(secrets.get("signing_keys", "{}"))),
-        compares=given["_same_passwords"] is None,
+        owner=_owner_of(given, recipe, secrets),
+        compares=not given["_compared"],
         renew=given["renew"],
         hash_of=users.hasher(secrets),
     )
 
 
-def _owner_of(given: dict[str, Any], recipe: users.Recipe, keys: Mapping[str, str]) -> Owner:
-    """Return whose users count, with the `keys` that the controller has derived for the sets."""
+def _owner_of(given: dict[str, Any], recipe: users.Recipe, secrets: Mapping[str, str]) -> Owner:
+    """Return whose users count, with the keys that the controller has derived for the sets."""
+    keys = json.loads(secrets.get("signing_keys", "{}"))
     for name in given["adopt"]:
         users.Recipe(name, recipe.seed, 0, recipe.domain)
         if name == recipe.set:
@@ -159,5 +160,5 @@ def _owner_of(given: dict[str, Any], recipe: users.Recipe, keys: Mapping[str, st
         Seal(recipe.set, keys.get(recipe.set, "")),
         tuple(Seal(name, keys.get(name, "")) for name in given["adopt"]),
         given["adopt_unsigned"],
-        frozenset(given["_same_passwords"] or ()),
+        json.loads(secrets.get("expected", "{}")),
     )

@@ -163,8 +163,8 @@ class _Call:
     def predict(self) -> dict[str, Any]:
         """Return what a run would do, without changes."""
         _look, found = self._look()
-        if found.hashes and self.order.compares:
-            return {"todo": {"hashes": found.hashes}}
+        if found.salts and self.order.compares:
+            return {"todo": {"salts": found.salts}}
         self._refuse(found)
         statuses = self.order.statuses
         progress = Progress(
@@ -203,8 +203,8 @@ class _Call:
         order, kept = self.order, self.book.operation(self.order.token)
         if kept is None:
             look, found = self._look()
-            if found.hashes and self.order.compares:
-                return {"todo": {"hashes": found.hashes}}
+            if found.salts and self.order.compares:
+                return {"todo": {"salts": found.salts}}
             self._refuse(found)
             progress = Progress(
                 drifted=found.drifted,

@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-import re
-
 import bcrypt
 
 LONGEST = 72
 """The maximum length of a password in bcrypt, in bytes."""
 COSTS = range(10, 17)
-_COST = re.compile(r"\$2[abxy]?\$(\d\d)\$")
 
 
 def validate(password: str, cost: int) -> None:
@@ -30,15 +27,12 @@ def hash_password(password: str, cost: int) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
 
 
-def matches(password: str, hashed: str) -> bool:
-    """Return whether a hash is one of this password. Only bcrypt hashes can be compared here.
+def with_salt(password: str, salt: str) -> str:
+    """Return the hash of a password with the cost and salt of another bcrypt hash.
 
-    One with a cost that nobody should use would take hours, so it counts as another password.
+    It is empty if there is no such hash, or if it would take hours: an admin of Kratos may have chosen the cost.
     """
-    cost = _COST.match(hashed)
-    if cost is None or int(cost[1]) > COSTS[-1]:
-        return False
     try:
-        return bcrypt.checkpw(password.encode(), hashed.encode())
+        return bcrypt.hashpw(password.encode(), salt.encode()).decode() if int(salt[4:6]) <= COSTS[-1] else ""
     except ValueError:
-        return False
+        return ""
