@@ -76,7 +76,7 @@ total:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.common import web
+from ansible.module_utils.greenroom.common import secret_file, web
 from ansible.module_utils.greenroom.people import options, sets, users
 from ansible.module_utils.greenroom.people.kratos import Kratos
 from ansible.module_utils.greenroom.people.kratos_client import KratosError
@@ -94,11 +94,13 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
+    secrets = secret_file.take(given["_secrets"])
+    module.no_log_values |= options.hidden(secrets)
     if not 1 <= given["connections"] <= 32:
         module.fail_json(msg=f"connections must be 1 to 32, not {given['connections']}")
     try:
         kratos = Kratos(
-            given["url"], given["timeout"], web.Deadline(given["deadline"]), access=options.access_of(given)
+            given["url"], given["timeout"], web.Deadline(given["deadline"]), access=options.access_of(given, secrets)
         )
         kratos.ask_version()
         found = sets.sets_in(kratos.everybody(given["connections"]))

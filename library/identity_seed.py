@@ -216,13 +216,10 @@ options:
   _password_mark:
     description: A value that changes with the password, between the controller and the module. Not for playbooks.
     type: str
-  _same_passwords:
-    description: IDs of users whose new hash is one of their password, between the controller and the module.
-    type: list
-    elements: str
-  _secrets:
-    description: A file with secrets, between the controller and the module, which removes it. Not for playbooks.
-    type: path
+  _compared:
+    description: Whether the controller has hashed passwords with the salts of changed hashes. Not for playbooks.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Sends no request that changes data, and counts exactly what a run would do.
@@ -379,7 +376,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
     given = module.params
     secrets = secret_file.take(given["_secrets"])
-    module.no_log_values |= set(secrets.values())
+    module.no_log_values |= options.hidden(secrets)
     if not given["allowed"]:
         module.fail_json(msg="refused: synthetic users are not allowed in this environment")
     try:

@@ -22,7 +22,7 @@ from typing import Any
 from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.controller.common import opened, secret_file
-from ansible.module_utils.greenroom.controller.people import hashing
+from ansible.module_utils.greenroom.controller.people import admin_access, hashing
 from ansible.module_utils.greenroom.people import ownership, users
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -45,15 +45,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         password, key = _text(arguments, "password"), _text(arguments, "password_key")
         given: dict[str, Any] = {}
-        secret = {**_signing_keys(arguments), **_headers(arguments)}
+        secret = {**_signing_keys(arguments), **admin_access.headers_in(arguments)}
         cost = 0
         if arguments.get("state", "present") != "absent":
             cost = _cost(password, key, arguments.get("cost", 12))
             given["_password_mark"] = _mark(password, key, arguments)
             given["_generator"] = {"version": users.generator_version()}
         found = self._call(task_vars, arguments, given, secret)
-        if "hashes" in found.get("todo", {}) and not found.get("failed"):
-            given["_same_passwords"] = _same(found["todo"]["hashes"], password, key, str(arguments.get("set")))
+        if "salts" in found.get("todo", {}) and not found.get("failed"):
+            given["_compared"] = True
+            secret["expected"] = _expected(found["todo"]["salts"], password, key, str(arguments.get("set")))
             found = self._call(task_vars, arguments, given, secret)
         if "schema" in found.get("todo", {}) and not found.get("failed"):
             try:
@@ -206,24 +207,19 @@ def _signing_keys(arguments: dict[str, Any]) -> dict[str, str]:
     return {"signing_keys": json.dumps(keys)}
 
 
-def _headers(arguments: dict[str, Any]) -> dict[str, str]:
-    """Take the headers for the admin API, which may have a token, from the arguments."""
-    headers = arguments.pop("headers", None) or {}
-    if not isinstance(headers, dict):
-        raise AnsibleActionFail("headers must be a mapping")
-    return {"headers": json.dumps({str(name): str(value) for name, value in headers.items()})} if headers else {}
+def _expected(salts: dict[str, list[str]], password: str, key: str, user_set: str) -> str:
+    """Return hashes of users' passwords by ID, with the salts of their changed hashes, as JSON.
 
+    If Kratos or the user has hashed the same password again, that is the changed hash, which stays on the host.
+    """
 
-def _same(hashes: dict[str, list[str]], password: str, key: str, user_set: str) -> list[str]:
-    """Return the IDs of the users whose changed hash is one of their password: Kratos or the user hashed it again."""
-
-    def fits(item: list[str]) -> bool:
-        seed, person, hashed = item
+    def hashed(item: list[str]) -> str:
+        seed, person, salt = item
         given = users.person_password(key, user_set, seed, person) if key else password
-        return bool(hashing.matches(given, hashed))
+        return str(hashing.with_salt(given, salt))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [each for each, fit in zip(hashes, pool.map(fits, hashes.values()), strict=True) if fit]
+        return json.dumps(dict(zip(salts, pool.map(hashed, salts.values()), strict=True)))
 
 
 def _holder() -> str:

@@ -44,6 +44,9 @@ options:
   client_key:
     description: File on the host with the key of O(client_cert), if it is not in the same file.
     type: path
+  _secrets:
+    description: A file with secrets, between the controller and the module, which removes it. Not for playbooks.
+    type: path
 """
 
     SERVER = r"""

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import os
 import ssl
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,8 +18,10 @@ from ansible.module_utils.greenroom.people.kratos import Kratos
 from ansible.module_utils.greenroom.people.kratos_client import KratosError
 from ansible.module_utils.greenroom.people.users import UsersError
 from fake_kratos import FakeKratos, error
+from modules import run_module
 from webserver import Asked, Authority, Reply, serve
 
+ACTIONS = Path(__file__).resolve().parents[3] / "plugins/action"
 TOKEN = "Bearer ory_pat_of_a_test"
 NOTHING: dict[str, Any] = {"headers": {}, "ca_file": None, "client_cert": None, "client_key": None}
 
@@ -49,6 +56,70 @@ def test_the_admin_api_gets_the_headers_and_no_other_server_does() -> None:
         assert "Authorization" not in public.asked[0].headers
         with pytest.raises(KratosError, match=r"status 401: who are you\?; set headers or a client certificate"):
             kratos(site.url).ask_version()
+
+
+class Asking:
+    """A task with a module that asks an admin API: its action, and a host where the module runs.
+
+    `calls` are the module's arguments, `modes` those of the files that it got.
+    """
+
+    def __init__(self, name: str, folder: Path, **arguments: Any) -> None:
+        self.name, self.folder = name, folder
+        self.calls: list[dict[str, Any]] = []
+        self.commands: list[str] = []
+        self.modes: list[int] = []
+        spec = importlib.util.spec_from_file_location(f"action_{name}", ACTIONS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        task: Any = SimpleNamespace(args=arguments, _role=None, check_mode=False, async_val=0, diff=False)
+        shell: Any = SimpleNamespace(tmpdir=str(folder))
+        connection = SimpleNamespace(_shell=shell, has_pipelining=True, become=None)
+        self.action = module.ActionModule(task, connection, None, None, None, None)
+        self.action._execute_module = self.execute
+        self.action._low_level_execute_command = self.command
+
+    def execute(self, module_args: dict[str, Any], task_vars: Any) -> dict[str, Any]:
+        self.calls.append(dict(module_args))
+        if path := module_args.get("_secrets"):
+            self.modes.append(Path(path).stat().st_mode & 0o777)
+        return run_module(self.name, **module_args)
+
+    def command(self, text: str, in_data: bytes = b"") -> dict[str, Any]:
+        self.commands.append(text)
+        environment = {**os.environ, "TMPDIR": str(self.folder)}
+        text = text.replace("-p /run", "-p /nowhere")
+        done = subprocess.run(["sh", "-c", text], input=in_data, env=environment, capture_output=True, check=False)
+        return {"rc": done.returncode, "stdout": done.stdout.decode(), "stderr": done.stderr.decode()}
+
+
+@pytest.mark.parametrize("refused", [False, True])
+@pytest.mark.parametrize("name", ["identity_info", "identity_export"])
+def test_modules_that_ask_get_headers_in_a_file_that_is_gone_afterwards(
+    tmp_path: Path, name: str, refused: bool
+) -> None:
+    server = FakeKratos()
+    identity = server.add("people-1@people.invalid", {"greenroom": {"set": "people", "seed": "1", "key": "1"}})
+    people = tmp_path / "people.jsonl"
+    people.write_text(json.dumps({"key": "1", "id": identity, "email": "people-1@people.invalid"}) + "\n")
+    given = {"set": "people", "people_file": str(people)} if name == "identity_export" else {}
+    if refused:
+        server.trouble = lambda asked: error(403, f"{asked.headers['Authorization']} is not enough")
+    with serve(server.respond) as site:
+        task = Asking(name, tmp_path, url=site.url, headers={"Authorization": TOKEN}, **given)
+        result = task.action.run(task_vars={})
+        assert {each.headers.get("Authorization") for each in site.asked} == {TOKEN}
+    assert bool(result.get("failed")) == refused
+    assert ("is not enough" in str(result)) == refused
+    assert TOKEN not in json.dumps(task.calls) + "".join(task.commands) + str(result)
+    assert task.modes == [0o600]
+    assert list(tmp_path.iterdir()) == [people]
+    with serve(FakeKratos().respond) as site:
+        open_api = Asking(name, tmp_path, url=site.url, **given)
+        assert not open_api.action.run(task_vars={}).get("failed")
+    assert open_api.commands == []
 
 
 def test_a_private_ca_and_a_client_certificate_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

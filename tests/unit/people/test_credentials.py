@@ -47,6 +47,35 @@ def differences(persona: Any, credentials: dict[str, Any], exact: bool = True) -
     return found
 
 
+class Book:
+    """A ledger that knows one persona with this status."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+
+    def ids(self, keys: Sequence[str], statuses: Sequence[str]) -> dict[str, str]:
+        return dict.fromkeys(keys, "1") if self.status in statuses else {}
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "renew", "planned"),
+    [
+        ("current", "exact", True, 0),
+        ("outdated", "exact", False, 0),
+        ("outdated", "exact", True, 1),
+        # `present` creates nobody again.
+        ("outdated", "present", True, 0),
+    ],
+)
+def test_check_mode_tells_that_a_persona_that_is_created_again_gets_its_factors_again(
+    status: str, state: str, renew: bool, planned: int
+) -> None:
+    server = cast("Kratos", Listing({"totp": {"config": {"totp_url": "otpauth:"}}}))
+    persona = {"name": "it", "totp": True}
+    credentials = Credentials(server, recipe(persona), cast("Ledger", Book(status)), state)
+    assert credentials.planned((), renew) == planned
+
+
 def codes(*used: str) -> dict[str, Any]:
     return {"config": {"recovery_codes": [{"code": "a", "used_at": each or None} for each in used]}}
 

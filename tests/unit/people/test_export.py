@@ -54,6 +54,17 @@ def test_the_list_has_the_traits_that_the_server_has(tmp_path: Path) -> None:
     ]
 
 
+def test_a_spreadsheet_calculates_nothing(tmp_path: Path) -> None:
+    kratos = FakeKratos()
+    harmless = ["+49 (30) 1234-5", "-3.5", "+888100000000017", "a=1", ""]
+    formulas = ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+cmd|' /C calc'!A0", "\t=1", "+A1"]
+    lines = [person(kratos, str(number), {"x": text}) for number, text in enumerate([*harmless, *formulas], 1)]
+    lines.append({**person(kratos, "99", {}), "email": "=1+1@person.invalid"})
+    rows = list(csv.DictReader(io.StringIO(export(tmp_path, kratos, lines)["content"])))
+    assert [row["traits.x"] for row in rows] == [*harmless, *(f"'{each}" for each in formulas), ""]
+    assert rows[-1]["login"] == "'=1+1@person.invalid"
+
+
 def test_the_list_has_all_personas_and_the_first_users(tmp_path: Path) -> None:
     kratos = FakeKratos()
     lines = [person(kratos, key, {}) for key in ("admin", "long-name", *map(str, range(1, 251)))]

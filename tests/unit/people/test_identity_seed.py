@@ -27,6 +27,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import bcrypt
+import jinja2
 import pytest
 import yaml
 from ansible.errors import AnsibleActionFail
@@ -403,6 +404,18 @@ def test_users_of_smoke_checks_are_recognized_by_address() -> None:
     assert all(address.startswith(beginning) and address.endswith("@{{ seed_domain }}") for address in addresses)
 
 
+@pytest.mark.parametrize("user_set", ["people", "people-vip"])
+def test_smoke_checks_log_in_with_the_addresses_of_personas(user_set: str) -> None:
+    """A set with a dash in its name has two dashes in its addresses, so no check writes an address itself."""
+    checks = (ROOT / "services/kratos/checks.yml").read_text()
+    given = {"seed_set": user_set, "seed_seed": "1", "seed_domain": DOMAIN}
+    templates = re.findall(r"\{\{[^{}]*\bseed_set\b[^{}]*\}\}", checks)
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
+    environment.filters["person_address"] = plugin("filter", "people").person_address
+    found = {environment.from_string(text).render(given) for text in templates}
+    assert found == {recipe(set=user_set).address(key) for key in ("two-factor", "linked")}
+
+
 def test_exact_updates_outdated_users_and_keeps_their_ids(task: Task) -> None:
     task.run()
     ids = set(task.kratos.identities)
@@ -609,7 +622,7 @@ def predict_and_do(task: Task, **arguments: Any) -> dict[str, Any]:
     assert task.kratos.writes == 0
     assert {asked.method for asked in task.site.asked} == {"GET"}
     # A second call only for hashes that the controller has compared.
-    calls = 1 + ("_same_passwords" in task.calls[-1])
+    calls = 1 + ("_compared" in task.calls[-1])
     assert (json.dumps(task.kratos.identities), len(task.calls)) == (before, calls)
     assert {path: path.read_bytes() for path in task.folder.glob("people*")} == files
     done = task.run(**arguments)
@@ -683,6 +696,26 @@ def test_all_conflicts_are_named(task: Task) -> None:
         assert not file.exists()
 
 
+def test_all_identities_with_a_mark_and_no_proof_are_named(task: Task) -> None:
+    file = task.folder / "people.conflicts"
+    taken, mark = recipe().address(3), {"greenroom": {"set": "people", "seed": "1", "key": "1"}}
+    task.kratos.add(taken)
+    for count, more in ((49, ""), (60, f" and 10 more; all are in {file} on the host")):
+        for number in range(len(task.kratos.identities), count + 1):
+            task.kratos.add(f"real{number:02}@example.org", mark)
+        copies = [each for each in task.kratos.identities.values() if each["metadata_admin"] == mark]
+        named = sorted(f"{each['traits']['email']} ({each['id']})" for each in copies)
+        predicted = task.run(check=True, count=0)
+        assert not file.exists()
+        result = task.run(count=0)
+        assert result["conflicts"] == predicted["conflicts"] == named[:50]
+        assert f"were left alone: {', '.join(named[:50])}{more}. If they are users" in result["msg"]
+        assert (file.read_text().splitlines() if more else named) == named
+    # The file has conflicts of both kinds.
+    assert task.run()["conflicts"] == sorted([taken, *named])[:50]
+    assert file.read_text().splitlines() == sorted([taken, *named])
+
+
 def test_a_conflict_that_is_not_listed_is_reported(task: Task) -> None:
     task.run(count=1)
     real = task.kratos.add("x@person.invalid")
@@ -732,6 +765,19 @@ def test_a_mark_without_proof_is_a_conflict_and_unchanged(task: Task, options: d
             assert {each: json.dumps(task.kratos.identities[each]) for each in real} == before
             assert result["extra"] == 0
     assert result["present"] == (0 if state == "absent" else 4)
+
+
+def test_a_mark_that_appears_during_a_run_needs_the_same_proof(task: Task) -> None:
+    mark = {"set": "people", "seed": "1", "key": "3", "recipe": "0" * 16, "login": recipe().address(3)}
+
+    def forge(asked: Asked) -> None:
+        if asked.method == "PATCH" and recipe().address(3) not in task.kratos.addresses():
+            task.kratos.add(recipe().address(3), {"greenroom": mark})
+
+    task.kratos.trouble = forge
+    result = task.run(state="exact", connections=1, **SIGNED)
+    assert (result["created"], result["conflicts"]) == (4, [recipe().address(3)])
+    assert task.kratos.by_address(recipe().address(3))["metadata_admin"] == {"greenroom": mark}
 
 
 def test_a_signature_counts_in_its_environment_only(task: Task) -> None:
@@ -915,6 +961,21 @@ def test_a_new_hash_of_the_same_password_is_no_change(task: Task) -> None:
     assert (again["changed"], len(task.calls), again["requests"]) == (False, 1, 5)
 
 
+def test_changed_hashes_are_compared_without_showing_them(task: Task) -> None:
+    task.run(count=2)
+    hashes = []
+    for key, password in ((1, PASSWORD), (2, "another horse 8")):
+        user = task.kratos.by_address(recipe().address(key))
+        hashes.append(bcrypt.hashpw(password.encode(), bcrypt.gensalt(4)).decode())
+        changed = {"identifiers": [user["traits"]["email"]], "config": {"hashed_password": hashes[-1]}}
+        user["credentials"] = task.kratos._written({"password": changed})
+    task.printed = ""
+    result = task.run(count=2)
+    assert (result["drifted"], len(task.calls)) == (1, 2)
+    shown = task.printed + json.dumps(task.calls) + "".join(task.commands) + str(result)
+    assert not [hashed for hashed in hashes if hashed in shown]
+
+
 def test_metadata_of_other_tools_survives_an_update(task: Task) -> None:
     task.run(metadata_public={"tier": "gold"}, metadata_admin={"cost": 1, "old": True})
     for each in task.kratos.identities.values():
@@ -966,6 +1027,16 @@ def test_a_user_with_a_changed_address_is_found_by_the_ledger(task: Task, monkey
     assert any("preview_credentials_identifier_similar" in asked.query for asked in task.site.asked)
     assert any("ids" in asked.query for asked in task.site.asked)
     assert task.run(state="absent")["removed"] == 5
+
+
+def test_the_people_file_has_no_account_at_a_provider_as_an_address(task: Task) -> None:
+    task.run(count=1)
+    by_hand(task, 1, "address")
+    user = task.kratos.by_address("moved@person.invalid")
+    account = {"oidc": {"identifiers": [f"google:{recipe().address(1)}"]}}
+    user["credentials"] = task.kratos._written({**account, **user["credentials"]})
+    assert task.run(count=1)["drifted"] == 1
+    assert json.loads(task.users.read_text())["email"] == "moved@person.invalid"
 
 
 def test_the_people_file_lists_all_users(task: Task) -> None:
@@ -1358,6 +1429,17 @@ def test_long_work_reports_progress(task: Task, monkeypatch: pytest.MonkeyPatch)
     assert len(task.told) > told
 
 
+def test_progress_with_conflicts_never_exceeds_the_total(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(apply, "BATCH", 10)
+    task.seconds = 0.0
+    for key in range(1, 31):
+        task.kratos.add(recipe(count=95).address(key))
+    assert task.run(count=95, connections=1)["created"] == 65
+    assert task.told[0].startswith("people: 40 of 95, ")
+    numbers = [re.match(r"people: (\d+) of (\d+), ", told) for told in task.told]
+    assert all(number and int(number[1]) <= int(number[2]) for number in numbers)
+
+
 def test_a_call_that_takes_long_shows_its_progress(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apply, "BATCH", 10)
     monkeypatch.setattr(apply, "NOTED", 0)
@@ -1555,6 +1637,14 @@ def test_a_file_of_secrets_is_removed_if_the_module_does_not_start(task: Task, m
     assert not [path for path in task.folder.iterdir() if path.name.startswith("tmp.")]
 
 
+def test_a_server_that_repeats_a_header_gives_nothing_away(task: Task) -> None:
+    token = "Bearer token-of-the-admin-api"
+    task.kratos.trouble = lambda asked: error(403, f"{asked.headers['Authorization']} is not enough")
+    result = task.run(headers={"Authorization": token, "X-Try": "1"})
+    assert "is not enough" in result["msg"]
+    assert token not in task.printed + str(result)
+
+
 def test_a_host_that_cannot_keep_secrets_is_reported(task: Task) -> None:
     task.shell = "echo no space >&2; false"
     with pytest.raises(AnsibleActionFail, match="the secrets can't be sent to the host: no space"):
@@ -1584,6 +1674,13 @@ def test_each_user_can_have_a_hash_of_their_own(task: Task, monkeypatch: pytest.
 def test_two_hashes_of_a_password_tell_nothing_about_it() -> None:
     """A salt that is made from the password would be a fast way to guess it."""
     assert hashing.hash_password(PASSWORD, 10) != hashing.hash_password(PASSWORD, 10)
+
+
+def test_a_hash_that_would_take_hours_is_not_computed() -> None:
+    hashed = hashing.hash_password(PASSWORD, 10)
+    assert hashing.with_salt(PASSWORD, hashed[:29]) == hashed
+    for salt in (hashed[:29].replace("$10$", "$17$"), hashed[:29].replace("$10$", "$31$"), hashed[:20], "plain", ""):
+        assert hashing.with_salt(PASSWORD, salt) == ""
 
 
 @pytest.mark.parametrize("name", ["password", "password_key"])

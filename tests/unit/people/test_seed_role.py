@@ -56,8 +56,8 @@ VARIABLES: dict[str, Any] = {
 }
 
 
-def seed_twice(folder: Path) -> list[tuple[str, dict[str, Any]]]:
-    """Run the role's tasks, and again, when nothing is left to change; returns the modules' calls."""
+def seed(folder: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Run the role's tasks, again when nothing is left to change, and without a list; returns the modules' calls."""
     (folder / "library").mkdir(exist_ok=True)
     people = {"people_file": "/people.jsonl", "people_hash": "1"}
     for name, options, result in (
@@ -77,7 +77,10 @@ def seed_twice(folder: Path) -> list[tuple[str, dict[str, Any]]]:
     (folder / "log").write_text("")
     hosts = {group: {"hosts": {f"{group}1": None}} for group in ("app", "ops")}
     plays.write_hosts(folder, hosts, {**VARIABLES, "ansible_become_exe": str(folder / "sudo")})
-    tasks = [{"name": "Seed", "ansible.builtin.include_role": {"name": "seed", "tasks_from": "present"}}] * 2
+    (folder / "list/old.csv").write_text("key\n")
+    task = {"name": "Seed", "ansible.builtin.include_role": {"name": "seed", "tasks_from": "present"}}
+    no_list = {"seed_export_limit": 0, "seed_export_file": "{{ inventory_dir }}/list/old.csv"}
+    tasks = [task, task, {**task, "vars": no_list}]
     play = {"hosts": "app", "gather_facts": False, "tasks": tasks, "vars": {"catalogue": {}}}
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
     done = plays.run(folder)
@@ -87,8 +90,9 @@ def seed_twice(folder: Path) -> list[tuple[str, dict[str, Any]]]:
 
 
 def test_named_people_a_foreign_server_and_the_list_for_testers(tmp_path: Path) -> None:
-    (name, asked), (export, read), (again, _) = seed_twice(tmp_path)
-    assert (name, export, again) == ("identity_seed", "identity_export", "identity_seed")
+    (name, asked), (export, read), (again, _), (last, _) = seed(tmp_path)
+    assert (name, export, again, last) == ("identity_seed", "identity_export", "identity_seed", "identity_seed")
+    assert not (tmp_path / "list/old.csv").exists()
     grace = {"name": "grace", "traits": {"tier": {"text": "gold"}}}
     assert asked["personas"] == ["admin", grace]
     assert asked["public_url"] == asked["url"] == "https://kratos.example.org"

@@ -9,11 +9,11 @@ not grow with the number of users: one bit for each, and the ledger's file.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from .drift import changed_at, other_address, password_hash
+from .drift import changed_at, other_address, password_hash, salt_of
 from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_leftover, is_wanted, key_of, mark_of, set_of
 from .kratos import Kratos
 from .kratos_client import Identity
@@ -32,13 +32,13 @@ class Owner:
     """Whose users count as users of the set.
 
     `seal` proves the set's marks, `adopted` those of other sets. `unsigned` says whether the login in a mark is proof
-    enough. `same` are the IDs of users whose changed hash is one of their password.
+    enough. `expected` are hashes of users' passwords by ID, with the salts of their changed hashes.
     """
 
     seal: Seal
     adopted: tuple[Seal, ...] = ()
     unsigned: bool = False
-    same: Collection[str] = ()
+    expected: Mapping[str, str] = field(default_factory=dict)
 
     def mark_of(self, identity: Identity) -> tuple[Mapping[str, Any] | None, Seal]:
         """Return the mark of an identity and the seal of its set; no mark if it is of no set that counts."""
@@ -53,8 +53,8 @@ class Found:
     """How many users a comparison found. `conflicts` are addresses that other identities have.
 
     `leftovers` are those among `extra` that only checks used, `drifted` those among `outdated` that were changed by
-    hand. `unproven` describes identities with the set's mark that nothing proves to be users. `hashes` are the changed
-    password hashes by ID, each with seed and key, `others` the numbers of identities with the marks of other sets.
+    hand. `unproven` describes identities with the set's mark that nothing proves to be users. `salts` are those of
+    changed password hashes by ID, each after seed and key, `others` the numbers of identities with marks of other sets.
     """
 
     current: int = 0
@@ -65,7 +65,7 @@ class Found:
     drifted: int = 0
     conflicts: list[str] = field(default_factory=list)
     unproven: list[str] = field(default_factory=list)
-    hashes: dict[str, list[str]] = field(default_factory=dict)
+    salts: dict[str, list[str]] = field(default_factory=dict)
     others: dict[str, int] = field(default_factory=dict)
     news: bool = False
 
@@ -93,7 +93,7 @@ class Look:
         self._personas: set[str] = set()
         self._taken: dict[str, str] = {}
         self._unproven: dict[str, str] = {}
-        self._hashes: dict[str, list[str]] = {}
+        self._salts: dict[str, list[str]] = {}
         self._left_over: set[str] = set()
         self._others: Counter[str] = Counter()
         self._drifted = 0
@@ -129,7 +129,7 @@ class Look:
             # An address is reported once.
             conflicts=[each for each in conflicts if each not in self._unproven.values()],
             unproven=sorted(f"{address} ({identity})" for identity, address in self._unproven.items()),
-            hashes=self._hashes,
+            salts=self._salts,
             others=dict(sorted(self._others.items())),
             news=self.news,
         )
@@ -227,10 +227,12 @@ class Look:
             hashes.update({each["id"]: password_hash(each) for each in page})
         for identity, (row, digest, stamp) in suspects.items():
             found = hashes.get(identity, "")
-            if identity in self._owner.same or self._owner.seal.password_digest(found) == digest:
+            expected = self._owner.expected.get(identity)
+            if (found and found == expected) or self._owner.seal.password_digest(found) == digest:
                 yield row._replace(stamp=stamp)
                 continue
-            if found and self._recipe.has_password(row.key) and len(self._hashes) < HASHES:
-                self._hashes[identity] = [row.seed, row.key, found]
+            salt = salt_of(found)
+            if salt and self._recipe.has_password(row.key) and len(self._salts) < HASHES:
+                self._salts[identity] = [row.seed, row.key, salt]
             self._drifted += 1
             yield row._replace(status=OUTDATED)

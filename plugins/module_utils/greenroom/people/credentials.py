@@ -60,12 +60,16 @@ class Credentials:
         personas = recipe.personas if state != "absent" else ()
         self._names = [each.name for each in personas if self._exact or each.has_credentials]
 
-    def planned(self, conflicts: Collection[str]) -> int:
-        """Return how many personas `set_up` will change after users were created, except those in `conflicts`."""
-        there = self._book.ids(self._names, (CURRENT, OUTDATED))
+    def planned(self, conflicts: Collection[str], renew: bool = False) -> int:
+        """Return how many personas `set_up` will change after users were created, except those in `conflicts`.
+
+        With `renew`, `exact` creates outdated ones anew, without what they had.
+        """
+        there = self._book.ids(self._names, (CURRENT,) if renew and self._exact else (CURRENT, OUTDATED))
         new = [name for name in self._names if name not in there and self._recipe.address(name) not in conflicts]
         wishes = sum(each.has_credentials for each in self._recipe.personas if each.name in new)
-        return wishes + len(list(self._differences(self._ids())))
+        kept = {name: identity for name, identity in self._ids().items() if name in there}
+        return wishes + len(list(self._differences(kept)))
 
     def set_up(self, progress: Progress) -> None:
         """Give personas the credentials that they should have. Problems are noted in `progress`."""

@@ -8,11 +8,14 @@ again, and so their `updated_at` tells that something has changed, and not what.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
 from .kratos_client import Identity
 from .ownership import logins_of
+
+_SALT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{22}")
 
 
 def changed_at(identity: Identity) -> float:
@@ -27,9 +30,17 @@ def password_hash(identity: Identity) -> str:
     return str(config.get("hashed_password") or "") if isinstance(config, dict) else ""
 
 
+def salt_of(hashed: str) -> str:
+    """Return a bcrypt hash up to its salt, which tells nothing about the password; empty for another kind of hash."""
+    found = _SALT.match(hashed)
+    return found[0] if found else ""
+
+
 def other_address(identity: Identity, address: str) -> str:
     """Return the address with which an identity logs in, empty if that is the expected one."""
-    logins = list(logins_of(identity))
+    # Accounts at sign-in providers have names such as google:ada@example.org, which are no addresses.
+    credentials = {kind: each for kind, each in (identity.get("credentials") or {}).items() if kind != "oidc"}
+    logins = list(logins_of({**identity, "credentials": credentials}))
     return "" if address in logins else next((login for login in logins if "@" in login), "")
 
 

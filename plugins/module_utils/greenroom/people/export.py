@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ from .kratos import Kratos
 from .kratos_client import Identity
 
 FIRST = ("key", "login", "id", "state", "verified")
-_FORMULA = ("=", "@", "\t", "\r")
-"""What a spreadsheet would calculate: users may change their own traits. A telephone number's + is harmless alone."""
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d .,()/-]*\Z)")
+"""What a spreadsheet would calculate: users may change their own traits. A telephone or other number is harmless."""
 
 
 class ExportError(Exception):
@@ -64,7 +65,7 @@ def _row(person: Mapping[str, Any], identity: Identity) -> dict[str, str]:
     addresses = identity.get("verifiable_addresses") or []
     row = {
         "key": str(person["key"]),
-        "login": str(person["email"]),
+        "login": _cell(person["email"]),
         "id": str(identity["id"]),
         "state": str(identity.get("state", "")),
         "verified": "true" if any(each.get("verified") for each in addresses) else "false",
@@ -82,4 +83,4 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _cell(value: Any) -> str:
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return f"'{text}" if text.startswith(_FORMULA) else text
+    return f"'{text}" if _FORMULA.match(text) else text

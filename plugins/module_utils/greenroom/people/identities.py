@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .kratos_client import Identity
-from .ownership import UNPROVEN, Seal, texts_in
+from .ownership import SIGNED, UNSIGNED, Seal, texts_in
 from .recipe.recipe import MARK, Recipe
 
 CURRENT, OUTDATED, EXTRA = "current", "outdated", "extra"
@@ -52,9 +52,11 @@ def is_wanted(recipe: Recipe, mark: Mapping[str, Any]) -> bool:
 def proven_key(recipe: Recipe, seal: Seal, identity: Identity) -> str:
     """Return the key of the wanted user that an identity proves to be, or an empty string."""
     mark = mark_of(identity, recipe.set)
-    if mark is None or seal.proof(identity, mark) == UNPROVEN or not is_wanted(recipe, mark):
+    if mark is None or not is_wanted(recipe, mark):
         return ""
-    return key_of(mark)
+    # What a run with a key created is signed.
+    enough = (SIGNED,) if seal.key else (SIGNED, UNSIGNED)
+    return key_of(mark) if seal.proof(identity, mark) in enough else ""
 
 
 def addresses_of(recipe: Recipe, identity: Identity) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,6 +28,7 @@ SERVER: dict[str, Any] = {
     "ca_file": {"type": "path"},
     "client_cert": {"type": "path"},
     "client_key": {"type": "path"},
+    "_secrets": {"type": "path"},
 }
 """The options of all modules that ask an admin API."""
 ARGUMENTS: dict[str, Any] = {
@@ -67,8 +69,7 @@ ARGUMENTS: dict[str, Any] = {
     "_operation": {"type": "dict"},
     "_generator": {"type": "dict"},
     "_password_mark": {"type": "str", "no_log": True},
-    "_same_passwords": {"type": "list", "elements": "str", "no_log": False},
-    "_secrets": {"type": "path"},
+    "_compared": {"type": "bool", "default": False},
 }
 RECIPE = (
     *("set", "seed", "count", "domain", "schema_id", "locales", "traits", "personas", "verified"),
@@ -76,9 +77,13 @@ RECIPE = (
 )
 
 
-def access_of(given: dict[str, Any]) -> kratos_client.Access:
-    """Return how the admin API is protected. Raises users.UsersError, which never has a header's value."""
-    headers = {str(name): str(value) for name, value in given["headers"].items()}
+def access_of(given: dict[str, Any], secrets: Mapping[str, str] = MappingProxyType({})) -> kratos_client.Access:
+    """Return how the admin API is protected; its headers usually come in a file, with the `secrets`.
+
+    Raises users.UsersError, which never has a header's value.
+    """
+    found = json.loads(secrets["headers"]) if "headers" in secrets else given["headers"]
+    headers = {str(name): str(value) for name, value in found.items()}
     for name, value in headers.items():
         if not _HEADER.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise users.UsersError(f"headers: '{name}' can't be a header; use one line of ASCII for name and value")
@@ -97,6 +102,12 @@ def _is_private(url: str) -> bool:
     with contextlib.suppress(ValueError):
         return parts.scheme == "https" or ipaddress.ip_address(host).is_loopback
     return host == "localhost"
+
+
+def hidden(secrets: Mapping[str, str]) -> set[str]:
+    """Return what no output may show, even if a server repeats it. Short headers would hide numbers in the result."""
+    inside = (each for name in ("headers", "signing_keys") for each in json.loads(secrets.get(name, "{}")).values())
+    return {*secrets.values(), *(each for each in inside if len(each) >= 8)}
 
 
 def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Order:
@@ -118,7 +129,7 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
         state=given["state"],
         url=given["url"],
         public_url=given["public_url"],
-        access=access_of({**given, "headers": json.loads(secrets.get("headers", "{}"))}),
+        access=access_of(given, secrets),
         timeout=given["timeout"],
         deadline=given["deadline"],
         connections=given["connections"],
@@ -131,15 +142,16 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),
         archive=generator.get("name", ""),
-        owner=_owner_of(given, recipe, json.loads(secrets.get("signing_keys", "{}"))),
-        compares=given["_same_passwords"] is None,
+        owner=_owner_of(given, recipe, secrets),
+        compares=not given["_compared"],
         renew=given["renew"],
         hash_of=users.hasher(secrets),
     )
 
 
-def _owner_of(given: dict[str, Any], recipe: users.Recipe, keys: Mapping[str, str]) -> Owner:
-    """Return whose users count, with the `keys` that the controller has derived for the sets."""
+def _owner_of(given: dict[str, Any], recipe: users.Recipe, secrets: Mapping[str, str]) -> Owner:
+    """Return whose users count, with the keys that the controller has derived for the sets."""
+    keys = json.loads(secrets.get("signing_keys", "{}"))
     for name in given["adopt"]:
         users.Recipe(name, recipe.seed, 0, recipe.domain)
         if name == recipe.set:
@@ -148,5 +160,5 @@ def _owner_of(given: dict[str, Any], recipe: users.Recipe, keys: Mapping[str, st
         Seal(recipe.set, keys.get(recipe.set, "")),
         tuple(Seal(name, keys.get(name, "")) for name in given["adopt"]),
         given["adopt_unsigned"],
-        frozenset(given["_same_passwords"] or ()),
+        json.loads(secrets.get("expected", "{}")),
     )

@@ -13,7 +13,7 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,12 +136,11 @@ def _logs_in_as(identity: Identity, login: Any) -> bool:
     return _plain(login) in logins_of(identity)
 
 
-def complaint(unproven: Sequence[str]) -> str:
-    """Return a message about identities with a mark that nothing proves to be users."""
-    more = f" and {len(unproven) - 3} more" if unproven[3:] else ""
+def complaint(unproven: str) -> str:
+    """Return a message about identities with a mark that nothing proves to be users, which `unproven` names."""
     return (
         "these identities have the mark of the set, but no proof that they are its users, and were left alone: "
-        f"{', '.join(unproven[:3])}{more}. If they are users from a version that did not sign marks, and the ledger is "
+        f"{unproven}. If they are users from a version that did not sign marks, and the ledger is "
         "lost, adopt them once with adopt_unsigned=true (for a playbook: -e seed_adopt_unsigned=true). Otherwise, take "
         "the mark out of their metadata_admin"
     )

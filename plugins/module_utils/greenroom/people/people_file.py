@@ -74,7 +74,7 @@ def conflicts_file(ledger: str) -> str:
 
 
 def write_conflicts(ledger: str, conflicts: Sequence[str]) -> None:
-    """Write all conflicts, one a line, if they are too many for a message; otherwise, remove the file."""
+    """Write conflicts of all kinds, one a line, if they are too many for a message; otherwise, remove the file."""
     path = conflicts_file(ledger)
     if len(conflicts) > NAMED:
         write_lines(path, (f"{each}\n".encode() for each in sorted(conflicts)))
@@ -82,13 +82,13 @@ def write_conflicts(ledger: str, conflicts: Sequence[str]) -> None:
         forget(path)
 
 
-def conflicts_message(ledger: str, conflicts: Sequence[str], written: bool) -> str:
-    """Return a message with all conflicts, or with the file that has them; `written` says whether there is one yet."""
-    named = ", ".join(sorted(conflicts)[:NAMED])
+def named(ledger: str, conflicts: Sequence[str], written: bool) -> str:
+    """Return all conflicts, or some and the file that has them; `written` says whether there is one yet."""
+    text = ", ".join(sorted(conflicts)[:NAMED])
     if len(conflicts) > NAMED:
         where = "are" if written else "will be, after a run without check mode,"
-        named += f" and {len(conflicts) - NAMED} more; all {where} in {conflicts_file(ledger)} on the host"
-    return f"these addresses belong to identities that are not synthetic users, and were not changed: {named}"
+        text += f" and {len(conflicts) - NAMED} more; all {where} in {conflicts_file(ledger)} on the host"
+    return text
 
 
 def write_progress(path: str, told: Mapping[str, float]) -> None:

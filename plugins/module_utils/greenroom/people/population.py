@@ -163,8 +163,8 @@ class _Call:
     def predict(self) -> dict[str, Any]:
         """Return what a run would do, without changes."""
         _look, found = self._look()
-        if found.hashes and self.order.compares:
-            return {"todo": {"hashes": found.hashes}}
+        if found.salts and self.order.compares:
+            return {"todo": {"salts": found.salts}}
         self._refuse(found)
         statuses = self.order.statuses
         progress = Progress(
@@ -172,7 +172,7 @@ class _Call:
             updated=found.outdated if OUTDATED in statuses else 0,
             removed=found.extra if EXTRA in statuses else 0,
             drifted=found.drifted,
-            equipped=self.credentials.planned(found.conflicts),
+            equipped=self.credentials.planned(found.conflicts, self.order.renew),
             conflicts=found.conflicts,
             unproven=found.unproven,
             others=found.others,
@@ -203,8 +203,8 @@ class _Call:
         order, kept = self.order, self.book.operation(self.order.token)
         if kept is None:
             look, found = self._look()
-            if found.hashes and self.order.compares:
-                return {"todo": {"hashes": found.hashes}}
+            if found.salts and self.order.compares:
+                return {"todo": {"salts": found.salts}}
             self._refuse(found)
             progress = Progress(
                 drifted=found.drifted,
@@ -214,7 +214,9 @@ class _Call:
                 news=found.news,
             )
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
-            progress.todo = found.missing + sum(counts[status] for status in order.statuses)
+            work = found.missing + sum(counts[status] for status in order.statuses)
+            # Conflicts count as done, from the start.
+            progress.todo = work and work + len(found.conflicts)
             self.book.begin(look.missing() if order.state != "absent" else [])
             kept = {"invents": self._invents(found), "version": self.kratos.version}
         else:
@@ -269,7 +271,7 @@ class _Call:
         self.book.end()
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=True)
         result = self._result(progress, changed, digest)
-        write_conflicts(self.order.ledger, progress.conflicts)
+        write_conflicts(self.order.ledger, [*progress.conflicts, *progress.unproven])
         if text := problems(progress, self.order.ledger, written=True):
             result.update(failed=True, msg=text)
         return result

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from .ownership import complaint
-from .people_file import conflicts_message
+from .people_file import named
 from .progress import Progress
 
 
@@ -13,9 +13,10 @@ def problems(progress: Progress, ledger: str, written: bool) -> str:
     """Return a message about what failed, or an empty string; `written` says whether the file of conflicts exists."""
     found = []
     if progress.conflicts:
-        found.append(conflicts_message(ledger, progress.conflicts, written))
+        them = named(ledger, progress.conflicts, written)
+        found.append(f"these addresses belong to identities that are not synthetic users, and were not changed: {them}")
     if progress.unproven:
-        found.append(complaint(progress.unproven))
+        found.append(complaint(named(ledger, progress.unproven, written)))
     if progress.refused:
         more = f" and {progress.refused - 3} more" if progress.refused > 3 else ""
         first = "; ".join(in_order(progress.problems)[:3])

@@ -27,9 +27,12 @@ def hash_password(password: str, cost: int) -> str:
     return bcrypt.hashpw(password.encode(), bcrypt.gensalt(cost)).decode()
 
 
-def matches(password: str, hashed: str) -> bool:
-    """Return whether a hash is one of this password. Only bcrypt hashes can be compared here."""
+def with_salt(password: str, salt: str) -> str:
+    """Return the hash of a password with the cost and salt of another bcrypt hash.
+
+    It is empty if there is no such hash, or if it would take hours: an admin of Kratos may have chosen the cost.
+    """
     try:
-        return bcrypt.checkpw(password.encode(), hashed.encode())
+        return bcrypt.hashpw(password.encode(), salt.encode()).decode() if int(salt[4:6]) <= COSTS[-1] else ""
     except ValueError:
-        return False
+        return ""
