@@ -37,7 +37,6 @@ from ansible.module_utils.greenroom.people import (
     identities,
     kratos,
     kratos_client,
-    ledger,
     ownership,
     population,
     set_lock,
