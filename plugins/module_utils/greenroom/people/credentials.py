@@ -63,7 +63,7 @@ class Credentials:
     def planned(self, conflicts: Collection[str], renew: bool = False) -> int:
         """Return how many personas `set_up` will change after users were created, except those in `conflicts`.
 
-        With `renew`, `exact` creates outdated ones anew, without what they had.
+        With `renew`, `exact` creates outdated ones again, without what they had.
         """
         there = self._book.ids(self._names, (CURRENT,) if renew and self._exact else (CURRENT, OUTDATED))
         new = [name for name in self._names if name not in there and self._recipe.address(name) not in conflicts]
