@@ -40,17 +40,6 @@ EXAMPLES = r"""
   identity_info:
     url: http://127.0.0.1:14434
   register: there
-
-- name: Remove the users of all other sets
-  identity_seed:
-    url: http://127.0.0.1:14434
-    state: absent
-    set: "{{ item }}"
-    domain: people.staging.invalid
-    signing_key: "{{ secrets_values['environment/value/people'].value }}"
-    environment: "{{ environment_name }}"
-    allowed: "{{ environment_seeding_allowed }}"
-  loop: "{{ there.sets.keys() | difference([seed_set]) }}"
 """
 
 RETURN = r"""
