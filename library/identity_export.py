@@ -63,7 +63,7 @@ users:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.common import secret_file, web
+from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.people import export, options, users
 from ansible.module_utils.greenroom.people.kratos import Kratos
 from ansible.module_utils.greenroom.people.kratos_client import KratosError
@@ -82,8 +82,7 @@ def main() -> None:
     """Return the table."""
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     given = module.params
-    secrets = secret_file.take(given["_secrets"])
-    module.no_log_values |= options.hidden(secrets)
+    secrets = options.secrets_of(module)
     try:
         access = options.access_of(given, secrets)
         kratos = Kratos(given["url"], given["timeout"], web.Deadline(DEADLINE), access=access)

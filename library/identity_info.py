@@ -65,7 +65,7 @@ total:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.common import secret_file, web
+from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.people import options, sets, users
 from ansible.module_utils.greenroom.people.kratos import Kratos
 from ansible.module_utils.greenroom.people.kratos_client import KratosError
@@ -83,8 +83,7 @@ def main() -> None:
         supports_check_mode=True,
     )
     given = module.params
-    secrets = secret_file.take(given["_secrets"])
-    module.no_log_values |= options.hidden(secrets)
+    secrets = options.secrets_of(module)
     if not 1 <= given["connections"] <= 32:
         module.fail_json(msg=f"connections must be 1 to 32, not {given['connections']}")
     try:

@@ -367,7 +367,6 @@ people_hash:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.common import secret_file
 from ansible.module_utils.greenroom.people import options, population
 
 
@@ -375,8 +374,7 @@ def main() -> None:
     """Create, update or remove users."""
     module = AnsibleModule(argument_spec=options.ARGUMENTS, supports_check_mode=True)
     given = module.params
-    secrets = secret_file.take(given["_secrets"])
-    module.no_log_values |= options.hidden(secrets)
+    secrets = options.secrets_of(module)
     if not given["allowed"]:
         module.fail_json(msg="refused: synthetic users are not allowed in this environment")
     try:

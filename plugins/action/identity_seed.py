@@ -87,7 +87,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             left = limit - (time.monotonic() - operation["started"])
             options = {**arguments, **given, "deadline": max(left, 1.0), "_operation": call}
             with self._telling(user_set, given):
-                found = self._call_once(options, secret, task_vars)
+                found: dict[str, Any] = secret_file.execute(self, options, secret, task_vars, _has_started)
             given.get("_generator", {}).pop("path", None)
             progress = found.get("todo", {}).get("progress")
             if found.get("failed") or progress is None:
@@ -96,16 +96,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             Display().display(text)
             if time.monotonic() - operation["started"] >= limit:
                 return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to continue"}
-
-    def _call_once(self, options: dict[str, Any], secret: dict[str, str], task_vars: Any) -> dict[str, Any]:
-        if not secret:
-            found: dict[str, Any] = self._execute_module(module_args=options, task_vars=task_vars)
-            return found
-        with secret_file.sent(self, secret) as file:
-            found = self._execute_module(module_args={**options, "_secrets": file.path}, task_vars=task_vars)
-            # Otherwise, the module may not have started.
-            file.taken = "requests" in found or "todo" in found
-            return found
 
     @contextmanager
     def _telling(self, user_set: str, given: dict[str, Any]) -> Iterator[None]:
@@ -152,6 +142,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self._transfer_file(str(archive), remote)
         self._fixup_perms2((shell.tmpdir, remote))
         return {"name": archive.name, "path": remote}
+
+
+def _has_started(found: dict[str, Any]) -> bool:
+    """Return whether a result is one of the module itself."""
+    return "requests" in found or "todo" in found
 
 
 def _cost(password: str, key: str, cost: Any) -> int:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..common import web
+from ..common import secret_file, web
 from . import kratos_client, population, users
 from .compare import Owner
 from .ownership import Seal
@@ -104,7 +104,14 @@ def _is_private(url: str) -> bool:
     return host == "localhost"
 
 
-def hidden(secrets: Mapping[str, str]) -> set[str]:
+def secrets_of(module: Any) -> dict[str, str]:
+    """Return the secrets that a module got in a file, which is gone then. The module's output never shows them."""
+    secrets: dict[str, str] = secret_file.take(module.params["_secrets"])
+    module.no_log_values |= _hidden(secrets)
+    return secrets
+
+
+def _hidden(secrets: Mapping[str, str]) -> set[str]:
     """Return what no output may show, even if a server repeats it. Short headers would hide numbers in the result."""
     inside = (each for name in ("headers", "signing_keys") for each in json.loads(secrets.get(name, "{}")).values())
     return {*secrets.values(), *(each for each in inside if len(each) >= 8)}

@@ -167,17 +167,11 @@ class _Call:
             return {"todo": {"salts": found.salts}}
         self._refuse(found)
         statuses = self.order.statuses
-        progress = Progress(
-            created=found.missing,
-            updated=found.outdated if OUTDATED in statuses else 0,
-            removed=found.extra if EXTRA in statuses else 0,
-            drifted=found.drifted,
-            equipped=self.credentials.planned(found.conflicts, self.order.renew),
-            conflicts=found.conflicts,
-            unproven=found.unproven,
-            others=found.others,
-            news=found.news,
-        )
+        progress = _progress_of(found)
+        progress.created = found.missing
+        progress.updated = found.outdated if OUTDATED in statuses else 0
+        progress.removed = found.extra if EXTRA in statuses else 0
+        progress.equipped = self.credentials.planned(found.conflicts, self.order.renew)
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=False)
         result = self._result(progress, changed, digest)
         # The ledger still has the counts from before the run.
@@ -206,13 +200,7 @@ class _Call:
             if found.salts and self.order.compares:
                 return {"todo": {"salts": found.salts}}
             self._refuse(found)
-            progress = Progress(
-                drifted=found.drifted,
-                conflicts=found.conflicts,
-                unproven=found.unproven,
-                others=found.others,
-                news=found.news,
-            )
+            progress = _progress_of(found)
             counts = {CURRENT: found.current, OUTDATED: found.outdated, EXTRA: found.extra}
             work = found.missing + sum(counts[status] for status in order.statuses)
             # Conflicts count as done, from the start.
@@ -311,6 +299,17 @@ class _Call:
             "people_file": self.order.people_file,
             "people_hash": digest,
         }
+
+
+def _progress_of(found: Found) -> Progress:
+    """Return the progress of an operation that has only compared."""
+    return Progress(
+        drifted=found.drifted,
+        conflicts=found.conflicts,
+        unproven=found.unproven,
+        others=found.others,
+        news=found.news,
+    )
 
 
 def diff_of(result: dict[str, Any], user_set: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,25 @@ class SecretFile:
     def __init__(self, path: str) -> None:
         self.path = path
         self.taken = False
+
+
+def execute(
+    action: Any,
+    arguments: Mapping[str, Any],
+    secrets: Mapping[str, str],
+    task_vars: Any,
+    has_started: Callable[[dict[str, Any]], bool],
+) -> dict[str, Any]:
+    """Return the result of the action's module, which gets `secrets` in a file, named in the argument `_secrets`.
+
+    `has_started` tells from a result whether the module has started, and so has removed the file.
+    """
+    if not secrets:
+        return dict(action._execute_module(module_args=dict(arguments), task_vars=task_vars))
+    with sent(action, secrets) as file:
+        found = dict(action._execute_module(module_args={**arguments, "_secrets": file.path}, task_vars=task_vars))
+        file.taken = has_started(found)
+        return found
 
 
 @contextmanager

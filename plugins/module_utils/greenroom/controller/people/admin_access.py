@@ -31,10 +31,5 @@ class AskingModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
         secret = headers_in(arguments)
-        if not secret:
-            return {**result, **self._execute_module(module_args=arguments, task_vars=task_vars)}
-        with secret_file.sent(self, secret) as file:
-            found = self._execute_module(module_args={**arguments, "_secrets": file.path}, task_vars=task_vars)
-            # Otherwise, the module may not have started.
-            file.taken = not found.get("failed", False)
+        found = secret_file.execute(self, arguments, secret, task_vars, lambda found: not found.get("failed", False))
         return {**result, **found}
