@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import DEFAULTS
+from ansible.module_utils.greenroom.controller.catalogue.route_schema import SECURITY_HEADERS
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import (
     SCHEMA,
-    SECURITY_HEADERS,
     structure_errors,
 )
 

@@ -14,18 +14,9 @@ from typing import Any
 import jsonschema
 
 from ...switch.bluegreen import SLOTS
-from ..catalogue.service_schema import (
-    CALL,
-    DATABASE,
-    DURATION,
-    HEADER_VALUE,
-    HEALTH,
-    HEALTH_KINDS,
-    NAME,
-    PATH,
-    PORT_NUMBER,
-    SECURITY_HEADERS,
-)
+from ..catalogue.health_schema import HEALTH, HEALTH_KINDS
+from ..catalogue.route_schema import SECURITY_HEADERS
+from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, NAME, PATH, PORT_NUMBER
 from .description import Description
 
 # A name of the inventory: a host or a group.

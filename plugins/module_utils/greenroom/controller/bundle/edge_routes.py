@@ -11,7 +11,7 @@ from typing import Any
 
 from ...switch.bluegreen import SLOTS
 from ..catalogue.closed_paths import closed_paths
-from ..catalogue.service_checks import seconds_of
+from ..catalogue.route_checks import seconds_of
 from .description import Description, Service
 from .health_checks import edge_check
 

@@ -10,31 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from ...canary.weights import weights
 from ...common.names import suggestion
 from . import derived_names
-from .closed_paths import closed_paths, whole
+from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
+from .route_checks import route_problems
 
-Service = Mapping[str, Any]
-Catalogue = Mapping[str, Service]
-Problem = tuple[str, str]
 LARGEST_PORT = 65535
 # A host and its port, in a URL or alone.
 _PLACE = re.compile(r"(?<![\w.-])([a-z][a-z0-9-]*):(\d+)(?!\d)")
-# Seconds that a route may let a connection be silent.
-LONGEST_TIMEOUT = 86400
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-# The edge's own paths.
-_EDGE_PATH = "/.greenroom/"
 # The group whose hosts have slots.
 SLOT_HOSTS = "app"
-
-
-def seconds_of(duration: str) -> int:
-    """Return the seconds of a time such as 90s, 30m or 4h."""
-    return int(duration[:-1]) * _UNITS[duration[-1]]
 
 
 def _ports(service: Service, groups: Collection[str]) -> Iterator[str]:
@@ -85,28 +72,6 @@ def _canary_rules(service: Service) -> Iterator[str]:
     for index, query in enumerate(canary.get("queries", [])):
         if ("above" in query) == ("below" in query):
             yield f"canary.queries[{index}]: needs exactly one of above, below"
-
-
-def _routes(service: Service, limits: Collection[str] | None) -> Iterator[str]:
-    if service["routes"] and service["activation"] != "always":
-        yield f"routes: a {service['activation']} service does not run in the idle slot, so it can't have routes"
-    for index, route in enumerate(service["routes"]):
-        port = route["port"]
-        if port is None:
-            yield f"routes[{index}]: no target; none of the service's ports has `edge` in `from`"
-        elif port not in service["ports"]:
-            yield f'routes[{index}].port: unknown port "{port}"{suggestion(port, service["ports"])}'
-        elif "edge" not in service["ports"][port]["from"]:
-            yield f'routes[{index}].port: the edge hosts can\'t reach "{port}"; add `edge` to its `from`'
-        if limits is not None and route["limit"] not in limits:
-            yield f'routes[{index}].limit: unknown class "{route["limit"]}"{suggestion(str(route["limit"]), limits)}'
-        if route["path"].startswith(_EDGE_PATH):
-            yield f'routes[{index}].path: "{_EDGE_PATH}" belongs to the edge itself; choose another path'
-        if route["timeout"] and seconds_of(route["timeout"]) > LONGEST_TIMEOUT:
-            yield f"routes[{index}].timeout: {route['timeout']} is too long; the maximum is 24h"
-        for path in route["exclude"]:
-            if path == route["path"] or not path.startswith(route["path"]):
-                yield f'routes[{index}].exclude: "{path}" is not below "{route["path"]}"'
 
 
 def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> Iterator[str]:
@@ -219,7 +184,7 @@ def service_problems(
     yield from _pages(service)
     yield from _canary(service)
     yield from _canary_rules(service)
-    yield from _routes(service, limits)
+    yield from route_problems(service, limits)
     yield from _secrets(service, catalogue, wrong)
     yield from _calls(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)
@@ -228,75 +193,6 @@ def service_problems(
     yield from _load(service)
     yield from _config(service, catalogue, wrong)
     yield from derived_names.taken(service)
-
-
-def collisions(
-    catalogue: Catalogue, groups: Mapping[str, Collection[str]], taken: Mapping[tuple[str, int], str] | None = None
-) -> Iterator[Problem]:
-    """Yield (service, line) if two services claim the same port, database, path or toggle, or both keep identities.
-
-    `groups` = {group: [host]}. Groups with a common host share its ports. `taken` = {(host, port): what has it}.
-    """
-    ports: dict[tuple[str, int], str] = dict(taken or {})
-    databases: dict[str, str] = {}
-    paths: dict[str, str] = {}
-    toggles: dict[str, str] = {}
-    keepers = [name for name, service in catalogue.items() if service["identities"]]
-    for name in keepers[1:]:
-        yield name, f"identities: {keepers[0]} already keeps them; only one service can"
-    for name, service in catalogue.items():
-        hosts = groups.get(service["group"], ())
-        for port, value in service["ports"].items():
-            for slot, number in value["host"].items():
-                # If the group has no hosts yet, its name takes their place.
-                others = {ports.setdefault((host, number), f"{name}.{port}") for host in hosts or [service["group"]]}
-                for other in sorted(others - {f"{name}.{port}"}):
-                    yield name, f"ports.{port}: port {number} in {slot} is taken by {other}; set another `host`"
-        database = service["database"]
-        if database and databases.setdefault(database, name) != name:
-            yield name, f'database: "{database}" belongs to {databases[database]}'
-        for toggle in service["toggles"]:
-            if toggles.setdefault(toggle, name) != name:
-                yield name, f"toggles.{toggle}: {toggles[toggle]} has a toggle of this name; choose another one"
-        for index, route in enumerate(service["routes"]):
-            here = f"{name} routes[{index}]"
-            if paths.setdefault(route["path"], here) != here:
-                yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
-
-
-def closed_collisions(catalogue: Catalogue) -> Iterator[Problem]:
-    """Yield (service, line) for closed paths that are the path of a route, or that a canary would probe in vain."""
-    paths = {
-        route["path"]: f"{name} routes[{index}]"
-        for name, service in catalogue.items()
-        for index, route in enumerate(service["routes"])
-    }
-    closed = closed_paths(catalogue)
-    for name, service in catalogue.items():
-        for index, route in enumerate(service["routes"]):
-            for path in (path for path in route["exclude"] if path in paths and path != route["path"]):
-                yield name, f'routes[{index}].exclude: "{path}" is the path of {paths[path]}; remove one of them'
-        for index, path in enumerate((service["canary"] or {}).get("probes", [])):
-            if any(whole(path.partition("?")[0]).startswith(each) for each in closed):
-                yield name, f'canary.probes[{index}]: "{path}" is closed to visitors; probe another path, or route it'
-
-
-def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
-    """Yield (service, line) if two services claim the same broker queue or login."""
-    queues: dict[str, str] = {}
-    logins: dict[str, str] = {}
-    names: dict[str, str] = {}
-    for name, service in catalogue.items():
-        for queue in service["queues"]:
-            if queues.setdefault(queue, name) != name:
-                yield name, f'queues: "{queue}" belongs to {queues[queue]}'
-        for variable, secret in service["secrets"].items():
-            if secret["kind"] == "broker":
-                owner = secret["owner"]
-                if logins.setdefault(secret["name"], owner) != owner:
-                    yield name, f'secrets.{variable}.broker: "{secret["name"]}" belongs to {logins[secret["name"]]}'
-                if names.setdefault(owner, secret["name"]) != secret["name"]:
-                    yield name, f'secrets.{variable}.broker: {owner} has login "{names[owner]}"; only one is allowed'
 
 
 def homeless(catalogue: Catalogue, groups: Mapping[str, Collection[str]]) -> Iterator[Problem]:

@@ -1,0 +1,84 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+
+"""What two services can't both have: ports, databases, paths, toggles, queues, logins. A problem is (service, line)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from .closed_paths import closed_paths, whole
+
+Service = Mapping[str, Any]
+Catalogue = Mapping[str, Service]
+Problem = tuple[str, str]
+
+
+def collisions(
+    catalogue: Catalogue, groups: Mapping[str, Collection[str]], taken: Mapping[tuple[str, int], str] | None = None
+) -> Iterator[Problem]:
+    """Yield (service, line) if two services claim the same port, database, path or toggle, or both keep identities.
+
+    `groups` = {group: [host]}. Groups with a common host share its ports. `taken` = {(host, port): what has it}.
+    """
+    ports: dict[tuple[str, int], str] = dict(taken or {})
+    databases: dict[str, str] = {}
+    paths: dict[str, str] = {}
+    toggles: dict[str, str] = {}
+    keepers = [name for name, service in catalogue.items() if service["identities"]]
+    for name in keepers[1:]:
+        yield name, f"identities: {keepers[0]} already keeps them; only one service can"
+    for name, service in catalogue.items():
+        hosts = groups.get(service["group"], ())
+        for port, value in service["ports"].items():
+            for slot, number in value["host"].items():
+                # If the group has no hosts yet, its name takes their place.
+                others = {ports.setdefault((host, number), f"{name}.{port}") for host in hosts or [service["group"]]}
+                for other in sorted(others - {f"{name}.{port}"}):
+                    yield name, f"ports.{port}: port {number} in {slot} is taken by {other}; set another `host`"
+        database = service["database"]
+        if database and databases.setdefault(database, name) != name:
+            yield name, f'database: "{database}" belongs to {databases[database]}'
+        for toggle in service["toggles"]:
+            if toggles.setdefault(toggle, name) != name:
+                yield name, f"toggles.{toggle}: {toggles[toggle]} has a toggle of this name; choose another one"
+        for index, route in enumerate(service["routes"]):
+            here = f"{name} routes[{index}]"
+            if paths.setdefault(route["path"], here) != here:
+                yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
+
+
+def closed_collisions(catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield (service, line) for closed paths that are the path of a route, or that a canary would probe in vain."""
+    paths = {
+        route["path"]: f"{name} routes[{index}]"
+        for name, service in catalogue.items()
+        for index, route in enumerate(service["routes"])
+    }
+    closed = closed_paths(catalogue)
+    for name, service in catalogue.items():
+        for index, route in enumerate(service["routes"]):
+            for path in (path for path in route["exclude"] if path in paths and path != route["path"]):
+                yield name, f'routes[{index}].exclude: "{path}" is the path of {paths[path]}; remove one of them'
+        for index, path in enumerate((service["canary"] or {}).get("probes", [])):
+            if any(whole(path.partition("?")[0]).startswith(each) for each in closed):
+                yield name, f'canary.probes[{index}]: "{path}" is closed to visitors; probe another path, or route it'
+
+
+def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:
+    """Yield (service, line) if two services claim the same broker queue or login."""
+    queues: dict[str, str] = {}
+    logins: dict[str, str] = {}
+    names: dict[str, str] = {}
+    for name, service in catalogue.items():
+        for queue in service["queues"]:
+            if queues.setdefault(queue, name) != name:
+                yield name, f'queues: "{queue}" belongs to {queues[queue]}'
+        for variable, secret in service["secrets"].items():
+            if secret["kind"] == "broker":
+                owner = secret["owner"]
+                if logins.setdefault(secret["name"], owner) != owner:
+                    yield name, f'secrets.{variable}.broker: "{secret["name"]}" belongs to {logins[secret["name"]]}'
+                if names.setdefault(owner, secret["name"]) != secret["name"]:
+                    yield name, f'secrets.{variable}.broker: {owner} has login "{names[owner]}"; only one is allowed'
