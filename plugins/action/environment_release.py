@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.greenroom.controller.catalogue import registries
 from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError
 from ansible.module_utils.greenroom.controller.catalogue.release import (
     config_sources,
@@ -41,26 +42,29 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "username": {"type": "str"},
                 "password": {"type": "str", "no_log": True},
                 "ca_file": {"type": "path"},
+                "others": {"type": "dict", "default": {}},
+                "logins": {"type": "dict", "default": {}, "no_log": True},
             }
         )
         catalogue = (task_vars or {})["catalogue"]
         file = f"releases/{args['name']}.yml"
         content = self._loader.load_from_file(str(PROJECT / file))
-        images, problems = read_release(content, file, args["overrides"], catalogue)
+        images, problems = read_release(
+            content, file, args["overrides"], catalogue, [args["registry"], *args["others"]]
+        )
         if problems:
             raise AnsibleActionFail("\n".join(problems))
         login = (args["username"], args["password"]) if args["username"] else None
         try:
-            digests = Registry(args["registry"], args["ca_file"], login).resolve(images)
+            own = Registry(args["registry"], args["ca_file"], login)
+            references = registries.resolve(images, own, args["others"], args["logins"])
         except RegistryError as error:
             raise AnsibleActionFail(str(error)) from None
         release = {
             "name": args["name"],
-            "id": self._id(digests, task_vars or {}),
+            "id": self._id({name: text.rpartition("@")[2] for name, text in references.items()}, task_vars or {}),
             "commit": _commit(),
-            "images": {
-                name: f"{args['registry']}/{images[name].repository}@{digest}" for name, digest in digests.items()
-            },
+            "images": references,
         }
         return result | {"changed": False, "release": release}
 

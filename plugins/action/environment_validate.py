@@ -114,10 +114,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             self._load,
             self._value("release_images") or {},
             self.catalogue,
+            *map(self._value, ("registry_address", "registry_others")),
         )
         yield from self._variables()
         yield from settings.provider_problems(self._value("identity_providers"))
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)
+        yield from settings.size_problems(self._value("environment_sizes"), self.catalogue)
         yield from named.problems(self._value("seed_named_people"))
         people = {name: self._value(name) for name in ("simulation_people", "load_people")}
         yield from settings.people_problems(self._value("seed_count"), **people)

@@ -14,6 +14,7 @@ from ansible.module_utils.greenroom.controller.bundle import (
     calls,
     checks,
     commands,
+    container,
     description,
     edge_routes,
     environment_file,
@@ -34,6 +35,8 @@ class FilterModule:
         """Return the filters by name."""
         return {
             "bundle_commands": commands.commands,
+            "bundle_container": container.container,
+            "bundle_fit": container.fit_options,
             "bundle_trees": files.trees,
             "bundle_files": files.files,
             "bundle_unused_images": images.unused,

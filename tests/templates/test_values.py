@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.bundle.arguments import exec_line
+from ansible.module_utils.greenroom.controller.catalogue.container_user import first_id, owner
 from rendering import Rendered, render
 
 SECRETS = {
@@ -28,6 +29,42 @@ ENVIRONMENT = {
 }
 COMMAND = ["a b", "\\q", "$HOME", "%h", "{{ environment_name }}", "line\nline", "{% raw %}{{ x }}{% endraw %}"]
 
+# As an image may be: see docs/images.md.
+MAIL = """
+image: mail
+user: www-data
+entrypoint: [/bin/mail, --foreground]
+command: [serve]
+capabilities: [NET_BIND_SERVICE, CHOWN]
+writable: {/app/tmp: 64M, /var/cache/mail: 1G}
+shm: 128M
+ulimits: {nofile: 65536, nproc: "10:20"}
+memory: 512M
+cpus: 1.5
+config_path: /etc/mail
+environment: {http_proxy: x, spring.datasource.url: y, DEBUG: true, RATIO: 0.5, PAUSED: "{{ false }}"}
+"""
+MAIL_LINES = """
+PodmanArgs=--entrypoint=/bin/mail
+Exec="--foreground" "serve"
+User=www-data
+PodmanArgs=--group-add=59999
+UIDMap=0:FIRST:65536
+GIDMap=0:FIRST:65536
+ReadOnly=true
+Tmpfs=/app/tmp:size=64m,mode=0700,U
+Tmpfs=/var/cache/mail:size=1g,mode=0700,U
+ShmSize=128m
+Ulimit=nofile=65536:65536
+Ulimit=nproc=10:20
+DropCapability=all
+AddCapability=NET_BIND_SERVICE
+AddCapability=CHOWN
+NoNewPrivileges=true
+MemoryMax=2G
+CPUQuota=150%
+"""
+
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
@@ -43,6 +80,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         "config_path": "/etc/shop",
     }
     (services / "shop/service.yml").write_text(yaml.safe_dump(service))
+    (services / "mail/config").mkdir(parents=True)
+    (services / "mail/config/mail.conf").write_text("x")
+    (services / "mail/service.yml").write_text(MAIL)
     (services / "shop/config/key.secret.pem.j2").write_text("{{ secrets_values['shop/value/pem'].value }}")
     values = {f"shop/value/{name.lower()}": {"value": value} for name, value in SECRETS.items()}
     values |= {"shop/value/pem": {"value": KEY}, "environment/value/signing": {"value": "x" * 32}}
@@ -50,7 +90,14 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     # As in a run, what comes from Vault is no template.
     read = f"{{{{ lookup('ansible.builtin.file', '{folder}/secrets.json') | from_json }}}}"
     return render(
-        "staging", folder, services, roles=("bundle",), hosts="app1", environment_toggles={}, secrets_values=read
+        "staging",
+        folder,
+        services,
+        roles=("bundle",),
+        hosts="app1",
+        environment_toggles={},
+        secrets_values=read,
+        environment_sizes={"mail": {"memory": "2G"}},
     )
 
 
@@ -79,3 +126,19 @@ def test_the_environment_is_rendered_once(host: Rendered) -> None:
 def test_the_unit_has_the_command(host: Rendered) -> None:
     unit = (host.folder / "app1/etc/containers/systemd/shop-blue.container").read_text()
     assert f"\nExec={exec_line([*COMMAND[:4], 'staging', COMMAND[5], '{{ x }}'])}\n" in unit
+
+
+def test_the_unit_has_what_an_image_needs(host: Rendered) -> None:
+    unit = (host.folder / "app1/etc/containers/systemd/mail-blue.container").read_text()
+    wanted = MAIL_LINES.replace("FIRST", str(first_id({"name": "mail", "user": "www-data"}))).split("\n")[1:-1]
+    assert [line for line in unit.split("\n") if line in wanted] == wanted
+    assert "\nGroup=" not in unit
+    values = {"http_proxy": "x", "spring.datasource.url": "y", "DEBUG": "true", "RATIO": "0.5", "PAUSED": "false"}
+    text = (host.folder / "app1/etc/greenroom/slots/blue/mail/environment").read_text().splitlines()
+    assert {f"{name}={value}" for name, value in values.items()} <= set(text)
+
+
+def test_only_the_containers_user_reads_its_files(host: Rendered) -> None:
+    [record] = [each for each in host.records if each["dest"].endswith("blue/mail/config/mail.conf")]
+    wanted = owner({"name": "mail", "user": "www-data"})
+    assert {key: record[key] for key in wanted} == wanted

@@ -47,11 +47,11 @@ IMAGES = [
 
 
 def test_only_images_of_the_registry_that_nothing_needs_are_unused() -> None:
-    assert unused(json.dumps(IMAGES), BUNDLES, RELEASE, REGISTRY) == ["old", "older"]
-    assert unused(json.dumps(IMAGES), {"green": BUNDLES["green"]}, RELEASE, REGISTRY) == ["live", "old", "older"]
-    assert unused("", BUNDLES, RELEASE, REGISTRY) == []
+    assert unused(json.dumps(IMAGES), BUNDLES, RELEASE, [REGISTRY]) == ["old", "older"]
+    assert unused(json.dumps(IMAGES), {"green": BUNDLES["green"]}, RELEASE, [REGISTRY]) == ["live", "old", "older"]
+    assert unused("", BUNDLES, RELEASE, [REGISTRY]) == []
     # The name of another registry begins in the same way.
-    assert unused(json.dumps([image("x", f"{REGISTRY}0/shop@sha256:00")]), BUNDLES, RELEASE, REGISTRY) == []
+    assert unused(json.dumps([image("x", f"{REGISTRY}0/shop@sha256:00")]), BUNDLES, RELEASE, [REGISTRY]) == []
 
 
 @pytest.mark.parametrize("code", [0, 2])

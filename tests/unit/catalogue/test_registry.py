@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +10,8 @@ from typing import Any, cast
 import pytest
 import requests
 import urllib3
-from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError
+from ansible.module_utils.greenroom.controller.catalogue import registries
+from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError, Settings
 from ansible.module_utils.greenroom.controller.catalogue.release import Image
 
 DIGEST = "sha256:" + "a" * 64
@@ -93,3 +95,107 @@ def test_an_unreachable_registry_and_a_missing_ca_file_are_reported(tmp_path: Pa
         Registry("127.0.0.1:1").resolve(SHOP)
     with pytest.raises(RegistryError, match=r"invalid path.*; check environment_ca_file"):
         Registry("127.0.0.1:1", str(tmp_path / "none")).resolve(SHOP)
+
+
+class Tokens:
+    """A registry that wants a token of another server."""
+
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, realm: str = "https://auth.test/token", code: int = 200
+    ) -> None:
+        self.asked: list[Any] = []
+        self.code = code
+        self.realm = realm
+        self.found = Registry(
+            "registry.test", None, ("user", "password"), "api.test:8443", Settings("registry_others.x", "the secret")
+        )
+        monkeypatch.setattr(self.found.session, "head", self.head)
+        monkeypatch.setattr(self.found.session, "get", self.get)
+
+    def head(self, url: str, timeout: float, verify: Any, auth: Any = None) -> requests.Response:
+        if auth is None:
+            response = answer(401)
+            response.headers["WWW-Authenticate"] = f'Bearer realm="{self.realm}",service="registry.test",error="none"'
+            return response
+        request = auth(requests.Request("HEAD", url).prepare())
+        self.asked.append((url, request.headers["Authorization"]))
+        return answer(200, DIGEST)
+
+    def get(self, url: str, params: Any, timeout: float, verify: Any) -> requests.Response:
+        self.asked.append((url, params))
+        response = answer(self.code)
+        response._content = b'{"access_token": "abc"}'
+        return response
+
+
+def test_a_token_is_fetched_where_the_registry_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(monkeypatch)
+    assert tokens.found.resolve(SHOP) == {"shop": DIGEST}
+    assert tokens.asked == [
+        ("https://auth.test/token", {"service": "registry.test", "scope": "repository:demo/shop:pull"}),
+        ("https://api.test:8443/v2/demo/shop/manifests/1.0", "Bearer abc"),
+    ]
+
+
+def test_the_login_goes_to_no_server_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(monkeypatch, "http://auth.test/token")
+    with pytest.raises(RegistryError, match=r'registry\.test wants a token from "http://auth.test/token", which is no'):
+        tokens.found.resolve(SHOP)
+    assert tokens.asked == []
+
+
+def test_a_refused_login_names_the_registrys_own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(monkeypatch, code=401)
+    with pytest.raises(
+        RegistryError, match=r"registry registry\.test refuses demo/shop:1\.0 \(401\); check the secret"
+    ):
+        tokens.found.resolve(SHOP)
+
+
+def test_each_registry_is_asked_for_its_own_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(self: Registry, images: dict[str, Image]) -> dict[str, str]:
+        return dict.fromkeys(images, f"{self.api} {self.session.auth} {self.verify}")
+
+    monkeypatch.setattr(Registry, "resolve", resolve)
+    images = {
+        "plain": Image("a", "1", "x"),
+        "other": Image("team/b", "2", "x", "two.test"),
+        "third": Image("c", "3", "x", "three.test:5000"),
+    }
+    others = {"two.test": {"login": "environment/two"}, "three.test:5000": {"api": "api.test", "ca_file": "/ca"}}
+    logins = registries.logins(others, {"environment/two": {"username": "u", "password": "p", "more": "x"}})
+    assert registries.resolve(images, Registry("own.test", "/own"), others, logins) == {
+        "plain": "own.test/a@own.test None /own",
+        "other": "two.test/team/b@two.test ('u', 'p') True",
+        "third": "three.test:5000/c@api.test None /ca",
+    }
+
+
+def test_podman_gets_the_logins_and_cas_of_all_registries() -> None:
+    others = {"two.test": {"login": "environment/two"}, "three.test:5000": {"ca_file": "/three"}, "four.test": {}}
+    secrets = {
+        "environment/registry": {"username": "a", "password": "b"},
+        "environment/two": {"username": "c", "password": "d:e"},
+    }
+    assert json.loads(registries.auth_file("own.test", others, secrets)) == {
+        "auths": {"own.test": {"auth": "YTpi"}, "two.test": {"auth": "YzpkOmU="}}
+    }
+    assert registries.ca_files("own.test", "/own", others) == [
+        {"src": "/own", "dest": "/etc/containers/certs.d/own.test/ca.crt"},
+        {"src": "/three", "dest": "/etc/containers/certs.d/three.test:5000/ca.crt"},
+    ]
+    assert registries.secret_paths(others) == ["environment/two"]
+
+
+def test_wrong_settings_of_registries_are_reported() -> None:
+    right = {"registry.test": {}, "a:5000": {"login": "environment/registry-a", "api": "b.test:1", "ca_file": "x"}}
+    assert list(registries.problems(right)) == []
+    wrong = {"https://x.test": {}, "y.test": {"logn": "x"}, "z.test": {"login": "secret"}, "w.test": None}
+    assert list(registries.problems(wrong)) == [
+        'registry_others.https://x.test: "https://x.test" is no registry; write host or host:port, as in the names of '
+        "its images",
+        'registry_others.y.test.logn: unknown key; did you mean "login"?',
+        'registry_others.z.test.login: "secret" is not a path such as environment/registry-team',
+        "registry_others.w.test: expected a mapping, got nothing",
+    ]
+    assert list(registries.problems(["x"])) == []

@@ -41,7 +41,62 @@ def test_images_are_tags_or_digests() -> None:
     assert str(parse_image(f"shop@{DIGEST}", FILE)) == f"shop@{DIGEST}"
 
 
-@pytest.mark.parametrize("text", ["demo/shop", "Demo/shop:1", "shop@sha256:12", "shop:", 1.0, None, "a b:1"])
+@pytest.mark.parametrize(
+    ("text", "image"),
+    [
+        ("my__app/a-b--c.d:V1.2_x", Image("my__app/a-b--c.d", "V1.2_x", FILE)),
+        (f"registry.test/team/app:1.2@{DIGEST}", Image("team/app", DIGEST, FILE, "registry.test")),
+        ("registry.test:5000/app:1", Image("app", "1", FILE, "registry.test:5000")),
+        ("build:5000/app:1", Image("app", "1", FILE, "build:5000")),
+        ("localhost/app:1", Image("app", "1", FILE, "localhost")),
+        ("[2001:db8::1]:5000/app:1", Image("app", "1", FILE, "[2001:db8::1]:5000")),
+        ("198.18.30.11:5000/greenroom/portal:1", Image("greenroom/portal", "1", FILE, "198.18.30.11:5000")),
+    ],
+)
+def test_any_reference_is_understood(text: str, image: Image) -> None:
+    assert parse_image(text, FILE) == image
+
+
+def test_images_come_from_registries_that_the_inventory_names() -> None:
+    content = {"images": {"shop": "registry.test/shop:1", "own": "own.test:5000/a:2", "plain": "a:3"}}
+    known = ["own.test:5000", "registry.test"]
+    images, errors = read_release(content, FILE, {"shop": DIGEST}, CATALOGUE, known)
+    assert errors == []
+    assert images == {
+        "shop": Image("shop", DIGEST, "release_images", "registry.test"),
+        "own": Image("a", "2", FILE),
+        "plain": Image("a", "3", FILE),
+    }
+    line = 'registry "registry.tset" is not in registry_others; did you mean "registry.test"?'
+    content = {"images": {"shop": "registry.tset/shop:1"}}
+    assert read_release(content, FILE, {}, {}, known)[1] == [f"{FILE}: images.shop: {line}"]
+    far = read_release({"images": {"a": "elsewhere.invalid/a:1"}}, FILE, {}, {}, known)[1]
+    assert far == [
+        f'{FILE}: images.a: registry "elsewhere.invalid" is not in registry_others; add it there to allow it'
+    ]
+    given = {"shop": "registry.tset/shop:1"}
+    assert read_release(CONTENT, FILE, given, {}, known)[1] == [f"release_images.shop: {line}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "demo/shop",
+            "Demo/shop:1",
+            "shop@sha256:12",
+            "shop:",
+            1.0,
+            None,
+            "a b:1",
+            "a___b:1",
+            "a//b:1",
+            "a/:1",
+            "a:1\n",
+        ),
+        *("registry.test/app", "registry.test:5000/app", f"app:@{DIGEST}", "https://registry.test/app:1"),
+    ],
+)
 def test_an_invalid_image_is_rejected(text: Any) -> None:
     with pytest.raises(ValueError, match="is neither repository:tag nor"):
         parse_image(text, FILE)

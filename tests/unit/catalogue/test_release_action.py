@@ -24,8 +24,7 @@ PLAY = """
 """
 # Takes each tag for a digest.
 REGISTRY = """
-from ansible.module_utils.greenroom.controller.catalogue import registry
-registry.Registry.resolve = lambda self, images: {name: "sha256:" + "0" * 64 for name in images}
+registries.Registry.resolve = lambda self, images: {name: "sha256:" + "0" * 64 for name in images}
 """
 
 

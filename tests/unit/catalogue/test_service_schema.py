@@ -18,6 +18,7 @@ A_PUBLIC_PATH = "a path that starts with /, of letters, digits and ._~!$&()*+,=:
 A_VALUE = 'a text of ASCII characters without ", \\ and $'
 A_PATH = "a path that starts with / and has no space, #, \\ or quotation mark"
 A_MOUNT = "a path that starts with / and has only letters, digits, -, _, . and /"
+A_USER = "a user's number or name, or user:group, such as 1000, www-data or 999:1000"
 ROOT = Path(__file__).resolve().parents[3]
 TOGGLE = {"description": "Something new", "variable": "A"}
 
@@ -75,16 +76,40 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
             {"ports": {"Http": {"container": 80, "from": []}}},
             'ports: "Http" is not a name of lowercase letters, digits and _',
         ),
-        ({"user": 0}, "user: 0 is too small; the minimum is 1000"),
-        ({"user": 65534}, "user: 65534 is too large; the maximum is 65533"),
-        ({"user": True}, "user: expected an integer, got True"),
+        ({"user": -1}, "user: -1 is too small; the minimum is 0"),
+        ({"user": 65536}, "user: 65536 is too large; the maximum is 65535"),
+        ({"user": True}, "user: expected an integer or a string, got True"),
+        ({"user": "1a"}, f'user: "1a" is not {A_USER}'),
+        ({"user": "a:b:c"}, f'user: "a:b:c" is not {A_USER}'),
+        ({"user": "033"}, f'user: "033" is not {A_USER}'),
+        ({"userns": "auto"}, 'userns: expected true or false, got "auto"'),
+        ({"entrypoint": "/bin/sh"}, 'entrypoint: expected a list, got "/bin/sh"'),
+        ({"entrypoint": []}, "entrypoint: is empty"),
+        (
+            {"entrypoint": ["/bin/my prog"]},
+            'entrypoint[0]: "/bin/my prog" is not a program of letters, digits, _, ., /, + and -',
+        ),
+        ({"entrypoint": ["/bin/sh", 5]}, "entrypoint[1]: expected a string, got 5"),
+        ({"capabilities": "CHOWN"}, 'capabilities: expected a list, got "CHOWN"'),
+        ({"writable": ["/app/tmp"]}, "writable: expected a mapping, got a list"),
+        ({"writable": {"app": "1M"}}, f'writable: "app" is not {A_MOUNT}'),
+        ({"writable": {"/app": "1"}}, 'writable./app: "1" is not a size like 256M or 1G'),
+        ({"writable": {"/app": 5}}, "writable./app: expected a string, got 5"),
+        ({"shm": "64"}, 'shm: "64" is not a size like 256M or 1G'),
+        ({"ulimits": {"nfile": 5}}, 'ulimits: unknown value "nfile"; did you mean "nofile"?'),
+        (
+            {"ulimits": {"nofile": "5:"}},
+            'ulimits.nofile: "5:" is not a limit, or soft:hard, such as 65536 or 1024:4096',
+        ),
+        ({"cpus": 0}, "cpus: 0 is too small; it must be above 0"),
+        ({"cpus": "2"}, 'cpus: expected a number, got "2"'),
         ({"image": None}, "image: expected a string, got nothing"),
         ({"routes": [{"path": "/", "timeout": "30"}]}, 'routes[0].timeout: "30" is not a time such as 90s, 30m or 4h'),
         ({"routes": [{"path": "/", "timeout": 30}]}, "routes[0].timeout: expected a string, got 30"),
         ({"memory": "lots"}, 'memory: "lots" is not a size like 256M or 1G'),
         ({"activation": "liveonly"}, 'activation: unknown value "liveonly"; did you mean "live_only"?'),
-        ({"environment": {"A": True}}, "environment.A: expected a string or an integer, got True"),
-        ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of uppercase letters, digits and _'),
+        ({"environment": {"A": []}}, "environment.A: expected a string or a number or true or false, got a list"),
+        ({"environment": {"a=b": "x"}}, 'environment: "a=b" is not a name of letters, digits, _, . and -'),
         (
             {"secrets": {"DSN": {"login": "shop", "ring": "x"}}},
             "secrets.DSN: needs exactly one of login, broker, ring, value",
@@ -131,8 +156,8 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"toggles": {"a": TOGGLE | {"defualt": True}}}, 'toggles.a.defualt: unknown key; did you mean "default"?'),
         ({"toggles": {"a": TOGGLE | {"default": "yes"}}}, 'toggles.a.default: expected true or false, got "yes"'),
         (
-            {"toggles": {"a": TOGGLE | {"variable": "new-one"}}},
-            'toggles.a.variable: "new-one" is not a name of uppercase letters, digits and _',
+            {"toggles": {"a": TOGGLE | {"variable": "new one"}}},
+            'toggles.a.variable: "new one" is not a name of letters, digits, _, . and -',
         ),
         ({"toggles": {"A-b": TOGGLE}}, 'toggles: "A-b" is not a name of lowercase letters, digits and _'),
         ({"load": {"togle": "a"}}, 'load.togle: unknown key; did you mean "toggle"?'),
@@ -157,10 +182,10 @@ def test_each_kind_of_health_check_is_valid(health: dict[str, Any]) -> None:
 
 
 def test_all_problems_are_reported_at_once() -> None:
-    assert structure_errors({"rutes": [], "user": 1}) == [
+    assert structure_errors({"rutes": [], "user": -1}) == [
         'rutes: unknown key; did you mean "routes"?',
         "image: missing",
-        "user: 1 is too small; the minimum is 1000",
+        "user: -1 is too small; the minimum is 0",
     ]
 
 

@@ -281,7 +281,7 @@ def refusal() -> dict[str, Any]:
     """The task that refuses a deploy, which comes before any that touches a host."""
     tasks = yaml.safe_load((ROOT / "roles/bundle/tasks/candidate.yml").read_text())
     names = [task["name"] for task in tasks]
-    assert names.index(REFUSAL) < names.index("Pull the images by digest")
+    assert names.index(REFUSAL) < names.index("Pull the images, and find out what won't fit")
     found: dict[str, Any] = tasks[names.index(REFUSAL)]
     return found
 

@@ -16,7 +16,7 @@ import jsonschema
 from ...switch.bluegreen import SLOTS
 from ..catalogue.health_schema import HEALTH, HEALTH_KINDS
 from ..catalogue.route_schema import SECURITY_HEADERS
-from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, NAME, PATH, PORT_NUMBER
+from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, NAME, PATH, PORT_NUMBER, VARIABLE
 from .description import Description
 
 # A name of the inventory: a host or a group.
@@ -68,7 +68,7 @@ _SERVICE = _with(
         "group": _MEMBER,
         "activation": {"enum": ["always", "live_only", "singleton"]},
         "database": _maybe(DATABASE),
-        "secrets": _map({"pattern": r"^[A-Z][A-Z0-9_]*\Z"}, _map({"pattern": r"^[a-z_]+\Z"}, _maybe(NAME))),
+        "secrets": _map({"pattern": VARIABLE[0]}, _map({"pattern": r"^[a-z_]+\Z"}, _maybe(NAME))),
         "health": _maybe(_HEALTH),
         "metrics": _maybe(_PAGE),
         "routes": _list(_ROUTE),

@@ -16,6 +16,11 @@ LONGEST_LINE = 65_535
 """Bytes of a line that Podman reads. It refuses a file with a longer one."""
 
 
+def variable_text(value: object) -> str:
+    """Return the text that a container gets for a value: true and false are what YAML calls so."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def variable_problem(name: str, value: str) -> str:
     """Return why a container would not get this value as it is, or ""; the reason doesn't contain the value."""
     if "\n" in value or "\r" in value:
@@ -30,7 +35,7 @@ def environment_lines(values: Mapping[str, object]) -> str:
 
     Raises ValueError for a value that would not arrive; its message doesn't contain the value.
     """
-    texts = {name: str(value) for name, value in sorted(values.items())}
+    texts = {name: variable_text(value) for name, value in sorted(values.items())}
     for name, text in texts.items():
         if problem := variable_problem(name, text):
             raise ValueError(f"{name} {problem}")

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..catalogue.container_user import owner
 from .description import Service
 
 QUADLET_FOLDER = "/etc/containers/systemd"
@@ -26,9 +27,7 @@ def trees(
             "src": f"{catalogue[service['config_of']]['folder']}/config",
             "dest": f"{folder}/{service['name']}/config",
             "vars": {"slot": slot, "service": _for_templates(service)},
-            "owner": str(service["user"]),
-            "group": str(service["user"]),
-            "mode": "0400",
+            **owner(service),
         }
         for service in services
         if service["config_path"] and catalogue[service["config_of"]]["has_config"]

@@ -5,22 +5,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from .description import Description
 
 
-def unused(listing: str, bundles: Mapping[str, Description], release: Mapping[str, str], registry: str) -> list[str]:
+def unused(
+    listing: str, bundles: Mapping[str, Description], release: Mapping[str, str], registries: Collection[str]
+) -> list[str]:
     """Return the IDs of images that neither a slot nor the release uses.
 
     `listing` is the output of `podman images --format json`, `bundles` is {slot: description}, `release` is {image:
-    reference by digest}. Images from another registry than `registry` don't count. A stopped background service has no
+    reference by digest}. Images from others than `registries` don't count. A stopped background service has no
     container that keeps its image, so what podman takes for unused may be needed for a rollback.
     """
+    ours = tuple(f"{registry}/" for registry in registries)
     needed = {*release.values(), *(image for bundle in bundles.values() for image in bundle["images"].values())}
     found = []
     for image in json.loads(listing or "[]"):
         names = {*(image.get("Names") or []), *(image.get("RepoDigests") or [])}
-        if names and all(name.startswith(f"{registry}/") for name in names) and not names & needed:
+        if names and all(name.startswith(ours) for name in names) and not names & needed:
             found.append(str(image["Id"]))
     return sorted(set(found))

@@ -25,9 +25,16 @@ DEFAULTS: dict[str, Any] = {
     "image": "",
     "group": "app",
     "activation": "always",
+    "entrypoint": [],
     "command": [],
     "user": 1000,
+    "userns": None,
+    "capabilities": [],
+    "writable": {},
+    "shm": None,
+    "ulimits": {},
     "memory": "256M",
+    "cpus": None,
     "stop_timeout": 15,
     "ports": {},
     "database": None,
@@ -146,6 +153,11 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     return service | {
         "name": name,
         "folder": folder,
+        "user_given": given.get("user") is not None,
+        "entrypoint": _list(service["entrypoint"]),
+        "capabilities": _list(service["capabilities"]),
+        "writable": dict(_mapping(service["writable"])),
+        "ulimits": dict(_mapping(service["ulimits"])),
         "ports": ports,
         "queues": {
             queue: {"delivery_limit": DELIVERY_LIMIT, **_mapping(value)}

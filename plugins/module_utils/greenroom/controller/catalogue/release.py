@@ -9,8 +9,8 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,18 +20,26 @@ from jinja2 import nodes
 from ...common.names import suggestion
 
 DIGEST = re.compile(r"^sha256:[0-9a-f]{64}\Z")
-_REPOSITORY = r"(?P<repository>[a-z0-9]+(?:[._/-][a-z0-9]+)*)"
-_TAG_OR_DIGEST = r"(?::(?P<tag>[\w][\w.-]{0,127})|@(?P<digest>sha256:[0-9a-f]{64}))"
-_REFERENCE = re.compile(f"^{_REPOSITORY}{_TAG_OR_DIGEST}$", re.ASCII)
+# As Docker and Podman read it: what has a dot or a port before the first / is a registry.
+_HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+REGISTRY = rf"(?:{_HOST}(?:\.{_HOST})+(?::\d{{1,5}})?|{_HOST}:\d{{1,5}}|\[[0-9a-fA-F:]+\](?::\d{{1,5}})?|localhost)"
+_PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
+_REPOSITORY = rf"(?:(?P<registry>{REGISTRY})/)?(?P<repository>{_PART}(?:/{_PART})*)"
+_TAG_AND_DIGEST = r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+_REFERENCE = re.compile(rf"{_REPOSITORY}{_TAG_AND_DIGEST}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Image:
-    """One image in a registry: repository, tag or digest, and the source that names it."""
+    """One image in a registry: repository, tag or digest, the source that names it, and the registry.
+
+    An empty registry is the environment's own (`registry_address`).
+    """
 
     repository: str
     reference: str
     source: str
+    registry: str = ""
 
     def __str__(self) -> str:
         """Return the usual notation of the image."""
@@ -39,14 +47,28 @@ class Image:
 
 
 def parse_image(text: object, source: str) -> Image:
-    """Parse `repository:tag` or `repository@sha256:...`. Raises ValueError."""
-    match = _REFERENCE.match(text) if isinstance(text, str) and not text.startswith("sha256:") else None
-    if match is None:
+    """Parse `repository:tag`, `repository@sha256:...` or both, with or without a registry. Raises ValueError.
+
+    A digest counts more than a tag, which then only tells readers what it is.
+    """
+    match = _REFERENCE.fullmatch(text) if isinstance(text, str) and not text.startswith("sha256:") else None
+    if match is None or not (match["tag"] or match["digest"]):
         raise ValueError(f'"{text}" is neither repository:tag nor repository@sha256:<64 digits>')
-    return Image(match["repository"], match["tag"] or match["digest"], source)
+    return Image(match["repository"], match["digest"] or match["tag"], source, match["registry"] or "")
 
 
-def _listed(content: object, file: str) -> tuple[dict[str, Image], list[str]]:
+def _allowed(image: Image, registries: Collection[str]) -> Image:
+    """Return the image if it is in one of the registries, or in the first, the environment's own, which it may omit."""
+    if image.registry in ("", *list(registries)[:1]):
+        return replace(image, registry="")
+    if image.registry not in registries:
+        hint = suggestion(image.registry, registries)
+        hint = hint if "did you mean" in hint else "; add it there to allow it"
+        raise ValueError(f'registry "{image.registry}" is not in registry_others{hint}')
+    return image
+
+
+def _listed(content: object, file: str, registries: Collection[str]) -> tuple[dict[str, Image], list[str]]:
     images = content.get("images") if isinstance(content, Mapping) else None
     if not isinstance(content, Mapping) or not isinstance(images, Mapping):
         return {}, [f"{file}: images: missing; list the images as in {{images: {{portal: repository:tag}}}}"]
@@ -54,21 +76,26 @@ def _listed(content: object, file: str) -> tuple[dict[str, Image], list[str]]:
     found = {}
     for name, text in images.items():
         try:
-            found[str(name)] = parse_image(text, file)
+            found[str(name)] = _allowed(parse_image(text, file), registries)
         except ValueError as error:
             errors.append(f"{file}: images.{name}: {error}")
     return found, errors
 
 
 def read_release(
-    content: object, file: str, overrides: object, catalogue: Mapping[str, Mapping[str, Any]]
+    content: object,
+    file: str,
+    overrides: object,
+    catalogue: Mapping[str, Mapping[str, Any]],
+    registries: Collection[str] = (),
 ) -> tuple[dict[str, Image], list[str]]:
     """Return ({image name: image}, problems as one line each) of a release file's content.
 
     `overrides` = {image: digest, or repository with tag or digest} replaces single images of the file. Each service
-    in `catalogue` must have its image in the release.
+    in `catalogue` must have its image in the release. `registries` are those that images may come from, the
+    environment's own first.
     """
-    images, errors = _listed(content, file)
+    images, errors = _listed(content, file, registries)
     if not isinstance(overrides, Mapping):
         errors.append("""release_images: expected a mapping, as in -e '{"release_images": {"portal": "sha256:..."}}'""")
         overrides = {}
@@ -76,12 +103,13 @@ def read_release(
         if name not in images:
             errors.append(f"release_images.{name}: {file} has no such image{suggestion(str(name), images)}")
         elif isinstance(text, str) and DIGEST.match(text):
-            images[name] = Image(images[name].repository, text, "release_images")
+            images[name] = replace(images[name], reference=text, source="release_images")
         else:
             try:
-                images[name] = parse_image(text, "release_images")
+                images[name] = _allowed(parse_image(text, "release_images"), registries)
             except ValueError as error:
-                errors.append(f"release_images.{name}: {error}, nor sha256:<64 digits>")
+                more = ", nor sha256:<64 digits>" if "neither" in str(error) else ""
+                errors.append(f"release_images.{name}: {error}{more}")
     for service, item in catalogue.items():
         if item["image"] and item["image"] not in images:
             hint = suggestion(item["image"], images)
@@ -91,6 +119,7 @@ def read_release(
 
 # Keys of a service that no bundle contains: a change of one is no reason to deploy.
 NOT_IN_BUNDLE = {"folder", "canary", "heads", "identities", "migrate", "prepare", "publishes", "queues", "seed"}
+NOT_IN_BUNDLE |= {"user_given"}
 # Variables whose content depends on the slot or on the run, is secret, or is in the ID anyway.
 _NOT_COUNTED = {
     "catalogue",

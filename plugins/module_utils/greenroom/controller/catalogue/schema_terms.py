@@ -45,5 +45,6 @@ def named(value: dict[str, Any], pattern: str, description: str) -> dict[str, An
     }
 
 
-VARIABLE = (r"^[A-Z][A-Z0-9_]*\Z", "a name of uppercase letters, digits and _")
+# Programs read names such as http_proxy and spring.datasource.url.
+VARIABLE = (r"^[A-Za-z_][A-Za-z0-9_.-]*\Z", "a name of letters, digits, _, . and -")
 PAGE = mapping({"port": NAME, "path": PATH}, ["port", "path"])

@@ -15,6 +15,7 @@ from ...canary.weights import weights
 from ...common.names import suggestion
 from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
+from .image_checks import image_problems
 from .route_checks import route_problems
 
 LARGEST_PORT = 65535
@@ -182,6 +183,7 @@ def service_problems(
         yield f'group: unknown group "{service["group"]}"{suggestion(str(service["group"]), groups)}'
     yield from _ports(service, groups)
     yield from _pages(service)
+    yield from image_problems(service)
     yield from _canary(service)
     yield from _canary_rules(service)
     yield from route_problems(service, limits)

@@ -15,6 +15,7 @@ import jsonschema
 from .canary_schema import CANARY
 from .catalogue import SECRET_KINDS
 from .health_schema import HEALTH, health_errors
+from .image_schema import CAPABILITIES, CPUS, ENTRYPOINT, SIZE, ULIMITS, USER, WRITABLE
 from .route_schema import HEADERS, ROUTE
 from .schema_errors import lines
 from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIABLE, WORDS, mapping, named, text
@@ -24,10 +25,16 @@ SCHEMA = mapping(
         "image": NAME,
         "group": {"type": "string"},
         "activation": {"enum": ["always", "live_only", "singleton"]},
+        "entrypoint": ENTRYPOINT,
         "command": WORDS,
-        # Not nobody: what else runs as nobody could read the container's environment.
-        "user": {"type": "integer", "minimum": 1000, "maximum": 65533},
-        "memory": text(r"^[1-9]\d*[KMG]\Z", "a size like 256M or 1G"),
+        "user": USER,
+        "userns": {"type": "boolean"},
+        "capabilities": CAPABILITIES,
+        "writable": WRITABLE,
+        "shm": SIZE,
+        "ulimits": ULIMITS,
+        "memory": SIZE,
+        "cpus": CPUS,
         "stop_timeout": {"type": "integer", "minimum": 0},
         "ports": named(
             mapping(
@@ -49,7 +56,7 @@ SCHEMA = mapping(
         "secrets": named(
             mapping({"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "of": NAME}), *VARIABLE
         ),
-        "environment": named({"type": ["string", "integer"]}, *VARIABLE),
+        "environment": named({"type": ["string", "number", "boolean"]}, *VARIABLE),
         "toggles": named(
             mapping(
                 {

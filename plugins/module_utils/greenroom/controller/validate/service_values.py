@@ -13,7 +13,7 @@ from typing import Any
 from ...switch.bluegreen import SLOTS
 from ..bundle.arguments import argument_problem
 from ..bundle.commands import COMMANDS
-from ..bundle.environment_file import variable_problem
+from ..bundle.environment_file import variable_problem, variable_text
 
 Service = Mapping[str, Any]
 Render = Callable[[Any], Any]
@@ -26,9 +26,9 @@ FACTS = frozenset(
     | {"environment_unfinished", "secrets_unreadable", "secrets_values", "secrets_webhook"}
     | {"secrets_webhook_unreadable"}
 )
-# The keys of a service that hold a command. Only the first is in a unit.
-IN_UNIT = "command"
-WORDS = (IN_UNIT, *COMMANDS, "seed")
+# The keys of a service that hold a command. Only the first two are in a unit.
+IN_UNIT = ("entrypoint", "command")
+WORDS = (*IN_UNIT, *COMMANDS, "seed")
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
 
@@ -67,7 +67,7 @@ def _problems(
     commands = {key: service[key] for key in WORDS} | {"health.command": (service["health"] or {}).get("command", ())}
     for key, words in commands.items():
         for index, word in enumerate(words):
-            if reason := _reason(word, render, declared, partial(argument_problem, in_unit=key == IN_UNIT)):
+            if reason := _reason(word, render, declared, partial(argument_problem, in_unit=key in IN_UNIT)):
                 yield f"service.yml: {key}[{index}]: {reason}"
     # The configuration may be that of another service, which has the same files.
     folder = Path(service["folder"]).parent / service["config_of"]
@@ -86,7 +86,7 @@ def _reason(value: Any, render: Render, declared: Collection[str], problem: Call
         return "" if undefined and _is_later(undefined[1], declared) else str(error)
     if found is None or isinstance(found, (Mapping, list)):
         return "expected a string or a number, got " + ("nothing" if found is None else "a list or a mapping")
-    return problem(str(found))
+    return problem(variable_text(found))
 
 
 def _is_later(name: str, declared: Collection[str]) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from ...canary import weights
 from ...common.names import suggestion
 from ..catalogue import providers
+from ..catalogue.image_schema import size_errors
 from ..hosts import vrrp
 from ..hosts.networks import networks_of
 
@@ -55,6 +56,15 @@ def toggle_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -
         elif not isinstance(value, bool):
             shown = f'"{value}"' if isinstance(value, str) else "nothing" if value is None else value
             yield f"environment_toggles.{name}: expected true or false, got {shown}"
+
+
+def size_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield what is wrong with `environment_sizes`; the check of types reports a value of another type."""
+    for name, sizes in (given if isinstance(given, Mapping) else {}).items():
+        if name not in catalogue:
+            yield f"environment_sizes.{name}: unknown service{suggestion(str(name), catalogue)}"
+        else:
+            yield from (f"environment_sizes.{name}{line}" for line in size_errors(sizes))
 
 
 def people_problems(count: object, **people: object) -> Iterator[str]:
