@@ -31,9 +31,22 @@ SERVICE_KEYS = {
     "group": "The group whose hosts run the service. All of its hosts must also be in `app`.",
     "activation": "`always`: runs in both slots. `live_only`: runs for the live slot only, such as a queue consumer or "
     "a scheduler. `singleton`: like `live_only`, but on the first host of the group only.",
-    "command": "Arguments for the image's entry point.",
-    "user": "The user ID and group ID of the process, inside and outside the container.",
-    "memory": "The memory limit of the service.",
+    "entrypoint": "The program to start in place of the image's entry point, and its first arguments. The commands of "
+    "`command`, `migrate`, `prepare` and `seed` follow.",
+    "command": "Arguments for the entry point.",
+    "user": "The user of the process: a number or a name, and perhaps `:` and a group (`\"999:1000\"`). Without a group, "
+    "a number's is the same number, and a name's is in the image. For numbers below 1000, 65534 and names, "
+    "[the container has a user namespace](../images.md#the-user).",
+    "userns": "Whether the container has a user namespace. Default: if `user` needs one.",
+    "capabilities": "Capabilities that the container keeps, one by one, such as `NET_BIND_SERVICE`. "
+    "[Which ones](../images.md#capabilities).",
+    "writable": "Folders that the program can write to, by path, with their size. They are in memory, belong to `user`, "
+    "begin with the files that the image has there, and are lost at a restart.",
+    "shm": "The size of `/dev/shm`. Default: 64 MB.",
+    "ulimits": "Resource limits by name, such as `nofile`: one number, or `\"soft:hard\"`.",
+    "memory": "The memory limit of the service. An environment can set another one (`environment_sizes`).",
+    "cpus": "How many CPUs the service may use, such as 0.5. An environment can set another number "
+    "(`environment_sizes`). Default: no limit.",
     "stop_timeout": "How many seconds the service has to stop before it is killed.",
     "ports": "The ports that the service listens on, by name. You choose the names.",
     "ports.<name>.container": "The port inside the container.",
@@ -64,7 +77,8 @@ SERVICE_KEYS = {
     "secrets.<name>.ring": "A comma-separated list of keys, newest first. Both slots get all of them.",
     "secrets.<name>.value": "A single random value.",
     "secrets.<name>.of": "The service that owns the secret. Default: this service.",
-    "environment": "Environment variables that are not secret. Values can be templates, and have one line. "
+    "environment": "Environment variables that are not secret. Values are texts, numbers, `true` or `false`, can be "
+    "templates, and have one line. "
     "`GREENROOM_ENVIRONMENT`, `GREENROOM_SLOT`, `GREENROOM_RELEASE` and `GREENROOM_RELEASE_ID` are always set.",
     "toggles": "Feature toggles, by name; no other service may use the name. An environment turns them on and off with "
     "`environment_toggles`. A change is a new bundle.",

@@ -114,7 +114,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             self._load,
             self._value("release_images") or {},
             self.catalogue,
-            *map(self._value, ("registry_address", "registry_others")),
+            registry=self._value("registry_address"),
+            others=self._value("registry_others"),
         )
         yield from self._variables()
         yield from settings.provider_problems(self._value("identity_providers"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.bundle.arguments import exec_line
-from ansible.module_utils.greenroom.controller.catalogue.container_user import first_id, owner
+from ansible.module_utils.greenroom.controller.catalogue.container_user import first_id
 from rendering import Rendered, render
 
 SECRETS = {
@@ -136,9 +136,3 @@ def test_the_unit_has_what_an_image_needs(host: Rendered) -> None:
     values = {"http_proxy": "x", "spring.datasource.url": "y", "DEBUG": "true", "RATIO": "0.5", "PAUSED": "false"}
     text = (host.folder / "app1/etc/greenroom/slots/blue/mail/environment").read_text().splitlines()
     assert {f"{name}={value}" for name, value in values.items()} <= set(text)
-
-
-def test_only_the_containers_user_reads_its_files(host: Rendered) -> None:
-    [record] = [each for each in host.records if each["dest"].endswith("blue/mail/config/mail.conf")]
-    wanted = owner({"name": "mail", "user": "www-data"})
-    assert {key: record[key] for key in wanted} == wanted

@@ -8,8 +8,9 @@ from typing import Any
 
 from ansible.module_utils.greenroom.controller.bundle.container import container, fit_options
 from ansible.module_utils.greenroom.controller.bundle.environment_file import environment_lines
+from ansible.module_utils.greenroom.controller.bundle.files import trees
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
-from ansible.module_utils.greenroom.controller.catalogue.container_user import first_id
+from ansible.module_utils.greenroom.controller.catalogue.container_user import first_id, owner
 from ansible.module_utils.greenroom.controller.catalogue.image_schema import size_errors
 from ansible.module_utils.greenroom.controller.validate.settings import size_problems
 
@@ -89,3 +90,10 @@ def test_the_fit_is_asked_about_what_the_service_says() -> None:
             **{"ports": [], "mounted": []},
         },
     ]
+
+
+def test_configuration_belongs_to_the_containers_user() -> None:
+    own = service(user=33, config_path="/etc/shop") | {"has_config": True}
+    [tree] = trees([own], "/slots/blue", "blue", {"shop": own})
+    assert {key: tree[key] for key in ("owner", "group", "mode")} == owner(own)
+    assert tree["owner"] == str(first_id(own) + 33)

@@ -3,8 +3,8 @@
 
 """The user of a service's containers, and the IDs that it has on the host.
 
-A user from 1000 up has the same ID on the host. Others could be a program of the host there: root, or www-data as 33. So
-their containers have a user namespace: user 33 of the container is user <first ID of the service> + 33 of the host,
+A user from 1000 up has the same ID on the host. Others could be a program of the host there: root, or www-data as 33.
+So their containers have a user namespace: user 33 of the container is user <first ID of the service> + 33 of the host,
 which nothing else has, and root of the container has no rights on the host.
 """
 

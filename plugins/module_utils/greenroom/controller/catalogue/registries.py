@@ -72,7 +72,7 @@ def auth_file(address: str, others: Others, secrets: Secrets) -> str:
 
 
 def ca_files(address: str, ca_file: str, others: Others) -> list[dict[str, str]]:
-    """Return the files with the registries' CAs for `template_tree`; Podman looks for them in folders of their names."""
+    """Return the files with the registries' CAs for `template_tree`; Podman looks for them by the registry's name."""
     found = {address: ca_file, **{name: str(its.get("ca_file") or "") for name, its in others.items()}}
     return [
         {"src": os.path.expanduser(file), "dest": f"/etc/containers/certs.d/{name}/ca.crt"}

@@ -19,6 +19,7 @@ def release_problems(
     load: Callable[[Path], Any],
     overrides: object,
     catalogue: Mapping[str, Mapping[str, Any]],
+    *,
     registry: object = "",
     others: object = None,
 ) -> Iterator[str]:
