@@ -34,16 +34,16 @@ SERVICE_KEYS = {
     "entrypoint": "The program to start in place of the image's entry point, and its first arguments. The commands of "
     "`command`, `migrate`, `prepare` and `seed` follow.",
     "command": "Arguments for the entry point.",
-    "user": "The user of the process: a number or a name, and perhaps `:` and a group (`\"999:1000\"`). Without a group, "
+    "user": 'The user of the process: a number or a name, and perhaps `:` and a group (`"999:1000"`). Without a group, '
     "a number's is the same number, and a name's is in the image. For numbers below 1000, 65534 and names, "
     "[the container has a user namespace](../images.md#the-user).",
     "userns": "Whether the container has a user namespace. Default: if `user` needs one.",
     "capabilities": "Capabilities that the container keeps, one by one, such as `NET_BIND_SERVICE`. "
     "[Which ones](../images.md#capabilities).",
-    "writable": "Folders that the program can write to, by path, with their size. They are in memory, belong to `user`, "
-    "begin with the files that the image has there, and are lost at a restart.",
+    "writable": "Folders that the program can write to, by path, with their size. They are in memory, belong to "
+    "`user`, begin with the files that the image has there, and are lost at a restart.",
     "shm": "The size of `/dev/shm`. Default: 64 MB.",
-    "ulimits": "Resource limits by name, such as `nofile`: one number, or `\"soft:hard\"`.",
+    "ulimits": 'Resource limits by name, such as `nofile`: one number, or `"soft:hard"`.',
     "memory": "The memory limit of the service. An environment can set another one (`environment_sizes`).",
     "cpus": "How many CPUs the service may use, such as 0.5. An environment can set another number "
     "(`environment_sizes`). Default: no limit.",
@@ -270,7 +270,7 @@ def _shape(value: Mapping[str, Any]) -> str:
     kinds = [value["type"]] if isinstance(value["type"], str) else value["type"]
     text = str(value.get("description") or " or ".join(WORDS[kind] for kind in kinds))
     text += " of strings" if value.get("items", {}).get("type") == "string" else ""
-    return text + (f" from {value['minimum']}" if "minimum" in value else "")
+    return text + (f" from {value['minimum']}" if "minimum" in value and "pattern" not in value else "")
 
 
 def services() -> str:

@@ -74,7 +74,8 @@ def notes(wanted: Wanted, image: Mapping[str, Any], users: Users) -> Iterator[st
 
 def judge(run: Run, services: Sequence[Wanted]) -> tuple[list[str], list[str]]:
     """Return what is refused and what is noted, one line for each service, with Podman's `run` of this host."""
-    refused, noted = [], []
+    refused: list[str] = []
+    noted: list[str] = []
     images: dict[str, tuple[Mapping[str, Any], Users]] = {}
     for wanted in services:
         if wanted.image not in images:

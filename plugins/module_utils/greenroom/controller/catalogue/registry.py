@@ -121,7 +121,7 @@ class Registry:
         scheme, _, rest = answer.headers.get("WWW-Authenticate", "").partition(" ")
         if answer.status_code != requests.codes.unauthorized or scheme.lower() != "bearer":
             return answer
-        challenge = parse_dict_header(rest)
+        challenge: dict[str, str] = parse_dict_header(rest)  # type: ignore[no-untyped-call]
         realm = challenge.pop("realm", "")
         # The login goes there.
         if not realm.startswith("https://"):

@@ -14,25 +14,23 @@ from ..catalogue.release import read_release
 
 
 def release_problems(
-    name: object,
+    value: Callable[[str], Any],
     folder: Path,
     load: Callable[[Path], Any],
-    overrides: object,
     catalogue: Mapping[str, Mapping[str, Any]],
-    *,
-    registry: object = "",
-    others: object = None,
 ) -> Iterator[str]:
-    """Yield what is wrong with the release `name`, one line each.
+    """Yield what is wrong with the release that a run deploys and with where its images come from, one line each.
 
-    `folder` has the files of all releases, `load` returns the content of a YAML file, `overrides` is {image: what
-    replaces it}, `registry` and `others` are `registry_address` and `registry_others`, where images may come from.
+    `value` returns a variable by its name, None if there is none. `folder` has the files of all releases, `load`
+    returns the content of a YAML file.
     """
+    name, others = value("release_name"), value("registry_others")
     yield from registries.problems(others)
-    allowed = [str(registry), *(map(str, others) if isinstance(others, Mapping) else ())]
+    allowed = [str(value("registry_address")), *(map(str, others) if isinstance(others, Mapping) else ())]
     path = folder / f"{name}.yml"
     if not path.is_file():
         known = sorted(file.stem for file in folder.glob("*.yml"))
         yield f"release_name: there is no {folder.name}/{name}.yml{suggestion(str(name), known)}"
         return
+    overrides = value("release_images") or {}
     yield from read_release(load(path), f"{folder.name}/{name}.yml", overrides, catalogue, allowed)[1]
