@@ -23,6 +23,7 @@ from ansible.module_utils.greenroom.controller.bundle import (
     schema,
     signature,
     units,
+    volumes,
 )
 from ansible.module_utils.greenroom.controller.catalogue import smoke_checks, toggles
 
@@ -47,6 +48,7 @@ class FilterModule:
             "bundle_toggles_on": description.toggles_on,
             "bundle_units": units.units,
             "bundle_ready_checks": checks.ready_checks,
+            "bundle_singleton_checks": checks.singleton_checks,
             "bundle_not_ready": checks.not_ready,
             "bundle_description": description.describe,
             "bundle_release": description.release_of,
@@ -77,6 +79,16 @@ class FilterModule:
             "bundle_slot_units": units.slot_units,
             "bundle_slot_started": units.slot_started,
             "bundle_unit_name": units.unit_name,
+            "bundle_volume_folders": volumes.folders,
+            "bundle_volume_mounts": volumes.nfs_mounts,
+            "bundle_volumes_required": volumes.required,
+            "bundle_volume_copies": volumes.copies,
+            "bundle_volume_objections": volumes.objections,
+            "bundle_volumes_wanted": volumes.wanted,
+            "bundle_has_volumes": volumes.has_volumes,
+            "bundle_mount_files": volumes.mount_files,
+            "bundle_mount_units": volumes.mount_units,
+            "bundle_volumes_backed_up": volumes.backed_up,
             "bundle_checks": smoke_checks.checks,
             "smoke_checks": checks.smoke_checks,
             "edge_backends": edge_routes.edge_backends,

@@ -16,6 +16,7 @@ from ...common.names import suggestion
 from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
 from .route_checks import route_problems
+from .volume_checks import host_problems, volume_problems
 
 LARGEST_PORT = 65535
 # A host and its port, in a URL or alone.
@@ -192,6 +193,7 @@ def service_problems(
     yield from _toggles(service)
     yield from _load(service)
     yield from _config(service, catalogue, wrong)
+    yield from volume_problems(service, catalogue, wrong)
     yield from derived_names.taken(service)
 
 
@@ -213,6 +215,7 @@ def problems(
     limits: Collection[str] | None = None,
     wrong: Collection[str] = (),
     taken: Mapping[tuple[str, int], str] | None = None,
+    nfs: Mapping[str, str] | None = None,
 ) -> list[Problem]:
     """Return all problems between services as (service, line); `taken` = {(host, port): what has it}."""
     single = [
@@ -223,6 +226,7 @@ def problems(
     between = [
         *collisions(catalogue, groups, taken),
         *closed_collisions(catalogue),
+        *host_problems(catalogue, groups, nfs),
         *broker_collisions(catalogue),
         *derived_names.equal(catalogue),
         *derived_names.equal_addresses(catalogue),
