@@ -73,6 +73,7 @@ class FilterModule:
             "bundle_down_everywhere": schema.down_everywhere,
             "bundle_moving_singletons": activation.moving_singletons,
             "bundle_idle_units": activation.idle_units,
+            "bundle_startable": activation.startable,
             "bundle_live_file": activation.live_file,
             "bundle_live_only_units": activation.live_only_units,
             "bundle_slot_services": units.slot_services,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.bundle import checks, description_schema, edge_routes, volumes
+from ansible.module_utils.greenroom.controller.bundle import activation, checks, description_schema, edge_routes, volumes
 from ansible.module_utils.greenroom.controller.bundle.description import describe
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.volumes import mounts
@@ -96,7 +96,7 @@ def test_a_deploy_copies_what_the_slots_do_not_share(before: str, now: str, copi
     [
         ({}, {"user": 1001}, GROUPS, "calendar: volumes.files belongs to user 1000, and the live slot still writes there"),
         ({}, {}, {"app": ["app2", "app1"]}, "calendar: volumes.files is on app2, but the service would run on app1"),
-        ({"activation": "always"}, {}, GROUPS, "calendar: `always` in the live slot, so two instances would run"),
+        ({"activation": "always"}, {}, GROUPS, "calendar: the live slot has it as `always`, so two instances"),
         ({}, {}, GROUPS, None),
     ],
 )
@@ -125,6 +125,27 @@ def test_requests_reach_the_one_instance_in_either_slot() -> None:
     before = described(catalogue(calendar={**CALENDAR, "activation": "always"}), "blue")
     [first] = edge_routes.edge_backends(green, "shop.test", before, GROUPS)
     assert [place["name"] for place in first["moves"]] == ["app1:green"]
+
+
+def test_a_singleton_that_the_live_slot_lacks_is_checked_in_the_candidate() -> None:
+    services = catalogue(calendar=CALENDAR, courier={"activation": "singleton"})
+    green, nothing = described(services, "green"), described({}, "blue")
+    blue = described(services, "blue")
+
+    def started(live: dict[str, Any] | None, host: str = "app1") -> list[str]:
+        found = activation.startable(list(services.values()), green, live, host, GROUPS)
+        return [service["name"] for service in found if service["activation"] == "always"]
+
+    assert started(nothing) == ["calendar"]
+    assert started(nothing, "app2") == []
+    assert started(blue) == []
+    # Without a live slot, the activation starts them.
+    assert started(None) == []
+    units = {unit["name"]: unit["state"] for unit in activation.live_only_units(nothing, green, "app1", GROUPS)}
+    assert units == {"courier-green.service": "stopped", "calendar-green.service": "started"}
+    units = {unit["name"]: unit["state"] for unit in activation.live_only_units(blue, green, "app1", GROUPS)}
+    assert units["calendar-green.service"] == "stopped"
+    assert units["calendar-blue.service"] == "started"
 
 
 def test_the_place_where_a_singleton_does_not_run_is_no_fault() -> None:

@@ -113,14 +113,17 @@ def objections(
                     f'"{value["group"]}"; keep {there} first in the inventory, or restore a backup on {here} first '
                     "(docs/volumes.md)"
                 )
-    found += [
-        f"{name}: `always` in the live slot, so two instances would run during the cutover; remove the service, deploy "
-        "and cut over, then add it again as a singleton"
-        for name, value in sorted(catalogue.items())
-        if value["activation"] == "singleton"
-        and (value["routes"] or value["volumes"])
-        and before.get(name, {}).get("activation") == "always"
-    ]
+    for name, value in sorted(catalogue.items()):
+        old = before.get(name)
+        if value["activation"] != "singleton" or old is None:
+            continue
+        follows = old["activation"] == "singleton" and bool(old["routes"]) == bool(value["routes"])
+        if (value["routes"] or (value["volumes"] and old["activation"] == "always")) and not follows:
+            found.append(
+                f"{name}: the live slot has it as `{old['activation']}`{'' if old['routes'] else ' without routes'}, so "
+                "two instances could run at once, or none could be checked; remove the service, deploy and cut over, "
+                "then add it again"
+            )
     return found
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from ...switch.bluegreen import SLOTS, other
 from ...switch.slot_stop import STOPPED
-from ..bundle.activation import live_only
+from ..bundle.activation import live_only, unrivaled
 from ..bundle.description import toggles_on
 from ..lock.holder import waiting
 from . import crashes, health, way_back
@@ -134,6 +134,7 @@ def _astray(
         for slot, description in bundles.items()
         for name, service in description["services"].items()
         if service["activation"] != "always"
+        and not (slot != live and name in unrivaled(description["services"], bundles[live]))
     }
     why = {slot: "but belongs on another host" if slot == live else f"but {slot} is idle" for slot in SLOTS}
     return [
