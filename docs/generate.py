@@ -74,10 +74,11 @@ SERVICE_KEYS = {
     "toggles.<name>.variable": "The environment variable of the container, which is `true` or `false`.",
     "config_path": "The mount point of the service's folder `config/`, read-only. `.j2` files in it are rendered.",
     "config_of": "The service whose `config/` is mounted. Default: this service.",
-    "volumes": "Folders of the host in which the service keeps files across deploys, by name. [Volumes](../volumes.md).",
+    "volumes": "Folders of the host in which the service keeps files across deploys, by name: "
+    "[volumes](../volumes.md).",
     "volumes.<name>.path": "The mount point in the container.",
-    "volumes.<name>.shared": "`slots`: both slots of a host have the same files. `per_slot`: each slot has its own, which "
-    "a deploy copies from the live slot. Default: `slots`.",
+    "volumes.<name>.shared": "`slots`: both slots of a host have the same files. `per_slot`: each slot has its own, "
+    "which a deploy copies from the live slot. Default: `slots`.",
     "volumes.<name>.of": "The service that the volume belongs to; it has a volume of this name. Default: this service.",
     "volumes.<name>.read_only": "Whether this service only reads. Default: `false`.",
     "volumes.<name>.per_host": "Whether each host may have files of its own. Needed if several hosts run the service, "

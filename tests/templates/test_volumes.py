@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from rendering import Rendered, render
 
 CALENDAR = """
@@ -57,8 +58,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
 @pytest.mark.parametrize(
     ("file", "line"),
     [
-        ("app1/etc/containers/systemd/calendar-blue.container", f"Volume={FOLDER}/calendar/collections:/var/lib/calendar:rw"),
-        ("app1/etc/containers/systemd/calendar-green.container", f"Volume={FOLDER}/calendar/collections:/var/lib/calendar:rw"),
+        (
+            "app1/etc/containers/systemd/calendar-blue.container",
+            f"Volume={FOLDER}/calendar/collections:/var/lib/calendar:rw",
+        ),
+        (
+            "app1/etc/containers/systemd/calendar-green.container",
+            f"Volume={FOLDER}/calendar/collections:/var/lib/calendar:rw",
+        ),
         ("app1/etc/containers/systemd/gallery-green.container", f"Volume={FOLDER}/gallery/index.green:/srv/index:rw"),
         ("app1/etc/containers/systemd/gallery-green.container", f"RequiresMountsFor={FOLDER}/gallery/media\n"),
         ("app2/etc/containers/systemd/resizer-blue.container", f"Volume={FOLDER}/gallery/media:/media:ro"),
@@ -82,8 +89,6 @@ def test_everything_that_keeps_files_comes_from_the_service(files: Rendered, fil
 
 
 def test_the_key_of_the_backup_fits_its_lock(files: Rendered) -> None:
-    from cryptography.hazmat.primitives import serialization
-
     key = serialization.load_pem_private_key(
         (files.folder / "ops1/etc/greenroom/backup/volumes-key").read_bytes(), password=None
     )

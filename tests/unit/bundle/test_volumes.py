@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.bundle import activation, checks, description_schema, edge_routes, volumes
+from ansible.module_utils.greenroom.controller.bundle import (
+    activation,
+    checks,
+    description_schema,
+    edge_routes,
+    volumes,
+)
 from ansible.module_utils.greenroom.controller.bundle.description import describe
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.volumes import mounts
@@ -46,7 +52,9 @@ def test_a_description_with_volumes_is_valid() -> None:
 
 
 def test_slots_share_a_volume_or_have_their_own() -> None:
-    shop = catalogue(shop={"volumes": {"a": {"path": "/a"}, "b": {"path": "/b", "shared": "per_slot", "read_only": True}}})
+    shop = catalogue(
+        shop={"volumes": {"a": {"path": "/a"}, "b": {"path": "/b", "shared": "per_slot", "read_only": True}}}
+    )
     assert mounts(shop["shop"], "green") == [
         f"{FOLDER}/shop/a:/a:rw,nodev,nosuid",
         f"{FOLDER}/shop/b.green:/b:ro,nodev,nosuid",
@@ -94,7 +102,12 @@ def test_a_deploy_copies_what_the_slots_do_not_share(before: str, now: str, copi
 @pytest.mark.parametrize(
     ("before", "now", "groups", "line"),
     [
-        ({}, {"user": 1001}, GROUPS, "calendar: volumes.files belongs to user 1000, and the live slot still writes there"),
+        (
+            {},
+            {"user": 1001},
+            GROUPS,
+            "calendar: volumes.files belongs to user 1000, and the live slot still writes there",
+        ),
         ({}, {}, {"app": ["app2", "app1"]}, "calendar: volumes.files is on app2, but the service would run on app1"),
         ({"activation": "always"}, {}, GROUPS, "calendar: the live slot has it as `always`, so two instances"),
         ({}, {}, GROUPS, None),

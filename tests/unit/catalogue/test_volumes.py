@@ -66,10 +66,16 @@ def test_the_schema_names_the_key(volumes: dict[str, Any], line: str) -> None:
         ({"volumes": {"a": {"path": "/d"}, "b": {"path": "/d"}}}, 'volumes.b.path: "/d" is the path of a'),
         (
             {"config_path": "/etc/shop", "volumes": {"a": {"path": "/etc/shop/data"}}},
-            "volumes.a.path: /etc/shop is `config_path`, which is read-only",
+            "volumes.a.path: `config_path` (/etc/shop) is read-only",
         ),
-        ({"volumes": {"a": {"path": "/d", "of": "galery"}}}, 'volumes.a.of: unknown service "galery"; did you mean "gallery"?'),
-        ({"volumes": {"meda": {"path": "/d", "of": "gallery"}}}, 'volumes.meda.of: gallery has no volume "meda"; did you'),
+        (
+            {"volumes": {"a": {"path": "/d", "of": "galery"}}},
+            'volumes.a.of: unknown service "galery"; did you mean "gallery"?',
+        ),
+        (
+            {"volumes": {"meda": {"path": "/d", "of": "gallery"}}},
+            'volumes.meda.of: gallery has no volume "meda"; did you',
+        ),
         (
             {"volumes": {"media": {"path": "/d", "of": "gallery", "shared": "per_slot"}}},
             "volumes.media.shared: per_slot, but slots at gallery, which it belongs to",
@@ -94,7 +100,9 @@ def test_a_volume_that_cannot_work_is_refused(keys: dict[str, Any], line: str) -
 
 
 def test_two_services_share_a_volume() -> None:
-    worker = service("worker", activation="live_only", volumes={"media": {"path": "/m", "of": "gallery", "read_only": True}})
+    worker = service(
+        "worker", activation="live_only", volumes={"media": {"path": "/m", "of": "gallery", "read_only": True}}
+    )
     gallery = service("gallery", group="one", volumes=MEDIA)
     assert lines(gallery, worker) == []
     both = {"gallery": gallery, "worker": worker}

@@ -89,9 +89,7 @@ def copies(services: Iterable[Service], slot: str, live: Description | None) -> 
     return found
 
 
-def objections(
-    catalogue: Mapping[str, Service], live: Description | None, groups: Groups, nfs: Nfs
-) -> list[str]:
+def objections(catalogue: Mapping[str, Service], live: Description | None, groups: Groups, nfs: Nfs) -> list[str]:
     """Return why the files of the live slot don't fit the catalog: a deploy would take them away from one of both."""
     found = []
     before: Mapping[str, Any] = (live or {}).get("services", {})
@@ -104,7 +102,10 @@ def objections(
                 f"{service}: volumes.{name} belongs to user {old['user']}, and the live slot still writes there; "
                 f"keep `user: {old['user']}`"
             )
-        if "singleton" == value["activation"] == before[service]["activation"] and volume_name(service, name) not in nfs:
+        if (
+            "singleton" == value["activation"] == before[service]["activation"]
+            and volume_name(service, name) not in nfs
+        ):
             there = first_host(live or {}, before[service], groups)
             here = next(iter(groups.get(value["group"], [])), None)
             if there != here:
@@ -119,17 +120,16 @@ def objections(
             continue
         follows = old["activation"] == "singleton" and bool(old["routes"]) == bool(value["routes"])
         if (value["routes"] or (value["volumes"] and old["activation"] == "always")) and not follows:
+            without = "" if old["routes"] else " without routes"
             found.append(
-                f"{name}: the live slot has it as `{old['activation']}`{'' if old['routes'] else ' without routes'}, so "
+                f"{name}: the live slot has it as `{old['activation']}`{without}, so "
                 "two instances could run at once, or none could be checked; remove the service, deploy and cut over, "
                 "then add it again"
             )
     return found
 
 
-def backed_up(
-    catalogue: Mapping[str, Service], groups: Groups, addresses: Mapping[str, str], nfs: Nfs
-) -> list[str]:
+def backed_up(catalogue: Mapping[str, Service], groups: Groups, addresses: Mapping[str, str], nfs: Nfs) -> list[str]:
     """Return what the nightly backup reads, as `<service>/<folder>@<host>=<address>`.
 
     `addresses` = {host: address}. Volumes that all hosts share, and those of a singleton, are read on one host.

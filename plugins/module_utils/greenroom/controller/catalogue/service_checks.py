@@ -215,9 +215,10 @@ def problems(
     limits: Collection[str] | None = None,
     wrong: Collection[str] = (),
     taken: Mapping[tuple[str, int], str] | None = None,
+    *,
     nfs: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Return all problems between services as (service, line); `taken` = {(host, port): what has it}."""
+    """Return all problems between services as (service, line); `taken` = {(host, port): what has it}, `nfs` is `volumes_nfs`."""
     single = [
         (name, line)
         for name, service in catalogue.items()

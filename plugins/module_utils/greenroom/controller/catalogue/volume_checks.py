@@ -39,7 +39,7 @@ def volume_problems(service: Service, catalogue: Catalogue, wrong: Collection[st
         elif path in _WHOLE or any(_below(path, folder) for folder in _CLOSED):
             yield f'volumes.{name}.path: "{path}" belongs to the container itself; choose another path'
         elif service["config_path"] and _below(path, service["config_path"]):
-            yield f"volumes.{name}.path: {service['config_path']} is `config_path`, which is read-only; choose another path"
+            yield f"volumes.{name}.path: `config_path` ({service['config_path']}) is read-only; choose another path"
         elif paths.setdefault(path, name) != name:
             yield f'volumes.{name}.path: "{path}" is the path of {paths[path]}; choose another path'
         if volume["owner"] != service["name"]:

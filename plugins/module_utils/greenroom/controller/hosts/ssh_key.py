@@ -27,7 +27,5 @@ def private_key(secret: str) -> str:
 
 def public_key(secret: str) -> str:
     """Return the public key as in authorized_keys."""
-    encoded = _key(secret).public_key().public_bytes(
-        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
-    )
+    encoded = _key(secret).public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
     return encoded.decode()

@@ -25,8 +25,8 @@ def service_problems(
     """Yield what is wrong with each service in `folder`, one line each.
 
     `load` returns the content of a YAML file, `groups` = {group: [host]}, `limits` are the names in `edge_limits`, None
-    if that variable is no mapping. `host_ports` is `firewall_ports`, the ports that hosts have, `nfs` is `volumes_nfs`. Services that don't
-    match the schema are left out of the further checks.
+    if that variable is no mapping. `host_ports` is `firewall_ports`, the ports that hosts have, `nfs` is
+    `volumes_nfs`. Services that don't match the schema are left out of the further checks.
     """
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
         if is_folder(entry) and entry.name not in catalogue:
@@ -40,7 +40,9 @@ def service_problems(
     taken = taken_ports(host_ports, groups)
     # The check of types reports a value of another type.
     on_nfs = nfs if isinstance(nfs, Mapping) else {}
-    for name, line in service_checks.problems(valid, groups, limits, catalogue.keys() - valid.keys(), taken, on_nfs):
+    for name, line in service_checks.problems(
+        valid, groups, limits, catalogue.keys() - valid.keys(), taken, nfs=on_nfs
+    ):
         yield f"{folder.name}/{name}/service.yml: {line}"
     yield from volume_checks.nfs_problems(valid, on_nfs)
 
