@@ -218,7 +218,10 @@ def problems(
     *,
     nfs: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Return all problems between services as (service, line); `taken` = {(host, port): what has it}, `nfs` is `volumes_nfs`."""
+    """Return all problems between services as (service, line).
+
+    `taken` = {(host, port): what has it}, `nfs` is `volumes_nfs`.
+    """
     single = [
         (name, line)
         for name, service in catalogue.items()
