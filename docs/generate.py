@@ -30,7 +30,8 @@ SERVICE_KEYS = {
     "image": "The image's name in the release file (`releases/<name>.yml`).",
     "group": "The group whose hosts run the service. All of its hosts must also be in `app`.",
     "activation": "`always`: runs in both slots. `live_only`: runs for the live slot only, such as a queue consumer or "
-    "a scheduler. `singleton`: like `live_only`, but on the first host of the group only.",
+    "a scheduler. `singleton`: like `live_only`, but on the first host of the group only; it may have routes, and a "
+    "cutover stops it in one slot before it starts it in the other.",
     "entrypoint": "The program to start in place of the image's entry point, and its first arguments. The commands of "
     "`command`, `migrate`, `prepare` and `seed` follow.",
     "command": "Arguments for the entry point.",
@@ -87,6 +88,15 @@ SERVICE_KEYS = {
     "toggles.<name>.variable": "The environment variable of the container, which is `true` or `false`.",
     "config_path": "The mount point of the service's folder `config/`, read-only. `.j2` files in it are rendered.",
     "config_of": "The service whose `config/` is mounted. Default: this service.",
+    "volumes": "Folders of the host in which the service keeps files across deploys, by name: "
+    "[volumes](../volumes.md).",
+    "volumes.<name>.path": "The mount point in the container.",
+    "volumes.<name>.shared": "`slots`: both slots of a host have the same files. `per_slot`: each slot has its own, "
+    "which a deploy copies from the live slot. Default: `slots`.",
+    "volumes.<name>.of": "The service that the volume belongs to; it has a volume of this name. Default: this service.",
+    "volumes.<name>.read_only": "Whether this service only reads. Default: `false`.",
+    "volumes.<name>.per_host": "Whether each host may have files of its own. Needed if several hosts run the service, "
+    "except with NFS. Default: `false`.",
     "health": "The check that shows whether the service is ready. Required if the service has ports. It has exactly "
     "one of `path`, `tcp`, `grpc` and `command`.",
     "health.port": "The port's name. Required, except with `command`.",

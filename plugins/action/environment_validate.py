@@ -171,6 +171,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             self.groups,
             list(limits) if isinstance(limits, Mapping) else None,
             host_ports=self._value("firewall_ports") or (),
+            nfs=self._value("volumes_nfs") or {},
         )
         if not self.secrets:
             return  # a run without a release renders no value

@@ -16,6 +16,7 @@ from ansible.module_utils.greenroom.controller.hosts import (
     pg_hba,
     roles,
     scrape_targets,
+    ssh_key,
     systems,
     vrrp,
 )
@@ -34,6 +35,8 @@ class FilterModule:
             "edge_open_files": edge_size.open_files,
             "edge_too_small": edge_size.too_small,
             "key_files": keys.key_files,
+            "ssh_private_key": ssh_key.private_key,
+            "ssh_public_key": ssh_key.public_key,
             "service_ports": firewall.service_ports,
             "firewall_rules": firewall.firewall_rules,
             "local_ports": firewall.local_ports,

@@ -61,4 +61,4 @@ class LookupModule(LookupBase):  # type: ignore[misc]
         defaults = ROLES / role / "defaults" / "main.yml"
         # Trusted as a template, because the loader's cache returns the same objects when Ansible reads the file later.
         found = defaults.is_file() and self._loader.load_from_file(str(defaults), trusted_as_template=True)
-        return list((found or {}).get(name, []))
+        return list(self._templar.template((found or {}).get(name, [])))

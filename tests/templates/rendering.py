@@ -195,7 +195,7 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
         "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
         | {
             f"environment/value/{name}": {"value": SECRET}
-            for name in ("backup", "people", "persona", "signing", "smoke", "visitor")
+            for name in ("backup", "people", "persona", "signing", "smoke", "visitor", "volumes")
         }
         | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker")}
         | {"environment/registry": {"username": "reader", "password": SECRET}}

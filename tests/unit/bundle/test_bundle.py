@@ -45,6 +45,7 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
         "secrets": {},
         "metrics": None,
         "calls": [],
+        "volumes": {},
         "headers": {},
         "config_path": None,
         "config_of": name,
@@ -432,6 +433,7 @@ def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]
             "headers": {},
             "without": [],
             "hosts": [{"name": "app1", "address": "198.18.10.21"}, {"name": "app2", "address": "198.18.10.22"}],
+            "moves": [],
         }
     ]
     [route] = edge_routes.edge_routes(found)

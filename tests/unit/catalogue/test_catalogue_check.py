@@ -149,7 +149,8 @@ def test_a_simple_service_is_valid() -> None:
         ),
         (
             {"ports": HTTP, "health": HEALTH, "activation": "live_only", "routes": [{"path": "/"}]},
-            "routes: a live_only service does not run in the idle slot, so it can't have routes",
+            "routes: a live_only service does not run in the idle slot, so it can't have routes; with "
+            "`activation: singleton`, its requests reach the one instance, and fail for seconds in a cutover",
         ),
         (
             {"toggles": {"a": {"variable": "A"}}, "environment": {"A": "x"}},

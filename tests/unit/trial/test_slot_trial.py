@@ -117,6 +117,17 @@ def test_the_second_container_has_an_ethernet_address_of_its_own(podman: Podman,
     ]
 
 
+@pytest.mark.parametrize("form", [["-v", "{}"], ["--volume={}"], ["--volume", "{}"]])
+def test_what_the_second_container_writes_to_volumes_is_dropped(podman: Podman, form: list[str]) -> None:
+    mount = "/var/lib/greenroom/volumes/shop/media:/data"
+    podman.command[2:2] = [word.format(f"{mount}:rw,nodev,nosuid") for word in form]
+    podman.runs()
+    podman.program(port=podman.port, status=200)
+    podman.outcome()
+    [words] = podman.calls("run")
+    assert [word for word in words if mount in word] == [form[-1].format(f"{mount}:O")]
+
+
 def test_a_program_that_refuses_is_quoted_without_its_secrets(podman: Podman) -> None:
     line = {"level": "error", "message": "schema 5 is newer than 4 (hid/den, hid%2Fden, older-key)"}
     podman.program(says=f"starting\n{json.dumps(line)}\n\n", code=1)

@@ -36,6 +36,8 @@ WITH_VALUE |= {"--log-driver", "--log-opt"}
 WITHOUT_VALUE = {"--replace", "--rm", "--detach", "-d"}
 # Exit codes of Podman itself: it could not run the program.
 PODMAN_FAILED = {125, 126, 127}
+# Where hosts keep the volumes of services (role volumes).
+VOLUMES = "/var/lib/greenroom/volumes/"
 POLL_SECONDS = 0.5
 STOP_SECONDS = 5
 # Seconds after which Podman ends the container if this process was killed.
@@ -100,7 +102,19 @@ def _shared(options: Sequence[str]) -> Iterator[str]:
             if not equals:
                 next(rest, None)
         elif option not in WITHOUT_VALUE:
-            yield word
+            yield _scratch(word)
+
+
+def _scratch(word: str) -> str:
+    """Return the mount of a volume as one whose changes are dropped: the first container writes to the files.
+
+    `word` is any word of the command.
+    """
+    option, equals, value = word.rpartition("=")
+    source, *rest = value.split(":")
+    if not source.startswith(VOLUMES) or not rest:
+        return word
+    return f"{option}{equals}{source}:{rest[0]}:O"
 
 
 def secrets_of(command: Sequence[str]) -> Iterator[str]:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .description import Description, Groups, Service
@@ -43,9 +43,37 @@ def moving_singletons(live: Description, other: Description, groups: Groups) -> 
     return found
 
 
-def idle_units(other: Description) -> list[dict[str, Any]]:
+def unrivaled(services: Mapping[str, Service], other: Description | None) -> list[str]:
+    """Return the singletons with routes that the `other` slot doesn't have: no second instance can run there.
+
+    So they run in the idle slot, too, where they are checked before traffic moves.
+    """
+    known = (other or {}).get("services", {})
+    return [
+        name
+        for name, service in services.items()
+        if service["activation"] == "singleton" and service["routes"] and name not in known
+    ]
+
+
+def startable(
+    services: Sequence[Service], description: Description, live: Description | None, host: str, groups: Groups
+) -> list[Service]:
+    """Return a candidate's services on `host`: the unrivaled singletons that run here as if they were `always`."""
+    alone = [
+        name
+        for name in unrivaled({service["name"]: service for service in services}, live)
+        if live and first_host(description, description["services"][name], groups) == host
+    ]
+    return [{**service, "activation": "always"} if service["name"] in alone else service for service in services]
+
+
+def idle_units(other: Description, live: Description | None = None) -> list[dict[str, Any]]:
     """Return the units of the idle slot's background services, in the state `stopped`."""
-    idle = sorted(name for name, service in other["services"].items() if service["activation"] != "always")
+    alone = unrivaled(other["services"], live) if live else []
+    idle = sorted(
+        name for name, service in other["services"].items() if service["activation"] != "always" and name not in alone
+    )
     return [{"name": unit_name(name, other["slot"]), "state": "stopped", "files": []} for name in idle]
 
 
@@ -63,7 +91,12 @@ def live_only_units(
         for name in live_only(live, host, groups)
         if name not in elsewhere
     ]
-    return [*idle_units(other), *started]
+    started += [
+        {"name": unit_name(name, other["slot"]), "state": "started", "on_change": "none", "files": []}
+        for name in unrivaled(other["services"], live)
+        if first_host(other, other["services"][name], groups) == host
+    ]
+    return [*idle_units(other, live), *started]
 
 
 def live_file(description: Description, folder: str, host: str, groups: Groups) -> dict[str, str]:

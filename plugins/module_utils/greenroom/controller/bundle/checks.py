@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...common.masking import Mask
-from .description import Groups, Service
+from .activation import live_only
+from .description import Description, Groups, Service
 from .health_checks import health_check
 from .units import unit_name
 
@@ -25,6 +26,14 @@ def ready_checks(services: Iterable[Service], slot: str, public_name: str) -> li
         for service in services
         if service["health"] and service["activation"] == "always"
     ]
+
+
+def singleton_checks(live: Description, host: str, groups: Groups, public_name: str) -> list[dict[str, Any]]:
+    """Return the containers of the live slot's singletons with a health check that run on `host`, for `slot_ready`."""
+    services = live["services"]
+    own = [services[name] for name in live_only(live, host, groups) if services[name]["activation"] == "singleton"]
+    # `ready_checks` leaves out background services, which a candidate doesn't run.
+    return ready_checks([{**service, "activation": "always"} for service in own], live["slot"], public_name)
 
 
 def not_ready(results: Iterable[Mapping[str, Any]], secrets: Any) -> str:

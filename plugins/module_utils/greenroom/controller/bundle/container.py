@@ -50,7 +50,16 @@ def fit_options(services: Iterable[Service], images: Mapping[str, str]) -> list[
             "user_given": service["user_given"],
             "starts": bool(service["entrypoint"] or service["command"]),
             "ports": sorted(port["container"] for port in service["ports"].values()),
-            "mounted": sorted(filter(None, [*service["writable"], service["config_path"]])),
+            "mounted": sorted(
+                filter(
+                    None,
+                    [
+                        *service["writable"],
+                        service["config_path"],
+                        *(each["path"] for each in service["volumes"].values()),
+                    ],
+                )
+            ),
         }
         for service in services
     ]

@@ -16,7 +16,8 @@ import jsonschema
 from ...switch.bluegreen import SLOTS
 from ..catalogue.health_schema import HEALTH, HEALTH_KINDS
 from ..catalogue.route_schema import SECURITY_HEADERS
-from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, NAME, PATH, PORT_NUMBER, VARIABLE
+from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, MOUNT, NAME, PATH, PORT_NUMBER, VARIABLE
+from ..catalogue.volumes import SHARED
 from .description import Description
 
 # A name of the inventory: a host or a group.
@@ -61,6 +62,11 @@ _ROUTE = _with(
     exclude=_list(PATH),
     timeout=_maybe(DURATION),
 )
+_VOLUME = _with(
+    {"path": MOUNT, "shared": {"enum": list(SHARED)}, "owner": NAME, "user": {"type": ["integer", "string"]}},
+    read_only={"type": "boolean"},
+    per_host={"type": "boolean"},
+)
 _SERVICE = _with(
     {
         "name": NAME,
@@ -76,6 +82,7 @@ _SERVICE = _with(
     },
     calls=_list(CALL),
     headers=_map({"enum": list(SECURITY_HEADERS)}, HEADER_VALUE),
+    volumes=_map(NAME, _VOLUME),
 )
 _SCHEMA = _with(
     {

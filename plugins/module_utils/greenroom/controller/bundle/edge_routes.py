@@ -12,7 +12,8 @@ from typing import Any
 from ...switch.bluegreen import SLOTS
 from ..catalogue.closed_paths import closed_paths
 from ..catalogue.route_checks import seconds_of
-from .description import Description, Service
+from .activation import first_host
+from .description import Description, Groups, Service
 from .health_checks import edge_check
 
 
@@ -21,17 +22,45 @@ def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
     return dict(sorted(service.get("headers", {}).items()))
 
 
-def edge_backends(description: Description, public_name: str) -> list[dict[str, Any]]:
+def edge_backends(
+    description: Description, public_name: str, others: Description | None = None, groups: Groups | None = None
+) -> list[dict[str, Any]]:
     """Return the backends of a slot, one for each port with a route.
 
     Each is {name, port, http2, health: {port, and the result of edge_check}, checked_by: name, headers: {name: value},
     without: [name], hosts: [{name, address}]}. `http2` is whether the service expects HTTP/2. Of backends that would
     get the same check, the first one is checked (`checked_by`). `headers` are for responses that have none of that
-    name, and the edge adds none of those in `without`.
+    name, and the edge adds none of those in `without`. Of a singleton there is one instance, whose requests reach it in
+    either slot: `moves` is {name, host: {name, address}, port, health_port} for each place in which it may run.
+    `others` is the other slot's description, `groups` = {group: [host]}.
     """
     services = description["services"]
     wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
-    return [_backend(description, services[name], port, public_name) for name, port in sorted(wanted)]
+    found = [_backend(description, services[name], port, public_name) for name, port in sorted(wanted)]
+    for backend, (name, port) in zip(found, sorted(wanted), strict=True):
+        if services[name]["activation"] == "singleton":
+            slots = [each for each in (description, others) if each and _is_singleton(each, name, port)]
+            backend["moves"] = [_place(each, each["services"][name], port, groups or {}) for each in slots]
+    return found
+
+
+def _is_singleton(description: Description, name: str, port: str) -> bool:
+    service = description["services"].get(name, {})
+    return service.get("activation") == "singleton" and port in service["ports"]
+
+
+def _place(description: Description, service: Service, port: str, groups: Groups) -> dict[str, Any]:
+    """Return where a singleton runs while a slot is live."""
+    slot, hosts = description["slot"], description["hosts"][service["group"]]
+    first = first_host(description, service, groups)
+    checked = (service["health"] or {}).get("port", port)
+    return {
+        # No host's name has a colon: `health.servers` knows these by it.
+        "name": f"{first or hosts[0]['name']}:{slot}",
+        "host": next((host for host in hosts if host["name"] == first), hosts[0]),
+        "port": service["ports"][port]["host"][slot],
+        "health_port": service["ports"].get(checked, service["ports"][port])["host"][slot],
+    }
 
 
 def _backend(description: Description, service: Service, port: str, public_name: str) -> dict[str, Any]:
@@ -47,6 +76,7 @@ def _backend(description: Description, service: Service, port: str, public_name:
         "headers": {header: value for header, value in headers_of(service).items() if value},
         "without": sorted(header for header, value in headers_of(service).items() if not value),
         "hosts": description["hosts"][service["group"]],
+        "moves": [],
     }
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..catalogue.container_user import owner
+from ..catalogue.volumes import mounts as volume_mounts
 from .description import Service
 
 QUADLET_FOLDER = "/etc/containers/systemd"
@@ -63,11 +64,11 @@ def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str,
 
 
 def volumes(service: Service, folder: str) -> list[str]:
-    """Return the mounts of a service's container, as `source:destination:options`."""
+    """Return the mounts of a service's container, as `source:destination:options`; the folder's name is the slot's."""
     mounts = [f"{CA_FILE}:{CA_FILE}:ro"]
     if service["config_path"]:
         mounts.append(f"{folder}/{service['name']}/config:{service['config_path']}:ro")
-    return mounts
+    return [*mounts, *volume_mounts(service, folder.rpartition("/")[2])]
 
 
 def _for_templates(service: Service) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from .closed_paths import whole
+from .container_user import host_user
+from .volumes import volumes_of
 
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
 BLUE_OFFSET = 10000
@@ -49,6 +51,7 @@ DEFAULTS: dict[str, Any] = {
     "toggles": {},
     "config_path": None,
     "config_of": None,
+    "volumes": {},
     "health": None,
     "metrics": None,
     "calls": [],
@@ -172,6 +175,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "routes": [_route(route, ports) for route in _list(service["routes"])],
         "canary": _canary(service["canary"], service["metrics"]),
         "config_of": config_of,
+        "volumes": volumes_of(service["volumes"], name, host_user({**service, "name": name})),
         "has_config": os.path.isdir(os.path.join(os.path.dirname(folder), str(config_of), "config")),
         "checks": [],
     }

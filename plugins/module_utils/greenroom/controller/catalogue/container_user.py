@@ -61,6 +61,12 @@ def first_id(service: Service) -> int:
     return _FIRST + number % _RANGES * IDS
 
 
+def host_user(service: Service) -> int | str:
+    """Return the host's ID of a service's user; the name of one whose number only the image knows."""
+    user, _ = user_and_group(service)
+    return first_id(service) + int(user) if user.isdecimal() else user
+
+
 def owner(service: Service) -> dict[str, str]:
     """Return {owner, group, mode} of a file on the host that only a service's containers can read."""
     first = first_id(service)

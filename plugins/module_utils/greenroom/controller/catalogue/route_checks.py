@@ -24,8 +24,11 @@ def seconds_of(duration: str) -> int:
 
 def route_problems(service: Mapping[str, Any], limits: Collection[str] | None) -> Iterator[str]:
     """Yield the problems of a service's routes; `limits` are the classes of rate limits, None if unknown."""
-    if service["routes"] and service["activation"] != "always":
-        yield f"routes: a {service['activation']} service does not run in the idle slot, so it can't have routes"
+    if service["routes"] and service["activation"] == "live_only":
+        yield (
+            "routes: a live_only service does not run in the idle slot, so it can't have routes; with "
+            "`activation: singleton`, its requests reach the one instance, and fail for seconds in a cutover"
+        )
     for index, route in enumerate(service["routes"]):
         port = route["port"]
         if port is None:

@@ -17,6 +17,7 @@ from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
 from .image_checks import image_problems
 from .route_checks import route_problems
+from .volume_checks import host_problems, volume_problems
 
 LARGEST_PORT = 65535
 # A host and its port, in a URL or alone.
@@ -194,6 +195,7 @@ def service_problems(
     yield from _toggles(service)
     yield from _load(service)
     yield from _config(service, catalogue, wrong)
+    yield from volume_problems(service, catalogue, wrong)
     yield from derived_names.taken(service)
 
 
@@ -215,8 +217,13 @@ def problems(
     limits: Collection[str] | None = None,
     wrong: Collection[str] = (),
     taken: Mapping[tuple[str, int], str] | None = None,
+    *,
+    nfs: Mapping[str, str] | None = None,
 ) -> list[Problem]:
-    """Return all problems between services as (service, line); `taken` = {(host, port): what has it}."""
+    """Return all problems between services as (service, line).
+
+    `taken` = {(host, port): what has it}, `nfs` is `volumes_nfs`.
+    """
     single = [
         (name, line)
         for name, service in catalogue.items()
@@ -225,6 +232,7 @@ def problems(
     between = [
         *collisions(catalogue, groups, taken),
         *closed_collisions(catalogue),
+        *host_problems(catalogue, groups, nfs),
         *broker_collisions(catalogue),
         *derived_names.equal(catalogue),
         *derived_names.equal_addresses(catalogue),

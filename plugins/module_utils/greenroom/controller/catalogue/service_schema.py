@@ -19,6 +19,7 @@ from .image_schema import CAPABILITIES, CPUS, ENTRYPOINT, SIZE, ULIMITS, USER, W
 from .route_schema import HEADERS, ROUTE
 from .schema_errors import lines
 from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIABLE, WORDS, mapping, named, text
+from .volume_schema import VOLUMES
 
 SCHEMA = mapping(
     {
@@ -71,6 +72,7 @@ SCHEMA = mapping(
         ),
         "config_path": MOUNT,
         "config_of": NAME,
+        "volumes": VOLUMES,
         "health": HEALTH,
         "metrics": PAGE,
         "calls": {"type": "array", "items": CALL},

@@ -33,7 +33,8 @@ def servers(answers: Answers, slot: str) -> list[str]:
     found: dict[str, list[str]] = {}
     for host, backends in _by_host(answers, slot):
         for name, backend in backends.items():
-            for server in backend["down"]:
+            # Of a singleton's places, all but one are down: they have a colon in their names.
+            for server in (each for each in backend["down"] if ":" not in each or not backend["healthy"]):
                 found.setdefault(f"{name} on {server}", []).append(host)
     return [f"{what} fails its health check (seen by {', '.join(hosts)})" for what, hosts in found.items()]
 

@@ -9,10 +9,11 @@ from typing import Any
 
 from ...switch.bluegreen import SLOTS, other
 from ...switch.slot_stop import STOPPED
-from ..bundle.activation import live_only
+from ..bundle.activation import live_only, unrivaled
 from ..bundle.description import toggles_on
 from ..lock.holder import waiting
 from . import crashes, health, way_back
+from .kept_files import kept_files
 
 SILENT = "does not answer"
 ID_DIGITS = 12
@@ -35,6 +36,7 @@ def summary(
     readings: crashes.Readings | None = None,
     silent: Sequence[str] = (),
     lock: str = "unknown",
+    volumes: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
@@ -42,7 +44,7 @@ def summary(
     the result of `containers`, `stops` the planned stops {host: {slot, at, says}}, `groups` the hosts by group,
     `unfinished` {slot: why its deploy did not finish}, `not_starting` {slot: why its release would not start again},
     `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `silent` the hosts that did not answer
-    when the run began, `lock` who holds the environment's lock.
+    when the run began, `lock` who holds the environment's lock, `volumes` the folders of volumes by host.
     """
     live = edges["live"]
     down = {slot: health.down(_unstopped(readings or {}, slot, stops), own, groups) for slot, own in bundles.items()}
@@ -90,6 +92,7 @@ def summary(
             },
             "slots": {slot: _slot(slot, edges, found.get(slot), running, stops) for slot in SLOTS},
         }
+        | ({"volumes": kept} if (kept := kept_files(volumes or {}, bundles)) else {})
         | ({"to do": to_do} if to_do else {})
     )
 
@@ -131,6 +134,7 @@ def _astray(
         for slot, description in bundles.items()
         for name, service in description["services"].items()
         if service["activation"] != "always"
+        and not (slot != live and name in unrivaled(description["services"], bundles[live]))
     }
     why = {slot: "but belongs on another host" if slot == live else f"but {slot} is idle" for slot in SLOTS}
     return [

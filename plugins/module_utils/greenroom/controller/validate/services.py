@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..catalogue import derived_names, service_checks, service_schema
+from ..catalogue import derived_names, service_checks, service_schema, volume_checks
 from ..catalogue.catalogue import is_folder
 
 
@@ -20,12 +20,13 @@ def service_problems(
     limits: Sequence[str] | None,
     *,
     host_ports: Iterable[Mapping[str, Any]] = (),
+    nfs: object = None,
 ) -> Iterator[str]:
     """Yield what is wrong with each service in `folder`, one line each.
 
     `load` returns the content of a YAML file, `groups` = {group: [host]}, `limits` are the names in `edge_limits`, None
-    if that variable is no mapping. `host_ports` is `firewall_ports`, the ports that hosts have. Services that don't
-    match the schema are left out of the further checks.
+    if that variable is no mapping. `host_ports` is `firewall_ports`, the ports that hosts have, `nfs` is
+    `volumes_nfs`. Services that don't match the schema are left out of the further checks.
     """
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
         if is_folder(entry) and entry.name not in catalogue:
@@ -37,8 +38,13 @@ def service_problems(
         yield from (f"{folder.name}/{name}/service.yml: {line}" for line in _structure(service, load))
     valid = valid_services(catalogue, load)
     taken = taken_ports(host_ports, groups)
-    for name, line in service_checks.problems(valid, groups, limits, catalogue.keys() - valid.keys(), taken):
+    # The check of types reports a value of another type.
+    on_nfs = nfs if isinstance(nfs, Mapping) else {}
+    for name, line in service_checks.problems(
+        valid, groups, limits, catalogue.keys() - valid.keys(), taken, nfs=on_nfs
+    ):
         yield f"{folder.name}/{name}/service.yml: {line}"
+    yield from volume_checks.nfs_problems(valid, on_nfs)
 
 
 def valid_services(
