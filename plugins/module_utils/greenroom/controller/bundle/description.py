@@ -26,6 +26,7 @@ Groups = Mapping[str, Sequence[str]]
 DESCRIBED = (
     *("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "headers", "load"),
     "calls",
+    *("redirects", "tcp_routes"),
 )
 
 

@@ -16,6 +16,7 @@ from ...common.names import suggestion
 from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
 from .route_checks import route_problems
+from .route_collisions import route_collisions
 
 LARGEST_PORT = 65535
 # A host and its port, in a URL or alone.
@@ -222,6 +223,7 @@ def problems(
     ]
     between = [
         *collisions(catalogue, groups, taken),
+        *route_collisions(catalogue),
         *closed_collisions(catalogue),
         *broker_collisions(catalogue),
         *derived_names.equal(catalogue),
