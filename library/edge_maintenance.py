@@ -13,7 +13,7 @@ description:
     for the services in the map with status 503. Testers who choose a slot still get in.
 author: Greenroom developers (!UNKNOWN)
 options:
-  on:
+  enabled:
     description: Whether visitors get the page. Without it, the module changes nothing.
     type: bool
   service:
@@ -50,7 +50,7 @@ EXAMPLES = r"""
 - name: Show the maintenance page for the shop
   edge_maintenance:
     service: shop
-    on: true
+    enabled: true
     back_seconds: 600
 """
 
@@ -68,7 +68,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.switch import haproxy, maintenance
 
 ARGUMENTS: dict[str, Any] = {
-    "on": {"type": "bool"},
+    "enabled": {"type": "bool"},
     "service": {"type": "str", "default": maintenance.EVERYTHING},
     "back_seconds": {"type": "int", "default": 120},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/maintenance.map"},
@@ -87,8 +87,8 @@ def main() -> None:
     try:
         before = after = maintenance.read(maps.map_file)
         changed = False
-        if given["on"] is not None:
-            after = maintenance.wanted(before, given["service"], given["on"], given["back_seconds"])
+        if given["enabled"] is not None:
+            after = maintenance.wanted(before, given["service"], given["enabled"], given["back_seconds"])
             changed = maintenance.apply(maps, after, module.check_mode)
     except (OSError, haproxy.SocketError) as error:
         module.fail_json(msg=str(error))

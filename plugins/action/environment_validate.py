@@ -28,6 +28,7 @@ from ansible.module_utils.greenroom.controller.people import named
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
     edge_access,
+    error_pages,
     lockout,
     release,
     route_names,
@@ -133,6 +134,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             yield from edge_access.client_ca_problems(own("edge_client_ca"))
+            yield from error_pages.page_problems(own("edge_error_pages"))
         yield from edge_access.connection_problems(
             self._value("edge_connection_hours"), self._value("edge_connection_reloads")
         )

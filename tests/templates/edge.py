@@ -7,10 +7,10 @@ list of {status, headers, body, got, log, others}: `got` is the backend's reques
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
 to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source` and
 a `target` address, and `commands` for HAProxy before it. `first` are bytes before TLS, and with `silent`, HAProxy logs
-nothing. Without a response, `status` is null, and
-`silent` must be false if HAProxy logs something. Such a request may also have `late`, bytes to send after a while, and
-`certificate`, a client's certificate with its key; `resumed` then repeats the request in the same TLS session. The blue
-slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding
+nothing. Without a response, `status` is null, and `silent` must be false if HAProxy logs something. Such a request may
+also have `late`, bytes to send after a while, and `certificate`, a client's certificate with its key; `resumed` then
+repeats the request in the same TLS session. The blue slot's servers are replaced with backends of this script in
+127.0.0.0/8. They end the connection instead of responding
 to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket shows the request. They
 respond late to a path that ends in `/late`, and a path that ends in `/echo` is a WebSocket that sends back what it
 gets. They send the headers `Send-<name>` of the query. The green slot has no routes.

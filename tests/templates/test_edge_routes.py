@@ -47,6 +47,8 @@ SHOP = f"shop.{DOMAIN}"
 PORTS = {10000 + port: name for name, (port, _) in SERVICES.items()}
 TRACED = "X-Request-Id: 1"
 LONG = "x" * 2000
+ADD, SET = (f"{verb} map /etc/haproxy/maps/maintenance.map" for verb in ("add", "set"))
+PAGES = {413: "<p>A page of the operator's: 100 %</p>", "maintenance": "<h1>Back soon</h1>"}
 CHUNKED = "Transfer-Encoding: chunked"
 
 
@@ -122,6 +124,12 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "http2": visit("/spoken"),
     "plain": {"raw": request("/x", host=SHOP), "port": 80},
     "plain unknown": {"raw": request("/x", host="no.example.org"), "port": 80},
+    "maintenance of the shop": visit("/", SHOP) | {"commands": [f"{ADD} shop 60"]},
+    "maintenance for a program": visit("/", SHOP, "Accept: application/json"),
+    "maintenance of another service": visit("/"),
+    "maintenance of everything": visit("/") | {"commands": [f"{ADD} * 90"]},
+    "maintenance for a tester": visit("/", SHOP, "X-Greenroom-Slot: blue"),
+    "after maintenance": visit("/") | {"commands": [f"{SET} * off", f"{SET} shop off"]},
     "tcp": {"raw": request("/tcp", TRACED), "port": 5222},
     "tcp by name": {"raw": hello("c.example.com"), "port": 5223, "silent": False},
     "tcp by wildcard": {"raw": hello("x.example.net"), "port": 5223, "silent": False},
@@ -144,7 +152,12 @@ def rendered(folder: Path, **given: Any) -> Path:
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
     """The result of each request."""
-    edge = rendered(tmp_path_factory.mktemp("edge"), edge_client_ca=STAFF.pem)
+    edge = rendered(
+        tmp_path_factory.mktemp("edge"),
+        edge_client_ca=STAFF.pem,
+        edge_error_pages=PAGES,
+        edge_tester_sources=["127.0.0.0/8"],
+    )
     return dict(zip(REQUESTS, carried_out("edge.py", edge, list(REQUESTS.values())), strict=True))
 
 
@@ -168,6 +181,9 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         ("no body", "home", "/small"),
         ("large elsewhere", "home", "/"),
         ("kept", "kept", "/kept"),
+        ("maintenance of another service", "home", "/"),
+        ("maintenance for a tester", "shop", "/"),
+        ("after maintenance", "home", "/"),
         ("with certificate", "staff", "/staff"),
         ("resumed with certificate", "staff", "/staff"),
         ("password of another name", "shop", "/"),
@@ -268,3 +284,30 @@ def test_a_tcp_connection_reaches_the_live_slot_by_port_and_name(
 
 def test_a_tcp_connection_with_an_unknown_name_is_closed(answers: dict[str, dict[str, Any]]) -> None:
     assert answers["tcp of no name"]["status"] is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "again", "body"),
+    [
+        ("maintenance of the shop", "60", PAGES["maintenance"]),
+        ("maintenance of everything", "90", PAGES["maintenance"]),
+        (
+            "maintenance for a program",
+            "60",
+            '{"status": 503, "error": "This site is down for maintenance. Try again later."}',
+        ),
+    ],
+)
+def test_in_maintenance_visitors_get_a_page_and_no_service_gets_the_request(
+    asked: str, again: str, body: str, answers: dict[str, dict[str, Any]]
+) -> None:
+    answer = answers[asked]
+    assert (answer["status"], answer["got"], answer["body"]) == (503, None, body)
+    assert answer["headers"]["retry-after"] == again
+
+
+def test_the_edge_has_the_operators_page_for_a_status(answers: dict[str, dict[str, Any]]) -> None:
+    assert (answers["large"]["body"], answers["large"]["headers"]["content-type"]) == (
+        PAGES[413],
+        "text/html; charset=utf-8",
+    )
