@@ -150,6 +150,8 @@ SERVICE_KEYS = {
     "canary.queries[].above": "A value above this number fails the candidate. Set this or `below`.",
     "canary.queries[].below": "A value below this number fails the candidate.",
     "routes": "The public paths that lead to the service. The longest matching path wins.",
+    "routes[].host": "The host name, or a list of them. `*.example.com` is for all names one label below. Values can "
+    "be templates. Default: the environment's own names (`edge_public_names`). [More](../routes.md#host-names).",
     "routes[].path": "The path, including everything below it: `/order` matches `/order/1`, but not `/orders`.",
     "routes[].exclude": "Paths below `path` that the edge serves to nobody. The pages in `health` and `metrics` are "
     "among them, unless a route has exactly their path.",
@@ -160,6 +162,26 @@ SERVICE_KEYS = {
     "routes[].timeout": "How long the client or the service may send nothing, such as `90s`, `30m` or `4h` (24 hours "
     "at most): for events, long polls, slow uploads and WebSockets. Default: 60 s, for the service's response "
     "`edge_server_seconds`, for WebSockets an hour.",
+    "routes[].strip": "`true` removes `path` from the path that the service gets, and tells it in "
+    "`X-Forwarded-Prefix`. Default: `false`.",
+    "routes[].body": "The largest body of a request. A larger one, or one that doesn't say how large it is, gets 413. "
+    "Default: no limit.",
+    "routes[].sticky": "`true` sends a browser to the same host each time, by a cookie. It holds for all routes of the "
+    "port. Default: `false`.",
+    "routes[].http2": "`true` if the port expects HTTP/2 without TLS. It holds for all routes of the port. Default: "
+    "`false`, or `true` if the port's health check is `grpc`.",
+    "routes[].client_certificate": "`required`: only clients with a certificate of `edge_client_ca` get in.",
+    "redirects": "Host names and paths that the edge redirects. [More](../routes.md#redirects).",
+    "redirects[].host": "The host name, or a list of them. Default: the environment's own names.",
+    "redirects[].path": "The path, including everything below it. Default: `/`.",
+    "redirects[].to": "Where to. What follows `path`, and the query, are added.",
+    "redirects[].status": "Default: 301.",
+    "tcp_routes": "Ports of the edge hosts that lead to the service, for protocols other than HTTP. "
+    "[More](../routes.md#tcp).",
+    "tcp_routes[].listen": "The port of the edge hosts. The firewall opens it to `firewall_public_sources`.",
+    "tcp_routes[].host": "The host names that clients name when TLS begins (SNI), if several services share the port.",
+    "tcp_routes[].port": "The port's name. Default: the first port with `edge` in `from`.",
+    "tcp_routes[].timeout": "How long a connection may be silent. Default: an hour.",
     "headers": "Values of security headers that the edge adds to responses without them, instead of its own. An empty "
     "value means that the edge adds none.",
     "headers.Content-Security-Policy": "What pages may load, and who may frame them.",
@@ -279,7 +301,7 @@ def _shape(value: Mapping[str, Any]) -> str:
         return ", ".join(map(code, value["enum"]))
     kinds = [value["type"]] if isinstance(value["type"], str) else value["type"]
     text = str(value.get("description") or " or ".join(WORDS[kind] for kind in kinds))
-    text += " of strings" if value.get("items", {}).get("type") == "string" else ""
+    text += " of strings" if value.get("items", {}).get("type") == "string" and "description" not in value else ""
     return text + (f" from {value['minimum']}" if "minimum" in value and "pattern" not in value else "")
 
 

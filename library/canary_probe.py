@@ -34,7 +34,9 @@ options:
     choices: [blue, green]
     required: true
   paths:
-    description: Paths to request. Without any, the module only reads the metrics pages.
+    description:
+      - Paths to request, or https URLs of other host names of the environment. Without any, the module only reads the
+        metrics pages.
     type: list
     elements: str
     default: []
@@ -52,7 +54,7 @@ options:
     description: File with CA certificates to trust instead of the system's.
     type: path
   resolve:
-    description: Addresses of names, used instead of a name server.
+    description: Addresses of names, used instead of a name server. C(*.) stands for the names one label below.
     type: dict
     default: {}
   username:

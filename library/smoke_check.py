@@ -186,9 +186,17 @@ options:
         type: path
       resolve:
         description:
-          - Addresses of names, used instead of a name server. Certificates are still checked for the name.
+          - Addresses of names, used instead of a name server. C(*.) stands for the names one label below. Certificates
+            are still checked for the name.
         type: dict
         default: {}
+      names:
+        description:
+          - Further host names of the environment, which are treated as the host of O(defaults.url). C(*.) stands for
+            the names one label below.
+        type: list
+        elements: str
+        default: []
       timeout:
         description: Timeout of one request in seconds.
         type: float

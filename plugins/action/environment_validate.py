@@ -20,6 +20,7 @@ from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
+from ansible.module_utils.greenroom.controller.bundle import edge_map
 from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
@@ -27,8 +28,10 @@ from ansible.module_utils.greenroom.controller.people import named
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
     edge_access,
+    error_pages,
     lockout,
     release,
+    route_names,
     service_values,
     services,
     settings,
@@ -126,6 +129,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             yield from edge_access.client_ca_problems(own("edge_client_ca"))
+            yield from error_pages.page_problems(own("edge_error_pages"))
         yield from edge_access.connection_problems(
             self._value("edge_connection_hours"), self._value("edge_connection_reloads")
         )
@@ -164,9 +168,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _services(self) -> Iterator[str]:
         limits = self._value("edge_limits")
         load = partial(self._load, trusted=True)
+        render = self._renderer(self.task_vars["inventory_hostname"], {})
+        own_names = self._value("edge_public_names") or [self._value("environment_public_name")]
+        named, lines = route_names.rendered(services.valid_services(self.catalogue, load), render, own_names)
+        yield from lines
+        yield from route_names.certificate_problems(named, self._raw(self.task_vars["inventory_hostname"]))
         yield from services.service_problems(
             Path(self.task_vars["catalogue_path"]),
-            self.catalogue,
+            self.catalogue | named,
             load,
             self.groups,
             list(limits) if isinstance(limits, Mapping) else None,
@@ -223,7 +232,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     @cached_property
     def _edge_connections(self) -> int:
-        found: int = edge_size.connections(self._of_edge("edge_maxconn"), self._of_edge("edge_proxy_sources"))
+        tcp_ports = len(edge_map.tcp_listeners(self.catalogue))
+        given = self._of_edge("edge_maxconn"), self._of_edge("edge_proxy_sources")
+        found: int = edge_size.connections(*given, tcp_ports)
         return found
 
     @cached_property

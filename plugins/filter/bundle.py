@@ -16,6 +16,7 @@ from ansible.module_utils.greenroom.controller.bundle import (
     commands,
     container,
     description,
+    edge_map,
     edge_routes,
     environment_file,
     files,
@@ -98,5 +99,10 @@ class FilterModule:
             "edge_backends": edge_routes.edge_backends,
             "edge_check_seconds": edge_routes.check_seconds,
             "edge_closed": edge_routes.edge_closed,
+            "edge_map": edge_map.edge_map,
+            "edge_names": edge_map.edge_names,
+            "edge_own_addresses": edge_map.own_addresses,
             "edge_routes": edge_routes.edge_routes,
+            "tcp_firewall_ports": edge_map.tcp_firewall_ports,
+            "tcp_listeners": edge_map.tcp_listeners,
         }

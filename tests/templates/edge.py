@@ -7,9 +7,10 @@ list of {status, headers, body, got, log, others}: `got` is the backend's reques
 backend got it), `log` the edge's log line, and `others` are further lines since the request before. `before` are paths
 to request first on the same connection. Instead of a path, a request may have `raw`, all bytes to send, a `source` and
 a `target` address, and `commands` for HAProxy before it. `first` are bytes before TLS, and with `silent`, HAProxy logs
-nothing. Without a response, `status` is null. Such a request may also have `late`, bytes to send after a while, and
-`certificate`, a client's certificate with its key; `resumed` then repeats the request in the same TLS session. The blue
-slot's servers are replaced with backends of this script in 127.0.0.0/8. They end the connection instead of responding
+nothing. Without a response, `status` is null, and `silent` must be false if HAProxy logs something. Such a request may
+also have `late`, bytes to send after a while, and `certificate`, a client's certificate with its key; `resumed` then
+repeats the request in the same TLS session. The blue slot's servers are replaced with backends of this script in
+127.0.0.0/8. They end the connection instead of responding
 to `/dropped`. They respond to `/hanging` late, and `got` then has `shown`, how HAProxy's socket shows the request. They
 respond late to a path that ends in `/late`, and a path that ends in `/echo` is a WebSocket that sends back what it
 gets. They send the headers `Send-<name>` of the query. The green slot has no routes.
@@ -47,7 +48,7 @@ REDIRECTING = "127.0.0.3"
 # The path of the health page of the service `checked`.
 CHECKED_PATH = "/checked/ready"
 # Services that speak gRPC, each with the service that its check asks about, and the status that it has (1: it serves).
-SPEAKING = {"serving": (b"", 1), "named": (b"shop.v1.Orders", 1), "ailing": (b"", 2)}
+SPEAKING = {"serving": (b"", 1), "named": (b"shop.v1.Orders", 1), "ailing": (b"", 2), "spoken": (b"", 1)}
 # The services that the edge checks.
 CHECKED = ("checked", "connected", "commanded", *SPEAKING)
 # A server of one of them: it speaks HTTP/2 only, and reads requests more strictly than most.
@@ -263,7 +264,8 @@ def ask(request: dict[str, Any], journal: Journal) -> dict[str, Any]:
         check_health()
     if "raw" in request:
         found = sent(request)
-        return found if request.get("silent") or found["status"] is None else {**found, **noted(journal)}
+        is_silent = request.get("silent", found["status"] is None)
+        return found if is_silent else {**found, **noted(journal)}
     connection: http.client.HTTPConnection
     if request["port"] == 80:
         connection = http.client.HTTPConnection(REDIRECTING, 80, timeout=120)
@@ -287,7 +289,7 @@ def sent(request: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"status": None, "headers": {}, "body": ""}
     for _time in range(2 if request.get("resumed") else 1):
         with (
-            contextlib.suppress(ConnectionError, ssl.SSLError),
+            contextlib.suppress(ConnectionError, ssl.SSLError, http.client.BadStatusLine),
             socket.create_connection((request.get("target", REDIRECTING), port), 120, own) as plain,
         ):
             plain.sendall(request.get("first", "").encode("latin-1"))
@@ -335,7 +337,7 @@ def headers_of(answer: http.client.HTTPResponse) -> dict[str, str]:
 def noted(journal: Journal) -> dict[str, Any]:
     """Return {log, others}: the edge's next log line of a request, and the lines before it."""
     others: list[str] = []
-    while '"path"' not in (line := journal.line()):
+    while not re.search('"(path|port)":', line := journal.line()):
         others.append(line)
     return {"log": json.loads(line[line.index("{") :]), "others": others}
 

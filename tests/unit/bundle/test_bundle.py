@@ -53,6 +53,8 @@ def service(name: str, **changes: Any) -> dict[str, Any]:
         "ports": {"http": {"container": 8000, "host": {"blue": 18000, "green": 28000}, "bind": "0.0.0.0"}},
         "health": {"port": "http", "path": "/readyz"},
         "routes": [],
+        "redirects": [],
+        "tcp_routes": [],
         "load": None,
         "toggles": {},
         "checks": [],
@@ -423,12 +425,19 @@ def test_a_host_that_came_after_a_slot_has_nothing_of_it(catalogue: dict[str, An
 
 def test_edge_backends_and_routes_come_from_the_routes(catalogue: dict[str, Any]) -> None:
     found = described(catalogue, "green")
-    assert edge_routes.edge_backends(found, PUBLIC_NAME) == [
+    backends = edge_routes.edge_backends(found, PUBLIC_NAME)
+    # Browsers get these.
+    assert len({host.pop("id") for host in backends[0]["hosts"]}) == 2
+    assert backends == [
         {
             "name": "shop_http",
+            "mode": "http",
+            "silent": 3600,
+            "sticky": False,
             "checked_by": "shop_http",
             "port": 28000,
             "http2": False,
+            "check_http2": False,
             "health": {"kind": "http", **ASKED, "port": 28000},
             "headers": {},
             "without": [],

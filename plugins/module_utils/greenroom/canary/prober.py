@@ -38,7 +38,8 @@ PAGE_TRIES = 2
 class Plan:
     """The requests: `rate` a second to both slots together, for `seconds`, each with a timeout of `timeout` seconds.
 
-    `slots` are {live: name, candidate: name}; `paths` begin with a slash and are appended to `url`. As soon as the file
+    `slots` are {live: name, candidate: name}; `paths` begin with a slash and are appended to `url`, or are URLs of
+    other host names of the environment. As soon as the file
     `until` exists, probing ends. `services` = {path: service} are counted apart.
     """
 
@@ -58,8 +59,8 @@ class Plan:
         """Raise ValueError for values that send no probes, or too many."""
         if not 0 < self.rate <= 100 or not 0 < self.seconds <= 3600 or self.timeout <= 0:
             raise ValueError("rate must be above 0 and at most 100, seconds above 0 and at most 3600, timeout above 0")
-        if strange := [path for path in self.paths if not path.startswith("/")]:
-            raise ValueError(f"paths to probe must begin with a slash: {strange[0]}")
+        if strange := [path for path in self.paths if not path.startswith(("/", "https://"))]:
+            raise ValueError(f"paths to probe must begin with a slash, or with https:// and a name: {strange[0]}")
 
     def ended(self) -> bool:
         """Whether one of the files `until` exists."""
@@ -126,7 +127,8 @@ class Prober:
 
     def _probe(self, side: str, path: str) -> None:
         """Send one probe, and count its response."""
-        wanted = web.Request("GET", self._plan.url.rstrip("/") + path, self._plan.headers(self._plan.slots[side]))
+        url = self._plan.url.rstrip("/") + path if path.startswith("/") else path
+        wanted = web.Request("GET", url, self._plan.headers(self._plan.slots[side]))
         began = time.monotonic()
         try:
             answer = web.request(wanted, self._plan.network, web.Deadline(self._plan.timeout))

@@ -109,6 +109,10 @@ class Network:
     certificate: str | None = None
     key: str | None = None
 
+    def address(self, host: str) -> str:
+        """Return where to connect for a host name; `resolve` may have all names one label below a domain, as `*.`."""
+        return self.resolve.get(host) or self.resolve.get(f"*.{host.partition('.')[2]}") or host
+
 
 class _TimedReader(io.RawIOBase):
     """The reading end of a socket, with a deadline; `ended` says whether the server has closed it."""
@@ -156,7 +160,7 @@ def _addresses(host: str, port: int, network: Network, deadline: Deadline) -> li
 
     def look_up() -> None:
         try:
-            found.extend(socket.getaddrinfo(network.resolve.get(host, host), port, type=socket.SOCK_STREAM))
+            found.extend(socket.getaddrinfo(network.address(host), port, type=socket.SOCK_STREAM))
         except (OSError, UnicodeError) as error:
             failed.append(error)
 

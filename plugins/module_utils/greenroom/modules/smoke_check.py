@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, Any] = {
             "headers": {"type": "dict", "default": {}},
             "ca_file": {"type": "path"},
             "resolve": {"type": "dict", "default": {}},
+            "names": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "float", "default": 10},
             "username": {"type": "str", "default": ""},
             "password": {"type": "str", "default": "", "no_log": True},
@@ -62,7 +63,10 @@ def carry_out(given: Mapping[str, Any], check: bool, _diff: bool = False) -> dic
         mutating=given["mutating"] and not check,
         headers=strings(defaults["headers"]),
         resolve=strings(defaults["resolve"]),
-        **{name: defaults[name] for name in ("timeout", "url", "ca_file", "username", "password", "expect_slot")},
+        **{
+            name: defaults[name]
+            for name in ("names", "timeout", "url", "ca_file", "username", "password", "expect_slot")
+        },
         variables=strings(given["variables"]),
         secret_variables=strings(given["secret_variables"]),
         unreadable=given["unreadable"],

@@ -53,6 +53,8 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict)
     ca_file: str | None = None
     resolve: Mapping[str, str] = field(default_factory=dict)
+    names: Sequence[str] = ()
+    """Further host names of the environment."""
     username: str = ""
     password: str = ""
     expect_slot: str = ""
@@ -221,7 +223,7 @@ class Attempt:
     def _send(self, wanted: web.Request, step: Mapping[str, Any], limit: web.Deadline) -> web.Answer:
         """Send one request with this check's cookies, and with the headers and credentials that its host may get."""
         host, first = urlsplit(wanted.url).hostname, urlsplit(self._address(step)).hostname
-        front = host == (self.front or first)
+        front = host == (self.front or first) or self._is_own(host or "")
         headers = dict(wanted.headers)
         if front:
             headers.update(self.settings.headers)
@@ -245,6 +247,10 @@ class Attempt:
             self.mask.add(held.value or "")
         self._expect_slot(step, answer, front)
         return answer
+
+    def _is_own(self, host: str) -> bool:
+        """Whether this is one of the environment's further host names."""
+        return not {host, f"*.{host.partition('.')[2]}"}.isdisjoint(self.settings.names)
 
     def _expect_slot(self, step: Mapping[str, Any], answer: web.Answer, front: bool) -> None:
         """Raise UnmetError if the response comes from another slot than expected."""

@@ -25,7 +25,7 @@ Groups = Mapping[str, Sequence[str]]
 # The keys of a service in a description, besides `ports`.
 DESCRIBED = (
     *("name", "image", "group", "activation", "database", "secrets", "health", "metrics", "routes", "headers", "load"),
-    *("calls", "volumes"),
+    *("calls", "volumes", "redirects", "tcp_routes"),
 )
 
 

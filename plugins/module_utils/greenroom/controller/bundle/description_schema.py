@@ -15,7 +15,7 @@ import jsonschema
 
 from ...switch.bluegreen import SLOTS
 from ..catalogue.health_schema import HEALTH, HEALTH_KINDS
-from ..catalogue.route_schema import SECURITY_HEADERS
+from ..catalogue.route_schema import HOST_NAME, REDIRECT_STATUSES, SECURITY_HEADERS, SIZE
 from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, MOUNT, NAME, PATH, PORT_NUMBER, VARIABLE
 from ..catalogue.volumes import SHARED
 from .description import Description
@@ -57,16 +57,32 @@ _HEALTH = {
     **HEALTH,
     "oneOf": [{"required": [kind, "port"] if "port" in own else [kind]} for kind, own in HEALTH_KINDS.items()],
 }
+_HOSTS = _list({"type": "string", "pattern": rf"^{HOST_NAME}\Z"})
 _ROUTE = _with(
     {"path": PATH, "port": NAME, "limit": _WORD, "auth": {"type": "boolean"}},
     exclude=_list(PATH),
     timeout=_maybe(DURATION),
+    hosts=_HOSTS,
+    strip={"type": "boolean"},
+    body=_maybe(SIZE),
+    sticky={"type": "boolean"},
+    http2={"type": "boolean"},
+    client_certificate=_maybe({"enum": ["required"]}),
 )
 _VOLUME = _with(
     {"path": MOUNT, "shared": {"enum": list(SHARED)}, "owner": NAME, "user": {"type": ["integer", "string"]}},
     read_only={"type": "boolean"},
     per_host={"type": "boolean"},
 )
+_REDIRECT = _with(
+    {
+        "hosts": _HOSTS,
+        "path": PATH,
+        "to": {"type": "string", "pattern": r"^(?:https?://[A-Za-z0-9.-]+(?::\d+)?)?(?:/[!-~]+)?\Z"},
+        "status": {"enum": REDIRECT_STATUSES},
+    }
+)
+_TCP_ROUTE = _with({"listen": PORT_NUMBER, "hosts": _HOSTS, "port": NAME}, timeout=_maybe(DURATION))
 _SERVICE = _with(
     {
         "name": NAME,
@@ -81,6 +97,8 @@ _SERVICE = _with(
         "ports": _map(NAME, _PORT),
     },
     calls=_list(CALL),
+    redirects=_list(_REDIRECT),
+    tcp_routes=_list(_TCP_ROUTE),
     headers=_map({"enum": list(SECURITY_HEADERS)}, HEADER_VALUE),
     volumes=_map(NAME, _VOLUME),
 )
@@ -122,7 +140,11 @@ def problem(description: Description) -> str:
     for name, service in services.items():
         if service["name"] != name:
             return f"services.{name}.name is not valid"
-        for key, pages in (("routes", service["routes"]), ("health", [service["health"]])):
+        for key, pages in (
+            ("routes", service["routes"]),
+            ("tcp_routes", service.get("tcp_routes", [])),
+            ("health", [service["health"]]),
+        ):
             if any(page and "port" in page and page["port"] not in service["ports"] for page in pages):
                 return f"services.{name}.{key} names a port that the service doesn't have"
         for call in service.get("calls", []):

@@ -4,17 +4,21 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import Any
 
 from ...switch.bluegreen import SLOTS
-from ..catalogue.closed_paths import closed_paths
-from ..catalogue.route_checks import seconds_of
+from ..catalogue.closed_paths import closed_places
+from ..catalogue.route_values import seconds_of
 from .activation import first_host
 from .description import Description, Groups, Service
 from .health_checks import edge_check
+
+# How long a connection of a TCP route may be silent.
+TCP_SECONDS = 3600
 
 
 def headers_of(service: Mapping[str, Any]) -> dict[str, str]:
@@ -27,15 +31,19 @@ def edge_backends(
 ) -> list[dict[str, Any]]:
     """Return the backends of a slot, one for each port with a route.
 
-    Each is {name, port, http2, health: {port, and the result of edge_check}, checked_by: name, headers: {name: value},
-    without: [name], hosts: [{name, address}]}. `http2` is whether the service expects HTTP/2. Of backends that would
+    Each is {name, port, mode: http or tcp, silent, sticky, http2, check_http2, health: {port, and the result of
+    edge_check}, checked_by: name, headers: {name: value}, without: [name], hosts: [{name, address, id}]}. `http2` is
+    whether the service expects HTTP/2, and `check_http2` whether the port that is checked does. Of backends that would
     get the same check, the first one is checked (`checked_by`). `headers` are for responses that have none of that
-    name, and the edge adds none of those in `without`. Of a singleton there is one instance, whose requests reach it in
-    either slot: `moves` is {name, host: {name, address}, port, health_port} for each place in which it may run.
-    `others` is the other slot's description, `groups` = {group: [host]}.
+    name, and the edge adds none of those in `without`. `sticky` is whether a browser stays on a host, whose `id` it
+    then gets, and `silent` for how many seconds a connection of a TCP route may be silent.
+
+    Of a singleton there is one instance, whose requests reach it in either slot: `moves` is {name, host: {name,
+    address}, port, health_port} for each place in which it may run. `others` is the other slot's description, `groups` =
+    {group: [host]}.
     """
     services = description["services"]
-    wanted = {(name, route["port"]) for name, service in services.items() for route in service["routes"]}
+    wanted = {(name, route["port"]) for name, service in services.items() for route in all_routes(service)}
     found = [_backend(description, services[name], port, public_name) for name, port in sorted(wanted)]
     for backend, (name, port) in zip(found, sorted(wanted), strict=True):
         if services[name]["activation"] == "singleton":
@@ -67,24 +75,43 @@ def _backend(description: Description, service: Service, port: str, public_name:
     health, slot = service["health"], description["slot"]
     # The edge connects to the backend's own port if the check is a command, which has no port.
     checked = health.get("port", port)
+    routes = [route for route in all_routes(service) if route["port"] == port]
+    http2, check_http2 = (_expects_http2(service, each) for each in (port, checked))
     return {
+        "mode": "tcp" if any("listen" in route for route in routes) else "http",
+        "silent": max((seconds_of(route["timeout"]) for route in routes if route.get("timeout")), default=TCP_SECONDS),
+        "sticky": any(route.get("sticky") for route in routes),
         "name": f"{service['name']}_{port}",
         "port": service["ports"][port]["host"][slot],
         "checked_by": f"{service['name']}_{_shares_check_of(service, port)}",
-        "http2": "grpc" in health and checked == port,
+        "http2": ("grpc" in health and checked == port) or http2,
+        "check_http2": check_http2,
         "health": {**edge_check(health, public_name), "port": service["ports"][checked]["host"][slot]},
         "headers": {header: value for header, value in headers_of(service).items() if value},
         "without": sorted(header for header, value in headers_of(service).items() if not value),
-        "hosts": description["hosts"][service["group"]],
         "moves": [],
+        "hosts": [
+            # Browsers need not know the names of hosts.
+            {**host, "id": hashlib.sha256(f"{service['name']} {host['name']}".encode()).hexdigest()[:12]}
+            for host in description["hosts"][service["group"]]
+        ],
     }
+
+
+def _expects_http2(service: Mapping[str, Any], port: str) -> bool:
+    return any(route.get("http2") for route in service["routes"] if route["port"] == port)
+
+
+def all_routes(service: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the routes of a service for HTTP and for TCP; bundles of earlier versions have none for TCP."""
+    return [*service["routes"], *service.get("tcp_routes", ())]
 
 
 def _shares_check_of(service: Service, port: str) -> str:
     """Return the first port with a route that would get the same check as this one."""
     if "port" not in service["health"] or "grpc" in service["health"]:
         return port
-    return min(str(route["port"]) for route in service["routes"])
+    return min(str(route["port"]) for route in all_routes(service))
 
 
 def check_seconds(backends: Sequence[Mapping[str, Any]], edges: int, per_second: int, slowest: int) -> int:
@@ -122,5 +149,8 @@ def edge_routes(description: Description) -> list[dict[str, Any]]:
 
 
 def edge_closed(description: Description) -> list[str]:
-    """Return the paths of a slot that the edge serves to nobody, with a trailing slash, sorted."""
-    return closed_paths(description["services"])
+    """Return the paths of a slot that the edge serves to nobody, with a trailing slash, sorted.
+
+    Before those of routes with a `host`, it stands.
+    """
+    return ["".join(place) for place in closed_places(description["services"])]

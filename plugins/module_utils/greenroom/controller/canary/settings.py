@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...canary.weights import PAUSE, pauses, weights
+from ..catalogue.closed_paths import longest_route, place_of, places
 
 Catalogue = Mapping[str, Mapping[str, Any]]
 
@@ -43,13 +44,14 @@ def backends(catalogue: Catalogue) -> dict[str, str]:
 
 def probed(catalogue: Catalogue, paths: list[str]) -> dict[str, str]:
     """Return {path: service} for the probed `paths` that lead to a service with limits of its own."""
-    routes = {route["path"]: name for name, service in catalogue.items() for route in service["routes"]}
+    routes = {
+        place: name for name, service in catalogue.items() for route in service["routes"] for place in places(route)
+    }
     own = limits(catalogue)
     found = {}
     for path in paths:
-        whole = f"{path.partition('?')[0].rstrip('/')}/"
-        longest = max((route for route in routes if whole.startswith(route)), key=len, default="")
-        if routes.get(longest) in own:
+        longest = longest_route(*place_of(path), routes)
+        if longest and routes[longest] in own:
             found[path] = routes[longest]
     return found
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..bundle.activation import live_only, moving_singletons
 from ..bundle.units import slot_services, unit_name
+from ..catalogue.closed_paths import places
 
 _SIZES = {"K": 2**10, "M": 2**20, "G": 2**30}
 
@@ -107,9 +108,18 @@ def units(
 
 
 def probe_paths(catalogue: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the paths to probe on both slots: those that services configure, or else all their routes."""
+    """Return the paths to probe on both slots: those that services configure, or else all their routes.
+
+    Those of other host names are URLs; the names of a wildcard are not known.
+    """
     named = [path for service in catalogue.values() for path in (service.get("canary") or {}).get("probes", ())]
-    routes = [route["path"] for service in catalogue.values() for route in service["routes"]]
+    routes = [
+        f"https://{host}{path}" if host else path
+        for service in catalogue.values()
+        for route in service["routes"]
+        for host, path in places(route)
+        if not host.startswith("*")
+    ]
     return list(dict.fromkeys(named or routes))
 
 

@@ -7,6 +7,12 @@ from __future__ import annotations
 
 from .schema_terms import NAME, PATH, mapping, text
 
+# A path of the environment's own names, or a URL of another one of its names, which may be a template.
+_PROBE = text(
+    r"""^(?:https://(?:[a-z0-9.-]|\{\{[^{}]*\}\})+)?/[^\s#"'\\]*\Z""",
+    "a path that starts with /, or an https URL of a route's host name",
+)
+
 _METRIC = mapping({"name": text(r"^[a-zA-Z_:][a-zA-Z0-9_:]*\Z", "a metric name"), "port": NAME, "path": PATH}, ["name"])
 _POSITIVE = {"type": "number", "minimum": 0}
 _FRACTION = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1}
@@ -32,7 +38,7 @@ _QUERY = mapping(
 )
 CANARY = mapping(
     {
-        "probes": {"type": "array", "items": PATH},
+        "probes": {"type": "array", "items": _PROBE},
         "metric": _METRIC,
         "steps": {"type": "array", "items": {"type": ["integer", "string"]}},
         "step_seconds": {"type": "integer", "minimum": 1},

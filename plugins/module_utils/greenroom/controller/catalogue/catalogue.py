@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .closed_paths import whole
+from . import route_values
 from .container_user import host_user
 from .volumes import volumes_of
 
@@ -59,6 +59,8 @@ DEFAULTS: dict[str, Any] = {
     "load": None,
     "canary": None,
     "routes": [],
+    "redirects": [],
+    "tcp_routes": [],
     "headers": {},
 }
 
@@ -123,29 +125,12 @@ def _canary(raw: object, metrics: object) -> dict[str, Any] | None:
     }
 
 
-def _whole(path: object) -> object:
-    return whole(path) if isinstance(path, str) else path
-
-
-def _route(raw: object, ports: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    route = _mapping(raw)
-    offered = next((name for name, port in ports.items() if "edge" in port["from"]), None)
-    return {
-        "path": _whole(route.get("path")),
-        "exclude": [_whole(path) for path in _list(route.get("exclude"))],
-        "port": route.get("port", offered),
-        "limit": route.get("limit", "default"),
-        "auth": route.get("auth", True),
-        "timeout": route.get("timeout"),
-    }
-
-
 def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     """Return service `name` with all defaults filled in.
 
     `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
-    `routes[]` = {path, exclude: [path] (all with a trailing slash), port, limit, auth};
+    `routes[]`, `redirects[]` and `tcp_routes[]`: see route_values;
     `canary` = {probes, metric: {name, port, path}, steps, step_seconds, limits, queries: [{name, query, above or
     below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
     """
@@ -172,7 +157,9 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "environment": dict(_mapping(service["environment"])),
         "headers": dict(_mapping(service["headers"])),
         "toggles": {toggle: _toggle(value) for toggle, value in _mapping(service["toggles"]).items()},
-        "routes": [_route(route, ports) for route in _list(service["routes"])],
+        "routes": [route_values.route(_mapping(route), ports) for route in _list(service["routes"])],
+        "redirects": [route_values.redirect(_mapping(each)) for each in _list(service["redirects"])],
+        "tcp_routes": [route_values.tcp_route(_mapping(each), ports) for each in _list(service["tcp_routes"])],
         "canary": _canary(service["canary"], service["metrics"]),
         "config_of": config_of,
         "volumes": volumes_of(service["volumes"], name, host_user({**service, "name": name})),

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from .closed_paths import closed_paths, whole
+from .closed_paths import closed_places, longest_route, place_of, places
+from .route_collisions import every_route, tcp_routes
 
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
@@ -24,7 +25,6 @@ def collisions(
     """
     ports: dict[tuple[str, int], str] = dict(taken or {})
     databases: dict[str, str] = {}
-    paths: dict[str, str] = {}
     toggles: dict[str, str] = {}
     keepers = [name for name, service in catalogue.items() if service["identities"]]
     for name in keepers[1:]:
@@ -43,27 +43,24 @@ def collisions(
         for toggle in service["toggles"]:
             if toggles.setdefault(toggle, name) != name:
                 yield name, f"toggles.{toggle}: {toggles[toggle]} has a toggle of this name; choose another one"
-        for index, route in enumerate(service["routes"]):
-            here = f"{name} routes[{index}]"
-            if paths.setdefault(route["path"], here) != here:
-                yield name, f'routes[{index}].path: "{route["path"]}" is taken by {paths[route["path"]]}'
+    for host in groups.get("edge", ()):
+        for name, key, route in tcp_routes(catalogue):
+            if other := ports.get((host, route["listen"])):
+                yield name, f"{key}.listen: {host} has port {route['listen']} already ({other}); choose another one"
 
 
 def closed_collisions(catalogue: Catalogue) -> Iterator[Problem]:
     """Yield (service, line) for closed paths that are the path of a route, or that a canary would probe in vain."""
-    paths = {
-        route["path"]: f"{name} routes[{index}]"
-        for name, service in catalogue.items()
-        for index, route in enumerate(service["routes"])
-    }
-    closed = closed_paths(catalogue)
+    taken = {place: f"{name} {key}" for name, key, route in every_route(catalogue) for place in places(route)}
+    closed = closed_places(catalogue)
     for name, service in catalogue.items():
         for index, route in enumerate(service["routes"]):
-            for path in (path for path in route["exclude"] if path in paths and path != route["path"]):
-                yield name, f'routes[{index}].exclude: "{path}" is the path of {paths[path]}; remove one of them'
-        for index, path in enumerate((service["canary"] or {}).get("probes", [])):
-            if any(whole(path.partition("?")[0]).startswith(each) for each in closed):
-                yield name, f'canary.probes[{index}]: "{path}" is closed to visitors; probe another path, or route it'
+            for path, place in ((path, (host, path)) for host, _ in places(route) for path in route["exclude"]):
+                if place in taken and path != route["path"]:
+                    yield name, f'routes[{index}].exclude: "{path}" is the path of {taken[place]}; remove one of them'
+        for index, probe in enumerate((service["canary"] or {}).get("probes", [])):
+            if longest_route(*place_of(probe), closed):
+                yield name, f'canary.probes[{index}]: "{probe}" is closed to visitors; probe another path, or route it'
 
 
 def broker_collisions(catalogue: Catalogue) -> Iterator[Problem]:

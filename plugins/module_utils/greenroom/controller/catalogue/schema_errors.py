@@ -47,7 +47,7 @@ def lines(error: jsonschema.ValidationError) -> list[str]:
             hint = "; write it to Vault, and name it in `secrets`" if _is_encrypted(value) else ""
             what = f"expected {' or '.join(_KINDS[kind] for kind in wanted)}, got {_shown(value)}{hint}"
         case "enum":
-            what = f"unknown value {_shown(value)}{suggestion(str(value), error.validator_value)}"
+            what = f"unknown value {_shown(value)}{suggestion(str(value), map(str, error.validator_value))}"
         case "minimum":
             what = f"{value} is too small; the minimum is {error.validator_value}"
         case "const":

@@ -17,6 +17,7 @@ from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
 from .image_checks import image_problems
 from .route_checks import route_problems
+from .route_collisions import route_collisions
 from .volume_checks import host_problems, volume_problems
 
 LARGEST_PORT = 65535
@@ -231,6 +232,7 @@ def problems(
     ]
     between = [
         *collisions(catalogue, groups, taken),
+        *route_collisions(catalogue),
         *closed_collisions(catalogue),
         *host_problems(catalogue, groups, nfs),
         *broker_collisions(catalogue),

@@ -16,7 +16,7 @@ from .canary_schema import CANARY
 from .catalogue import SECRET_KINDS
 from .health_schema import HEALTH, health_errors
 from .image_schema import CAPABILITIES, CPUS, ENTRYPOINT, SIZE, ULIMITS, USER, WRITABLE
-from .route_schema import HEADERS, ROUTE
+from .route_schema import HEADERS, REDIRECT, ROUTE, TCP_ROUTE
 from .schema_errors import lines
 from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIABLE, WORDS, mapping, named, text
 from .volume_schema import VOLUMES
@@ -80,6 +80,8 @@ SCHEMA = mapping(
         "load": mapping({"toggle": {"type": "string"}}),
         "canary": CANARY,
         "routes": {"type": "array", "items": ROUTE},
+        "redirects": {"type": "array", "items": REDIRECT},
+        "tcp_routes": {"type": "array", "items": TCP_ROUTE},
         "headers": HEADERS,
     },
     ["image"],

@@ -28,9 +28,12 @@ Members = Mapping[str, Collection[str]]
 Bundles = Mapping[str, Mapping[str, Any]]
 
 
-def connections(maxconn: int, proxied: object) -> int:
-    """Return the connections of the whole process; those that begin with a PROXY header (`proxied`) count twice."""
-    return int(maxconn) + (int(int(maxconn) * PUBLIC) if proxied else 0)
+def connections(maxconn: int, proxied: object, tcp_ports: int = 0) -> int:
+    """Return the connections of the whole process; those that begin with a PROXY header (`proxied`) count twice.
+
+    Each port with TCP routes has a tenth of `maxconn` in addition.
+    """
+    return int(maxconn) + (int(int(maxconn) * PUBLIC) if proxied else 0) + tcp_ports * (int(maxconn) // 10)
 
 
 def places(catalogue: Mapping[str, Any], members: Members, bundles: Bundles | None = None) -> tuple[int, int]:
@@ -50,7 +53,9 @@ def _described(bundle: Mapping[str, Any] | None) -> tuple[int, int]:
 
 def _places(services: Mapping[str, Any], members: Members) -> tuple[int, int]:
     routed = {
-        (name, route["port"]): service["group"] for name, service in services.items() for route in service["routes"]
+        (name, route["port"]): service["group"]
+        for name, service in services.items()
+        for route in (*service["routes"], *service.get("tcp_routes", ()))
     }
     return len(routed), sum(len(members.get(group, ())) for group in routed.values())
 
