@@ -39,8 +39,8 @@ def edge_backends(
     then gets, and `silent` for how many seconds a connection of a TCP route may be silent.
 
     Of a singleton there is one instance, whose requests reach it in either slot: `moves` is {name, host: {name,
-    address}, port, health_port} for each place in which it may run. `others` is the other slot's description, `groups` =
-    {group: [host]}.
+    address}, port, health_port} for each place in which it may run. `others` is the other slot's description, and
+    `groups` = {group: [host]}.
     """
     services = description["services"]
     wanted = {(name, route["port"]) for name, service in services.items() for route in all_routes(service)}
