@@ -41,7 +41,8 @@ def catalogue(**services: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def described(services: dict[str, dict[str, Any]], slot: str) -> dict[str, Any]:
     release = {"name": "1", "id": "x", "images": dict.fromkeys(services, "r/i@sha256:0")}
-    return describe(services, slot, release, MEMBERS)
+    found: dict[str, Any] = describe(services, slot, release, MEMBERS)
+    return found
 
 
 def test_a_description_with_volumes_is_valid() -> None:

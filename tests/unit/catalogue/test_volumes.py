@@ -20,7 +20,8 @@ MEDIA = {"media": {"path": "/data"}}
 
 
 def service(name: str, **keys: Any) -> dict[str, Any]:
-    return normalise(name, {"image": name, **keys}, f"/srv/services/{name}")
+    found: dict[str, Any] = normalise(name, {"image": name, **keys}, f"/srv/services/{name}")
+    return found
 
 
 def lines(*services: dict[str, Any]) -> list[str]:
