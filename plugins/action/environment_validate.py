@@ -20,7 +20,6 @@ from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
-from ansible.module_utils.greenroom.controller.bundle import edge_map
 from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
@@ -28,10 +27,8 @@ from ansible.module_utils.greenroom.controller.people import named
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
     edge_access,
-    error_pages,
     lockout,
     release,
-    route_names,
     service_values,
     services,
     settings,
@@ -128,8 +125,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         # The check of types reports a file that can't be read.
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
-            yield from edge_access.client_ca_problems(own("edge_client_ca"))
-            yield from error_pages.page_problems(own("edge_error_pages"))
+            yield from edge_access.file_problems(own)
         yield from edge_access.connection_problems(
             self._value("edge_connection_hours"), self._value("edge_connection_reloads")
         )
@@ -166,16 +162,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             yield from confirmation_problems(name, self._protected(), self._value("confirm"))
 
     def _services(self) -> Iterator[str]:
-        limits = self._value("edge_limits")
+        limits, host = self._value("edge_limits"), self.task_vars["inventory_hostname"]
         load = partial(self._load, trusted=True)
-        render = self._renderer(self.task_vars["inventory_hostname"], {})
-        own_names = self._value("edge_public_names") or [self._value("environment_public_name")]
-        named, lines = route_names.rendered(services.valid_services(self.catalogue, load), render, own_names)
-        yield from lines
-        yield from route_names.certificate_problems(named, self._raw(self.task_vars["inventory_hostname"]))
+        valid = services.valid_services(self.catalogue, load)
+        named = services.with_names(valid, self._renderer(host, {}), self._value)
+        yield from (*named.lines, *named.without_ca(self._raw(host)))
         yield from services.service_problems(
             Path(self.task_vars["catalogue_path"]),
-            self.catalogue | named,
+            self.catalogue | named.services,
             load,
             self.groups,
             list(limits) if isinstance(limits, Mapping) else None,
@@ -184,7 +178,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         if not self.secrets:
             return  # a run without a release renders no value
-        valid = services.valid_services(self.catalogue, load)
         declared = {name for options in self.declared.values() for name in options}
         yield from service_values.value_problems(valid, self.groups, declared, self._renderer)
 
@@ -232,10 +225,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     @cached_property
     def _edge_connections(self) -> int:
-        tcp_ports = len(edge_map.tcp_listeners(self.catalogue))
-        given = self._of_edge("edge_maxconn"), self._of_edge("edge_proxy_sources")
-        found: int = edge_size.connections(*given, tcp_ports)
-        return found
+        return int(edge_size.connections_with(self._of_edge, self.catalogue))
 
     @cached_property
     def _edge_needs(self) -> dict[str, int]:

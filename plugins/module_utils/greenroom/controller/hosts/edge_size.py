@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from math import ceil
 from typing import Any
 
@@ -34,6 +34,12 @@ def connections(maxconn: int, proxied: object, tcp_ports: int = 0) -> int:
     Each port with TCP routes has a tenth of `maxconn` in addition.
     """
     return int(maxconn) + (int(int(maxconn) * PUBLIC) if proxied else 0) + tcp_ports * (int(maxconn) // 10)
+
+
+def connections_with(value: Callable[[str], Any], catalogue: Mapping[str, Any]) -> int:
+    """Return `connections` of a catalog; `value` returns a variable of the role edge."""
+    listening = {route["listen"] for service in catalogue.values() for route in service["tcp_routes"]}
+    return connections(value("edge_maxconn"), value("edge_proxy_sources"), len(listening))
 
 
 def places(catalogue: Mapping[str, Any], members: Members, bundles: Bundles | None = None) -> tuple[int, int]:

@@ -7,15 +7,23 @@ Runs on the controller only (needs the cryptography package).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
 
+from .error_pages import page_problems
+
 _CA = "edge_client_ca"
 MOST_HOURS = 168
 MOST_RELOADS = 50
+
+
+def file_problems(rendered: Callable[[str], object]) -> Iterator[str]:
+    """Yield what is wrong with variables that are the content of files; `rendered` raises ValueError without a file."""
+    yield from client_ca_problems(rendered(_CA))
+    yield from page_problems(rendered("edge_error_pages"))
 
 
 def client_ca_problems(given: object) -> Iterator[str]:

@@ -17,6 +17,21 @@ KEYS = ("routes", "redirects", "tcp_routes")
 Services = Mapping[str, Mapping[str, Any]]
 
 
+class Names:
+    """Services that fit the schema, with the host names of their routes as they are here (`services`).
+
+    `lines` says what is wrong with those. `render` renders a value, `value` returns a variable.
+    """
+
+    def __init__(self, given: Services, render: Callable[[Any], Any], value: Callable[[str], Any]) -> None:
+        own_names = value("edge_public_names") or [value("environment_public_name")]
+        self.services, self.lines = rendered(given, render, own_names)
+
+    def without_ca(self, variables: Mapping[str, Any]) -> Iterator[str]:
+        """Yield a line for each route that needs client certificates, if the environment has no CA for them."""
+        return certificate_problems(self.services, variables)
+
+
 def rendered(
     services: Services, render: Callable[[Any], Any], own_names: Collection[str]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:

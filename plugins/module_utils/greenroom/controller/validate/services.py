@@ -10,6 +10,7 @@ from typing import Any
 
 from ..catalogue import derived_names, service_checks, service_schema, volume_checks
 from ..catalogue.catalogue import is_folder
+from . import route_names
 
 
 def service_problems(
@@ -45,6 +46,13 @@ def service_problems(
     ):
         yield f"{folder.name}/{name}/service.yml: {line}"
     yield from volume_checks.nfs_problems(valid, on_nfs)
+
+
+def with_names(
+    services: Mapping[str, Mapping[str, Any]], render: Callable[[Any], Any], value: Callable[[str], Any]
+) -> route_names.Names:
+    """Return services that fit the schema with the host names of their routes."""
+    return route_names.Names(services, render, value)
 
 
 def valid_services(
