@@ -15,6 +15,7 @@ import jsonschema
 
 from ...switch.bluegreen import SLOTS
 from ..catalogue.health_schema import HEALTH, HEALTH_KINDS
+from ..catalogue.job_schema import HOOKS, JOB
 from ..catalogue.route_schema import SECURITY_HEADERS
 from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, NAME, PATH, PORT_NUMBER
 from .description import Description
@@ -61,6 +62,10 @@ _ROUTE = _with(
     exclude=_list(PATH),
     timeout=_maybe(DURATION),
 )
+_WORDS = _list({"type": "string"})
+# Timers are made of it.
+_CALENDAR = {"type": "string", "pattern": r"^[A-Za-z0-9*.,/:~ _+-]{1,600}\Z"}
+_JOB = _with({"calendar": _list(_CALENDAR), "timeout": DURATION, "persistent": {"type": "boolean"}})
 _SERVICE = _with(
     {
         "name": NAME,
@@ -76,6 +81,9 @@ _SERVICE = _with(
     },
     calls=_list(CALL),
     headers=_map({"enum": list(SECURITY_HEADERS)}, HEADER_VALUE),
+    schedule=_map(JOB, _JOB),
+    hooks=_map({"enum": list(HOOKS)}, _WORDS),
+    console=_WORDS,
 )
 _SCHEMA = _with(
     {

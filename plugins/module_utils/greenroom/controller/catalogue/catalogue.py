@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .closed_paths import whole
+from .job_schema import scheduled
 
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
 BLUE_OFFSET = 10000
@@ -34,6 +35,9 @@ DEFAULTS: dict[str, Any] = {
     "migrate": [],
     "prepare": [],
     "seed": [],
+    "schedule": {},
+    "hooks": {},
+    "console": [],
     "heads": None,
     "queues": {},
     "publishes": [],
@@ -137,7 +141,8 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
     `routes[]` = {path, exclude: [path] (all with a trailing slash), port, limit, auth};
     `canary` = {probes, metric: {name, port, path}, steps, step_seconds, limits, queries: [{name, query, above or
-    below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
+    below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable};
+    `schedule.<job>` = {command, at, calendar, timeout, persistent}.
     """
     given = _mapping(raw)
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
@@ -156,6 +161,9 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
         "headers": dict(_mapping(service["headers"])),
+        "schedule": scheduled(service["schedule"]),
+        "hooks": {hook: _list(words) for hook, words in _mapping(service["hooks"]).items()},
+        "console": _list(service["console"]),
         "toggles": {toggle: _toggle(value) for toggle, value in _mapping(service["toggles"]).items()},
         "routes": [_route(route, ports) for route in _list(service["routes"])],
         "canary": _canary(service["canary"], service["metrics"]),

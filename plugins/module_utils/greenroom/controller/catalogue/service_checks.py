@@ -15,6 +15,7 @@ from ...canary.weights import weights
 from ...common.names import suggestion
 from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
+from .job_schema import job_problems
 from .route_checks import route_problems
 
 LARGEST_PORT = 65535
@@ -189,6 +190,7 @@ def service_problems(
     yield from _calls(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)
     yield from _seed(service)
+    yield from job_problems(service)
     yield from _toggles(service)
     yield from _load(service)
     yield from _config(service, catalogue, wrong)

@@ -1,16 +1,18 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, shared address, cutover, lock."""
+"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, hooks, shared address, cutover, lock."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ...canary import weights
 from ...common.names import suggestion
 from ..catalogue import providers
+from ..catalogue.job_schema import HOOKS
 from ..hosts import vrrp
 from ..hosts.networks import networks_of
 
@@ -55,6 +57,20 @@ def toggle_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -
         elif not isinstance(value, bool):
             shown = f'"{value}"' if isinstance(value, str) else "nothing" if value is None else value
             yield f"environment_toggles.{name}: expected true or false, got {shown}"
+
+
+def hook_problems(given: object, folder: str) -> Iterator[str]:
+    """Yield what is wrong with {hook: file with tasks}; relative paths start at `folder`, that of the inventory.
+
+    The check of types reports a value of another type.
+    """
+    for name, path in (given if isinstance(given, Mapping) else {}).items():
+        if name not in HOOKS:
+            yield f"environment_hooks.{name}: unknown hook{suggestion(str(name), HOOKS)}; known are {', '.join(HOOKS)}"
+        elif not isinstance(path, str) or not path:
+            yield f"environment_hooks.{name}: expected the path of a file with tasks"
+        elif not (Path(folder) / path).is_file():
+            yield f"environment_hooks.{name}: there is no file {Path(folder) / path}"
 
 
 def people_problems(count: object, **people: object) -> Iterator[str]:
