@@ -115,9 +115,11 @@ def remote(given: argparse.Namespace) -> str:
 def every(inventory: Inventory, hosts: Sequence[str], command: str) -> int:
     """Run a command on hosts at once, and print what each prints, with its name in front; return an exit code."""
 
+    # Ansible loads its plugins only in one thread.
+    calls = {host: ssh(host, inventory.variables(host, SSH), command, terminal=False) for host in hosts}
+
     def one(host: str) -> int:
-        words = ssh(host, inventory.variables(host, SSH), command, terminal=False)
-        with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        with subprocess.Popen(calls[host], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
             for line in process.stdout or ():
                 print(f"{host}  {line}", end="", flush=True)
         return process.returncode

@@ -54,7 +54,7 @@ class FilterModule:
             "bundle_slot_jobs": jobs.slot_jobs,
             "bundle_wait_tries": jobs.wait_tries,
             "bundle_hooks": jobs.hook_commands,
-            "bundlejobs.has_hook": jobs.has_hook,
+            "bundle_has_hook": jobs.has_hook,
             "bundle_run_host": jobs.run_host,
             "bundle_run_problem": jobs.run_problem,
             "bundle_units": units.units,

@@ -62,7 +62,7 @@ def tick(host: Host, stem: str, run: Run, sleep: Callable[[float], None]) -> int
     if not slot or stem not in host.jobs(slot):
         print(f"nothing to do: {f'{slot} is live and does not run {stem} here' if slot else 'no slot is live'}")
         return 0
-    # Somebody may have started it by hand in the other slot.
+    # An operator may have started it by hand in the other slot.
     while before := running([unit_of(stem, other(slot))], run):
         print(f"waiting until {before[0]} has ended", flush=True)
         sleep(AGAIN)

@@ -60,11 +60,11 @@ def command_line(given: Asked, slot: str, description: dict[str, Any], inspect: 
     found = json.loads(out)[0] if code == 0 else {}
     if not found.get("State", {}).get("Running"):
         raise NothingRanError(f"{name} does not run on this host; playbooks/status.yml shows where it does")
-    terminal = ["--interactive", "--tty"] if given.what != "run" and sys.stdin.isatty() else []
+    terminal = [] if given.what == "run" else ["--interactive", *(["--tty"] if sys.stdin.isatty() else [])]
     if given.what == "exec":
         if not given.words:
             raise NothingRanError("exec needs a program, such as: greenroom-run exec portal id")
-        return ["podman", "exec", *(terminal or ["--interactive"]), name, *given.words]
+        return ["podman", "exec", *terminal, name, *given.words]
     created = found.get("Config", {}).get("CreateCommand") or []
     # A name of its own tells the firewall what it may call.
     image = description.get("images", {}).get(description["services"][service].get("image"), "")

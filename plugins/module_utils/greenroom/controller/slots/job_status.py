@@ -58,7 +58,8 @@ def _says(timer_unit: Mapping[str, str], unit: Mapping[str, str], name: str) -> 
     then = f"next {_time(timer_unit.get('NextElapseUSecRealtime', '')) or 'never'}"
     began, ended = (_time(unit.get(f"ExecMain{part}Timestamp", "")) for part in ("Start", "Exit"))
     if unit.get("ActiveState") == "activating":
-        return f"running since {began}, {then}"
+        # Only when it has ended does systemd know when the next one is due.
+        return f"running since {began}"
     if not ended:
         # systemd forgets what ran before the host booted.
         last = _time(timer_unit.get("LastTriggerUSec", ""))
