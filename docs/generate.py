@@ -48,13 +48,13 @@ SERVICE_KEYS = {
     "seed": "Arguments of the command that creates, updates or removes the service's generated data. It runs once, on "
     "one host, when users, volume, seed or database schema have changed since the last time. For details, see "
     "[bring your own service](../bring-your-own-service.md#invented-data).",
-    "schedule": "[Scheduled jobs](../jobs.md#scheduled-jobs), by name: commands that run at certain times, for the live "
-    "slot only, on the first host of the group.",
+    "schedule": "[Scheduled jobs](../jobs.md#scheduled-jobs), by name: commands that run at certain times, for the "
+    "live slot only, on the first host of the group.",
     "schedule.<name>.command": "Arguments for the image's entry point, in a new container like the service's own.",
     "schedule.<name>.at": "When the job runs: a calendar expression of systemd, such as `*-*-* 02:00` or "
     "`Mon..Fri 07:30 Europe/Berlin`, or cron's words, such as `0 2 * * *`. Without a time zone, the host's.",
-    "schedule.<name>.timeout": "How long a run of the job may take, such as `90s`, `30m` or `4h`. Then it is ended, and "
-    "has failed. Default: `1h`.",
+    "schedule.<name>.timeout": "How long a run of the job may take, such as `90s`, `30m` or `4h`. Then it is ended, "
+    "and has failed. Default: `1h`.",
     "schedule.<name>.persistent": "`true`: a run that was missed because the host was down follows when it is up "
     "again. Default: `false`.",
     "hooks": "[Commands before and after parts of a run](../jobs.md#hooks), by hook. Each runs once, on one host.",

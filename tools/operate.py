@@ -114,7 +114,6 @@ def remote(given: argparse.Namespace) -> str:
 
 def every(inventory: Inventory, hosts: Sequence[str], command: str) -> int:
     """Run a command on hosts at once, and print what each prints, with its name in front; return an exit code."""
-
     # Ansible loads its plugins only in one thread.
     calls = {host: ssh(host, inventory.variables(host, SSH), command, terminal=False) for host in hosts}
 

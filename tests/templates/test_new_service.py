@@ -48,7 +48,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         ("app1/etc/containers/systemd/shop-job-nightly-blue.container", 'Exec="tidy" "100%%"'),
         ("app1/etc/containers/systemd/shop-job-nightly-green.container", "Type=oneshot\nTimeoutStartSec=30m"),
         ("app1/etc/containers/systemd/shop-job-nightly-green.container", "/slots/green/shop/config:/etc/shop:ro"),
-        ("app1/etc/systemd/system/greenroom-shop-job-nightly.timer", "OnCalendar=*-*-01 02:00:00\nOnCalendar=Fri *-*-*"),
+        (
+            "app1/etc/systemd/system/greenroom-shop-job-nightly.timer",
+            "OnCalendar=*-*-01 02:00:00\nOnCalendar=Fri *-*-*",
+        ),
         ("app1/etc/systemd/system/greenroom-shop-job-nightly.timer", "Persistent=true"),
         ("app1/etc/systemd/system/greenroom-shop-job-nightly.service", "greenroom-job shop-job-nightly\n"),
         ("app1/etc/greenroom/slots/blue.jobs", "shop-job-nightly\n"),

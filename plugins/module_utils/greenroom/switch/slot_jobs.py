@@ -2,11 +2,11 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """greenroom-job: starts a scheduled job in the live slot, or waits with `wait <slot>` until a slot's jobs have ended.
 
-Each job has one timer on one host, which belongs to no slot. So a cutover neither loses a tick nor repeats it: each tick
-asks the edge hosts once which slot is live, and starts the job there. The timer's unit runs as long as the job, so
-that a job never runs twice at once.
+Each job has one timer on one host, which belongs to no slot. So a cutover neither loses a tick nor repeats it: each
+tick asks the edge hosts once which slot is live, and starts the job there. The timer's unit runs as long as the job,
+so that a job never runs twice at once.
 
-A job that runs when traffic leaves its slot runs on, to its end. A slot's containers stop only when its jobs have ended.
+A job that runs when traffic leaves its slot runs on, to its end. A slot's containers stop when its jobs have ended.
 """
 
 from __future__ import annotations

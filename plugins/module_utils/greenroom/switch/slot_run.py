@@ -8,8 +8,8 @@
     greenroom-run slot                                             print which slot is live
 
 A new container is like the service's own (image, environment, files, calls), but gets no requests. It is removed when
-the command ends. The exit code is that of the command; 120 means that nothing ran. The journal has a line when a command
-begins and when it ends.
+the command ends. The exit code is that of the command; 120 means that nothing ran. The journal has a line when a
+command begins and when it ends.
 """
 
 from __future__ import annotations

@@ -132,9 +132,7 @@ def has_hook(hook: str, own: Mapping[str, str], *descriptions: Description) -> b
     )
 
 
-def run_problem(
-    bundles: Mapping[str, Description], slot: str, service: str, command: object, groups: Groups
-) -> str:
+def run_problem(bundles: Mapping[str, Description], slot: str, service: str, command: object, groups: Groups) -> str:
     """Return why a one-time command can't run in a slot, and what to do, or ""."""
     services = bundles.get(slot, {}).get("services", {})
     if not slot:
@@ -142,10 +140,14 @@ def run_problem(
     if not services:
         return f"{slot} has no release; playbooks/status.yml shows what each slot runs"
     if service not in services:
-        named = f'{slot} has no service "{service}"{suggestion(service, services)}' if service else "no service is named"
+        named = (
+            f'{slot} has no service "{service}"{suggestion(service, services)}' if service else "no service is named"
+        )
         return f"{named}; add -e service=<one of {', '.join(sorted(services))}>"
     if not isinstance(command, list) or not command or not all(isinstance(word, str) for word in command):
-        return """no command is given; add -e '{"command": ["word", "word"]}', the arguments of the image's entry point"""
+        return (
+            """no command is given; add -e '{"command": ["word", "word"]}', the arguments of the image's entry point"""
+        )
     if not run_host(bundles[slot], service, groups):
         return f"no host of {services[service]['group']} has {slot}"
     return ""

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, hooks, shared address, cutover, lock."""
+"""What is wrong with the settings of a run: hosts, sign-in providers, toggles, hooks, shared address, cutover, lock."""
 
 from __future__ import annotations
 
