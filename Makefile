@@ -47,6 +47,26 @@ status: ## show hosts, slots, releases and addresses
 ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1)
 	@lab/lab ssh $(or $(HOST),app1)
 
+# ENV names the inventory, HOST one host, SLOT a slot that is not the live one.
+OPERATE = python tools/operate.py --inventory inventories/$(or $(ENV),staging) $(if $(SERVICE),--service $(SERVICE)) \
+  $(if $(HOST),--host $(HOST)) $(if $(SLOT),--slot $(SLOT))
+
+.PHONY: ps
+ps: ## show the containers on all app hosts: make ps (ENV=production, HOST=app1)
+	@$(OPERATE) ps
+
+.PHONY: logs
+logs: ## show the output of a service and its jobs: make logs SERVICE=portal (LINES=100, FOLLOW=yes)
+	@$(OPERATE) logs $(if $(LINES),--lines $(LINES)) $(if $(FOLLOW),--follow)
+
+.PHONY: exec
+exec: ## run a program in the live slot's container: make exec SERVICE=portal COMMAND="id -u"
+	@$(OPERATE) exec --command '$(subst ','\'',$(COMMAND))'
+
+.PHONY: console
+console: ## open a console in a new container like the live slot's: make console SERVICE=portal
+	@$(OPERATE) console $(if $(COMMAND),--command '$(subst ','\'',$(COMMAND))')
+
 .PHONY: test
 test: lab ## run all tests (30 minutes or less); hosts stay up afterwards
 	color=$(COLOR); python tests/side_by_side.py \

@@ -62,6 +62,29 @@ SERVICE_KEYS = {
     "seed": "Arguments of the command that creates, updates or removes the service's generated data. It runs once, on "
     "one host, when users, volume, seed or database schema have changed since the last time. For details, see "
     "[bring your own service](../bring-your-own-service.md#invented-data).",
+    "schedule": "[Scheduled jobs](../jobs.md#scheduled-jobs), by name: commands that run at certain times, for the "
+    "live slot only, on the first host of the group.",
+    "schedule.<name>.command": "Arguments for the image's entry point, in a new container like the service's own.",
+    "schedule.<name>.at": "When the job runs: a calendar expression of systemd, such as `*-*-* 02:00` or "
+    "`Mon..Fri 07:30 Europe/Berlin`, or cron's words, such as `0 2 * * *`. Without a time zone, the host's.",
+    "schedule.<name>.timeout": "How long a run of the job may take, such as `90s`, `30m` or `4h`. Then it is ended, "
+    "and has failed. Default: `1h`.",
+    "schedule.<name>.persistent": "`true`: a run that was missed because the host was down follows when it is up "
+    "again. Default: `false`.",
+    "hooks": "[Commands before and after parts of a run](../jobs.md#hooks), by hook. Each runs once, on one host.",
+    **{
+        f"hooks.{hook}": f"Arguments for the image's entry point, {when}"
+        for hook, when in {
+            "before_deploy": "before a candidate is written. Runs in the live slot; in a first run not at all.",
+            "before_migrate": "before the databases are migrated. Runs in the candidate.",
+            "after_migrate": "after the databases were migrated. Runs in the candidate.",
+            "after_deploy": "when the candidate is ready, before it can get traffic.",
+            "before_cutover": "after the smoke checks, before the slot that it runs in gets traffic.",
+            "after_cutover": "when the slot that it runs in has all traffic and has passed its bake.",
+        }.items()
+    },
+    "console": "Arguments for the image's entry point that start an interactive console (`make console`). Default: the "
+    "image's `/bin/sh`.",
     "heads": "An SQL query for the version of the database schema. If the result has changed, `seed` runs again, and a "
     "deploy tries whether the live release [would start again](../release.md#would-the-old-release-start-again).",
     "queues": "Broker queues that the service consumes, by name. Jobs that can't be done go to the dead-letter queue "

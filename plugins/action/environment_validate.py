@@ -113,6 +113,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.provider_problems(self._value("identity_providers"))
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)
         yield from settings.size_problems(self._value("environment_sizes"), self.catalogue)
+        yield from settings.hook_problems(self._value("environment_hooks"), self.task_vars.get("inventory_dir") or ".")
         yield from named.problems(self._value("seed_named_people"))
         people = {name: self._value(name) for name in ("simulation_people", "load_people")}
         yield from settings.people_problems(self._value("seed_count"), **people)

@@ -9,7 +9,15 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.greenroom.canary import weights
-from ansible.module_utils.greenroom.controller.slots import crashes, edges, lock_holders, pause, status, way_back
+from ansible.module_utils.greenroom.controller.slots import (
+    crashes,
+    edges,
+    job_status,
+    lock_holders,
+    pause,
+    status,
+    way_back,
+)
 
 
 def plainly(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -43,6 +51,8 @@ class FilterModule:
             "edges_summary": status.summary,
             "environment_lock_holders": lock_holders.holders,
             "edges_containers": status.containers,
+            "edges_job_command": job_status.job_command,
+            "edges_jobs": job_status.job_lines,
             "edges_unit_command": crashes.command,
             "edges_unit_readings": crashes.readings,
             "canary_weights": plainly(weights.weights),

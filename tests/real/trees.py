@@ -28,6 +28,7 @@ OTHERS = {
     "activation": "no files",
     "deploy-{slot}": "marks and records of deploys, in which nothing is repaired",
     "drill": "playbooks/drill.yml",
+    "jobs": "only with scheduled jobs in a slot",
     "load": "playbooks/load.yml",
     "reset-{environment}": "playbooks/schedule.yml",
     "seed": "a record of the seeded data's parameters",

@@ -22,6 +22,8 @@ config_path: /etc/shop
 health: {port: http, path: /ready}
 metrics: {port: metrics, path: /metrics}
 routes: [{path: /shop}]
+schedule:
+  nightly: {command: [tidy, 100%], at: 0 2 1 * 5, timeout: 30m, persistent: true}
 toggles:
   new_checkout: {description: A new checkout, variable: NEW_CHECKOUT}
   banner: {description: A banner, default: true, variable: BANNER}
@@ -43,6 +45,16 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     [
         ("app1/etc/containers/systemd/shop-blue.container", "PublishPort=0.0.0.0:17000:7000"),
         ("app2/etc/containers/systemd/shop-green.container", "PublishPort=0.0.0.0:27000:7000"),
+        ("app1/etc/containers/systemd/shop-job-nightly-blue.container", 'Exec="tidy" "100%%"'),
+        ("app1/etc/containers/systemd/shop-job-nightly-green.container", "Type=oneshot\nTimeoutStartSec=30m"),
+        ("app1/etc/containers/systemd/shop-job-nightly-green.container", "/slots/green/shop/config:/etc/shop:ro"),
+        (
+            "app1/etc/systemd/system/greenroom-shop-job-nightly.timer",
+            "OnCalendar=*-*-01 02:00:00\nOnCalendar=Fri *-*-*",
+        ),
+        ("app1/etc/systemd/system/greenroom-shop-job-nightly.timer", "Persistent=true"),
+        ("app1/etc/systemd/system/greenroom-shop-job-nightly.service", "greenroom-job shop-job-nightly\n"),
+        ("app1/etc/greenroom/slots/blue.jobs", "shop-job-nightly\n"),
         ("app1/etc/greenroom/slots/green/shop/config/shop.yml", "slot: green"),
         ("app1/etc/greenroom/slots/blue/shop/secrets", "DSN=postgres://shop_blue:"),
         ("app1/etc/greenroom/slots/blue/shop/environment", "\nBANNER=true\n"),
@@ -96,3 +108,11 @@ def test_a_service_without_database_and_mail_gets_no_names_for_them(
         "AddHost=database.staging.greenroom.test:198.18.10.31\nAddHost=mail.staging.greenroom.test:198.18.10.41\n"
         in shop
     )
+
+
+def test_a_job_has_a_timer_on_one_host_and_nothing_that_reaches_it(alone: Rendered) -> None:
+    assert not list((alone.folder / "app2").glob("etc/systemd/system/greenroom-*-job-*"))
+    assert (alone.folder / "app2/etc/greenroom/slots/blue.jobs").read_text() == ""
+    unit = (alone.folder / "app1/etc/containers/systemd/shop-job-nightly-blue.container").read_text()
+    assert "ContainerName=shop-job-nightly-blue" in unit
+    assert not [word for word in ("PublishPort", "NetworkAlias", "[Install]", "Restart=") if word in unit]

@@ -24,6 +24,7 @@ VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
 CHECKED = (
     *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
     *("/etc/keepalived/keepalived.conf", "/etc/prometheus/rules/broker.yml"),
+    "/etc/prometheus/rules/jobs.yml",
     *("/etc/ssh/sshd_config.d/10-greenroom.conf", "/etc/chrony/chrony.conf", "/etc/sysusers.d/greenroom.conf"),
     *("/etc/systemd/system/greenroom-backup.timer", "/run/systemd/system/greenroom-stop.timer"),
     "/etc/containers/systemd/portal-blue.container",

@@ -25,7 +25,7 @@ def test_all_containers_of_a_service_may_call() -> None:
     assert connections(catalogue(4434, ["kratos.admin"]), {}) == {
         (f"portal-{part}", f"kratos-{slot}", 4434)
         for slot in ("blue", "green")
-        for part in (slot, f"{slot}-trial", "migrate", "prepare", "seed")
+        for part in (slot, f"{slot}-trial", "migrate", "prepare", "seed", "run", "console")
     }
 
 

@@ -107,6 +107,7 @@ def test_a_stop_is_planned_for_the_slot_that_this_run_has_left(roles: Roles) -> 
         "slot": "blue",
         "epoch": 9,
         "units": ["jobs-blue.service", "web-blue.service"],
+        "jobs": [],
         "edges": ["192.0.2.1"],
         "port": 8406,
         "public_name": "portal.test",

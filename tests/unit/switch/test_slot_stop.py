@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +146,19 @@ def test_an_unreadable_plan_stops_nothing(host: Host, text: str) -> None:
     (host.folder / "plan.fact").write_text(text)
     assert host.run() == 1
     assert host.called == []
+
+
+def test_a_slot_does_not_stop_under_a_scheduled_job(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host(tmp_path, monkeypatch)
+    host.plan(jobs=["shop-job-nightly-blue.service"])
+    states = ["activating", "inactive"]
+
+    def run(command: Sequence[str]) -> tuple[int, str]:
+        assert command[-1] == "shop-job-nightly-blue.service"
+        return 0, f"Id={command[-1]}\nActiveState={states.pop(0)}\n"
+
+    assert slot_stop.main(str(tmp_path / "plan.fact"), host.call, run) == slot_stop.AGAIN
+    assert host.called == []
+    assert host.result() == "not stopped yet, retrying every minute: shop-job-nightly-blue.service still runs"
+    assert slot_stop.main(str(tmp_path / "plan.fact"), host.call, run) == 0
+    assert host.result() == slot_stop.STOPPED

@@ -56,8 +56,15 @@ class Host:
 
     def units(self, slot: str) -> list[str]:
         """Return the units that run here while `slot` is live; none if the host doesn't have the slot."""
+        return self._list(slot, "live")
+
+    def jobs(self, slot: str) -> list[str]:
+        """Return the scheduled jobs that this host starts while `slot` is live, by their containers' names."""
+        return self._list(slot, "jobs")
+
+    def _list(self, slot: str, kind: str) -> list[str]:
         try:
-            return (self.slots / f"{slot}.live").read_text(encoding="utf-8").split()
+            return (self.slots / f"{slot}.{kind}").read_text(encoding="utf-8").split()
         except FileNotFoundError:
             return []
 

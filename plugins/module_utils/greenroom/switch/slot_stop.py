@@ -20,6 +20,7 @@ from ..common import durable
 from . import peers as switch_peers
 from .bluegreen import SLOTS, State
 from .peers import Peers
+from .slot_jobs import Run, run_command, running
 
 SECONDS = 5.0
 """The timeout for all edge hosts together."""
@@ -38,7 +39,8 @@ class PlanError(Exception):
 class Plan:
     """The planned stop of a slot, with its units on this host and the edge hosts to ask.
 
-    `epoch` is the epoch of the cutover away from the slot, `at` the time of the stop (UTC).
+    `epoch` is the epoch of the cutover away from the slot, `at` the time of the stop (UTC), `jobs` the units of the
+    slot's scheduled jobs.
     """
 
     site: str
@@ -47,6 +49,7 @@ class Plan:
     at: str
     units: Sequence[str]
     edges: Peers
+    jobs: Sequence[str] = ()
 
     @classmethod
     def from_json(cls, text: str) -> Plan:
@@ -54,7 +57,9 @@ class Plan:
         try:
             given = json.loads(text)
             peers = Peers(given["edges"], given["port"], given["public_name"], given["ca_file"])
-            plan = cls(given["site"], given["slot"], given["epoch"], given["at"], given["units"], peers)
+            own = [given[key] for key in ("site", "slot", "epoch", "at", "units")]
+            # A plan of an earlier version names no jobs.
+            plan = cls(*own, peers, given.get("jobs", ()))
         except (ValueError, KeyError, TypeError) as error:
             raise PlanError(f"can't read the plan of the stop: {error!r}") from error
         # With a plan like this, the slot could stop without a check of the edge hosts.
@@ -80,13 +85,16 @@ def objections(plan: Plan, states: Mapping[str, State], problems: Mapping[str, s
     return never, not_now
 
 
-def stop(plan: Plan, call: Callable[[list[str]], int]) -> tuple[int, str]:
+def stop(plan: Plan, call: Callable[[list[str]], int], run: Run) -> tuple[int, str]:
     """Stop the slot if no edge host sends requests there; return the exit code, and the result as a line."""
     never, not_now = objections(plan, *switch_peers.states(plan.edges, plan.site, SECONDS))
     if never:
         return 0, f"not stopped: {'; '.join(never)}"
     if not_now:
         return AGAIN, f"not stopped yet, retrying every minute: {'; '.join(not_now)}"
+    # A job may call the services of its slot. systemd ends it after its timeout.
+    if busy := running(plan.jobs, run):
+        return AGAIN, f"not stopped yet, retrying every minute: {', '.join(busy)} still runs"
     if plan.units and (code := call(["systemctl", "stop", *plan.units])):
         return AGAIN, f"systemctl stop failed ({code}), retrying every minute"
     return 0, STOPPED
@@ -96,12 +104,12 @@ def _call(command: list[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def main(plan_file: str, call: Callable[[list[str]], int] = _call) -> int:
+def main(plan_file: str, call: Callable[[list[str]], int] = _call, run: Run = run_command) -> int:
     """Carry out the planned stop, and write the result beside the plan; returns the exit code."""
     try:
         with open(plan_file, encoding="utf-8") as file:
             plan = Plan.from_json(file.read())
-        code, says = stop(plan, call)
+        code, says = stop(plan, call, run)
     except FileNotFoundError:
         print("no stop is planned")
         return 0

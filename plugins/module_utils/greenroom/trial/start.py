@@ -15,25 +15,18 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..common.container_mac import mac_address
 from ..common.masking import Mask
+from ..common.second_container import second_container
 from ..common.web import Deadline
 from ..health.check import HealthCheck
 
 Run = Callable[[list[str]], tuple[int, str, str]]
 
-# Options of a container that another one can't have, too: its name, its way to requests, its place below systemd.
-WITH_VALUE = {"--name", "--cidfile", "--publish", "-p", "--network-alias", "--sdnotify", "--cgroups"}
-# Its place in the network, too: the firewall knows the second container by an address of its own.
-WITH_VALUE |= {"--mac-address"}
-# The output goes to this process, not to the journal of the service.
-WITH_VALUE |= {"--log-driver", "--log-opt"}
-WITHOUT_VALUE = {"--replace", "--rm", "--detach", "-d"}
 # Exit codes of Podman itself: it could not run the program.
 PODMAN_FAILED = {125, 126, 127}
 # Where hosts keep the volumes of services (role volumes).
@@ -83,26 +76,11 @@ def trial_command(command: Sequence[str], image: str, name: str, limit: int) -> 
 
     Podman ends the container after `limit` seconds. Raises UntriedError if `command` doesn't run `image`.
     """
-    if "run" not in command or image not in command:
-        raise UntriedError(f"the container was not created from {image}")
-    start, end = command.index("run") + 1, command.index(image)
-    options = command[start:end]
-    own = ["--rm", f"--name={name}", "--log-driver=none", f"--timeout={limit}"]
-    # Containers of earlier versions of Greenroom have no such address.
-    own += [f"--mac-address={mac_address(name)}" for word in options if word.startswith("--mac-address")]
-    return [*command[:start], *own, *_shared(options), *command[end:]]
-
-
-def _shared(options: Sequence[str]) -> Iterator[str]:
-    """Yield the options that a second container may have, too. Values follow their option, or `=`."""
-    rest = iter(options)
-    for word in rest:
-        option, equals, _ = word.partition("=")
-        if option in WITH_VALUE:
-            if not equals:
-                next(rest, None)
-        elif option not in WITHOUT_VALUE:
-            yield _scratch(word)
+    try:
+        second = second_container(command, image, name, [f"--timeout={limit}"])
+    except ValueError as error:
+        raise UntriedError(str(error)) from error
+    return replace(second, options=[_scratch(word) for word in second.options]).whole()
 
 
 def _scratch(word: str) -> str:

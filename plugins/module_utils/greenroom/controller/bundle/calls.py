@@ -37,4 +37,4 @@ def _of_slot(services: Mapping[str, Any], slot: str) -> Iterator[tuple[str, str,
         for call in service.get("calls", []):
             called, _, port = call.partition(".")
             number = services[called]["ports"][port]["container"]
-            yield from ((container, f"{called}-{slot}", number) for container in containers(name, slot))
+            yield from ((container, f"{called}-{slot}", number) for container in containers(name, slot, service))

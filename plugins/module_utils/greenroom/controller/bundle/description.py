@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ...switch.bluegreen import SLOTS
+from ..catalogue.job_schema import described_jobs
 from ..catalogue.smoke_checks import checks, filled
 from ..catalogue.toggles import toggle_values
 
@@ -45,6 +46,7 @@ def describe(
     """
     services = {
         name: {key: filled(service[key], {}) for key in DESCRIBED}
+        | filled(described_jobs(service), {})
         | {
             "ports": {
                 port: filled(value, {}) | {"host": {slot: value["host"][slot]}}

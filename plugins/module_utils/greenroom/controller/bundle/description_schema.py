@@ -15,6 +15,7 @@ import jsonschema
 
 from ...switch.bluegreen import SLOTS
 from ..catalogue.health_schema import HEALTH, HEALTH_KINDS
+from ..catalogue.job_schema import HOOKS, JOB
 from ..catalogue.route_schema import HOST_NAME, REDIRECT_STATUSES, SECURITY_HEADERS, SIZE
 from ..catalogue.schema_terms import CALL, DATABASE, DURATION, HEADER_VALUE, MOUNT, NAME, PATH, PORT_NUMBER, VARIABLE
 from ..catalogue.volumes import SHARED
@@ -83,6 +84,10 @@ _REDIRECT = _with(
     }
 )
 _TCP_ROUTE = _with({"listen": PORT_NUMBER, "hosts": _HOSTS, "port": NAME}, timeout=_maybe(DURATION))
+_WORDS = _list({"type": "string"})
+# Timers are made of it.
+_CALENDAR = {"type": "string", "pattern": r"^[A-Za-z0-9*.,/:~ _+-]{1,600}\Z"}
+_JOB = _with({"calendar": _list(_CALENDAR), "timeout": DURATION, "persistent": {"type": "boolean"}})
 _SERVICE = _with(
     {
         "name": NAME,
@@ -101,6 +106,9 @@ _SERVICE = _with(
     tcp_routes=_list(_TCP_ROUTE),
     headers=_map({"enum": list(SECURITY_HEADERS)}, HEADER_VALUE),
     volumes=_map(NAME, _VOLUME),
+    schedule=_map(JOB, _JOB),
+    hooks=_map({"enum": list(HOOKS)}, _WORDS),
+    console=_WORDS,
 )
 _SCHEMA = _with(
     {

@@ -27,7 +27,7 @@ def trees(
         {
             "src": f"{catalogue[service['config_of']]['folder']}/config",
             "dest": f"{folder}/{service['name']}/config",
-            "vars": {"slot": slot, "service": _for_templates(service)},
+            "vars": {"slot": slot, "service": for_templates(service)},
             **owner(service),
         }
         for service in services
@@ -39,7 +39,7 @@ def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str,
     """Return the single files of a bundle: the unit of each service, its environment and its secrets."""
     items: list[dict[str, Any]] = []
     for service in services:
-        variables = {"service": _for_templates(service), "slot": slot, "folder": folder}
+        variables = {"service": for_templates(service), "slot": slot, "folder": folder, "job": None}
         items += [
             {
                 "src": "service.container.j2",
@@ -71,6 +71,6 @@ def volumes(service: Service, folder: str) -> list[str]:
     return [*mounts, *volume_mounts(service, folder.rpartition("/")[2])]
 
 
-def _for_templates(service: Service) -> dict[str, Any]:
+def for_templates(service: Service) -> dict[str, Any]:
     """Return the service without its checks: only a smoke check can render their templates."""
     return {key: value for key, value in service.items() if key != "checks"}

@@ -15,6 +15,7 @@ from typing import Any
 
 from . import route_values
 from .container_user import host_user
+from .job_schema import scheduled
 from .volumes import volumes_of
 
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
@@ -43,6 +44,9 @@ DEFAULTS: dict[str, Any] = {
     "migrate": [],
     "prepare": [],
     "seed": [],
+    "schedule": {},
+    "hooks": {},
+    "console": [],
     "heads": None,
     "queues": {},
     "publishes": [],
@@ -132,7 +136,8 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
     `routes[]`, `redirects[]` and `tcp_routes[]`: see route_values;
     `canary` = {probes, metric: {name, port, path}, steps, step_seconds, limits, queries: [{name, query, above or
-    below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
+    below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable};
+    `schedule.<job>` = {command, at, calendar, timeout, persistent}.
     """
     given = _mapping(raw)
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
@@ -156,6 +161,9 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
         "headers": dict(_mapping(service["headers"])),
+        "schedule": scheduled(service["schedule"]),
+        "hooks": {hook: _list(words) for hook, words in _mapping(service["hooks"]).items()},
+        "console": _list(service["console"]),
         "toggles": {toggle: _toggle(value) for toggle, value in _mapping(service["toggles"]).items()},
         "routes": [route_values.route(_mapping(route), ports) for route in _list(service["routes"])],
         "redirects": [route_values.redirect(_mapping(each)) for each in _list(service["redirects"])],

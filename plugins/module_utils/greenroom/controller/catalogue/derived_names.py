@@ -10,6 +10,7 @@ from typing import Any
 
 from ...common.container_mac import mac_address
 from ...switch.bluegreen import SLOTS
+from .job_schema import HOOKS, job_container
 
 Service = Mapping[str, Any]
 
@@ -26,7 +27,7 @@ _PREFIX = "pg_"
 _SERVICES = {"environment": "the environment's own folder in Vault", "localhost": "the name of the container itself"}
 _VARIABLES = "GREENROOM_"
 # The containers of a service that run once, which are names in the slots' networks, too.
-_ONCE = ("migrate", "prepare", "seed")
+_ONCE = ("migrate", "prepare", "seed", "run", "console")
 
 
 def taken(service: Service) -> Iterator[str]:
@@ -46,9 +47,14 @@ def taken(service: Service) -> Iterator[str]:
             yield f"toggles.{toggle}.variable: Greenroom sets the variables {_VARIABLES}*; choose another name"
 
 
-def containers(service: str, slot: str) -> list[str]:
-    """Return the names of all containers that a service may have in a slot's network."""
-    return [f"{service}-{part}" for part in (slot, f"{slot}-trial", *_ONCE)]
+def containers(name: str, slot: str, service: Service) -> list[str]:
+    """Return the names of all containers that a service may have in a slot's network.
+
+    `service` is what the catalog says of it, or a bundle's description, which may be of an earlier version.
+    """
+    jobs = [f"{job_container(name, job)}-{slot}" for job in service.get("schedule", ())]
+    hooks = [hook for hook in HOOKS if hook in service.get("hooks", ())]
+    return [*(f"{name}-{part}" for part in (slot, f"{slot}-trial", *_ONCE, *hooks)), *jobs]
 
 
 def derived(service: Service) -> Iterator[tuple[str, str, str, str]]:
@@ -58,7 +64,7 @@ def derived(service: Service) -> Iterator[tuple[str, str, str, str]]:
     `<queue>.dead` can be taken apart.
     """
     name, database = service["name"], service["database"]
-    for container in dict.fromkeys([name, *(own for slot in SLOTS for own in containers(name, slot))]):
+    for container in dict.fromkeys([name, *(own for slot in SLOTS for own in containers(name, slot, service))]):
         yield "container or network name", container, name, "the folder's name"
     for part in ("", *SLOTS) if database else ():
         yield "PostgreSQL role", f"{database}_{part}".removesuffix("_"), database, "database"
@@ -77,8 +83,8 @@ def equal(catalogue: Mapping[str, Service]) -> Iterator[tuple[str, str]]:
 def equal_addresses(catalogue: Mapping[str, Service]) -> Iterator[tuple[str, str]]:
     """Yield (service, line) if containers have equal addresses: the firewall would take one for the other."""
     found: dict[str, str] = {}
-    for own in catalogue:
-        for container in (container for slot in SLOTS for container in containers(own, slot)):
+    for own, service in catalogue.items():
+        for container in (container for slot in SLOTS for container in containers(own, slot, service)):
             other = found.setdefault(mac_address(container), container)
             if other != container:
                 yield own, f"the Ethernet address of {container} would be that of {other}; choose another folder's name"

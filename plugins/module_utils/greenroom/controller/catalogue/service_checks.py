@@ -16,6 +16,7 @@ from ...common.names import suggestion
 from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
 from .image_checks import image_problems
+from .job_schema import job_problems
 from .route_checks import route_problems
 from .route_collisions import route_collisions
 from .volume_checks import host_problems, volume_problems
@@ -193,6 +194,7 @@ def service_problems(
     yield from _calls(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)
     yield from _seed(service)
+    yield from job_problems(service)
     yield from _toggles(service)
     yield from _load(service)
     yield from _config(service, catalogue, wrong)

@@ -16,6 +16,7 @@ from .canary_schema import CANARY
 from .catalogue import SECRET_KINDS
 from .health_schema import HEALTH, health_errors
 from .image_schema import CAPABILITIES, CPUS, ENTRYPOINT, SIZE, ULIMITS, USER, WRITABLE
+from .job_schema import HOOK_COMMANDS, SCHEDULE
 from .route_schema import HEADERS, REDIRECT, ROUTE, TCP_ROUTE
 from .schema_errors import lines
 from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIABLE, WORDS, mapping, named, text
@@ -49,6 +50,9 @@ SCHEMA = mapping(
         "migrate": WORDS,
         "prepare": WORDS,
         "seed": WORDS,
+        "schedule": SCHEDULE,
+        "hooks": HOOK_COMMANDS,
+        "console": WORDS,
         "heads": text(r"\S", "a query"),
         "queues": named(
             mapping({"delivery_limit": {"type": "integer", "minimum": 1}}), NAME["pattern"], NAME["description"]

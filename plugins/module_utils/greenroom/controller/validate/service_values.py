@@ -14,6 +14,7 @@ from ...switch.bluegreen import SLOTS
 from ..bundle.arguments import argument_problem
 from ..bundle.commands import COMMANDS
 from ..bundle.environment_file import variable_problem, variable_text
+from ..catalogue.job_schema import job_commands
 
 Service = Mapping[str, Any]
 Render = Callable[[Any], Any]
@@ -26,8 +27,9 @@ FACTS = frozenset(
     | {"environment_unfinished", "secrets_unreadable", "secrets_values", "secrets_webhook"}
     | {"secrets_webhook_unreadable"}
 )
-# The keys of a service that hold a command. Only the first two are in a unit.
+# The keys of a service that hold a command. The first two, and those of scheduled jobs, are in a unit.
 IN_UNIT = ("entrypoint", "command")
+JOBS = "schedule."
 WORDS = (*IN_UNIT, *COMMANDS, "seed")
 _UNDEFINED = re.compile(r"'(\w+)' is undefined")
 
@@ -65,9 +67,10 @@ def _problems(
         if reason := _reason(value, render, declared, partial(variable_problem, name)):
             yield f"service.yml: environment.{name}: {reason}"
     commands = {key: service[key] for key in WORDS} | {"health.command": (service["health"] or {}).get("command", ())}
+    commands |= job_commands(service)
     for key, words in commands.items():
         for index, word in enumerate(words):
-            if reason := _reason(word, render, declared, partial(argument_problem, in_unit=key in IN_UNIT)):
+            if reason := _reason(word, render, declared, partial(argument_problem, in_unit=_in_unit(key))):
                 yield f"service.yml: {key}[{index}]: {reason}"
     # The configuration may be that of another service, which has the same files.
     folder = Path(service["folder"]).parent / service["config_of"]
@@ -75,6 +78,10 @@ def _problems(
         if reason := _reason(path, render, declared, lambda _text: ""):
             shared = "" if service["config_of"] == service["name"] else "service.yml: config_of: "
             yield f"{shared}{path.relative_to(folder)}: {reason}"
+
+
+def _in_unit(key: str) -> bool:
+    return key in IN_UNIT or key.startswith(JOBS)
 
 
 def _reason(value: Any, render: Render, declared: Collection[str], problem: Callable[[str], str]) -> str:

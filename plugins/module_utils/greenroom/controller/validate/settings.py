@@ -1,17 +1,19 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What is wrong with the settings of a run: its hosts, sign-in providers, toggles, shared address, cutover, lock."""
+"""What is wrong with the settings of a run: hosts, sign-in providers, toggles, hooks, shared address, cutover, lock."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ...canary import weights
 from ...common.names import suggestion
 from ..catalogue import providers
 from ..catalogue.image_schema import size_errors
+from ..catalogue.job_schema import HOOKS
 from ..hosts import vrrp
 from ..hosts.networks import networks_of
 
@@ -65,6 +67,20 @@ def size_problems(given: object, catalogue: Mapping[str, Mapping[str, Any]]) -> 
             yield f"environment_sizes.{name}: unknown service{suggestion(str(name), catalogue)}"
         else:
             yield from (f"environment_sizes.{name}{line}" for line in size_errors(sizes))
+
+
+def hook_problems(given: object, folder: str) -> Iterator[str]:
+    """Yield what is wrong with {hook: file with tasks}; relative paths start at `folder`, that of the inventory.
+
+    The check of types reports a value of another type.
+    """
+    for name, path in (given if isinstance(given, Mapping) else {}).items():
+        if name not in HOOKS:
+            yield f"environment_hooks.{name}: unknown hook{suggestion(str(name), HOOKS)}; known are {', '.join(HOOKS)}"
+        elif not isinstance(path, str) or not path:
+            yield f"environment_hooks.{name}: expected the path of a file with tasks"
+        elif not (Path(folder) / path).is_file():
+            yield f"environment_hooks.{name}: there is no file {Path(folder) / path}"
 
 
 def people_problems(count: object, **people: object) -> Iterator[str]:
