@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible.module_utils.greenroom.controller.catalogue import databases
 from ansible.module_utils.greenroom.controller.hosts import (
     edge_size,
     firewall,
@@ -43,4 +44,6 @@ class FilterModule:
             "hosts_unsupported": systems.unsupported,
             "databases": pg_hba.databases,
             "database_clients": pg_hba.database_clients,
+            "database_extensions": databases.extensions,
+            "database_extension_packages": databases.extension_packages,
         }

@@ -177,7 +177,8 @@ def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
 
 def _called(task: dict[str, Any]) -> str:
     """Return the role that a play's task calls by an entry point."""
-    name: str = task["ansible.builtin.import_role"]["name"]
+    call = task.get("ansible.builtin.import_role") or task["ansible.builtin.include_role"]
+    name: str = call["name"]
     return name
 
 
@@ -192,7 +193,7 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
         image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]
     }
     return {
-        "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
+        "secrets_values": {path: kinds.get(path.split("/")[1], {"value": SECRET}) for path in paths}
         | {
             f"environment/value/{name}": {"value": SECRET}
             for name in ("backup", "people", "persona", "signing", "smoke", "visitor")

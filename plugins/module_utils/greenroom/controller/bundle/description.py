@@ -46,6 +46,7 @@ def describe(
     services = {
         name: {key: filled(service[key], {}) for key in DESCRIBED}
         | {
+            "secrets": {variable: _known(secret) for variable, secret in service["secrets"].items()},
             "ports": {
                 port: filled(value, {}) | {"host": {slot: value["host"][slot]}}
                 for port, value in service["ports"].items()
@@ -67,6 +68,12 @@ def describe(
         "services": services,
         "checks": checks(catalogue),
     }
+
+
+def _known(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what others need to know about a secret. The path of a given one is nobody else's business."""
+    known = {key: secret[key] for key in ("kind", "name", "owner")}
+    return known | {"name": None} if secret["kind"] == "given" else known
 
 
 def toggles_on(description: Description) -> list[str]:

@@ -15,7 +15,9 @@ from ...canary.weights import weights
 from ...common.names import suggestion
 from . import derived_names
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
+from .databases import database_problems, own_databases
 from .route_checks import route_problems
+from .secret_checks import file_problems, given_problems
 
 LARGEST_PORT = 65535
 # A host and its port, in a URL or alone.
@@ -79,12 +81,13 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
         owner = secret["owner"]
         if owner in wrong:
             continue
-        if owner not in catalogue:
+        if secret["kind"] == "given":
+            yield from given_problems(variable, secret, catalogue)
+        elif owner not in catalogue:
             yield f'secrets.{variable}.of: unknown service "{owner}"{suggestion(owner, catalogue)}'
         elif secret["kind"] == "login":
-            database = catalogue[owner]["database"]
-            if database != secret["name"]:
-                known = {item["database"]: name for name, item in catalogue.items() if item["database"]}
+            if secret["name"] not in own_databases(catalogue[owner]):
+                known = {database: name for name, item in catalogue.items() for database in own_databases(item)}
                 holder = known.get(secret["name"])
                 hint = f"; add `of: {holder}`" if holder else suggestion(secret["name"], known)
                 yield f'secrets.{variable}.login: {owner} declares no database "{secret["name"]}"{hint}'
@@ -186,6 +189,8 @@ def service_problems(
     yield from _canary_rules(service)
     yield from route_problems(service, limits)
     yield from _secrets(service, catalogue, wrong)
+    yield from file_problems(service)
+    yield from database_problems(service)
     yield from _calls(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)
     yield from _seed(service)
