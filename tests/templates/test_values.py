@@ -48,7 +48,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     (services / "shop/service.yml").write_text(yaml.safe_dump(service))
     (services / "shop/config/key.secret.pem.j2").write_text("{{ secrets_values['shop/value/pem'].value }}")
     values = {f"shop/value/{name.lower()}": {"value": value} for name, value in SECRETS.items()}
-    values |= {"third-party/key": {"value": KEY, "owner": "ada"}, "shop/value/pem": {"value": KEY}, "environment/value/signing": {"value": "x" * 32}}
+    values |= {
+        "third-party/key": {"value": KEY, "owner": "ada"},
+        "shop/value/pem": {"value": KEY},
+        "environment/value/signing": {"value": "x" * 32},
+    }
     (folder / "secrets.json").write_text(json.dumps(values))
     # As in a run, what comes from Vault is no template.
     read = f"{{{{ lookup('ansible.builtin.file', '{folder}/secrets.json') | from_json }}}}"

@@ -48,7 +48,11 @@ def test_a_container_gets_the_login_of_its_slot_and_shared_rings() -> None:
 
 def environment(secrets: dict[str, Any]) -> dict[str, str]:
     shop = normalise("shop", {"database": "orders", "secrets": secrets}, "/s")
-    values = {"shop/login/blue": {"password": "p w'\\"}, "shop/broker/blue": {"password": "q"}, "a/key": {"value": "k\nl"}}
+    values = {
+        "shop/login/blue": {"password": "p w'\\"},
+        "shop/broker/blue": {"password": "q"},
+        "a/key": {"value": "k\nl"},
+    }
     return secret_environment(shop, "blue", values, "db.test", 6432, broker={"host": "mq.test", "vhost": "stage"})
 
 
@@ -90,7 +94,11 @@ def test_a_broker_has_parts_and_a_given_secret_can_be_a_file() -> None:
 
 def test_each_further_database_has_a_login_of_its_own() -> None:
     files = {
-        "shop": {"database": "orders", "databases": ["facts"], "secrets": {"A": {"login": "orders"}, "B": {"login": "facts"}}},
+        "shop": {
+            "database": "orders",
+            "databases": ["facts"],
+            "secrets": {"A": {"login": "orders"}, "B": {"login": "facts"}},
+        },
         "worker": {"secrets": {"B": {"login": "facts", "of": "shop"}}},
     }
     catalogue = loaded(files)

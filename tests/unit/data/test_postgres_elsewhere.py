@@ -23,7 +23,9 @@ class Server:
 
     def sql(self, statement: str, database: str = "postgres", user: str = "postgres", password: str = "") -> str:
         words = ["psql", "-X", "-h", "127.0.0.1", "-p", str(self.port), "-U", user, "-d", database, "-qAtc", statement]
-        done = subprocess.run(words, check=True, capture_output=True, text=True, env=os.environ | {"PGPASSWORD": password})
+        done = subprocess.run(
+            words, check=True, capture_output=True, text=True, env=os.environ | {"PGPASSWORD": password}
+        )
         return done.stdout.strip()
 
     def converge(self, **arguments: Any) -> dict[str, Any]:
@@ -36,16 +38,15 @@ class Server:
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     # Not below pytest's own folder, which another run as root closes to PostgreSQL.
-    with tempfile.TemporaryDirectory() as folder:
-        with postgres(Path(folder) / "server", {"fsync": "off"}) as port:
-            found = Server(port)
-            found.sql("CREATE ROLE admin LOGIN CREATEROLE CREATEDB PASSWORD 'secret'")
-            found.sql("GRANT pg_read_all_data TO admin WITH ADMIN OPTION")
-            # The superuser gets in without a password, all others need one.
-            rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-            Path(found.sql("SHOW hba_file")).write_text(rules)
-            found.sql("SELECT pg_reload_conf()")
-            yield found
+    with tempfile.TemporaryDirectory() as folder, postgres(Path(folder) / "server", {"fsync": "off"}) as port:
+        found = Server(port)
+        found.sql("CREATE ROLE admin LOGIN CREATEROLE CREATEDB PASSWORD 'secret'")
+        found.sql("GRANT pg_read_all_data TO admin WITH ADMIN OPTION")
+        # The superuser gets in without a password, all others need one.
+        rules = "host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        Path(found.sql("SHOW hba_file")).write_text(rules)
+        found.sql("SELECT pg_reload_conf()")
+        yield found
 
 
 WANTED: dict[str, Any] = {

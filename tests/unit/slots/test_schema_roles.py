@@ -47,7 +47,11 @@ exec "$@"
 PORTS = {"http": {"container": 8080, "host": {"blue": 18080, "green": 28080}}}
 SHOP: dict[str, Any] = {
     **{"name": "shop", "group": "app", "activation": "always", "image": "shop", "ports": PORTS, "database": "shop"},
-    **{"health": {"port": "http", "path": "/up"}, "secrets": {"URL": {"kind": "login", "name": "shop", "owner": "shop"}}, "routes": []},
+    **{
+        "health": {"port": "http", "path": "/up"},
+        "secrets": {"URL": {"kind": "login", "name": "shop", "owner": "shop"}},
+        "routes": [],
+    },
 }
 KEYS: dict[str, Any] = {"heads": "SELECT version", "migrate": [], "prepare": [], "seed": [], "identities": None}
 CATALOGUE = {"shop": {**SHOP, **KEYS}}

@@ -107,7 +107,9 @@ def run(
 def play(folder: Path, task: dict[str, Any], *options: str) -> tuple[dict[str, Any], str]:
     """Return the result of a task as Ansible shows it, and all of the output."""
     written = folder / "play.yml"
-    written.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
+    written.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8"
+    )
     words = ["-i", "localhost,", "-vvv", *options, str(written)]
     done = warm_start.run(words, ROOT, os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"})
     result = json.loads(done.stdout[done.stdout.index("{\n") :])

@@ -3,8 +3,8 @@
 
 """A PostgreSQL server, through psql: this host's own as its superuser, or one elsewhere with an administrator's login.
 
-An administrator elsewhere is often no superuser. It may create roles and databases, but can't read passwords' verifiers,
-so a login tells whether its password is right. It can't set what the server logs, either.
+An administrator elsewhere is often no superuser. It may create roles and databases, but can't read verifiers of
+passwords, so a login tells whether its password is right. It can't set what the server logs, either.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class NoAnswerError(Exception):
 def place(server: Mapping[str, Any]) -> Iterator[dict[str, str]]:
     """Give the environment of psql for a `server` elsewhere, {} for this host's own.
 
-    `server` = {host, port, address, user, password, ca, sslmode, database}. `ca` are the certificates to verify it with.
+    `server` = {host, port, address, user, password, ca, sslmode}. `ca` are the certificates to verify it with.
     """
     if not server.get("host"):
         yield dict(QUIET)

@@ -50,7 +50,7 @@ def describe(
             "ports": {
                 port: filled(value, {}) | {"host": {slot: value["host"][slot]}}
                 for port, value in service["ports"].items()
-            }
+            },
         }
         for name, service in sorted(catalogue.items())
     }

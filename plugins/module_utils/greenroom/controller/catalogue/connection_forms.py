@@ -32,9 +32,7 @@ class Connection:
         return str(getattr(self, part))
 
 
-def database_text(
-    connection: Connection, form: str | None = None, options: Mapping[str, object] | None = None
-) -> str:
+def database_text(connection: Connection, form: str | None = None, options: Mapping[str, object] | None = None) -> str:
     """Return what a client of a database reads; `form` is JDBC, KEYWORDS or the scheme of a URL.
 
     `options` replace those of libpq, with which clients verify the server's certificate.
@@ -45,7 +43,9 @@ def database_text(
     host, name = connection.host, connection.name
     if form == KEYWORDS:
         words = {"host": host, "port": connection.port, "dbname": name, "user": connection.user}
-        return " ".join(f"{key}={_quoted(value)}" for key, value in {**words, "password": connection.password, **told}.items())
+        return " ".join(
+            f"{key}={_quoted(value)}" for key, value in {**words, "password": connection.password, **told}.items()
+        )
     place = f"{f'[{host}]' if ':' in host else host}:{connection.port}/{quote(name, safe='')}"
     if form == JDBC:
         query = {"user": connection.user, "password": connection.password, **told}

@@ -43,6 +43,7 @@ EXTENSIONS = {
     },
 }
 DATABASES = {
+    "type": ["array", "object"],
     "anyOf": [
         {"type": "array", "items": DATABASE},
         named(mapping({"extensions": EXTENSIONS}), DATABASE["pattern"], DATABASE["description"]),

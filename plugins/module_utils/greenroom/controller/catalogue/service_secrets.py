@@ -87,9 +87,7 @@ def secret_texts(
             connection = Connection(host, int(port), login, text, name, database_ca)
             part = secret.get("part")
             result[variable] = (
-                connection.part(part)
-                if part
-                else database_text(connection, secret.get("form"), secret.get("options"))
+                connection.part(part) if part else database_text(connection, secret.get("form"), secret.get("options"))
             )
         elif secret["kind"] == "broker":
             given = {"host": "localhost", "port": 5671, "vhost": "/"} | dict(broker or {})

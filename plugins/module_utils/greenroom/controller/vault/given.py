@@ -64,7 +64,9 @@ def listed(
     """Return one line for each secret, sorted by path: its age, where it came from, and its owner."""
     rows = [(path, _age(written.get(path, ""), now), *_origin(path, values[path], given)) for path in sorted(values)]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
-    return ["  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, [*widths, 0], strict=True)).rstrip() for row in rows
+    ]
 
 
 def _origin(path: str, content: Mapping[str, Any], given: Collection[str]) -> Iterator[str]:
@@ -76,7 +78,7 @@ def _origin(path: str, content: Mapping[str, Any], given: Collection[str]) -> It
         yield "issued by the PKI"
     else:
         yield "generated" if kind in _MADE else "written elsewhere"
-    yield f"owner: {owner}" if owner else "owner: not known" if path in given else ""
+    yield f"owner {owner}" if owner else "owner not known" if path in given else ""
 
 
 def _age(time: str, now: datetime | None) -> str:

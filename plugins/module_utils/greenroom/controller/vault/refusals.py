@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def missing_line(
-    environment: str, paths: Iterable[str], foreign: Iterable[str] = (), given: Iterable[str] = ()
-) -> str:
+def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = (), given: Iterable[str] = ()) -> str:
     """Return the line that names all missing secrets and what to do.
 
     Greenroom doesn't write those in `foreign`, and an operator puts those in `given` into Vault.
