@@ -9,7 +9,7 @@ import os
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsiblePromptNoninteractive
-from ansible.module_utils.greenroom.controller.vault import given
+from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
 from ansible.module_utils.greenroom.controller.vault.secrets import Secrets, VaultError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader

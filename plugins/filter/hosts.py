@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.catalogue import databases
 from ansible.module_utils.greenroom.controller.hosts import (
     edge_size,
     firewall,
@@ -20,6 +19,7 @@ from ansible.module_utils.greenroom.controller.hosts import (
     systems,
     vrrp,
 )
+from ansible.module_utils.greenroom.data import databases
 
 
 class FilterModule:

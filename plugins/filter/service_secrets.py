@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
 from ansible.module_utils.greenroom.controller.catalogue import service_secrets
-from ansible.module_utils.greenroom.controller.vault import given
 
 
 class FilterModule:

@@ -34,4 +34,5 @@ OTHERS = {
     "slot-{slot}": "the manifest is in the bundle",
     "start": "no files",
     "stop": "playbooks/cutover.yml, with a planned stop",
+    "valkey": "only with a service that has a cache",
 }

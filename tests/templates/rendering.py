@@ -177,8 +177,7 @@ def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
 
 def _called(task: dict[str, Any]) -> str:
     """Return the role that a play's task calls by an entry point."""
-    call = task.get("ansible.builtin.import_role") or task["ansible.builtin.include_role"]
-    name: str = call["name"]
+    name: str = task["ansible.builtin.import_role"]["name"]
     return name
 
 
@@ -187,7 +186,7 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     services = catalogue.load(str(folder), lambda file: yaml.safe_load(Path(file).read_text()))
     login = {"password": SECRET}
     ring = {"values": f"{SECRET},{SECRET[::-1]}"}
-    kinds = {"login": login, "broker": login, "ring": ring, "value": {"value": SECRET}}
+    kinds = {"login": login, "broker": login, "cache": login, "ring": ring, "value": {"value": SECRET}}
     paths = service_secrets.secret_paths(services)
     images = {
         image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]
@@ -198,7 +197,7 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
             f"environment/value/{name}": {"value": SECRET}
             for name in ("backup", "people", "persona", "signing", "smoke", "visitor")
         }
-        | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker")}
+        | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker", "cache")}
         | {"environment/registry": {"username": "reader", "password": SECRET}}
         | {"environment/oidc/company": {"client_id": "a-client", "client_secret": SECRET}},
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},

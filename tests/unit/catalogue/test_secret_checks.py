@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
-from ansible.module_utils.greenroom.controller.catalogue.databases import extension_packages, extensions
 from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import structure_errors
+from ansible.module_utils.greenroom.data.databases import extension_packages, extensions
 
 KEY = {"given": "third-party/key"}
 
@@ -26,7 +26,7 @@ KEY = {"given": "third-party/key"}
             "secrets.K.of: not needed; services that name the same path share the secret",
         ),
         ({"secrets": {"K": {"value": "a", "part": "host"}}}, "secrets.K.part: a value has no parts; remove it"),
-        ({"secrets": {"K": {"given": "a", "form": "jdbc"}}}, "secrets.K.form: only a database login has it; remove it"),
+        ({"secrets": {"K": {"given": "a", "form": "jdbc"}}}, "secrets.K.form: only a login has it; remove it"),
         (
             {"secrets": {"K": {"login": "a", "form": "jdbc", "part": "host"}}},
             "secrets.K.form: a part has no other form; remove one of them",

@@ -87,7 +87,7 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"environment": {"a-b": "x"}}, 'environment: "a-b" is not a name of uppercase letters, digits and _'),
         (
             {"secrets": {"DSN": {"login": "shop", "ring": "x"}}},
-            "secrets.DSN: needs exactly one of login, broker, ring, value, given",
+            "secrets.DSN: needs exactly one of login, broker, cache, ring, value, given",
         ),
         ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, broker, ring, value"),
         ({"queues": {"jobs": {"delivery_limit": 0}}}, "queues.jobs.delivery_limit: 0 is too small; the minimum is 1"),

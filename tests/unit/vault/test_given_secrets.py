@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.service_secrets import given_paths, secret_paths, settable
-from ansible.module_utils.greenroom.controller.vault import given, refusals
+from ansible.module_utils.greenroom.controller.vault import refusals
 
 SECRETS = {
     "API_KEY": {"given": "third-party/key"},

@@ -33,6 +33,7 @@ DEFAULTS: dict[str, Any] = {
     "database": None,
     "databases": {},
     "extensions": [],
+    "cache": None,
     "migrate": [],
     "prepare": [],
     "seed": [],
@@ -98,6 +99,12 @@ def _extensions(raw: object) -> list[dict[str, Any]]:
     return [{"name": item.get("name"), "package": item.get("package")} for item in items]
 
 
+def _cache(raw: object, service: str) -> dict[str, Any] | None:
+    if not isinstance(raw, Mapping):
+        return None
+    return {"prefix": raw.get("prefix", f"{service}:"), "slots": raw.get("slots", "shared")}
+
+
 def _databases(raw: object) -> dict[str, Any]:
     """Return the further databases of a service as {name: {extensions}}, also from a list of names."""
     given = raw if isinstance(raw, Mapping) else {name: {} for name in _list(raw) if isinstance(name, str)}
@@ -161,7 +168,8 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
     `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner} and
-    those of {file, form, part, options} that are set; `databases.<d>` = {extensions}; `extensions[]` = {name, package};
+    those of {file, form, part, options} that are set; `databases.<d>` = {extensions};
+    `cache` = {prefix, slots}; `extensions[]` = {name, package};
     `routes[]` = {path, exclude: [path] (all with a trailing slash), port, limit, auth};
     `canary` = {probes, metric: {name, port, path}, steps, step_seconds, limits, queries: [{name, query, above or
     below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable}.
@@ -180,6 +188,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         },
         "databases": _databases(service["databases"]),
         "extensions": _extensions(service["extensions"]),
+        "cache": _cache(service["cache"], name),
         "publishes": _list(service["publishes"]),
         "calls": _list(service["calls"]),
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ...data.databases import own_databases
 from .closed_paths import closed_paths, whole
-from .databases import own_databases
 
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 # The parts that a secret can be, instead of the whole.
-PARTS = ("host", "port", "user", "password", "name", "ca")
+PARTS = ("host", "port", "user", "password", "name", "ca", "prefix")
 # Forms that are no scheme of a URL: Java's, whose login is in the query, and libpq's `host=… dbname=…`.
 JDBC = "jdbc"
 KEYWORDS = "keywords"
@@ -18,7 +18,10 @@ KEYWORDS = "keywords"
 
 @dataclass(frozen=True)
 class Connection:
-    """A login at a server; `name` is the database or the virtual host, `ca` the file of the CA to verify it with."""
+    """A login at a server; `name` is the database or the virtual host, `ca` the file of the CA to verify it with.
+
+    `prefix` is that of the login's keys in a cache.
+    """
 
     host: str
     port: int
@@ -26,6 +29,7 @@ class Connection:
     password: str
     name: str
     ca: str
+    prefix: str = ""
 
     def part(self, part: str) -> str:
         """Return one of PARTS."""
@@ -52,6 +56,13 @@ def database_text(connection: Connection, form: str | None = None, options: Mapp
         return f"jdbc:postgresql://{place}?{_query(query)}"
     login = f"{quote(connection.user, safe='')}:{quote(connection.password, safe='')}"
     return f"{form or 'postgres'}://{login}@{place}" + (f"?{_query(told)}" if told else "")
+
+
+def cache_text(connection: Connection, options: Mapping[str, object] | None = None) -> str:
+    """Return the URL of a cache. There are no options that all clients know, so there are none unless given."""
+    login = f"{quote(connection.user, safe='')}:{quote(connection.password, safe='')}"
+    place = f"{connection.host}:{connection.port}/{connection.name}"
+    return f"rediss://{login}@{place}" + (f"?{_query(options)}" if options else "")
 
 
 def _query(options: Mapping[str, object]) -> str:

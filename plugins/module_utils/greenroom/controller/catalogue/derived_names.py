@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...common.container_mac import mac_address
+from ...data.databases import own_databases
 from ...switch.bluegreen import SLOTS
-from .databases import own_databases
 
 Service = Mapping[str, Any]
 

@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Rules for secrets that nothing here generates, and for secrets in files."""
+"""Rules for secrets that nothing here generates, for secrets in files, and for databases."""
 
 from __future__ import annotations
 
@@ -44,6 +44,14 @@ def file_problems(service: Service) -> Iterator[str]:
             if _inside(path, its) or _inside(its, path):
                 yield f"{where}: {path} is in the way of the file of {other}; choose another path"
         files[variable] = path
+
+
+def database_problems(service: Service) -> Iterator[str]:
+    """Yield what is wrong with the databases of a service, as `<key>: <problem>`."""
+    if service["extensions"] and not service["database"]:
+        yield "extensions: they are of `database`, which is missing; name those of `databases` there"
+    if service["database"] in service["databases"]:
+        yield f'databases: "{service["database"]}" is also in `database`; remove one of them'
 
 
 def _inside(path: str, folder: str) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 from .connection_forms import KEYWORDS, PARTS
 from .schema_terms import DATABASE, NAME, mapping, named, text
 
-SECRET_KINDS = ("login", "broker", "ring", "value", "given")
+SECRET_KINDS = ("login", "broker", "cache", "ring", "value", "given")
 # The kinds with a server, which a client may want to know in parts.
-SERVERS = ("login", "broker")
+SERVERS = ("login", "broker", "cache")
 GIVEN = text(
     r"^[a-z][a-z0-9_-]{0,39}(/[a-z0-9][a-z0-9_-]{0,39}){0,3}\Z",
     "a path in Vault such as third-party/key, of lowercase letters, digits, -, _ and /",
@@ -27,9 +27,16 @@ FORM = text(r"^[a-z][a-z0-9+.-]{0,39}\Z", "jdbc, keywords, or the scheme of a UR
 OPTION = text(r"^[A-Za-z_][A-Za-z0-9_.-]*\Z", "a name of letters, digits, _, . and -")
 SECRET = mapping(
     {
-        **{"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "given": GIVEN, "of": NAME},
+        **{"login": DATABASE, "broker": NAME, "cache": NAME, "ring": NAME, "value": NAME, "given": GIVEN, "of": NAME},
         **{"file": FILE, "form": FORM, "part": {"enum": list(PARTS)}},
         "options": named({"type": ["string", "integer"]}, OPTION["pattern"], OPTION["description"]),
+    }
+)
+# Part of a pattern in Valkey's file of logins.
+CACHE = mapping(
+    {
+        "prefix": text(r"^[A-Za-z0-9_.:/{}-]*\Z", "a text of letters, digits and _.:/{}-"),
+        "slots": {"enum": ["shared", "own"]},
     }
 )
 _EXTENSION = text(r"^[a-z][a-z0-9_-]{0,62}\Z", "the name of an extension, of lowercase letters, digits, _ and -")
@@ -69,9 +76,11 @@ def _errors(secret: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield ".of", "not needed; services that name the same path share the secret"
     if "part" in secret and kinds[0] not in SERVERS:
         yield ".part", f"a {kinds[0]} has no parts; remove it"
-    for key in ("form", "options"):
-        if key in secret and kinds != ["login"]:
-            yield f".{key}", "only a database login has it; remove it"
+    if secret.get("part") == "prefix" and kinds != ["cache"]:
+        yield ".part", "only a cache has a prefix; choose another part"
+    for key, having in (("form", ["login"]), ("options", ["login", "cache"])):
+        if key in secret and kinds[0] not in having:
+            yield f".{key}", f"only a {' or '.join(having)} has it; remove it"
         elif key in secret and "part" in secret:
             yield f".{key}", "a part has no other form; remove one of them"
     if secret.get("form") == KEYWORDS and isinstance(secret.get("options"), Mapping):

@@ -13,11 +13,12 @@ from collections.abc import Collection, Iterator, Mapping
 
 from ...canary.weights import weights
 from ...common.names import suggestion
+from ...data.databases import own_databases
 from . import derived_names
+from .cache_checks import cache_collisions, cache_problems
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
-from .databases import database_problems, own_databases
 from .route_checks import route_problems
-from .secret_checks import file_problems, given_problems
+from .secret_checks import database_problems, file_problems, given_problems
 
 LARGEST_PORT = 65535
 # A host and its port, in a URL or alone.
@@ -91,7 +92,7 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
                 holder = known.get(secret["name"])
                 hint = f"; add `of: {holder}`" if holder else suggestion(secret["name"], known)
                 yield f'secrets.{variable}.login: {owner} declares no database "{secret["name"]}"{hint}'
-        elif owner != service["name"]:
+        elif owner != service["name"] and secret["kind"] != "cache":
             own = {item["name"] for item in catalogue[owner]["secrets"].values() if item["kind"] == secret["kind"]}
             if secret["name"] not in own:
                 hint = suggestion(secret["name"], own)
@@ -189,6 +190,7 @@ def service_problems(
     yield from _canary_rules(service)
     yield from route_problems(service, limits)
     yield from _secrets(service, catalogue, wrong)
+    yield from cache_problems(service, catalogue)
     yield from file_problems(service)
     yield from database_problems(service)
     yield from _calls(service, catalogue, wrong)
@@ -229,6 +231,7 @@ def problems(
         *collisions(catalogue, groups, taken),
         *closed_collisions(catalogue),
         *broker_collisions(catalogue),
+        *cache_collisions(catalogue),
         *derived_names.equal(catalogue),
         *derived_names.equal_addresses(catalogue),
     ]

@@ -17,7 +17,7 @@ from .health_schema import HEALTH, health_errors
 from .route_schema import HEADERS, ROUTE
 from .schema_errors import lines
 from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIABLE, WORDS, mapping, named, text
-from .secret_schema import DATABASES, EXTENSIONS, SECRET, secret_errors
+from .secret_schema import CACHE, DATABASES, EXTENSIONS, SECRET, secret_errors
 
 SCHEMA = mapping(
     {
@@ -40,6 +40,7 @@ SCHEMA = mapping(
         "database": DATABASE,
         "databases": DATABASES,
         "extensions": EXTENSIONS,
+        "cache": CACHE,
         "migrate": WORDS,
         "prepare": WORDS,
         "seed": WORDS,

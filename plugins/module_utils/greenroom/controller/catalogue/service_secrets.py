@@ -10,15 +10,22 @@ from typing import Any
 
 from ...data.broker import broker_url
 from ...switch.bluegreen import SLOTS
-from .connection_forms import Connection, database_text
+from .connection_forms import Connection, cache_text, database_text
 
 Service = Mapping[str, Any]
 Catalogue = Mapping[str, Service]
 CA_IN_CONTAINER = "/etc/greenroom/ca.crt"
 # Kinds with one secret per slot.
-LOGINS = ("login", "broker")
+LOGINS = ("login", "broker", "cache")
 # The key of a secret's content by its kind.
-KEYS = {"login": "password", "broker": "password", "ring": "values", "value": "value", "given": "value"}
+KEYS = {
+    "login": "password",
+    "broker": "password",
+    "cache": "password",
+    "ring": "values",
+    "value": "value",
+    "given": "value",
+}
 
 
 def secret_path(secret: Mapping[str, Any], slot: str) -> str:
@@ -72,12 +79,14 @@ def secret_texts(
     port: int = 5432,
     *,
     broker: Mapping[str, Any] | None = None,
+    cache: Mapping[str, Any] | None = None,
     database_ca: str = CA_IN_CONTAINER,
 ) -> dict[str, str]:
     """Return {environment variable: secret} of a service in `slot`, also of secrets that are in a file.
 
     `values` maps paths to the run's secrets. `host` and `port` are the database's, `broker` = {host, port, vhost} is
-    the broker's address, as containers reach them. Clients verify the database's certificate with `database_ca`.
+    the broker's address, `cache` = {host, port, prefixes: {service: prefix}} the cache's, as containers reach them.
+    Clients verify the database's certificate with `database_ca`.
     """
     result = {}
     for variable, secret in service["secrets"].items():
@@ -94,6 +103,12 @@ def secret_texts(
             connection = Connection(given["host"], given["port"], login, text, given["vhost"], CA_IN_CONTAINER)
             part = secret.get("part")
             result[variable] = connection.part(part) if part else broker_url(name, slot, text, CA_IN_CONTAINER, **given)
+        elif secret["kind"] == "cache":
+            given = {"host": "localhost", "port": 6379, "prefixes": {}} | dict(cache or {})
+            prefix = given["prefixes"].get(secret["owner"], "")
+            connection = Connection(given["host"], int(given["port"]), login, text, "0", CA_IN_CONTAINER, prefix)
+            part = secret.get("part")
+            result[variable] = connection.part(part) if part else cache_text(connection, secret.get("options"))
         else:
             result[variable] = text
     return result

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..catalogue.databases import own_databases
+from ...data.databases import own_databases
 from .services import everywhere
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ...common.names import suggestion
-from ..bundle.environment_file import secret_problem
+from .environment_file import secret_problem
 
 # Beside a service's name, a path with one of these words names how its secret came about.
-_MADE = ("login", "broker", "ring", "value")
+_MADE = ("login", "broker", "cache", "ring", "value")
 
 
 class ValueRefusedError(Exception):

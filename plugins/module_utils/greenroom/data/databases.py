@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 Service = Mapping[str, Any]
@@ -42,11 +42,3 @@ def extension_packages(catalogue: Catalogue) -> list[str]:
     """Return the Debian packages that the catalog's extensions need beside PostgreSQL's own, sorted."""
     items = [item for service in catalogue.values() for its in own_databases(service).values() for item in its]
     return sorted({package for item in items if (package := item["package"] or PACKAGES.get(item["name"]))})
-
-
-def database_problems(service: Service) -> Iterator[str]:
-    """Yield what is wrong with the databases of a service, as `<key>: <problem>`."""
-    if service["extensions"] and not service["database"]:
-        yield "extensions: they are of `database`, which is missing; name those of `databases` there"
-    if service["database"] in service["databases"]:
-        yield f'databases: "{service["database"]}" is also in `database`; remove one of them'
