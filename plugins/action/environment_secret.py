@@ -59,11 +59,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _content(self, args: dict[str, Any]) -> bytes:
         if args["file"]:
-            return given.file_content(args["file"])
+            content: bytes = given.file_content(args["file"])
+            return content
         if args["variable"]:
             if args["variable"] not in os.environ:
                 raise given.ValueRefusedError("is no variable of the environment; export it, or name another one")
-            return os.environb[os.fsencode(args["variable"])]
+            return os.fsencode(os.environ[args["variable"]])
         where = f"{args['environment_name']}/{args['path']}"
         try:
             answer: bytes = Display().prompt_until(f"Value of {where}, which is not shown:", private=True)

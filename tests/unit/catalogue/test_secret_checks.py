@@ -68,7 +68,8 @@ def test_these_keys_are_right(part: dict[str, Any]) -> None:
 
 def found(*services: dict[str, Any]) -> list[tuple[str, str]]:
     catalogue = {raw["name"]: normalise(raw["name"], raw, "/services/x") for raw in services}
-    return problems(catalogue, {"app": ["app1"]})
+    lines: list[tuple[str, str]] = problems(catalogue, {"app": ["app1"]})
+    return lines
 
 
 @pytest.mark.parametrize(

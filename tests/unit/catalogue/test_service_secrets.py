@@ -53,7 +53,9 @@ def environment(secrets: dict[str, Any]) -> dict[str, str]:
         "shop/broker/blue": {"password": "q"},
         "a/key": {"value": "k\nl"},
     }
-    return secret_environment(shop, "blue", values, "db.test", 6432, broker={"host": "mq.test", "vhost": "stage"})
+    broker = {"host": "mq.test", "vhost": "stage"}
+    found: dict[str, str] = secret_environment(shop, "blue", values, "db.test", 6432, broker=broker)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,8 @@ def loaded(files: dict[str, Any]) -> dict[str, Any]:
         for name in files:
             (Path(folder) / name).mkdir()
             (Path(folder) / name / "service.yml").touch()
-        return load(folder, lambda file: files[Path(file).parent.name])
+        found: dict[str, Any] = load(folder, lambda file: files[Path(file).parent.name])
+    return found
 
 
 @given(st.text(st.characters(codec="utf-8"), min_size=1))

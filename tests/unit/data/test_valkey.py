@@ -82,7 +82,8 @@ class Host:
         return self.code, "", "ERR it does not like that\n"
 
     def converge(self, logins: dict[str, Any], check: bool = False) -> list[str]:
-        return valkey.converge(self.run, logins, check)
+        changed: list[str] = valkey.converge(self.run, logins, check)
+        return changed
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def secret_texts(
                 connection.part(part) if part else database_text(connection, secret.get("form"), secret.get("options"))
             )
         elif secret["kind"] == "broker":
-            given = {"host": "localhost", "port": 5671, "vhost": "/"} | dict(broker or {})
+            given: dict[str, Any] = {"host": "localhost", "port": 5671, "vhost": "/"} | dict(broker or {})
             connection = Connection(given["host"], given["port"], login, text, given["vhost"], CA_IN_CONTAINER)
             part = secret.get("part")
             result[variable] = connection.part(part) if part else broker_url(name, slot, text, CA_IN_CONTAINER, **given)
