@@ -80,6 +80,8 @@ VARIABLES: dict[str, Any] = {
     "environment_address": "192.0.2.1",
     "environment_public_name": "portal.test",
     "edge_peers_port": 8406,
+    "database_manager": "data1",
+    "database_server": {},
     "slot_bundles": BUNDLES,
     "slot_live": "blue",
     "slot_idle": "green",
