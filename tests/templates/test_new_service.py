@@ -52,6 +52,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         ("app1/etc/greenroom/slots/blue/shop/secrets", "\nREDIS_URL=rediss://shop_blue:"),
         ("app1/etc/greenroom/slots/green/shop/secrets", "REDIS_PREFIX=shop:green:\n"),
         ("data1/etc/valkey/valkey.conf", "tls-port 6379"),
+        ("data1/etc/valkey/users.acl", "user default off\n"),
         ("data1/etc/nftables.conf", "6379"),
         ("app1/etc/greenroom/slots/blue/shop/environment", "\nBANNER=true\n"),
         ("app1/etc/greenroom/slots/blue/shop/environment", "\nNEW_CHECKOUT=false\n"),
