@@ -56,6 +56,15 @@ SERVICE_KEYS = {
     "ports.<name>.from": "The groups whose hosts can reach the port. If empty, the port is bound to 127.0.0.1 only.",
     "database": "A PostgreSQL database. Greenroom creates it with an owner role and one login for each slot. Names "
     "that PostgreSQL or the backup uses are refused, such as `postgres`, `backup`, `all` and `pg_x`.",
+    "databases": "Further PostgreSQL databases: a list of names, or a mapping `{<name>: {extensions: […]}}`. Each has "
+    "an owner role and logins of its own.",
+    "extensions": "Extensions of `database`, created before its migrations. For one whose Debian package Greenroom "
+    "does not know: `{name: h3, package: postgresql-17-h3}`. [Data stores](../data-stores.md#extensions).",
+    "cache": "Keys in the environment's Valkey, a server that speaks Redis' protocol. `cache: {}` is enough. [Data "
+    "stores](../data-stores.md#a-cache).",
+    "cache.prefix": "What the names of all keys and channels of the service begin with. Default: its name and `:`.",
+    "cache.slots": "`shared`: both slots use the same keys. `own`: the prefix of each slot ends with its name and `:`. "
+    "Default: `shared`.",
     "migrate": "Arguments to migrate the database. The command runs once, on one host, before the candidate starts.",
     "prepare": "Arguments of a second command, which runs like `migrate` and after it. Use it for rows that the "
     "service otherwise creates at its first start, because two instances that start at once would create them twice.",
@@ -92,14 +101,26 @@ SERVICE_KEYS = {
     "queues.<name>.delivery_limit": "How often the broker delivers a job before it moves it to the "
     "dead-letter queue. Default: 20.",
     "publishes": "Queues that the service adds jobs to. It publishes to the exchange with the queue's name.",
-    "secrets": "Secrets, as environment variables of the container. Each has exactly one of `login`, `broker`, `ring` "
-    "or `value`.",
+    "secrets": "Secrets, as environment variables of the container. Each has exactly one of `login`, `broker`, "
+    "`cache`, `ring`, `value` or `given`.",
     "secrets.<name>.login": "The URL of this database, with the slot's login. The certificate is verified: "
     "`postgres://…?sslmode=verify-full`.",
     "secrets.<name>.broker": "The URL of the broker, with the slot's login of this name: `amqps://…?cafile=…`. The "
     "login can consume the service's `queues` and publish to its `publishes`, and nothing else.",
+    "secrets.<name>.cache": "The URL of the cache of this service, with the slot's login: `rediss://…`.",
     "secrets.<name>.ring": "A comma-separated list of keys, newest first. Both slots get all of them.",
     "secrets.<name>.value": "A single random value.",
+    "secrets.<name>.given": "The path in Vault of a value that was issued elsewhere, such as `third-party/key`. "
+    "Nothing generates it; [playbooks/secret.yml](../secrets.md#secrets-that-others-issue) puts it there.",
+    "secrets.<name>.file": "The path of a file in the container with the secret, which may have several lines. Only "
+    "the container's user can read it. The variable's value is this path.",
+    "secrets.<name>.form": "Another form of a login: `jdbc`, `keywords` (libpq's `host=… dbname=…`), or the scheme of "
+    "the URL, such as `postgresql+psycopg2`. [Data stores](../data-stores.md#the-form-that-your-program-reads).",
+    "secrets.<name>.part": "One part of a login instead of the URL: the server's `host`, `port` or `ca` (the file of "
+    "the CA), the login's `user` or `password`, the `name` of the database or of the broker's virtual "
+    "host, or the `prefix` of keys in the cache.",
+    "secrets.<name>.options": "Options of the URL of a `login`, which replace `sslmode` and `sslrootcert`, or of a "
+    "`cache`.",
     "secrets.<name>.of": "The service that owns the secret. Default: this service.",
     "environment": "Environment variables that are not secret. Values are texts, numbers, `true` or `false`, can be "
     "templates, and have one line. "

@@ -13,7 +13,8 @@ description:
   - Passwords are compared with the verifiers that the server stores, and are only sent as verifiers (SCRAM-SHA-256).
     Neither appears in output, not even if a statement fails, and the server doesn't log these statements.
   - Keeps databases and logins that aren't listed.
-  - Runs C(psql) as the user that the task becomes. The user must be a superuser of the server.
+  - Runs C(psql) as the user that the task becomes, who must be a superuser of the host's server; or, with O(server), as
+    an administrator of a server elsewhere, who must be able to create roles and databases (C(CREATEROLE CREATEDB)).
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
   - greenroom.server
@@ -26,6 +27,39 @@ options:
     description: Logins that may read all databases, C({login} → its password).
     type: dict
     default: {}
+  extensions:
+    description: Extensions that databases need, C({database} → a list of names). They are created after the databases.
+    type: dict
+    default: {}
+  server:
+    description: A server elsewhere. Without it, the server is the host's own.
+    type: dict
+    default: {}
+    suboptions:
+      host:
+        description: The server's name, which its certificate is for. Empty for the host's own server.
+        type: str
+      address:
+        description: The server's IP address, if the host can't resolve the name.
+        type: str
+      port:
+        description: The server's port.
+        type: int
+        default: 5432
+      user:
+        description: The administrator's login.
+        type: str
+      password:
+        description: The administrator's password.
+        type: str
+      ca:
+        description: >-
+          The certificates to verify the server's with, PEM. By default, those in C(/etc/greenroom/ca.crt) on the host.
+        type: str
+      sslmode:
+        description: How to verify the server, as libpq reads it.
+        type: str
+        default: verify-full
   ask:
     description: Queries to run afterwards, C({database} → a query). They can't change anything.
     type: dict
@@ -49,6 +83,8 @@ EXAMPLES = r"""
           shop_blue: "{{ secrets_values['shop/login/blue'].password }}"
     readers:
       backup: "{{ secrets_values['environment/value/backup'].value }}"
+    extensions:
+      shop: [pg_trgm]
   become: true
   become_user: postgres
 
@@ -79,49 +115,19 @@ answers:
   sample: {shop: [{version_num: "0004"}]}
 """
 
-import json
-import re
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.data import postgres
+from ansible.module_utils.greenroom.data import postgres_server
 
-PSQL = ["psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=terse", "-f", "-"]
-# The database for statements about the server itself.
-MAINTENANCE = "postgres"
-# Otherwise, the server would log failed statements with the verifiers in them.
-ENVIRONMENT = {
-    "PGCLIENTENCODING": "UTF8",
-    "PGOPTIONS": "-c log_min_error_statement=panic -c log_statement=none -c log_min_duration_statement=-1",
+# A server elsewhere.
+SERVER = {
+    "host": {"type": "str"},
+    "address": {"type": "str"},
+    "port": {"type": "int", "default": 5432},
+    "user": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "ca": {"type": "str"},
+    "sslmode": {"type": "str", "default": "verify-full"},
 }
-
-
-class NoAnswerError(Exception):
-    """The server refused a statement; the text is its error message, without secrets."""
-
-
-def psql(module: AnsibleModule, statement: str, what: str, database: str = MAINTENANCE) -> str:
-    """Return a statement's result, or raise `NoAnswerError` with the error message; `what` describes the action."""
-    command = [*PSQL, "-d", database]
-    code, answer, complaint = module.run_command(command, data=f"{statement};\n", environ_update=ENVIRONMENT)
-    if code != 0:
-        said = re.sub(r"^psql:(<stdin>:\d+:)?\s*", "", complaint.strip())
-        raise NoAnswerError(postgres.without_verifiers(f"PostgreSQL can't {what}: {said}"))
-    return str(answer)
-
-
-def answers(module: AnsibleModule) -> dict[str, Any]:
-    """Return the results of the queries: {database: [row as a dictionary]}."""
-    found = {}
-    for database, query in module.params["ask"].items():
-        try:
-            answer = psql(module, postgres.rows_query(query), f"run {query!r} in {database}", database)
-        except NoAnswerError:
-            if module.params["ask_strictly"]:
-                raise
-        else:
-            found[database] = json.loads(answer)
-    return found
 
 
 def main() -> None:
@@ -130,29 +136,21 @@ def main() -> None:
         argument_spec={
             "databases": {"type": "dict", "default": {}, "no_log": True},
             "readers": {"type": "dict", "default": {}, "no_log": True},
+            "extensions": {"type": "dict", "default": {}},
+            "server": {"type": "dict", "default": {}, "options": SERVER},
             "ask": {"type": "dict", "default": {}},
             "ask_strictly": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
     try:
-        module.exit_json(**apply(module))
-    except NoAnswerError as error:
+        found = postgres_server.converge(module.run_command, module.params, module.check_mode)
+    except postgres_server.NoAnswerError as error:
         module.fail_json(msg=str(error), statements=[], waiting=[])
-
-
-def apply(module: AnsibleModule) -> dict[str, Any]:
-    """Converge the server, or predict the changes in check mode; return the module's result."""
-    wanted = {key: module.params[key] for key in ("databases", "readers")}
-    state: dict[str, Any] = json.loads(psql(module, postgres.state_query(wanted), "read its state"))
-    plan = postgres.plan(wanted, state)
-    if not module.check_mode:
-        for statement in plan:
-            psql(module, statement, statement)
-    statements = [postgres.without_verifiers(statement) for statement in plan]
-    shown = {"diff": {"prepared": "".join(f"{line}\n" for line in statements)}} if module._diff and plan else {}
-    found = {"statements": statements, "waiting": state["waiting"], "answers": answers(module)}
-    return {"changed": bool(plan), **found, **shown}
+    statements = found["statements"]
+    lines = "".join(f"{line}\n" for line in statements)
+    shown = {"diff": {"prepared": lines}} if module._diff and statements else {}
+    module.exit_json(changed=bool(statements), **found, **shown)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "required": {"type": "bool", "default": True},
     "create": {"type": "bool", "default": False},
     "read_only": {"type": "list", "elements": "str", "default": []},
+    "given": {"type": "list", "elements": "str", "default": []},
     "certificates": {"type": "dict", "default": {}},
     "certificate_mount": {"type": "str", "default": "pki"},
     "certificate_role": {"type": "str"},
@@ -69,21 +70,23 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 secrets.leave()
         missing = [path for path in args["paths"] if path not in values]
         if missing:
-            raise AnsibleError(missing_line(args["environment_name"], missing, args["read_only"]))
+            raise AnsibleError(missing_line(args["environment_name"], missing, args["read_only"], args["given"]))
         due = [
             path
             for path, names in _certificates(args).items()
             if path in values and needs_issue(values[path], names, args["certificate_days"])
         ]
-        return {"changed": False, "secrets": values, "due": due, "unreadable": "", "_ansible_no_log": True}
+        found = {"secrets": values, "written": secrets.written, "due": due, "unreadable": ""}
+        return {"changed": False, **found, "_ansible_no_log": True}
 
     def _present(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
         certificates = _certificates(args)
         values = secrets.read([*args["paths"], *certificates])
         missing = [path for path in args["paths"] if path not in values and path not in certificates]
-        foreign = sorted(set(missing) & set(args["read_only"]))
+        # Nothing here makes up what others issue.
+        foreign = sorted(set(missing) & {*args["read_only"], *args["given"]})
         if foreign and args["create"]:
-            raise AnsibleError(missing_line(args["environment_name"], foreign, foreign))
+            raise AnsibleError(missing_line(args["environment_name"], foreign, args["read_only"], args["given"]))
         due = [
             path
             for path, names in certificates.items()

@@ -20,6 +20,7 @@ from ansible.module_utils.greenroom.controller.hosts import (
     systems,
     vrrp,
 )
+from ansible.module_utils.greenroom.data import databases
 
 
 class FilterModule:
@@ -46,4 +47,6 @@ class FilterModule:
             "hosts_unsupported": systems.unsupported,
             "databases": pg_hba.databases,
             "database_clients": pg_hba.database_clients,
+            "database_extensions": databases.extensions,
+            "database_extension_packages": databases.extension_packages,
         }

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
 from ansible.module_utils.greenroom.controller.catalogue import service_secrets
 
 
@@ -17,5 +18,9 @@ class FilterModule:
         """Names as templates use them."""
         return {
             "secret_environment": service_secrets.secret_environment,
+            "secret_given": service_secrets.given_paths,
+            "secret_list": given.listed,
             "secret_paths": service_secrets.secret_paths,
+            "secret_settable": service_secrets.settable,
+            "secret_texts": service_secrets.secret_texts,
         }

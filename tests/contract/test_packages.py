@@ -48,7 +48,14 @@ def test_every_role_with_packages_or_trees_is_listed() -> None:
 
 
 def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
-    assert roles_of_host(HOST_ROLES, GROUPS, "data1") == ["base", "firewall", "node_exporter", "postgres", "broker"]
+    assert roles_of_host(HOST_ROLES, GROUPS, "data1") == [
+        "base",
+        "firewall",
+        "node_exporter",
+        "postgres",
+        "broker",
+        "valkey",
+    ]
     assert roles_of_host(HOST_ROLES, GROUPS, "data2") == ["base", "firewall", "node_exporter", "postgres"]
     assert roles_of_host(HOST_ROLES, GROUPS, "edge1") == ["base", "firewall", "node_exporter"]
     assert roles_of_host(HOST_ROLES, GROUPS, "data1", ["postgres", "monitoring"]) == ["postgres"]

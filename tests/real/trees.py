@@ -36,4 +36,5 @@ OTHERS = {
     "start": "no files",
     "stop": "playbooks/cutover.yml, with a planned stop",
     "volumes": "the demo's services have no volumes",
+    "valkey": "only with a service that has a cache",
 }

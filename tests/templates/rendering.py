@@ -186,18 +186,18 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     services = catalogue.load(str(folder), lambda file: yaml.safe_load(Path(file).read_text()))
     login = {"password": SECRET}
     ring = {"values": f"{SECRET},{SECRET[::-1]}"}
-    kinds = {"login": login, "broker": login, "ring": ring, "value": {"value": SECRET}}
+    kinds = {"login": login, "broker": login, "cache": login, "ring": ring, "value": {"value": SECRET}}
     paths = service_secrets.secret_paths(services)
     images = {
         image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]
     }
     return {
-        "secrets_values": {path: kinds[path.split("/")[1]] for path in paths}
+        "secrets_values": {path: kinds.get(path.split("/")[1], {"value": SECRET}) for path in paths}
         | {
             f"environment/value/{name}": {"value": SECRET}
             for name in ("backup", "people", "persona", "signing", "smoke", "visitor", "volumes")
         }
-        | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker")}
+        | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker", "cache")}
         | {"environment/registry": {"username": "reader", "password": SECRET}}
         | {"environment/oidc/company": {"client_id": "a-client", "client_secret": SECRET}},
         "environment_release": {"name": "1.0", "id": "0" * 64, "commit": "0" * 40, "images": images},

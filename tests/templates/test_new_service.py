@@ -17,7 +17,11 @@ ports:
   metrics: {container: 7001, from: [ops]}
 database: shop
 migrate: [migrate]
-secrets: {DSN: {login: shop}}
+cache: {slots: own}
+secrets:
+  DSN: {login: shop}
+  REDIS_URL: {cache: shop}
+  REDIS_PREFIX: {cache: shop, part: prefix}
 config_path: /etc/shop
 health: {port: http, path: /ready}
 metrics: {port: metrics, path: /metrics}
@@ -57,6 +61,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         ("app1/etc/greenroom/slots/blue.jobs", "shop-job-nightly\n"),
         ("app1/etc/greenroom/slots/green/shop/config/shop.yml", "slot: green"),
         ("app1/etc/greenroom/slots/blue/shop/secrets", "DSN=postgres://shop_blue:"),
+        ("app1/etc/greenroom/slots/blue/shop/secrets", "\nREDIS_URL=rediss://shop_blue:"),
+        ("app1/etc/greenroom/slots/green/shop/secrets", "REDIS_PREFIX=shop:green:\n"),
+        ("data1/etc/valkey/valkey.conf", "tls-port 6379"),
+        ("data1/etc/valkey/users.acl", "user default off\n"),
+        ("data1/etc/nftables.conf", "6379"),
         ("app1/etc/greenroom/slots/blue/shop/environment", "\nBANNER=true\n"),
         ("app1/etc/greenroom/slots/blue/shop/environment", "\nNEW_CHECKOUT=false\n"),
         ("app1/etc/nftables.conf", "{ 17000, 27000 }"),
@@ -105,8 +114,8 @@ def test_a_service_without_database_and_mail_gets_no_names_for_them(
     assert [line for line in names if line.startswith("AddHost=")] == []
     shop = (alone.folder / "app1/etc/containers/systemd/shop-blue.container").read_text()
     assert (
-        "AddHost=database.staging.greenroom.test:198.18.10.31\nAddHost=mail.staging.greenroom.test:198.18.10.41\n"
-        in shop
+        "AddHost=database.staging.greenroom.test:198.18.10.31\nAddHost=cache.staging.greenroom.test:198.18.10.31\n"
+        "AddHost=mail.staging.greenroom.test:198.18.10.41\n" in shop
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.bundle.arguments import exec_line
+from ansible.module_utils.greenroom.controller.bundle.description_schema import problem
 from ansible.module_utils.greenroom.controller.catalogue.container_user import first_id
 from rendering import Rendered, render
 
@@ -76,7 +77,9 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         "image": "shop",
         "command": COMMAND,
         "environment": ENVIRONMENT,
-        "secrets": {name: {"value": name.lower()} for name in SECRETS},
+        "user": 1234,
+        "secrets": {name: {"value": name.lower()} for name in SECRETS}
+        | {"KEY_FILE": {"given": "third-party/key", "file": "/run/secrets/key.pem"}},
         "config_path": "/etc/shop",
     }
     (services / "shop/service.yml").write_text(yaml.safe_dump(service))
@@ -85,7 +88,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     (services / "mail/service.yml").write_text(MAIL)
     (services / "shop/config/key.secret.pem.j2").write_text("{{ secrets_values['shop/value/pem'].value }}")
     values = {f"shop/value/{name.lower()}": {"value": value} for name, value in SECRETS.items()}
-    values |= {"shop/value/pem": {"value": KEY}, "environment/value/signing": {"value": "x" * 32}}
+    values |= {
+        "third-party/key": {"value": KEY, "owner": "ada"},
+        "shop/value/pem": {"value": KEY},
+        "environment/value/signing": {"value": "x" * 32},
+    }
     (folder / "secrets.json").write_text(json.dumps(values))
     # As in a run, what comes from Vault is no template.
     read = f"{{{{ lookup('ansible.builtin.file', '{folder}/secrets.json') | from_json }}}}"
@@ -108,7 +115,18 @@ def lines(host: Rendered, name: str) -> list[str]:
 
 
 def test_secrets_are_not_rendered(host: Rendered) -> None:
-    assert lines(host, "secrets") == [*(f"{name}={value}" for name, value in sorted(SECRETS.items())), ""]
+    given = SECRETS | {"KEY_FILE": "/run/secrets/key.pem"}
+    assert lines(host, "secrets") == [*(f"{name}={value}" for name, value in sorted(given.items())), ""]
+
+
+def test_a_secret_is_a_file_that_only_the_container_reads(host: Rendered) -> None:
+    path = host.folder / "app1/etc/greenroom/slots/blue/shop/secret-files/KEY_FILE"
+    assert path.read_bytes().decode() == KEY
+    unit = (host.folder / "app1/etc/containers/systemd/shop-blue.container").read_text()
+    assert "Volume=/etc/greenroom/slots/blue/shop/secret-files/KEY_FILE:/run/secrets/key.pem:ro\n" in unit
+    description = json.loads((host.folder / "app1/etc/greenroom/slots/blue.fact").read_text())
+    assert description["services"]["shop"]["secrets"]["KEY_FILE"] == {"kind": "given", "name": None, "owner": "shop"}
+    assert problem(description) == ""
 
 
 def test_a_secret_in_a_file_keeps_its_lines(host: Rendered) -> None:

@@ -101,6 +101,23 @@ def test_files_keep_secrets_apart_and_closed(catalogue: dict[str, Any]) -> None:
     assert all(item["vars"]["slot"] == "blue" for item in items)
 
 
+def test_a_secret_in_a_file_is_the_users_and_mounted(catalogue: dict[str, Any]) -> None:
+    secret = {"kind": "given", "name": "a/key", "owner": "shop", "file": "/run/secrets/key.pem"}
+    shop = {**catalogue["shop"], "user": 1234, "secrets": {"KEY_FILE": secret}}
+    found = {item["dest"]: item for item in bundle_files.files([shop], "/slots/blue", "blue")}
+    item = found["/slots/blue/shop/secret-files/KEY_FILE"]
+    assert [item[key] for key in ("owner", "group", "mode", "secret")] == ["1234", "1234", "0400", True]
+    assert "/slots/blue/shop/secret-files/KEY_FILE:/run/secrets/key.pem:ro" in bundle_files.volumes(shop, "/slots/blue")
+
+
+def test_who_logs_in_to_a_database_elsewhere_gets_its_ca(catalogue: dict[str, Any]) -> None:
+    login = {"URL": {"kind": "login", "name": "shop", "owner": "shop"}}
+    mount = "/etc/greenroom/database-ca.crt:/etc/greenroom/database-ca.crt:ro"
+    assert mount in bundle_files.volumes(catalogue["shop"] | {"secrets": login}, "/slots/blue", "/access/db.crt")
+    assert mount not in bundle_files.volumes(catalogue["shop"] | {"secrets": login}, "/slots/blue")
+    assert mount not in bundle_files.volumes(catalogue["shop"], "/slots/blue", "/access/db.crt")
+
+
 def test_trees_follow_the_service_whose_configuration_is_mounted(catalogue: dict[str, Any]) -> None:
     trees = bundle_files.trees(catalogue.values(), "/slots/green", "green", catalogue)
     assert {tree["dest"]: tree["src"] for tree in trees} == {

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.bundle import schema
+from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 
 GROUPS = {"app": ["app1", "app2"], "second": ["app2"]}
 PAGE = {"port": "http", "path": "/readyz"}
@@ -32,7 +33,7 @@ def description(*services: dict[str, Any], **more: Any) -> dict[str, Any]:
     }
 
 
-LOGIN = {"DATABASE_URL": {"login": "shop"}}
+LOGIN = {"DATABASE_URL": {"kind": "login", "name": "shop", "owner": "shop"}}
 HEADS = {"shop": [{"version_num": "0004"}], "wiki": [{"version": 7}]}
 RECORD = schema.record("blue", HEADS)
 REFUSED = schema.record("blue", HEADS, [{"name": "shop-blue", "starts": False, "reason": "ended with exit code 1"}])
@@ -152,8 +153,9 @@ def test_a_service_without_a_page_is_tried_by_its_own_check() -> None:
 
 
 def test_services_that_log_in_to_a_database_are_tried_and_others_are_not() -> None:
-    other = service("forum", secrets={"KEY": {"ring": "csrf"}, "URL": {"login": "forum"}})
-    pages = service("pages", secrets={"URL": {"login": "shop", "of": "shop"}})
+    raw = {"image": "forum", "secrets": {"KEY": {"ring": "csrf"}, "URL": {"login": "forum"}}}
+    other = service("forum", secrets=normalise("forum", raw, "/s")["secrets"])
+    pages = service("pages", secrets=LOGIN)
     found = description(service("shop", secrets=LOGIN), other, pages)
     assert names(found, "shop") == ["pages-blue", "shop-blue"]
     assert names(found, "forum", "wiki") == ["forum-blue"]

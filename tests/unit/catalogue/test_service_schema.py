@@ -112,9 +112,9 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"environment": {"a=b": "x"}}, 'environment: "a=b" is not a name of letters, digits, _, . and -'),
         (
             {"secrets": {"DSN": {"login": "shop", "ring": "x"}}},
-            "secrets.DSN: needs exactly one of login, broker, ring, value",
+            "secrets.DSN: needs exactly one of login, broker, cache, ring, value, given",
         ),
-        ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, broker, ring, value"),
+        ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, broker, cache, ring, value, given"),
         ({"queues": {"jobs": {"delivery_limit": 0}}}, "queues.jobs.delivery_limit: 0 is too small; the minimum is 1"),
         ({"publishes": ["Jobs"]}, 'publishes[0]: "Jobs" is not a name of lowercase letters, digits, - and _'),
         ({"seed": "seed"}, 'seed: expected a list, got "seed"'),

@@ -52,6 +52,8 @@ VARIABLES: dict[str, Any] = {
     "seed_export_file": "{{ inventory_dir }}/list/people.csv",
     "seed_export_group": "root",
     "slot_bundles": {},
+    "database_manager": "",
+    "database_server": {},
     "slot_target": "blue",
 }
 

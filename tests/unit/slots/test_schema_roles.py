@@ -29,7 +29,7 @@ module.exit_json(changed=False, **json.load(open("FOLDER/answers.json")).get("NA
 OPTIONS = {
     "template_tree": ["name", "state", "apply", "units", "files", "roles"],
     "slot_ready": ["containers", "seconds"],
-    "postgres_databases": ["ask", "ask_strictly"],
+    "postgres_databases": ["ask", "ask_strictly", "server"],
     "slot_trial": ["containers", "seconds"],
     # Only has to be there.
     "identity_seed": [],
@@ -47,7 +47,11 @@ exec "$@"
 PORTS = {"http": {"container": 8080, "host": {"blue": 18080, "green": 28080}}}
 SHOP: dict[str, Any] = {
     **{"name": "shop", "group": "app", "activation": "always", "image": "shop", "ports": PORTS, "database": "shop"},
-    **{"health": {"port": "http", "path": "/up"}, "secrets": {"URL": {"login": "shop"}}, "routes": []},
+    **{
+        "health": {"port": "http", "path": "/up"},
+        "secrets": {"URL": {"kind": "login", "name": "shop", "owner": "shop"}},
+        "routes": [],
+    },
 }
 KEYS: dict[str, Any] = {"heads": "SELECT version", "migrate": [], "prepare": [], "seed": [], "identities": None}
 CATALOGUE = {"shop": {**SHOP, **KEYS}}
@@ -76,6 +80,8 @@ VARIABLES: dict[str, Any] = {
     "environment_address": "192.0.2.1",
     "environment_public_name": "portal.test",
     "edge_peers_port": 8406,
+    "database_manager": "data1",
+    "database_server": {},
     "slot_bundles": BUNDLES,
     "slot_live": "blue",
     "slot_idle": "green",

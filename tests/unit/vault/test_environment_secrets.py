@@ -84,7 +84,7 @@ def vault(server: Vault) -> Iterator[Vault]:
     kv = server.client.secrets.kv.v2
     kv.create_or_update_secret("test/environment/registry", {"username": "u", "password": "p"}, mount_point="greenroom")
     yield server
-    for path in SECRETS:
+    for path in [*SECRETS, "third-party/key"]:
         kv.delete_metadata_and_all_versions(f"test/{path}", mount_point="greenroom")
 
 
@@ -101,9 +101,16 @@ def run(
             **arguments,
         }
     }
-    play = folder / "play.yml"
-    play.write_text(yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8")
-    words = ["-i", "localhost,", "-vvv", *options, str(play)]
+    return play(folder, task, *options)
+
+
+def play(folder: Path, task: dict[str, Any], *options: str) -> tuple[dict[str, Any], str]:
+    """Return the result of a task as Ansible shows it, and all of the output."""
+    written = folder / "play.yml"
+    written.write_text(
+        yaml.safe_dump([{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]), encoding="utf-8"
+    )
+    words = ["-i", "localhost,", "-vvv", *options, str(written)]
     done = warm_start.run(words, ROOT, os.environ | {"ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json"})
     result = json.loads(done.stdout[done.stdout.index("{\n") :])
     answer: dict[str, Any] = result["plays"][0]["tasks"][0]["hosts"]["localhost"]
@@ -164,6 +171,55 @@ def test_a_manual_secret_is_not_generated(tmp_path: Path, vault: Vault) -> None:
         "secrets of test are missing: environment/registry; "
         "write environment/registry to Vault yourself (docs/secrets.md)"
     )
+
+
+def put(folder: Path, vault: Vault, *options: str, **arguments: Any) -> tuple[dict[str, Any], str]:
+    """Return the result of `environment_secret` as Ansible shows it, and all of the output."""
+    auth = {"auth_method": "token", "token": vault.token()}
+    settable = {"third-party/key": False, "third-party/tls": True}
+    task = {"environment_name": "test", "path": "third-party/key", "settable": settable, "url": vault.url, "auth": auth}
+    return play(folder, {"environment_secret": task | arguments}, *options)
+
+
+def test_a_given_secret_is_never_generated_but_put(
+    tmp_path: Path, vault: Vault, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = ["shop/ring/csrf", "third-party/key"]
+    refused = present(tmp_path, vault, paths=paths, given=["third-party/key"])
+    assert refused["msg"] == (
+        "secrets of test are missing: third-party/key; "
+        "run: ansible-playbook -i inventories/test playbooks/secret.yml -e put=third-party/key"
+    )
+    key = tmp_path / "key"
+    key.write_text("issued-elsewhere\n")
+    predicted, _ = put(tmp_path, vault, "--check", file=str(key), owner="ada")
+    assert predicted["changed"]
+    done, output = put(tmp_path, vault, file=str(key), owner="ada")
+    assert (done["changed"], done["owner"], done["new"]) == (True, "ada", True)
+    assert "issued-elsewhere" not in output
+    again, _ = put(tmp_path, vault, file=str(key))
+    assert (again["changed"], again["owner"]) == (False, "ada")
+    monkeypatch.setenv("THE_KEY", "another")
+    changed, _ = put(tmp_path, vault, variable="THE_KEY")
+    assert (changed["changed"], changed["owner"], vault.version("third-party/key")) == (True, "ada", 2)
+    assert present(tmp_path, vault, paths=paths, given=["third-party/key"])["created"][0] == "shop/ring/csrf"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ({"path": "third-party/kye"}, 'put: no service has a secret "third-party/kye"'),
+        ({"file": "/nowhere"}, "third-party/key: /nowhere can't be read: No such file"),
+        ({"variable": "NOT_SET"}, "third-party/key: NOT_SET is no variable of the environment"),
+        ({"file": "x", "variable": "y"}, "put_file, put_variable: the value has one source"),
+        ({}, "third-party/key: the answer can't be asked for without a terminal; give -e put_file="),
+    ],
+)
+def test_a_value_that_can_not_be_put_is_refused(
+    tmp_path: Path, vault: Vault, arguments: dict[str, str], line: str
+) -> None:
+    answer, _ = put(tmp_path, vault, **arguments)
+    assert line in answer["msg"]
 
 
 @pytest.mark.parametrize(

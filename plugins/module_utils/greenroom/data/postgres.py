@@ -44,23 +44,28 @@ def desired(
     It has only the logins of `slots`, so that the logins of the live slot can stay unchanged. `readers` can read all
     databases (for backups). A database without any login of a service is also created.
     """
-    databases: dict[str, dict[str, Any]] = {
-        service["database"]: {
-            "logins": {
-                f"{service['database']}_{slot}": secrets_values[f"{name}/login/{slot}"]["password"]
-                for slot in slots
-                if f"{name}/login/{slot}" in secrets_values
-            }
-        }
-        for name, service in catalogue.items()
-        if service["database"]
-    }
+    databases: dict[str, dict[str, Any]] = {}
+    for name, service in catalogue.items():
+        # Each further database has a login of its own.
+        further = {database: f"{name}/login/{database}_" for database in service.get("databases", {})}
+        main = {service["database"]: f"{name}/login/"} if service["database"] else {}
+        for database, path in (main | further).items():
+            logins = {f"{database}_{slot}": secrets_values.get(f"{path}{slot}") for slot in slots}
+            databases[database] = {"logins": {login: its["password"] for login, its in logins.items() if its}}
     return {"databases": databases, "readers": dict(readers or {})}
 
 
-def state_query(wanted: Mapping[str, Any]) -> str:
-    """Return a query (for a superuser) that returns the current state of all `wanted` objects as one JSON value.
+EXTENSIONS_QUERY = """\
+SELECT json_build_object(
+  'there', (SELECT coalesce(json_agg(extname), '[]') FROM pg_extension),
+  'available', (SELECT coalesce(json_agg(name), '[]') FROM pg_available_extensions)
+)"""
 
+
+def state_query(wanted: Mapping[str, Any], verifiers: bool = True) -> str:
+    """Return a query that returns the current state of all `wanted` objects as one JSON value.
+
+    Only a superuser can read passwords' `verifiers`; without them, `password` is null.
     The result: {roles: {name: {login, password, role}}, members: [[group, member]],
     databases: {name: {owner, public: bool, connect: [role]}}, waiting: [setting that needs a restart]}.
     """
@@ -69,10 +74,10 @@ def state_query(wanted: Mapping[str, Any]) -> str:
     return f"""\
 SELECT json_build_object(
   'roles', (SELECT coalesce(json_object_agg(r.rolname, json_build_object(
-      'login', r.rolcanlogin, 'password', r.rolpassword,
+      'login', r.rolcanlogin, 'password', {"r.rolpassword" if verifiers else "NULL"},
       'role', (SELECT substr(c, 6) FROM pg_db_role_setting s, unnest(s.setconfig) c
                WHERE s.setrole = r.oid AND s.setdatabase = 0 AND c LIKE 'role=%'))), '{{}}')
-    FROM pg_authid r WHERE r.rolname IN ({names})),
+    FROM {"pg_authid" if verifiers else "pg_roles"} r WHERE r.rolname IN ({names})),
   'members', (SELECT coalesce(json_agg(json_build_array(g.rolname, m.rolname)), '[]')
     FROM pg_auth_members a JOIN pg_roles g ON g.oid = a.roleid JOIN pg_roles m ON m.oid = a.member
     WHERE m.rolname IN ({names})),
@@ -92,13 +97,14 @@ def rows_query(query: str) -> str:
     return f"BEGIN READ ONLY;\nSELECT coalesce(json_agg(rows), '[]') FROM ({query.strip().rstrip(';')}\n) AS rows"
 
 
-def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+def plan(wanted: Mapping[str, Any], current: Mapping[str, Any], member: bool = False) -> list[str]:
     """Return the statements, in order, that lead from `current` (the state query's result) to `wanted`.
 
+    To create a database for an owner role, an administrator who is no superuser must be a `member` of that role.
     Run each outside a transaction (CREATE DATABASE requires it). After a failure it is safe to run them again. Objects
     that are not wanted stay. Passwords are compared with the stored verifiers, and only verifiers are sent.
     """
-    return list(_statements(wanted, current))
+    return list(_statements(wanted, current, member))
 
 
 def without_verifiers(text: str) -> str:
@@ -111,14 +117,17 @@ def _roles(wanted: Mapping[str, Any]) -> list[str]:
     return [*wanted["databases"], *logins, *wanted["readers"]]
 
 
-def _statements(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[str]:
+def _statements(wanted: Mapping[str, Any], current: Mapping[str, Any], member: bool) -> Iterator[str]:
     members = {tuple(pair) for pair in current["members"]}
     for name, database in wanted["databases"].items():
         yield from _owner(name, current["roles"].get(name))
         for login, password in database["logins"].items():
             yield from _login(login, password, current["roles"].get(login), acts_as=name)
             yield from _member(name, login, members)
-        yield from _database(name, current["databases"].get(name))
+        database_now = current["databases"].get(name)
+        if member and (database_now or {}).get("owner") != name:
+            yield f"GRANT {identifier(name)} TO CURRENT_USER"
+        yield from _database(name, database_now)
     for login, password in wanted["readers"].items():
         yield from _login(login, password, current["roles"].get(login), acts_as=None)
         yield from _member(READ_ALL, login, members)

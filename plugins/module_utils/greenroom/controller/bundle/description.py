@@ -48,10 +48,11 @@ def describe(
         name: {key: filled(service[key], {}) for key in DESCRIBED}
         | filled(described_jobs(service), {})
         | {
+            "secrets": {variable: _known(secret) for variable, secret in service["secrets"].items()},
             "ports": {
                 port: filled(value, {}) | {"host": {slot: value["host"][slot]}}
                 for port, value in service["ports"].items()
-            }
+            },
         }
         for name, service in sorted(catalogue.items())
     }
@@ -69,6 +70,12 @@ def describe(
         "services": services,
         "checks": checks(catalogue),
     }
+
+
+def _known(secret: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what others need to know about a secret. The path of a given one is nobody else's business."""
+    known = {key: secret[key] for key in ("kind", "name", "owner")}
+    return known | {"name": None} if secret["kind"] == "given" else known
 
 
 def toggles_on(description: Description) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...switch.bluegreen import SLOTS
-from ..catalogue.service_secrets import LOGINS, secret_path
+from ..catalogue.service_secrets import KEYS, LOGINS, secret_path
 from .arguments import text_problem
 from .description import Service
 
@@ -25,9 +25,15 @@ def variable_problem(name: str, value: str) -> str:
     """Return why a container would not get this value as it is, or ""; the reason doesn't contain the value."""
     if "\n" in value or "\r" in value:
         return (
-            "has more than one line, which an environment variable can't have here; give the service a file (config/)"
+            "has more than one line, which an environment variable can't have here; give the service a file (`file` in "
+            "`secrets`, or config/)"
         )
     return text_problem(value, LONGEST_LINE - len(name) - 1)
+
+
+def secret_problem(name: str, value: str, several: bool) -> str:
+    """Return why a container would not get this secret as it is, or ""; with `several` lines, it is a file."""
+    return text_problem(value, LONGEST_LINE) if several else variable_problem(name, value)
 
 
 def environment_lines(values: Mapping[str, object]) -> str:
@@ -55,7 +61,8 @@ def secret_problems(
             # A login's password is in a URL, which has escapes.
             if secret["kind"] in LOGINS or path not in values:
                 continue
-            value = values[path].get("values" if secret["kind"] == "ring" else "value")
-            problem = variable_problem(variable, value) if isinstance(value, str) else "is no text"
+            value = values[path].get(KEYS[secret["kind"]])
+            several = bool(secret.get("file"))
+            problem = secret_problem(variable, value, several) if isinstance(value, str) else "is no text"
             if problem:
                 yield f"{environment}/{path} ({variable} of {name}) {problem}"

@@ -13,6 +13,7 @@ from .description import Service
 
 QUADLET_FOLDER = "/etc/containers/systemd"
 CA_FILE = "/etc/greenroom/ca.crt"
+DATABASE_CA_FILE = "/etc/greenroom/database-ca.crt"
 
 
 def trees(
@@ -36,7 +37,10 @@ def trees(
 
 
 def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str, Any]]:
-    """Return the single files of a bundle: the unit of each service, its environment and its secrets."""
+    """Return the single files of a bundle: the unit of each service, its environment and its secrets.
+
+    Only the container's user can read a secret that is a file.
+    """
     items: list[dict[str, Any]] = []
     for service in services:
         variables = {"service": for_templates(service), "slot": slot, "folder": folder, "job": None}
@@ -59,16 +63,41 @@ def files(services: Iterable[Service], folder: str, slot: str) -> list[dict[str,
                 "mode": "0600",
                 "secret": True,
             },
+            *(
+                {
+                    "src": "secret.j2",
+                    "comment": "",
+                    "dest": secret_file(service, folder, variable),
+                    "vars": variables | {"variable": variable},
+                    **owner(service),
+                    "secret": True,
+                }
+                for variable, secret in service["secrets"].items()
+                if secret.get("file")
+            ),
         ]
     return items
 
 
-def volumes(service: Service, folder: str) -> list[str]:
-    """Return the mounts of a service's container, as `source:destination:options`; the folder's name is the slot's."""
+def volumes(service: Service, folder: str, database_ca: str = "") -> list[str]:
+    """Return the mounts of a service's container, as `source:destination:options`; the folder's name is the slot's.
+
+    With `database_ca`, the database has another CA, which those need that log in there.
+    """
     mounts = [f"{CA_FILE}:{CA_FILE}:ro"]
+    if database_ca and any(secret["kind"] == "login" for secret in service["secrets"].values()):
+        mounts.append(f"{DATABASE_CA_FILE}:{DATABASE_CA_FILE}:ro")
     if service["config_path"]:
         mounts.append(f"{folder}/{service['name']}/config:{service['config_path']}:ro")
+    for variable, secret in service["secrets"].items():
+        if secret.get("file"):
+            mounts.append(f"{secret_file(service, folder, variable)}:{secret['file']}:ro")
     return [*mounts, *volume_mounts(service, folder.rpartition("/")[2])]
+
+
+def secret_file(service: Service, folder: str, variable: str) -> str:
+    """Return where a host has a secret that its container gets as a file."""
+    return f"{folder}/{service['name']}/secret-files/{variable}"
 
 
 def for_templates(service: Service) -> dict[str, Any]:

@@ -85,7 +85,7 @@ def trials(
 
 
 def _logs_in(service: Service, databases: Sequence[str]) -> bool:
-    return any(secret.get("login") in databases for secret in service["secrets"].values())
+    return any(secret["kind"] == "login" and secret["name"] in databases for secret in service["secrets"].values())
 
 
 def record(slot: str, heads: Heads, tried: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:

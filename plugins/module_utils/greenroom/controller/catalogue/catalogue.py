@@ -16,12 +16,12 @@ from typing import Any
 from . import route_values
 from .container_user import host_user
 from .job_schema import scheduled
+from .secret_schema import SECRET_KINDS
 from .volumes import volumes_of
 
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
 BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000
-SECRET_KINDS = ("login", "broker", "ring", "value")
 # After so many deliveries, a job goes to the dead-letter queue.
 DELIVERY_LIMIT = 20
 DEFAULTS: dict[str, Any] = {
@@ -41,6 +41,9 @@ DEFAULTS: dict[str, Any] = {
     "stop_timeout": 15,
     "ports": {},
     "database": None,
+    "databases": {},
+    "extensions": [],
+    "cache": None,
     "migrate": [],
     "prepare": [],
     "seed": [],
@@ -102,7 +105,37 @@ def _port(raw: object) -> dict[str, Any]:
 def _secret(raw: object, service: str) -> dict[str, Any]:
     secret = _mapping(raw)
     kind = next((kind for kind in SECRET_KINDS if kind in secret), None)
-    return {"kind": kind, "name": secret.get(kind) if kind else None, "owner": secret.get("of") or service}
+    more = {key: secret[key] for key in ("file", "form", "part", "options") if secret.get(key) is not None}
+    return {"kind": kind, "name": secret.get(kind) if kind else None, "owner": secret.get("of") or service, **more}
+
+
+def _extensions(raw: object) -> list[dict[str, Any]]:
+    """Return extensions as [{name, package}]; the package is None unless the service names it."""
+    items = [item if isinstance(item, Mapping) else {"name": item} for item in _list(raw)]
+    return [{"name": item.get("name"), "package": item.get("package")} for item in items]
+
+
+def _cache(raw: object, service: str) -> dict[str, Any] | None:
+    if not isinstance(raw, Mapping):
+        return None
+    return {"prefix": raw.get("prefix", f"{service}:"), "slots": raw.get("slots", "shared")}
+
+
+def _databases(raw: object) -> dict[str, Any]:
+    """Return the further databases of a service as {name: {extensions}}, also from a list of names."""
+    given = raw if isinstance(raw, Mapping) else {name: {} for name in _list(raw) if isinstance(name, str)}
+    return {name: {"extensions": _extensions(_mapping(value).get("extensions"))} for name, value in given.items()}
+
+
+def _with_logins(catalogue: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Mark the logins of further databases, in the catalog: each has a secret of its own."""
+    for service in catalogue.values():
+        for secret in service["secrets"].values():
+            # What is no text is reported later.
+            owner, name = str(secret["owner"]), str(secret["name"])
+            if secret["kind"] == "login" and name in catalogue.get(owner, {}).get("databases", ()):
+                secret["further"] = True
+    return catalogue
 
 
 def _toggle(raw: object) -> dict[str, Any]:
@@ -133,7 +166,9 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     """Return service `name` with all defaults filled in.
 
     `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
-    Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner};
+    Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner} and
+    those of {file, form, part, options} that are set; `databases.<d>` = {extensions};
+    `cache` = {prefix, slots}; `extensions[]` = {name, package};
     `routes[]`, `redirects[]` and `tcp_routes[]`: see route_values;
     `canary` = {probes, metric: {name, port, path}, steps, step_seconds, limits, queries: [{name, query, above or
     below}]}; `queues.<q>` = {delivery_limit}; `toggles.<t>` = {description, default, variable};
@@ -156,6 +191,9 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
             queue: {"delivery_limit": DELIVERY_LIMIT, **_mapping(value)}
             for queue, value in _mapping(service["queues"]).items()
         },
+        "databases": _databases(service["databases"]),
+        "extensions": _extensions(service["extensions"]),
+        "cache": _cache(service["cache"], name),
         "publishes": _list(service["publishes"]),
         "calls": _list(service["calls"]),
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
@@ -203,4 +241,4 @@ def load(services_path: str, read: Callable[[str], Any]) -> dict[str, dict[str, 
         checks = os.path.join(folder, "checks.yml")
         if os.path.isfile(checks):
             catalogue[name]["checks"] = _list(read(checks))
-    return catalogue
+    return _with_logins(catalogue)

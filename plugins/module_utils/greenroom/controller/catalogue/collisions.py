@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ...data.databases import own_databases
 from .closed_paths import closed_places, longest_route, place_of, places
 from .route_collisions import every_route, tcp_routes
 
@@ -37,9 +38,10 @@ def collisions(
                 others = {ports.setdefault((host, number), f"{name}.{port}") for host in hosts or [service["group"]]}
                 for other in sorted(others - {f"{name}.{port}"}):
                     yield name, f"ports.{port}: port {number} in {slot} is taken by {other}; set another `host`"
-        database = service["database"]
-        if database and databases.setdefault(database, name) != name:
-            yield name, f'database: "{database}" belongs to {databases[database]}'
+        for database in own_databases(service):
+            if databases.setdefault(database, name) != name:
+                key = "database" if database == service["database"] else "databases"
+                yield name, f'{key}: "{database}" belongs to {databases[database]}'
         for toggle in service["toggles"]:
             if toggles.setdefault(toggle, name) != name:
                 yield name, f"toggles.{toggle}: {toggles[toggle]} has a toggle of this name; choose another one"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...common.container_mac import mac_address
+from ...data.databases import own_databases
 from ...switch.bluegreen import SLOTS
 from .job_schema import HOOKS, job_container
 
@@ -34,10 +35,10 @@ def taken(service: Service) -> Iterator[str]:
     """Yield why names of a service are not free in any environment, as `<key>: <problem>`."""
     if why := _SERVICES.get(service["name"]):
         yield f'the folder\'s name "{service["name"]}" is {why}; choose another one'
-    database = str(service["database"])
-    why = "a name that PostgreSQL reserves" if database.startswith(_PREFIX) else _DATABASES.get(database)
-    if why:
-        yield f'database: "{database}" is {why}; choose another name'
+    for database in own_databases(service):
+        why = "a name that PostgreSQL reserves" if database.startswith(_PREFIX) else _DATABASES.get(database)
+        if why:
+            yield f'{_key(service, database)}: "{database}" is {why}; choose another name'
     for key in ("environment", "secrets"):
         for variable in service[key]:
             if variable.startswith(_VARIABLES):
@@ -63,11 +64,16 @@ def derived(service: Service) -> Iterator[tuple[str, str, str, str]]:
     Others can't be equal: a folder's name has no _ and a queue's no dot, for example, so `<service>_<port>` and
     `<queue>.dead` can be taken apart.
     """
-    name, database = service["name"], service["database"]
+    name = service["name"]
     for container in dict.fromkeys([name, *(own for slot in SLOTS for own in containers(name, slot, service))]):
         yield "container or network name", container, name, "the folder's name"
-    for part in ("", *SLOTS) if database else ():
-        yield "PostgreSQL role", f"{database}_{part}".removesuffix("_"), database, "database"
+    for database in own_databases(service):
+        for part in ("", *SLOTS):
+            yield "PostgreSQL role", f"{database}_{part}".removesuffix("_"), database, _key(service, database)
+
+
+def _key(service: Service, database: str) -> str:
+    return "database" if database == service["database"] else "databases"
 
 
 def equal(catalogue: Mapping[str, Service]) -> Iterator[tuple[str, str]]:
@@ -76,7 +82,7 @@ def equal(catalogue: Mapping[str, Service]) -> Iterator[tuple[str, str]]:
     for own, service in catalogue.items():
         for kind, name, source, key in derived(service):
             owner, its = owners.setdefault((kind, name), (own, source))
-            if owner != own and its != source:
+            if its != source:
                 yield own, f'{key}: the {kind} "{name}" is also one of {owner}; choose another name'
 
 

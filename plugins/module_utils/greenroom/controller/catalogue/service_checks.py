@@ -13,12 +13,15 @@ from collections.abc import Collection, Iterator, Mapping
 
 from ...canary.weights import weights
 from ...common.names import suggestion
+from ...data.databases import own_databases
 from . import derived_names
+from .cache_checks import cache_collisions, cache_problems
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions
 from .image_checks import image_problems
 from .job_schema import job_problems
 from .route_checks import route_problems
 from .route_collisions import route_collisions
+from .secret_checks import database_problems, file_problems, given_problems
 from .volume_checks import host_problems, volume_problems
 
 LARGEST_PORT = 65535
@@ -83,16 +86,17 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
         owner = secret["owner"]
         if owner in wrong:
             continue
-        if owner not in catalogue:
+        if secret["kind"] == "given":
+            yield from given_problems(variable, secret, catalogue)
+        elif owner not in catalogue:
             yield f'secrets.{variable}.of: unknown service "{owner}"{suggestion(owner, catalogue)}'
         elif secret["kind"] == "login":
-            database = catalogue[owner]["database"]
-            if database != secret["name"]:
-                known = {item["database"]: name for name, item in catalogue.items() if item["database"]}
+            if secret["name"] not in own_databases(catalogue[owner]):
+                known = {database: name for name, item in catalogue.items() for database in own_databases(item)}
                 holder = known.get(secret["name"])
                 hint = f"; add `of: {holder}`" if holder else suggestion(secret["name"], known)
                 yield f'secrets.{variable}.login: {owner} declares no database "{secret["name"]}"{hint}'
-        elif owner != service["name"]:
+        elif owner != service["name"] and secret["kind"] != "cache":
             own = {item["name"] for item in catalogue[owner]["secrets"].values() if item["kind"] == secret["kind"]}
             if secret["name"] not in own:
                 hint = suggestion(secret["name"], own)
@@ -191,6 +195,9 @@ def service_problems(
     yield from _canary_rules(service)
     yield from route_problems(service, limits)
     yield from _secrets(service, catalogue, wrong)
+    yield from cache_problems(service, catalogue)
+    yield from file_problems(service)
+    yield from database_problems(service)
     yield from _calls(service, catalogue, wrong)
     yield from _queues(service, catalogue, wrong)
     yield from _seed(service)
@@ -238,6 +245,7 @@ def problems(
         *closed_collisions(catalogue),
         *host_problems(catalogue, groups, nfs),
         *broker_collisions(catalogue),
+        *cache_collisions(catalogue),
         *derived_names.equal(catalogue),
         *derived_names.equal_addresses(catalogue),
     ]

@@ -13,13 +13,13 @@ from collections.abc import Mapping
 import jsonschema
 
 from .canary_schema import CANARY
-from .catalogue import SECRET_KINDS
 from .health_schema import HEALTH, health_errors
 from .image_schema import CAPABILITIES, CPUS, ENTRYPOINT, SIZE, ULIMITS, USER, WRITABLE
 from .job_schema import HOOK_COMMANDS, SCHEDULE
 from .route_schema import HEADERS, REDIRECT, ROUTE, TCP_ROUTE
 from .schema_errors import lines
 from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIABLE, WORDS, mapping, named, text
+from .secret_schema import CACHE, DATABASES, EXTENSIONS, SECRET, secret_errors
 from .volume_schema import VOLUMES
 
 SCHEMA = mapping(
@@ -47,6 +47,9 @@ SCHEMA = mapping(
             "a name of lowercase letters, digits and _",
         ),
         "database": DATABASE,
+        "databases": DATABASES,
+        "extensions": EXTENSIONS,
+        "cache": CACHE,
         "migrate": WORDS,
         "prepare": WORDS,
         "seed": WORDS,
@@ -58,9 +61,7 @@ SCHEMA = mapping(
             mapping({"delivery_limit": {"type": "integer", "minimum": 1}}), NAME["pattern"], NAME["description"]
         ),
         "publishes": {"type": "array", "items": NAME},
-        "secrets": named(
-            mapping({"login": DATABASE, "broker": NAME, "ring": NAME, "value": NAME, "of": NAME}), *VARIABLE
-        ),
+        "secrets": named(SECRET, *VARIABLE),
         "environment": named({"type": ["string", "number", "boolean"]}, *VARIABLE),
         "toggles": named(
             mapping(
@@ -110,7 +111,5 @@ def structure_errors(raw: object) -> list[str]:
     )
     found = list(dict.fromkeys(line for error in errors for line in lines(error)))
     secrets = raw.get("secrets") if isinstance(raw, Mapping) else None
-    for variable, secret in (secrets if isinstance(secrets, Mapping) else {}).items():
-        if isinstance(secret, Mapping) and sum(kind in secret for kind in SECRET_KINDS) != 1:
-            found.append(f"secrets.{variable}: needs exactly one of {', '.join(SECRET_KINDS)}")
+    found += secret_errors(secrets)
     return [*found, *health_errors(raw.get("health") if isinstance(raw, Mapping) else None)]

@@ -8,12 +8,13 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ...data.databases import own_databases
 from .services import everywhere
 
 
 def databases(catalogue: Mapping[str, Any]) -> list[str]:
     """Return the names of all databases of the catalog, sorted."""
-    return sorted({service["database"] for service in catalogue.values() if service["database"]})
+    return sorted({database for service in catalogue.values() for database in own_databases(service)})
 
 
 def database_clients(

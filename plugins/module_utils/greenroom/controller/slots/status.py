@@ -45,8 +45,8 @@ def summary(
     the result of `containers`, `stops` the planned stops {host: {slot, at, says}}, `groups` the hosts by group,
     `unfinished` {slot: why its deploy did not finish}, `not_starting` {slot: why its release would not start again},
     `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `silent` the hosts that did not answer
-    when the run began, `lock` who holds the environment's lock, `volumes` the folders of volumes by host, and `jobs` the
-    result of `job_status.job_lines`.
+    when the run began, `lock` who holds the environment's lock, `volumes` the folders of volumes by host, and `jobs`
+    the result of `job_status.job_lines`.
     """
     live = edges["live"]
     down = {slot: health.down(_unstopped(readings or {}, slot, stops), own, groups) for slot, own in bundles.items()}

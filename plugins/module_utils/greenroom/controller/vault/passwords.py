@@ -21,4 +21,8 @@ def generate(length: int = LENGTH) -> str:
 def new_secret(path: str) -> dict[str, str]:
     """Return a new secret for the path `<owner>/<kind>/<name>`, with the key that its kind has."""
     kind = path.split("/")[1]
-    return {{"login": "password", "broker": "password", "ring": "values", "value": "value"}[kind]: generate()}
+    return {
+        {"login": "password", "broker": "password", "cache": "password", "ring": "values", "value": "value"}[
+            kind
+        ]: generate()
+    }

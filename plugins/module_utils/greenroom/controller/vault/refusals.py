@@ -8,13 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = ()) -> str:
-    """Return the line that names all missing secrets and what to do; Greenroom doesn't write those in `foreign`."""
+def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = (), given: Iterable[str] = ()) -> str:
+    """Return the line that names all missing secrets and what to do.
+
+    Greenroom doesn't write those in `foreign`, and an operator puts those in `given` into Vault.
+    """
     paths = set(paths)
-    others = sorted(paths.intersection(foreign))
+    others, own = sorted(paths.intersection(foreign)), sorted(paths.intersection(given))
     advice = []
-    if paths.difference(others):
+    if paths.difference(others, own):
         advice.append(f"run: ansible-playbook -i inventories/{environment} playbooks/secrets.yml -e create=missing")
+    for path in own:
+        advice.append(f"run: ansible-playbook -i inventories/{environment} playbooks/secret.yml -e put={path}")
     if others:
         advice.append(f"write {', '.join(others)} to Vault yourself (docs/secrets.md)")
     return f"secrets of {environment} are missing: {', '.join(sorted(paths))}; {'; '.join(advice)}"

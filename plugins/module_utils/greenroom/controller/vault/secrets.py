@@ -34,6 +34,8 @@ class Secrets:
     environment: str
     missing_error: type[Exception]
     versions: dict[str, int] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
+    """When the present version of each secret was written, as Vault says it."""
 
     def read(self, paths: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Return {path: content} of those `paths` that exist. Raises VaultError."""
@@ -48,6 +50,11 @@ class Secrets:
         """Generate the secrets at `paths`. Raises VaultError, also if another run created one meanwhile."""
         for path in paths:
             self._try(f"creating {self._where(path)}", self._write, path, new_secret(path))
+
+    def put(self, path: str, value: str, owner: str) -> None:
+        """Write a value that was issued elsewhere, and who owns it. Raises VaultError, also if another run wrote it."""
+        content = {"value": value, "owner": owner}
+        self._try(f"writing {self._where(path)}", self._write, path, content)
 
     def issue(self, path: str, names: Sequence[str], mount: str, role: str) -> None:
         """Issue a certificate for `names` with the PKI's `role` and store it at `path`. Raises VaultError."""
@@ -76,6 +83,7 @@ class Secrets:
         except self.missing_error:
             return None
         self.versions[path] = answer["data"]["metadata"]["version"]
+        self.written[path] = answer["data"]["metadata"].get("created_time", "")
         content: dict[str, Any] | None = answer["data"]["data"]
         return content
 
