@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = ()) -> str:
-    """Return the line that names all missing secrets and what to do; Greenroom doesn't write those in `foreign`."""
+def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = (), place: str = "Vault") -> str:
+    """Return the line that names all missing secrets and what to do; Greenroom doesn't write those in `foreign`.
+
+    `place` is where the secrets are.
+    """
     paths = set(paths)
     others = sorted(paths.intersection(foreign))
     advice = []
     if paths.difference(others):
         advice.append(f"run: ansible-playbook -i inventories/{environment} playbooks/secrets.yml -e create=missing")
     if others:
-        advice.append(f"write {', '.join(others)} to Vault yourself (docs/secrets.md)")
+        advice.append(f"write {', '.join(others)} to {place} yourself (docs/secrets.md)")
     return f"secrets of {environment} are missing: {', '.join(sorted(paths))}; {'; '.join(advice)}"
 
 
