@@ -67,6 +67,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             {
                 "whole": {"type": "bool", "default": False},
                 "secrets": {"type": "bool", "default": False},
+                "groups": {"type": "list", "elements": "str", "default": []},
                 "applies": {"type": "bool", "default": False},
                 "lock_seconds": {"type": "dict", "default": {}},
             }
@@ -74,6 +75,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.task_vars = task_vars or {}
         self.whole: bool = args["whole"]
         self.secrets: bool = args["secrets"]
+        self.needed_groups: list[str] = args["groups"]
         self.applies: bool = args["applies"]
         self.lock_seconds: dict[str, float] = args["lock_seconds"]
         self.hostvars = self.task_vars["hostvars"]
@@ -105,6 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._environment()
         if self.whole:
             yield from settings.limit_problems(self.groups["all"], self.task_vars["ansible_play_hosts_all"])
+        yield from settings.group_problems(self.needed_groups, self.groups)
         yield from settings.data_problems(self.groups.get("data", []))
         yield from self._services()
         yield from self._checks()
@@ -254,7 +257,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             # An environment may do without some of the usual groups.
             groups={*self.groups, *USUAL_GROUPS},
         )
-        yield from settings.login_problems(self._raw(self.task_vars["inventory_hostname"]).get(LOGIN))
+        login = self._raw(self.task_vars["inventory_hostname"]).get(LOGIN)
+        yield from settings.login_problems(login)
+        yield from settings.secrets_problems(self._value("secrets_file"), self._value("secrets_url"), login)
 
     def _host(self, name: str) -> variables.HostVariables:
         values = self.hostvars[name]
