@@ -115,6 +115,13 @@ table ip {TABLE} {{
     run(["nft", "-f", "-"], stdin=table)
 
 
+def remove_one(environment: str) -> None:
+    """Remove one environment's network and its interface."""
+    if found := name(environment):
+        podman.call("network", "rm", "--force", found)
+    _drop_bridge(environment)
+
+
 def remove() -> None:
     """Remove the rules of `keep_addresses`, and the interfaces that podman left behind."""
     for environment in networks():
