@@ -188,4 +188,5 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-_Dumper.add_representer(str, _text)
+# Ansible marks where strings come from, with a class of its own.
+_Dumper.add_multi_representer(str, _text)
