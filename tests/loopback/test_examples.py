@@ -57,7 +57,8 @@ def test_an_example_is_valid(name: str, access: tuple[Path, str], tmp_path: Path
     ssh.chmod(0o755)
     secrets = folder / "secrets.yml"
     # The example with a Vault needs none here; tests/unit/vault/test_vault_setup.py has one for it.
-    given = {"registry_address": registry, "secrets_file": str(secrets), "secrets_url": "", "secrets_read_only": []}
+    given = {"registry_address": registry, "secrets_file": str(secrets), "secrets_url": "", "secrets_auth": {}}
+    given |= {"secrets_read_only": []}
     words = ["-e", json.dumps(given | {"confirm": next(iter(yaml.safe_load(source.read_text())))})]
     for playbook, more in (("playbooks/secrets.yml", ["-e", "create=missing"]), ("playbooks/validate.yml", [])):
         done = warm_start.run(
