@@ -63,7 +63,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with every mistake, one line each."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(
+        _validated, self.args = self.validate_argument_spec(
             {
                 "whole": {"type": "bool", "default": False},
                 "secrets": {"type": "bool", "default": False},
@@ -73,11 +73,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         self.task_vars = task_vars or {}
-        self.whole: bool = args["whole"]
-        self.secrets: bool = args["secrets"]
-        self.needed_groups: list[str] = args["groups"]
-        self.applies: bool = args["applies"]
-        self.lock_seconds: dict[str, float] = args["lock_seconds"]
         self.hostvars = self.task_vars["hostvars"]
         self.groups = self.task_vars["groups"]
         self.catalogue = self.task_vars["catalogue"]
@@ -105,9 +100,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _problems(self) -> Iterator[str]:
         yield from self._environment()
-        if self.whole:
+        if self.args["whole"]:
             yield from settings.limit_problems(self.groups["all"], self.task_vars["ansible_play_hosts_all"])
-        yield from settings.group_problems(self.needed_groups, self.groups)
+        yield from settings.group_problems(self.args["groups"], self.groups)
         yield from settings.data_problems(self.groups.get("data", []))
         yield from self._services()
         yield from self._checks()
@@ -142,7 +137,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         names = ("canary", "cutover_step_seconds", "canary_seconds")
         times = ("bake", "stop_after", "cutover_drain_seconds", "cutover_pause_seconds", "cutover_timeout_seconds")
         yield from settings.cutover_problems(*map(self._value, names), **{name: self._value(name) for name in times})
-        yield from settings.lock_problems(self.lock_seconds)
+        yield from settings.lock_problems(self.args["lock_seconds"])
 
     def _value(self, name: str) -> Any:
         """Return a variable of this host, rendered; None if there is none, or if it refers to one that is missing."""
@@ -180,7 +175,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             list(limits) if isinstance(limits, Mapping) else None,
             host_ports=self._value("firewall_ports") or (),
         )
-        if not self.secrets:
+        if not self.args["secrets"]:
             return  # a run without a release renders no value
         valid = services.valid_services(self.catalogue, load)
         declared = {name for options in self.declared.values() for name in options}
@@ -257,9 +252,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             # An environment may do without some of the usual groups.
             groups={*self.groups, *USUAL_GROUPS},
         )
-        login = self._raw(self.task_vars["inventory_hostname"]).get(LOGIN)
-        yield from settings.login_problems(login)
-        yield from settings.secrets_problems(self._value("secrets_file"), self._value("secrets_url"), login)
+        yield from settings.secrets_problems(
+            *map(self._value, ("secrets_file", "secrets_url")),
+            self._raw(self.task_vars["inventory_hostname"]).get(LOGIN),
+        )
 
     def _host(self, name: str) -> variables.HostVariables:
         values = self.hostvars[name]
@@ -270,7 +266,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             except AnsibleUndefinedVariable:
                 return None  # it may refer to something that only a later task sets
             except AnsibleError as error:
-                if variable == LOGIN and not self.secrets:
+                if variable == LOGIN and not self.args["secrets"]:
                     return None  # a run that reads no secrets works without the files of the login
                 file = UNREADABLE.search(str(error))
                 reason = f"can't read the file {file[1]}" if file else f"can't be rendered ({type(error).__name__})"
@@ -306,7 +302,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     )
         addresses = self._group_addresses(self._addresses)
         seen = str(self._value("firewall_controller_address") or "")
-        yield from lockout.lockout_problems(logins, addresses, seen, self.applies)
+        yield from lockout.lockout_problems(logins, addresses, seen, self.args["applies"])
 
     @cached_property
     def _addresses(self) -> dict[str, str]:

@@ -34,7 +34,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
-    """Runs on the controller, with the token of somebody who may set up Vault."""
+    """Runs on the controller, with the token of an operator who may set up Vault."""
 
     TRANSFERS_FILES = False
     _requires_connection = False
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(ARGUMENTS)
         if not args["token"]:
-            raise AnsibleActionFail("VAULT_TOKEN is empty; set it to a token that may set up mounts, policies and logins")
+            raise AnsibleActionFail("VAULT_TOKEN is empty; set it to a token that may set up engines and logins")
         lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
         login = {name: args[name] for name in ("url", "environment_name", "mount")}
         given = {"token": args["token"]} | ({"namespace": args["namespace"]} if args["namespace"] else {})

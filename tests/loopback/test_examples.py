@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The examples of inventories are valid: a run creates their secrets, and validate.yml accepts them, without any host."""
+"""The examples of inventories are valid: secrets.yml creates their secrets, and validate.yml accepts them."""
 
 from __future__ import annotations
 

@@ -75,7 +75,8 @@ def login_problems(given: object) -> Iterator[str]:
 
 
 def secrets_problems(file: object, url: object, login: object) -> Iterator[str]:
-    """Yield why a run doesn't know where secrets are: `secrets_file`, `secrets_url`, `secrets_auth`; None if not set."""
+    """Yield why a run doesn't know where secrets are: `secrets_file`, or `secrets_url` and `secrets_auth`."""
+    yield from login_problems(login)
     if file and url:
         yield "secrets_file: secrets_url is set, too; remove one of them: secrets are in a file or in Vault"
     elif not file and not url:

@@ -103,7 +103,8 @@ def _steps(client: Any, wanted: Wanted) -> Iterator[Step]:
         yield Step(f"CA in {wanted.pki}")
     else:
         given = {"common_name": "Greenroom CA", "ttl": f"{AUTHORITY_HOURS}h", "key_type": "ec", "key_bits": 256}
-        yield Step(what, "create", lambda: client.write_data(f"{wanted.pki}/root/generate/internal", data=given))
+        path = "/".join((wanted.pki, "root", "generate", "internal"))
+        yield Step(what, "create", lambda path=path: client.write_data(path, data=given))
     path = f"{wanted.pki}/roles/{wanted.role}"
     found = client.read(path) if pki else None
     yield _written(client, f"PKI role {path}", path, found, wanted.pki_role)
@@ -151,9 +152,7 @@ def _policy(client: Any, wanted: Wanted) -> Step:
     return Step(what, verb, lambda: client.sys.create_or_update_policy(name, wanted.policy))
 
 
-def _written(
-    client: Any, what: str, path: str, found: Mapping[str, Any] | None, options: Mapping[str, Any]
-) -> Step:
+def _written(client: Any, what: str, path: str, found: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Step:
     """Return the step for options at a path; those that Vault has beside them stay."""
     present = (found or {}).get("data") or {}
     if found and all(_same(present.get(key), value) for key, value in options.items()):
