@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 POLICY = """\
@@ -104,7 +105,7 @@ def _steps(client: Any, wanted: Wanted) -> Iterator[Step]:
     else:
         given = {"common_name": "Greenroom CA", "ttl": f"{AUTHORITY_HOURS}h", "key_type": "ec", "key_bits": 256}
         path = "/".join((wanted.pki, "root", "generate", "internal"))
-        yield Step(what, "create", lambda path=path: client.write_data(path, data=given))
+        yield Step(what, "create", partial(client.write_data, path, data=given))
     path = f"{wanted.pki}/roles/{wanted.role}"
     found = client.read(path) if pki else None
     yield _written(client, f"PKI role {path}", path, found, wanted.pki_role)
