@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import shutil
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -162,6 +163,17 @@ def enter(host: Host, words: list[str]) -> None:
     if podman.containers().get(host.container, {}).get("State") != "running":
         raise LabError(f"{host.container} isn't running. Start it with `make lab`.")
     os.execvp("ssh", ssh(host, *words))
+
+
+def remove(environment: str) -> None:
+    """Remove the hosts of one environment, with their data and keys, and its network. Raises LabError."""
+    for host in inventory.hosts(environment):
+        podman.call("rm", "--force", "--ignore", "--time=0", host.container)
+        podman.call("volume", "rm", "--force", *(f"{host.container}-{name}" for name in VOLUMES))
+        shutil.rmtree(keys.FOLDER / "hosts" / host.container, ignore_errors=True)
+    network.remove_one(environment)
+    shutil.rmtree(paths.ACCESS / environment, ignore_errors=True)
+    write_known_hosts()
 
 
 def change(verb: str, host: Host) -> None:

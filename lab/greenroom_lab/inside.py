@@ -31,11 +31,22 @@ def up(environments: list[str]) -> None:
     say(f"lab: {' and '.join(wanted)} and control are up")
 
 
+def remove(environment: str) -> None:
+    """Remove the hosts of one environment; control and the other environments stay."""
+    with cache.only_one():
+        podman.setup()
+        podman.refuse_strangers(podman.containers())
+        hosts.remove(environment)
+    say(f"lab: removed {environment}")
+
+
 def _run(chosen: argparse.Namespace) -> None:
     if chosen.command == "up":
         up(chosen.environments)
     elif chosen.command == "status":
         status.show()
+    elif chosen.command == "remove":
+        remove(chosen.environment)
     elif chosen.command == "secret":
         control.show_secret(chosen.path)
     else:

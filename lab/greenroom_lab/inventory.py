@@ -52,7 +52,7 @@ def hosts(environment: str) -> list[Host]:
 
     Raises LabError for an environment without inventory, or a host without an address.
     """
-    file = paths.ROOT / "inventories" / environment / "hosts.yml"
+    file = paths.inventory(environment) / "hosts.yml"
     if environment not in environments():
         known = ", ".join(environments())
         what = f"The lab has no environment {environment}: choose one of {known}"
@@ -73,7 +73,7 @@ def public_address(environment: str) -> str:
 
     Empty if it has no edge host.
     """
-    for file in sorted((paths.ROOT / "inventories" / environment / "group_vars" / environment).glob("*.yml")):
+    for file in sorted((paths.inventory(environment) / "group_vars" / environment).glob("*.yml")):
         if shared := (yaml.safe_load(file.read_text()) or {}).get("keepalived_address"):
             return str(shared)
     return next((host.address for host in hosts(environment) if "edge" in host.groups), "")

@@ -45,7 +45,7 @@ def name(environment: str) -> str | None:
 def networks() -> dict[str, Network]:
     """Return the networks that the lab can have, by environment. Runs before a YAML parser is installed."""
     found = {CONTROL: _network(CONTROL_ADDRESS)}
-    for file in sorted((paths.ROOT / "inventories").glob("*/hosts.yml")):
+    for file in (file for folder in paths.inventories() for file in sorted(folder.glob("*/hosts.yml"))):
         first = re.search(r"ansible_host:\s*(\d+\.\d+\.\d+\.\d+)", file.read_text())
         if first and Network(first[1]).subnet_of(RANGE):
             found[file.parent.name] = _network(first[1])
@@ -113,6 +113,13 @@ table ip {TABLE} {{
 }}
 """
     run(["nft", "-f", "-"], stdin=table)
+
+
+def remove_one(environment: str) -> None:
+    """Remove one environment's network and its interface."""
+    if found := name(environment):
+        podman.call("network", "rm", "--force", found)
+    _drop_bridge(environment)
 
 
 def remove() -> None:

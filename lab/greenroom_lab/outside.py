@@ -29,6 +29,8 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("setup", help="install missing Debian and Python packages")
     up = commands.add_parser("up", help="start control and the hosts of environments")
     up.add_argument("environments", nargs="+", metavar="environment")
+    remove = commands.add_parser("remove", help="remove the hosts of one environment, with all that is on them")
+    remove.add_argument("environment")
     commands.add_parser("down", help="remove hosts, networks and keys; caches stay")
     commands.add_parser("clean", help="the same, and remove the caches and the virtual environment")
     commands.add_parser("status", help="show hosts, slots and addresses")

@@ -27,6 +27,18 @@ RUN = Path("/run/greenroom-lab")
 """State that a reboot of the machine deletes: podman's run state and the mount namespace."""
 
 
+def inventories() -> list[Path]:
+    """List the folders with inventories: this checkout's, and the one in GREENROOM_LAB_INVENTORIES, if that is set."""
+    more = os.environ.get("GREENROOM_LAB_INVENTORIES")
+    return [ROOT / "inventories", *([Path(more)] if more else [])]
+
+
+def inventory(environment: str) -> Path:
+    """Return the folder of an environment's inventory, which may not exist."""
+    folders = [folder / environment for folder in inventories()]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
 def private_folder(path: Path) -> Path:
     """Create `path` for its owner only, and return it."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)

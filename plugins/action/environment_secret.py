@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Puts one secret that was issued elsewhere into Vault, from a file, a variable of the environment, or a prompt."""
+"""Puts one secret that was issued elsewhere into Vault or the file of secrets, from a file, a variable of the environment, or a prompt."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsiblePromptNoninteractive
 from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
+from ansible.module_utils.greenroom.controller.vault.file_secrets import SecretsFileError, open_file
 from ansible.module_utils.greenroom.controller.vault.secrets import Secrets, VaultError
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
@@ -22,8 +23,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "file": {"type": "str", "default": ""},
     "variable": {"type": "str", "default": ""},
     "owner": {"type": "str", "default": ""},
-    "url": {"type": "str", "required": True},
-    "auth": {"type": "dict", "required": True, "no_log": True},
+    # Without a file, the secrets are in the Vault at `url`.
+    "secrets_file": {"type": "path"},
+    "url": {"type": "str"},
+    "auth": {"type": "dict", "default": {}, "no_log": True},
     "ca_file": {"type": "path"},
     "mount": {"type": "str", "default": "greenroom"},
 }
@@ -73,19 +76,28 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return answer
 
     def _put(self, args: dict[str, Any], value: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        if args["secrets_file"]:
+            try:
+                file = open_file(args["secrets_file"], self._loader._vault, args["environment_name"], args["ca_file"])
+                return self._written(file, args, value)
+            except SecretsFileError as problem:
+                raise AnsibleError(str(problem)) from None
         lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
         login = {name: args[name] for name in ("url", "environment_name", "mount")} | {"ca_cert": args["ca_file"]}
         secrets: Secrets = lookup.login(task_vars, **login, **args["auth"])
-        path = args["path"]
         try:
-            known = secrets.read([path]).get(path, {})
-            owner = args["owner"] or known.get("owner") or getpass.getuser()
-            changed = (known.get("value"), known.get("owner")) != (value, owner)
-            if changed and not self._task.check_mode:
-                secrets.put(path, value, owner)
+            return self._written(secrets, args, value)
         except VaultError as problem:
             raise lookup.error(problem) from None
         finally:
             if args["auth"].get("auth_method", "token") not in GIVEN:
                 secrets.leave()
+
+    def _written(self, secrets: Secrets, args: dict[str, Any], value: str) -> dict[str, Any]:
+        path = args["path"]
+        known = secrets.read([path]).get(path, {})
+        owner = args["owner"] or known.get("owner") or getpass.getuser()
+        changed = (known.get("value"), known.get("owner")) != (value, owner)
+        if changed and not self._task.check_mode:
+            secrets.put(path, value, owner)
         return {"changed": changed, "owner": owner, "new": not known}

@@ -1,12 +1,13 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""An environment's secrets: reads them for a run, or creates missing ones."""
+"""An environment's secrets, in Vault or a file: reads them for a run, or creates missing ones."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
+from ansible.module_utils.greenroom.controller.vault.file_secrets import SecretsFileError, open_file
 from ansible.module_utils.greenroom.controller.vault.refusals import missing_line
 from ansible.module_utils.greenroom.controller.vault.secrets import CERTIFICATE, Secrets, VaultError, needs_issue
 from ansible.plugins.action import ActionBase
@@ -16,8 +17,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["read", "present"], "default": "read"},
     "environment_name": {"type": "str", "required": True},
     "paths": {"type": "list", "elements": "str", "required": True},
-    "url": {"type": "str", "required": True},
-    "auth": {"type": "dict", "required": True, "no_log": True},
+    # Without a file, the secrets are in the Vault at `url`.
+    "file": {"type": "path"},
+    "url": {"type": "str"},
+    "auth": {"type": "dict", "default": {}, "no_log": True},
     "ca_file": {"type": "path"},
     "mount": {"type": "str", "default": "greenroom"},
     "required": {"type": "bool", "default": True},
@@ -56,21 +59,36 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(error.message) from None
 
     def _answer(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        if args["file"]:
+            return self._answer_of_file(args)
         lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
         login = {name: args[name] for name in ("url", "environment_name", "mount")} | {"ca_cert": args["ca_file"]}
         secrets = lookup.login(task_vars, **login, **args["auth"])
         try:
             if args["state"] == "present":
                 return self._present(secrets, args)
-            values = secrets.read(args["paths"])
+            return self._values(secrets, args)
         except VaultError as problem:
             raise lookup.error(problem) from None
         finally:
             if args["auth"].get("auth_method", "token") not in GIVEN:
                 secrets.leave()
+
+    def _answer_of_file(self, args: dict[str, Any]) -> dict[str, Any]:
+        try:
+            secrets = open_file(args["file"], self._loader._vault, args["environment_name"], args["ca_file"])
+            result = self._present(secrets, args) if args["state"] == "present" else self._values(secrets, args)
+            if not self._task.check_mode:
+                secrets.trust()
+            return result
+        except SecretsFileError as problem:
+            raise AnsibleError(str(problem)) from None
+
+    def _values(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
+        values = secrets.read(args["paths"])
         missing = [path for path in args["paths"] if path not in values]
         if missing:
-            raise AnsibleError(missing_line(args["environment_name"], missing, args["read_only"], args["given"]))
+            raise AnsibleError(self._missing(args, missing, args["read_only"]))
         due = [
             path
             for path, names in _certificates(args).items()
@@ -79,6 +97,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         found = {"secrets": values, "written": secrets.written, "due": due, "unreadable": ""}
         return {"changed": False, **found, "_ansible_no_log": True}
 
+    def _missing(self, args: dict[str, Any], paths: list[str], foreign: list[str]) -> str:
+        return missing_line(args["environment_name"], paths, foreign, args["given"], args["file"] or "Vault")
+
     def _present(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
         certificates = _certificates(args)
         values = secrets.read([*args["paths"], *certificates])
@@ -86,7 +107,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         # Nothing here makes up what others issue.
         foreign = sorted(set(missing) & {*args["read_only"], *args["given"]})
         if foreign and args["create"]:
-            raise AnsibleError(missing_line(args["environment_name"], foreign, args["read_only"], args["given"]))
+            raise AnsibleError(self._missing(args, foreign, args["read_only"]))
         due = [
             path
             for path, names in certificates.items()

@@ -63,19 +63,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail with every mistake, one line each."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        _validated, args = self.validate_argument_spec(
+        _validated, self.args = self.validate_argument_spec(
             {
                 "whole": {"type": "bool", "default": False},
                 "secrets": {"type": "bool", "default": False},
+                "groups": {"type": "list", "elements": "str", "default": []},
                 "applies": {"type": "bool", "default": False},
                 "lock_seconds": {"type": "dict", "default": {}},
             }
         )
         self.task_vars = task_vars or {}
-        self.whole: bool = args["whole"]
-        self.secrets: bool = args["secrets"]
-        self.applies: bool = args["applies"]
-        self.lock_seconds: dict[str, float] = args["lock_seconds"]
         self.hostvars = self.task_vars["hostvars"]
         self.groups = self.task_vars["groups"]
         self.catalogue = self.task_vars["catalogue"]
@@ -103,8 +100,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _problems(self) -> Iterator[str]:
         yield from self._environment()
-        if self.whole:
+        if self.args["whole"]:
             yield from settings.limit_problems(self.groups["all"], self.task_vars["ansible_play_hosts_all"])
+        yield from settings.group_problems(self.args["groups"], self.groups)
         yield from settings.data_problems(self.groups.get("data", []))
         yield from self._services()
         yield from self._checks()
@@ -135,7 +133,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         names = ("canary", "cutover_step_seconds", "canary_seconds")
         times = ("bake", "stop_after", "cutover_drain_seconds", "cutover_pause_seconds", "cutover_timeout_seconds")
         yield from settings.cutover_problems(*map(self._value, names), **{name: self._value(name) for name in times})
-        yield from settings.lock_problems(self.lock_seconds)
+        yield from settings.lock_problems(self.args["lock_seconds"])
 
     def _value(self, name: str) -> Any:
         """Return a variable of this host, rendered; None if there is none, or if it refers to one that is missing."""
@@ -177,7 +175,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             host_ports=self._value("firewall_ports") or (),
             nfs=self._value("volumes_nfs") or {},
         )
-        if not self.secrets:
+        if not self.args["secrets"]:
             return  # a run without a release renders no value
         declared = {name for options in self.declared.values() for name in options}
         yield from service_values.value_problems(valid, self.groups, declared, self._renderer)
@@ -252,7 +250,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             # An environment may do without some of the usual groups.
             groups={*self.groups, *USUAL_GROUPS},
         )
-        yield from settings.login_problems(self._raw(self.task_vars["inventory_hostname"]).get(LOGIN))
+        yield from settings.secrets_problems(
+            *map(self._value, ("secrets_file", "secrets_url")),
+            self._raw(self.task_vars["inventory_hostname"]).get(LOGIN),
+        )
 
     def _host(self, name: str) -> variables.HostVariables:
         values = self.hostvars[name]
@@ -263,7 +264,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             except AnsibleUndefinedVariable:
                 return None  # it may refer to something that only a later task sets
             except AnsibleError as error:
-                if variable == LOGIN and not self.secrets:
+                if variable == LOGIN and not self.args["secrets"]:
                     return None  # a run that reads no secrets works without the files of the login
                 file = UNREADABLE.search(str(error))
                 reason = f"can't read the file {file[1]}" if file else f"can't be rendered ({type(error).__name__})"
@@ -299,7 +300,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     )
         addresses = self._group_addresses(self._addresses)
         seen = str(self._value("firewall_controller_address") or "")
-        yield from lockout.lockout_problems(logins, addresses, seen, self.applies)
+        yield from lockout.lockout_problems(logins, addresses, seen, self.args["applies"])
 
     @cached_property
     def _addresses(self) -> dict[str, str]:

@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SLOTS = ("blue", "green")
 # Every password, key and value of a rendered environment.
 SECRET = "0123456789abcdefghijklmnopqrstuv"
-ENVIRONMENTS = sorted(path.name for path in (ROOT / "inventories").iterdir() if path.is_dir())
+ENVIRONMENTS = sorted(path.parent.name for path in (ROOT / "inventories").glob("*/hosts.yml"))
 MEMBERS = "groups | group_hosts(hostvars)"
 # The description of each slot's bundle, as if this run had created both.
 DESCRIPTIONS = {

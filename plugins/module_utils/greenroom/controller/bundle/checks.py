@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...common.masking import Mask
+from ..catalogue.smoke_checks import check_hosts
 from .activation import live_only
 from .description import Description, Groups, Service
 from .health_checks import health_check
@@ -66,9 +67,12 @@ def _texts(value: Any) -> Iterator[str]:
 def smoke_checks(
     checks_of_slot: Iterable[Mapping[str, Any]], host: str, groups: Groups, silent: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """Return the checks of a slot that run on `host`: each runs on the first host of its group `on` that answers."""
+    """Return the checks of a slot that run on `host`: each runs on the first host of its group `on` that answers.
+
+    Without that group, the app hosts take its place.
+    """
     return [
         {key: value for key, value in check.items() if key != "on"}
         for check in checks_of_slot
-        if [member for member in groups.get(check["on"], []) if member not in silent][:1] == [host]
+        if [member for member in check_hosts(check["on"], groups) if member not in silent][:1] == [host]
     ]

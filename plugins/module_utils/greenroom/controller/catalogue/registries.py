@@ -62,8 +62,9 @@ def logins(others: Others, secrets: Secrets) -> dict[str, dict[str, str]]:
 
 
 def auth_file(address: str, others: Others, secrets: Secrets) -> str:
-    """Return Podman's file with the logins of all registries; `address` is the environment's own."""
-    found = {address: secrets[OWN_LOGIN], **logins(others, secrets)}
+    """Return Podman's file with the logins of all registries; `address` is the environment's own, which may want none."""
+    own = {address: secrets[OWN_LOGIN]} if OWN_LOGIN in secrets else {}
+    found = {**own, **logins(others, secrets)}
     auths = {
         name: {"auth": base64.b64encode(f"{login['username']}:{login['password']}".encode()).decode()}
         for name, login in found.items()

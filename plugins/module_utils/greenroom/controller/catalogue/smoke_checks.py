@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 
@@ -20,6 +20,11 @@ def checks(catalogue: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
         for check in service["checks"]
         for values in check.get("each", [{}])
     ]
+
+
+def check_hosts(place: str, groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
+    """Return the hosts of which one runs a check of the group `place`: an environment without it has app hosts."""
+    return groups.get(place) or groups.get("app") or ()
 
 
 def filled(value: Any, values: Mapping[str, Any]) -> Any:

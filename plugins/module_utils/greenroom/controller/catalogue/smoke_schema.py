@@ -11,7 +11,7 @@ from typing import Any
 from ...common.names import suggestion
 from ...smoke.checks import validate
 from ...smoke.options import CHECK
-from .smoke_checks import checks
+from .smoke_checks import check_hosts, checks
 
 LATER = "${later}"
 """Placeholder for a value that is known only later in the run."""
@@ -128,7 +128,7 @@ def run_problems(
             yield f"check '{name}': the name is used twice"
     for place in PLACES:
         waiting = sum(check["on"] == place for check in everything)
-        if waiting and not groups.get(place):
+        if waiting and not check_hosts(place, groups):
             yield f'{waiting} smoke checks run from the group "{place}", which has no hosts'
     if routed and not any(mutating or not check.get("mutates") for check in everything):
         kind = "" if mutating else " that changes no data"

@@ -100,6 +100,24 @@ def login_problems(given: object) -> Iterator[str]:
             yield f"secrets_auth.{key}: set {variable} instead"
 
 
+def secrets_problems(file: object, url: object, login: object) -> Iterator[str]:
+    """Yield why a run doesn't know where secrets are: `secrets_file`, or `secrets_url` and `secrets_auth`."""
+    yield from login_problems(login)
+    if file and url:
+        yield "secrets_file: secrets_url is set, too; remove one of them: secrets are in a file or in Vault"
+    elif not file and not url:
+        yield "secrets_url: not set; set Vault's address, or secrets_file for an environment without Vault"
+    elif url and not login:
+        yield "secrets_auth: not set; set the login to Vault (docs/secrets.md)"
+
+
+def group_problems(wanted: Collection[str], groups: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """Yield which groups (`wanted`) a playbook needs and the inventory doesn't have; `groups` = {group: [host]}."""
+    for group in wanted:
+        if not groups.get(group):
+            yield f'this playbook needs a host in the group "{group}", which has none; add one to hosts.yml'
+
+
 def shared_address_problems(address: object, network: object, hosts: Mapping[str, str]) -> Iterator[str]:
     """Yield what is wrong with `keepalived_address`; `hosts` = {host: its own address}."""
     if isinstance(address, str) and isinstance(network, str):

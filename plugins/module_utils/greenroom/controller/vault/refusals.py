@@ -8,10 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] = (), given: Iterable[str] = ()) -> str:
+def missing_line(
+    environment: str,
+    paths: Iterable[str],
+    foreign: Iterable[str] = (),
+    given: Iterable[str] = (),
+    place: str = "Vault",
+) -> str:
     """Return the line that names all missing secrets and what to do.
 
-    Greenroom doesn't write those in `foreign`, and an operator puts those in `given` into Vault.
+    Greenroom doesn't write those in `foreign`, and an operator puts those in `given` there. `place` is where the
+    secrets are.
     """
     paths = set(paths)
     others, own = sorted(paths.intersection(foreign)), sorted(paths.intersection(given))
@@ -21,7 +28,7 @@ def missing_line(environment: str, paths: Iterable[str], foreign: Iterable[str] 
     for path in own:
         advice.append(f"run: ansible-playbook -i inventories/{environment} playbooks/secret.yml -e put={path}")
     if others:
-        advice.append(f"write {', '.join(others)} to Vault yourself (docs/secrets.md)")
+        advice.append(f"write {', '.join(others)} to {place} yourself (docs/secrets.md)")
     return f"secrets of {environment} are missing: {', '.join(sorted(paths))}; {'; '.join(advice)}"
 
 

@@ -1,0 +1,103 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The playbook that prepares Vault, against a real server: a plan first, then exactly what a run needs."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import hvac
+import pytest
+import warm_start
+import yaml
+from ansible.module_utils.greenroom.controller.vault import setup
+
+from bench.common import free_port
+
+ROOT = Path(__file__).resolve().parents[3]
+PAGE = (ROOT / "docs/secrets.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[hvac.Client]:
+    """A server in memory without anything, and with its root token."""
+    port = free_port()
+    program = str(Path(sys.executable).with_name("bao"))
+    command = [program, "server", "-dev", "-dev-root-token-id=root", f"-dev-listen-address=127.0.0.1:{port}"]
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as file,
+        subprocess.Popen(command, stdout=file, stderr=file, env=os.environ | {"HOME": str(tmp_path)}) as process,
+    ):
+        try:
+            end = time.monotonic() + 200
+            while not re.search(r"^Unseal Key: ", log.read_text(encoding="utf-8"), re.M):
+                assert time.monotonic() < end, log.read_text(encoding="utf-8")
+                time.sleep(0.1)
+            yield hvac.Client(f"http://127.0.0.1:{port}", token="root")
+        finally:
+            process.kill()
+
+
+def play(folder: Path, vault: hvac.Client, playbook: str, *options: str, token: str = "root") -> tuple[int, str]:
+    """Run a playbook for an environment that logs in with what the access folder has."""
+    access = "{{ lookup('ansible.builtin.file', environment_access ~ '/vault-%s-id') }}"
+    hosts = yaml.safe_load((ROOT / "inventories/examples/external/hosts.yml").read_text(encoding="utf-8"))
+    auth = {"auth_method": "approle", "role_id": access % "role", "secret_id": access % "secret"}
+    hosts["external"]["vars"] |= {"secrets_url": vault.url, "secrets_auth": auth, "secrets_read_only": []}
+    inventory = folder / "hosts.yml"
+    inventory.write_text(yaml.safe_dump(hosts), encoding="utf-8")
+    (folder / "services").mkdir(exist_ok=True)
+    done = warm_start.run(
+        ["-i", str(inventory), playbook, "-e", "confirm=external", *options],
+        ROOT,
+        os.environ
+        | {"GREENROOM_ACCESS": str(folder / "access"), "GREENROOM_SERVICES": str(folder / "services")}
+        | {"VAULT_TOKEN": token, "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"},
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_plan_changes_nothing_and_its_result_is_what_runs_need(tmp_path: Path, vault: hvac.Client) -> None:
+    code, plan = play(tmp_path, vault, "playbooks/vault-setup.yml")
+    assert code == 0, plan
+    assert "enable secrets engine greenroom (KV version 2)" in plan
+    assert "create policy external" in plan
+    assert "run again with -e vault_setup=apply" in plan
+    assert "greenroom/" not in vault.sys.list_mounted_secrets_engines()["data"]
+    assert not (tmp_path / "access").exists()
+
+    code, made = play(tmp_path, vault, "playbooks/vault-setup.yml", "-e", "vault_setup=apply")
+    assert code == 0, made
+    assert (tmp_path / "access/vault-secret-id").stat().st_mode & 0o777 == 0o600
+    code, again = play(tmp_path, vault, "playbooks/vault-setup.yml")
+    assert code == 0, again
+    assert "Nothing to do." in again
+    assert "changed=0" in again
+
+    # The login that it made creates the secrets of a run, with a certificate for the public name.
+    code, secrets = play(tmp_path, vault, "playbooks/secrets.yml", "-e", "create=missing", token="")
+    assert code == 0, secrets
+    stored = vault.secrets.kv.v2.read_secret_version(
+        "external/environment/certificate/edge", mount_point="greenroom", raise_on_deleted_version=True
+    )
+    assert "BEGIN CERTIFICATE" in stored["data"]["data"]["certificate"]
+
+
+def test_an_engine_of_another_kind_stays(tmp_path: Path, vault: hvac.Client) -> None:
+    vault.sys.enable_secrets_engine("transit", "greenroom")
+    code, output = play(tmp_path, vault, "playbooks/vault-setup.yml", "-e", "vault_setup=apply")
+    assert code != 0
+    assert "greenroom/ is an engine of another kind (transit); set another secrets_mount" in output
+
+
+def test_the_policy_is_the_one_of_the_documentation() -> None:
+    wanted = setup.Wanted("staging", "greenroom", "pki", "staging", ["staging.example.org"])
+    documented = [line.split() for line in PAGE.splitlines() if line.startswith('    path "')]
+    assert [line.split() for line in wanted.policy.splitlines()] == documented
