@@ -107,6 +107,10 @@ requirements: setup ## compile requirements.txt from requirements.in
 release: setup ## write archive, SBOM and checksums to dist/, and tag the commit: make release VERSION=1.2.0
 	@python tools/release.py $(or $(VERSION),missing)
 
+.PHONY: collection
+collection: setup ## write the modules as an Ansible collection to dist/
+	@python tools/collection.py
+
 .PHONY: down
 down: ## remove hosts, networks and keys of the lab; caches stay
 	@lab/lab down
