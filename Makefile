@@ -107,6 +107,11 @@ requirements: setup ## compile requirements.txt from requirements.in
 release: setup ## write archive, SBOM and checksums to dist/, and tag the commit: make release VERSION=1.2.0
 	@python tools/release.py $(or $(VERSION),missing)
 
+.PHONY: service
+service: ## write the folder of a new service, with every key explained: make service NAME=shop PORT=8080
+	@python tools/new_service.py '$(NAME)' $(if $(PORT),--port $(PORT)) $(if $(IMAGE),--image $(IMAGE)) \
+	  $(if $(ROUTE),--route $(ROUTE))
+
 .PHONY: collection
 collection: setup ## write the modules as an Ansible collection to dist/
 	@python tools/collection.py

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,40 @@ EXAMPLES: dict[str, Any] = {
     "prepare": ["prepare"],
     "seed": ["seed"],
     "heads": "SELECT version FROM schema_versions",
+    "ports.<name>.container": 8080,
     "ports.<name>.host": 18080,
+    "ports.<name>.from": ["edge"],
+    "database": "shop",
+    "secrets.<name>.login": "shop",
+    "secrets.<name>.broker": "shop-worker",
+    "secrets.<name>.ring": "cookies",
+    "secrets.<name>.value": "api-key",
+    "secrets.<name>.of": "shop",
+    "queues.<name>.delivery_limit": 20,
+    "environment.<name>": "debug",
+    "toggles.<name>.description": "Orders have a quantity",
+    "toggles.<name>.variable": "SHOP_NEW_CHECKOUT",
+    "config_of": "shop",
+    "health.port": "http",
+    "health.headers.<name>": "1",
+    "health.service": "shop.v1.Orders",
+    "health.start_period": 300,
+    "identities": "admin",
+    "load.toggle": "test_endpoints",
+    "canary.metric.name": "shop_orders_total",
+    "canary.metric.port": "http",
+    "canary.metric.path": "/metrics",
+    "canary.step_seconds": 60,
+    "canary.queries[].name": "errors in payments",
+    "canary.queries[].query": 'sum(rate(payment_errors_total{slot="$slot"}[1m]))',
+    "canary.limits.latency_factor": 1.5,
+    "routes[].port": "http",
+    "routes[].limit": "login",
+    "headers.Content-Security-Policy": "default-src 'self'",
+    "headers.X-Content-Type-Options": "nosniff",
+    "headers.X-Frame-Options": "SAMEORIGIN",
+    "headers.Referrer-Policy": "same-origin",
+    "headers.Permissions-Policy": "camera=()",
     "publishes": ["mails"],
     "config_path": "/etc/shop",
     "calls": ["kratos.public"],
@@ -59,7 +93,6 @@ NAMES = {
     "toggles": "new_checkout",
     "health.headers": "X-Probe",
 }
-REQUIRED = ("image", "ports", "health", "routes")
 
 
 class NewServiceError(Exception):
@@ -67,33 +100,50 @@ class NewServiceError(Exception):
 
 
 def meaning(key: str) -> str:
-    """Return the meaning of a key in one line, without links to other pages."""
-    text, text_of_links = SERVICE_KEYS[key], ""
-    while "](" in text:
-        before, rest = text.split("](", 1)
-        text_of_links, text = f"{text_of_links}{before.replace('[', '', 1)}", rest.split(")", 1)[1]
-    return f"{text_of_links}{text}"
+    """Return the meaning of a key, without links to other pages."""
+    return re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", SERVICE_KEYS[key])
 
 
-def explained(key: str, indent: str) -> list[str]:
+def explained(key: str, indent: str = "") -> list[str]:
     """Return the meaning of a key as lines of comments."""
-    return [f"{indent}# {line}" for line in textwrap.wrap(meaning(key), 112 - len(indent))]
+    return [f"{indent}# {line}" for line in textwrap.wrap(meaning(key), 114 - len(indent), break_on_hyphens=False)]
 
 
 def sample(key: str, schema: Mapping[str, Any]) -> Any:
     """Return a value that shows what a key takes: one of EXAMPLES, the default, or what the schema says of it."""
     if key in EXAMPLES:
         return EXAMPLES[key]
-    if DEFAULTS.get(key) not in (None, {}, []):
+    if DEFAULTS.get(key):
         return DEFAULTS[key]
     if "const" in schema or "enum" in schema:
-        return schema.get("const", (schema.get("enum") or [None])[0])
+        return schema["const"] if "const" in schema else schema["enum"][0]
     kinds = schema.get("type", "string")
     kind = kinds if isinstance(kinds, str) else kinds[0]
-    plain = {"boolean": True, "array": [], "object": {}, "number": schema.get("minimum", 0.5)}
-    if kind == "integer":
-        return schema.get("minimum", 1)
+    plain = {"boolean": True, "array": [], "object": {}, "number": 0.5, "integer": schema.get("minimum", 1)}
     return plain.get(kind, schema.get("description", "a text"))
+
+
+def block(name: str, schema: Mapping[str, Any], prefix: str = "", indent: str = "") -> list[str]:
+    """Return the lines of one key with all that it may have, each with its meaning before it."""
+    key, lines = f"{prefix}{name}", explained(f"{prefix}{name}", indent)
+    by_name, listed = schema.get("additionalProperties"), schema.get("items")
+    if isinstance(by_name, Mapping) and "properties" in by_name:
+        inner = _inner(by_name, f"{key}.<name>.", f"{indent}    ")
+        return [*lines, f"{indent}{name}:", f"{indent}  {NAMES.get(key, 'name')}:", *inner]
+    if isinstance(listed, Mapping) and "properties" in listed:
+        inner = _inner(listed, f"{key}[].", f"{indent}    ")
+        first = next(index for index, line in enumerate(inner) if not line.lstrip().startswith("#"))
+        inner[first] = f"{indent}  - {inner[first].lstrip()}"
+        return [*lines, f"{indent}{name}:", *inner]
+    if "properties" in schema:
+        return [*lines, f"{indent}{name}:", *_inner(schema, f"{key}.", f"{indent}  ")]
+    if isinstance(by_name, Mapping):
+        return [*lines, _line(indent, name, {NAMES.get(key, "name"): sample(f"{key}.<name>", by_name)})]
+    return [*lines, _line(indent, name, sample(key, schema))]
+
+
+def _inner(schema: Mapping[str, Any], prefix: str, indent: str) -> list[str]:
+    return [line for name, value in schema["properties"].items() for line in block(name, value, prefix, indent)]
 
 
 def _line(indent: str, name: str, value: Any) -> str:
@@ -101,92 +151,81 @@ def _line(indent: str, name: str, value: Any) -> str:
     return f"{indent}{name}: {shown.removesuffix('...').strip()}"
 
 
-def lines(schema: Mapping[str, Any], prefix: str = "", indent: str = "") -> Iterator[str]:
-    """Yield the lines of all keys of a schema, each after its meaning."""
-    for name, value in schema["properties"].items():
-        key = f"{prefix}{name}"
-        if not prefix and name in REQUIRED:
-            continue
-        if not prefix:
-            yield ""
-        yield from explained(key, indent)
-        below, mark = value, "."
-        if isinstance(value.get("additionalProperties"), Mapping):
-            below, mark = value["additionalProperties"], ".<name>."
-        elif isinstance(value.get("items"), Mapping) and "properties" in value["items"]:
-            below, mark = value["items"], "[]."
-        if "properties" not in below:
-            given = {NAMES.get(key, "name"): sample(f"{key}.<name>", below)} if mark == ".<name>." else None
-            yield _line(indent, name, given or sample(key, value))
-            continue
-        yield f"{indent}{name}:"
-        deeper = f"{indent}  "
-        if mark == ".<name>.":
-            yield f"{deeper}{NAMES.get(key, 'name')}:"
-            deeper += "  "
-        if mark == "[].":
-            inner = list(lines(below, f"{key}{mark}", f"{deeper}  "))
-            first = next(index for index, line in enumerate(inner) if not line.lstrip().startswith("#"))
-            inner[first] = f"{deeper}- {inner[first].lstrip()}"
-            yield from inner
-        else:
-            yield from lines(below, f"{key}{mark}", deeper)
-
-
-def commented(line: str) -> str:
-    """Return a line as a comment. Its own comments get a second mark, so that one uncomments both."""
-    return f"# {line}" if line else ""
-
-
 def service_file(name: str, port: int, route: str) -> str:
-    """Return the content of service.yml."""
-    started = [
-        f"# The service {name}. It is valid as it is; uncomment what else you need (take away `# `).",
+    """Return the content of service.yml: four keys that a service with a page needs, and all others as comments."""
+    given = {
+        "image": [f"image: {name}"],
+        "ports": ["ports:", f"  http: {{container: {port}, from: [edge]}}"],
+        "health": ["health: {port: http, path: /}"],
+        "routes": ["routes:", f"  - {{path: {route}}}"],
+    }
+    text = [
+        f"# The service {name}. This file is valid. To use another key, remove the # at the start of its lines.",
         "# How keys work together: docs/bring-your-own-service.md.",
-        "",
-        *explained("image", ""),
-        f"image: {name}",
-        "",
-        *explained("ports", ""),
-        "ports:",
-        f"  http: {{container: {port}, from: [edge]}}",
-        "",
-        *explained("health", ""),
-        "health: {port: http, path: /}",
-        "",
-        *explained("routes", ""),
-        "routes:",
-        f"  - {{path: {route}}}",
     ]
-    of_required = {"type": "object", "properties": {}, "required": []}
-    more: list[str] = ["", "# More about the keys above:"]
-    for key in REQUIRED[1:]:
-        block = {**of_required, "properties": {key: SCHEMA["properties"][key]}}
-        more += [commented(line) for line in _all(block)]
-    rest = [commented(line) for line in lines(SCHEMA)]
-    return "\n".join([*started, *more, *rest, ""])
+    for key, schema in SCHEMA["properties"].items():
+        why = explained(key)
+        whole = block(key, schema)[len(why) :]
+        text += ["", *why, *given.get(key, [])]
+        if key not in given:
+            text += [f"#{line}" for line in whole]
+        elif len(whole) > 1:
+            text += [f"# All that `{key}` may have:", *(f"#{line}" for line in whole)]
+    return "\n".join([*text, ""])
 
 
-def _all(schema: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of a schema's keys, also of those that a new service has anyway."""
-    for name, value in schema["properties"].items():
-        wrapper = {"properties": {name: value}}
-        yield ""
-        yield from (line for line in lines(wrapper, prefix="", indent="") if line)
-        if name in REQUIRED:
-            yield from _required(name, value)
+def checks_file(name: str, route: str) -> str:
+    """Return the content of checks.yml."""
+    return f"""\
+# What a release must pass before it serves. All keys: docs/smoke.md.
+- name: The service {name} answers
+  url: {route}
+  # expect: {{status: 200, contains: a text of the page}}
+"""
 
 
-def _required(name: str, value: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the lines of one of the keys that a new service has."""
-    yield f"{name}:"
-    if name == "ports":
-        yield "  http:"
-        yield from lines(value["additionalProperties"], "ports.<name>.", "    ")
-    elif name == "routes":
-        inner = list(lines(value["items"], "routes[].", "    "))
-        first = next(index for index, line in enumerate(inner) if not line.lstrip().startswith("#"))
-        inner[first] = f"  - {inner[first].lstrip()}"
-        yield from inner
-    else:
-        yield from lines(value, f"{name}.", "  ")
+def write(name: str, port: int, route: str, services: Path) -> list[Path]:
+    """Write the files of service `name` below `services`, and return them. Raises NewServiceError."""
+    if not FOLDER.fullmatch(name):
+        raise NewServiceError(f'NAME: "{name}" can\'t be a service; a name has {FOLDER_RULE}')
+    if not 1 <= port <= 65535:
+        raise NewServiceError(f"PORT: {port} is not a port; give the one that the program listens on, such as 8080")
+    folder = services / name
+    if folder.exists():
+        raise NewServiceError(f"{folder} exists. Choose another name, or remove the folder first.")
+    folder.mkdir(parents=True)
+    content = {"service.yml": service_file(name, port, route), "checks.yml": checks_file(name, route)}
+    for file, text in content.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    return [folder / file for file in content]
+
+
+def main() -> int:
+    """Write the service that the command line asks for; return the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("name", nargs="?", default="")
+    parser.add_argument("--port", type=int, default=8080, help="the port that the program listens on")
+    parser.add_argument("--image", default="", help="the image in the registry, with a tag or digest")
+    parser.add_argument("--route", default="", help="the public path (default: /<name>)")
+    parser.add_argument("--services", default=os.environ.get("GREENROOM_SERVICES") or str(ROOT / "services"))
+    options = parser.parse_args()
+    if not options.name:
+        print("Give the service a name: make service NAME=shop", file=sys.stderr)
+        return 1
+    try:
+        files = write(options.name, options.port, options.route or f"/{options.name}", Path(options.services))
+    except NewServiceError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(*(f"wrote {os.path.relpath(file)}" for file in files), sep="\n")
+    image = options.image or "<repository>:<tag>"
+    print(
+        f"Next: set `health.path` to a page that says whether the program is ready, and name the image in the release\n"
+        f"file (releases/<name>.yml):\n\n  images:\n    {options.name}: {image}\n\n"
+        "Then run: ansible-playbook -i inventories/staging playbooks/validate.yml"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
