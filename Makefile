@@ -112,6 +112,12 @@ service: ## write the folder of a new service, with every key explained: make se
 	@python tools/new_service.py '$(NAME)' $(if $(PORT),--port $(PORT)) $(if $(IMAGE),--image $(IMAGE)) \
 	  $(if $(ROUTE),--route $(ROUTE))
 
+.PHONY: new
+new: ## write the inventory of a new environment: make new ENV=acme DOMAIN=acme.test HOSTS=10.1.0.5
+	@python tools/new_environment.py --name '$(ENV)' --domain '$(DOMAIN)' --hosts '$(HOSTS)' \
+	  --public '$(PUBLIC)' --network '$(NETWORK)' --shared '$(SHARED)' --registry '$(REGISTRY)' --vault '$(VAULT)' \
+	  --login '$(LOGIN)' --release '$(RELEASE)' $(if $(PROTECTED),--protected)
+
 .PHONY: collection
 collection: setup ## write the modules as an Ansible collection to dist/
 	@python tools/collection.py
