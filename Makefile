@@ -118,6 +118,10 @@ new: ## write the inventory of a new environment: make new ENV=acme DOMAIN=acme.
 	  --public '$(PUBLIC)' --network '$(NETWORK)' --shared '$(SHARED)' --registry '$(REGISTRY)' --vault '$(VAULT)' \
 	  --login '$(LOGIN)' --release '$(RELEASE)' $(if $(PROTECTED),--protected)
 
+.PHONY: import-compose
+import-compose: ## convert a compose file to services and a release file: make import-compose FILE=compose.yml
+	@python tools/import_compose.py '$(FILE)' --release '$(RELEASE)' --prefix '$(PREFIX)'
+
 .PHONY: collection
 collection: setup ## write the modules as an Ansible collection to dist/
 	@python tools/collection.py
