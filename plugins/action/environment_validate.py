@@ -110,7 +110,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._checks()
         yield from release.release_problems(
             self._value("release_name"),
-            PROJECT / "releases",
+            Path(self.task_vars["releases_path"]),
             self._load,
             self._value("release_images") or {},
             self.catalogue,

@@ -139,5 +139,5 @@ def any_reference() -> bool:
 
 
 def program(image: str) -> str:
-    """Return the last part of an image's name, without tag and digest: `ghcr.io/a/web:1` is `web`."""
+    """Return the last part of an image's name, without tag and digest: `hub.example.test/a/web:1` is `web`."""
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()

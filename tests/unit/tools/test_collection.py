@@ -55,10 +55,10 @@ class Project:
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         done = self.run("ansible-playbook", "play.yml")
         assert done.returncode == 0, done.stdout + done.stderr
-        results = json.loads((self.folder / "results.json").read_text())
+        found: dict[str, dict[str, Any]] = json.loads((self.folder / "results.json").read_text())
         # A module that can't be imported fails without a message of its own.
-        assert not [name for name, result in results.items() if "Error: No module" in str(result)], results
-        return results
+        assert not [name for name, result in found.items() if "Error: No module" in str(result)], found
+        return found
 
 
 @pytest.fixture(scope="module")

@@ -262,11 +262,11 @@ def test_durations(given: object, seconds: int | None) -> None:
 @pytest.mark.parametrize(
     ("given", "reference"),
     [
-        ("ghcr.io/team/app:1.2", "team/app:1.2"),
+        ("hub.example.test/team/app:1.2", "team/app:1.2"),
         ("localhost:5000/app", "app:latest"),
         ("nginx:1.27", "nginx:1.27"),
-        (f"quay.io/a/b:1@sha256:{'0' * 64}", "a/b:1"),
-        (f"quay.io/a/b@sha256:{'0' * 64}", f"a/b@sha256:{'0' * 64}"),
+        (f"hub.example.test/a/b:1@sha256:{'0' * 64}", "a/b:1"),
+        (f"hub.example.test/a/b@sha256:{'0' * 64}", f"a/b@sha256:{'0' * 64}"),
     ],
 )
 def test_images_move_to_ones_own_registry(

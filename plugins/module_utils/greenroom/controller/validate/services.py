@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...common.names import nearest
 from ..catalogue import derived_names, service_checks, service_schema
 from ..catalogue.catalogue import is_folder
 
@@ -28,7 +29,7 @@ def service_problems(
     match the schema are left out of the further checks.
     """
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if is_folder(entry) and entry.name not in catalogue:
+        if is_folder(entry) and entry.name not in catalogue and _is_meant(entry):
             yield f"{folder.name}/{entry.name}: has no service.yml"
     for name in catalogue:
         if not derived_names.FOLDER.fullmatch(name):
@@ -39,6 +40,14 @@ def service_problems(
     taken = taken_ports(host_ports, groups)
     for name, line in service_checks.problems(valid, groups, limits, catalogue.keys() - valid.keys(), taken):
         yield f"{folder.name}/{name}/service.yml: {line}"
+
+
+def _is_meant(folder: Path) -> bool:
+    """Whether a folder without service.yml is meant to be a service; a git checkout has others, such as docs."""
+    if not (folder.parent / ".git").exists():
+        return True
+    names = [path.name for path in folder.iterdir()]
+    return any(name in ("checks.yml", "config") or nearest(name, ["service.yml"]) for name in names)
 
 
 def valid_services(
