@@ -100,7 +100,7 @@ _NO_SECRET = re.compile(
     r"_FILE$|_ENABLED?$|_PATH$|_(?:MIN_|MAX_)?LENGTH$|_EXPIR\w*$|_TTL$|_HEADER$|_ALGORITHM$|^DISABLE_|_TYPE$|_ID$|_URL$"
     r"|PUBLIC_KEY$|_LIFETIME$|_COST$|_MODE$|_REQUIRED$|_CHECK\w*$"
 )
-# Secrets that somebody else issued: a random value would be wrong.
+# Secrets that a third party issued: a random value would be wrong.
 _FOREIGN = re.compile(
     r"SMTP|MAIL|AWS|S3_|STORAGE|GOOGLE|SLACK|AZURE|OIDC|OAUTH|SAML|LDAP|GITHUB|GITLAB|DISCORD|STRIPE|SENTRY|TWILIO|"
     r"FACEBOOK|TWITTER|API_KEY|CLIENT_SECRET|LICENSE|DEEPL|RECAPTCHA|HCAPTCHA|MAXMIND|PADDLE|PRIVATE_KEY|BIND_"
@@ -109,7 +109,7 @@ _OPTIONS = {"true", "false", "yes", "no", "on", "off", "none", "null", "0", "1"}
 
 
 def secret_kind(name: str, value: str) -> str:
-    """Return "own" for a secret that may be a random value, "foreign" for one that somebody else issued, or ""."""
+    """Return "own" for a secret that may be a random value, "foreign" for one that a third party issued, or ""."""
     upper = name.upper().replace("-", "_").replace(".", "_")
     if re.search(r"://[^/\s:@]*:[^/\s@]+@", value):
         return "foreign"

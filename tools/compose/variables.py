@@ -212,7 +212,7 @@ class Environment:
         if kind and self._of_store(variable.name):
             self._foreign(variable, "the password of a server of your own")
         elif kind == "foreign":
-            self._foreign(variable, "a secret that somebody else issued")
+            self._foreign(variable, "a secret that a third party issued")
         elif kind:
             name = secret_name(variable.name)
             # Services that get the same value have the same secret.

@@ -99,7 +99,7 @@ def test_the_services_of_mastodon_share_database_and_secrets() -> None:
     said = dropped(found)
     assert "a Redis server" in said["redis"]
     assert "a search server" in said["search"]
-    # What somebody else issued never gets a random value.
+    # What a third party issued never gets a random value.
     assert not [name for name in keys(found, "web")["secrets"] if "SMTP" in name or "VAPID" in name]
 
 
