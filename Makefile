@@ -127,6 +127,25 @@ requirements: setup ## compile requirements.txt from requirements.in
 release: setup ## write archive, SBOM and checksums to dist/, and tag the commit: make release VERSION=1.2.0
 	@python tools/release.py $(or $(VERSION),missing)
 
+.PHONY: service
+service: ## write the folder of a new service, with every key explained: make service NAME=shop PORT=8080
+	@python tools/new_service.py '$(NAME)' $(if $(PORT),--port $(PORT)) $(if $(IMAGE),--image $(IMAGE)) \
+	  $(if $(ROUTE),--route $(ROUTE))
+
+.PHONY: new
+new: ## write the inventory of a new environment: make new ENV=acme DOMAIN=acme.test HOSTS=10.1.0.5
+	@python tools/new_environment.py --name '$(ENV)' --domain '$(DOMAIN)' --hosts '$(HOSTS)' \
+	  --public '$(PUBLIC)' --network '$(NETWORK)' --shared '$(SHARED)' --registry '$(REGISTRY)' --vault '$(VAULT)' \
+	  --login '$(LOGIN)' --release '$(RELEASE)' $(if $(PROTECTED),--protected)
+
+.PHONY: import-compose
+import-compose: ## convert a compose file to services and a release file: make import-compose FILE=compose.yml
+	@python tools/import_compose.py '$(FILE)' --release '$(RELEASE)' --prefix '$(PREFIX)'
+
+.PHONY: collection
+collection: setup ## write the modules as an Ansible collection to dist/
+	@python tools/collection.py
+
 .PHONY: down
 down: ## remove hosts, networks and keys of the lab; caches stay
 	@lab/lab down

@@ -47,8 +47,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             }
         )
         catalogue = (task_vars or {})["catalogue"]
-        file = f"releases/{args['name']}.yml"
-        content = self._loader.load_from_file(str(PROJECT / file))
+        folder = Path((task_vars or {})["releases_path"])
+        file = f"{folder.name}/{args['name']}.yml"
+        content = self._loader.load_from_file(str(folder / f"{args['name']}.yml"))
         images, problems = read_release(
             content, file, args["overrides"], catalogue, [args["registry"], *args["others"]]
         )
@@ -63,7 +64,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         release = {
             "name": args["name"],
             "id": self._id({name: text.rpartition("@")[2] for name, text in references.items()}, task_vars or {}),
-            "commit": _commit(),
+            "commit": _commit((task_vars or {})["catalogue_path"]) or _commit(str(PROJECT)),
             "images": references,
         }
         return result | {"changed": False, "release": release}
@@ -97,10 +98,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return found
 
 
-def _commit() -> str:
-    """Return the checkout's commit, or an empty string without git."""
+def _commit(folder: str) -> str:
+    """Return the commit of the checkout that has the folder, or an empty string without git."""
     try:
-        command = ["git", "-C", str(PROJECT), "rev-parse", "HEAD"]
+        command = ["git", "-C", folder, "rev-parse", "HEAD"]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""

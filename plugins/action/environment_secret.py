@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Puts one secret that was issued elsewhere into Vault or the file of secrets, from a file, a variable of the environment, or a prompt."""
+"""Puts one secret that was issued elsewhere where the others are, from a file, an environment variable or a prompt."""
 
 from __future__ import annotations
 

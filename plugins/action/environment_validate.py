@@ -106,7 +106,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.data_problems(self.groups.get("data", []))
         yield from self._services()
         yield from self._checks()
-        yield from release.release_problems(self._value, PROJECT / "releases", self._load, self.catalogue)
+        yield from release.release_problems(
+            self._value, Path(self.task_vars["releases_path"]), self._load, self.catalogue
+        )
         yield from self._variables()
         yield from settings.provider_problems(self._value("identity_providers"))
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)

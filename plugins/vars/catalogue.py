@@ -8,8 +8,10 @@ DOCUMENTATION = """
 name: catalogue
 short_description: Provides all services as one variable
 description:
-  - Sets two variables for all hosts. C(catalogue) is a dictionary of all services in the services folder, with all
-    defaults filled in. C(catalogue_path) is the folder.
+  - Sets three variables for all hosts. C(catalogue) is a dictionary of all services in the services folder, with all
+    defaults filled in. C(catalogue_path) is the folder, C(releases_path) that of the releases.
+  - An inventory can have folders of its own, in the file C(greenroom.cfg) beside its hosts, with the options below in
+    the section C(greenroom), relative to the file. Environment variables win over it, and it wins over ansible.cfg.
   - Templates in a service are rendered where they are used, with the variables of that host.
   - Refuses options of C(ansible-playbook) that skip the start of one of the project's playbooks.
   - ansible.cfg enables this plugin (C(vars_plugins_enabled)).
@@ -31,6 +33,14 @@ options:
     ini:
       - section: greenroom
         key: services_path
+  releases_path:
+    description: The folder with the release files. The default is C(releases) in the checkout.
+    type: path
+    env:
+      - name: GREENROOM_RELEASES
+    ini:
+      - section: greenroom
+        key: releases_path
 """
 
 import os
@@ -39,7 +49,7 @@ from pathlib import Path
 from typing import Any
 
 import ansible.module_utils
-from ansible import context
+from ansible import constants, context
 from ansible.errors import AnsibleError
 from ansible.plugins.loader import (
     action_loader,
@@ -58,6 +68,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
 
 CACHE: dict[str, dict[str, Any]] = {}
+PLACES: dict[str, str] = {}
 
 
 class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
@@ -79,13 +90,26 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
                 raise AnsibleError(problem)
             import_module("ansible.module_utils.greenroom.controller.common.compiled_templates").keep_compiled()
             _load_plugins()
-        # Ansible makes an empty path the working directory.
-        empty = os.environ.get("GREENROOM_SERVICES") == ""
-        services = str((not empty and self.get_option("services_path")) or PROJECT / "services")
+        services, releases = self._places()
         if services not in CACHE:
             catalogue = load(services, lambda file: loader.load_from_file(file, unsafe=True, trusted_as_template=True))
-            CACHE[services] = {"catalogue": catalogue, "catalogue_path": services}
+            CACHE[services] = {"catalogue": catalogue, "catalogue_path": services, "releases_path": releases}
         return CACHE[services]
+
+    def _places(self) -> tuple[str, str]:
+        """Return the folders of services and releases."""
+        if not PLACES:
+            module = import_module("ansible.module_utils.greenroom.controller.catalogue.places")
+            # Ansible makes an empty path the working directory, so variables are read here.
+            origins = {key: self.get_option_and_origin(key) for key in module.DEFAULTS}
+            shared = {key: value for key, (value, origin) in origins.items() if not str(origin).startswith("env")}
+            inventories = context.CLIARGS.get("inventory") or constants.DEFAULT_HOST_LIST
+            try:
+                own = module.of_inventories(name for name in inventories if "," not in name)
+                PLACES.update(module.places(PROJECT, os.environ, shared, own))
+            except module.PlaceError as error:
+                raise AnsibleError(str(error)) from error
+        return PLACES["services_path"], PLACES["releases_path"]
 
 
 def _load_plugins() -> None:

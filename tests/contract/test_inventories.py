@@ -17,8 +17,8 @@ ENVIRONMENTS = sorted(path.parent.name for path in (ROOT / "inventories").glob("
 
 
 def keys(value: Any, prefix: str = "") -> set[str]:
-    """All keys of nested mappings, dotted; what an authentication method wants is the environment's own affair."""
-    if not isinstance(value, dict) or prefix.startswith("secrets_auth."):
+    """All keys of nested mappings, dotted; a login's options and the toggles that differ are the environment's own."""
+    if not isinstance(value, dict) or prefix.startswith(("secrets_auth.", "environment_toggles.")):
         return set()
     return {name for key, inner in value.items() for name in {f"{prefix}{key}", *keys(inner, f"{prefix}{key}.")}}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +174,27 @@ def test_a_run_that_reads_secrets_needs_its_login(tmp_path: Path) -> None:
 def test_an_empty_path_of_services_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GREENROOM_SERVICES", "")
     assert validate(tmp_path) == []
+
+
+def test_an_inventory_has_services_and_releases_in_a_git_checkout(tmp_path: Path, inventory: Path) -> None:
+    checkout = tmp_path / "platform"
+    subprocess.run(["git", "init", "--quiet", str(checkout)], check=True)
+    for folder in ("docs", "releases", "shop"):
+        (checkout / folder).mkdir()
+    write(checkout / "shop" / "service.yml", {"image": "shop"})
+    (checkout / "releases" / "7.yml").write_text("images: {shop: team/shop:7}")
+    (inventory / "greenroom.cfg").write_text(
+        "[greenroom]\nservices_path = ../platform\nreleases_path = ../platform/releases\n"
+    )
+    toggles = ("-e", '{"environment_toggles": {}}')
+    assert validate(tmp_path, "-e", "release_name=7", *toggles, inventory=inventory) == []
+    (line,) = validate(tmp_path, "-e", "release_name=8", *toggles, inventory=inventory)
+    assert line.startswith("release_name: there is no releases/8.yml")
+    # A file that is almost right is no other folder of the checkout.
+    (checkout / "shop" / "service.yml").rename(checkout / "shop" / "sevice.yml")
+    assert "platform/shop: has no service.yml" in validate(
+        tmp_path, "-e", "release_name=7", *toggles, inventory=inventory
+    )
 
 
 def test_a_run_that_would_lock_its_controller_out_is_refused(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def logins(others: Others, secrets: Secrets) -> dict[str, dict[str, str]]:
 
 
 def auth_file(address: str, others: Others, secrets: Secrets) -> str:
-    """Return Podman's file with the logins of all registries; `address` is the environment's own, which may want none."""
+    """Return Podman's file with the logins of all registries; the environment's, at `address`, may want none."""
     own = {address: secrets[OWN_LOGIN]} if OWN_LOGIN in secrets else {}
     found = {**own, **logins(others, secrets)}
     auths = {

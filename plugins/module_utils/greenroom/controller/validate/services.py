@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...common.names import nearest
 from ..catalogue import derived_names, service_checks, service_schema, volume_checks
 from ..catalogue.catalogue import is_folder
 from . import route_names
@@ -30,7 +31,7 @@ def service_problems(
     `volumes_nfs`. Services that don't match the schema are left out of the further checks.
     """
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:
-        if is_folder(entry) and entry.name not in catalogue:
+        if is_folder(entry) and entry.name not in catalogue and _is_meant(entry):
             yield f"{folder.name}/{entry.name}: has no service.yml"
     for name in catalogue:
         if not derived_names.FOLDER.fullmatch(name):
@@ -53,6 +54,14 @@ def with_names(
 ) -> route_names.Names:
     """Return services that fit the schema with the host names of their routes."""
     return route_names.Names(services, render, value)
+
+
+def _is_meant(folder: Path) -> bool:
+    """Whether a folder without service.yml is meant to be a service; a git checkout has others, such as docs."""
+    if not (folder.parent / ".git").exists():
+        return True
+    names = [path.name for path in folder.iterdir()]
+    return any(name in ("checks.yml", "config") or nearest(name, ["service.yml"]) for name in names)
 
 
 def valid_services(
