@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def configure() -> None:
     run(hosts.ssh(inventory.control(), RENEW_ACCOUNTS))
     with step("unsealing Vault"):
         configure_vault()
-    push()
+    push(images.services())
     for environment in inventory.environments():
         write_access(environment)
 
@@ -186,9 +186,12 @@ def _read(vault: Any, path: str) -> dict[str, str] | None:
     return found
 
 
-def push() -> None:
-    """Push the images that the registry lacks; the record of pushed images is beside the registry's storage."""
-    for repository, image in images.services().items():
+def push(wanted: Mapping[str, str]) -> None:
+    """Push the images that the registry lacks: local images, by repository and tag.
+
+    The record of pushed images is beside the registry's storage.
+    """
+    for repository, image in wanted.items():
         name, tag = repository.split(":")
         record = REGISTRY_STORAGE / "pushed" / name / tag
         if record.exists() and record.read_text() == f"{image} {_digest(name, tag)}":
