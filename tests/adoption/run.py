@@ -36,16 +36,17 @@ FIRST = ("The environment", "Miniflux")
 README = """\
 # Two programs adopted
 
-Goals: from six blank hosts until a program that nobody here wrote serves over TLS, blue-green, {aim} s or less of machine
-time and {most} lines or fewer that somebody writes.
+Goals: from six blank hosts until a program that nobody here wrote serves over TLS, blue-green, {aim} s or less of
+machine time, and {most} lines or fewer that somebody writes.
 
 {result}
 
-Until Miniflux served: **{seconds:.0f} s** ({met}), {lines} lines ({short}). Meanwhile, {asked} requests to Miniflux after
-that: {failures} failed.
+Until Miniflux served: **{seconds:.0f} s** ({met}), {lines} lines ({short}). After that, somebody looked at Miniflux all
+the time: {failures} of {asked} requests failed.
 
-Measured on {machine}, with the hosts on the same machine. What is counted starts when the hosts are up and the images are
-in the registry. To repeat this (about {minutes:.0f} minutes):
+Measured on {machine}, with the hosts on the same
+machine. The time starts when the hosts are up and the images are in the registry. To repeat this (about
+{minutes:.0f} minutes):
 
     make proof-adopt
 
@@ -85,9 +86,9 @@ def clone(folder: Path) -> None:
         text=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file():
+        if os.path.lexists(ROOT / name):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+            shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
     for name in (".access", ".venv"):
         (folder / name).symlink_to((ROOT / name).resolve())
 
