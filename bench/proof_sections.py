@@ -160,6 +160,13 @@ SECTIONS = (
         )
         for part in range(1, KILLED_PARTS + 1)
     ),
+    Section(
+        "adopt",
+        "two programs that nobody here wrote are adopted on blank hosts by docs/adopt.md alone",
+        20,
+        ("python -m tests.adoption.run",),
+        (*MEASURING, "tests/adoption", "docs/adopt.md"),
+    ),
     _zeroloss("moves-1", "no request is lost during cutovers: the first third of a million", 25),
     _zeroloss("moves-2", "the second third", 25),
     _zeroloss("moves-3", "the last third", 25),

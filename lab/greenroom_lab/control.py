@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from .console import LabError, run, step
 REGISTRY_STORAGE = paths.CACHE / "registry"
 KEYS = paths.STATE / "vault.json"
 ACCOUNTS = paths.STATE / "accounts.json"
+LOGIN = paths.STATE / "registry-login.json"
+"""Podman's file with the login that may push; docs/lab.md names it."""
 INITIALISING = paths.STATE / "vault-initialising"
 EMPTY_VAULT = (
     "sudo systemctl stop openbao && sudo find /var/lib/openbao -mindepth 1 -delete && sudo systemctl start openbao"
@@ -56,7 +58,7 @@ def plan() -> dict[inventory.Host, hosts.Container]:
     """Create what control1 needs to start: keys, certificate, accounts and the registry's storage."""
     host = inventory.control()
     if host.container not in podman.containers():
-        for stale in (KEYS, INITIALISING, ACCOUNTS):
+        for stale in (KEYS, INITIALISING, ACCOUNTS, LOGIN):
             stale.unlink(missing_ok=True)
     keys.server(host)
     accounts()
@@ -73,7 +75,8 @@ def configure() -> None:
     run(hosts.ssh(inventory.control(), RENEW_ACCOUNTS))
     with step("unsealing Vault"):
         configure_vault()
-    push()
+    registry_login()
+    push(images.services())
     for environment in inventory.environments():
         write_access(environment)
 
@@ -186,30 +189,42 @@ def _read(vault: Any, path: str) -> dict[str, str] | None:
     return found
 
 
-def push() -> None:
-    """Push the images that the registry lacks; the record of pushed images is beside the registry's storage."""
-    for repository, image in images.services().items():
+def push(wanted: Mapping[str, str]) -> None:
+    """Push the images that the registry lacks: local images, by repository and tag.
+
+    The record of pushed images is beside the registry's storage.
+    """
+    for repository, image in wanted.items():
         name, tag = repository.split(":")
         record = REGISTRY_STORAGE / "pushed" / name / tag
         if record.exists() and record.read_text() == f"{image} {_digest(name, tag)}":
             continue
         with step(f"pushing {repository}"):
-            certificates = paths.private_folder(paths.STATE / "registry-certificates")
-            paths.write(certificates / "ca.crt", keys.authority()[0].read_text())
-            login = paths.STATE / "registry-login.json"
-            podman.call(
-                "login",
-                f"--authfile={login}",
-                f"--cert-dir={certificates}",
-                f"--username={PUSHER}",
-                "--password-stdin",
-                registry_address(),
-                stdin=accounts()[PUSHER],
-            )
+            login, certificates = registry_login()
             target = f"{registry_address()}/{repository}"
             podman.call("push", f"--authfile={login}", f"--cert-dir={certificates}", image, target)
             record.parent.mkdir(parents=True, exist_ok=True)
             paths.write(record, f"{image} {_digest(name, tag)}")
+
+
+def registry_login() -> tuple[Path, Path]:
+    """Log in to the registry for pushing, once; return podman's file with the login, and the folder with the CA.
+
+    `make down` deletes both, and the pushed images stay.
+    """
+    certificates = paths.private_folder(paths.STATE / "registry-certificates")
+    if not LOGIN.exists() or not (certificates / "ca.crt").exists():
+        paths.write(certificates / "ca.crt", keys.authority()[0].read_text())
+        podman.call(
+            "login",
+            f"--authfile={LOGIN}",
+            f"--cert-dir={certificates}",
+            f"--username={PUSHER}",
+            "--password-stdin",
+            registry_address(),
+            stdin=accounts()[PUSHER],
+        )
+    return LOGIN, certificates
 
 
 def _digest(repository: str, tag: str) -> str | None:

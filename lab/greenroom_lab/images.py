@@ -145,24 +145,33 @@ def _kratos() -> Path:
     """Return the Kratos binary, built from its Go module once for each version of the files in lab/images/kratos."""
     folder = FOLDER / "kratos"
     source = [folder / name for name in ("go.mod", "go.sum", "main.go", "reach/reach.go")]
-    program = paths.CACHE / "kratos" / cache.content_hash(*source) / "kratos"
+    flags = "-X github.com/ory/kratos/driver/config.Version=v1.3.1"
+    return go_program("kratos", source, ".", flags, "Kratos from its Go module (about 6 minutes on two cores)")
+
+
+def go_program(name: str, source: list[Path], package: str, flags: str, title: str) -> Path:
+    """Return a program built from `package`, once for each version of its source: go.mod, its folder, and other files.
+
+    `flags` are for the linker, and `title` says what is built.
+    """
+    program = paths.CACHE / name / cache.content_hash(*source) / name
     if program.exists():
         return program
-    with step("building Kratos from its Go module (about 6 minutes on two cores)"), scratch() as work:
-        shutil.copytree(folder, work, dirs_exist_ok=True)
-        flags = "-s -w -X github.com/ory/kratos/driver/config.Version=v1.3.1"
-        command: list[str | Path] = [_go(), "build", "-trimpath", "-ldflags", flags, "-o", "kratos", "."]
+    with step(f"building {title}"), scratch() as work:
+        shutil.copytree(source[0].parent, work, dirs_exist_ok=True)
+        linked = f"-s -w {flags}".rstrip()
+        command: list[str | Path] = [_go(), "build", "-trimpath", "-ldflags", linked, "-o", name, package]
         # Go's toolchain switching would download another Go. With the caches, an interrupted build continues.
         env = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-mod=readonly", **_go_caches()}
         run(
             command,
             cwd=work,
             env=env,
-            log="kratos",
+            log=name,
             hint="Check that the Go module proxy is reachable, then run the same command again.",
         )
         program.parent.mkdir(parents=True, exist_ok=True)
-        (work / "kratos").replace(program)
+        (work / name).replace(program)
     return program
 
 

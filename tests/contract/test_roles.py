@@ -251,3 +251,15 @@ def test_it_is_known_of_each_tree_of_files_whether_site_yml_holds_it() -> None:
     # Slots and environments by any name.
     used, known = ({re.sub(r"{+[^}]*}+|blue|green", "*", name) for name in of} for of in (names, HELD | OTHERS.keys()))
     assert used == known
+
+
+def test_facts_of_a_host_come_from_a_registered_result() -> None:
+    """After a set_fact with run_once, Ansible has one `ansible_facts` for all hosts: those of the last one."""
+    places = [
+        path
+        for folder in ("roles", "playbooks")
+        for path in (ROOT / folder).rglob("*")
+        if path.suffix in {".yml", ".j2"} and path.is_file()
+    ]
+    read = re.compile(r"^(?!\s*#).*(?:(?<![\w.])ansible_facts\b|hostvars\S*\.ansible_facts\b)", re.M)
+    assert [name_of(path) for path in places if read.search(path.read_text(errors="replace"))] == []

@@ -29,6 +29,7 @@ TYPED = {
         ["tests/loopback", "tests/real"],
         ["tests/loopback", "tests/real", "tests/unit", "lab"],
     ),
+    "adoption": (["tests/adoption"], ["lab"]),
     "other tests": (
         [
             "tests/conftest.py",

@@ -173,10 +173,10 @@ def test_an_ipv6_address_is_shared_beside_an_ipv4_address(address: str, shared: 
 
 def test_the_interface_of_a_host_has_its_address() -> None:
     facts = {
-        "interfaces": ["lo", "eth0", "br-lan", "wg0"],
-        "lo": {"ipv4": {"address": "127.0.0.1"}},
-        "eth0": {"ipv4": {"address": "10.0.0.5"}, "ipv4_secondaries": [{"address": "10.0.0.6"}]},
-        "br_lan": {"ipv4": {"address": "198.18.10.11"}},
+        "ansible_interfaces": ["lo", "eth0", "br-lan", "wg0"],
+        "ansible_lo": {"ipv4": {"address": "127.0.0.1"}},
+        "ansible_eth0": {"ipv4": {"address": "10.0.0.5"}, "ipv4_secondaries": [{"address": "10.0.0.6"}]},
+        "ansible_br_lan": {"ipv4": {"address": "198.18.10.11"}},
     }
     assert vrrp.interface_of(facts, "198.18.10.11") == "br-lan"
     assert vrrp.interface_of(facts, "10.0.0.6") == "eth0"

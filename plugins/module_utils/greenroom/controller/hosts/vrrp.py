@@ -49,13 +49,13 @@ def ipv6_address_problems(address: str, shared: str) -> list[str]:
 
 
 def interface_of(facts: Mapping[str, Any], address: str) -> str:
-    """Return the name of the interface with the IPv4 `address`, from Ansible's network `facts` of a host.
+    """Return the name of the interface with the IPv4 `address`. `facts` are a host's, as the module setup returns them.
 
     Raises ValueError if no interface has it, as on hosts behind NAT.
     """
-    for name in facts.get("interfaces", []):
-        # Names of facts have no dashes: the fact of br-lan is br_lan.
-        own = facts.get(name.replace("-", "_"), {})
+    for name in facts.get("ansible_interfaces", []):
+        # Names of facts have no dashes: the fact of br-lan is ansible_br_lan.
+        own = facts.get(f"ansible_{name.replace('-', '_')}", {})
         first = [own["ipv4"]] if "ipv4" in own else []
         if address in [found["address"] for found in [*first, *own.get("ipv4_secondaries", [])]]:
             return str(name)
