@@ -94,6 +94,14 @@ SECTIONS = (
         product=False,
     ),
     Section(
+        "identity_servers",
+        "users are created, restored and removed in the real Keycloak, too",
+        10,
+        ("pytest -n0 tests/loopback/test_identity_servers.py --proof",),
+        ("plugins", "library", "tests/loopback"),
+        product=False,
+    ),
+    Section(
         "template_tree",
         "many files in one call are faster than a loop, with the same result",
         15,

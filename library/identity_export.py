@@ -65,8 +65,8 @@ users:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.people import export, options, users
-from ansible.module_utils.greenroom.people.kratos import Kratos
-from ansible.module_utils.greenroom.people.kratos_client import KratosError
+from ansible.module_utils.greenroom.people.client import ServerError
+from ansible.module_utils.greenroom.people.servers import SERVERS
 
 DEADLINE = 300.0
 ARGUMENTS = {
@@ -85,9 +85,9 @@ def main() -> None:
     secrets = options.secrets_of(module)
     try:
         access = options.access_of(given, secrets)
-        kratos = Kratos(given["url"], given["timeout"], web.Deadline(DEADLINE), access=access)
-        content, count = export.table(kratos, given["people_file"], given["set"], given["limit"])
-    except (KratosError, export.ExportError, users.UsersError) as error:
+        server = SERVERS[given["server"]](given["url"], given["timeout"], web.Deadline(DEADLINE), access=access)
+        content, count = export.table(server, given["people_file"], given["set"], given["limit"])
+    except (ServerError, export.ExportError, users.UsersError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, content=content, users=count)
 

@@ -67,8 +67,8 @@ total:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.people import options, sets, users
-from ansible.module_utils.greenroom.people.kratos import Kratos
-from ansible.module_utils.greenroom.people.kratos_client import KratosError
+from ansible.module_utils.greenroom.people.client import ServerError
+from ansible.module_utils.greenroom.people.servers import SERVERS
 
 
 def main() -> None:
@@ -87,12 +87,12 @@ def main() -> None:
     if not 1 <= given["connections"] <= 32:
         module.fail_json(msg=f"connections must be 1 to 32, not {given['connections']}")
     try:
-        kratos = Kratos(
+        server = SERVERS[given["server"]](
             given["url"], given["timeout"], web.Deadline(given["deadline"]), access=options.access_of(given, secrets)
         )
-        kratos.ask_version()
-        found = sets.sets_in(kratos.everybody(given["connections"]))
-    except (KratosError, users.UsersError) as error:
+        server.ask_version()
+        found = sets.sets_in(server.everybody(given["connections"]))
+    except (ServerError, users.UsersError) as error:
         module.fail_json(msg=str(error))
     module.exit_json(changed=False, **found)
 

@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         arguments = dict(self._task.args)
         password, key = _text(arguments, "password"), _text(arguments, "password_key")
         given: dict[str, Any] = {}
-        secret = {**_signing_keys(arguments), **admin_access.headers_in(arguments)}
+        secret = {**_signing_keys(arguments), **admin_access.secrets_in(arguments)}
         cost = 0
         if arguments.get("state", "present") != "absent":
             cost = _cost(password, key, arguments.get("cost", 12))
@@ -175,8 +175,11 @@ def _passwords(password: str, key: str, cost: int, arguments: dict[str, Any]) ->
     """Return what the module needs to know of the passwords, and no more."""
     if key:
         return {"set_key": users.set_key(key, str(arguments.get("set")), str(arguments.get("seed", "1")))}
-    if arguments.get("hashes") == "each":
+    server = arguments.get("server", "kratos")
+    if arguments.get("hashes") == "each" or server == "scim":
         return {"password": password}
+    if server == "keycloak":
+        return {"hash": users.pbkdf2_hash(password)}
     return {"hash": hashing.hash_password(password, cost)}
 
 

@@ -24,10 +24,28 @@ options:
 
     KRATOS = r"""
 options:
+  server:
+    description:
+      - What the server is. V(keycloak) is Keycloak 24 or newer, V(scim) any server with SCIM 2.0. What they can't do is
+        told before anything is changed.
+    type: str
+    choices: [kratos, keycloak, scim]
+    default: kratos
   url:
-    description: URL of Kratos' admin API, as seen from the host on which the module runs.
+    description:
+      - URL as seen from the host on which the module runs. For Ory Kratos, that of its admin API; for Keycloak, that of
+        the server; for SCIM, the one below which C(Users) is.
     type: str
     required: true
+  realm:
+    description: The realm of Keycloak. Required with O(server=keycloak).
+    type: str
+  client_id:
+    description: A client of O(realm) with a service account. Required with O(server=keycloak).
+    type: str
+  client_secret:
+    description: The secret of O(client_id). Required with O(server=keycloak).
+    type: str
   headers:
     description:
       - Headers for the admin API, for example C(Authorization) with the token of a proxy or of Ory Network. No other

@@ -33,10 +33,10 @@ from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.controller.people.named import named_people
 from ansible.module_utils.greenroom.people import (
     apply,
+    client,
     compare,
     identities,
     kratos,
-    kratos_client,
     ownership,
     population,
     set_lock,
@@ -388,7 +388,7 @@ def test_a_lost_answer_or_a_killed_run_between_two_factors_is_made_up_for(
     def lose_the_answer(page: SettingsPage) -> None:
         original(page)
         if next(calls) == 1:
-            raise kratos_client.UnansweredError("the answer is lost")
+            raise client.UnansweredError("the answer is lost")
 
     with monkeypatch.context() as patch:
         patch.setattr(SettingsPage, "set_up_recovery_codes", lose_the_answer)
@@ -435,7 +435,7 @@ def test_kratos_is_killed_and_restarted_during_a_batch(seeder: Seeder) -> None:
 
 
 def test_kratos_stays_down_and_the_next_run_finishes(seeder: Seeder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos_client, "TIMEOUT", 2.0)
+    monkeypatch.setattr(client, "TIMEOUT", 2.0)
     create: Callable[..., list[dict[str, Any]]] = kratos.Kratos.create
     calls = itertools.count(1)
 
@@ -772,9 +772,9 @@ def test_check_mode_plans_a_million_users(seeder: Seeder) -> None:
 
 def test_a_url_that_is_not_kratos_admin_api_is_refused(seeder: Seeder) -> None:
     for url in (seeder.server.public, f"http://127.0.0.1:{seeder.server.database}"):
-        with pytest.raises(kratos_client.KratosError, match=rf"^{url}\b.*"):
+        with pytest.raises(client.ServerError, match=rf"^{url}\b.*"):
             seeder.run(admin=url)
-    with pytest.raises(kratos_client.KratosError, match="no identity schema 'nobody'; it has default"):
+    with pytest.raises(client.ServerError, match="no identity schema 'nobody'; it has default"):
         seeder.run(schema_id="nobody")
 
 

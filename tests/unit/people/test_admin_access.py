@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.common import web
-from ansible.module_utils.greenroom.people import kratos_client, options
+from ansible.module_utils.greenroom.people import client as client_module
+from ansible.module_utils.greenroom.people import options
+from ansible.module_utils.greenroom.people.client import ServerError
 from ansible.module_utils.greenroom.people.kratos import Kratos
-from ansible.module_utils.greenroom.people.kratos_client import KratosError
 from ansible.module_utils.greenroom.people.users import UsersError
 from fake_kratos import FakeKratos, error
 from modules import run_module
@@ -54,7 +55,7 @@ def test_the_admin_api_gets_the_headers_and_no_other_server_does() -> None:
         assert {each.headers["Authorization"] for each in site.asked} == {TOKEN}
         assert [each.path for each in public.asked] == ["/schemas"]
         assert "Authorization" not in public.asked[0].headers
-        with pytest.raises(KratosError, match=r"status 401: who are you\?; set headers or a client certificate"):
+        with pytest.raises(ServerError, match=r"status 401: who are you\?; set headers or a client certificate"):
             kratos(site.url).ask_version()
 
 
@@ -123,7 +124,7 @@ def test_modules_that_ask_get_headers_in_a_file_that_is_gone_afterwards(
 
 
 def test_a_private_ca_and_a_client_certificate_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 0.1)
+    monkeypatch.setattr(client_module, "FIRST_TIMEOUT", 0.1)
     authority = Authority(tmp_path)
     authority.context("client")
     (client,) = tmp_path.glob("*.pem")
@@ -144,9 +145,9 @@ def test_a_private_ca_and_a_client_certificate_are_used(tmp_path: Path, monkeypa
             ("client_key", f"client certificate {certificate}: "),
         ):
             given = {**ours, missing: None, **({"client_key": None} if missing == "client_cert" else {})}
-            with pytest.raises(KratosError, match=said):
+            with pytest.raises(ServerError, match=said):
                 kratos(site.url, **given).ask_version()
-        with pytest.raises(KratosError, match=r"client certificate /nowhere: No such file"):
+        with pytest.raises(ServerError, match=r"client certificate /nowhere: No such file"):
             kratos(site.url, ca_file=authority.ca_file, client_cert="/nowhere").ask_version()
 
 

@@ -10,9 +10,9 @@ from typing import Any, cast
 import pytest
 from ansible.module_utils.greenroom.common import web
 from ansible.module_utils.greenroom.people import users
+from ansible.module_utils.greenroom.people.client import RefusedError
 from ansible.module_utils.greenroom.people.credentials import Credentials, Difference
 from ansible.module_utils.greenroom.people.kratos import Kratos
-from ansible.module_utils.greenroom.people.kratos_client import RefusedError
 from ansible.module_utils.greenroom.people.ledger import Ledger
 from ansible.module_utils.greenroom.people.settings_page import SettingsPage
 from fake_kratos import error

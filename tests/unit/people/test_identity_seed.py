@@ -35,8 +35,8 @@ from ansible.module_utils.greenroom.common import secret_file
 from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.people import (
     apply,
+    client,
     compare,
-    kratos_client,
     passwords,
     population,
     set_lock,
@@ -164,10 +164,10 @@ class Task:
 
 @pytest.fixture
 def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
-    monkeypatch.setattr(kratos_client, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(client, "FIRST_PAUSE", 0.01)
     # Generous: tests with an unreachable server set shorter timeouts.
-    monkeypatch.setattr(kratos_client, "TIMEOUT", 60.0)
-    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 60.0)
+    monkeypatch.setattr(client, "TIMEOUT", 60.0)
+    monkeypatch.setattr(client, "FIRST_TIMEOUT", 60.0)
     # This machine may be slow, which makes batches smaller.
     monkeypatch.setattr(apply, "QUICK", 6000.0)
     monkeypatch.setattr(set_lock, "TIMEOUT", 0.3)
@@ -479,7 +479,7 @@ def test_outdated_users_can_be_created_again(task: Task, monkeypatch: pytest.Mon
 def test_users_that_were_removed_and_not_created_again_are_created_by_the_next_run(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.2)
+    monkeypatch.setattr(client, "TIMEOUT", 0.2)
     task.run()
     task.kratos.trouble = lambda asked: error(503, "down") if asked.method == "PATCH" else None
     assert task.run(state="exact", verified=0, renew=True)["failed"]
@@ -1110,7 +1110,7 @@ def test_a_retry_after_header_is_respected(task: Task, monkeypatch: pytest.Monke
     clock = SimpleNamespace(
         monotonic=lambda: time.monotonic() + sum(slept), sleep=slept.append, time=lambda: time.time() + sum(slept)
     )
-    monkeypatch.setattr(kratos_client, "time", clock)
+    monkeypatch.setattr(client, "time", clock)
     refused: list[bool] = []
 
     def busy(asked: Asked) -> Reply | None:
@@ -1204,7 +1204,7 @@ def test_an_unavailable_server_ends_the_run_and_the_next_run_continues(
     task: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(apply, "BATCH", 2)
-    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "TIMEOUT", 0.3)
     batches: list[bool] = []
 
     def overload(asked: Asked) -> Reply | None:
@@ -1288,13 +1288,13 @@ def test_a_server_that_is_not_kratos_is_reported(task: Task, reply: Reply, messa
 def test_a_batch_with_an_invalid_response_is_looked_up_and_then_an_error(
     task: Task, monkeypatch: pytest.MonkeyPatch, body: str
 ) -> None:
-    monkeypatch.setattr(kratos_client, "TIMEOUT", 0.1)
+    monkeypatch.setattr(client, "TIMEOUT", 0.1)
     task.kratos.trouble = lambda asked: Reply(200, body) if asked.method == "PATCH" else None
     assert "not a response of Ory Kratos" in task.run()["msg"]
 
 
 def test_an_unreachable_server_is_reported(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 0.3)
+    monkeypatch.setattr(client, "FIRST_TIMEOUT", 0.3)
     port = free_port()
     result = task.run(url=f"http://127.0.0.1:{port}")
     assert result["msg"] == f"http://127.0.0.1:{port}: 127.0.0.1 port {port}: Connection refused"
@@ -1309,13 +1309,13 @@ def test_an_unreachable_server_is_reported(task: Task, monkeypatch: pytest.Monke
 def test_a_silent_port_is_reported_before_the_timeout_of_a_request(
     task: Task, monkeypatch: pytest.MonkeyPatch, silent: str
 ) -> None:
-    monkeypatch.setattr(kratos_client, "SILENCE", 0.2)
-    monkeypatch.setattr(kratos_client, "FIRST_TIMEOUT", 0.1)
+    monkeypatch.setattr(client, "SILENCE", 0.2)
+    monkeypatch.setattr(client, "FIRST_TIMEOUT", 0.1)
     with misbehave(hang) as port:
         given: dict[str, Any] = {silent: f"http://127.0.0.1:{port}", "timeout": 600}
         result = task.run(**given)
     assert "no complete response within 0." in result["msg"]
-    assert kratos_client.SILENCE + kratos_client.FIRST_TIMEOUT < 30
+    assert client.SILENCE + client.FIRST_TIMEOUT < 30
     # A server that has responded before may take longer.
     task.kratos.trouble = lambda asked: time.sleep(0.4) if asked.query else None
     assert task.run()["created"] == 5
@@ -1333,7 +1333,7 @@ def test_the_schema_is_read_from_the_public_url(task: Task, monkeypatch: pytest.
     admin_only.trouble = lambda asked: Reply(307, "", [("Location", away)]) if asked.path == "/schemas" else None
     with serve(admin_only.respond) as admin:
         with monkeypatch.context() as patch:
-            patch.setattr(kratos_client, "TIMEOUT", 0.3)
+            patch.setattr(client, "TIMEOUT", 0.3)
             result = task.run(url=admin.url)
         assert "Connection refused; set public_url to the URL of Kratos' public API" in result["msg"]
         assert task.run(url=admin.url, public_url=task.site.url)["created"] == 5

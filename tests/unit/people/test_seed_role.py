@@ -25,7 +25,18 @@ SUDO = """#!/bin/sh
 while [ "$1" != /bin/sh ]; do shift; done
 exec "$@"
 """
-ACCESS = ["url", "headers", "ca_file", "client_cert", "client_key", "set"]
+ACCESS = [
+    "server",
+    "url",
+    "realm",
+    "client_id",
+    "client_secret",
+    "headers",
+    "ca_file",
+    "client_cert",
+    "client_key",
+    "set",
+]
 SEED = [*ACCESS, "public_url", "state", "seed", "count", "domain", "leftovers", "removals", "removals_users"]
 SEED += ["removals_percent", "locales", "traits", "personas", "verified", "password", "hashes", "renew"]
 SEED += ["adopt", "adopt_unsigned", "signing_key", "environment", "allowed"]

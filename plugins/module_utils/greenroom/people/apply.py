@@ -11,14 +11,15 @@ from functools import partial
 from typing import Any
 
 from .change import Changes, Creation
+from .client import Identity, RefusedError, ServerError, UnansweredError, said
 from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, proven_key
 from .invent.inventor import Inventor
-from .kratos import Kratos
-from .kratos_client import Identity, KratosError, RefusedError, UnansweredError, said
 from .ledger import Ledger, Row
 from .ownership import Seal
+from .passwords import with_password
 from .progress import Progress
 from .recipe.recipe import MARK, Recipe
+from .server import Server
 
 BATCH = 500
 """Users that one request creates."""
@@ -41,7 +42,7 @@ class Work:
 
     def __init__(
         self,
-        kratos: Kratos,
+        server: Server,
         recipe: Recipe,
         ledger: Ledger,
         progress: Progress,
@@ -55,10 +56,11 @@ class Work:
     ) -> None:
         """Without an `inventor`, no user is created or updated. `hash_of` returns a user's password hash.
 
-        `connections` is how many batches are sent in parallel. With `renew`, outdated users are removed and created
-        again. `note` gets the progress, now and then.
+        If the server hashes passwords itself, `hash_of` returns the password. `connections` is how many batches are
+        sent in parallel. With `renew`, outdated users are removed and created again. `note` gets the progress, now and
+        then.
         """
-        self._kratos = kratos
+        self._server = server
         self._recipe = recipe
         self._ledger = ledger
         self._seal = seal
@@ -69,7 +71,7 @@ class Work:
         creation = Creation(
             self._body, self._send_changed, self._conflict, self._problem, self._updated, self._count_removed
         )
-        changes = Changes(kratos, recipe, ledger, seal, creation)
+        changes = Changes(server, recipe, ledger, seal, creation)
         # What to do with users of a status, and with how many at once.
         self._jobs = {
             EXTRA: (changes.remove, FEW),
@@ -152,7 +154,7 @@ class Work:
     def _record_created(self, ids: Mapping[str, str], now: bool = True) -> None:
         """Record the users that were created, {key: id}; without `now`, some time ago."""
         with self._lock:
-            self._record(ids, self._kratos.now() if now else 0)
+            self._record(ids, self._server.now() if now else 0)
             renewed = self._renewed & ids.keys()
             self._renewed -= renewed
             self.progress.updated += len(renewed)
@@ -161,7 +163,7 @@ class Work:
     def _updated(self, key: str, identity: str) -> None:
         """Record a user that was updated."""
         with self._lock:
-            self._record({key: identity}, self._kratos.now())
+            self._record({key: identity}, self._server.now())
             self.progress.updated += 1
 
     def _count_removed(self) -> None:
@@ -184,19 +186,24 @@ class Work:
                 self.progress.refused >= FEW
                 and not self.progress.created + self.progress.updated + self.progress.removed
             ):
-                raise KratosError(f"{self._kratos.url} refuses every user: {'; '.join(self.progress.problems[:3])}")
+                raise ServerError(f"{self._server.url} refuses every user: {'; '.join(self.progress.problems[:3])}")
 
     # --- creating ---
 
     def _generator(self) -> Inventor:
         if self._inventor is None:
-            raise KratosError("users can't be created or updated without a generator")
+            raise ServerError("users can't be created or updated without a generator")
         return self._inventor
 
     def _body(self, key: str) -> dict[str, Any]:
-        made = self._generator().identity(key, self._hash_of(key) if self._recipe.has_password(key) else "")
-        body = self._seal.sealed(made)
-        if self._kratos.knows_external_id:
+        secret = self._hash_of(key) if self._recipe.has_password(key) else ""
+        if self._server.tells_passwords:
+            body = self._seal.sealed(self._generator().identity(key, secret))
+        else:
+            # A mark with a digest of the password would promise that a change is noticed.
+            body = self._seal.sealed(self._generator().identity(key))
+            body = with_password(body, secret, self._server.imports_hashes)
+        if self._server.knows_external_id:
             body["external_id"] = self._external_id(key)
         return body
 
@@ -208,7 +215,7 @@ class Work:
 
     def _send(self, bodies: dict[str, dict[str, Any]]) -> None:
         """Create users. If a request gets no response, look up whether it was carried out before trying again."""
-        pauses = self._kratos.pauses(self._kratos.url)
+        pauses = self._server.pauses(self._server.url)
         while bodies:
             try:
                 answers = self._create_batch(list(bodies.values()))
@@ -227,7 +234,7 @@ class Work:
     def _create_batch(self, bodies: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         with self._batches:
             started = time.monotonic()
-            answers = self._kratos.create(bodies)
+            answers = self._server.create(bodies)
             self._pace = len(bodies) / max(time.monotonic() - started, 0.001)
             return answers
 
@@ -263,7 +270,7 @@ class Work:
             else:
                 others.append((key, answer.get("error") or {}))
         ids = list(made.values())
-        there = {each["id"] for page in self._kratos.by_id(ids) for each in page} if others else set(ids)
+        there = {each["id"] for page in self._server.by_id(ids) for each in page} if others else set(ids)
         self._record_created({key: each for key, each in made.items() if each in there})
         conflicts = [key for key, error in others if error.get("code") == 409]
         if len(conflicts) > FEW:
@@ -281,7 +288,7 @@ class Work:
             return self._problem(key, reason)
         try:
             # If the response to a try is lost, the next one finds a conflict with the user itself.
-            self._record_created({key: str(self._kratos.repeated(lambda: self._kratos.create_one(body))["id"])})
+            self._record_created({key: str(self._server.repeated(lambda: self._server.create_one(body))["id"])})
         except RefusedError as error:
             if error.status == 409:
                 return self._resolve_conflict(key)
@@ -305,9 +312,9 @@ class Work:
             self.progress.unclear += keys
 
     def _holders(self, key: str) -> list[Identity]:
-        if self._kratos.knows_external_id and (found := self._kratos.by_external_id(self._external_id(key))):
+        if self._server.knows_external_id and (found := self._server.by_external_id(self._external_id(key))):
             return found
-        return self._kratos.who_logs_in_as(self._generator().login(key))
+        return self._server.who_logs_in_as(self._generator().login(key))
 
     def _existing_id(self, key: str) -> str:
         """Return the id of a user that exists already, or an empty string."""
@@ -330,7 +337,7 @@ class Work:
     def _not_listed(self) -> list[str]:
         """Record which unclear users a listing shows, created or as conflicts; return the others."""
         unclear, self.progress.unclear = dict.fromkeys(self.progress.unclear), []
-        for page in self._kratos.everybody(self._connections) if unclear else ():
+        for page in self._server.everybody(self._connections) if unclear else ():
             for identity in page:
                 mine = proven_key(self._recipe, self._seal, identity)
                 for key in [mine] if mine else dict(addresses_of(self._recipe, identity)):

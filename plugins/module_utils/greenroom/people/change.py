@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from .kratos import Kratos
-from .kratos_client import Identity, RefusedError
+from .client import Identity, RefusedError
 from .ledger import Ledger, Row
 from .ownership import Seal, merged
 from .passwords import derived_hash
 from .recipe.recipe import Recipe
+from .server import Server
 from .update import replace_user
 
 
@@ -39,8 +39,8 @@ class Creation:
 class Changes:
     """Changes users that exist, for several threads."""
 
-    def __init__(self, kratos: Kratos, recipe: Recipe, ledger: Ledger, seal: Seal, creation: Creation) -> None:
-        self._kratos = kratos
+    def __init__(self, server: Server, recipe: Recipe, ledger: Ledger, seal: Seal, creation: Creation) -> None:
+        self._server = server
         self._recipe = recipe
         self._ledger = ledger
         self._seal = seal
@@ -81,7 +81,7 @@ class Changes:
                 self._creation.removed()
 
     def _identities(self, rows: Sequence[Row]) -> dict[str, Identity]:
-        return {each["id"]: each for page in self._kratos.by_id([row.id for row in rows]) for each in page}
+        return {each["id"]: each for page in self._server.by_id([row.id for row in rows]) for each in page}
 
     def _is_updated(self, row: Row, there: Identity, body: dict[str, Any]) -> bool:
         """Update a user; return whether it was still there."""
@@ -92,7 +92,7 @@ class Changes:
                 {**body, "credentials": {"password": {"config": {"hashed_password": nobody_knows}}}}
             )
         try:
-            self._kratos.repeated(partial(replace_user, self._kratos, self._seal, there, body))
+            self._server.repeated(partial(replace_user, self._server, self._seal, there, body))
         except RefusedError as error:
             if error.status == 404:
                 return False
@@ -102,7 +102,7 @@ class Changes:
     def _is_removed(self, row: Row) -> bool:
         """Remove a user; return whether that succeeded."""
         try:
-            self._kratos.repeated(partial(self._kratos.delete, row.id))
+            self._server.repeated(partial(self._server.delete, row.id))
         except RefusedError as error:
             if error.status in (401, 403):
                 raise

@@ -13,13 +13,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from .client import Identity
 from .drift import changed_at, other_address, password_hash, salt_of
 from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_leftover, is_wanted, key_of, mark_of, set_of
-from .kratos import Kratos
-from .kratos_client import Identity
 from .ledger import Ledger, Row
 from .ownership import SIGNED, UNPROVEN, UNSIGNED, Seal, is_as_made, logins_of
 from .recipe.recipe import Fingerprints, Recipe
+from .server import Server
 
 SMALL = 20_000
 """Up to this number of identities, list all of them, otherwise only those with the set's addresses."""
@@ -99,21 +99,21 @@ class Look:
         self._drifted = 0
         self.news = False
 
-    def at(self, kratos: Kratos, connections: int, searchable: bool) -> Found:
+    def at(self, server: Server, connections: int, searchable: bool) -> Found:
         """Compare; `searchable` says whether users of the schema log in with their addresses."""
-        total = kratos.total()
+        total = server.total()
         everybody = self._ledger.is_new or not searchable
         if everybody or (total is not None and total <= max(SMALL, 2 * self._ledger.count())):
-            for page in kratos.everybody(connections):
-                self._take(kratos, page)
+            for page in server.everybody(connections):
+                self._take(server, page)
         else:
             others = [f"{seal.user_set}-" for seal in self._owner.adopted]
             for beginning in (self._recipe.prefix, *others, *self._leftovers):
-                for page in kratos.starting_with(beginning):
-                    self._take(kratos, page)
+                for page in server.starting_with(beginning):
+                    self._take(server, page)
             # Users who changed their address since, and users who don't log in with it.
-            for page in kratos.by_id(list(self._ledger.unseen())):
-                self._take(kratos, page)
+            for page in server.by_id(list(self._ledger.unseen())):
+                self._take(server, page)
         self.news |= self._ledger.forget_unseen() > 0
         missing = (len(self._recipe.personas) - len(self._personas)) + sum(
             last - first + 1 for first, last in self._gaps()
@@ -166,7 +166,7 @@ class Look:
         else:
             self._personas.add(key)
 
-    def _take(self, kratos: Kratos, page: Sequence[Identity]) -> None:
+    def _take(self, server: Server, page: Sequence[Identity]) -> None:
         known = self._ledger.known([each["id"] for each in page])
         rows, suspects = [], {}
         listed = any(each.get("credentials") for each in page)
@@ -190,7 +190,7 @@ class Look:
                 self._others.update(filter(None, [set_of(identity)]))
                 self._note_taken(identity)
         if suspects:
-            rows += self._with_password(kratos, suspects)
+            rows += self._with_password(server, suspects)
         self.news |= self._ledger.saw(rows, known)
 
     def _note_taken(self, identity: Identity) -> None:
@@ -220,10 +220,10 @@ class Look:
         self._drifted += drifted
         return row._replace(status=CURRENT if same and sealed and not drifted else OUTDATED)
 
-    def _with_password(self, kratos: Kratos, suspects: Mapping[str, tuple[Row, str, float]]) -> Iterator[Row]:
+    def _with_password(self, server: Server, suspects: Mapping[str, tuple[Row, str, float]]) -> Iterator[Row]:
         """Yield the rows of users whose password may have changed, after a comparison of its hash."""
         hashes = {}
-        for page in kratos.by_id(list(suspects), ("password",)):
+        for page in server.by_id(list(suspects), ("password",)):
             hashes.update({each["id"]: password_hash(each) for each in page})
         for identity, (row, digest, stamp) in suspects.items():
             found = hashes.get(identity, "")

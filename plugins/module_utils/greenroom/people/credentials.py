@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from .client import Identity, RefusedError
 from .identities import CURRENT, OUTDATED
 from .kratos import Kratos
-from .kratos_client import Identity, RefusedError
 from .ledger import Ledger
 from .progress import Progress
 from .recipe.personas import Persona

@@ -12,7 +12,7 @@ import re
 from datetime import datetime
 from typing import Any
 
-from .kratos_client import Identity
+from .client import Identity
 from .ownership import logins_of
 
 _SALT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{22}")

@@ -11,9 +11,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from .client import Identity
 from .identities import mark_of
-from .kratos import Kratos
-from .kratos_client import Identity
+from .server import Server
 
 FIRST = ("key", "login", "id", "state", "verified")
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![\d .,()/-]*\Z)")
@@ -24,13 +24,13 @@ class ExportError(Exception):
     """The people file can't be used; the text says why."""
 
 
-def table(kratos: Kratos, path: str, user_set: str, limit: int) -> tuple[str, int]:
+def table(server: Server, path: str, user_set: str, limit: int) -> tuple[str, int]:
     """Return a CSV table of the users in a people file, and their number.
 
     It has all personas, and the first `limit` numbered users. Who is gone, or isn't a user of the set, is left out.
     """
     listed = {str(person["id"]): person for person in _listed(path, limit)}
-    found = {each["id"]: each for page in kratos.by_id(list(listed)) for each in page}
+    found = {each["id"]: each for page in server.by_id(list(listed)) for each in page}
     rows = [
         _row(person, found[each]) for each, person in listed.items() if each in found and mark_of(found[each], user_set)
     ]

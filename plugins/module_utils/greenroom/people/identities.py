@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .kratos_client import Identity
+from .client import Identity
 from .ownership import SIGNED, UNSIGNED, Seal, texts_in
 from .recipe.recipe import MARK, Recipe
 

@@ -12,18 +12,16 @@ from typing import Any
 from urllib.parse import parse_qs, quote, urlencode, urljoin, urlsplit
 
 from ..common import web
-from .kratos_client import (
-    OPEN,
-    Access,
-    Client,
+from .client import (
     Identity,
-    KratosError,
     RefusedError,
+    ServerError,
     UnansweredError,
     content,
     origin,
     reason,
 )
+from .server import Server
 
 PAGE = 1000
 """Identities in one page of a listing of all."""
@@ -42,18 +40,11 @@ _VERSION = re.compile(r"v?(\d+)\.(\d+)\.")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 
 
-class Kratos(Client):
-    """Ory Kratos with the admin API `url`, for several threads.
+class Kratos(Server):
+    """Ory Kratos."""
 
-    `timeout` is the seconds for one request, `deadline` ends all of them.
-    """
-
-    def __init__(
-        self, url: str, timeout: float, deadline: web.Deadline, public_url: str | None = None, access: Access = OPEN
-    ) -> None:
-        super().__init__(url, timeout, deadline, access)
-        self.public_url = (public_url or url).rstrip("/")
-        self.version = ""
+    name = "Ory Kratos"
+    updates_at_once = False
 
     def _admin(self, method: str, path: str, data: Any = None) -> web.Answer:
         return self.ask(method, f"{self.url}/admin/{path}", data)
@@ -62,19 +53,15 @@ class Kratos(Client):
         """Return the response to a reading request."""
         return self.retried(self.url, lambda: self._admin("GET", path))
 
-    def repeated[T](self, change: Callable[[], T]) -> T:
-        """Carry out a change that may be repeated until there is a response; raises KratosError after the timeout."""
-        return self.retried(self.url, change)
-
     # --- version and schemas ---
 
     def ask_version(self) -> None:
-        """Read the server's version; raises KratosError if it is not Kratos."""
+        """Read the server's version; raises ServerError if it is not Kratos."""
         answer = self._read("version")
         found = content(answer)
         if answer.status != 200 or not isinstance(found, dict) or not isinstance(found.get("version"), str):
             hint = "; set headers or a client certificate" if answer.status in (401, 403) else ""
-            raise KratosError(
+            raise ServerError(
                 f"{self.url} does not respond like the admin API of Ory Kratos: "
                 f"status {answer.status}: {reason(answer)}{hint}"
             )
@@ -87,15 +74,15 @@ class Kratos(Client):
         for _ in range(100):
             try:
                 answer = self.retried(url, lambda address=url: self.ask("GET", address))  # type: ignore[misc]
-            except KratosError as error:
-                raise KratosError(f"the identity schemas can't be read: {error}{hint}") from error
+            except ServerError as error:
+                raise ServerError(f"the identity schemas can't be read: {error}{hint}") from error
             if answer.status in (301, 302, 303, 307, 308):
                 url = urljoin(url, answer.header("Location") or "")
                 continue
             found = content(answer)
             if answer.status != 200 or not isinstance(found, list):
                 text = f"status {answer.status}: {reason(answer)}"
-                raise KratosError(f"{origin(url)} does not return identity schemas like Ory Kratos: {text}{hint}")
+                raise ServerError(f"{origin(url)} does not return identity schemas like Ory Kratos: {text}{hint}")
             for each in found:
                 if each.get("id") == schema_id and isinstance(each.get("schema"), dict):
                     return dict(each["schema"])
@@ -104,7 +91,7 @@ class Kratos(Client):
             if not token:
                 break
             url = f"{self.public_url}/schemas?{urlencode({'page_size': 250, 'page_token': token})}"
-        raise KratosError(f"Kratos has no identity schema '{schema_id}'; it has {', '.join(known) or 'none'}")
+        raise ServerError(f"Kratos has no identity schema '{schema_id}'; it has {', '.join(known) or 'none'}")
 
     @property
     def knows_external_id(self) -> bool:
@@ -186,7 +173,7 @@ class Kratos(Client):
         answer = self._read(path)
         found = content(answer)
         if answer.status != 200 or not isinstance(found, list):
-            raise KratosError(
+            raise ServerError(
                 f"{self.url} does not list identities like Ory Kratos: status {answer.status}: {reason(answer)}"
             )
         return found, _next_token(answer)

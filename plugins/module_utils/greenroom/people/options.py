@@ -14,16 +14,21 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..common import secret_file, web
-from . import kratos_client, population, users
+from . import client, population, users
 from .compare import Owner
 from .ownership import Seal
 from .removals import Removals
+from .servers import SERVERS
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e]*")
 
 SERVER: dict[str, Any] = {
+    "server": {"type": "str", "choices": [*SERVERS], "default": "kratos"},
     "url": {"type": "str", "required": True},
+    "realm": {"type": "str"},
+    "client_id": {"type": "str"},
+    "client_secret": {"type": "str", "no_log": True},
     "headers": {"type": "dict", "default": {}, "no_log": True},
     "ca_file": {"type": "path"},
     "client_cert": {"type": "path"},
@@ -77,7 +82,7 @@ RECIPE = (
 )
 
 
-def access_of(given: dict[str, Any], secrets: Mapping[str, str] = MappingProxyType({})) -> kratos_client.Access:
+def access_of(given: dict[str, Any], secrets: Mapping[str, str] = MappingProxyType({})) -> client.Access:
     """Return how the admin API is protected; its headers usually come in a file, with the `secrets`.
 
     Raises users.UsersError, which never has a header's value.
@@ -92,7 +97,11 @@ def access_of(given: dict[str, Any], secrets: Mapping[str, str] = MappingProxyTy
     if given["client_key"] and not given["client_cert"]:
         raise users.UsersError("client_key: set client_cert, too")
     network = web.Network(ca_file=given["ca_file"], certificate=given["client_cert"], key=given["client_key"])
-    return kratos_client.Access(headers, network)
+    login = {key: given[key] or "" for key in ("realm", "client_id")}
+    login["client_secret"] = secrets.get("client_secret") or given["client_secret"] or ""
+    if given["server"] == "keycloak" and (missing := [key for key, value in login.items() if not value]):
+        raise users.UsersError(f"server: keycloak needs {', '.join(missing)}, too")
+    return client.Access(headers, network, **login)
 
 
 def _is_private(url: str) -> bool:
@@ -137,6 +146,7 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
         url=given["url"],
         public_url=given["public_url"],
         access=access_of(given, secrets),
+        kind=SERVERS[given["server"]],
         timeout=given["timeout"],
         deadline=given["deadline"],
         connections=given["connections"],
@@ -152,7 +162,7 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
         owner=_owner_of(given, recipe, secrets),
         compares=not given["_compared"],
         renew=given["renew"],
-        hash_of=users.hasher(secrets),
+        hash_of=users.hasher(secrets, given["server"]),
     )
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .kratos_client import Identity
+from .client import Identity
 from .recipe.recipe import MARK, NO_MAIL
 
 SIGNED, UNSIGNED, UNPROVEN = "signed", "unsigned", ""

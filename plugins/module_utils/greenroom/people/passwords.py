@@ -9,9 +9,12 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Any
 
 ROUNDS = 1
 """A password with 125 random bits can't be guessed, so more rounds would only cost time."""
+PBKDF2_ROUNDS = 210_000
+"""What OWASP recommends for SHA-512, and what Keycloak uses itself."""
 SCRYPT = {"n": 2**14, "r": 8, "p": 5}
 """The cost of a hash of a password that a human may have chosen: about that of bcrypt with a cost of 12."""
 
@@ -52,17 +55,45 @@ def own_hash(password: str) -> str:
     return f"$scrypt$ln={SCRYPT['n']},r={SCRYPT['r']},p={SCRYPT['p']}${_text(salt)}${_text(raw)}"
 
 
-def hasher(given: Mapping[str, str]) -> Callable[[str], str]:
-    """Return a function from a user's key to the password's hash.
+def pbkdf2_hash(password: str) -> str:
+    """Return a hash of a password for servers without bcrypt and scrypt. It is another one each time."""
+    salt = secrets.token_bytes(16)
+    raw = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, PBKDF2_ROUNDS)
+    return f"$pbkdf2-sha512$i={PBKDF2_ROUNDS},l={len(raw)}${_text(salt).rstrip('=')}${_text(raw).rstrip('=')}"
+
+
+def plain(password: str) -> str:
+    """Return the password itself, for servers that hash it themselves."""
+    return password
+
+
+def hasher(given: Mapping[str, str], server: str = "kratos") -> Callable[[str], str]:
+    """Return a function from a user's key to what the server gets as the password.
 
     `given` has the one `hash` of all, the `set_key` of derived passwords, or the `password` of users with a hash each.
     """
+    each, derived = KINDS.get(server, (own_hash, derived_hash))
     if key := given.get("set_key"):
-        return lambda person: derived_hash(_derived_password(key, person))
+        return lambda person: derived(_derived_password(key, person))
     if password := given.get("password"):
-        return lambda person: own_hash(password)
+        return lambda person: each(password)
     shared = given.get("hash", "")
     return lambda person: shared
+
+
+KINDS: dict[str, tuple[Callable[[str], str], Callable[[str], str]]] = {
+    "keycloak": (pbkdf2_hash, derived_hash),
+    "scim": (plain, plain),
+}
+"""How servers other than Kratos get a password that a human may have chosen, and a derived one."""
+
+
+def with_password(body: Mapping[str, Any], secret: str, hashed: bool) -> dict[str, Any]:
+    """Return an identity with a password, which is `hashed` or not; without one if it is empty."""
+    if not secret:
+        return dict(body)
+    kind = "hashed_password" if hashed else "password"
+    return {**body, "credentials": {"password": {"config": {kind: secret}}}}
 
 
 def _text(raw: bytes) -> str:

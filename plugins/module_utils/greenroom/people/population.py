@@ -18,11 +18,11 @@ from typing import Any
 from ..common import web
 from . import ledger, users
 from .apply import Work
+from .client import OPEN, Access, ServerError, origin
 from .compare import Found, Look, Owner
 from .credentials import Credentials
 from .identities import CURRENT, EXTRA, OUTDATED, logs_in_by_address
 from .kratos import Kratos
-from .kratos_client import OPEN, Access, KratosError, origin
 from .ledger import Ledger
 from .other_sets import other_sets
 from .ownership import Seal
@@ -30,13 +30,14 @@ from .people_file import NAMED, write_conflicts, write_progress, write_users
 from .problems import in_order, problems
 from .progress import Progress
 from .removals import RemovalError, Removals
+from .server import Server
 from .set_lock import alone
 
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
 
 
-ERRORS = (KratosError, RemovalError, ledger.LedgerError, users.UsersError)
+ERRORS = (ServerError, RemovalError, ledger.LedgerError, users.UsersError)
 """Errors that the operator gets as a message of one line."""
 
 
@@ -63,6 +64,7 @@ class Order:
     people_file: str
     generators: str
     access: Access = OPEN
+    kind: type[Server] = Kratos
     leftovers: tuple[str, ...] = ()
     removals: Removals = field(default_factory=Removals)
     token: str = ""
@@ -89,17 +91,19 @@ def run(order: Order, check: bool) -> dict[str, Any]:
 
 
 def _run(order: Order, check: bool) -> dict[str, Any]:
-    kratos = Kratos(order.url, order.timeout, web.Deadline(order.deadline), order.public_url, order.access)
+    server = order.kind(order.url, order.timeout, web.Deadline(order.deadline), order.public_url, order.access)
+    if order.state != "absent":
+        server.refuse(order.recipe)
     if check:
         book = Ledger(order.ledger, write=False)
         try:
-            return _Call(order, kratos, book).predict()
+            return _Call(order, server, book).predict()
         finally:
             book.close()
     with alone(f"{order.ledger}.lock", order.token, order.holder) as end:
         book = Ledger(order.ledger)
         try:
-            result = _Call(order, kratos, book).go_on()
+            result = _Call(order, server, book).go_on()
         finally:
             book.close()
         if "todo" not in result:
@@ -112,31 +116,32 @@ def _run(order: Order, check: bool) -> dict[str, Any]:
 class _Call:
     """One call, with the server and the ledger."""
 
-    def __init__(self, order: Order, kratos: Kratos, book: Ledger) -> None:
+    def __init__(self, order: Order, server: Server, book: Ledger) -> None:
         self.order = order
         self.recipe = order.recipe
         self.owner = order.owner or Owner(Seal(order.recipe.set))
-        self.kratos = kratos
+        self.server = server
         self.book = book
-        self.credentials = Credentials(kratos, self.recipe, book, order.state)
+        # Other servers refuse what is set up here (`Server.lacks`).
+        self.credentials = Credentials(server, self.recipe, book, order.state) if isinstance(server, Kratos) else None
         self.schemas: dict[str, dict[str, Any]] = {}
 
     # --- comparing ---
 
     def _look(self) -> tuple[Look, Found]:
-        self.kratos.ask_version()
+        self.server.ask_version()
         fingerprints, searchable = None, True
         if self.order.state != "absent":
             schema, others = self._schemas()
             fingerprints = self.recipe.fingerprints(schema, others)
             searchable = all(logs_in_by_address(each) for each in (schema, *others.values()))
         look = Look(self.recipe, fingerprints, self.book, self.owner, self.order.leftovers)
-        return look, look.at(self.kratos, self.order.connections, searchable)
+        return look, look.at(self.server, self.order.connections, searchable)
 
     def _schemas(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Return the set's identity schema, and those of personas with another one, by id."""
         if not self.schemas:
-            self.schemas = {each: self.kratos.schema(each) for each in self.recipe.schema_ids}
+            self.schemas = {each: self.server.schema(each) for each in self.recipe.schema_ids}
         others = dict(self.schemas)
         return others.pop(self.recipe.schema_id), others
 
@@ -171,7 +176,8 @@ class _Call:
         progress.created = found.missing
         progress.updated = found.outdated if OUTDATED in statuses else 0
         progress.removed = found.extra if EXTRA in statuses else 0
-        progress.equipped = self.credentials.planned(found.conflicts, self.order.renew)
+        if self.credentials:
+            progress.equipped = self.credentials.planned(found.conflicts, self.order.renew)
         changed, digest = write_users(self.book, self.recipe, self.order.people_file, write=False)
         result = self._result(progress, changed, digest)
         # The ledger still has the counts from before the run.
@@ -206,26 +212,27 @@ class _Call:
             # Conflicts count as done, from the start.
             progress.todo = work and work + len(found.conflicts)
             self.book.begin(look.missing() if order.state != "absent" else [])
-            kept = {"invents": self._invents(found), "version": self.kratos.version}
+            kept = {"invents": self._invents(found), "version": self.server.version}
         else:
             progress = Progress(**kept["progress"])
-            self.kratos.version = kept["version"]
+            self.server.version = kept["version"]
             # The operation's earlier calls had responses.
-            self.kratos.answered |= {origin(self.kratos.url), origin(self.kratos.public_url)}
+            self.server.answered |= {origin(self.server.url), origin(self.server.public_url)}
         if kept["invents"] and not order.archive:
             self._keep(kept, progress)
             return {"todo": self._wanted()}
         if progress.todo:
             try:
                 over = self._work(progress, bool(kept["invents"]))
-            except KratosError as error:
+            except ServerError as error:
                 return self._stopped(progress, str(error))
             if not over:
                 self._keep(kept, progress)
                 return {"todo": {"progress": progress.told}}
         try:
-            self.credentials.set_up(progress)
-        except KratosError as error:
+            if self.credentials:
+                self.credentials.set_up(progress)
+        except ServerError as error:
             return self._stopped(progress, str(error))
         return self._finish(progress)
 
@@ -236,7 +243,7 @@ class _Call:
             inventor = users.Inventor(self.recipe, *self._schemas(), beside=lambda: other_sets(order.ledger))
         progress.seconds += time.monotonic() - started
         work = Work(
-            self.kratos,
+            self.server,
             self.recipe,
             self.book,
             progress,
@@ -291,8 +298,8 @@ class _Call:
             "conflicts": sorted([*progress.conflicts, *progress.unproven])[:NAMED],
             "problems": in_order(progress.problems),
             "first": self.recipe.address(1),
-            "requests": self.kratos.requests,
-            "server": f"Ory Kratos {self.kratos.version} at {self.kratos.url}",
+            "requests": self.server.requests,
+            "server": f"{self.server.name} {self.server.version} at {self.server.url}",
             "rate": round(progress.rate, 1),
             "seconds": round(progress.seconds, 1),
             "memory": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),

@@ -7,8 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from .client import Identity
 from .identities import key_of, set_of
-from .kratos_client import Identity
 from .ownership import UNPROVEN, Seal, is_as_made, logins_of
 from .recipe.recipe import MARK
 

@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 from ..common import totp, web
+from .client import RefusedError, content, reason
 from .kratos import Kratos
-from .kratos_client import RefusedError, content, reason
 
 _RECOVERED = (200, 303, 422)
 """With status 422, Kratos tells a browser's program to open the settings page."""

@@ -1,27 +1,30 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Changes a synthetic user in Ory Kratos to what the recipe says. The user keeps the ID."""
+"""Changes a synthetic user to what the recipe says. The user keeps the ID."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from .client import Identity
 from .identities import verified_addresses
-from .kratos import Kratos
-from .kratos_client import Identity
 from .ownership import Seal, merged
 from .recipe.recipe import MARK
+from .server import Server
 
 
-def replace_user(kratos: Kratos, seal: Seal, there: Identity, made: Mapping[str, Any]) -> None:
-    """Update a user to a sealed body, in one request, or in two if addresses are not verified as wanted after it.
+def replace_user(server: Server, seal: Seal, there: Identity, made: Mapping[str, Any]) -> None:
+    """Update a user to a sealed body. Kratos may need two requests, if addresses are not verified as wanted.
 
-    Only PUT sets a password, and only PATCH says which addresses are verified. The mark is completed last.
+    There, only PUT sets a password, and only PATCH says which addresses are verified. The mark is completed last.
     """
+    if server.updates_at_once:
+        server.update(there["id"], merged(made, there))
+        return
     wanted, kept = verified_addresses(made), verified_addresses(there)
     finished = all(kept.get(address, False) == aim for address, aim in wanted.items())
-    found = kratos.update(there["id"], merged(made if finished else seal.sealed(made, recipe=""), there))
+    found = server.update(there["id"], merged(made if finished else seal.sealed(made, recipe=""), there))
     changes = [] if finished else [_replace(f"/metadata_admin/{MARK}", made["metadata_admin"][MARK])]
     for number, address in enumerate(found.get("verifiable_addresses") or []):
         aim = wanted.get(str(address.get("value")).lower())
@@ -29,7 +32,7 @@ def replace_user(kratos: Kratos, seal: Seal, there: Identity, made: Mapping[str,
             path = f"/verifiable_addresses/{number}"
             changes += [_replace(f"{path}/verified", aim), _replace(f"{path}/status", _STATUS[aim])]
     if changes:
-        kratos.patch(there["id"], changes)
+        server.patch(there["id"], changes)
 
 
 _STATUS = {True: "completed", False: "pending"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 from .generator import generator_archive, generator_version, use_generator
 from .invent.inventor import Inventor
 from .invent.schema import TraitError
-from .passwords import derived_hash, hasher, person_password, set_key
+from .passwords import derived_hash, hasher, pbkdf2_hash, person_password, set_key
 from .recipe.personas import DEFAULT_PERSONAS, Persona, UsersError, personas_of, personas_wanted
 from .recipe.recipe import MARK, NO_MAIL, Fingerprints, Recipe, is_key
 
@@ -29,6 +29,7 @@ __all__ = [
     "generator_version",
     "hasher",
     "is_key",
+    "pbkdf2_hash",
     "person_password",
     "personas_of",
     "personas_wanted",

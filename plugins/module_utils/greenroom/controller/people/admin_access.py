@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The headers for an admin API, which may have a token, reach a module in a file and not as an argument."""
+"""Headers with a token, or a client's secret, for an admin API: they reach a module in a file, not as an argument."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from ansible.plugins.action import ActionBase
 from ..common import secret_file
 
 
-def headers_in(arguments: dict[str, Any]) -> dict[str, str]:
-    """Take the headers from a module's arguments. Return them as a secret, or nothing if there are none."""
+def secrets_in(arguments: dict[str, Any]) -> dict[str, str]:
+    """Take the headers and the client's secret from a module's arguments. Return those that there are, as secrets."""
     headers = arguments.pop("headers", None) or {}
     if not isinstance(headers, dict):
         raise AnsibleActionFail("headers must be a mapping")
-    return {"headers": json.dumps({str(name): str(value) for name, value in headers.items()})} if headers else {}
+    found = {"headers": json.dumps({str(name): str(value) for name, value in headers.items()})} if headers else {}
+    secret = arguments.pop("client_secret", None)
+    return {**found, "client_secret": str(secret)} if secret else found
 
 
 class AskingModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
@@ -30,6 +32,6 @@ class AskingModule(ActionBase):  # type: ignore[misc]  # Ansible has no types
         """Return the module's result."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        secret = headers_in(arguments)
+        secret = secrets_in(arguments)
         found = secret_file.execute(self, arguments, secret, task_vars, lambda found: not found.get("failed", False))
         return {**result, **found}

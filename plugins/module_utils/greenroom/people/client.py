@@ -31,11 +31,11 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 Identity = dict[str, Any]
 
 
-class KratosError(Exception):
+class ServerError(Exception):
     """A request to Kratos failed; the text says why, on one line."""
 
 
-class UnansweredError(KratosError):
+class UnansweredError(ServerError):
     """There was no response to a request, or one that asks to try again.
 
     `perhaps_done` is false if the server certainly did not carry out the request. `after` is the seconds that it asks
@@ -49,7 +49,7 @@ class UnansweredError(KratosError):
         self.too_many = too_many
 
 
-class RefusedError(KratosError):
+class RefusedError(ServerError):
     """The server refused a request, with this `status` and `reason`."""
 
     def __init__(self, url: str, status: int, reason: str) -> None:
@@ -62,11 +62,15 @@ class RefusedError(KratosError):
 class Access:
     """How an admin API is protected: `headers` that it gets (no other server does), and how TLS is set up.
 
-    `network` has the CA and the client certificate.
+    `network` has the CA and the client certificate. In Keycloak, the client `client_id` of the `realm` gets a token
+    with `client_secret`.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     network: web.Network = field(default_factory=web.Network)
+    realm: str = ""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
 
 
 OPEN = Access()
@@ -81,10 +85,10 @@ class Pauses:
         self._next = FIRST_PAUSE
 
     def wait(self, error: UnansweredError) -> None:
-        """Wait before the next try; raise `error` as a KratosError if the timeout would be exceeded."""
+        """Wait before the next try; raise `error` as a ServerError if the timeout would be exceeded."""
         pause = max(self._next * random.uniform(0.5, 1), error.after)
         if pause >= self._until.left():
-            raise KratosError(str(error)) from error
+            raise ServerError(str(error)) from error
         time.sleep(pause)
         self._next = min(self._next * 2, LONGEST_PAUSE)
 
@@ -111,6 +115,8 @@ class Client:
     def ask(self, method: str, url: str, data: Any = None, extra: Mapping[str, str] | None = None) -> web.Answer:
         """Send one request and return the response; raises UnansweredError without one, and for status 429 or 5xx.
 
+        `data` is sent as JSON, or as it is if it is an encoded form (bytes).
+
         While the server asks to wait, no thread sends one.
         """
         with self._lock:
@@ -120,8 +126,9 @@ class Client:
             self.requests += 1
         if not hasattr(self._connections, "own"):
             self._connections.own = web.Connection(self._access.network)
-        body = None if data is None else json.dumps(data).encode()
-        kind = {"Content-Type": "application/json"} if body else {}
+        form = isinstance(data, bytes)
+        body = data if data is None or form else json.dumps(data).encode()
+        kind = {"Content-Type": f"application/{'x-www-form-urlencoded' if form else 'json'}"} if body else {}
         headers = {"Accept": "application/json", **kind, **(extra or {})}
         if origin(url) == origin(self.url):
             headers |= self._access.headers
@@ -162,7 +169,7 @@ class Client:
         return Pauses(TIMEOUT if origin(url) in self.answered else FIRST_TIMEOUT, self._deadline)
 
     def retried[T](self, url: str, ask: Callable[[], T]) -> T:
-        """Send a request that may be repeated until there is a response; raises KratosError after the timeout."""
+        """Send a request that may be repeated until there is a response; raises ServerError after the timeout."""
         pauses = self.pauses(url)
         while True:
             try:
