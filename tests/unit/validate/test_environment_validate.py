@@ -80,14 +80,15 @@ def test_all_problems_of_services_are_reported_with_file_and_key(tmp_path: Path)
     write(services / "one" / "service.yml", right)
     write(services / "two" / "service.yml", right | {"routes": [{"path": "/b", "limit": "logn"}], "config_path": "/c"})
     write(
-        services / "three" / "service.yml", {"image": "portal", "routes": [{"path": "/", "prt": "http"}], "user": "me"}
+        services / "three" / "service.yml", {"image": "portal", "routes": [{"path": "/", "prt": "http"}], "user": "Me"}
     )
     (services / "four").mkdir()
     assert validate(tmp_path, services=services) == [
         "Found 7 mistakes. No host was changed.",
         "services/four: has no service.yml",
         'services/three/service.yml: routes[0].prt: unknown key; did you mean "port"?',
-        'services/three/service.yml: user: expected an integer, got "me"',
+        'services/three/service.yml: user: "Me" is not a user\'s number or name, or user:group, such as 1000, '
+        "www-data or 999:1000",
         'services/two/service.yml: routes[0].limit: unknown class "logn"; did you mean "login"?',
         "services/two/service.yml: config_path: there is no folder two/config to mount",
         "services/two/service.yml: ports.http: port 18000 in blue is taken by one.http; set another `host`",
@@ -148,7 +149,7 @@ def test_an_encrypted_value_is_never_printed(tmp_path: Path, inventory: Path) ->
     )
     start = "services/one/service.yml: "
     told = "got an encrypted value; write it to Vault, and name it in `secrets`"
-    assert f"{start}environment.KEY: expected a string or an integer, {told}" in found
+    assert f"{start}environment.KEY: expected a string or a number or true or false, {told}" in found
     assert f"{start}memory: expected a string, {told}" in found
     assert f"{start}secrets.A.value: the value is not a name of lowercase letters, digits, - and _" in found
     assert any(line.startswith("seed_count: ") and "***" in line for line in found)
