@@ -112,6 +112,7 @@ class Cutover:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.playbook = "steps/cutover.yml"
+        self.play = ""
         self.output = ""
         self.probes: list[dict[str, Any]] = []
         nothing = {slot: verdict.empty_interval(0)["public"]["live"] for slot in ("blue", "green")}
@@ -134,7 +135,7 @@ class Cutover:
 
     def aborts(self, *edges: str, **more: Any) -> list[dict[str, Any]]:
         """Run what an operator runs to abort a cutover; return what was asked of the switch."""
-        self.playbook = "abort.yml"
+        self.playbook, self.play = "abort.yml", "Abort the cutover"
         code, asked = self.runs(*edges, **more)
         assert code == 0, self.output
         return asked
@@ -144,6 +145,7 @@ class Cutover:
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
         hosts = {"hosts": dict.fromkeys(edges)}
         children = {"edge": hosts, "moving": hosts, "ops": {"hosts": {"ops1": None}}}
+        children |= {"returning": hosts, "app": {"hosts": {"app1": None, "app2": None}}}
         record = {"slot_record": str(self.folder / "live.json")}
         pause = {"slot_pause_file": str(self.folder / "canary/pause.json")}
         given = VARIABLES | {"environment_edge": EDGE} | record | pause | more
@@ -153,7 +155,7 @@ class Cutover:
         play = next(
             play
             for play in yaml.safe_load((ROOT / "playbooks" / self.playbook).read_text())
-            if {"role": "cutover"} in play.get("roles", []) or play["name"] == "Abort the cutover"
+            if (play["name"] == self.play if self.play else {"role": "cutover"} in play.get("roles", []))
         )
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
         done = plays.run(self.folder)
@@ -323,3 +325,14 @@ def test_without_a_bake_there_is_nothing_to_judge(cutover: Cutover, given: dict[
     code, asked = cutover.runs("edge1", **BAKES | given)
     assert code == 0, cutover.output
     assert [call for call in asked if "bake" in call] == []
+
+
+def test_all_traffic_returns_if_a_singleton_does_not_start(cutover: Cutover) -> None:
+    cutover.play = "Send all traffic back if a singleton does not start"
+    moved = EDGE | {"live": "green", "epoch": 8, "highest_epoch": 8, "before_live": "blue", "phase": "live"}
+    moved |= {"operation": VARIABLES["environment_run"]["id"], "value": "8:green:-:0:blue"}
+    failure = "calendar-green.service: ended with exit code 1"
+    names = {"slot_live": "blue", "slot_idle": "green", "slots_singletons_failure": failure}
+    code, asked = cutover.runs("edge1", "edge2", environment_edge=moved, **names)
+    assert code == 0, cutover.output
+    assert asked == [{**TAKEN_BACK, "live": "blue", "epoch": 9}] * 2, cutover.output
