@@ -47,9 +47,11 @@ def test_a_route_uses_the_first_port_that_the_edge_can_reach() -> None:
         {"path": "/x", "exclude": ["/x/y/", "/x/z"], "port": "admin", "limit": "login", "auth": False, "timeout": "4h"},
     ]
     service = catalogue.normalise("shop", {"ports": ports, "routes": routes}, "/srv/shop")
+    plain = {"hosts": [], "strip": False, "body": None, "sticky": False, "http2": False, "client_certificate": None}
     assert service["routes"] == [
-        {"path": "/", "exclude": [], "port": "http", "limit": "default", "auth": True, "timeout": None},
+        plain | {"path": "/", "exclude": [], "port": "http", "limit": "default", "auth": True, "timeout": None},
         {
+            **plain,
             **{"path": "/x/", "exclude": ["/x/y/", "/x/z/"], "port": "admin", "limit": "login", "auth": False},
             "timeout": "4h",
         },

@@ -47,8 +47,8 @@ def collisions(
                 yield name, f"toggles.{toggle}: {toggles[toggle]} has a toggle of this name; choose another one"
     for host in groups.get("edge", ()):
         for name, key, route in tcp_routes(catalogue):
-            if other := ports.get((host, route["listen"])):
-                yield name, f"{key}.listen: {host} has port {route['listen']} already ({other}); choose another one"
+            if holder := ports.get((host, route["listen"])):
+                yield name, f"{key}.listen: {host} has port {route['listen']} already ({holder}); choose another one"
 
 
 def closed_collisions(catalogue: Catalogue) -> Iterator[Problem]:
