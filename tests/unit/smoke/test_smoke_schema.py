@@ -85,8 +85,10 @@ def test_check_names_are_unique() -> None:
 def test_checks_have_a_host_to_run_from() -> None:
     both = {"shop": [RIGHT, {**RIGHT, "name": "inside", "on": "app"}]}
     assert run_problems(both) == []
-    assert run_problems(both, groups={"app": ["app1"]}) == [
-        '1 smoke checks run from the group "ops", which has no hosts'
+    # Without ops hosts, the app hosts run all checks.
+    assert run_problems(both, groups={"app": ["app1"]}) == []
+    assert run_problems(both, groups={"ops": ["ops1"]}) == [
+        '1 smoke checks run from the group "app", which has no hosts'
     ]
 
 
