@@ -98,7 +98,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {"changed": False, **found, "_ansible_no_log": True}
 
     def _missing(self, args: dict[str, Any], paths: list[str], foreign: list[str]) -> str:
-        return missing_line(args["environment_name"], paths, foreign, args["given"], args["file"] or "Vault")
+        place = args["file"] or "Vault"
+        line: str = missing_line(args["environment_name"], paths, foreign, args["given"], place)
+        return line
 
     def _present(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
         certificates = _certificates(args)

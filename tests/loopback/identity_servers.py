@@ -27,7 +27,7 @@ TOKEN = "a token for tests"
 SECRET = "the secret of a client"
 KEYCLOAK = "26.7.3"
 ROLES = ["manage-users", "view-users", "query-users", "view-realm", "manage-realm"]
-ATTRIBUTES = [
+ATTRIBUTES: list[dict[str, Any]] = [
     {"name": "age", "validations": {"integer": {"min": 18, "max": 99}}},
     {"name": "tier", "validations": {"options": {"options": ["gold", "silver"]}}, "required": {"roles": ["user"]}},
     {"name": "languages", "multivalued": True},
@@ -40,7 +40,10 @@ class Place(Protocol):
 
     kind: str
     url: str
-    access: Access
+
+    @property
+    def access(self) -> Access:
+        """How seeding gets in."""
 
     def users(self) -> list[dict[str, Any]]:
         """All users."""
@@ -152,7 +155,7 @@ class KeycloakPlace:
 
 
 @contextlib.contextmanager
-def _running(command: Sequence[str | Path], ready: str, log: Path, **environment: str) -> Iterator[None]:
+def _running(command: Sequence[object], ready: str, log: Path, **environment: str) -> Iterator[None]:
     with log.open("w") as output:
         process = subprocess.Popen(
             [*map(str, command)],

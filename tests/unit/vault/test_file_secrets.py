@@ -134,7 +134,11 @@ def test_a_plain_file_is_not_part_of_the_checkout(tmp_path: Path) -> None:
 
 def act(folder: Path, *options: str, **arguments: Any) -> tuple[dict[str, Any], str]:
     """Return the result of `environment_secrets` for a file, and all of the output."""
-    given = {"environment_name": "test", "paths": ["shop/value/x", "environment/registry"], "ca_file": "ca.crt"}
+    given: dict[str, Any] = {
+        "environment_name": "test",
+        "paths": ["shop/value/x", "environment/registry"],
+        "ca_file": "ca.crt",
+    }
     given |= {"file": str(folder / "secrets.yml"), "ca_file": str(folder / "ca.crt"), "certificates": {"edge": NAMES}}
     play = folder / "play.yml"
     task = {"environment_secrets": given | arguments}

@@ -57,9 +57,9 @@ class Plan:
         try:
             given = json.loads(text)
             peers = Peers(given["edges"], given["port"], given["public_name"], given["ca_file"])
-            own = [given[key] for key in ("site", "slot", "epoch", "at", "units")]
+            own = {key: given[key] for key in ("site", "slot", "epoch", "at", "units")}
             # A plan of an earlier version names no jobs.
-            plan = cls(*own, peers, given.get("jobs", ()))
+            plan = cls(**own, edges=peers, jobs=given.get("jobs", ()))
         except (ValueError, KeyError, TypeError) as error:
             raise PlanError(f"can't read the plan of the stop: {error!r}") from error
         # With a plan like this, the slot could stop without a check of the edge hosts.

@@ -104,9 +104,9 @@ def secret_texts(
             part = secret.get("part")
             result[variable] = connection.part(part) if part else broker_url(name, slot, text, CA_IN_CONTAINER, **given)
         elif secret["kind"] == "cache":
-            given = {"host": "localhost", "port": 6379, "prefixes": {}} | dict(cache or {})
-            prefix = given["prefixes"].get(secret["owner"], "")
-            connection = Connection(given["host"], int(given["port"]), login, text, "0", CA_IN_CONTAINER, prefix)
+            server: dict[str, Any] = {"host": "localhost", "port": 6379, "prefixes": {}} | dict(cache or {})
+            prefix = server["prefixes"].get(secret["owner"], "")
+            connection = Connection(server["host"], int(server["port"]), login, text, "0", CA_IN_CONTAINER, prefix)
             part = secret.get("part")
             result[variable] = connection.part(part) if part else cache_text(connection, secret.get("options"))
         else:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 
@@ -22,7 +22,7 @@ def checks(catalogue: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def check_hosts(place: str, groups: Mapping[str, Sequence[str]]) -> Sequence[str]:
+def check_hosts(place: str, groups: Mapping[str, Collection[str]]) -> Collection[str]:
     """Return the hosts of which one runs a check of the group `place`: an environment without it has app hosts."""
     return groups.get(place) or groups.get("app") or ()
 
