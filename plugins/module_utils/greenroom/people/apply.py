@@ -57,8 +57,7 @@ class Work:
         """Without an `inventor`, no user is created or updated. `hash_of` returns a user's password hash.
 
         If the server hashes passwords itself, `hash_of` returns the password. `connections` is how many batches are
-        sent in parallel. With `renew`, outdated users are removed and created again. `note` gets the progress, now and
-        then.
+        sent in parallel. With `renew`, outdated users are removed and created again. `note` gets the progress.
         """
         self._server = server
         self._recipe = recipe

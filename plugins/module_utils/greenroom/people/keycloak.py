@@ -43,7 +43,7 @@ class Keycloak(Server):
         """Send one request to the realm's admin API, with a token that is still valid."""
         used = self._fresh_token("")
         answer = self._with_token(used, method, f"{self._realm}{path}", data)
-        # Somebody may have ended the client's session.
+        # An admin may have ended the client's session.
         if answer.status == 401:
             answer = self._with_token(self._fresh_token(used), method, f"{self._realm}{path}", data)
         return answer

@@ -36,7 +36,6 @@ from .set_lock import alone
 FOLDER = "/var/lib/greenroom/seed"
 """The default folder of ledgers and people files."""
 
-
 ERRORS = (ServerError, RemovalError, ledger.LedgerError, users.UsersError)
 """Errors that the operator gets as a message of one line."""
 
