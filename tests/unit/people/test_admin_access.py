@@ -24,7 +24,11 @@ from webserver import Asked, Authority, Reply, serve
 
 ACTIONS = Path(__file__).resolve().parents[3] / "plugins/action"
 TOKEN = "Bearer ory_pat_of_a_test"
-NOTHING: dict[str, Any] = {"headers": {}, "ca_file": None, "client_cert": None, "client_key": None}
+NOTHING: dict[str, Any] = {
+    "server": "kratos",
+    "headers": {},
+    **dict.fromkeys(("ca_file", "client_cert", "client_key", "realm", "client_id", "client_secret")),
+}
 
 
 def kratos(url: str, public_url: str | None = None, **given: Any) -> Kratos:
@@ -176,3 +180,13 @@ def test_headers_may_be_sent_with_tls_or_on_the_same_host(url: str) -> None:
     assert access.headers == {"X": "secret"}
     assert "secret" not in repr(access)
     assert options.ARGUMENTS["headers"]["no_log"] is True
+
+
+def test_a_clients_secret_travels_with_tls_or_stays_on_the_host() -> None:
+    login = {"server": "keycloak", "realm": "shop", "client_id": "greenroom", "client_secret": "s3cret"}
+    with pytest.raises(UsersError, match=r"^client_secret: .* use https in url") as caught:
+        options.access_of({**NOTHING, "url": "http://id.example.org", **login})
+    assert "s3cret" not in str(caught.value)
+    with pytest.raises(UsersError, match=r"server: keycloak needs realm, client_id, client_secret, too"):
+        options.access_of({**NOTHING, "url": "https://id.example.org", "server": "keycloak"})
+    assert options.access_of({**NOTHING, "url": "https://id.example.org", **login}).client_secret == "s3cret"

@@ -236,7 +236,8 @@ def test_problems_of_checks_are_reported_before_any_host_is_changed(tmp_path: Pa
     hosts = yaml.safe_load((inventory / "hosts.yml").read_text(encoding="utf-8"))
     del hosts["staging"]["children"]["ops"]
     write(inventory / "hosts.yml", hosts)
-    assert '1 smoke checks run from the group "ops", which has no hosts' in told([right])
+    # Without ops hosts, the app hosts run it.
+    assert told([right]) == []
 
 
 def test_misspelled_variables_are_reported_with_a_suggestion(tmp_path: Path, inventory: Path) -> None:

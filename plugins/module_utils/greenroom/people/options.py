@@ -94,6 +94,8 @@ def access_of(given: dict[str, Any], secrets: Mapping[str, str] = MappingProxyTy
             raise users.UsersError(f"headers: '{name}' can't be a header; use one line of ASCII for name and value")
     if headers and not _is_private(given["url"]):
         raise users.UsersError("headers: they would be readable on their way to the admin API; use https in url")
+    if given["client_id"] and not _is_private(given["url"]):
+        raise users.UsersError("client_secret: it would be readable on its way to the server; use https in url")
     if given["client_key"] and not given["client_cert"]:
         raise users.UsersError("client_key: set client_cert, too")
     network = web.Network(ca_file=given["ca_file"], certificate=given["client_cert"], key=given["client_key"])
