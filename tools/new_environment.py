@@ -277,11 +277,11 @@ Next:
  2. Write {access}/ with mode 0700: ca.crt, ssh_key, known_hosts, vault-role-id, vault-secret-id
     (docs/bring-your-own-hosts.md). For known_hosts, compare these lines with the hosts' consoles:
       ssh-keyscan -t ed25519 {" ".join(names(wanted.hosts))}
- 3. Look whether a login works, and then whether the input is right. Neither changes a host:
+ 3. Look whether a login works, create secrets, and look whether the input is right. None of this changes a host:
       ansible -i {shown} all -m ansible.builtin.ping
-      ansible-playbook -i {shown} playbooks/validate.yml
- 4. Create secrets, and set up the environment:
       ansible-playbook -i {shown} playbooks/secrets.yml -e create=missing
+      ansible-playbook -i {shown} playbooks/validate.yml
+ 4. Set up the environment:
       ansible-playbook -i {shown} site.yml"""
 
 

@@ -17,7 +17,7 @@ from plugins.module_utils.greenroom.controller.catalogue import service_checks
 from plugins.module_utils.greenroom.controller.catalogue.service_schema import SCHEMA, structure_errors
 
 from . import container, reaching
-from .known import DONE, HANDLED, REFUSED, REPLACED, STORES, program
+from .known import DONE, HANDLED, REDIS, REFUSED, REPLACED, STORES, program
 from .project import Draft, Project, host_port
 from .reading import Compose
 from .variables import Environment
@@ -29,7 +29,7 @@ _TOP = {
     "volumes": "what is kept follows from the services' `volumes`",
     "networks": "each slot has a network of its own",
     "configs": "put files into a service's folder `config/`",
-    "secrets": "secrets are in Vault",
+    "secrets": "services name their secrets in `secrets` (docs/secrets.md)",
     "include": "this file only was read; run `docker compose config` first, and convert its output",
 }
 # How values are written: None writes the innermost mappings and lists in one line.
@@ -99,11 +99,12 @@ def _outside(project: Project, name: str) -> None:
     if kind == "database":
         project.note(place, "databases are on the data host: `database` of the services that use it")
         if what not in ("postgres", "postgresql"):
-            project.drop(place, f"{what} has extensions of PostgreSQL; the data host has Debian's PostgreSQL only")
+            project.drop(place, f"{what} has extensions of PostgreSQL: name them in `extensions` (docs/data-stores.md)")
     elif kind == "broker":
         project.drop(place, "RabbitMQ is on the data host: name `queues` and `publishes` of services (docs/broker.md)")
     elif kind == "store":
-        project.drop(place, f"{STORES[what]}: both slots need the same one; run it yourself, and give its address")
+        own = "use `cache` of a service (docs/data-stores.md), or " if STORES[what] == REDIS else ""
+        project.drop(place, f"{STORES[what]}: {own}run it yourself and give its address")
     else:
         project.note(place, f"not needed: {REPLACED[what]}")
 

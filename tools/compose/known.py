@@ -13,8 +13,9 @@ from plugins.module_utils.greenroom.controller.catalogue.service_schema import S
 
 DATABASES = ("postgres", "postgresql", "postgis", "pgvector", "timescaledb", "timescaledb-ha")
 BROKERS = ("rabbitmq",)
+REDIS = "a Redis server"
 STORES = {
-    **dict.fromkeys(("redis", "valkey", "keydb", "dragonfly", "redis-stack", "redis-stack-server"), "a Redis server"),
+    **dict.fromkeys(("redis", "valkey", "keydb", "dragonfly", "redis-stack", "redis-stack-server"), REDIS),
     **dict.fromkeys(("mysql", "mariadb", "percona"), "a MySQL server"),
     **dict.fromkeys(("mongo", "mongodb"), "a MongoDB server"),
     **dict.fromkeys(("elasticsearch", "opensearch"), "a search server"),
@@ -27,7 +28,7 @@ STORES = {
 """Programs that keep data which both slots need: they run outside of slots."""
 REPLACED = {
     **dict.fromkeys(("traefik", "nginx-proxy", "caddy", "caddy-docker-proxy"), "the edge hosts' HAProxy does this"),
-    **dict.fromkeys(("acme-companion", "certbot", "https-portal"), "certificates of the edge come from Vault"),
+    **dict.fromkeys(("acme-companion", "certbot", "https-portal"), "a run issues the edge's certificates"),
     **dict.fromkeys(("maildev", "mailhog", "mailpit", "mailcatcher"), "the mail sandbox on the ops hosts does this"),
     **dict.fromkeys(("watchtower", "autoheal"), "a release says which images run, and systemd restarts them"),
     **dict.fromkeys(("postgres-backup-local", "postgres-backup-s3"), "playbooks/backup.yml does this"),
@@ -61,7 +62,7 @@ REFUSED = {
     "network_mode": "each slot has a network of its own",
     "pid": "a service has processes of its own",
     "ipc": "a service has memory of its own",
-    "userns_mode": "no namespace but the slot's",
+    "userns_mode": "`userns: true` gives a service a user namespace",
     "cap_drop": "a service has no capabilities anyway, unless it names them",
     "security_opt": "a service can't gain rights anyway",
     "sysctls": "the kernel's settings are the host's",
@@ -76,7 +77,7 @@ REFUSED = {
     "profiles": "every service runs in every environment; remove the folder if you don't want it",
     "extends": "this file only was read; run `docker compose config` first, and convert its output",
     "build": "build the image and push it to your registry; the release file names it",
-    "volumes_from": "services share no files",
+    "volumes_from": "name the volumes in `volumes`, with `of`",
     "runtime": "Podman runs containers with its own runtime",
     "cgroup_parent": "systemd places containers",
     "oom_score_adj": "systemd places containers",

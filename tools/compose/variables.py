@@ -105,7 +105,7 @@ class Environment:
         if not re.match(VARIABLE[0], variable.name):
             self.project.drop(variable.place, f"its name is not {VARIABLE[1]}")
         elif "\n" in variable.value.rstrip("\n"):
-            self.project.drop(variable.place, "has several lines; give the service a file in `config/`")
+            self.project.drop(variable.place, "has several lines; give the service a file (docs/secrets.md)")
         elif not self._url(variable) and not self._secret(variable):
             self._plain(variable)
 
@@ -149,7 +149,7 @@ class Environment:
         owner = self.project.databases.setdefault(name, self.draft.name)
         if owner == self.draft.name:
             if self.draft.keys.get("database", name) != name:
-                self.project.drop(variable.place, f"a second database ({name}); a service has one")
+                self.project.drop(variable.place, f"a second database ({name}); name it in `databases`")
                 return
             self.draft.keys["database"] = name
         key, value = next(iter(more.items()), ("", ""))
