@@ -33,7 +33,9 @@ def image(project: Project, draft: Draft) -> None:
         reference += ":latest"
         project.note(place, "no tag, so `latest`; name the version that you run")
     try:
-        parse_image(reference, "")
+        registry = parse_image(reference, "").registry
+        if registry:
+            project.note(place, f"name the registry {registry} in `registry_others` of the inventory (docs/images.md)")
     except ValueError:
         project.drop(place, f"{given} can't be in a release file; push it to your registry under another name")
         reference = f"{draft.name}:latest"

@@ -64,7 +64,10 @@ def test_a_run_accepts_what_is_written(tmp_path: Path, name: str) -> None:
     assert set(there) == {draft.name for draft in found.drafts.values()}
     wrong = services.service_problems(tmp_path / "services", there, load, import_compose.GROUPS, ["default"])
     assert list(wrong) == []
-    images, errors = release.read_release(load(tmp_path / "releases/new.yml"), "new.yml", {}, there)
+    # The environment's own registry, and those that the notes tell to name.
+    named = re.findall(r"name the registry (\S+) in `registry_others`", " ".join(note.text for note in found.done))
+    given = load(tmp_path / "releases/new.yml")
+    images, errors = release.read_release(given, "new.yml", {}, there, ["registry.test", *named])
     assert (errors, bool(images)) == ([], True)
     assert [line for each in there.values() for line in smoke_schema.file_problems(each["checks"])] == []
     assert all(each["checks"] for each in there.values() if each["routes"])
@@ -100,7 +103,11 @@ def test_the_services_of_mastodon_share_database_and_secrets() -> None:
     assert "a Redis server" in said["redis"]
     assert "a search server" in said["search"]
     # What a third party issued never gets a random value.
-    assert not [name for name in keys(found, "web")["secrets"] if "SMTP" in name or "VAPID" in name]
+    foreign = {name: its for name, its in keys(found, "web")["secrets"].items() if "SMTP" in name or "VAPID" in name}
+    assert foreign == {
+        "SMTP_PASSWORD": {"given": "web/smtp-password"},
+        "VAPID_PRIVATE_KEY": {"given": "web/vapid-private-key"},
+    }
 
 
 def test_what_runs_once_becomes_migrate() -> None:
