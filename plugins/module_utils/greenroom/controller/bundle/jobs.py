@@ -8,7 +8,7 @@ slot is live, and starts the unit of that slot (`switch/slot_jobs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ...common.names import suggestion
@@ -132,8 +132,15 @@ def has_hook(hook: str, own: Mapping[str, str], *descriptions: Description) -> b
     )
 
 
-def run_problem(bundles: Mapping[str, Description], slot: str, service: str, command: object, groups: Groups) -> str:
-    """Return why a one-time command can't run in a slot, and what to do, or ""."""
+def run_problem(
+    bundles: Mapping[str, Description],
+    slot: str,
+    service: str,
+    command: object,
+    groups: Groups,
+    hosts: Collection[str],
+) -> str:
+    """Return why a one-time command can't run in a slot, and what to do, or ""; `hosts` are those of this run."""
     services = bundles.get(slot, {}).get("services", {})
     if not slot:
         return "no slot is live yet; deploy a release with site.yml"
@@ -148,8 +155,11 @@ def run_problem(bundles: Mapping[str, Description], slot: str, service: str, com
         return (
             """no command is given; add -e '{"command": ["word", "word"]}', the arguments of the image's entry point"""
         )
-    if not run_host(bundles[slot], service, groups):
+    host = run_host(bundles[slot], service, groups)
+    if not host:
         return f"no host of {services[service]['group']} has {slot}"
+    if host not in hosts:
+        return f"{service} runs it on {host}, which does not respond or is not one of those in --limit"
     return ""
 
 
