@@ -24,7 +24,8 @@ def read(path: str) -> Any:
 def test_every_default_is_filled_in(tmp_path: Path) -> None:
     service = catalogue.normalise("shop", {"image": "shop"}, str(tmp_path / "shop"))
     expected = catalogue.DEFAULTS | {"image": "shop", "name": "shop", "folder": str(tmp_path / "shop")}
-    assert service == expected | {"config_of": "shop", "has_config": False, "checks": [], "user_given": False, "ids_of": "shop"}
+    more = {"config_of": "shop", "has_config": False, "checks": [], "user_given": False, "ids_of": "shop"}
+    assert service == expected | more
 
 
 def test_ports_are_published_per_slot_and_closed_ones_stay_local() -> None:
