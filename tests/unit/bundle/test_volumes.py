@@ -91,7 +91,7 @@ def test_a_bundle_of_an_earlier_version_has_no_volumes() -> None:
     [
         ("per_slot", "per_slot", [f"{FOLDER}/shop/a.blue", f"{FOLDER}/shop/a.green", "1000", "replace"]),
         ("slots", "per_slot", [f"{FOLDER}/shop/a", f"{FOLDER}/shop/a.green", "1000", "replace"]),
-        ("per_slot", "slots", [f"{FOLDER}/shop/a.blue", f"{FOLDER}/shop/a", "1000", "once"]),
+        ("per_slot", "slots", [f"{FOLDER}/shop/a.blue", f"{FOLDER}/shop/a", "1000", "keep"]),
         ("slots", "slots", None),
     ],
 )
@@ -282,10 +282,15 @@ def test_a_copy_replaces_a_folder_that_stays_open_until_the_slot_has_started(pro
     assert not opened.exists()
 
 
-def test_a_folder_with_files_is_never_copied_over_once(program: Program) -> None:
+def test_a_shared_folder_begins_as_the_live_slots_and_what_was_there_is_kept(program: Program) -> None:
     program.file("shop/a.blue/new")
-    program.file("shop/a/own")
-    program.call("copy", f"{program.root}/shop/a.blue", f"{program.root}/shop/a", str(os.getuid()), "once")
-    assert [path.name for path in (program.root / "shop/a").iterdir()] == ["own"]
-    program.call("copy", f"{program.root}/shop/a.blue", f"{program.root}/shop/b", str(os.getuid()), "once")
-    assert [path.name for path in (program.root / "shop/b").iterdir()] == ["new"]
+    program.file("shop/a/of an earlier deploy")
+    for name in ("a", "b"):
+        target = program.root / "shop" / name
+        done = program.call("copy", f"{program.root}/shop/a.blue", str(target), str(os.getuid()), "keep")
+        assert done.returncode == 0
+        assert [path.name for path in target.iterdir()] == ["new"]
+    assert program.call("tidy").returncode == 0
+    [kept] = program.root.glob("shop/*.kept-*")
+    assert kept.name.startswith("a.")
+    assert [path.name for path in kept.iterdir()] == ["of an earlier deploy"]

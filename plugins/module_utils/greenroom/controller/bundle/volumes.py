@@ -71,8 +71,8 @@ def nfs_mounts(
 def copies(services: Iterable[Service], slot: str, live: Description | None) -> list[list[str]]:
     """Return what a deploy to `slot` copies from the live slot on a host, as [from, to, user, mode].
 
-    A volume per slot begins as a copy of the live slot's: mode `replace`. One that was shared in another way before
-    keeps its files: mode `once`, into an empty folder only.
+    A volume per slot begins as a copy of the live slot's: mode `replace`. So does one that the live slot has for itself
+    and the next one shares; what an earlier deploy left there may be users' files: mode `keep`.
     """
     if not live:
         return []
@@ -84,7 +84,7 @@ def copies(services: Iterable[Service], slot: str, live: Description | None) -> 
             continue
         source, target = folder_of(old, name, live["slot"]), folder_of(volume, name, slot)
         if source != target:
-            mode = "replace" if volume["shared"] == "per_slot" else "once"
+            mode = "replace" if volume["shared"] == "per_slot" else "keep"
             found.append([source, target, str(volume["user"]), mode])
     return found
 
