@@ -100,6 +100,7 @@ class FilterModule:
             "bundle_volume_mounts": volumes.nfs_mounts,
             "bundle_volumes_required": volumes.required,
             "bundle_volume_copies": volumes.copies,
+            "bundle_volume_copy_users": volumes.copy_users,
             "bundle_volume_objections": volumes.objections,
             "bundle_volumes_wanted": volumes.wanted,
             "bundle_has_volumes": volumes.has_volumes,

@@ -100,6 +100,18 @@ def test_a_deploy_copies_what_the_slots_do_not_share(before: str, now: str, copi
     assert volumes.copies(new.values(), "green", described(old, "blue")) == ([copied] if copied else [])
 
 
+def test_services_start_again_after_their_files_were_replaced() -> None:
+    index = {"path": "/a", "shared": "per_slot"}
+    services = catalogue(
+        shop={"volumes": {"a": index}},
+        search={"volumes": {"a": {**index, "of": "shop"}}},
+        wiki={"volumes": {"b": {"path": "/b"}}},
+    )
+    live = described(services, "blue")
+    assert volumes.copy_users(services.values(), "green", live) == ["shop-green.service", "search-green.service"]
+    assert volumes.copy_users(services.values(), "green", None) == []
+
+
 @pytest.mark.parametrize(
     ("before", "now", "groups", "line"),
     [

@@ -11,7 +11,7 @@ from ...switch.bluegreen import SLOTS
 from ..catalogue.volumes import VOLUMES_FOLDER, folder_of, owned, volume_name
 from .activation import first_host
 from .description import Description, Groups, Service
-from .units import slot_services
+from .units import slot_services, unit_name
 
 Nfs = Mapping[str, str]
 Volume = Mapping[str, Any]
@@ -87,6 +87,17 @@ def copies(services: Iterable[Service], slot: str, live: Description | None) -> 
             mode = "replace" if volume["shared"] == "per_slot" else "keep"
             found.append([source, target, str(volume["user"]), mode])
     return found
+
+
+def copy_users(services: Iterable[Service], slot: str, live: Description | None) -> list[str]:
+    """Return the units on a host that have a folder open which a deploy to `slot` replaces: they must start again."""
+    own = list(services)
+    replaced = {target for _, target, _, _ in copies(own, slot, live)}
+    return [
+        unit_name(service["name"], slot)
+        for service in own
+        if replaced & {folder_of(volume, name, slot) for name, volume in service["volumes"].items()}
+    ]
 
 
 def objections(catalogue: Mapping[str, Service], live: Description | None, groups: Groups, nfs: Nfs) -> list[str]:
