@@ -62,6 +62,7 @@ class FilterModule:
             "bundle_has_hook": jobs.has_hook,
             "bundle_run_host": jobs.run_host,
             "bundle_run_problem": jobs.run_problem,
+            "bundle_run_host_problem": jobs.run_host_problem,
             "bundle_units": units.units,
             "bundle_ready_checks": checks.ready_checks,
             "bundle_singleton_checks": checks.singleton_checks,

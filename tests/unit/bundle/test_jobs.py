@@ -104,14 +104,15 @@ def test_a_hook_runs_once_in_services_that_the_catalog_has() -> None:
     ],
 )
 def test_a_one_time_command_that_cannot_run_is_refused(slot: str, name: str, command: Any, problem: str) -> None:
-    found = jobs.run_problem({"blue": described(service("shop"))}, slot, name, command, GROUPS, ["app1"])
+    found = jobs.run_problem({"blue": described(service("shop"))}, slot, name, command, GROUPS)
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
 
 
 def test_a_one_time_command_is_not_skipped_without_a_word_if_its_host_is_not_there() -> None:
-    found = jobs.run_problem({"blue": described(service("shop"))}, "blue", "shop", ["x"], GROUPS, ["app2"])
-    assert found.startswith("shop runs it on app1, which does not respond")
+    host = jobs.run_host(described(service("shop")), "shop", GROUPS)
+    assert jobs.run_host_problem(host, ["app1", "app2"]) == ""
+    assert jobs.run_host_problem(host, ["app2"]).startswith("it runs on app1, which does not respond")
 
 
 def test_a_one_time_command_knows_the_first_arguments_of_the_entry_point() -> None:

@@ -132,15 +132,8 @@ def has_hook(hook: str, own: Mapping[str, str], *descriptions: Description) -> b
     )
 
 
-def run_problem(
-    bundles: Mapping[str, Description],
-    slot: str,
-    service: str,
-    command: object,
-    groups: Groups,
-    hosts: Collection[str],
-) -> str:
-    """Return why a one-time command can't run in a slot, and what to do, or ""; `hosts` are those of this run."""
+def run_problem(bundles: Mapping[str, Description], slot: str, service: str, command: object, groups: Groups) -> str:
+    """Return why a one-time command can't run in a slot, and what to do, or ""."""
     services = bundles.get(slot, {}).get("services", {})
     if not slot:
         return "no slot is live yet; deploy a release with site.yml"
@@ -155,12 +148,14 @@ def run_problem(
         return (
             """no command is given; add -e '{"command": ["word", "word"]}', the arguments of the image's entry point"""
         )
-    host = run_host(bundles[slot], service, groups)
-    if not host:
+    if not run_host(bundles[slot], service, groups):
         return f"no host of {services[service]['group']} has {slot}"
-    if host not in hosts:
-        return f"{service} runs it on {host}, which does not respond or is not one of those in --limit"
     return ""
+
+
+def run_host_problem(host: str, hosts: Collection[str]) -> str:
+    """Return why a one-time command can't run on `host`, or ""; `hosts` are those of this run."""
+    return "" if host in hosts else f"it runs on {host}, which does not respond or is not one of those in --limit"
 
 
 def run_host(description: Description, service: str, groups: Groups) -> str:

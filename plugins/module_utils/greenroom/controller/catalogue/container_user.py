@@ -53,7 +53,8 @@ def first_id(service: Service) -> int:
     """Return the host's ID of root in a service's user namespace; 0 without one.
 
     It follows from a service's name alone, so both slots have the same, and files that they share keep their owner. A
-    service that uses another one's volumes has the IDs of that service (`ids_of`): the files are of the same user. Two services may have equal ones by chance: then they are apart no more than those without a user namespace.
+    service that uses another one's volumes has the IDs of that service (`ids_of`): the files are of the same user.
+    Two services may have equal ones by chance: then they are apart no more than those without a user namespace.
     """
     if not in_namespace(service):
         return 0
