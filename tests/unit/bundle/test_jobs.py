@@ -83,9 +83,12 @@ def test_the_container_of_a_job_is_no_other_service() -> None:
 def test_a_hook_runs_once_in_services_that_the_catalog_has() -> None:
     hooks = {"before_cutover": ["check"]}
     found = described(service("shop", hooks=hooks), service("gone", hooks=hooks))
-    asked = jobs.hook_commands(found, "before_cutover", "app1", GROUPS, {"shop": {}})
+    catalogue = {"shop": service("shop", hooks={"before_cutover": ["check", "--more"]})}
+    asked = jobs.hook_commands(found, "before_cutover", "app1", GROUPS, catalogue)
     assert asked == [{"service": "shop", "command": ["check"], "image": "registry/shop@sha256:0"}]
-    assert not jobs.hook_commands(found, "before_cutover", "app2", GROUPS, {"shop": {}})
+    assert not jobs.hook_commands(found, "before_cutover", "app2", GROUPS, catalogue)
+    # One that always fails could never be removed otherwise.
+    assert not jobs.hook_commands(found, "before_cutover", "app1", GROUPS, {"shop": service("shop")})
     assert jobs.has_hook("before_cutover", {}, found)
     assert jobs.has_hook("after_cutover", {"after_cutover": "x.yml"}, found)
     assert not jobs.has_hook("after_cutover", {}, found)

@@ -114,12 +114,12 @@ def hook_commands(
 ) -> list[dict[str, Any]]:
     """Return the commands of a hook that `host` runs, [{service, command, image}]: each on the first host of its group.
 
-    A service that is not in the catalog any more has none.
+    A hook that is not in the catalog any more doesn't run: one that always fails would let no deploy remove it.
     """
     return [
         {"service": name, "command": list(words), "image": description.get("images", {}).get(service["image"], "")}
         for name, service in sorted(description.get("services", {}).items())
-        if name in catalogue
+        if catalogue.get(name, {}).get("hooks", {}).get(hook)
         and (words := service.get("hooks", {}).get(hook))
         and first_host(description, service, groups) == host
     ]

@@ -96,7 +96,7 @@ def copy_users(services: Iterable[Service], slot: str, live: Description | None)
     return [
         unit_name(service["name"], slot)
         for service in own
-        if replaced & {folder_of(volume, name, slot) for name, volume in service["volumes"].items()}
+        if replaced & {folder_of(volume, name, slot) for name, volume in service.get("volumes", {}).items()}
     ]
 
 
