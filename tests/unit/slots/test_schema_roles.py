@@ -82,6 +82,7 @@ VARIABLES: dict[str, Any] = {
     "edge_peers_port": 8406,
     "database_manager": "data1",
     "database_server": {},
+    "environment_hooks": {},
     "slot_bundles": BUNDLES,
     "slot_live": "blue",
     "slot_idle": "green",
