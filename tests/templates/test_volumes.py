@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from cryptography.hazmat.primitives import serialization
 from rendering import Rendered, render
@@ -93,7 +91,10 @@ def test_the_key_of_the_backup_fits_its_lock(files: Rendered) -> None:
         (files.folder / "ops1/etc/greenroom/backup/volumes-key").read_bytes(), password=None
     )
     public = key.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
-    assert public.decode() in Path(files.folder / "app1/etc/ssh/authorized_keys.d/greenroom-volumes").read_text()
+    locks = (files.folder / "app1/etc/ssh/authorized_keys.d/greenroom-volumes").read_text().splitlines()
+    program = "sudo -n /usr/local/lib/greenroom/greenroom-volumes remote"
+    # sshd refuses a line with anything before or after these.
+    assert locks[-1] == rf'restrict,command="{program} \"$SSH_ORIGINAL_COMMAND\"" {public.decode()}'
 
 
 def test_the_one_instance_is_no_copy_on_other_hosts(files: Rendered) -> None:

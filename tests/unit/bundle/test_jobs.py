@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from ansible.module_utils.greenroom.controller.catalogue.catalogue import normal
 from ansible.module_utils.greenroom.controller.slots.job_status import job_command, job_lines
 
 GROUPS = {"app": ["app1", "app2"], "extra": ["app2"]}
+ROLES = Path(__file__).parents[3] / "roles"
 MEMBERS = {"app": {"app1": "192.0.2.1", "app2": "192.0.2.2"}, "extra": {"app2": "192.0.2.2"}}
 RELEASE = {"name": "1.0", "id": "0", "images": {"shop": "registry/shop@sha256:0"}}
 SCHEDULE = {"nightly": {"command": ["tidy"], "at": "0 2 * * *", "timeout": "30m", "persistent": True}}
@@ -80,9 +83,12 @@ def test_the_container_of_a_job_is_no_other_service() -> None:
 def test_a_hook_runs_once_in_services_that_the_catalog_has() -> None:
     hooks = {"before_cutover": ["check"]}
     found = described(service("shop", hooks=hooks), service("gone", hooks=hooks))
-    asked = jobs.hook_commands(found, "before_cutover", "app1", GROUPS, {"shop": {}})
+    catalogue = {"shop": service("shop", hooks={"before_cutover": ["check", "--more"]})}
+    asked = jobs.hook_commands(found, "before_cutover", "app1", GROUPS, catalogue)
     assert asked == [{"service": "shop", "command": ["check"], "image": "registry/shop@sha256:0"}]
-    assert not jobs.hook_commands(found, "before_cutover", "app2", GROUPS, {"shop": {}})
+    assert not jobs.hook_commands(found, "before_cutover", "app2", GROUPS, catalogue)
+    # One that always fails could never be removed otherwise.
+    assert not jobs.hook_commands(found, "before_cutover", "app1", GROUPS, {"shop": service("shop")})
     assert jobs.has_hook("before_cutover", {}, found)
     assert jobs.has_hook("after_cutover", {"after_cutover": "x.yml"}, found)
     assert not jobs.has_hook("after_cutover", {}, found)
@@ -104,6 +110,18 @@ def test_a_one_time_command_that_cannot_run_is_refused(slot: str, name: str, com
     found = jobs.run_problem({"blue": described(service("shop"))}, slot, name, command, GROUPS)
     assert found.startswith(problem)
     assert bool(found) == bool(problem)
+
+
+def test_a_one_time_command_is_not_skipped_without_a_word_if_its_host_is_not_there() -> None:
+    host = jobs.run_host(described(service("shop")), "shop", GROUPS)
+    assert jobs.run_host_problem(host, ["app1", "app2"]) == ""
+    assert jobs.run_host_problem(host, ["app2"]).startswith("it runs on app1, which does not respond")
+
+
+def test_a_one_time_command_knows_the_first_arguments_of_the_entry_point() -> None:
+    shop = described(service("shop", entrypoint=["/usr/bin/tini", "--", "manage"]))["services"]["shop"]
+    assert shop["entry_arguments"] == ["--", "manage"]
+    assert "entry_arguments" not in described(service("shop", entrypoint=["/init"]))["services"]["shop"]
 
 
 def test_a_description_from_a_host_cannot_write_into_timers() -> None:
@@ -140,3 +158,11 @@ def test_the_status_has_the_last_run_its_result_and_the_next(
     assert found["shop nightly"].startswith("on app1: ")
     assert line in found["shop nightly"]
     assert job_lines({"app1": {}}, "asked", bundles, "blue", GROUPS) == {"shop nightly": "on app1: unknown"}
+
+
+def test_hosts_export_what_the_alert_for_jobs_reads() -> None:
+    rule = (ROLES / "monitoring/templates/etc/prometheus/rules/jobs.yml.j2").read_text()
+    exporter = (ROLES / "node_exporter/templates/etc/default/prometheus-node-exporter.j2").read_text()
+    [units] = re.findall(r'node_systemd_unit_state\{name=~"([^"]+)"', rule)
+    assert re.fullmatch(units, f"{jobs.timer('shop-job-nightly')}.service")
+    assert f"--collector.systemd --collector.systemd.unit-include={units}" in exporter

@@ -91,13 +91,25 @@ def test_a_bundle_of_an_earlier_version_has_no_volumes() -> None:
     [
         ("per_slot", "per_slot", [f"{FOLDER}/shop/a.blue", f"{FOLDER}/shop/a.green", "1000", "replace"]),
         ("slots", "per_slot", [f"{FOLDER}/shop/a", f"{FOLDER}/shop/a.green", "1000", "replace"]),
-        ("per_slot", "slots", [f"{FOLDER}/shop/a.blue", f"{FOLDER}/shop/a", "1000", "once"]),
+        ("per_slot", "slots", [f"{FOLDER}/shop/a.blue", f"{FOLDER}/shop/a", "1000", "keep"]),
         ("slots", "slots", None),
     ],
 )
 def test_a_deploy_copies_what_the_slots_do_not_share(before: str, now: str, copied: list[str] | None) -> None:
     old, new = (catalogue(shop={"volumes": {"a": {"path": "/a", "shared": shared}}}) for shared in (before, now))
     assert volumes.copies(new.values(), "green", described(old, "blue")) == ([copied] if copied else [])
+
+
+def test_services_start_again_after_their_files_were_replaced() -> None:
+    index = {"path": "/a", "shared": "per_slot"}
+    services = catalogue(
+        shop={"volumes": {"a": index}},
+        search={"volumes": {"a": {**index, "of": "shop"}}},
+        wiki={"volumes": {"b": {"path": "/b"}}},
+    )
+    live = described(services, "blue")
+    assert volumes.copy_users(services.values(), "green", live) == ["shop-green.service", "search-green.service"]
+    assert volumes.copy_users(services.values(), "green", None) == []
 
 
 @pytest.mark.parametrize(
@@ -282,10 +294,15 @@ def test_a_copy_replaces_a_folder_that_stays_open_until_the_slot_has_started(pro
     assert not opened.exists()
 
 
-def test_a_folder_with_files_is_never_copied_over_once(program: Program) -> None:
+def test_a_shared_folder_begins_as_the_live_slots_and_what_was_there_is_kept(program: Program) -> None:
     program.file("shop/a.blue/new")
-    program.file("shop/a/own")
-    program.call("copy", f"{program.root}/shop/a.blue", f"{program.root}/shop/a", str(os.getuid()), "once")
-    assert [path.name for path in (program.root / "shop/a").iterdir()] == ["own"]
-    program.call("copy", f"{program.root}/shop/a.blue", f"{program.root}/shop/b", str(os.getuid()), "once")
-    assert [path.name for path in (program.root / "shop/b").iterdir()] == ["new"]
+    program.file("shop/a/of an earlier deploy")
+    for name in ("a", "b"):
+        target = program.root / "shop" / name
+        done = program.call("copy", f"{program.root}/shop/a.blue", str(target), str(os.getuid()), "keep")
+        assert done.returncode == 0
+        assert [path.name for path in target.iterdir()] == ["new"]
+    assert program.call("tidy").returncode == 0
+    [kept] = program.root.glob("shop/*.kept-*")
+    assert kept.name.startswith("a.")
+    assert [path.name for path in kept.iterdir()] == ["of an earlier deploy"]

@@ -24,7 +24,8 @@ def read(path: str) -> Any:
 def test_every_default_is_filled_in(tmp_path: Path) -> None:
     service = catalogue.normalise("shop", {"image": "shop"}, str(tmp_path / "shop"))
     expected = catalogue.DEFAULTS | {"image": "shop", "name": "shop", "folder": str(tmp_path / "shop")}
-    assert service == expected | {"config_of": "shop", "has_config": False, "checks": [], "user_given": False}
+    more = {"config_of": "shop", "has_config": False, "checks": [], "user_given": False, "ids_of": "shop"}
+    assert service == expected | more
 
 
 def test_ports_are_published_per_slot_and_closed_ones_stay_local() -> None:
@@ -130,4 +131,4 @@ def test_no_content_breaks_loading(raw: Any) -> None:
 @given(st.dictionaries(st.sampled_from(sorted(catalogue.DEFAULTS)), ANYTHING))
 def test_no_value_of_a_known_key_breaks_loading(raw: dict[str, Any]) -> None:
     service = catalogue.normalise("shop", raw, "/srv/shop")
-    assert set(service) == {*catalogue.DEFAULTS, "name", "folder", "has_config", "checks", "user_given"}
+    assert set(service) == {*catalogue.DEFAULTS, "name", "folder", "has_config", "checks", "user_given", "ids_of"}

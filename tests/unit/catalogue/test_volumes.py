@@ -7,7 +7,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.controller.bundle.container import container
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
+from ansible.module_utils.greenroom.controller.catalogue.container_user import first_id
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import structure_errors
 from ansible.module_utils.greenroom.controller.catalogue.volume_checks import (
     host_problems,
@@ -134,3 +136,12 @@ def test_names_and_places_on_nfs_are_checked() -> None:
         "volumes_nfs.shop/index: each slot has its own copy, which a deploy makes",
         "volumes_nfs.shop/media: expected <server>:<path>, such as nfs.example.com:/export/media",
     ]
+
+
+@pytest.mark.parametrize("keys", [{"user": 991}, {"user": 1000, "userns": True}])
+def test_services_in_user_namespaces_share_files_as_the_same_user(keys: dict[str, Any]) -> None:
+    gallery = service("gallery", volumes=MEDIA, **keys)
+    resizer = service("resizer", volumes={"media": {"path": "/x", "of": "gallery"}}, **keys)
+    assert lines(gallery, resizer) == []
+    assert container(resizer)["ids"] == container(gallery)["ids"] != container(service("shop", **keys))["ids"]
+    assert resizer["volumes"]["media"]["user"] == first_id(resizer) + keys["user"]

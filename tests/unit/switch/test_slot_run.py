@@ -75,6 +75,24 @@ def test_a_command_runs_in_a_container_like_the_services_own(host: Host) -> None
     ]
 
 
+def test_a_command_comes_after_the_first_arguments_of_the_entry_point(host: Host) -> None:
+    host.describe(entry_arguments=["--", "manage"], console=["shell"])
+    for words in (("run", "shop", "orders"), ("console", "shop"), ("console", "shop", "sh", "-l")):
+        assert host.run(*words) == 0
+    assert [list(command[command.index(IMAGE) + 1 :]) for command in host.called] == [
+        ["--", "manage", "orders"],
+        ["--", "manage", "shell"],
+        ["-l"],
+    ]
+
+
+def test_podman_ends_a_command_after_its_time(host: Host) -> None:
+    assert host.run("run", "--slot", "green", "--seconds", "30", "shop", "orders") == 0
+    [command] = host.called
+    assert "--timeout=30" in command[: command.index(IMAGE)]
+    assert host.run("run", "--seconds", "soon", "shop", "orders") == slot_run.NOTHING_RAN
+
+
 def test_a_console_is_the_services_own_or_a_shell(host: Host) -> None:
     assert host.run("console", "shop") == 0
     host.describe(console=["shell"])

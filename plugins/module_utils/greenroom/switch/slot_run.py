@@ -2,10 +2,12 @@
 # GNU General Public License v3.0 or later (see LICENSE)
 """greenroom-run: runs a command of a service on this app host, in the live slot unless another one is named.
 
-    greenroom-run run     [--slot SLOT] SERVICE [ARGUMENT ...]     in a new container: arguments of its entry point
-    greenroom-run console [--slot SLOT] SERVICE [PROGRAM ...]      the same, with a terminal
+    greenroom-run run     [OPTION ...] SERVICE ARGUMENT ...        in a new container: arguments of its entry point
+    greenroom-run console [OPTION ...] SERVICE [PROGRAM ...]       the same, with a terminal
     greenroom-run exec    [--slot SLOT] SERVICE PROGRAM ...        in the container that runs
     greenroom-run slot                                             print which slot is live
+
+Options are --slot SLOT, and for a new container --seconds SECONDS, after which Podman ends it.
 
 A new container is like the service's own (image, environment, files, calls), but gets no requests. It is removed when
 the command ends. The exit code is that of the command; 120 means that nothing ran. The journal has a line when a
@@ -41,10 +43,11 @@ class NothingRanError(Exception):
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to run: in which slot ("" for the live one), of which service."""
+    """What is to run: in which slot ("" for the live one), for how many seconds ("" for any), of which service."""
 
     what: str
     slot: str
+    seconds: str
     service: str
     words: Sequence[str]
 
@@ -68,20 +71,23 @@ def command_line(given: Asked, slot: str, description: dict[str, Any], inspect: 
     created = found.get("Config", {}).get("CreateCommand") or []
     # A name of its own tells the firewall what it may call.
     image = description.get("images", {}).get(description["services"][service].get("image"), "")
+    limit = [f"--timeout={given.seconds}"] if given.seconds else []
     try:
-        second = second_container(created, image, f"{service}-{given.what}", terminal)
+        second = second_container(created, image, f"{service}-{given.what}", [*terminal, *limit])
     except ValueError as error:
         raise NothingRanError(f"{name}: {error}") from error
+    # The container has the program of `entrypoint` as an option, but not the program's first arguments.
+    first = description["services"][service].get("entry_arguments", [])
     if given.what == "run":
         # Without words, the image's own command would start the service a second time.
         if not given.words:
             raise NothingRanError("run needs a command: the arguments of the image's entry point")
-        return second.with_command(given.words)
+        return second.with_command([*first, *given.words])
     own = description["services"][service].get("console")
     if given.words or not own:
         program, *arguments = given.words or [SHELL]
         return second.with_command(arguments, entrypoint=program)
-    return second.with_command(own)
+    return second.with_command([*first, *own])
 
 
 def described(host: Host, slot: str) -> dict[str, Any]:
@@ -105,15 +111,18 @@ def _call(command: Sequence[str]) -> int:
 def asked(words: Sequence[str]) -> Asked:
     """Return what the words ask for; raises NothingRanError."""
     what, *rest = words or [""]
-    slot = ""
-    if rest[:1] == ["--slot"]:
-        slot, rest = "".join(rest[1:2]), rest[2:]
+    options = {"--slot": "", "--seconds": ""}
+    while rest and rest[0] in options:
+        options[rest[0]], rest = "".join(rest[1:2]), rest[2:]
+    slot, seconds = options.values()
     service, *more = rest or [""]
-    if what not in WHAT or (slot and slot not in SLOTS) or bool(service) == (what == "slot"):
+    wrong = (slot and slot not in SLOTS) or (seconds and not seconds.isdecimal())
+    if what not in WHAT or wrong or bool(service) == (what == "slot"):
         raise NothingRanError(
-            "usage: greenroom-run run|console|exec [--slot blue|green] SERVICE [WORD ...], or: greenroom-run slot"
+            "usage: greenroom-run run|console|exec [--slot blue|green] [--seconds SECONDS] SERVICE [WORD ...], "
+            "or: greenroom-run slot"
         )
-    return Asked(what, slot, service, more)
+    return Asked(what, slot, seconds, service, more)
 
 
 def main(

@@ -109,6 +109,7 @@ _SERVICE = _with(
     schedule=_map(JOB, _JOB),
     hooks=_map({"enum": list(HOOKS)}, _WORDS),
     console=_WORDS,
+    entry_arguments=_WORDS,
 )
 _SCHEMA = _with(
     {

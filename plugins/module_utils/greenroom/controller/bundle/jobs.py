@@ -8,7 +8,7 @@ slot is live, and starts the unit of that slot (`switch/slot_jobs.py`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ...common.names import suggestion
@@ -114,12 +114,12 @@ def hook_commands(
 ) -> list[dict[str, Any]]:
     """Return the commands of a hook that `host` runs, [{service, command, image}]: each on the first host of its group.
 
-    A service that is not in the catalog any more has none.
+    A hook that is not in the catalog any more doesn't run: one that always fails would let no deploy remove it.
     """
     return [
         {"service": name, "command": list(words), "image": description.get("images", {}).get(service["image"], "")}
         for name, service in sorted(description.get("services", {}).items())
-        if name in catalogue
+        if catalogue.get(name, {}).get("hooks", {}).get(hook)
         and (words := service.get("hooks", {}).get(hook))
         and first_host(description, service, groups) == host
     ]
@@ -151,6 +151,11 @@ def run_problem(bundles: Mapping[str, Description], slot: str, service: str, com
     if not run_host(bundles[slot], service, groups):
         return f"no host of {services[service]['group']} has {slot}"
     return ""
+
+
+def run_host_problem(host: str, hosts: Collection[str]) -> str:
+    """Return why a one-time command can't run on `host`, or ""; `hosts` are those of this run."""
+    return "" if host in hosts else f"it runs on {host}, which does not respond or is not one of those in --limit"
 
 
 def run_host(description: Description, service: str, groups: Groups) -> str:

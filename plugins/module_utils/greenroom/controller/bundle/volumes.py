@@ -11,7 +11,7 @@ from ...switch.bluegreen import SLOTS
 from ..catalogue.volumes import VOLUMES_FOLDER, folder_of, owned, volume_name
 from .activation import first_host
 from .description import Description, Groups, Service
-from .units import slot_services
+from .units import slot_services, unit_name
 
 Nfs = Mapping[str, str]
 Volume = Mapping[str, Any]
@@ -71,8 +71,8 @@ def nfs_mounts(
 def copies(services: Iterable[Service], slot: str, live: Description | None) -> list[list[str]]:
     """Return what a deploy to `slot` copies from the live slot on a host, as [from, to, user, mode].
 
-    A volume per slot begins as a copy of the live slot's: mode `replace`. One that was shared in another way before
-    keeps its files: mode `once`, into an empty folder only.
+    A volume per slot begins as a copy of the live slot's: mode `replace`. So does one that the live slot has for itself
+    and the next one shares; what an earlier deploy left there may be users' files: mode `keep`.
     """
     if not live:
         return []
@@ -84,9 +84,20 @@ def copies(services: Iterable[Service], slot: str, live: Description | None) -> 
             continue
         source, target = folder_of(old, name, live["slot"]), folder_of(volume, name, slot)
         if source != target:
-            mode = "replace" if volume["shared"] == "per_slot" else "once"
+            mode = "replace" if volume["shared"] == "per_slot" else "keep"
             found.append([source, target, str(volume["user"]), mode])
     return found
+
+
+def copy_users(services: Iterable[Service], slot: str, live: Description | None) -> list[str]:
+    """Return the units on a host that have a folder open which a deploy to `slot` replaces: they must start again."""
+    own = list(services)
+    replaced = {target for _, target, _, _ in copies(own, slot, live)}
+    return [
+        unit_name(service["name"], slot)
+        for service in own
+        if replaced & {folder_of(volume, name, slot) for name, volume in service.get("volumes", {}).items()}
+    ]
 
 
 def objections(catalogue: Mapping[str, Service], live: Description | None, groups: Groups, nfs: Nfs) -> list[str]:

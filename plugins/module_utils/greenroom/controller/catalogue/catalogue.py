@@ -17,7 +17,7 @@ from . import route_values
 from .container_user import host_user
 from .job_schema import scheduled
 from .secret_schema import SECRET_KINDS
-from .volumes import volumes_of
+from .volumes import lender, volumes_of
 
 # Container port 4433 is published as 14433 in blue and 24433 in green, unless the service sets blue's port.
 BLUE_OFFSET = 10000
@@ -178,8 +178,10 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
     service = DEFAULTS | {key: given[key] for key in DEFAULTS if given.get(key) is not None}
     ports = {port: _port(value) for port, value in _mapping(service["ports"]).items()}
     config_of = service["config_of"] or name
+    ids_of = lender(service["volumes"]) or name
     return service | {
         "name": name,
+        "ids_of": ids_of,
         "folder": folder,
         "user_given": given.get("user") is not None,
         "entrypoint": _list(service["entrypoint"]),
@@ -208,7 +210,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "tcp_routes": [route_values.tcp_route(_mapping(each), ports) for each in _list(service["tcp_routes"])],
         "canary": _canary(service["canary"], service["metrics"]),
         "config_of": config_of,
-        "volumes": volumes_of(service["volumes"], name, host_user({**service, "name": name})),
+        "volumes": volumes_of(service["volumes"], name, host_user({**service, "name": name, "ids_of": ids_of})),
         "has_config": os.path.isdir(os.path.join(os.path.dirname(folder), str(config_of), "config")),
         "checks": [],
     }

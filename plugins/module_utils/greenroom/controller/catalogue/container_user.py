@@ -52,12 +52,13 @@ def needs_namespace(service: Service) -> bool:
 def first_id(service: Service) -> int:
     """Return the host's ID of root in a service's user namespace; 0 without one.
 
-    It follows from the service's name alone, so both slots have the same, and files that they share keep their owner.
+    It follows from a service's name alone, so both slots have the same, and files that they share keep their owner. A
+    service that uses another one's volumes has the IDs of that service (`ids_of`): the files are of the same user.
     Two services may have equal ones by chance: then they are apart no more than those without a user namespace.
     """
     if not in_namespace(service):
         return 0
-    number = int.from_bytes(hashlib.sha256(service["name"].encode()).digest()[:8])
+    number = int.from_bytes(hashlib.sha256((service.get("ids_of") or service["name"]).encode()).digest()[:8])
     return _FIRST + number % _RANGES * IDS
 
 

@@ -93,5 +93,7 @@ def described_jobs(service: Mapping[str, Any]) -> dict[str, Any]:
         for name, job in service.get("schedule", {}).items()
     }
     found = {"schedule": schedule, "hooks": service.get("hooks"), "console": service.get("console")}
+    # A one-time command comes after them, as the service's own command does.
+    found["entry_arguments"] = service.get("entrypoint", [])[1:]
     # Services without them keep the description of earlier versions, so an update is no new bundle.
     return {key: value for key, value in found.items() if value}

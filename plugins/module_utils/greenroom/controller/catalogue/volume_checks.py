@@ -75,7 +75,7 @@ def _borrowed(
     if volume["user"] != found["user"]:
         yield (
             f"user: {volume['user']}, but the files of {volume_name(owner, name)} belong to user {found['user']}; "
-            "both services need the same `user`"
+            "both services need the same `user` and `userns`"
         )
     if "singleton" in (service["activation"], catalogue[owner]["activation"]):
         yield (

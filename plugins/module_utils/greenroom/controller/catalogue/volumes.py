@@ -34,6 +34,12 @@ def volumes_of(raw: object, service: str, user: object) -> dict[str, dict[str, A
     }
 
 
+def lender(raw: object) -> str:
+    """Return the service whose volumes another one uses, "" if it uses only its own; `raw` is as in `volumes_of`."""
+    values = raw.values() if isinstance(raw, Mapping) else ()
+    return next((str(value["of"]) for value in values if isinstance(value, Mapping) and value.get("of")), "")
+
+
 def owned(services: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any], str, Mapping[str, Any]]]:
     """Yield (service, its value, volume, its value) for each volume, at the service that it belongs to.
 
