@@ -42,8 +42,8 @@ def data_problems(hosts: Sequence[str], catalogue: Mapping[str, Mapping[str, Any
     for name, service in catalogue.items() if not hosts else ():
         if service.get("cache"):
             yield (
-                f'services/{name}/service.yml: cache: its server needs a host in the group "data", which has none; add one, or '
-                "remove `cache` and give the service the URL of a server of yours as a given secret"
+                f'services/{name}/service.yml: cache: its server needs a host in the group "data", which has none; add '
+                "one, or remove `cache` and give the service the URL of a server of yours as a given secret"
             )
     if len(hosts) > 1:
         yield (
