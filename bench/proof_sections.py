@@ -97,7 +97,7 @@ SECTIONS = (
         "identity_servers",
         "users are created, restored and removed in the real Keycloak, too",
         10,
-        ("pytest -n0 tests/loopback/test_identity_servers.py --proof",),
+        ("pytest tests/loopback/test_identity_servers.py --proof",),
         ("plugins", "library", "tests/loopback"),
         product=False,
     ),

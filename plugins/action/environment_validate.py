@@ -103,7 +103,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if self.args["whole"]:
             yield from settings.limit_problems(self.groups["all"], self.task_vars["ansible_play_hosts_all"])
         yield from settings.group_problems(self.args["groups"], self.groups)
-        yield from settings.data_problems(self.groups.get("data", []))
+        yield from settings.data_problems(self.groups.get("data", []), self.catalogue)
         yield from self._services()
         yield from self._checks()
         yield from release.release_problems(

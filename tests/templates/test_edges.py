@@ -86,3 +86,13 @@ def test_an_ipv6_address_moves_with_the_other_one_outside_the_advertisements(
     assert (advertised.split(), excluded.split()[-1:]) == ([f"{shared('staging')}/32"], ["2001:db8::10/128"])
     usual = (rendered["staging"].folder / "edge1/etc/keepalived/keepalived.conf").read_text()
     assert "virtual_ipaddress_excluded" not in usual
+
+
+def test_without_ops_hosts_those_that_check_reach_the_edge(tmp_path: Path) -> None:
+    (tmp_path / "services").mkdir()
+    public = {"firewall_public_sources": ["203.0.113.0/24"]}
+    found = render("examples/external", tmp_path, tmp_path / "services", roles=("firewall",), hosts="edge1", **public)
+    lines = [line for line in rules(found, "edge1").splitlines() if "dport { 80, 443 } ip saddr" in line]
+    assert lines
+    for address in ("192.0.2.12", "192.0.2.21", "192.0.2.22", "203.0.113.0/24"):
+        assert all(address in line for line in lines)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.controller.bundle import edge_map
+from ansible.module_utils.greenroom.controller.bundle.description import describe
+from ansible.module_utils.greenroom.controller.bundle.description_schema import problem
 from ansible.module_utils.greenroom.controller.canary.watch import probe_paths
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
@@ -128,7 +130,7 @@ def test_a_tcp_route_takes_no_port_that_the_edge_hosts_have() -> None:
 
 def test_names_are_rendered_and_those_of_the_environment_are_its_own() -> None:
     services = catalogue(
-        shop={"routes": [host(["{{ own }}", "{{ bad }}", "{{ none }}"])], "redirects": [{"to": "{{ own }}"}]}
+        shop={"routes": [host(["{{ own }}", "{{ bad }}", "{{ none }}"])], "redirects": [{"to": "https://{{ own }}"}]}
     )
 
     def render(value: Any) -> Any:
@@ -138,11 +140,47 @@ def test_names_are_rendered_and_those_of_the_environment_are_its_own() -> None:
 
     named, lines = route_names.rendered(services, render, ["shop.test"])
     assert named["shop"]["routes"][0]["hosts"] == ["", "Bad_name", ""]
-    assert named["shop"]["redirects"][0]["to"] == "shop.test"
+    assert named["shop"]["redirects"][0]["to"] == "https://shop.test"
     assert [line.partition(" is not ")[0] for line in lines] == [
         'services/shop/service.yml: routes[0].host: "Bad_name"',
         "services/shop/service.yml: routes[0].host: 'none' is undefined",
     ]
+
+
+def test_a_target_is_checked_when_it_is_rendered() -> None:
+    services = catalogue(
+        shop={"redirects": [{"to": "https://{{ good }}/x"}, {"path": "/y", "to": "https://{{ bad }}"}]}
+    )
+    names = {"{{ good }}": "shop.test:8443", "{{ bad }}": "shop.test evil"}
+
+    def render(value: str) -> str:
+        for name, known in names.items():
+            value = value.replace(name, known)
+        return value
+
+    _, lines = route_names.rendered(services, render, [])
+    assert [line.partition(" is not ")[0] for line in lines] == [
+        'services/shop/service.yml: redirects[1].to: "https://shop.test evil"'
+    ]
+
+
+def test_what_a_service_may_have_is_valid_in_the_description_of_a_slot() -> None:
+    targets = ("https://a.test", "https://a.test/", "http://a.test:8080/x/", "/new", "/new/")
+    keys = {
+        "routes": [
+            {"path": "/"},
+            host(["a.test", "*.b.test"], "/x") | {"strip": True, "body": "10M", "sticky": True, "timeout": "5m"},
+            {"path": "/c", "client_certificate": "required", "http2": True, "auth": False},
+        ],
+        "redirects": [{"path": f"/{number}", "to": to, "status": 308} for number, to in enumerate(targets)],
+        "ports": {name: {"container": port, "from": ["edge"]} for name, port in (("web", 8000), ("tls", 8001))},
+        "tcp_routes": [{"listen": 5222, "port": "tls", "host": "*.c.test", "timeout": "12h"}],
+    }
+    for redirect in keys["redirects"]:
+        assert structure_errors({"image": "shop", "redirects": [redirect]}) == []
+    release = {"name": "1.0", "id": "0" * 64, "images": {"shop": f"registry.test/shop@sha256:{'0' * 64}"}}
+    members = {"app": {"app1": "192.0.2.1"}, "edge": {"edge1": "192.0.2.2"}}
+    assert problem(describe(catalogue(shop=keys), "blue", release, members)) == ""
 
 
 def test_a_route_with_client_certificates_needs_their_ca() -> None:

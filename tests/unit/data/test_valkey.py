@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
 from ansible.module_utils.greenroom.controller.catalogue.service_secrets import secret_environment, secret_paths
 from ansible.module_utils.greenroom.data import valkey
+from plays import ROOT
 
 PASSWORD = "a-password-that-nobody-sees"
 LOGINS = {"shop_blue": {"password": PASSWORD, "prefix": "shop:"}}
@@ -71,12 +74,15 @@ class Host:
     """A host's files, and the commands that ran on it."""
 
     def __init__(self, folder: Path) -> None:
-        self.file, self.password = folder / "users.acl", folder / "administrator"
+        self.file, self.password, self.pending = (folder / n for n in ("users.acl", "administrator", "users.pending"))
         self.file.write_text("user default off\n")
         self.commands: list[list[str]] = []
         self.code = 0
+        self.killed = False
 
     def run(self, command: list[str], environ_update: dict[str, str]) -> tuple[int, str, str]:
+        if self.killed:
+            raise KeyboardInterrupt
         assert all(self.password.read_text().strip() == value for value in environ_update.values())
         self.commands.append(command)
         return self.code, "", "ERR it does not like that\n"
@@ -91,6 +97,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     found = Host(tmp_path)
     monkeypatch.setattr(valkey, "FILE", str(found.file))
     monkeypatch.setattr(valkey, "PASSWORD", str(found.password))
+    monkeypatch.setattr(valkey, "PENDING", str(found.pending))
     monkeypatch.setattr(valkey.shutil, "chown", lambda *_: None)
     return found
 
@@ -120,3 +127,28 @@ def test_a_change_that_failed_is_not_taken_for_done(host: Host, first: bool) -> 
     host.code = 0
     assert "shop_blue" in host.converge(LOGINS)
     assert host.commands[-1][0] == ("systemctl" if first else "valkey-cli")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_after_a_run_that_was_killed_the_server_still_reads_the_file(host: Host, first: bool) -> None:
+    if not first:
+        host.converge({})
+    host.killed = True
+    with pytest.raises(KeyboardInterrupt):
+        host.converge(LOGINS)
+    host.killed = False
+    host.commands.clear()
+    assert "shop_blue" in host.converge(LOGINS)
+    assert [command[0] for command in host.commands] == ["systemctl" if first else "valkey-cli"]
+    assert host.converge(LOGINS) == []
+
+
+def test_a_renewed_certificate_restarts_the_server_and_a_login_does_not() -> None:
+    role = yaml.safe_load((ROOT / "roles/valkey/vars/main.yml").read_text())
+    (unit,) = role["__valkey_trees"][0]["units"]
+
+    def restarts(file: str) -> bool:
+        return any(fnmatchcase(f"/etc/valkey/{file}", pattern) for pattern in unit["files"])
+
+    assert [restarts(item["dest"].rpartition("/")[2]) for item in role["__valkey_tls"]] == [True, True]
+    assert not restarts("users.acl")

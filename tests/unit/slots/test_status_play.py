@@ -103,6 +103,8 @@ class Playbooks:
             path.mkdir(parents=True)
         (podman / "podman_container_info.py").write_text(MODULE.replace("FILE", str(folder / "containers.json")))
         (folder / "library/bluegreen_switch.py").write_text(MODULE.replace("FILE", str(folder / "edge.json")))
+        (folder / "library/edge_maintenance.py").write_text(MODULE.replace("FILE", str(folder / "maintenance.json")))
+        (folder / "maintenance.json").write_text(json.dumps({"maintenance": {}}))
         (folder / "connection/dead.py").write_text(DEAD)
         (folder / "edge.json").write_text(json.dumps(EDGE))
         self.runs("jobs-blue")
@@ -197,9 +199,12 @@ def said(run: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def test_who_serves_and_what_runs(playbooks: Playbooks) -> None:
+    (playbooks.folder / "maintenance.json").write_text(json.dumps({"maintenance": {"*": "120", "shop": "60"}}))
     lines = said(playbooks.play("status.yml"))
     for line in ("live slot: blue", "release: '1.0'", "release: '1.1'", "app1: in order", "app2: in order"):
         assert line in lines
+    maintenance = lines.index("maintenance:")
+    assert lines[maintenance + 1 : maintenance + 3] == ["edge1: everything, shop", "edge2: everything, shop"]
 
 
 @pytest.mark.parametrize("dead", [["app1"], ["app2"]])
@@ -216,6 +221,7 @@ def test_without_any_app_host_the_edge_still_says_who_serves(playbooks: Playbook
     lines = said(playbooks.play("status.yml", dead=["app1", "app2"]))
     for line in ("live slot: blue", "app1: does not answer", "app2: does not answer", "blue: unknown"):
         assert line in lines
+    assert "maintenance:" not in lines
 
 
 def test_a_worker_beside_the_idle_slot_is_told_with_what_to_do(playbooks: Playbooks) -> None:

@@ -446,9 +446,12 @@ def test_an_invalid_yaml_file_is_reported(tmp_path: Path) -> None:
 
 
 def test_a_second_data_host_is_refused_and_one_or_none_is_not() -> None:
-    (line,) = settings.data_problems(["data1", "data2"])
+    (line,) = settings.data_problems(["data1", "data2"], {})
     assert line.startswith("data: one host, not 2 (data1, data2): ")
-    assert [*settings.data_problems(["data1"]), *settings.data_problems([])] == []
+    catalogue = {"shop": {"cache": {"prefix": "shop:"}}, "web": {"cache": None}}
+    assert [*settings.data_problems(["data1"], catalogue), *settings.data_problems([], {"web": {"cache": None}})] == []
+    (line,) = settings.data_problems([], catalogue)
+    assert line.startswith('services/shop/service.yml: cache: its server needs a host in the group "data"')
 
 
 def test_no_variable_wants_more_synthetic_users_than_there_are() -> None:

@@ -23,8 +23,11 @@ PASSWORD = "/etc/valkey/administrator"
 SOCKET = "/run/valkey/valkey-server.sock"
 ADMINISTRATOR = "greenroom-administrator"
 UNIT = "valkey-server.service"
-# Services use keys and channels of their own. They can't see or change the server, nor other clients.
-RIGHTS = "+@all -@admin -@dangerous +info"
+# While it exists, the server may not have read the file of logins yet.
+PENDING = "/etc/valkey/users.pending"
+# Services use keys and channels of their own. They can't see or change the server, nor other clients. Functions and the
+# scripts that the server keeps are everybody's: one service could change what runs for another.
+RIGHTS = "+@all -@admin -@dangerous +info -function -script|flush -script|kill"
 OWNER = "valkey"
 OFF = "user default off"
 
@@ -82,19 +85,24 @@ def converge(
     first = not kept.exists()
     password = secrets.token_hex() if first else kept.read_text(encoding="utf-8").strip()
     content, changed = merged(text, wanted, password)
-    if not changed or check:
+    # A run that was killed may have left a file that the server doesn't know.
+    pending = Path(PENDING).exists()
+    if pending:
+        changed = list(dict.fromkeys([*changed, *wanted]))
+    if check or not (changed or pending):
         return changed
-    if first:
-        write(PASSWORD, f"{password}\n".encode(), mode=0o600)
+    write(PENDING, b"", mode=0o600)
     _write(file, content)
     for command, environment in _loads(first, password):
         code, answer, complaint = run(command, environ_update=environment)
         if code != 0:
             # So that the next run does not take the change for done.
             _write(file, text)
-            if first:
-                remove(PASSWORD)
             raise CacheError(f"Valkey can't load its logins: {' '.join((complaint or answer).split())}")
+    if first:
+        # Only now: without this file, the next run starts the server again.
+        write(PASSWORD, f"{password}\n".encode(), mode=0o600)
+    remove(PENDING)
     return changed
 
 

@@ -108,7 +108,8 @@ class Client:
         self._timeout = timeout
         self._deadline = deadline
         self._busy, self._busy_until = "", 0.0
-        self._ahead = 0.0
+        # How far the server's clock is ahead, at least, told by each response. One that was slow to arrive tells less.
+        self._ahead: float | None = None
         self._connections = threading.local()
         self._lock = threading.Lock()
 
@@ -146,12 +147,13 @@ class Client:
         with contextlib.suppress(TypeError, ValueError):  # no such header, or no date in it
             # The header has whole seconds. A server whose clock is ahead makes no difference.
             date = parsedate_to_datetime(answer.header("Date") or "").timestamp()
-            self._ahead = min(self._ahead, date + 1 - _now())
+            ahead = date + 1 - _now()
+            self._ahead = ahead if self._ahead is None else max(self._ahead, ahead)
         return answer
 
     def now(self) -> float:
         """Return a time that is not later than the server's."""
-        return _now() + self._ahead
+        return _now() + min(0.0, self._ahead or 0.0)
 
     def _refusal(self, url: str, answer: web.Answer) -> UnansweredError:
         text = f"{origin(url)}: status {answer.status}: {reason(answer)}"

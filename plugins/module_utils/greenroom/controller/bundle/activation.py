@@ -52,7 +52,7 @@ def unrivaled(services: Mapping[str, Service], other: Description | None) -> lis
     return [
         name
         for name, service in services.items()
-        if service["activation"] == "singleton" and service["routes"] and name not in known
+        if service["activation"] == "singleton" and service.get("routes") and name not in known
     ]
 
 

@@ -79,7 +79,7 @@ _REDIRECT = _with(
     {
         "hosts": _HOSTS,
         "path": PATH,
-        "to": {"type": "string", "pattern": r"^(?:https?://[A-Za-z0-9.-]+(?::\d+)?)?(?:/[!-~]+)?\Z"},
+        "to": {"type": "string", "pattern": r"^(?:https?://[A-Za-z0-9.-]+(?::\d+)?)?(?:/[!-~]*)?\Z"},
         "status": {"enum": REDIRECT_STATUSES},
     }
 )

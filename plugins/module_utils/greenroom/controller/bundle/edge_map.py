@@ -18,7 +18,7 @@ CLOSED = "closed"
 def edge_map(description: Description, own_names: Collection[str]) -> list[str]:
     """Return the lines `<key> <value>` of a slot's map, sorted; `own_names` are the environment's own names.
 
-    The key of a route is its path, after its host name if it has one; the key of a TCP route is its port, with `/` and
+    The key of a route is its path, after its host name if it has one; the key of a TCP route is its port with `/`, and
     the host name if it has one. See routes.map.j2 for the values.
     """
     services = description["services"]
@@ -31,8 +31,9 @@ def edge_map(description: Description, own_names: Collection[str]) -> list[str]:
             for host, path in places(redirect, own_names):
                 found.setdefault(host + path, _redirect(redirect, host))
         for route in service.get("tcp_routes", ()):
-            for key in [f"{route['listen']}/{host}" for host in route["hosts"]] or [str(route["listen"])]:
-                found.setdefault(key, f"{name}_{route['port']}")
+            # A name that begins with a port, such as 5222.example.com, must not find a TCP route: hence the slash.
+            for host in route["hosts"] or [OWN]:
+                found.setdefault(f"{route['listen']}/{host}", f"{name}_{route['port']}")
     found |= {host + path: CLOSED for host, path in closed_places(services, own_names)}
     for host in names_of(services, own_names):
         # So that a wildcard's routes are not those of a name that has some of its own.

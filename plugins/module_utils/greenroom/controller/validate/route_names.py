@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from ..catalogue.closed_paths import OWN
-from ..catalogue.route_schema import HOST, HOST_NAME
+from ..catalogue.route_schema import HOST, HOST_NAME, REDIRECT_TARGET
 
 _NAME = re.compile(rf"{HOST_NAME}")
+_TARGET = re.compile(REDIRECT_TARGET["pattern"])
 KEYS = ("routes", "redirects", "tcp_routes")
 Services = Mapping[str, Mapping[str, Any]]
 
@@ -35,7 +36,7 @@ class Names:
 def rendered(
     services: Services, render: Callable[[Any], Any], own_names: Collection[str]
 ) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """Return services that fit the schema with their routes' host names as they are here, and what is wrong with those.
+    """Return services that fit the schema with their routes' names and targets as they are here, and what is wrong.
 
     `render` renders a value; it raises ValueError with a reason. Names in `own_names` become OWN.
     """
@@ -47,6 +48,12 @@ def rendered(
             lines.append(f'{_file(service)}: {where}: "{found}" is not {HOST["description"]}')
         return OWN if found in own_names else found
 
+    def target(service: Mapping[str, Any], where: str, value: Any) -> str:
+        found = str(_value(service, where, value))
+        if found and not _TARGET.match(found):
+            lines.append(f'{_file(service)}: {where}: "{found}" is not {REDIRECT_TARGET["description"]}')
+        return found
+
     def _value(service: Mapping[str, Any], where: str, value: Any) -> Any:
         try:
             return render(value)
@@ -56,7 +63,7 @@ def rendered(
 
     def route(service: Mapping[str, Any], where: str, each: Mapping[str, Any]) -> dict[str, Any]:
         known = {"hosts": [name(service, f"{where}.host", host) for host in each["hosts"]]}
-        return {**each, **known, **({"to": _value(service, f"{where}.to", each["to"])} if "to" in each else {})}
+        return {**each, **known, **({"to": target(service, f"{where}.to", each["to"])} if "to" in each else {})}
 
     found = {
         key: {

@@ -34,8 +34,17 @@ def limit_problems(hosts: Collection[str], in_play: Collection[str]) -> Iterator
         )
 
 
-def data_problems(hosts: Sequence[str]) -> Iterator[str]:
-    """Yield a line if the group `data` has a second host: it would get databases that nothing uses."""
+def data_problems(hosts: Sequence[str], catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line if the group `data` has a second host: it would get databases that nothing uses.
+
+    Without any, no service can have a cache.
+    """
+    for name, service in catalogue.items() if not hosts else ():
+        if service.get("cache"):
+            yield (
+                f'services/{name}/service.yml: cache: its server needs a host in the group "data", which has none; add '
+                "one, or remove `cache` and give the service the URL of a server of yours as a given secret"
+            )
     if len(hosts) > 1:
         yield (
             f"data: one host, not {len(hosts)} ({', '.join(hosts)}): PostgreSQL and the broker run on the first one, "
