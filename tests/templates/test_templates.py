@@ -19,6 +19,16 @@ SOURCES = sorted(
 )
 
 
+# What the demo's services don't use, and the test that renders it with services that do.
+ELSEWHERE = {
+    "roles/backup/templates/volumes/": "test_volumes.py",
+    "roles/volumes/templates/": "test_volumes.py",
+    "roles/bundle/templates/secret.j2": "test_values.py",
+    "roles/slots/templates/jobs/": "test_new_service.py",
+    "roles/valkey/templates/": "test_new_service.py",
+}
+
+
 def test_there_are_templates() -> None:
     assert len(SOURCES) > 30
 
@@ -26,7 +36,9 @@ def test_there_are_templates() -> None:
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_every_template_is_rendered(environment: str, rendered: dict[str, Rendered]) -> None:
     used = {record["source"] for record in rendered[environment].records}
-    assert [str(path) for path in SOURCES if str(path) not in used] == []
+    left = [str(path.relative_to(ROOT)) for path in SOURCES if str(path) not in used]
+    assert [path for path in left if not path.startswith(tuple(ELSEWHERE))] == []
+    assert [name for name in ELSEWHERE if not any(path.startswith(name) for path in left)] == []
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
