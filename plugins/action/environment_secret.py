@@ -10,10 +10,9 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsiblePromptNoninteractive
 from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
-from ansible.module_utils.greenroom.controller.vault.file_secrets import SecretsFileError, open_file
-from ansible.module_utils.greenroom.controller.vault.secrets import Secrets, VaultError
+from ansible.module_utils.greenroom.controller.vault.opened_secrets import opened_secrets
+from ansible.module_utils.greenroom.controller.vault.secrets import Secrets
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import lookup_loader
 from ansible.utils.display import Display
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
@@ -30,8 +29,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "ca_file": {"type": "path"},
     "mount": {"type": "str", "default": "greenroom"},
 }
-# With these methods, the token belongs to the operator. Every other login makes a token, which this task revokes.
-GIVEN = ("token", "none")
 SOURCES = "-e put_file=<file> or -e put_variable=<variable of the environment>"
 
 
@@ -76,22 +73,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return answer
 
     def _put(self, args: dict[str, Any], value: str, task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        if args["secrets_file"]:
-            try:
-                file = open_file(args["secrets_file"], self._loader._vault, args["environment_name"], args["ca_file"])
-                return self._written(file, args, value)
-            except SecretsFileError as problem:
-                raise AnsibleError(str(problem)) from None
-        lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
-        login = {name: args[name] for name in ("url", "environment_name", "mount")} | {"ca_cert": args["ca_file"]}
-        secrets: Secrets = lookup.login(task_vars, **login, **args["auth"])
-        try:
+        with opened_secrets(self, args["secrets_file"], args, task_vars) as secrets:
             return self._written(secrets, args, value)
-        except VaultError as problem:
-            raise lookup.error(problem) from None
-        finally:
-            if args["auth"].get("auth_method", "token") not in GIVEN:
-                secrets.leave()
 
     def _written(self, secrets: Secrets, args: dict[str, Any], value: str) -> dict[str, Any]:
         path = args["path"]

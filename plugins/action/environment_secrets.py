@@ -7,11 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.greenroom.controller.vault.file_secrets import SecretsFileError, open_file
+from ansible.module_utils.greenroom.controller.vault.file_secrets import FileSecrets
+from ansible.module_utils.greenroom.controller.vault.opened_secrets import opened_secrets
 from ansible.module_utils.greenroom.controller.vault.refusals import missing_line
-from ansible.module_utils.greenroom.controller.vault.secrets import CERTIFICATE, Secrets, VaultError, needs_issue
+from ansible.module_utils.greenroom.controller.vault.secrets import CERTIFICATE, Secrets, needs_issue
 from ansible.plugins.action import ActionBase
-from ansible.plugins.loader import lookup_loader
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["read", "present"], "default": "read"},
@@ -32,9 +32,6 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "certificate_role": {"type": "str"},
     "certificate_days": {"type": "int", "default": 30},
 }
-
-# With these methods, the token belongs to the operator. Every other login makes a token, which this task revokes.
-GIVEN = ("token", "none")
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -59,30 +56,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(error.message) from None
 
     def _answer(self, args: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        if args["file"]:
-            return self._answer_of_file(args)
-        lookup = lookup_loader.get("environment_secrets", loader=self._loader, templar=self._templar)
-        login = {name: args[name] for name in ("url", "environment_name", "mount")} | {"ca_cert": args["ca_file"]}
-        secrets = lookup.login(task_vars, **login, **args["auth"])
-        try:
-            if args["state"] == "present":
-                return self._present(secrets, args)
-            return self._values(secrets, args)
-        except VaultError as problem:
-            raise lookup.error(problem) from None
-        finally:
-            if args["auth"].get("auth_method", "token") not in GIVEN:
-                secrets.leave()
-
-    def _answer_of_file(self, args: dict[str, Any]) -> dict[str, Any]:
-        try:
-            secrets = open_file(args["file"], self._loader._vault, args["environment_name"], args["ca_file"])
+        with opened_secrets(self, args["file"], args, task_vars) as secrets:
             result = self._present(secrets, args) if args["state"] == "present" else self._values(secrets, args)
-            if not self._task.check_mode:
+            if isinstance(secrets, FileSecrets) and not self._task.check_mode:
                 secrets.trust()
             return result
-        except SecretsFileError as problem:
-            raise AnsibleError(str(problem)) from None
 
     def _values(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
         values = secrets.read(args["paths"])

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Sends requests to Ory Kratos, and tries again while a server is busy or restarts."""
+"""Sends requests to an identity server, and tries again while a server is busy or restarts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Identity = dict[str, Any]
 
 
 class ServerError(Exception):
-    """A request to Kratos failed; the text says why, on one line."""
+    """A request to an identity server failed; the text says why, on one line."""
 
 
 class UnansweredError(ServerError):
