@@ -47,9 +47,9 @@ status: ## show hosts, slots, releases and addresses
 ssh: ## open a shell on a host: make ssh HOST=app1 (or control1, production/app1)
 	@lab/lab ssh $(or $(HOST),app1)
 
-# ENV names the inventory, HOST one host, SLOT a slot that is not the live one.
+# ENV names the inventory, HOST one host, SLOT a slot that is not the live one. With ASK, sudo has a password there.
 OPERATE = python tools/operate.py --inventory inventories/$(or $(ENV),staging) $(if $(SERVICE),--service $(SERVICE)) \
-  $(if $(HOST),--host $(HOST)) $(if $(SLOT),--slot $(SLOT))
+  $(if $(HOST),--host $(HOST)) $(if $(SLOT),--slot $(SLOT)) $(if $(ASK),--ask-become-pass)
 
 .PHONY: ps
 ps: ## show the containers on all app hosts: make ps (ENV=production, HOST=app1)

@@ -9,11 +9,14 @@
     make console SERVICE=portal      an interactive console in a new container
 
 ENV names the inventory (staging unless you set it), HOST one host of the service, SLOT a slot that is not the live one.
+If sudo wants a password there, exec and console ask for it on a terminal; ps and logs do with ASK=yes.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import getpass
 import os
 import shlex
 import subprocess
@@ -36,7 +39,9 @@ RUN = "/usr/local/lib/greenroom/slots/greenroom-run"
 SSH = (
     *("ansible_host", "ansible_user", "ansible_port", "ansible_ssh_private_key_file", "ansible_private_key_file"),
     *("ansible_ssh_common_args", "ansible_ssh_extra_args", "ansible_become"),
+    *("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass"),
 )
+PASSWORD = "sudo wants a password there: add ASK=yes, or set ansible_become_password in the inventory"
 
 
 class OperateError(Exception):
@@ -76,8 +81,17 @@ class Inventory:
         return self.groups.get(found.get(service, {}).get("group", "app")) or app
 
 
-def ssh(host: str, variables: Mapping[str, Any], command: str, terminal: bool) -> list[str]:
-    """Return the command that runs `command` as root on a host."""
+def sudo_password(variables: Mapping[str, Any]) -> str:
+    """Return the password for sudo, "" if none is known."""
+    names = ("ansible_become_password", "ansible_become_pass", "ansible_sudo_pass")
+    return next((str(variables[name]) for name in names if variables.get(name)), "")
+
+
+def ssh(host: str, variables: Mapping[str, Any], command: str, terminal: bool, asks: bool = False) -> list[str]:
+    """Return the command that runs `command` as root on a host.
+
+    Only a terminal can ask for a password. Without one, sudo reads it from its input if it `asks`.
+    """
     words = ["ssh", "-t" if terminal else "-T", "-o", "LogLevel=ERROR"]
     for name in ("ansible_ssh_common_args", "ansible_ssh_extra_args"):
         words += shlex.split(str(variables.get(name) or ""))
@@ -87,8 +101,8 @@ def ssh(host: str, variables: Mapping[str, Any], command: str, terminal: bool) -
         words += ["-p", str(port)]
     if user := variables.get("ansible_user"):
         words += ["-l", str(user)]
-    # Only a terminal can ask for a password.
-    root = f"sudo {'' if terminal else '-n '}{command}" if variables.get("ansible_become", True) else command
+    sudo = "sudo -S -p ''" if asks else "sudo" if terminal else "sudo -n"
+    root = f"{sudo} {command}" if variables.get("ansible_become", True) else command
     return [*words, str(variables.get("ansible_host", host)), root]
 
 
@@ -112,15 +126,25 @@ def remote(given: argparse.Namespace) -> str:
     return shlex.join([RUN, given.what, *slot, given.service, *given.words])
 
 
-def every(inventory: Inventory, hosts: Sequence[str], command: str) -> int:
-    """Run a command on hosts at once, and print what each prints, with its name in front; return an exit code."""
+def every(inventory: Inventory, hosts: Sequence[str], command: str, password: str = "") -> int:
+    """Run a command on hosts at once, and print what each prints, with its name in front; return an exit code.
+
+    The command must not read its input, which has the `password` for sudo, or the inventory's.
+    """
     # Ansible loads its plugins only in one thread.
-    calls = {host: ssh(host, inventory.variables(host, SSH), command, terminal=False) for host in hosts}
+    known = {host: inventory.variables(host, SSH) for host in hosts}
+    passwords = {host: password or sudo_password(known[host]) for host in hosts}
+    calls = {host: ssh(host, known[host], command, terminal=False, asks=bool(passwords[host])) for host in hosts}
 
     def one(host: str) -> int:
-        with subprocess.Popen(calls[host], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        pipe = subprocess.PIPE
+        with subprocess.Popen(calls[host], stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT, text=True) as process:
+            with contextlib.suppress(BrokenPipeError), process.stdin or contextlib.nullcontext() as given:
+                if given and passwords[host]:
+                    given.write(f"{passwords[host]}\n")
             for line in process.stdout or ():
-                print(f"{host}  {line}", end="", flush=True)
+                said = PASSWORD if line.strip() == "sudo: a password is required" else line.rstrip("\n")
+                print(f"{host}  {said}", flush=True)
         return process.returncode
 
     with ThreadPoolExecutor(max_workers=len(hosts)) as pool:
@@ -137,6 +161,7 @@ def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--slot", default="", choices=["", "blue", "green"])
     parser.add_argument("--lines", default="100", help="how many lines of output each host shows")
     parser.add_argument("--follow", action="store_true", help="go on showing output until Ctrl-C")
+    parser.add_argument("--ask-become-pass", action="store_true", help="ask for the password of sudo, once")
     parser.add_argument("--command", dest="words", type=shlex.split, default=[])
     return parser.parse_args(words)
 
@@ -153,7 +178,8 @@ def main() -> int:
             raise OperateError(f"{given.host} is no host of this service; it has {', '.join(hosts)}")
         hosts = [given.host] if given.host else hosts
         if given.what in ("ps", "logs"):
-            return every(inventory, hosts, command)
+            password = getpass.getpass("BECOME password: ") if given.ask_become_pass else ""
+            return every(inventory, hosts, command, password)
         # The first host, as for all commands that run once.
         words = ssh(hosts[0], inventory.variables(hosts[0], SSH), command, terminal=sys.stdin.isatty())
         return subprocess.run(words, check=False).returncode

@@ -109,13 +109,31 @@ def owners(found: Mapping[str, Mapping[str, Any]]) -> set[str]:
     return {entry["Labels"][LABEL] for entry in found.values()}
 
 
+def stranger(found: Mapping[str, Mapping[str, Any]]) -> Path | None:
+    """Return another checkout that started some of the given hosts."""
+    return next((Path(owner) for owner in sorted(owners(found) - {str(paths.ROOT)})), None)
+
+
 def refuse_strangers(found: Mapping[str, Mapping[str, Any]]) -> None:
     """Raise LabError if another checkout's lab exists: all labs use the same addresses and names."""
-    strangers = sorted(owners(found) - {str(paths.ROOT)})
-    if strangers:
+    other = stranger(found)
+    if other is None:
+        return
+    what = f"The lab of {other} runs on this machine, and a machine has only one."
+    if not started_by(other):
         raise LabError(
-            f"The lab of {strangers[0]} runs on this machine. Run `make down`, here or there, then this command again."
+            f"{what} That checkout is gone. Run `make down`, which removes its hosts, then this command again."
         )
+    raise LabError(
+        f"{what} Run this command there (`cd {other}`). `make status`, `make ssh` and `lab/lab secret` also work here. "
+        f"Playbooks of this checkout reach its hosts after `export GREENROOM_ACCESS={other}/.access/staging`. "
+        "To start the lab here, run `make down`, which removes the hosts of the other one, then this command again."
+    )
+
+
+def started_by(checkout: Path) -> bool:
+    """Whether a checkout still has the commands and the keys of the lab that it started."""
+    return (checkout / "lab" / "lab").exists() and (checkout / ".lab").exists()
 
 
 def remove_all() -> None:

@@ -15,7 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.drill import playbook_process
 from ansible.plugins.action import ActionBase
 
-# Command line options that the drill passes on to its playbooks. Only files: there is no terminal to ask for passwords.
+# Command line options that the drill passes on to its playbooks. Those have no terminal to ask for passwords at.
 PASSED_ON = {
     "remote_user": "--user",
     "private_key_file": "--private-key",
@@ -67,6 +67,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         environment |= {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": "ansible.builtin.default"}
         if constants.CONFIG_FILE:
             environment["ANSIBLE_CONFIG"] = constants.CONFIG_FILE
+        # Its playbooks have no terminal to ask at. Only this user can read their environment.
+        if context.CLIARGS.get("become_ask_pass") and (become := self._connection.become):
+            environment["ANSIBLE_BECOME_PASS"] = become.get_option("become_pass") or ""
         try:
             return playbook_process.start(
                 folder,

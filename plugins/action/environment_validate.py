@@ -117,9 +117,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from named.problems(self._value("seed_named_people"))
         people = {name: self._value(name) for name in ("simulation_people", "load_people")}
         yield from settings.people_problems(self._value("seed_count"), **people)
-        yield from settings.shared_address_problems(
-            self._value("keepalived_address"), self._value("environment_network"), self._addresses
-        )
+        network = "" if self._value("keepalived_public_interface") else self._value("environment_network")
+        yield from settings.shared_address_problems(self._value("keepalived_address"), network, self._addresses)
         yield from settings.ipv6_address_problems(
             self._value("keepalived_ipv6_address"), self._value("keepalived_address")
         )
@@ -299,10 +298,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                         values("firewall_ssh_sources"),
                         " ".join(map(str, options)),
                         values("base_forward_to"),
+                        str(values("firewall_controller_address") or ""),
                     )
         addresses = self._group_addresses(self._addresses)
-        seen = str(self._value("firewall_controller_address") or "")
-        yield from lockout.lockout_problems(logins, addresses, seen, self.args["applies"])
+        yield from lockout.lockout_problems(logins, addresses, self.args["applies"])
 
     @cached_property
     def _addresses(self) -> dict[str, str]:

@@ -5,12 +5,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.greenroom.controller.vault import setup
+from ansible.module_utils.greenroom.controller.vault import setup, unseal
 from ansible.plugins.action import ActionBase
 from ansible.plugins.loader import lookup_loader
 
@@ -86,15 +85,14 @@ def _files(client: Any, args: dict[str, Any], carries_out: bool) -> list[str]:
         lines.append(f"{'keep' if works else 'create'} a login in {role_id} and {secret_id.name}")
         if not works and carries_out:
             name = args["environment_name"]
-            _write(role_id, client.auth.approle.read_role_id(name)["data"]["role_id"])
-            _write(secret_id, client.auth.approle.generate_secret_id(name)["data"]["secret_id"])
+            unseal.write(role_id, client.auth.approle.read_role_id(name)["data"]["role_id"])
+            unseal.write(secret_id, client.auth.approle.generate_secret_id(name)["data"]["secret_id"])
     authority = _authority(client, args["certificate_mount"])
     ca_file = Path(args["ca_file"])
-    present = ca_file.read_text(encoding="utf-8") if ca_file.exists() else ""
-    trusted = bool(authority) and authority in present
+    trusted = bool(authority) and ca_file.exists() and authority in ca_file.read_text(encoding="utf-8")
     lines.append(f"{'keep' if trusted else 'add'} the CA in {ca_file}")
-    if authority and not trusted and carries_out:
-        _write(ca_file, "\n".join(filter(None, [present.strip(), authority])) + "\n", 0o644)
+    if authority and carries_out:
+        unseal.trust(ca_file, authority)
     return lines
 
 
@@ -110,12 +108,3 @@ def _authority(client: Any, mount: str) -> str:
     with contextlib.suppress(Exception):
         return str(client.secrets.pki.read_ca_certificate(mount_point=mount)).strip()
     return ""
-
-
-def _write(path: Path, text: str, mode: int = 0o600) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as file:
-        file.write(text)
-    new.replace(path)

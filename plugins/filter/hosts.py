@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.greenroom.controller.hosts import (
@@ -14,6 +14,7 @@ from ansible.module_utils.greenroom.controller.hosts import (
     keys,
     networks,
     pg_hba,
+    proxy,
     roles,
     scrape_targets,
     ssh_key,
@@ -21,6 +22,14 @@ from ansible.module_utils.greenroom.controller.hosts import (
     vrrp,
 )
 from ansible.module_utils.greenroom.data import databases
+from ansible.utils.display import Display
+
+
+def hosts_unsupported(texts: Mapping[str, str]) -> list[str]:
+    """Return the hosts that can't be set up, and warn of those that no test runs on: a task for it costs every run."""
+    for line in systems.untested(texts):
+        Display().warning(f"{line}: no test of Greenroom runs on it. Try it with hosts that you can lose.")
+    return systems.unsupported(texts)
 
 
 class FilterModule:
@@ -44,7 +53,12 @@ class FilterModule:
             "interface_of": vrrp.interface_of,
             "scrape_targets": scrape_targets.scrape_targets,
             "source_networks": networks.source_networks,
-            "hosts_unsupported": systems.unsupported,
+            "hosts_unsupported": hosts_unsupported,
+            "hosts_systems": systems.known,
+            "system_postgres": systems.postgres_version,
+            "system_packages": systems.packages,
+            "proxy_variables": proxy.variables,
+            "proxy_apt_lines": proxy.apt_lines,
             "databases": pg_hba.databases,
             "database_clients": pg_hba.database_clients,
             "database_extensions": databases.extensions,

@@ -31,6 +31,8 @@ runtime.connect("/run/haproxy/admin.sock")
 runtime.sendall(b"clear table limit_login\\n")
 assert not runtime.recv(999).strip()
 """
+# The changed value, the release ID of each service, host and edge host, and of descriptions the signature.
+MOST_LINES = 40
 REACH = """
 import json, socket
 found = {{}}
@@ -142,6 +144,21 @@ def test_check_mode_finds_nothing_to_change(staging: Environment) -> None:
     assert run.code == 0, run.output
     assert run.changed == dict.fromkeys(staging.hosts, 0), run.output
     assert "\n+++ " not in run.output
+
+
+def test_check_mode_compares_a_deploy_with_the_live_slot(staging: Environment) -> None:
+    """One changed value is a handful of lines, whatever the idle slot has."""
+    live, idle = staging.live(), staging.idle()
+    toggles = json.dumps({"environment_toggles": {"new_checkout": True, "test_endpoints": True}})
+    run = staging.play("playbooks/deploy.yml", "--check", "--diff", "-e", toggles)
+    assert run.code == 0, run.output
+    lines = [line for line in run.output.splitlines() if re.match(r"[+-](?!--|\+\+)", line)]
+    staging.say(f"lines that differ: {len(lines)}")
+    assert any("PORTAL_NEW_CHECKOUT" in line for line in lines), run.output
+    assert len(lines) <= MOST_LINES, "\n".join(lines)
+    headers = [line for line in run.output.splitlines() if line.startswith(("--- ", "+++ "))]
+    assert any(f"/{live}/portal/environment" in line for line in headers)
+    assert not any(idle in line for line in headers), headers
 
 
 # Public requests

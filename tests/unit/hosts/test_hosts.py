@@ -148,6 +148,10 @@ def test_a_shared_address_must_be_free_and_in_the_network(address: str, line: st
     assert found == ([] if line is None else [line])
 
 
+def test_a_shared_address_may_be_in_a_public_network() -> None:
+    assert vrrp.shared_address_problems("203.0.113.10", "", {"edge1": "198.18.10.11"}) == []
+
+
 @pytest.mark.parametrize(
     ("address", "shared", "line"),
     [

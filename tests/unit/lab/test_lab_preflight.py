@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
+import subprocess
+import sys
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import NamedTuple
@@ -140,9 +143,60 @@ def test_the_labs_own_bridge_is_no_overlap(monkeypatch: pytest.MonkeyPatch) -> N
     assert list(network._routes()) == []
 
 
-def test_lab_of_another_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+def labeled(checkout: Path) -> dict[str, dict[str, dict[str, str]]]:
+    """A lab's host that this checkout started, as podman lists it."""
+    return {"greenroom-control-control1": {"Labels": {podman.LABEL: str(checkout)}}}
+
+
+def another(tmp_path: Path) -> Path:
+    """Another checkout with the keys of a lab; its lab/lab prints the arguments."""
+    other = tmp_path / "first"
+    (other / "lab").mkdir(parents=True)
+    (other / ".lab").mkdir()
+    (other / "lab" / "lab").write_text("#!/bin/sh\necho there: $*\n")
+    (other / "lab" / "lab").chmod(0o755)
+    return other
+
+
+def test_lab_of_another_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(paths, "ROOT", Path("/home/me/greenroom"))
-    podman.refuse_strangers({"greenroom-control-control1": {"Labels": {podman.LABEL: "/home/me/greenroom"}}})
+    podman.refuse_strangers(labeled(paths.ROOT))
+    other = another(tmp_path)
     with pytest.raises(LabError) as caught:
-        podman.refuse_strangers({"greenroom-control-control1": {"Labels": {podman.LABEL: "/srv/other"}}})
-    assert "The lab of /srv/other runs on this machine. Run `make down`" in one_line(caught)
+        podman.refuse_strangers(labeled(other))
+    said = one_line(caught)
+    assert f"The lab of {other} runs on this machine" in said
+    for way in (f"`cd {other}`", "`make status`", f"`export GREENROOM_ACCESS={other}/.access/staging`", "`make down`"):
+        assert way in said
+
+
+def test_lab_of_a_checkout_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "ROOT", Path("/home/me/greenroom"))
+    with pytest.raises(LabError) as caught:
+        podman.refuse_strangers(labeled(Path("/srv/gone")))
+    assert "That checkout is gone. Run `make down`" in one_line(caught)
+
+
+@pytest.mark.parametrize("command", ["status", "ssh app1 id -u", "secret staging/environment/value/x", "restart app1"])
+def test_commands_for_hosts_run_where_the_lab_was_started(
+    command: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    other = another(tmp_path)
+    monkeypatch.setattr(podman, "containers", lambda: labeled(other))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    # The program takes this process's place.
+    monkeypatch.setattr(os, "execv", lambda program, words: sys.exit(subprocess.call([program, *words[1:]])))
+    with pytest.raises(SystemExit) as ended:
+        outside.main(command.split())
+    assert ended.value.code == 0
+    assert capfd.readouterr() == (f"there: {command}\n", f"lab: this is the lab of {other}\n")
+
+
+def test_commands_for_hosts_stay_in_the_own_checkout(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(podman, "containers", lambda: labeled(paths.ROOT))
+    monkeypatch.setattr(outside, "setup", lambda hosts: done.append(f"setup {hosts}"))
+    monkeypatch.setattr(venv, "ready", lambda: True)
+    monkeypatch.setattr(venv, "go_on", done.extend)
+    assert outside.main(["status"]) == 0
+    assert done == ["setup False", "status"]

@@ -47,6 +47,25 @@ def test_the_inventorys_settings_for_ssh_count(operate: ModuleType, tmp_path: Pa
     assert bare == ["ssh", "-T", "-o", "LogLevel=ERROR", "two", "id"]
 
 
+def test_sudo_reads_a_known_password_from_its_input(
+    operate: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The password is in no command line, and what sudo says without one becomes what to do."""
+    (tmp_path / "ssh").write_text(
+        '#!/bin/sh\ncase "$*" in *"sudo -S"*) read -r word; echo got $word;;'
+        " *) echo sudo: a password is required; exit 1;; esac\n"
+    )
+    (tmp_path / "ssh").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    hosts = {"all": {"children": {"app": {"hosts": {"one": {"ansible_become_password": "{{ 'pass' }}1"}, "two": {}}}}}}
+    (tmp_path / "hosts.yml").write_text(yaml.safe_dump(hosts))
+    inventory = operate.Inventory(str(tmp_path / "hosts.yml"))
+    assert operate.every(inventory, ["one", "two"], "id") == 1
+    assert sorted(capsys.readouterr().out.splitlines()) == ["one  got pass1", f"two  {operate.PASSWORD}"]
+    assert operate.every(inventory, ["two"], "id", "asked") == 0
+    assert capsys.readouterr().out == "two  got asked\n"
+
+
 @pytest.mark.parametrize(
     ("words", "command"),
     [

@@ -12,8 +12,8 @@ HOSTS = ("app1", "app2")
 
 
 def problems(sources: Any, own: str = "", user: str = "operator", applies: bool = True) -> list[str]:
-    logins = {host: Login("127.0.0.1", user, sources) for host in HOSTS}
-    return list(lockout_problems(logins, ADDRESSES, own, applies))
+    logins = {host: Login("127.0.0.1", user, sources, seen=own) for host in HOSTS}
+    return list(lockout_problems(logins, ADDRESSES, applies))
 
 
 def test_no_source_at_all_locks_everybody_out() -> None:
@@ -42,6 +42,14 @@ def test_hosts_may_see_another_address_of_the_controller() -> None:
     assert len(problems(["127.0.0.0/8"], own="203.0.113.5")) == 1
 
 
+def test_only_hosts_behind_a_jump_host_see_another_address() -> None:
+    logins = {
+        "edge1": Login("127.0.0.1", "operator", ["127.0.0.0/8"]),
+        "app1": Login("127.0.0.2", "operator", ["10.1.0.9/32"], seen="10.1.0.9"),
+    }
+    assert list(lockout_problems(logins, ADDRESSES, True)) == []
+
+
 def test_a_run_that_changes_no_firewall_may_come_from_anywhere() -> None:
     assert problems(["203.0.113.0/24"], applies=False) == []
 
@@ -62,7 +70,7 @@ def jumping(options: str, forwards: Any = (), applies: bool = True) -> list[str]
         "ops1": Login("127.0.0.1", "operator", ["127.0.0.1"], forwards=forwards),
         "app1": Login("127.0.0.2", "operator", ["127.0.0.0/8"], options),
     }
-    return list(lockout_problems(logins, ADDRESSES, "127.0.0.1", applies))
+    return list(lockout_problems(logins, ADDRESSES, applies))
 
 
 @pytest.mark.parametrize(
@@ -73,6 +81,8 @@ def jumping(options: str, forwards: Any = (), applies: bool = True) -> list[str]
         "-o ProxyJump=ops1",
         "-oProxyJump=bastion.example.org,ssh://ops1",
         "-o 'ProxyJump ops1'",
+        "-o 'ProxyCommand=ssh -i key -W %h:%p operator@ops1'",
+        '-o ProxyCommand="ssh -W [%h]:%p 127.0.0.1 -l operator"',
     ],
 )
 def test_a_host_through_which_the_controller_jumps_must_forward(options: str) -> None:
@@ -84,7 +94,16 @@ def test_a_host_through_which_the_controller_jumps_must_forward(options: str) ->
     assert jumping(options, applies=False) == []
 
 
-@pytest.mark.parametrize("options", ["", "-J bastion.example.org", "-o ProxyJump=none", "-o ProxyCommand=nc ops1 22"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "-J bastion.example.org",
+        "-o ProxyJump=none",
+        "-o ProxyCommand=nc ops1 22",
+        "-o 'ProxyCommand=ssh -W %h:%p gate'",
+    ],
+)
 def test_other_ways_are_not_known_to_end(options: str) -> None:
     assert jumping(options) == []
 

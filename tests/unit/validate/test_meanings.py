@@ -30,6 +30,13 @@ GROUPS = ("app", "ops")
         ("backup_keep", float("inf"), "expected a number, 0 or more"),
         ("base_forward_to", ["5432"], '"5432" is not host:port, such as localhost:5432 or *:22'),
         ("base_forward_to", ["db:65536"], '"db:65536" is not host:port, such as localhost:5432 or *:22'),
+        ("environment_proxy_url", "proxy:3128", "expected a URL that starts with https:// or http://"),
+        (
+            "environment_proxy_url",
+            "http://me:secret@proxy:3128",
+            "everyone on the hosts could read the password; use a proxy that knows the hosts by address",
+        ),
+        ("environment_proxy_except", ["a b"], '"a b" is not a name or an address'),
         ("base_forward_to", ["db:1 none"], '"db:1 none" is not host:port, such as localhost:5432 or *:22'),
     ],
 )
@@ -53,6 +60,8 @@ def test_a_value_without_the_meaning_of_its_name_is_reported(name: str, value: A
         ("environment_lock_poll_seconds", 0.5),
         ("cutover_step_seconds", "60"),
         ("edge_limits", {"default": 6000, "login": 100}),
+        ("environment_proxy_url", "http://proxy.example.org:3128"),
+        ("environment_proxy_except", [".example.org", "registry.example.org:5000", "10.0.0.0/8"]),
         ("base_forward_to", ["localhost:5432", "*:22", "db.example.org:*", "[2001:db8::1]:22"]),
     ],
 )

@@ -297,4 +297,5 @@ def test_an_unreachable_or_sealed_server_is_reported(tmp_path: Path, server: Vau
     token = server.token()
     server.client.sys.seal()
     answer, _ = run(tmp_path, server.url, token)
-    assert answer["msg"] == f"Vault at {server.url} is sealed; unseal it, then run this again"
+    end = "is sealed; unseal it (your own OpenBao: playbooks/vault-unseal.yml), then run this again"
+    assert answer["msg"] == f"Vault at {server.url} {end}"

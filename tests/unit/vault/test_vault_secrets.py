@@ -178,7 +178,11 @@ def connection_refused() -> Exception:
             "the login",
             ": Could not find a suitable TLS CA certificate bundle, invalid path: /x; check environment_ca_file",
         ),
-        (hvac.exceptions.VaultDown("Vault is sealed"), "the login", " is sealed; unseal it, then run this again"),
+        (
+            hvac.exceptions.VaultDown("Vault is sealed"),
+            "the login",
+            " is sealed; unseal it (your own OpenBao: playbooks/vault-unseal.yml), then run this again",
+        ),
         (
             hvac.exceptions.InvalidRequest(errors=["invalid role or secret ID"]),
             "the login (approle)",

@@ -16,7 +16,7 @@ import hvac
 import pytest
 import warm_start
 import yaml
-from ansible.module_utils.greenroom.controller.vault import setup
+from ansible.module_utils.greenroom.controller.vault import setup, unseal
 
 from bench.common import free_port
 
@@ -101,3 +101,74 @@ def test_the_policy_is_the_one_of_the_documentation() -> None:
     wanted = setup.Wanted("staging", "greenroom", "pki", "staging", ["staging.example.org"])
     documented = [line.split() for line in PAGE.splitlines() if line.startswith('    path "')]
     assert [line.split() for line in wanted.policy.splitlines()] == documented
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[hvac.Client]:
+    """A server that was never initialized."""
+    port = free_port()
+    listener = f'listener "tcp" {{\n  address = "127.0.0.1:{port}"\n  tls_disable = true\n}}\n'
+    (tmp_path / "bao.hcl").write_text(f'storage "inmem" {{}}\n{listener}')
+    program = str(Path(sys.executable).with_name("bao"))
+    log = tmp_path / "log"
+    with (
+        log.open("wb") as file,
+        subprocess.Popen([program, "server", "-config", tmp_path / "bao.hcl"], stdout=file, stderr=file) as process,
+    ):
+        try:
+            end = time.monotonic() + 200
+            while "server started!" not in log.read_text(encoding="utf-8"):
+                assert time.monotonic() < end, log.read_text(encoding="utf-8")
+                time.sleep(0.1)
+            yield hvac.Client(f"http://127.0.0.1:{port}")
+        finally:
+            process.kill()
+
+
+def test_an_own_server_is_initialized_once_and_opened_with_the_files_of_its_keys(
+    tmp_path: Path, empty: hvac.Client
+) -> None:
+    code, output = play(tmp_path, empty, "playbooks/vault-unseal.yml")
+    assert code != 0
+    assert "was never initialized; run playbooks/vault-local.yml" in output
+
+    access = tmp_path / "access"
+    said = unseal.initialize(empty, access, 3, 2)
+    assert f"export VAULT_TOKEN=$(cat {access}/vault-root-token)" in said[1]
+    assert unseal.initialize(empty, access, 3, 2) == []
+    files = sorted(access.iterdir())
+    assert [file.name for file in files] == ["vault-root-token", *(f"vault-unseal-key-{number}" for number in "123")]
+    assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
+
+    code, output = play(tmp_path, empty, "playbooks/vault-unseal.yml")
+    assert code == 0, output
+    assert not empty.sys.is_sealed()
+    assert "is open now" in output
+    code, output = play(tmp_path, empty, "playbooks/vault-unseal.yml")
+    assert "was open already" in output
+    assert "changed=0" in output
+
+    # What is then missing is in the message of any run, and of the playbook.
+    empty.token = (access / "vault-root-token").read_text().strip()
+    empty.sys.seal()
+    (access / "vault-role-id").write_text("x")
+    (access / "vault-secret-id").write_text("x")
+    code, output = play(tmp_path, empty, "playbooks/secrets.yml")
+    assert "is sealed; unseal it (your own OpenBao: playbooks/vault-unseal.yml)" in output
+    elsewhere = tmp_path / "stick"
+    elsewhere.mkdir()
+    for file in files[2:]:
+        file.rename(elsewhere / file.name)
+    code, output = play(tmp_path, empty, "playbooks/vault-unseal.yml")
+    assert code != 0
+    assert re.search(r"needs\s+2\s+unseal\s+keys;\s+\S+access\s+has\s+1\s+files", output), output
+    code, output = play(tmp_path, empty, "playbooks/vault-unseal.yml", "-e", f"openbao_keys_folder={elsewhere}")
+    assert code == 0, output
+    assert not empty.sys.is_sealed()
+
+
+def test_an_empty_server_does_not_get_files_of_another_ones_keys(tmp_path: Path, empty: hvac.Client) -> None:
+    unseal.write(tmp_path / "vault-unseal-key-1", "old")
+    with pytest.raises(unseal.UnsealError, match="is the key of another one"):
+        unseal.initialize(empty, tmp_path, 3, 2)
+    assert not empty.sys.is_initialized()

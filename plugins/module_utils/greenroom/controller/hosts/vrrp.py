@@ -14,7 +14,7 @@ from .networks import network_of
 def shared_address_problems(address: str, network: str, hosts: Mapping[str, str]) -> list[str]:
     """Return one line for each reason why hosts in `network` can't share `address`; an empty address has none.
 
-    `hosts` = {host: its own address}.
+    `hosts` = {host: its own address}. An empty `network` is not known: the address is in a public one.
     """
     if not address:
         return []
@@ -27,7 +27,7 @@ def shared_address_problems(address: str, network: str, hosts: Mapping[str, str]
         for host, own in hosts.items()
         if own == address
     ]
-    if found not in network_of(network, f"environment_network: {network!r} is not a network"):
+    if network and found not in network_of(network, f"environment_network: {network!r} is not a network"):
         lines.append(f"keepalived_address: {address} is not in the environment's network ({network})")
     return lines
 

@@ -15,6 +15,8 @@ from ..catalogue.service_checks import LARGEST_PORT
 _SIZE = re.compile(r"[1-9]\d*(\.\d+)?\s?(([KMGT]i?|k)B?|B|%)?", re.I)
 # As sshd's PermitOpen.
 _FORWARD = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+|\*):(?P<port>\d+|\*)", re.ASCII)
+# A name, or a domain with all names in it.
+_PLACE = re.compile(r"\.?\w[\w.-]*(:\d+)?", re.ASCII)
 # Their values have another form.
 _OTHERS = frozenset({"registry_address"})
 
@@ -48,9 +50,18 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
             for place in value
             if not _is_forward(place)
         )
+    elif name.startswith("environment_proxy_"):
+        yield from _proxy(name, value)
     for ending, (fits, wanted) in _ENDINGS.items():
         if name.endswith(ending) and not fits(value):
             yield f"{name}: expected {wanted}"
+
+
+def _proxy(name: str, value: Any) -> Iterator[str]:
+    if name == "environment_proxy_url" and "@" in str(value):
+        yield f"{name}: everyone on the hosts could read the password; use a proxy that knows the hosts by address"
+    elif name == "environment_proxy_except":
+        yield from (f'{name}: "{place}" is not a name or an address' for place in value if not _is_place(place))
 
 
 def _sources(where: str, sources: Any, groups: Collection[str]) -> Iterator[str]:
@@ -86,6 +97,10 @@ def _is_port(value: object) -> bool:
 def _is_forward(value: object) -> bool:
     found = _FORWARD.fullmatch(str(value))
     return found is not None and (found["port"] == "*" or _is_port(found["port"]))
+
+
+def _is_place(value: object) -> bool:
+    return _is_network(value) or bool(_PLACE.fullmatch(str(value)))
 
 
 def _is_size(value: object) -> bool:

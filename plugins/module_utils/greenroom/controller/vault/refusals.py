@@ -70,7 +70,7 @@ def explain(error: BaseException, url: str, doing: str) -> str:
     elif "OSError" in kinds:  # exceptions of requests are OSErrors, too
         line = f" can't be reached ({innermost(error)}); check that it is running, and check secrets_url"
     elif "VaultDown" in kinds and "sealed" in text.lower():
-        line = " is sealed; unseal it, then run this again"
+        line = " is sealed; unseal it (your own OpenBao: playbooks/vault-unseal.yml), then run this again"
     elif refused and doing.startswith("the login"):
         line = f" refuses {doing}: {text}; check secrets_auth and the files it names"
     elif "Forbidden" in kinds:
