@@ -139,6 +139,8 @@ SERVICE_KEYS = {
     "which a deploy copies from the live slot. Default: `slots`.",
     "volumes.<name>.of": "The service that the volume belongs to; it has a volume of this name. Default: this service.",
     "volumes.<name>.read_only": "Whether this service only reads. Default: `false`.",
+    "volumes.<name>.commands": "Whether scheduled jobs, hooks, one-time commands and consoles may use the files of a "
+    "singleton while it runs. Default: `false`.",
     "volumes.<name>.per_host": "Whether each host may have files of its own. Needed if several hosts run the service, "
     "except with NFS. Default: `false`.",
     "health": "The check that shows whether the service is ready. Required if the service has ports. It has exactly "

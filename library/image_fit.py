@@ -10,8 +10,8 @@ short_description: Find out whether images can run as their services say
 version_added: "1.0.0"
 description:
   - Compares the configuration of images, which this host has pulled, with what services say of them. Fails if a
-    container would not start at all, because the image is for another architecture, lacks the user, or has nothing to
-    start.
+    container would not start at all, because the image is for another architecture, lacks the user or the group, or
+    has nothing to start.
   - Says what an image wants otherwise, such as another user, a volume, or another port.
   - Changes nothing.
 author: Greenroom developers (!UNKNOWN)

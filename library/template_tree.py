@@ -229,7 +229,7 @@ options:
   state:
     description:
       - V(absent) stops and disables O(units), then removes all files that calls with this O(name) applied, their empty
-        directories and the manifest.
+        directories and the manifest. If no call with this O(name) has applied anything, it does nothing.
     type: str
     choices: [present, absent]
     default: present

@@ -80,7 +80,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.declared = variables.load_declared(PROJECT / "roles", _load_plain)
         self._raw = cache(self.hostvars.raw_get)
         # The checks together can be judged only if each is valid.
-        lines = list(dict.fromkeys(self._problems())) or [*self._coverage(), *self._size_problems()]
+        lines = list(dict.fromkeys(self._problems())) or [
+            *checks.coverage_problems(self.catalogue, self.checks, self.groups, mutating=not self._protected()),
+            *self._size_problems(),
+        ]
         if len(lines) > 1:
             lines.insert(0, f"Found {len(lines)} mistakes. No host was changed.")
         if lines:
@@ -103,7 +106,11 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if self.args["whole"]:
             yield from settings.limit_problems(self.groups["all"], self.task_vars["ansible_play_hosts_all"])
         yield from settings.group_problems(self.args["groups"], self.groups)
-        yield from settings.data_problems(self.groups.get("data", []), self.catalogue)
+        # A server elsewhere needs no address: DNS may know its name.
+        usual = self._load(PROJECT / "playbooks/group_vars/all/main.yml")["database_host"]
+        given = self._raw(self.task_vars["inventory_hostname"]).get("database_host")
+        elsewhere = given != usual or bool(self._value("database_address"))
+        yield from settings.data_problems(self.groups.get("data", []), self.catalogue, elsewhere)
         yield from self._services()
         yield from self._checks()
         yield from release.release_problems(
@@ -119,16 +126,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.people_problems(self._value("seed_count"), **people)
         network = "" if self._value("keepalived_public_interface") else self._value("environment_network")
         yield from settings.shared_address_problems(self._value("keepalived_address"), network, self._addresses)
-        yield from settings.ipv6_address_problems(
-            self._value("keepalived_ipv6_address"), self._value("keepalived_address")
-        )
+        yield from settings.ipv6_address_problems(*map(self._value, ("keepalived_ipv6_address", "keepalived_address")))
         # The check of types reports a file that can't be read.
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             yield from edge_access.file_problems(own)
-        yield from edge_access.connection_problems(
-            self._value("edge_connection_hours"), self._value("edge_connection_reloads")
-        )
+        names = ("edge_connection_hours", "edge_connection_reloads")
+        yield from edge_access.connection_problems(*map(self._value, names))
         yield from self._balancers()
         yield from self._lockout()
         names = ("canary", "cutover_step_seconds", "canary_seconds")
@@ -215,9 +219,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.checks = checks.load_checks(self.catalogue, partial(self._load, trusted=True), render)
         yield from checks.check_problems(self.catalogue, self.checks)
 
-    def _coverage(self) -> Iterator[str]:
-        yield from checks.coverage_problems(self.catalogue, self.checks, self.groups, mutating=not self._protected())
-
     def _of_edge(self, name: str) -> Any:
         """Return the value of a variable of the role edge, or its default."""
         value = self._value(name)
@@ -276,9 +277,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _balancers(self) -> Iterator[str]:
         given = {name: self._value(name) for name in ("edge_proxy_sources", "edge_forwarded_sources")}
         usual = {host for group in USUAL_GROUPS for host in self.groups.get(group, ())}
-        own = self._addresses
-        hosts = {host: address for host, address in own.items() if host in usual}
-        yield from settings.balancer_problems(given, self._group_addresses(own), hosts)
+        hosts = {host: address for host, address in self._addresses.items() if host in usual}
+        yield from settings.balancer_problems(given, self._group_addresses(self._addresses), hosts)
 
     def _group_addresses(self, own: Mapping[str, str]) -> dict[str, list[str]]:
         return {group: [own[host] for host in hosts if host in own] for group, hosts in self.groups.items()}

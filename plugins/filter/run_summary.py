@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A filter for the summary of a run."""
+"""Filters for the summary of a run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.slots import run_summary
+from ansible.module_utils.greenroom.controller.slots import kept_files, run_summary
 
 
 def summary_now(known: run_summary.Known) -> dict[str, Any]:
@@ -17,8 +17,8 @@ def summary_now(known: run_summary.Known) -> dict[str, Any]:
 
 
 class FilterModule:
-    """The filter `run_summary`."""
+    """The filter `run_summary`, and what it needs."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""
-        return {"run_summary": summary_now}
+        return {"run_summary": summary_now, "not_backed_up": kept_files.not_backed_up}

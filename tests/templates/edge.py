@@ -36,7 +36,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -187,14 +187,14 @@ def install() -> None:
             subprocess.run(["apt-get", "-qq", *words], env=environment, stdout=sys.stderr, check=True)
 
 
-def listens(port: int) -> bool:
+def listens(port: int, address: str = "127.0.0.1") -> bool:
     """Whether a port accepts connections."""
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((address, port)) == 0
 
 
-def prepare(rendered: Path) -> None:
-    """Install HAProxy, copy its files, start the backends."""
+def prepare(rendered: Path, checked: Sequence[str] = CHECKED) -> None:
+    """Install HAProxy, copy its files, start the backends. The edge checks the services in `checked` only."""
     install()
     shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
     Path("/etc/haproxy/maps/live.map").write_text("staging 1:blue:-:0\n")
@@ -205,7 +205,7 @@ def prepare(rendered: Path) -> None:
     start = "\nbackend "
     text = start.join(
         part
-        if part.startswith(tuple(f"{name}_" for name in CHECKED))
+        if part.startswith(tuple(f"{name}_" for name in checked))
         else part.replace("default-server check ", "default-server ")
         for part in slot.read_text().split(start)
     )
@@ -232,7 +232,12 @@ def speak(text: str) -> set[tuple[str, str]]:
             configuration += frontend.replace(f"/tmp/{name}{number}", f"/tmp/{name}")
     if found:
         Path("/tmp/speakers.cfg").write_text(configuration)
-        subprocess.Popen(["haproxy", "-db", "-f", "/tmp/speakers.cfg"], stdout=sys.stderr)
+        speakers = subprocess.Popen(["haproxy", "-db", "-f", "/tmp/speakers.cfg"], stdout=sys.stderr)
+        # Before that, the edge would find the servers down, and send them no request.
+        while not all(listens(int(port), address) for address, port in found):
+            if speakers.poll() is not None:
+                raise RuntimeError("the servers that speak gRPC did not start")
+            time.sleep(0.1)
     return found
 
 
@@ -369,7 +374,8 @@ def running(journal: Journal, *options: str) -> Iterator[None]:
 def main() -> None:
     """Run HAProxy, send all requests, print the results."""
     requests = json.load(sys.stdin)
-    prepare(Path(sys.argv[1]))
+    asks_checks = any("check" in request or "judged" in request for request in requests)
+    prepare(Path(sys.argv[1]), CHECKED if asks_checks else ())
     journal = Journal()
     with running(journal):
         print(json.dumps([ask(request, journal) for request in requests]))

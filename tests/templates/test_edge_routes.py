@@ -128,9 +128,15 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "maintenance of the shop": visit("/", SHOP) | {"commands": [f"{ADD} shop 60"]},
     "maintenance for a program": visit("/", SHOP, "Accept: application/json"),
     "maintenance of another service": visit("/"),
+    "maintenance of a redirect": visit("/old/a", SHOP),
+    "maintenance of a redirected name": {"raw": request("/a", host=f"www.{SHOP}")},
+    "maintenance of a TCP route": {"raw": request("/tcp", TRACED), "port": 5222, "silent": False}
+    | {"commands": [f"{ADD} chat 60"]},
+    "TCP route of another service": {"raw": hello("x.example.net"), "port": 5223, "silent": False},
     "maintenance of everything": visit("/") | {"commands": [f"{ADD} * 90"]},
+    "TCP route while everything is in maintenance": {"raw": hello("x.example.net"), "port": 5223, "silent": False},
     "maintenance for a tester": visit("/", SHOP, "X-Greenroom-Slot: blue"),
-    "after maintenance": visit("/") | {"commands": [f"{SET} * off", f"{SET} shop off"]},
+    "after maintenance": visit("/") | {"commands": [f"{SET} * off", f"{SET} shop off", f"{SET} chat off"]},
     "tcp": {"raw": request("/tcp", TRACED), "port": 5222},
     "tcp by name": {"raw": hello("c.example.com"), "port": 5223, "silent": False},
     "tcp by wildcard": {"raw": hello("x.example.net"), "port": 5223, "silent": False},
@@ -292,6 +298,8 @@ def test_a_tcp_connection_with_an_unknown_name_is_closed(answers: dict[str, dict
     ("asked", "again", "body"),
     [
         ("maintenance of the shop", "60", PAGES["maintenance"]),
+        ("maintenance of a redirect", "60", PAGES["maintenance"]),
+        ("maintenance of a redirected name", "60", PAGES["maintenance"]),
         ("maintenance of everything", "90", PAGES["maintenance"]),
         (
             "maintenance for a program",
@@ -306,6 +314,16 @@ def test_in_maintenance_visitors_get_a_page_and_no_service_gets_the_request(
     answer = answers[asked]
     assert (answer["status"], answer["got"], answer["body"]) == (503, None, body)
     assert answer["headers"]["retry-after"] == again
+
+
+@pytest.mark.parametrize("asked", ["maintenance of a TCP route", "TCP route while everything is in maintenance"])
+def test_in_maintenance_a_new_tcp_connection_is_closed(asked: str, answers: dict[str, dict[str, Any]]) -> None:
+    answer = answers[asked]
+    assert (answer["status"], answer["got"], answer["log"]["termination"]) == (None, None, "PR")
+
+
+def test_maintenance_of_a_tcp_route_leaves_those_of_other_services(answers: dict[str, dict[str, Any]]) -> None:
+    assert answers["TCP route of another service"]["log"]["backend"] == "irc_http_blue"
 
 
 def test_the_edge_has_the_operators_page_for_a_status(answers: dict[str, dict[str, Any]]) -> None:

@@ -203,6 +203,13 @@ def test_the_backup_reads_each_volume_where_it_is() -> None:
     ]
 
 
+def test_a_restore_finds_the_singletons_that_have_a_folder_open() -> None:
+    services = catalogue(calendar=CALENDAR, shop={"volumes": {"a": {"path": "/a"}}})
+    assert volumes.singletons(services, "calendar/files") == ["calendar-blue.service", "calendar-green.service"]
+    assert volumes.singletons(services, "calendar/files.restored") == []
+    assert volumes.singletons(services, "shop/a") == []
+
+
 def test_a_name_with_a_dash_is_escaped_for_systemd() -> None:
     places = {f"{FOLDER}/my-shop/a": "nfs:/a"}
     unit = r"var-lib-greenroom-volumes-my\x2dshop-a.mount"
@@ -226,7 +233,7 @@ class Program:
             input=given,
             capture_output=True,
             check=False,
-            env={**os.environ, "GREENROOM_VOLUMES": str(self.root)},
+            env={**os.environ, "GREENROOM_VOLUMES": str(self.root), "PATH": f"{self.root.parent}/bin:{os.environ['PATH']}"},
         )
 
     def file(self, name: str, text: str = "x") -> Path:
@@ -306,3 +313,25 @@ def test_a_shared_folder_begins_as_the_live_slots_and_what_was_there_is_kept(pro
     [kept] = program.root.glob("shop/*.kept-*")
     assert kept.name.startswith("a.")
     assert [path.name for path in kept.iterdir()] == ["of an earlier deploy"]
+
+
+def test_a_shared_folder_on_nfs_begins_as_the_live_slots_unless_the_server_has_files(program: Program) -> None:
+    mountpoint = program.root.parent / "bin/mountpoint"
+    mountpoint.parent.mkdir()
+    mountpoint.write_text('#!/bin/sh\ncase $2 in */shop/nfs*) exit 0 ;; esac\nexit 1\n')
+    mountpoint.chmod(0o755)
+    source = program.file("shop/a.blue/new", "text").parent
+    (program.root / "shop/nfs").mkdir()
+    program.file("shop/nfs2/of an earlier deploy")
+    # A copy that was interrupted.
+    program.file("shop/nfs3/.greenroom-copy")
+    program.file("shop/nfs3/new", "te")
+    said = []
+    for name in ("nfs", "nfs2", "nfs3"):
+        done = program.call("copy", str(source), f"{program.root}/shop/{name}", str(os.getuid()), "keep")
+        assert (done.returncode, done.stderr) == (0, b"")
+        said.append(done.stdout.decode().split()[0])
+    assert said == ["copied", f"{program.root}/shop/nfs2", "copied"]
+    found = {path.parent.name: path.name for path in program.root.glob("shop/nfs*/*")}
+    assert found == {"nfs": "new", "nfs2": "of an earlier deploy", "nfs3": "new"}
+    assert (program.root / "shop/nfs3/new").read_text() == "text"

@@ -200,12 +200,12 @@ def test_the_map_has_a_name_before_its_paths_and_an_end_for_each_name() -> None:
         "redirects": [{"host": "b.test", "to": "https://a.test/"}, {"path": "/old", "to": "/z", "status": 308}],
     }
     assert edge_map.edge_map({"services": catalogue(shop=shop)}, ["own.test"]) == [
-        "/old/ redirect:default:auth:308:4:/z",
+        "/old/ shop_>:default:auth:308:4:/z",
         "/y/ shop_web:default:auth",
         "/z/ shop_web:default:auth:300",
         "a.test/ closed",
         "a.test/x/ shop_web:default:auth:0:2:2048:-",
-        "b.test/ redirect:default:open:301:0:https://a.test",
+        "b.test/ shop_>:default:open:301:0:https://a.test",
     ]
 
 
@@ -215,7 +215,14 @@ def test_a_bundle_of_an_earlier_version_has_no_names() -> None:
     assert edge_map.edge_map(old, []) == ["/ shop_web:default:auth"]
     assert edge_map.tcp_listeners({}, {"blue": old}) == []
     assert edge_map.edge_names({}, {"blue": old}) == []
+    assert edge_map.edge_services({}, {"blue": old}) == ["shop"]
     assert edge_map.own_addresses(old, "own.test", "192.0.2.1") == {"own.test": "192.0.2.1"}
+
+
+def test_a_service_with_a_redirect_or_a_tcp_route_only_can_be_in_maintenance() -> None:
+    moved = {"redirects": [{"path": "/old", "to": "/new"}]}
+    services = catalogue(chat={"tcp_routes": [{"listen": 5222}]}, moved=moved, worker={})
+    assert edge_map.edge_services(services) == ["chat", "moved"]
 
 
 def test_the_certificate_gets_the_names_that_it_lacks_of_the_catalog_and_of_slots() -> None:

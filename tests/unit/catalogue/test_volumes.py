@@ -95,11 +95,25 @@ def test_the_schema_names_the_key(volumes: dict[str, Any], line: str) -> None:
             {"activation": "singleton", "migrate": ["up"], "volumes": MEDIA},
             "migrate: would run beside the live instance",
         ),
+        (
+            {"activation": "singleton", "schedule": {"tidy": {"command": ["t"], "at": "daily"}}, "volumes": MEDIA},
+            "schedule: would run beside the live instance, but only one process may use a singleton's files; if its "
+            "commands may, set `commands: true` at volumes.media",
+        ),
+        ({"activation": "singleton", "hooks": {"after_deploy": ["h"]}, "volumes": MEDIA}, "hooks: would run beside"),
+        ({"activation": "singleton", "console": ["c"], "volumes": MEDIA}, "console: would run beside"),
+        ({"volumes": {"a": {"path": "/d", "commands": True}}}, "volumes.a.commands: only for a singleton"),
     ],
 )
 def test_a_volume_that_cannot_work_is_refused(keys: dict[str, Any], line: str) -> None:
     [found] = lines(service("gallery", volumes=MEDIA), service("shop", **keys))
     assert found.startswith(f"shop: {line}")
+
+
+def test_commands_may_use_a_singletons_files_if_the_service_says_so() -> None:
+    keys = {"activation": "singleton", "console": ["c"], "hooks": {"after_deploy": ["h"]}}
+    assert lines(service("shop", volumes={"media": {"path": "/d", "commands": True}}, **keys)) == []
+    assert lines(service("shop", volumes={"media": {"path": "/d", "read_only": True}}, **keys)) == []
 
 
 def test_two_services_share_a_volume() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import plays
 import pytest
-from ansible.module_utils.greenroom.controller.slots import run_summary
+from ansible.module_utils.greenroom.controller.slots import kept_files, run_summary
 from plays import ROOT
 
 NOW = datetime(2026, 1, 31, 12, 1, 30, tzinfo=UTC)
@@ -41,6 +41,7 @@ NOTHING_DONE: dict[str, Any] = {
     "missed": {},
     "unread": "",
     "not_starting": {},
+    "not_backed_up": "",
 }
 GONE = "green was not live before blue, a deploy has replaced it since, or traffic was rolled back from it"
 EDGE = NOTHING_DONE["edge"]
@@ -53,6 +54,20 @@ def summary(**changed: Any) -> dict[str, Any]:
 
 
 # The words
+
+
+def test_a_run_says_what_nothing_backs_up() -> None:
+    catalogue = {
+        "shop": {"name": "shop", "database": "shop", "volumes": {"media": {"owner": "shop"}, "x": {"owner": "other"}}},
+        "web": {"name": "web", "database": None},
+    }
+    told = kept_files.not_backed_up(catalogue, {"data": ["data1"]})
+    assert told == 'shop/media, database shop: no host is in the group "ops" (docs/backup.md)'
+    assert summary(not_backed_up=told)["not backed up"] == told
+    # A database server elsewhere has backups of its own.
+    assert kept_files.not_backed_up(catalogue, {}).startswith("shop/media: no host")
+    assert kept_files.not_backed_up(catalogue, {"ops": ["ops1"]}) == ""
+    assert kept_files.not_backed_up({"web": catalogue["web"]}, {"data": ["data1"]}) == ""
 
 
 def test_a_run_that_changes_nothing_says_what_serves_and_where_to_look() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from ansible.module_utils.greenroom.common import second_container
 from ansible.module_utils.greenroom.common.container_mac import mac_address
 from ansible.module_utils.greenroom.switch import peers as switch_peers
 from ansible.module_utils.greenroom.switch import slot_run
@@ -20,6 +21,12 @@ CREATED = [
     *("--network-alias", "shop", "--entrypoint", "/init", "--publish", "0.0.0.0:28080:8080", "--env-file", "/env"),
     *(f"--mac-address={mac_address('shop-green')}", IMAGE, "serve"),
 ]
+LIMITS = "MemoryMax=268435456\nCPUQuotaPerSecUSec=1s 500ms\n"
+UNIT = f"""# /run/systemd/generator/shop-green.service
+[Service]
+ExecStart={" ".join(CREATED)} "100 %%"
+ExecStop=/usr/bin/podman rm -f shop-green
+"""
 KEPT = ["--network", "greenroom-green", "--user", "1000:1000"]
 
 
@@ -32,18 +39,27 @@ class Host:
         self.file.write_text(json.dumps({**known, "slots": str(folder)}))
         self.fact = folder / "green.fact"
         self.describe()
-        self.state = {"Running": True}
+        self.state: dict[str, bool] = {"Running": True}
         self.called: list[Sequence[str]] = []
         self.code = 0
         self.recorded: list[str] = []
         monkeypatch.setattr(switch_peers, "ask", lambda *_: "9:green:-:0")
         monkeypatch.setenv("SUDO_USER", "ada")
+        self.controllers = folder / "controllers"
+        self.controllers.write_text("cpuset cpu memory\n")
+        monkeypatch.setattr(second_container, "CONTROLLERS", self.controllers)
 
     def describe(self, **keys: object) -> None:
         self.fact.write_text(json.dumps({"images": {"app": IMAGE}, "services": {"shop": {"image": "app", **keys}}}))
 
     def inspect(self, command: Sequence[str]) -> tuple[int, str]:
         assert command[-1] == "shop-green"
+        if command[:2] == ["systemctl", "show"]:
+            return 0, LIMITS
+        if command[:2] == ["systemctl", "cat"]:
+            return 0, UNIT
+        if not self.state:
+            return 125, "[]"
         return 0, json.dumps([{"State": self.state, "Config": {"CreateCommand": CREATED}}])
 
     def call(self, command: Sequence[str]) -> int:
@@ -91,6 +107,38 @@ def test_podman_ends_a_command_after_its_time(host: Host) -> None:
     [command] = host.called
     assert "--timeout=30" in command[: command.index(IMAGE)]
     assert host.run("run", "--seconds", "soon", "shop", "orders") == slot_run.NOTHING_RAN
+
+
+def test_a_second_container_has_the_limits_of_the_service_where_the_kernel_has_any(host: Host) -> None:
+    for controllers in ("cpuset cpu memory\n", "cpuset\n"):
+        host.controllers.write_text(controllers)
+        assert host.run("run", "shop", "orders") == 0
+    host.controllers.unlink()
+    assert host.run("console", "shop") == 0
+    found = [[word for word in command if word.startswith(("--memory", "--cpus"))] for command in host.called]
+    assert found == [["--memory=268435456b", "--cpus=1.5"], [], []]
+    assert second_container.limits("MemoryMax=infinity\nCPUQuotaPerSecUSec=infinity\n", "cpu memory") == []
+
+
+def test_a_hooks_command_runs_as_the_slot_has_the_service_also_if_that_is_down(host: Host) -> None:
+    host.state = {}
+    assert host.run("run", "--slot", "green", "--hook", "before_deploy", "shop", "warm") == 0
+    [command] = host.called
+    assert list(command[-2:]) == [IMAGE, "warm"]
+    assert {"--name=shop-before_deploy", "--env=GREENROOM_HOOK=before_deploy", *KEPT} <= set(command)
+    assert "100 %" not in command
+    assert host.run("run", "--hook", "--rm", "shop", "warm") == slot_run.NOTHING_RAN
+
+
+def test_no_other_process_uses_the_files_of_a_singleton(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+    volume = {"path": "/data", "read_only": False}
+    host.describe(activation="singleton", volumes={"media": volume})
+    for words in (("run", "shop", "x"), ("console", "shop")):
+        assert host.run(*words) == slot_run.NOTHING_RAN
+        assert "only one process may use its files (media)" in capsys.readouterr().err
+    assert host.run("exec", "shop", "id") == 0
+    host.describe(activation="singleton", volumes={"media": {**volume, "commands": True}})
+    assert host.run("run", "shop", "x") == 0
 
 
 def test_a_console_is_the_services_own_or_a_shell(host: Host) -> None:

@@ -168,6 +168,12 @@ def test_absent_stops_and_removes(call: Call, host: Path) -> None:
     assert not call(state="absent", units=WEB)["changed"]
 
 
+def test_absent_leaves_units_alone_that_no_call_has_set_up(call: Call, host: Path) -> None:
+    result = call(state="absent", units=WEB)
+    assert (result["changed"], result["units"]) == (False, {})
+    assert systemctl(host) == []
+
+
 def test_a_refused_file_stops_everything(call: Call, host: Path) -> None:
     result = call(file(host, validate="false %s"), file(host, "etc/b"), units=WEB)
     assert result["failed"]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.trial.fit import users_of
+from ansible.module_utils.greenroom.trial.fit import Names, names_of
 from modules import run_module
 
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
@@ -37,6 +37,7 @@ class Host:
         program.write_text(PODMAN.replace("PYTHON", sys.executable))
         program.chmod(0o755)
         (folder / "root/etc").mkdir(parents=True)
+        (folder / "root/etc/group").write_text("root:x:0:\nmedia:x:44:mastodon\nbad\n")
         (folder / "root/etc/passwd").write_text("root:x:0:0::/:/bin/sh\nmastodon:x:991:990::/:/bin/sh\nbad\n")
 
     def judged(self, config: dict[str, Any], check: bool = False, **wanted: Any) -> tuple[str, list[str]]:
@@ -102,6 +103,14 @@ def test_what_would_not_start_is_refused(host: Host) -> None:
     found = host.judged({"Cmd": ["x"]}, user="www-data:0", user_given=True)[0]
     assert found.endswith('shop: the image has no user "www-data" in /etc/passwd; set `user` to a number')
     assert host.judged({"Cmd": ["x"]}, user="mastodon", user_given=True) == ("", [])
+    assert host.judged({"Cmd": ["x"]}, user="root:root", user_given=True) == ("", [])
+
+
+@pytest.mark.parametrize("user", ["mastodon:mastodon", "991:mastodon"])
+def test_a_group_that_the_image_lacks_is_refused(host: Host, user: str) -> None:
+    line = 'shop: the image has no group "mastodon" in /etc/group; set the group in `user` to a number'
+    assert host.judged({"Cmd": ["x"]}, user=user, user_given=True)[0].endswith(line)
+    assert host.judged({"Cmd": ["x"]}, user=user.replace(":mastodon", ":media"), user_given=True) == ("", [])
 
 
 def test_an_image_that_was_not_pulled_is_left_out_in_check_mode_only(host: Host) -> None:
@@ -111,9 +120,10 @@ def test_an_image_that_was_not_pulled_is_left_out_in_check_mode_only(host: Host)
 
 def test_a_link_in_an_image_does_not_lead_to_the_hosts_files(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
-    (tmp_path / "etc/passwd").symlink_to("/etc/passwd")
-    assert users_of(tmp_path) == {}
+    for name in ("passwd", "group"):
+        (tmp_path / "etc" / name).symlink_to(f"/etc/{name}")
+    assert names_of(tmp_path) == Names()
     (tmp_path / "one").mkdir()
     (tmp_path / "one/etc").symlink_to("/etc")
-    assert users_of(tmp_path / "one") == {}
-    assert users_of(tmp_path / "none") == {}
+    assert names_of(tmp_path / "one") == Names()
+    assert names_of(tmp_path / "none") == Names()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.common import second_container
 from ansible.module_utils.greenroom.common.container_mac import mac_address
 from ansible.module_utils.greenroom.trial import start
 from modules import run_module
@@ -39,6 +40,9 @@ class Podman:
         # Not by way of env: what stands first in PATH may be another Python.
         program.write_text(FAKE.read_text().replace("#!/usr/bin/env python3", f"#!{sys.executable}", 1))
         program.chmod(0o755)
+        systemctl = folder / "bin/systemctl"
+        systemctl.write_text("#!/bin/sh\necho MemoryMax=268435456\necho CPUQuotaPerSecUSec=infinity\n")
+        systemctl.chmod(0o755)
         self.port = free_port()
         self.command = [word.replace("FOLDER", str(folder)) for word in COMMAND]
         self.command[0] = "podman"
@@ -82,6 +86,8 @@ class Podman:
 def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Podman:
     monkeypatch.setenv("FAKE_PODMAN", str(tmp_path))
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "controllers").write_text("cpu memory\n")
+    monkeypatch.setattr(second_container, "CONTROLLERS", tmp_path / "controllers")
     return Podman(tmp_path)
 
 
@@ -96,7 +102,8 @@ def test_nobody_is_sent_to_the_second_container(podman: Podman) -> None:
     [words] = podman.calls("run")
     options, arguments = words[1 : words.index(IMAGE)], words[words.index(IMAGE) + 1 :]
     assert options == [
-        *("--rm", "--name=shop-blue-trial", "--log-driver=none", "--timeout=120", "--pull=never"),
+        *("--rm", "--name=shop-blue-trial", "--log-driver=none", "--timeout=120"),
+        *("--memory=268435456b", "--pull=never"),
         *("--network", "greenroom-blue", "--cap-drop", "all", "--read-only"),
         *("-v", "/etc/greenroom/ca.crt:/etc/greenroom/ca.crt:ro"),
         *("--env-file", f"{podman.folder}/environment", f"--env-file={podman.folder}/secrets"),

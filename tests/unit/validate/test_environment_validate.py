@@ -448,10 +448,30 @@ def test_an_invalid_yaml_file_is_reported(tmp_path: Path) -> None:
 def test_a_second_data_host_is_refused_and_one_or_none_is_not() -> None:
     (line,) = settings.data_problems(["data1", "data2"], {})
     assert line.startswith("data: one host, not 2 (data1, data2): ")
-    catalogue = {"shop": {"cache": {"prefix": "shop:"}}, "web": {"cache": None}}
-    assert [*settings.data_problems(["data1"], catalogue), *settings.data_problems([], {"web": {"cache": None}})] == []
+    without = {"cache": None, "database": None}
+    catalogue = {"shop": without | {"cache": {"prefix": "shop:"}}, "web": without}
+    assert [*settings.data_problems(["data1"], catalogue), *settings.data_problems([], {"web": without})] == []
     (line,) = settings.data_problems([], catalogue)
     assert line.startswith('services/shop/service.yml: cache: its server needs a host in the group "data"')
+
+
+def test_a_database_without_any_server_is_refused(tmp_path: Path, inventory: Path) -> None:
+    write(tmp_path / "services/shop/service.yml", {"image": "portal", "databases": ["facts"]})
+    hosts = {"staging": {"children": {group: {"hosts": {"host1": None}} for group in ("edge", "app")}}}
+    write(inventory / "hosts.yml", hosts)
+
+    def told(**variables: str) -> list[str]:
+        write(inventory / "group_vars/staging/database.yml", variables)
+        lines = validate(tmp_path, services=tmp_path / "services", inventory=inventory)
+        return [line for line in lines if "server" in line]
+
+    assert told() == [
+        'services/shop/service.yml: database: facts has no server: the group "data" has no host; add one, or name a '
+        "server elsewhere with database_host or database_address (docs/data-stores.md)"
+    ]
+    # The usual name, but written: DNS knows it.
+    assert told(database_host="database.staging.greenroom.test") == []
+    assert told(database_address="192.0.2.50") == []
 
 
 def test_no_variable_wants_more_synthetic_users_than_there_are() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,9 @@ def test_secrets_and_certificates_are_created_once(tmp_path: Path) -> None:
     again = opened(path)
     found = again.read(["shop/login/blue", "shop/ring/csrf", "environment/certificate/edge", "other/value/x"])
     assert set(found) == {"shop/login/blue", "shop/ring/csrf", "environment/certificate/edge"}
-    assert found == {name: secrets.content[name] for name in found}
+    for name, content in found.items():
+        assert {**content, "written": again.written[name]} == secrets.content[name]
+        assert datetime.now(UTC) - datetime.fromisoformat(again.written[name]) < timedelta(days=1)
     assert not again.trust()
     certificate = found["environment/certificate/edge"]
     assert not needs_issue(certificate, NAMES, 30)
@@ -63,6 +66,13 @@ def test_secrets_and_certificates_are_created_once(tmp_path: Path) -> None:
     # The next certificate is from the same CA.
     again.issue("environment/certificate/postgres", ["database.test"], "pki", "test")
     assert again.content["environment/certificate/postgres"]["ca_chain"] == certificate["ca_chain"]
+
+
+def test_a_secret_of_an_earlier_version_has_no_known_age(tmp_path: Path) -> None:
+    write(tmp_path / "secrets.yml", "shop/value/x: {value: x}\nshop/value/y: {value: y, written: '2026-01-02T03:04:05Z'}\n")
+    secrets = opened(tmp_path / "secrets.yml")
+    assert secrets.read(["shop/value/x", "shop/value/y"]) == {"shop/value/x": {"value": "x"}, "shop/value/y": {"value": "y"}}
+    assert secrets.written == {"shop/value/x": "", "shop/value/y": "2026-01-02T03:04:05Z"}
 
 
 def test_trusted_certificates_that_are_there_stay(tmp_path: Path) -> None:

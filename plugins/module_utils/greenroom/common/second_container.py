@@ -7,8 +7,11 @@ Nobody sends requests to it: it has no published ports, and no alias in the netw
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from .container_mac import mac_address
 
@@ -20,6 +23,11 @@ WITH_VALUE |= {"--mac-address"}
 WITH_VALUE |= {"--log-driver", "--log-opt"}
 WITHOUT_VALUE = {"--replace", "--rm", "--detach", "-d"}
 ENTRYPOINT = "--entrypoint"
+# The limits of a service are those of its unit, which the second container is not in.
+SHOW_LIMITS = ["systemctl", "show", "--property=MemoryMax", "--property=CPUQuotaPerSecUSec"]
+# What the kernel can limit. Podman fails with a limit for which there is nothing.
+CONTROLLERS = Path("/sys/fs/cgroup/cgroup.controllers")
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0}
 
 
 @dataclass(frozen=True)
@@ -67,3 +75,31 @@ def _without(options: Sequence[str], with_value: set[str]) -> Iterator[str]:
                 next(rest, None)
         else:
             yield word
+
+
+def limits(shown: str, controllers: str) -> list[str]:
+    """Return Podman's options for a unit's limits; `shown` is the output of SHOW_LIMITS and the unit's name.
+
+    `controllers` is the content of CONTROLLERS, "" where there is no such file.
+    """
+    known = dict(line.partition("=")[::2] for line in shown.splitlines())
+    memory, quota = known.get("MemoryMax", ""), known.get("CPUQuotaPerSecUSec", "")
+    found = [f"--memory={memory}b"] if memory.isdecimal() and "memory" in controllers.split() else []
+    # Such as 500ms, or 1min 30s.
+    parts = re.findall(r"([0-9.]+)(us|ms|s|min)\b", quota)
+    cpus = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    return [*found, f"--cpus={cpus:g}"] if cpus and "cpu" in controllers.split() else found
+
+
+def known_controllers() -> str:
+    """Return the content of CONTROLLERS."""
+    try:
+        return CONTROLLERS.read_text(encoding="ascii")
+    except OSError:
+        return ""
+
+
+def command_of_unit(text: str) -> list[str]:
+    """Return the command that a unit of Quadlet starts, [] if there is none; `text` is the unit's file."""
+    line = next((line for line in text.splitlines() if line.startswith("ExecStart=")), "")
+    return [word.replace("%%", "%") for word in shlex.split(line.removeprefix("ExecStart="))]

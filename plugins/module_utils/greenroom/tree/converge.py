@@ -79,7 +79,9 @@ def converge(host: Host, options: dict[str, Any], result: dict[str, Any]) -> Non
     )
     # It may put files back, which the plan must know.
     result["undone"] = _undone(host, options, drift)
-    manager = _unit_manager(host, units.parse(options["units"]), wanted, absent)
+    # What was never applied here may have units of the same name that somebody else set up.
+    given = [] if absent and not wanted.before.applied else options["units"]
+    manager = _unit_manager(host, units.parse(given), wanted, absent)
     plan = wanted.plan(drift)
     result.update(
         hash=plan.hash,

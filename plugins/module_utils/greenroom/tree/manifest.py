@@ -27,6 +27,11 @@ class Manifest:
     created: list[str] = dataclasses.field(default_factory=list)
     pending: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
+    @property
+    def applied(self) -> bool:
+        """Whether something was applied, or began to be."""
+        return self.hash is not None or bool(self.pending)
+
     @classmethod
     def load(cls, path: str) -> Manifest:
         """Read a manifest; a missing one is empty."""

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..common.masking import Mask
-from ..common.second_container import second_container
+from ..common.second_container import SHOW_LIMITS, known_controllers, limits, second_container
 from ..common.web import Deadline
 from ..health.check import HealthCheck
 
@@ -71,13 +71,15 @@ def trial_name(name: str) -> str:
     return f"{name}-trial"
 
 
-def trial_command(command: Sequence[str], image: str, name: str, limit: int) -> list[str]:
+def trial_command(
+    command: Sequence[str], image: str, name: str, limit: int, more: Sequence[str] = ()
+) -> list[str]:
     """Return the command that runs the same as `command` (`podman run …`) in the container `name`, in the foreground.
 
-    Podman ends the container after `limit` seconds. Raises UntriedError if `command` doesn't run `image`.
+    Podman ends the container after `limit` seconds; `more` are more options. Raises UntriedError if `command` doesn't run `image`.
     """
     try:
-        second = second_container(command, image, name, [f"--timeout={limit}"])
+        second = second_container(command, image, name, [f"--timeout={limit}", *more])
     except ValueError as error:
         raise UntriedError(str(error)) from error
     return replace(second, options=[_scratch(word) for word in second.options]).whole()
@@ -152,7 +154,9 @@ class Trials:
         if not found.get("State", {}).get("Running"):
             raise UntriedError("it is not running")
         created = found.get("Config", {}).get("CreateCommand") or []
-        return trial_command(created, subject.image, name, subject.seconds + SPARE_SECONDS)
+        _code, shown, _error = self._run([*SHOW_LIMITS, subject.name])
+        more = limits(shown, known_controllers())
+        return trial_command(created, subject.image, name, subject.seconds + SPARE_SECONDS, more)
 
     def _watch(self, process: subprocess.Popen[bytes], subject: Subject, name: str) -> str:
         """Wait until the program is ready, has ended, or had its time; return why it is not ready, or ""."""

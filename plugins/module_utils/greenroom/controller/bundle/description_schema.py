@@ -74,6 +74,7 @@ _VOLUME = _with(
     {"path": MOUNT, "shared": {"enum": list(SHARED)}, "owner": NAME, "user": {"type": ["integer", "string"]}},
     read_only={"type": "boolean"},
     per_host={"type": "boolean"},
+    commands={"type": "boolean"},
 )
 _REDIRECT = _with(
     {

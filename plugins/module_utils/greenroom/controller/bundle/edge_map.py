@@ -13,6 +13,8 @@ from .description import Description
 
 Route = Mapping[str, Any]
 CLOSED = "closed"
+REDIRECT = ">"
+"""What a redirect has in place of a port. The service before it may be in maintenance."""
 
 
 def edge_map(description: Description, own_names: Collection[str]) -> list[str]:
@@ -29,7 +31,7 @@ def edge_map(description: Description, own_names: Collection[str]) -> list[str]:
                 found.setdefault(host + path, _route(f"{name}_{route['port']}", route))
         for redirect in service.get("redirects", ()):
             for host, path in places(redirect, own_names):
-                found.setdefault(host + path, _redirect(redirect, host))
+                found.setdefault(host + path, _redirect(name, redirect, host))
         for route in service.get("tcp_routes", ()):
             # A name that begins with a port, such as 5222.example.com, must not find a TCP route: hence the slash.
             for host in route["hosts"] or [OWN]:
@@ -53,10 +55,10 @@ def _route(backend: str, route: Route) -> str:
     return ":".join(map(str, [*fields, timeout] if timeout else fields))
 
 
-def _redirect(redirect: Route, host: str) -> str:
+def _redirect(service: str, redirect: Route, host: str) -> str:
     """Return the value of a redirect. That of a whole host name tells nothing, so it needs no password."""
     openly = host != OWN and redirect["path"] == "/"
-    fields = ["redirect", "default", "open" if openly else "auth", redirect["status"], _length(redirect)]
+    fields = [f"{service}_{REDIRECT}", "default", "open" if openly else "auth", redirect["status"], _length(redirect)]
     return ":".join(map(str, [*fields, redirect["to"].rstrip("/")]))
 
 
@@ -90,6 +92,15 @@ def _tcp_routes(catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str,
     for services in [catalogue, *(bundle["services"] for bundle in (bundles or {}).values())]:
         for service in services.values():
             yield from service.get("tcp_routes", ())
+
+
+def edge_services(
+    catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None = None
+) -> list[str]:
+    """Return the services that visitors reach through the edge, in the catalog or a slot, sorted."""
+    every = [catalogue, *(bundle["services"] for bundle in (bundles or {}).values())]
+    keys = ("routes", "redirects", "tcp_routes")
+    return sorted({name for services in every for name, its in services.items() if any(its.get(key) for key in keys)})
 
 
 def own_addresses(description: Description, public_name: str, address: str) -> dict[str, str]:

@@ -156,6 +156,17 @@ def backed_up(catalogue: Mapping[str, Service], groups: Groups, addresses: Mappi
     return found
 
 
+def singletons(catalogue: Mapping[str, Service], folder: str) -> list[str]:
+    """Return the units of singletons that have a folder, <service>/<folder>, in either slot."""
+    return [
+        unit_name(service["name"], slot)
+        for service in catalogue.values()
+        for name, volume in service["volumes"].items()
+        for slot in SLOTS
+        if service["activation"] == "singleton" and folder_of(volume, name, slot) == f"{VOLUMES_FOLDER}/{folder}"
+    ]
+
+
 def wanted(catalogue: Mapping[str, Service], bundles: Mapping[str, Description]) -> bool:
     """Tell whether the catalog or a slot has volumes."""
     return has_volumes(catalogue) or any(has_volumes(bundle["services"]) for bundle in bundles.values())

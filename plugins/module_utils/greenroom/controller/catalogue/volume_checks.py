@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from ...common.exclusive_files import exclusive
 from ...common.names import suggestion
 from .volumes import owned, volume_name
 
@@ -23,6 +24,8 @@ _WHOLE = ("/", "/bin", "/etc", "/lib", "/lib64", "/sbin", "/usr")
 _EXPORT = re.compile(r"^(\[[0-9A-Fa-f:]+\]|[A-Za-z0-9.-]+):/[A-Za-z0-9_./-]*\Z")
 # Commands that run while the live instance of a service does.
 _BESIDE = ("migrate", "prepare", "seed")
+# The same, but of some programs they may: `commands: true`.
+_COMMANDS = ("schedule", "hooks", "console")
 
 
 def _below(path: str, folder: str) -> bool:
@@ -55,6 +58,14 @@ def volume_problems(service: Service, catalogue: Catalogue, wrong: Collection[st
                     f"{command}: would run beside the live instance, but only one process may use a singleton's files; "
                     "let the program do it when it starts"
                 )
+        for key in filter(service.get, _COMMANDS if exclusive(service) else ()):
+            yield (
+                f"{key}: would run beside the live instance, but only one process may use a singleton's files; if its "
+                f"commands may, set `commands: true` at volumes.{exclusive(service)[0]}"
+            )
+    for name, volume in service["volumes"].items():
+        if volume.get("commands") and service["activation"] != "singleton":
+            yield f"volumes.{name}.commands: only for a singleton; other services' commands may always use the files"
 
 
 def _borrowed(

@@ -16,6 +16,7 @@ VOLUMES = named(
             "of": NAME,
             "read_only": {"type": "boolean"},
             "per_host": {"type": "boolean"},
+            "commands": {"type": "boolean"},
         },
         ["path"],
     ),

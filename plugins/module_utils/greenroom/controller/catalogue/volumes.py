@@ -18,7 +18,8 @@ def volumes_of(raw: object, service: str, user: object) -> dict[str, dict[str, A
     """Return the volumes of a service with all defaults filled in; invalid ones are incomplete.
 
     `raw` is the value of `volumes` in service.yml, `user` the service's user. The result is {volume: {path, shared,
-    owner, read_only, per_host, user}}; `owner` is the service that the volume belongs to.
+    owner, read_only, per_host, user}}; `owner` is the service that the volume belongs to. Only those that commands may
+    use beside a singleton have the key `commands`, so that others keep their bundles.
     """
     found = raw if isinstance(raw, Mapping) else {}
     return {
@@ -29,6 +30,7 @@ def volumes_of(raw: object, service: str, user: object) -> dict[str, dict[str, A
             "read_only": volume.get("read_only") is True,
             "per_host": volume.get("per_host") is True,
             "user": user,
+            **({"commands": True} if volume.get("commands") is True else {}),
         }
         for name, volume in ((name, value if isinstance(value, Mapping) else {}) for name, value in found.items())
     }

@@ -24,7 +24,7 @@ or ""), release (its name), check (whether the run was in check mode), login (of
 lock_host (the one that keeps the lock), missed (why edge hosts did not make the last switch, by host), unread (why the
 secrets of checks can't be read, or ""), not_starting ({slot: why its release would not start again}), changed_by and
 changed_at (what made the last switch before this run, None if another run did, and when), promoted (what the cutover
-waited for that this run promoted, {slot, weight, ...}, or {}).
+waited for that this run promoted, {slot, weight, ...}, or {}), not_backed_up (what nothing backs up, and why, or "").
 """
 
 
@@ -46,6 +46,7 @@ def summary(known: Known, now: datetime) -> dict[str, Any]:
         "log in as": known["login"],
         **known["pages"],
         "left out": list(_left_out(known)),
+        "not backed up": known["not_backed_up"],
         "next": list(_next(known, idle)),
         "seconds": round((now - datetime.fromisoformat(known["started"])).total_seconds()),
     }

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...canary import weights
 from ...common.names import suggestion
+from ...data.databases import own_databases
 from ..catalogue import providers
 from ..catalogue.image_schema import size_errors
 from ..catalogue.job_schema import HOOKS
@@ -34,12 +35,19 @@ def limit_problems(hosts: Collection[str], in_play: Collection[str]) -> Iterator
         )
 
 
-def data_problems(hosts: Sequence[str], catalogue: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def data_problems(
+    hosts: Sequence[str], catalogue: Mapping[str, Mapping[str, Any]], elsewhere: bool = False
+) -> Iterator[str]:
     """Yield a line if the group `data` has a second host: it would get databases that nothing uses.
 
-    Without any, no service can have a cache.
+    Without any, no service can have a cache, nor a database unless the inventory names a server `elsewhere`.
     """
     for name, service in catalogue.items() if not hosts else ():
+        if not elsewhere and (database := next(iter(own_databases(service)), None)):
+            yield (
+                f'services/{name}/service.yml: database: {database} has no server: the group "data" has no host; add '
+                "one, or name a server elsewhere with database_host or database_address (docs/data-stores.md)"
+            )
         if service.get("cache"):
             yield (
                 f'services/{name}/service.yml: cache: its server needs a host in the group "data", which has none; add '

@@ -14,6 +14,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ from .secrets import Secrets, VaultError
 
 AUTHORITY = "environment/ca"
 """The environment's certificate authority: `certificate` and `private_key`."""
+
+WRITTEN = "written"
+"""The key with the time at which Greenroom wrote a secret. It is no part of the secret."""
 
 CHECKOUT = Path(__file__).resolve().parents[5]
 """The folder whose files may be published."""
@@ -169,14 +173,19 @@ class FileSecrets(Secrets):
         return path
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        return self.content.get(path)
+        if path not in self.content:
+            return None
+        content = dict(self.content[path])
+        # Files of earlier versions don't have it.
+        self.written[path] = content.pop(WRITTEN, "")
+        return content
 
     def _write(self, path: str, content: Mapping[str, Any]) -> None:
         with self.file.changed() as stored:
             if stored.get(path) != self.content.get(path):
                 raise SecretsFileError(f"{self.mount}: another run wrote {path} meanwhile; run this again")
-            stored[path] = dict(content)
-        self.content[path] = dict(content)
+            stored[path] = {**content, WRITTEN: f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        self.content[path] = stored[path]
 
     def _issue(self, names: Sequence[str], mount: str, role: str) -> dict[str, str]:
         if AUTHORITY not in self.content:
