@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from environment import ONE_TRY, ROOT, Environment, Probe, kill, other, until
+from environment import ONE_TRY, Environment, Probe, kill, other, until
 
 # Concurrent clients, each with one open request.
 CLIENTS = 4
@@ -39,17 +37,8 @@ def agree(environment: Environment) -> bool:
 def switch(environment: Environment, edges: list[str], live: str) -> None:
     """Switch `edges` to a slot immediately, without background services."""
     epoch = max(environment.state(edge)["epoch"] for edge in edges) + 1
-    command = ["ansible", "-i", f"inventories/{environment.name}", ":".join(edges), "--become"]
-    arguments = {"site": environment.name, "live": live, "epoch": epoch}
-    done = subprocess.run(
-        [*command, "-m", "bluegreen_switch", "-a", json.dumps(arguments)],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = environment.call(":".join(edges), "bluegreen_switch", site=environment.name, live=live, epoch=epoch)
+    assert [host for host in edges if done[host].get("failed", False)] == [], done
 
 
 @pytest.fixture

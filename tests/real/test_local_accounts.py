@@ -12,7 +12,7 @@ import pytest
 from environment import Environment
 
 HOSTS = ("edge1", "edge2", "app1", "app2", "data1", "ops1")
-# The groups of an account, by its role.
+# The groups of an account, by its role. A developer can read what a viewer can.
 ROLES = {"viewer": [], "developer": ["systemd-journal"]}
 # Parts of secrets that are not secret.
 PUBLIC = ("certificate", "ca_chain", "client_id", "redirect_uri")
@@ -72,11 +72,10 @@ def searched(staging: Environment, host: str, role: str, secrets: list[str]) -> 
     return staging.python(host, SEARCH.format(secrets=secrets, groups=ROLES[role])).split("\n")[:-1]
 
 
-@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("host", HOSTS)
-def test_an_account_finds_no_secret(staging: Environment, secrets: list[str], host: str, role: str) -> None:
+def test_an_account_finds_no_secret(staging: Environment, secrets: list[str], host: str) -> None:
     assert len(secrets) >= 10
-    assert searched(staging, host, role, secrets) == [""]
+    assert searched(staging, host, "developer", secrets) == [""]
 
 
 def test_the_search_finds_what_an_account_can_read(staging: Environment) -> None:
@@ -114,8 +113,14 @@ def address_of(staging: Environment, container: str) -> str:
 def forwards(staging: Environment, host: str, place: str) -> bool:
     """Whether SSH forwards a connection."""
     ssh, *options, _command = staging.ssh_command(host, "")
+    # With a connection of its own, which says why a forwarding is refused.
     done = subprocess.run(
-        [ssh, "-W", place, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        [ssh, "-W", place, "-o", "ControlPath=none", *options],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0 or "administratively prohibited" in done.stderr, done.stderr
     return done.returncode == 0

@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import subprocess
 import textwrap
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from environment import ROOT, Environment, until
+from environment import Environment, until
 
 FOLDER = "/run/greenroom-switch-test"
 CLEAR = f"cd {FOLDER} && kill $(cat pid hold.pid); rm -rf {FOLDER}"
@@ -101,7 +99,7 @@ def write(name: str, content: str) -> str:
     return f"cat > {FOLDER}/{name} <<'END'\n{textwrap.dedent(content)}\nEND\n"
 
 
-def switch(**arguments: Any) -> dict[str, Any]:
+def switch(environment: Environment, **arguments: Any) -> dict[str, Any]:
     """Call the module on the edge host."""
     places = {
         "site": "test",
@@ -110,26 +108,15 @@ def switch(**arguments: Any) -> dict[str, Any]:
         "socket": f"{FOLDER}/admin.sock",
         "master_socket": f"{FOLDER}/master.sock",
     }
-    command = ["ansible", "-i", "inventories/staging", "edge1", "--become", "-m", "bluegreen_switch"]
-    done = subprocess.run(
-        [*command, "-a", json.dumps({**places, **arguments})],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "ANSIBLE_CALLBACK_RESULT_FORMAT": "json"},
-    )
-    result: dict[str, Any] = json.loads(done.stdout[done.stdout.index("=> ") + 3 :])
-    return result
+    return environment.call("edge1", "bluegreen_switch", **places, **arguments)["edge1"]
 
 
 def test_the_watchdog_drops_an_abandoned_operation(staging: Environment) -> None:
     status = "greenroom-edge status"
     before = json.loads(staging.ssh("edge1", status).stdout)
     given = {"state": "prepared", "site": "staging", "operation": "left-alone", "live": before["idle"], "deadline": 2}
-    command = ["ansible", "-i", "inventories/staging", "edge1", "--become", "-m", "bluegreen_switch"]
-    subprocess.run([*command, "-a", json.dumps(given)], cwd=ROOT, check=True, capture_output=True, timeout=300)
+    done = staging.call("edge1", "bluegreen_switch", **given)
+    assert not done["edge1"].get("failed", False), done
     until(lambda: json.loads(staging.ssh("edge1", status).stdout)["phase"] == "idle", 120, "it is dropped")
     after = json.loads(staging.ssh("edge1", status).stdout)
     assert after["operation"] is None
@@ -162,26 +149,26 @@ def test_a_websocket_outlives_reloads_of_the_unit(staging: Environment) -> None:
 
 
 def test_a_switch_reaches_old_workers_and_loses_no_request(edge: Environment) -> None:
-    first = switch(live="blue")
+    first = switch(edge, live="blue")
     assert (first["epoch"], first["running"], first["in_force"]) == (1, False, False)
     edge.ssh("edge1", f"cd {FOLDER} && /usr/sbin/haproxy -W -D -p pid -S {FOLDER}/master.sock -f haproxy.cfg")
-    started = switch(state="status")
+    started = switch(edge, state="status")
     assert (started["live"], started["in_force"]) == ("blue", True)
 
     load = f"cd {FOLDER} && touch on && nohup python3 load.py > load.out 2>&1 &\n"
     hold = f"cd {FOLDER} && nohup python3 hold.py > hold.out 2>&1 &\necho $! > {FOLDER}/hold.pid\n"
     edge.ssh("edge1", f"{load}{hold}until [ -f {FOLDER}/begun ] && [ -f {FOLDER}/held ]; do sleep 0.1; done")
-    green = switch(live="green", expected_epoch=1)
+    green = switch(edge, live="green", expected_epoch=1)
     assert (green["repaired"][:2], len(green["workers"])) == (["state", "map"], 1)
     edge.ssh("edge1", f"python3 - <<'END'\n{RELOAD}\nEND")
-    assert switch(state="status")["in_force"]
+    assert switch(edge, state="status")["in_force"]
 
-    blue = switch(live="blue", expected_epoch=2)
+    blue = switch(edge, live="blue", expected_epoch=2)
     assert sorted(worker["old"] for worker in blue["workers"]) == [False, True]
     assert blue["in_force"]
     assert blue["repaired"][2:] == [f"worker {worker['name']}" for worker in blue["workers"]]
-    assert switch(live="blue")["changed"] is False
-    assert switch(live="green", expected_epoch=2)["msg"].startswith("refused: expected epoch 2, but it is 3")
+    assert switch(edge, live="blue")["changed"] is False
+    assert switch(edge, live="green", expected_epoch=2)["msg"].startswith("refused: expected epoch 2, but it is 3")
 
     edge.ssh("edge1", f"rm {FOLDER}/on")
     output = until(lambda: edge.ssh("edge1", f"cat {FOLDER}/load.out").stdout, 120, "the load has ended")

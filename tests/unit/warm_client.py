@@ -17,7 +17,10 @@ from typing import TextIO
 
 
 def ask(place: str, words: Sequence[str], cwd: str, env: Mapping[str, str], files: Sequence[int]) -> TextIO:
-    """Start a run with these files for output and errors. The answer is its process ID, and later its exit code."""
+    """Start a run with these files for output and errors.
+
+    The answer is its process ID, and later its exit code and CPU time.
+    """
     text = json.dumps({"words": list(words), "cwd": cwd, "env": dict(env)}).encode()
     with socket.socket(socket.AF_UNIX) as channel:
         channel.connect(place)
@@ -31,7 +34,7 @@ def main(place: str, *words: str) -> int:
     """Run to the end; return the exit code."""
     with ask(place, words, os.getcwd(), os.environ, [1, 2]) as answers:
         answers.readline()
-        code = int(answers.readline())
+        code = int(answers.readline().split()[0])
         return code if code >= 0 else 128 - code
 
 

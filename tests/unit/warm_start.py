@@ -92,22 +92,42 @@ def server() -> Server:
     return started
 
 
+class Done(subprocess.CompletedProcess[str]):
+    """A run that has ended. `seconds` is the CPU time of its processes on this machine."""
+
+    def __init__(self, args: Sequence[str], returncode: int, stdout: str, stderr: str, seconds: float) -> None:
+        super().__init__(args, returncode, stdout, stderr)
+        self.seconds = seconds
+
+
 def run(
-    words: Sequence[str], cwd: Path, env: Mapping[str, str] | None = None, *, merged: bool = False
-) -> subprocess.CompletedProcess[str]:
+    words: Sequence[str],
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    *,
+    merged: bool = False,
+    longest: float | None = None,
+) -> Done:
     """Run `ansible-playbook` with these arguments to its end, well or not. `merged`: errors are in the output, too.
 
-    Its output is a file, so it has no colors.
+    Its output is a file, so it has no colors. It is killed after `longest` seconds, and if the test is interrupted.
     """
     variables = {"NO_COLOR": "1", **(os.environ if env is None else env)}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         files = [out.fileno(), (out if merged else err).fileno()]
         with warm_client.ask(server().place, words, str(cwd), variables, files) as answers:
-            timer = threading.Timer(LONGEST, os.kill, (int(answers.readline()), signal.SIGKILL))
+            number = int(answers.readline())
+            timer = threading.Timer(longest or LONGEST, os.kill, (number, signal.SIGKILL))
             timer.start()
-            code = int(answers.readline())
-            timer.cancel()
-        return subprocess.CompletedProcess([PROGRAM, *words], code, _text(out), _text(err))
+            try:
+                code, seconds = answers.readline().split()
+            except BaseException:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
+                raise
+            finally:
+                timer.cancel()
+        return Done([PROGRAM, *words], int(code), _text(out), _text(err), float(seconds))
 
 
 def _text(file: IO[bytes]) -> str:
@@ -251,10 +271,10 @@ def answer(ansible: Ansible, channel: socket.socket) -> NoReturn:
         channel.close()
         ansible.become(request, files)
     channel.sendall(f"{number}\n".encode())
-    _number, status = os.waitpid(number, 0)
+    _number, status, used = os.wait4(number, 0)
     # Who asked may have ended.
     with contextlib.suppress(BrokenPipeError):
-        channel.sendall(f"{os.waitstatus_to_exitcode(status)}\n".encode())
+        channel.sendall(f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime:.2f}\n".encode())
     os._exit(0)
 
 
