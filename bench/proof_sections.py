@@ -138,6 +138,13 @@ SECTIONS = (
         (*TESTING, "bench/release"),
     ),
     Section(
+        "certificates",
+        "hosts renew their certificates by Vault and by ACME, without a run and without a failed request",
+        25,
+        (*STANDS, "python -m bench.certificates.run"),
+        (*TESTING, "bench/certificates"),
+    ),
+    Section(
         "site",
         "how long a run takes that changes nothing, compared with the usual way, pyinfra and an earlier version",
         40,

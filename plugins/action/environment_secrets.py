@@ -8,6 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.controller.vault.file_secrets import FileSecrets
+from ansible.module_utils.greenroom.controller.vault.key_match import key_problem
 from ansible.module_utils.greenroom.controller.vault.opened_secrets import opened_secrets
 from ansible.module_utils.greenroom.controller.vault.refusals import missing_line
 from ansible.module_utils.greenroom.controller.vault.secrets import CERTIFICATE, Secrets, needs_issue
@@ -27,6 +28,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "create": {"type": "bool", "default": False},
     "read_only": {"type": "list", "elements": "str", "default": []},
     "given": {"type": "list", "elements": "str", "default": []},
+    # Paths that may be missing.
+    "optional": {"type": "list", "elements": "str", "default": []},
+    # Given certificates, {name: {chain, key: path of the private key}}.
+    "given_certificates": {"type": "dict", "default": {}},
     "certificates": {"type": "dict", "default": {}},
     "certificate_mount": {"type": "str", "default": "pki"},
     "certificate_role": {"type": "str"},
@@ -63,10 +68,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return result
 
     def _values(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
-        values = secrets.read(args["paths"])
+        values = secrets.read([*args["paths"], *args["optional"]])
         missing = [path for path in args["paths"] if path not in values]
         if missing:
             raise AnsibleError(self._missing(args, missing, args["read_only"]))
+        for name, own in args["given_certificates"].items():
+            if problem := key_problem(own["chain"], str(values[own["key"]]["value"])):
+                put = f"playbooks/secret.yml -e put={own['key']} -e put_file=<file>"
+                raise AnsibleError(f"edge_certificates.{name}.key: {own['key']} {problem}; put the right one: {put}")
         due = [
             path
             for path, names in _certificates(args).items()

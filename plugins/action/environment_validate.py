@@ -130,7 +130,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         # The check of types reports a file that can't be read.
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
-            yield from edge_access.file_problems(own)
+            yield from edge_access.file_problems(own, self.catalogue, self.task_vars.get("inventory_dir") or ".")
         names = ("edge_connection_hours", "edge_connection_reloads")
         yield from edge_access.connection_problems(*map(self._value, names))
         yield from self._balancers()

@@ -26,6 +26,8 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "login": {"type": "bool", "required": True},
     "login_days": {"type": "int", "required": True},
     "login_cidrs": {"type": "list", "elements": "str", "required": True},
+    # The hosts that renew their certificates themselves.
+    "hosts": {"type": "dict", "default": {}},
     # The folder that gets the login and the CA.
     "access": {"type": "path", "required": True},
     "apply": {"type": "bool", "default": False},
@@ -72,7 +74,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _wanted(self, args: dict[str, Any]) -> setup.Wanted:
         names = ("environment_name", "mount", "certificate_mount", "certificate_role", "domains")
-        last = (args["login"], args["login_days"], args["login_cidrs"])
+        last = (args["login"], args["login_days"], args["login_cidrs"], args["hosts"])
         return setup.Wanted(*(args[name] for name in names), *last)
 
 

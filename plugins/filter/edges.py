@@ -10,6 +10,7 @@ from typing import Any
 from ansible.errors import AnsibleFilterError
 from ansible.module_utils.greenroom.canary import weights
 from ansible.module_utils.greenroom.controller.slots import (
+    certificate_status,
     crashes,
     edges,
     job_status,
@@ -54,6 +55,7 @@ class FilterModule:
             "edges_containers": status.containers,
             "edges_job_command": job_status.job_command,
             "edges_jobs": job_status.job_lines,
+            "edges_certificates": certificate_status.certificate_lines,
             "edges_maintenance": maintenance_status.maintenance_lines,
             "edges_unit_command": crashes.command,
             "edges_unit_readings": crashes.readings,

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.greenroom.controller.hosts import (
+    certificates,
     edge_size,
     firewall,
     inventory,
@@ -44,6 +45,15 @@ class FilterModule:
             "edge_connections": edge_size.connections,
             "edge_open_files": edge_size.open_files,
             "edge_too_small": edge_size.too_small,
+            "certificate_names": certificates.certificate_names,
+            "certificate_entries": certificates.entries,
+            "certificate_given_entries": certificates.given_entries,
+            "certificate_hook_secrets": certificates.hook_secrets,
+            "host_certificates": certificates.host_certificates,
+            "edge_trust": certificates.edge_trust,
+            "acme_thumbprint": certificates.acme_thumbprint,
+            "public_names": certificates.public_names,
+            "given_certificate_files": certificates.given_files,
             "key_files": keys.key_files,
             "ssh_private_key": ssh_key.private_key,
             "ssh_public_key": ssh_key.public_key,

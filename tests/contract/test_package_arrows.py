@@ -25,7 +25,7 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
     {"common"},
-    {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
+    {"canary", "certificates", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
     {"health", "people/invent", "switch"},
     {"modules", "people", "trial"},
     {"controller/common"},
@@ -54,6 +54,7 @@ MODULES = [path for path in FILES if path.name != "__init__.py"]
 # What a role copies to hosts, and the program that runs there.
 COPIES = {
     "base": ("modules", "vars/main.yml"),
+    "certificates": ("certificates/renewal.py", "vars/main.yml"),
     "edge": ("switch/watchdog.py", "vars/main.yml"),
     "slots": ("switch/slot_stop.py", "vars/main.yml"),
 }

@@ -12,7 +12,7 @@ import datetime
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,12 +64,14 @@ def render(
     hosts: str = "",
     *,
     inventories: Any = (),
+    secrets: Mapping[str, dict[str, str]] | None = None,
     **given: Any,
 ) -> Rendered:
     """Render `environment` with the catalog in `services` into `folder`; fails with Ansible's output.
 
     A complete environment takes long: `roles` limits it to the templates of some roles, `hosts` to a pattern of hosts.
-    `inventories` have more hosts. `given` are extra variables, as with `-e`.
+    `inventories` have more hosts. `secrets` are further ones by path. `given` are extra variables, as
+    with `-e`.
     """
     project, output, access = folder / "project", folder / "rendered", folder / "access"
     for path in (project / "playbooks", project / "roles", output, access):
@@ -84,7 +86,9 @@ def render(
     certificate = _certificate()
     (access / "ca.crt").write_text(certificate["certificate"])
     variables = folder / "variables.json"
-    variables.write_text(json.dumps(_variables(certificate, services) | given))
+    known = _variables(certificate, services)
+    known["secrets_values"] |= secrets or {}
+    variables.write_text(json.dumps(known | given))
     done = warm_start.run(
         [
             *("-i", f"inventories/{environment}", "-c", "local", "-e", f"@{variables}", "playbooks/render.yml"),

@@ -16,6 +16,8 @@ import hvac
 import pytest
 import warm_start
 import yaml
+from ansible.module_utils.greenroom.certificates import reading
+from ansible.module_utils.greenroom.certificates.vault import Vault as HostVault
 from ansible.module_utils.greenroom.controller.vault import setup, unseal
 
 from bench.common import free_port
@@ -172,3 +174,55 @@ def test_an_empty_server_does_not_get_files_of_another_ones_keys(tmp_path: Path,
     with pytest.raises(unseal.UnsealError, match="is the key of another one"):
         unseal.initialize(empty, tmp_path, 3, 2)
     assert not empty.sys.is_initialized()
+
+
+HOSTS = {
+    "edge1": {"certificates": {"edge": ["shop.test", "*.shop.test"]}, "address": "127.0.0.1"},
+    "data1": {"certificates": {"postgres": ["database.shop.test"], "cache": ["cache.shop.test"]}, "address": ""},
+}
+
+
+def test_a_host_renews_its_own_certificates_and_nothing_else(tmp_path: Path, vault: hvac.Client) -> None:
+    wanted = setup.Wanted("shop", "greenroom", "pki", "shop", ["shop.test"], login=False, hosts=HOSTS)
+    for step in setup.plan(vault, wanted):
+        step.act()
+    assert [step.line for step in setup.plan(vault, wanted) if step.verb] == []
+    # A host of another address gets its login, too, but can't use it.
+    stored = vault.secrets.kv.v2.read_secret_version(
+        "shop/environment/renewal/edge1", mount_point="greenroom", raise_on_deleted_version=True
+    )
+    (tmp_path / "ca.crt").touch()
+    settings = {
+        **{"url": vault.url, "mount": "greenroom", "environment": "shop", "pki": "pki", "role": "shop-edge1"},
+        **{"ca_file": "", **stored["data"]["data"]},
+    }
+    host = HostVault(settings)
+    assert host.certificate("edge") == ({}, 0)
+    made = host.issue(["shop.test", "*.shop.test"])
+    found = reading.read(made["certificate"])
+    assert found.names == {"shop.test", "*.shop.test"}
+    host.write("edge", made, 0)
+    assert host.certificate("edge") == (made, 1)
+    with pytest.raises(reading.CertificateError, match="check-and-set"):
+        host.write("edge", made, 0)
+
+    for refused in (["database.shop.test"], ["a.shop.test"], ["shop.test", "x.shop.test"]):
+        with pytest.raises(reading.CertificateError, match=r"refuses issuing .* run playbooks/vault-setup.yml"):
+            host.issue(refused)
+    with pytest.raises(reading.CertificateError, match="permission denied"):
+        host.certificate("postgres")
+    with pytest.raises(reading.CertificateError, match="permission denied"):
+        host.write("cache", made, 0)
+    host.leave()
+    with pytest.raises(reading.CertificateError, match="permission denied"):
+        host.certificate("edge")
+
+    # A login that was deleted is made again.
+    vault.auth.approle.delete_role("shop-edge1")
+    with pytest.raises(reading.CertificateError, match="refuses the login"):
+        HostVault(settings)
+    lines = [step.line for step in setup.plan(vault, wanted) if step.verb]
+    assert lines == [
+        "create login auth/approle/role/shop-edge1",
+        "create login of edge1 in greenroom/shop/environment/renewal/edge1",
+    ]

@@ -39,6 +39,7 @@ def summary(
     volumes: Mapping[str, Sequence[str]] | None = None,
     jobs: Mapping[str, str] | None = None,
     maintenance: Mapping[str, str] | None = None,
+    certificates: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Return what `playbooks/status.yml` prints.
 
@@ -47,7 +48,8 @@ def summary(
     `unfinished` {slot: why its deploy did not finish}, `not_starting` {slot: why its release would not start again},
     `pause` the result of `pause.pause`, `readings` that of `crashes.readings`, `silent` the hosts that did not answer
     when the run began, `lock` who holds the environment's lock, `volumes` the folders of volumes by host, `jobs` the
-    result of `job_status.job_lines`, and `maintenance` that of `maintenance_status.maintenance_lines`.
+    result of `job_status.job_lines`, `maintenance` that of `maintenance_status.maintenance_lines`, and `certificates`
+    that of `certificate_status.certificate_lines`.
     """
     live = edges["live"]
     down = {slot: health.down(_unstopped(readings or {}, slot, stops), own, groups) for slot, own in bundles.items()}
@@ -98,6 +100,7 @@ def summary(
         | ({"volumes": kept} if (kept := kept_files(volumes or {}, bundles)) else {})
         | ({"jobs": dict(jobs)} if jobs else {})
         | ({"maintenance": dict(maintenance)} if maintenance else {})
+        | ({"certificates": dict(certificates)} if certificates else {})
         | ({"to do": to_do} if to_do else {})
     )
 

@@ -7,12 +7,13 @@ Runs on the controller only (needs the cryptography package).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
 
+from .edge_certificates import certificate_problems
 from .error_pages import page_problems
 
 _CA = "edge_client_ca"
@@ -20,10 +21,14 @@ MOST_HOURS = 168
 MOST_RELOADS = 50
 
 
-def file_problems(rendered: Callable[[str], object]) -> Iterator[str]:
-    """Yield what is wrong with variables that are the content of files; `rendered` raises ValueError without a file."""
+def file_problems(rendered: Callable[[str], Any], services: Mapping[str, Any], folder: str) -> Iterator[str]:
+    """Yield what is wrong with variables that are the content of files; `rendered` raises ValueError without a file.
+
+    `services` is the catalog, `folder` the inventory's.
+    """
     yield from client_ca_problems(rendered(_CA))
     yield from page_problems(rendered("edge_error_pages"))
+    yield from certificate_problems(rendered, services, folder)
 
 
 def client_ca_problems(given: object) -> Iterator[str]:

@@ -21,6 +21,12 @@ path "{mount}/metadata/{environment}/*"                {{ capabilities = ["read"
 path "{pki}/issue/{role}"                             {{ capabilities = ["update"] }}
 path "{pki}/cert/ca"                                   {{ capabilities = ["read"] }}
 """
+HOST_POLICY = """\
+path "{pki}/issue/{role}" {{ capabilities = ["update"] }}
+"""
+HOST_PATH = """\
+path "{mount}/data/{environment}/environment/certificate/{name}" {{ capabilities = ["create", "read", "update"] }}
+"""
 HOUR = 3600
 AUTHORITY_HOURS = 87600
 
@@ -41,6 +47,8 @@ class Wanted:
     login: bool = True
     login_days: int = 90
     cidrs: Sequence[str] = ()
+    hosts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The hosts that renew certificates themselves: {host: {certificates: {name: [DNS name]}, address}}."""
 
     @property
     def policy(self) -> str:
@@ -89,6 +97,55 @@ class Step:
         return f"{self.verb or 'keep'} {self.what}"
 
 
+@dataclass(frozen=True)
+class HostWanted:
+    """What one host needs to renew its own certificates: it may issue for their names only, and store only them."""
+
+    wanted: Wanted
+    host: str
+
+    @property
+    def name(self) -> str:
+        """Return the name of its policy, PKI role and login."""
+        return f"{self.wanted.environment}-{self.host}"
+
+    @property
+    def path(self) -> str:
+        """Return where runs find its login."""
+        return f"{self.wanted.environment}/environment/renewal/{self.host}"
+
+    @property
+    def policy(self) -> str:
+        """Return the policy."""
+        own = self.wanted
+        paths = [
+            HOST_PATH.format(mount=own.mount, environment=own.environment, name=name)
+            for name in sorted(own.hosts[self.host]["certificates"])
+        ]
+        return HOST_POLICY.format(pki=own.pki, role=self.name) + "".join(paths)
+
+    @property
+    def pki_role(self) -> dict[str, Any]:
+        """Return the options of the PKI role: exactly the names of the host's certificates."""
+        names = {name for names in self.wanted.hosts[self.host]["certificates"].values() for name in names}
+        return self.wanted.pki_role | {"allowed_domains": sorted(names), "allow_subdomains": False}
+
+    @property
+    def approle(self) -> dict[str, Any]:
+        """Return the options of the AppRole. Its secret ID doesn't expire, so that no host depends on a run."""
+        address = self.wanted.hosts[self.host]["address"]
+        mask = 128 if ":" in address else 32
+        cidrs = [f"{address}/{mask}"] if address else []
+        return {
+            "token_policies": [self.name],
+            "token_ttl": HOUR // 4,
+            "token_max_ttl": HOUR,
+            "secret_id_ttl": 0,
+            "secret_id_bound_cidrs": cidrs,
+            "token_bound_cidrs": cidrs,
+        }
+
+
 def plan(client: Any, wanted: Wanted) -> list[Step]:
     """Return all steps in order; only reads. Raises SetupError, and what `client` (hvac) raises."""
     return list(_steps(client, wanted))
@@ -109,8 +166,8 @@ def _steps(client: Any, wanted: Wanted) -> Iterator[Step]:
     path = f"{wanted.pki}/roles/{wanted.role}"
     found = client.read(path) if pki else None
     yield _written(client, f"PKI role {path}", path, found, wanted.pki_role)
-    yield _policy(client, wanted)
-    if not wanted.login:
+    yield _policy(client, wanted.environment, wanted.policy)
+    if not wanted.login and not wanted.hosts:
         return
     enabled = "approle/" in client.sys.list_auth_methods()["data"]
     yield Step(
@@ -118,8 +175,39 @@ def _steps(client: Any, wanted: Wanted) -> Iterator[Step]:
         "" if enabled else "enable",
         (lambda: None) if enabled else lambda: client.sys.enable_auth_method("approle"),
     )
-    path = f"auth/approle/role/{wanted.environment}"
-    yield _written(client, f"login {path}", path, client.read(path) if enabled else None, wanted.approle)
+    if wanted.login:
+        path = f"auth/approle/role/{wanted.environment}"
+        yield _written(client, f"login {path}", path, client.read(path) if enabled else None, wanted.approle)
+    for host in wanted.hosts:
+        yield from _host_steps(client, HostWanted(wanted, host), bool(pki), enabled, f"{wanted.mount}/" in mounts)
+
+
+def _host_steps(client: Any, own: HostWanted, pki: bool, enabled: bool, stored: bool) -> Iterator[Step]:
+    """Yield what a host needs; the arguments say whether the engine, the login method and the secrets exist."""
+    path = f"{own.wanted.pki}/roles/{own.name}"
+    yield _written(client, f"PKI role {path}", path, client.read(path) if pki else None, own.pki_role)
+    yield _policy(client, own.name, own.policy)
+    path = f"auth/approle/role/{own.name}"
+    yield _written(client, f"login {path}", path, client.read(path) if enabled else None, own.approle)
+    what = f"login of {own.host} in {own.wanted.mount}/{own.path}"
+    try:
+        found = client.secrets.kv.v2.read_secret_version(
+            own.path, mount_point=own.wanted.mount, raise_on_deleted_version=False
+        )
+        kept = client.auth.approle.read_role_id(own.name)["data"]["role_id"] == found["data"]["data"].get("role_id")
+    except Exception as error:  # without hvac here, its InvalidPath is known by its name
+        if stored and type(error).__name__ != "InvalidPath":
+            raise
+        kept = False
+    yield Step(what) if kept else Step(what, "create", partial(_create_login, client, own))
+
+
+def _create_login(client: Any, own: HostWanted) -> None:
+    made = {
+        "role_id": client.auth.approle.read_role_id(own.name)["data"]["role_id"],
+        "secret_id": client.auth.approle.generate_secret_id(own.name)["data"]["secret_id"],
+    }
+    client.secrets.kv.v2.create_or_update_secret(own.path, made, mount_point=own.wanted.mount)
 
 
 def _kv(client: Any, found: Mapping[str, Any] | None, mount: str) -> Step:
@@ -143,14 +231,13 @@ def _pki(client: Any, found: Mapping[str, Any] | None, mount: str) -> Step:
     return Step(what)
 
 
-def _policy(client: Any, wanted: Wanted) -> Step:
-    name = wanted.environment
+def _policy(client: Any, name: str, text: str) -> Step:
     what = f"policy {name}"
     policies = client.sys.list_policies()["data"]["policies"]
-    if name in policies and client.sys.read_policy(name)["data"]["rules"].split() == wanted.policy.split():
+    if name in policies and client.sys.read_policy(name)["data"]["rules"].split() == text.split():
         return Step(what)
     verb = "change" if name in policies else "create"
-    return Step(what, verb, lambda: client.sys.create_or_update_policy(name, wanted.policy))
+    return Step(what, verb, lambda: client.sys.create_or_update_policy(name, text))
 
 
 def _written(client: Any, what: str, path: str, found: Mapping[str, Any] | None, options: Mapping[str, Any]) -> Step:
@@ -165,7 +252,9 @@ def _written(client: Any, what: str, path: str, found: Mapping[str, Any] | None,
 def _same(present: Any, wanted: Any) -> bool:
     """Whether Vault has a value. It returns an empty list as nothing, and a single address with its mask."""
     if isinstance(wanted, list):
-        return sorted(str(item).removesuffix("/32") for item in present or ()) == [
-            item.removesuffix("/32") for item in wanted
-        ]
+        return sorted(map(_unmasked, present or ())) == sorted(map(_unmasked, wanted))
     return bool(present == wanted)
+
+
+def _unmasked(item: Any) -> str:
+    return str(item).removesuffix("/32").removesuffix("/128")
