@@ -20,6 +20,7 @@ HELD = {
     "modules",
     "node_exporter",
     "postgres",
+    "postgres_exporter",
     "simulation",
     "slot-programs",
 }
