@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/reference/ from the code: role variables, modules, service.yml, the Makefile and playbooks' options.
+"""Write docs/reference/ from the code: role variables, modules, service.yml, commands and alerts.
 
 `make docs` writes the pages. `--check` writes nothing; if a page is outdated, it names the page and exits with 1.
 """
@@ -392,9 +392,38 @@ def commands() -> str:
     return "\n".join([*lines, *table(OPTION_HEAD, list(option_rows(playbook_options(), "options")))])
 
 
+def alert_rules() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (part, rule) of each alert in the templates of Prometheus' rules, with variables' names as thresholds."""
+    for file in sorted((ROOT / "roles/monitoring/templates/etc/prometheus/rules").glob("*.yml.j2")):
+        text = re.sub(r"^{%.*%}\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
+        # What is there without a part.
+        text = re.sub(r"^  \[\]\n", "", text, flags=re.MULTILINE)
+        for group in yaml.safe_load(re.sub(r"{{ (.*?) }}", r"\1", text.replace("}}h", "}} h")))["groups"]:
+            for rule in group["rules"]:
+                if "alert" in rule:
+                    yield file.name.removesuffix(".yml.j2"), rule
+
+
+def alerts() -> str:
+    """Return the page about all alerts."""
+    lines = ["# Alerts", "", NOTE, "", "What to do for each, and who gets them: [alerts](../alerts.md).", ""]
+    rows = [
+        (
+            f"[{rule['alert']}](../alerts.md#{rule['alert'].lower()})",
+            part,
+            str(rule["labels"]["severity"]),
+            f"{rule['annotations']['summary']}.",
+            str(rule.get("for", "at once")),
+            ", ".join(map(code, dict.fromkeys(re.findall(r"monitoring_\w+", f"{rule['expr']} {rule.get('for', '')}")))),
+        )
+        for part, rule in alert_rules()
+    ]
+    return "\n".join([*lines, *table(("Alert", "Part", "Severity", "Meaning", "After", "Thresholds"), rows)])
+
+
 def pages() -> dict[Path, str]:
     """Return {file: content} of all reference pages."""
-    made = {"roles": roles, "modules": modules, "services": services, "commands": commands}
+    made = {"roles": roles, "modules": modules, "services": services, "commands": commands, "alerts": alerts}
     return {REFERENCE / f"{name}.md": page().rstrip() + "\n" for name, page in made.items()}
 
 

@@ -20,6 +20,7 @@ from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
+from ansible.module_utils.greenroom.controller.catalogue import alerting
 from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
@@ -131,8 +132,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             yield from edge_access.file_problems(own, self.catalogue, self.task_vars.get("inventory_dir") or ".")
-        names = ("edge_connection_hours", "edge_connection_reloads")
-        yield from edge_access.connection_problems(*map(self._value, names))
+        yield from edge_access.connection_problems(*map(self._value, edge_access.CONNECTIONS))
+        yield from alerting.problems(*map(self._value, alerting.VARIABLES))
         yield from self._balancers()
         yield from self._lockout()
         names = ("canary", "cutover_step_seconds", "canary_seconds")

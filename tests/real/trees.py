@@ -6,6 +6,7 @@ from __future__ import annotations
 
 # Trees whose files every run of site.yml repairs ({live}: those of the live slot).
 HELD = {
+    "alert_watch",
     "backup",
     "base",
     "broker",
@@ -20,6 +21,7 @@ HELD = {
     "modules",
     "node_exporter",
     "postgres",
+    "postgres_exporter",
     "simulation",
     "slot-programs",
 }
@@ -30,11 +32,13 @@ OTHERS = {
     "drill": "playbooks/drill.yml",
     "jobs": "only with scheduled jobs in a slot",
     "load": "playbooks/load.yml",
+    "reboot-{environment}": "playbooks/schedule.yml",
     "reset-{environment}": "playbooks/schedule.yml",
     "seed": "a record of the seeded data's parameters",
     "slot-{slot}": "the manifest is in the bundle",
     "start": "no files",
     "stop": "playbooks/cutover.yml, with a planned stop",
+    "updates": "only with updates_security",
     "volumes": "the demo's services have no volumes",
     "valkey": "only with a service that has a cache",
 }

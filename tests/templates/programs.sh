@@ -6,7 +6,7 @@ export DEBIAN_FRONTEND=noninteractive
 {
     echo "deb [trusted=yes] file:/srv/packages ./" >/etc/apt/sources.list.d/tests.list
     apt-get -q update && apt-get -q -y -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends \
-        haproxy keepalived prometheus nftables sudo openssh-server chrony
+        haproxy keepalived prometheus prometheus-alertmanager prometheus-blackbox-exporter nftables sudo openssh-server chrony
 } >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
 ssh-keygen -q -A
 # keepalived needs its interface, but this container has no network.
@@ -31,6 +31,8 @@ for folder in "$1"/*/*/; do
         /etc/keepalived/keepalived.conf) check "$file" keepalived -t -f "$file" ;;
         /etc/prometheus/prometheus.yml) check "$file" promtool check config "$file" ;;
         /etc/prometheus/rules/*) check "$file" promtool test rules "/alerts/$(basename "$file")" ;;
+        /etc/prometheus/alertmanager.yml) check "$file" amtool check-config "$file" ;;
+        /etc/prometheus/blackbox.yml) check "$file" prometheus-blackbox-exporter --config.check --config.file="$file" ;;
         /etc/nftables.conf) check "$file" nft -c -f "$file" ;;
         /etc/sudoers.d/*) check "$file" visudo -cf "$file" ;;
         /etc/ssh/sshd_config.d/*) check "$file" sshd -t ;;

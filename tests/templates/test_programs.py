@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from ansible.module_utils.greenroom.controller.catalogue import alerting
 from greenroom_lab import cache, images, packages, paths, podman
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
@@ -23,8 +24,8 @@ VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
 # Files that programs must check in every environment.
 CHECKED = (
     *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
-    *("/etc/keepalived/keepalived.conf", "/etc/prometheus/rules/broker.yml"),
-    "/etc/prometheus/rules/jobs.yml",
+    *("/etc/keepalived/keepalived.conf", "/etc/prometheus/alertmanager.yml", "/etc/prometheus/blackbox.yml"),
+    *(f"/etc/prometheus/rules/{path.name}" for path in (Path(__file__).parent / "alerts").glob("*.yml")),
     *("/etc/ssh/sshd_config.d/10-greenroom.conf", "/etc/chrony/chrony.conf", "/etc/sysusers.d/greenroom.conf"),
     *("/etc/systemd/system/greenroom-backup.timer", "/run/systemd/system/greenroom-stop.timer"),
     "/etc/containers/systemd/portal-blue.container",
@@ -59,7 +60,29 @@ def said(rendered: dict[str, Rendered], folder: Path) -> dict[tuple[str, str], t
 def verdicts(
     rendered: dict[str, Rendered], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], tuple[int, str]]:
-    return said(rendered, tmp_path_factory.mktemp("programs"))
+    file = tmp_path_factory.mktemp("receivers") / "rendered/ops1/etc/prometheus/alertmanager.yml"
+    file.parent.mkdir(parents=True)
+    file.write_text(yaml.safe_dump(every_receiver()))
+    more = {"receivers": Rendered(file.parents[3], [])}
+    return said({**rendered, **more}, tmp_path_factory.mktemp("programs"))
+
+
+def every_receiver() -> dict[str, Any]:
+    """Alertmanager's configuration with each kind of receiver and route."""
+    address, secret = "https://hooks.test/$secret", "environment/alerts"
+    mail = {"host": "mail.test", "port": 587, "sender": "a@test", "tls": True, "user": "a", "secret": secret}
+    receivers = [
+        {"name": "team", "mail": ["a@test", "b@test"], "webhook": address, "secret": secret},
+        {"name": "chat", "chat": {"url": address, "channel": "#ops"}, "secret": secret},
+    ]
+    routes = [{"receiver": "chat", "match": {"severity": ["a.b", "c"], "host": 'x"\\'}, "repeat": "30m"}]
+    settings = {"mail": mail, "switch": "https://switch.test/", "wait": 5, "interval": 60, "repeat": "4h"}
+    return alerting.config(receivers, routes, {secret: {"value": "x"}}, **settings)
+
+
+def test_alertmanager_accepts_every_kind_of_receiver(verdicts: dict[tuple[str, str], tuple[int, str]]) -> None:
+    code, text = verdicts["receivers/ops1", "/etc/prometheus/alertmanager.yml"]
+    assert code == 0, text
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)

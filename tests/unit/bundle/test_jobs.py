@@ -165,4 +165,5 @@ def test_hosts_export_what_the_alert_for_jobs_reads() -> None:
     exporter = (ROLES / "node_exporter/templates/etc/default/prometheus-node-exporter.j2").read_text()
     [units] = re.findall(r'node_systemd_unit_state\{name=~"([^"]+)"', rule)
     assert re.fullmatch(units, f"{jobs.timer('shop-job-nightly')}.service")
-    assert f"--collector.systemd --collector.systemd.unit-include={units}" in exporter
+    [exported] = re.findall(r"--collector.systemd.unit-include=([^ \"]+)", exporter)
+    assert all(re.fullmatch(exported, f"{jobs.timer('shop-job-nightly')}.{kind}") for kind in ("service", "timer"))

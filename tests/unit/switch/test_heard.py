@@ -20,6 +20,14 @@ from modules import run_module
 
 PEER = "127.0.0.1"
 METRIC = f'greenroom_edge_peer_silent{{peer="{PEER}"}}'
+
+
+def live(blue: int, epoch: int) -> dict[str, str]:
+    """The metrics of the state on this host."""
+    slots = {f'greenroom_edge_live{{slot="{slot}"}}': str(one) for slot, one in (("blue", blue), ("green", 1 - blue))}
+    return {**slots, "greenroom_edge_epoch": str(epoch)}
+
+
 SILENT = 1
 """A port at which nothing listens."""
 
@@ -75,6 +83,7 @@ def test_a_stale_edge_host_with_silent_peers_serves_and_says_so(
         assert edge.metrics() == {
             METRIC: "1",
             "greenroom_edge_unconfirmed": "1",
+            **live(blue=1, epoch=5),
         }
         # It serves what its disk says, so the check passes.
         assert edge.run("check") == 0
@@ -92,6 +101,7 @@ def test_a_stale_edge_host_with_silent_peers_serves_and_says_so(
         assert edge.metrics() == {
             METRIC: "0",
             "greenroom_edge_unconfirmed": "0",
+            **live(blue=0, epoch=7),
         }
 
 

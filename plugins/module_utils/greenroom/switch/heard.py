@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from ..common import durable
-from .bluegreen import State
+from .bluegreen import SLOTS, State
 
 UNCONFIRMED = (
     "no other edge host has confirmed the state since HAProxy started here, so it may be old: "
@@ -83,9 +83,13 @@ class Heard:
         """Note it for `from_file`; raises OSError."""
         _write(path, json.dumps(asdict(self)))
 
-    def write_metrics(self, path: str) -> None:
-        """Write it for Prometheus' node exporter, which also tells when the file was written; raises OSError."""
+    def write_metrics(self, path: str, own: State | None = None) -> None:
+        """Write it for Prometheus' node exporter, which also tells when the file was written; raises OSError.
+
+        `own` is the state on this host.
+        """
         silent = self.peers.items()
+        live = own.live if own else None
         # Roles render this file as a template, so it must not have double braces.
         lines = [
             "# HELP greenroom_edge_peer_silent Whether another edge host does not say what it has in effect.",
@@ -94,6 +98,12 @@ class Heard:
             "# HELP greenroom_edge_unconfirmed Whether no other edge host has confirmed the state here yet.",
             "# TYPE greenroom_edge_unconfirmed gauge",
             f"greenroom_edge_unconfirmed {int(self.unconfirmed)}",
+            "# HELP greenroom_edge_live Whether the slot is live, by this host's state.",
+            "# TYPE greenroom_edge_live gauge",
+            *("greenroom_edge_live{slot=" + f'"{slot}"' + "} " + str(int(slot == live)) for slot in SLOTS),
+            "# HELP greenroom_edge_epoch The number of the last switch, by this host's state.",
+            "# TYPE greenroom_edge_epoch gauge",
+            f"greenroom_edge_epoch {own.epoch if own else 0}",
         ]
         _write(path, "\n".join(lines))
 

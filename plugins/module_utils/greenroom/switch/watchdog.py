@@ -196,7 +196,7 @@ def _note(host: Host, before: Heard, states: dict[str, State], problems: dict[st
         heard.write(host.places.peers_file)
     with contextlib.suppress(OSError):
         if host.metrics_file:
-            heard.write_metrics(host.metrics_file)
+            heard.write_metrics(host.metrics_file, own)
 
 
 def _say(changed: list[str], state: State) -> None:

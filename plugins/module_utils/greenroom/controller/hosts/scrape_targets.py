@@ -1,13 +1,15 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The targets that Prometheus scrapes: the metrics of services."""
+"""The targets that Prometheus scrapes: the metrics of services, and what it asks of edge hosts and registry."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ...switch.bluegreen import SLOTS
+from .roles import roles_of_host
 
 
 def scrape_targets(
@@ -33,3 +35,30 @@ def scrape_targets(
                 labels = {"service": name, "slot": slot, "host": host, "__metrics_path__": path}
                 targets.append({"targets": [f"{address}:{port['host'][slot]}"], "labels": labels})
     return sorted(targets, key=lambda target: [target["labels"][key] for key in ("service", "host", "slot")])
+
+
+def health_targets(hosts: Mapping[str, Mapping[str, str]], shared: str = "") -> list[dict[str, Any]]:
+    """Return the pages that tell whether HAProxy responds: of each edge host, and at their `shared` address."""
+    own = [
+        {"targets": [f"http://{address}/edge-health"], "labels": {"host": host}}
+        for host, address in sorted(hosts.get("edge", {}).items())
+    ]
+    return own + ([{"targets": [f"http://{shared}/edge-health"], "labels": {"shared": shared}}] if shared else [])
+
+
+def certificate_targets(hosts: Mapping[str, Mapping[str, str]], registry: str) -> list[dict[str, Any]]:
+    """Return where certificates are asked for: each edge host and the registry, `host[:port]`."""
+    own = [
+        {"targets": [f"{address}:443"], "labels": {"host": host, "certificate": "edge"}}
+        for host, address in sorted(hosts.get("edge", {}).items())
+    ]
+    port = "" if re.search(r":\d+\Z", registry) else ":443"
+    return [*own, {"targets": [f"{registry}{port}"], "labels": {"certificate": "registry"}}]
+
+
+def wanted_units(
+    given: Iterable[Mapping[str, Sequence[str]]], groups: Mapping[str, Sequence[str]]
+) -> list[tuple[str, str]]:
+    """Return (host, systemd unit) of what must always run; each of `given` is {group: [unit]}, as in `roles_of_host`."""
+    hosts = dict.fromkeys(groups.get("all", ()))
+    return sorted({(host, unit) for units in given for host in hosts for unit in roles_of_host(units, groups, host)})

@@ -17,6 +17,8 @@ from .edge_certificates import certificate_problems
 from .error_pages import page_problems
 
 _CA = "edge_client_ca"
+CONNECTIONS = ("edge_connection_hours", "edge_connection_reloads")
+"""What `connection_problems` checks."""
 MOST_HOURS = 168
 MOST_RELOADS = 50
 

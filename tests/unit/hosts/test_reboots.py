@@ -1,0 +1,50 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Reboots: in an order that disturbs visitors least, and never the only host of its kind without being asked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.module_utils.greenroom.controller.hosts import reboots
+
+GROUPS = {
+    "all": ["ops1", "data1", "app1", "app2", "edge1", "edge2"],
+    **{"edge": ["edge1", "edge2"], "app": ["app1", "app2"], "data": ["data1"], "ops": ["ops1"]},
+}
+
+
+def plan(wanted: Any, **reasons: list[str]) -> dict[str, Any]:
+    found: dict[str, Any] = reboots.plan(wanted, reasons, GROUPS, ["edge1"], "ops1")
+    return found
+
+
+def test_the_shared_address_moves_once_and_the_host_with_the_lock_is_the_last() -> None:
+    found = plan("all")
+    assert found == {
+        "hosts": ["edge2", "edge1", "app1", "app2", "data1", "ops1"],
+        "unknown": [],
+        "alone": ["data1"],
+    }
+
+
+def test_only_hosts_that_need_it_are_rebooted() -> None:
+    found = plan("needed", app2=["a kernel"], ops1=[])
+    assert (found["hosts"], found["alone"]) == (["app2"], [])
+    assert reboots.lines(["app2"], {"app2": ["a kernel", "x"]}) == ["app2: a kernel; x"]
+
+
+@pytest.mark.parametrize("wanted", ["app1, edge1", ["app1", "edge1"]])
+def test_hosts_may_be_named(wanted: Any) -> None:
+    assert plan(wanted)["hosts"] == ["edge1", "app1"]
+    assert reboots.lines(["app1"], {}) == ["app1: it needs none, but you asked for one"]
+
+
+def test_a_name_that_is_no_host_is_refused() -> None:
+    assert plan("app3")["unknown"] == ['reboot_hosts: there is no host "app3"; did you mean "app1"?']
+
+
+def test_one_host_for_everything_is_alone() -> None:
+    groups = {group: ["web1"] for group in ("all", "edge", "app")}
+    assert reboots.plan("all", {}, groups, [], "web1") == {"hosts": ["web1"], "unknown": [], "alone": ["web1"]}
