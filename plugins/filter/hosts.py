@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.module_utils.greenroom.controller.hosts import (
+    backup_certificate,
     edge_size,
     firewall,
     inventory,
@@ -45,6 +46,7 @@ class FilterModule:
             "scrape_targets": scrape_targets.scrape_targets,
             "source_networks": networks.source_networks,
             "hosts_unsupported": systems.unsupported,
+            "backup_certificate": backup_certificate.certificate,
             "databases": pg_hba.databases,
             "database_clients": pg_hba.database_clients,
             "database_extensions": databases.extensions,

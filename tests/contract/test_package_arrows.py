@@ -25,7 +25,7 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
     {"common"},
-    {"canary", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
+    {"canary", "data", "database", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
     {"health", "people/invent", "switch"},
     {"modules", "people", "trial"},
     {"controller/common"},
@@ -55,6 +55,7 @@ MODULES = [path for path in FILES if path.name != "__init__.py"]
 COPIES = {
     "base": ("modules", "vars/main.yml"),
     "edge": ("switch/watchdog.py", "vars/main.yml"),
+    "pgbackrest": ("database/program.py", "vars/main.yml"),
     "slots": ("switch/slot_stop.py", "vars/main.yml"),
 }
 

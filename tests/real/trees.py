@@ -19,6 +19,7 @@ HELD = {
     "monitoring",
     "modules",
     "node_exporter",
+    "pgbackrest",
     "postgres",
     "simulation",
     "slot-programs",
