@@ -165,6 +165,13 @@ SECTIONS = (
         ("pytest tests/real/test_drill.py --proof",),
         (*TESTING, "tests/real/test_drill.py"),
     ),
+    Section(
+        "data_host",
+        "a data host whose database is gone gets it back under load, and a dropped table its rows",
+        15,
+        (*STANDS, "python -m bench.data_host.run"),
+        (*TESTING, "bench/data_host"),
+    ),
     *(
         Section(
             f"killed-{part}",

@@ -36,6 +36,11 @@ options:
     description: The logins' passwords, C({name} → password).
     type: dict
     default: {}
+  kept:
+    description: Names of O(logins) that are created if they are missing, and never changed.
+    type: list
+    elements: str
+    default: []
 attributes:
   diff_mode:
     support: full
@@ -75,10 +80,11 @@ def main() -> None:
             "queues": {"type": "dict", "default": {}},
             "logins": {"type": "dict", "default": {}},
             "passwords": {"type": "dict", "default": {}, "no_log": True},
+            "kept": {"type": "list", "elements": "str", "default": []},
         },
         supports_check_mode=True,
     )
-    wanted = {key: module.params[key] for key in ("vhost", "queues", "logins", "passwords")}
+    wanted = {key: module.params[key] for key in ("vhost", "queues", "logins", "passwords", "kept")}
     server = broker_server.Server(module.run_command, module.get_bin_path(broker_server.QUICK))
     try:
         said = broker_server.converge(server, wanted, module.check_mode)

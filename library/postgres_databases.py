@@ -20,7 +20,9 @@ extends_documentation_fragment:
   - greenroom.server
 options:
   databases:
-    description: The databases, C({name} → {logins} → {login} → its password).
+    description:
+      - The databases, C({name} → {logins} → {login} → its password). With C(kept) instead of C(logins), a login is
+        created if it is missing, and never changed.
     type: dict
     default: {}
   readers:
@@ -31,6 +33,29 @@ options:
     description: Extensions that databases need, C({database} → a list of names). They are created after the databases.
     type: dict
     default: {}
+  encoding:
+    description:
+      - The encoding of all databases, such as V(UTF8). The module fails if one that exists has another encoding.
+      - If empty, new databases have the server's, and the module compares nothing.
+    type: str
+    default: ""
+  locale:
+    description: The locale of all databases, such as V(C.UTF-8); the same as with O(encoding).
+    type: str
+    default: ""
+  lock_timeouts:
+    description:
+      - C({database} → how long a statement of its logins may wait for a lock), such as V(5s). Other statements queue
+        behind one that waits. For databases of O(databases) that it doesn't name, such a timeout is removed.
+    type: dict
+    default: {}
+  unfinished_indexes:
+    description:
+      - Databases in which to drop indexes that a killed C(CREATE INDEX CONCURRENTLY) left unusable. Indexes that are
+        being built stay.
+    type: list
+    elements: str
+    default: []
   server:
     description: A server elsewhere. Without it, the server is the host's own.
     type: dict
@@ -137,6 +162,10 @@ def main() -> None:
             "databases": {"type": "dict", "default": {}, "no_log": True},
             "readers": {"type": "dict", "default": {}, "no_log": True},
             "extensions": {"type": "dict", "default": {}},
+            "encoding": {"type": "str", "default": ""},
+            "locale": {"type": "str", "default": ""},
+            "lock_timeouts": {"type": "dict", "default": {}},
+            "unfinished_indexes": {"type": "list", "elements": "str", "default": []},
             "server": {"type": "dict", "default": {}, "options": SERVER},
             "ask": {"type": "dict", "default": {}},
             "ask_strictly": {"type": "bool", "default": True},

@@ -18,7 +18,8 @@ extends_documentation_fragment:
   - greenroom.server
 options:
   logins:
-    description: The logins, C({name} → {password, prefix}).
+    description:
+      - The logins, C({name} → {password, prefix}). One with C(kept) is created if it is missing, and never changed.
     type: dict
     default: {}
 attributes:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible.module_utils.greenroom.controller.hosts import (
+    backup_certificate,
     certificates,
     edge_size,
     firewall,
@@ -70,6 +71,7 @@ class FilterModule:
             "reboot_lines": reboots.lines,
             "source_networks": networks.source_networks,
             "hosts_unsupported": hosts_unsupported,
+            "backup_certificate": backup_certificate.certificate,
             "hosts_systems": systems.known,
             "system_postgres": systems.postgres_version,
             "system_packages": systems.packages,

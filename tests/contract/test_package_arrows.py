@@ -25,7 +25,7 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
     {"common"},
-    {"canary", "certificates", "data", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
+    {"canary", "certificates", "data", "database", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
     {"health", "people/invent", "switch"},
     {"modules", "people", "trial"},
     {"controller/common"},
@@ -56,6 +56,7 @@ COPIES = {
     "base": ("modules", "vars/main.yml"),
     "certificates": ("certificates/renewal.py", "vars/main.yml"),
     "edge": ("switch/watchdog.py", "vars/main.yml"),
+    "pgbackrest": ("database/program.py", "vars/main.yml"),
     "slots": ("switch/slot_stop.py", "vars/main.yml"),
 }
 

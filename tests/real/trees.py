@@ -20,6 +20,7 @@ HELD = {
     "monitoring",
     "modules",
     "node_exporter",
+    "pgbackrest",
     "postgres",
     "postgres_exporter",
     "simulation",

@@ -48,6 +48,7 @@ def test_each_login_has_the_permissions_from_the_catalog() -> None:
             "shop_green": {"write": ["exports"], "read": []},
         },
         "passwords": {"worker_green": "worker-green", "shop_green": "shop-green"},
+        "kept": [],
     }
     rights = {item["user"]: item for item in broker.plan(wanted("green"), {})["permissions"]}
     shop = rights["shop_green"]
@@ -138,3 +139,19 @@ def test_a_container_gets_the_login_of_its_slot() -> None:
         CATALOGUE["shop"], "blue", SECRETS, "database.test", broker={"host": "broker.test", "vhost": "staging"}
     )
     assert told == {"QUEUE": "amqps://shop_blue:shop-blue@broker.test:5671/staging?cafile=/etc/greenroom/ca.crt"}
+
+
+def test_logins_of_the_live_slot_are_created_on_a_new_server_and_never_changed() -> None:
+    found = broker.desired(CATALOGUE, SECRETS, ["green"], "staging", ["blue"])
+    assert found["kept"] == ["worker_blue", "shop_blue"]
+    first = broker.plan(found, {})
+    assert [user["name"] for user in first["users"]] == ["worker_green", "shop_green", "worker_blue", "shop_blue"]
+    there = taken(first)
+    # The live slot's password and rights of before.
+    for user in there["users"]:
+        if user["name"] in found["kept"]:
+            user["password_hash"] = broker.password_hash("of before")
+    for rights in there["permissions"]:
+        if rights["user"] in found["kept"]:
+            rights["read"] = "^(of before)$"
+    assert broker.plan(found, there) == {}

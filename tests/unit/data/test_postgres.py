@@ -133,3 +133,49 @@ def test_a_verifier_matches_only_its_password(password: str) -> None:
 def test_a_password_that_needs_saslprep_is_rejected(password: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII"):
         scram.verifier(password)
+
+
+def test_logins_of_the_live_slot_are_created_on_a_new_server_and_never_changed() -> None:
+    both = postgres.desired(CATALOGUE, SECRETS, ["blue"], {"backup": "r"}, ["green"])
+    assert both["databases"]["shop"] == {"logins": {"shop_blue": "b"}, "kept": {"shop_green": "g"}}
+    assert "rolname IN ('shop', 'shop_blue', 'shop_green', 'backup')" in postgres.state_query(both)
+    assert without_verifiers(postgres.plan(both, there())) == [
+        "CREATE ROLE \"shop_green\" LOGIN PASSWORD '…'",
+        "ALTER ROLE \"shop_green\" SET role = 'shop'",
+        'GRANT "shop" TO "shop_green"',
+    ]
+    current = there()
+    current["roles"]["shop_green"] = {"login": True, "password": scram.verifier("of before"), "role": None}
+    assert postgres.plan(both, current) == []
+
+
+def test_a_new_database_has_the_stated_encoding_and_locale() -> None:
+    stated = wanted() | {"encoding": "UTF8", "locale": "C.UTF-8"}
+    assert (
+        'CREATE DATABASE "shop" OWNER "shop" ENCODING \'UTF8\' LOCALE \'C.UTF-8\' TEMPLATE template0'
+        in postgres.plan(stated, NOTHING)
+    )
+
+
+@pytest.mark.parametrize(
+    ("encoding", "locale", "lines"),
+    [
+        ("UTF8", "C.utf8", []),
+        ("SQL_ASCII", "C.UTF-8", ["the database shop has the encoding SQL_ASCII, and not UTF8 (database_encoding)"]),
+        ("UTF8", "de_DE.UTF-8", ["the database shop has the locale de_DE.UTF-8, and not C.UTF-8 (database_locale)"]),
+    ],
+)
+def test_another_encoding_or_locale_is_told(encoding: str, locale: str, lines: list[str]) -> None:
+    current = there() | {"kinds": {"shop": {"encoding": encoding, "locale": locale}}}
+    assert postgres.other_kinds({"encoding": "UTF8", "locale": "C.UTF-8"}, current) == lines
+    assert postgres.other_kinds({"encoding": "", "locale": None}, current) == []
+
+
+def test_migrations_give_up_locks_and_other_sessions_do_not() -> None:
+    migrating = wanted() | {"lock_timeouts": {"shop": "5s"}}
+    place = 'ALTER ROLE "shop_blue" IN DATABASE "shop"'
+    assert postgres.plan(migrating, there()) == [f"{place} SET lock_timeout = '5s'"]
+    during = there() | {"lock_timeouts": [["shop_blue", "shop", "5s"], ["shop_green", "shop", "9s"]]}
+    assert postgres.plan(migrating, during) == []
+    # Also after a run that was killed in between.
+    assert postgres.plan(wanted(), during) == [f"{place} RESET lock_timeout"]

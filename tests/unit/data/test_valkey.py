@@ -152,3 +152,14 @@ def test_a_renewed_certificate_restarts_the_server_and_a_login_does_not() -> Non
 
     assert [restarts(item["dest"].rpartition("/")[2]) for item in role["__valkey_tls"]] == [True, True]
     assert not restarts("users.acl")
+
+
+def test_logins_of_the_live_slot_are_created_on_a_new_server_and_never_changed() -> None:
+    values = {f"shop/cache/{slot}": {"password": slot} for slot in ("blue", "green")}
+    wanted = valkey.desired({"shop": service()}, values, ["green"], ["blue"])
+    assert wanted["shop_blue"]["kept"] is True
+    text, changed = valkey.merged("", wanted, "a")
+    assert {"shop_blue", "shop_green"} <= set(changed)
+    before = text.replace(valkey.line("shop_blue", "blue", "shop:"), valkey.line("shop_blue", "of before", "old:"))
+    assert before != text
+    assert valkey.merged(before, wanted, "a") == (before, [])

@@ -38,6 +38,7 @@ NOTHING_DONE: dict[str, Any] = {
     "started": "2026-01-31T12:00:00Z",
     "silent": [],
     "lock_host": "ops1",
+    "restore_point": "",
     "missed": {},
     "unread": "",
     "not_starting": {},

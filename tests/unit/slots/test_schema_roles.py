@@ -29,7 +29,7 @@ module.exit_json(changed=False, **json.load(open("FOLDER/answers.json")).get("NA
 OPTIONS = {
     "template_tree": ["name", "state", "apply", "units", "files", "roles"],
     "slot_ready": ["containers", "seconds"],
-    "postgres_databases": ["ask", "ask_strictly", "server"],
+    "postgres_databases": ["ask", "ask_strictly", "server", "databases", "lock_timeouts", "unfinished_indexes"],
     "slot_trial": ["containers", "seconds"],
     # Only has to be there.
     "identity_seed": [],
@@ -82,6 +82,7 @@ VARIABLES: dict[str, Any] = {
     "edge_peers_port": 8406,
     "database_manager": "data1",
     "database_server": {},
+    "pgbackrest_wanted": False,
     "database_ca_file": "",
     "environment_hooks": {},
     "environment_sizes": {},

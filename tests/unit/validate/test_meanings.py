@@ -63,6 +63,9 @@ def test_a_value_without_the_meaning_of_its_name_is_reported(name: str, value: A
         ("environment_proxy_url", "http://proxy.example.org:3128"),
         ("environment_proxy_except", [".example.org", "registry.example.org:5000", "10.0.0.0/8"]),
         ("base_forward_to", ["localhost:5432", "*:22", "db.example.org:*", "[2001:db8::1]:22"]),
+        ("pgbackrest_second", {"type": "s3", "path": "/x", "s3-bucket": "b", "s3-key": "k", "storage-verify-tls": "n"}),
+        ("pgbackrest_second", {}),
+        ("pgbackrest_queue_size", "4GiB"),
     ],
 )
 def test_a_value_with_the_meaning_of_its_name_is_right(name: str, value: Any) -> None:
@@ -80,3 +83,18 @@ def test_ports_of_hosts_name_their_rule() -> None:
         'firewall_ports "web": from: "192.0.2.256" is neither an address nor a group',
         'firewall_ports "web": 0 is not a port (1 to 65535)',
     ]
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ({"type": "ftp"}, ".type: expected one of azure, gcs, posix, s3, sftp"),
+        ({"path": "/x"}, ".type: expected one of azure, gcs, posix, s3, sftp"),
+        ({"type": "s3", "repo1-s3-bucket": "b"}, ': "repo1-s3-bucket" is no option of pgBackRest; write it without "repo1-"'),
+        ({"type": "s3", "s3-key-secret": "x"}, ".s3-key-secret: leave it out; the secret is third-party/backup in Vault"),
+        ({"type": "posix", "cipher-pass": "x"}, ".cipher-pass: leave it out"),
+    ],
+)
+def test_a_second_place_of_backups_that_pgbackrest_would_refuse_is_reported(value: dict[str, str], line: str) -> None:
+    [found] = meaning_problems("pgbackrest_second", value, GROUPS)
+    assert found.startswith(f"pgbackrest_second{line}")

@@ -54,16 +54,19 @@ def desired(
     secrets_values: Mapping[str, Mapping[str, Any]],
     slots: Iterable[str],
     vhost: str,
+    kept: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return the desired state: {vhost, queues, logins, passwords}.
+    """Return the desired state: {vhost, queues, logins, passwords, kept}.
 
     `queues` = {name: {delivery_limit}}, `logins` = {login: {write, read}}, `passwords` = {login: password}. It has
-    only the logins of `slots`, so that the logins of the live slot can stay unchanged. `write` are the queues that the
-    login's services publish to, `read` the queues that they consume.
+    only the logins of `slots`, so that the logins of the live slot can stay unchanged. Those of `kept` slots, listed in
+    `kept`, are only created if they are missing, as on a new server. `write` are the queues that the login's services
+    publish to, `read` the queues that they consume.
     """
     logins: dict[str, dict[str, list[str]]] = {}
     passwords: dict[str, str] = {}
-    for slot in slots:
+    only_missing = list(kept)
+    for slot in (*slots, *only_missing):
         for service in catalogue.values():
             for secret in service["secrets"].values():
                 if secret["kind"] == "broker":
@@ -72,7 +75,8 @@ def desired(
                     rights = logins.setdefault(login, {"write": [], "read": []})
                     rights["write"] = sorted({*rights["write"], *service["publishes"]})
                     rights["read"] = sorted({*rights["read"], *service["queues"]})
-    return {"vhost": vhost, "queues": queues(catalogue), "logins": logins, "passwords": passwords}
+    names = [login for login in logins if login.rpartition("_")[2] in only_missing]
+    return {"vhost": vhost, "queues": queues(catalogue), "logins": logins, "passwords": passwords, "kept": names}
 
 
 def password_hash(password: str, salt: bytes | None = None) -> str:
@@ -98,6 +102,8 @@ def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> Definitions:
     result: Definitions = {}
     for kind, definition in _definitions(wanted):
         found = _find(kind, definition, current)
+        if _stays(kind, definition, wanted, current):
+            continue
         if kind == "users":
             password = definition.pop("password")
             known = found is not None and found.get("hashing_algorithm") == HASHING
@@ -106,6 +112,12 @@ def plan(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> Definitions:
         if found is None or any(found.get(key) != value for key, value in definition.items()):
             result.setdefault(kind, []).append(definition)
     return result
+
+
+def _stays(kind: str, definition: Mapping[str, Any], wanted: Mapping[str, Any], current: Mapping[str, Any]) -> bool:
+    """Return whether a definition is of a login that exists and that only another run may change."""
+    login = {"users": definition.get("name"), "permissions": definition.get("user")}.get(kind)
+    return login in wanted.get("kept", ()) and any(user["name"] == login for user in current.get("users", ()))
 
 
 def strangers(current: Mapping[str, Any]) -> list[str]:

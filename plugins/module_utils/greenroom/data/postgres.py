@@ -16,6 +16,8 @@ from typing import Any
 from .scram import matches, verifier
 
 READ_ALL = "pg_read_all_data"
+# What is stated of new databases, and the words for it.
+KINDS = {"encoding": "ENCODING", "locale": "LOCALE"}
 
 
 def identifier(name: str) -> str:
@@ -38,22 +40,41 @@ def desired(
     secrets_values: Mapping[str, Mapping[str, Any]],
     slots: Iterable[str],
     readers: Mapping[str, str] | None = None,
+    kept: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return the desired state: {databases: {name: {logins: {login: password}}}, readers: {login: password}}.
 
-    It has only the logins of `slots`, so that the logins of the live slot can stay unchanged. `readers` can read all
-    databases (for backups). A database without any login of a service is also created.
+    It has only the logins of `slots`, so that the logins of the live slot can stay unchanged. Those of `kept` slots are
+    only created if they are missing, as on a new server: {kept: {login: password}}. `readers` can read all databases
+    (for backups). A database without any login of a service is also created.
     """
+    slots, kept = list(slots), list(kept)
     databases: dict[str, dict[str, Any]] = {}
     for name, service in catalogue.items():
         # Each further database has a login of its own.
         further = {database: f"{name}/login/{database}_" for database in service.get("databases", {})}
         main = {service["database"]: f"{name}/login/"} if service["database"] else {}
         for database, path in (main | further).items():
-            logins = {f"{database}_{slot}": secrets_values.get(f"{path}{slot}") for slot in slots}
-            databases[database] = {"logins": {login: its["password"] for login, its in logins.items() if its}}
+            found = {
+                key: {
+                    f"{database}_{slot}": its["password"]
+                    for slot in those
+                    if (its := secrets_values.get(f"{path}{slot}"))
+                }
+                for key, those in (("logins", slots), ("kept", kept))
+            }
+            databases[database] = {key: logins for key, logins in found.items() if key == "logins" or logins}
     return {"databases": databases, "readers": dict(readers or {})}
 
+
+# What a killed CREATE INDEX CONCURRENTLY leaves behind: an index that no query uses, and that IF NOT EXISTS takes for
+# good. One that is being built now is not meant, nor the index of a partitioned table that lacks a partition's.
+UNFINISHED_QUERY = r"""\
+SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]')
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname NOT LIKE 'pg\_%'
+  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.datname = current_database() AND p.relid = i.indrelid)
+  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)"""
 
 EXTENSIONS_QUERY = """\
 SELECT json_build_object(
@@ -88,8 +109,31 @@ SELECT json_build_object(
         FROM aclexplode(coalesce(d.datacl, acldefault('d', d.datdba)))
         WHERE grantee <> 0 AND privilege_type = 'CONNECT'))), '{{}}')
     FROM pg_database d WHERE d.datname IN ({databases})),
+  'kinds', (SELECT coalesce(json_object_agg(d.datname, json_build_object(
+      'encoding', pg_encoding_to_char(d.encoding), 'locale', coalesce(d.datlocale, d.datcollate))), '{{}}')
+    FROM pg_database d WHERE d.datname IN ({databases})),
+  'lock_timeouts', (SELECT coalesce(json_agg(json_build_array(r.rolname, d.datname, substr(c, 14))), '[]')
+    FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase,
+      unnest(s.setconfig) c
+    WHERE r.rolname IN ({names}) AND c LIKE 'lock_timeout=%'),
   'waiting', (SELECT coalesce(json_agg(name ORDER BY name), '[]') FROM pg_settings WHERE pending_restart)
 )"""
+
+
+def other_kinds(wanted: Mapping[str, Any], current: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the encoding and locale of databases that exist, one line each."""
+    found = []
+    for name, kind in current.get("kinds", {}).items():
+        for what in ("encoding", "locale"):
+            stated = wanted.get(what) or ""
+            if stated and _plain(stated) != _plain(kind[what]):
+                found.append(f"the database {name} has the {what} {kind[what]}, and not {stated} (database_{what})")
+    return found
+
+
+def _plain(name: str) -> str:
+    """Return a locale or encoding in one of its spellings: C.UTF-8 is C.utf8."""
+    return name.casefold().replace("-", "")
 
 
 def rows_query(query: str) -> str:
@@ -113,7 +157,9 @@ def without_verifiers(text: str) -> str:
 
 
 def _roles(wanted: Mapping[str, Any]) -> list[str]:
-    logins = [login for database in wanted["databases"].values() for login in database["logins"]]
+    logins = [
+        login for database in wanted["databases"].values() for login in (*database["logins"], *database.get("kept", ()))
+    ]
     return [*wanted["databases"], *logins, *wanted["readers"]]
 
 
@@ -124,10 +170,15 @@ def _statements(wanted: Mapping[str, Any], current: Mapping[str, Any], member: b
         for login, password in database["logins"].items():
             yield from _login(login, password, current["roles"].get(login), acts_as=name)
             yield from _member(name, login, members)
+        for login, password in database.get("kept", {}).items():
+            if login not in current["roles"]:
+                yield from _login(login, password, None, acts_as=name)
+                yield from _member(name, login, members)
         database_now = current["databases"].get(name)
         if member and (database_now or {}).get("owner") != name:
             yield f"GRANT {identifier(name)} TO CURRENT_USER"
-        yield from _database(name, database_now)
+        yield from _database(name, database_now, wanted)
+        yield from _lock_timeouts(name, database["logins"], wanted, current)
     for login, password in wanted["readers"].items():
         yield from _login(login, password, current["roles"].get(login), acts_as=None)
         yield from _member(READ_ALL, login, members)
@@ -157,9 +208,24 @@ def _member(group: str, member: str, members: set[tuple[Any, ...]]) -> Iterator[
         yield f"GRANT {identifier(group)} TO {identifier(member)}"
 
 
-def _database(name: str, database: Mapping[str, Any] | None) -> Iterator[str]:
+def _lock_timeouts(
+    database: str, logins: Iterable[str], wanted: Mapping[str, Any], current: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield what gives the logins the timeout of locks that they have while they migrate, and takes it away again."""
+    value = wanted.get("lock_timeouts", {}).get(database)
+    now = {login: found for login, name, found in current.get("lock_timeouts", []) if name == database}
+    for login in logins:
+        place = f"ALTER ROLE {identifier(login)} IN DATABASE {identifier(database)}"
+        if value and now.get(login) != value:
+            yield f"{place} SET lock_timeout = {literal(value)}"
+        elif not value and login in now:
+            yield f"{place} RESET lock_timeout"
+
+
+def _database(name: str, database: Mapping[str, Any] | None, wanted: Mapping[str, Any]) -> Iterator[str]:
     if database is None:
-        yield f"CREATE DATABASE {identifier(name)} OWNER {identifier(name)}"
+        kind = "".join(f" {word} {literal(wanted[key])}" for key, word in KINDS.items() if wanted.get(key))
+        yield f"CREATE DATABASE {identifier(name)} OWNER {identifier(name)}{kind and f'{kind} TEMPLATE template0'}"
     elif database["owner"] != name:
         yield f"ALTER DATABASE {identifier(name)} OWNER TO {identifier(name)}"
     # By default, every role can connect to every database.

@@ -115,6 +115,13 @@ class Server:
                     )
                 yield database, f"CREATE EXTENSION IF NOT EXISTS {postgres.identifier(name)} CASCADE"
 
+    def unfinished_indexes(self, database: str) -> list[str]:
+        """Return the quoted names of the indexes that a killed migration left unusable."""
+        found: list[str] = json.loads(
+            self.ask(postgres.UNFINISHED_QUERY, f"list unfinished indexes of {database}", database)
+        )
+        return found
+
     def _try_logins(self, wanted: Mapping[str, Any], state: dict[str, Any]) -> None:
         """Set the verifier of each login whose password is right: what the server would show to a superuser."""
         logins = {
@@ -134,10 +141,17 @@ class Server:
 
 def converge(run: Callable[..., tuple[int, str, str]], params: Mapping[str, Any], check: bool) -> dict[str, Any]:
     """Converge a server, or predict the changes in `check` mode; return {statements, waiting, answers}."""
-    wanted = {key: params[key] for key in ("databases", "readers")}
+    wanted = {key: params.get(key) or {} for key in ("databases", "readers", "lock_timeouts")}
+    wanted |= {key: params.get(key) for key in postgres.KINDS}
     with place(params["server"]) as environment:
         server = Server(run, environment)
         state = server.state(wanted)
+        others = postgres.other_kinds(wanted, state)
+        if others:
+            raise NoAnswerError(
+                f"{'; '.join(others)}. Texts would be sorted, compared or stored in another way than in your other "
+                "environments. Dump the database, create it anew and restore it, or state in the inventory what it has"
+            )
         plan = server.plan(wanted, state)
         if not check:
             for statement in plan:
@@ -149,6 +163,11 @@ def converge(run: Callable[..., tuple[int, str, str]], params: Mapping[str, Any]
             if not check:
                 server.ask(statement, f"{statement} in {database}", database)
             shown.append(f"{statement} -- in {database}")
+        for database in params.get("unfinished_indexes") or ():
+            for index in server.unfinished_indexes(database) if database in state["databases"] else ():
+                if not check:
+                    server.ask(f"DROP INDEX CONCURRENTLY IF EXISTS {index}", f"drop {index} in {database}", database)
+                shown.append(f"DROP INDEX CONCURRENTLY IF EXISTS {index} -- in {database}, a migration left it unfinished")
         return {"statements": shown, "waiting": state["waiting"], "answers": _answers(server, params)}
 
 

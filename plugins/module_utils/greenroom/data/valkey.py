@@ -45,14 +45,20 @@ def desired(
     catalogue: Mapping[str, Mapping[str, Any]],
     secrets_values: Mapping[str, Mapping[str, Any]],
     slots: Iterable[str],
-) -> dict[str, dict[str, str]]:
-    """Return {login: {password, prefix}}; only the logins of `slots`, so that those of the live slot can stay."""
+    kept: Iterable[str] = (),
+) -> dict[str, dict[str, Any]]:
+    """Return {login: {password, prefix}}; only the logins of `slots`, so that those of the live slot can stay.
+
+    Those of `kept` slots are only created if they are missing, as on a new server: {kept: True}.
+    """
+    only_missing = list(kept)
     return {
         f"{name}_{slot}": {
             "password": secrets_values[f"{name}/cache/{slot}"]["password"],
             "prefix": pattern(service["cache"], slot),
+            **({"kept": True} if slot in only_missing else {}),
         }
-        for slot in slots
+        for slot in (*slots, *only_missing)
         for name, service in catalogue.items()
         if service["cache"] and f"{name}/cache/{slot}" in secrets_values
     }
@@ -64,20 +70,23 @@ def line(login: str, password: str, prefix: str, rights: str = RIGHTS) -> str:
     return f"user {login} on #{digest} ~{prefix}* &{prefix}* {rights}"
 
 
-def merged(text: str, wanted: Mapping[str, Mapping[str, str]], administrator: str) -> tuple[str, list[str]]:
+def merged(text: str, wanted: Mapping[str, Mapping[str, Any]], administrator: str) -> tuple[str, list[str]]:
     """Return the file with the wanted logins, and which of them changed. Others stay: a slot may still use them."""
     lines = {words[1]: own for own in text.splitlines() if len(words := own.split()) > 1 and words[0] == "user"}
     new = {
         "default": OFF,
         ADMINISTRATOR: line(ADMINISTRATOR, administrator, "", "+@all"),
-        **{login: line(login, its["password"], its["prefix"]) for login, its in wanted.items()},
+        **{
+            login: lines[login] if its.get("kept") and login in lines else line(login, its["password"], its["prefix"])
+            for login, its in wanted.items()
+        },
     }
     changed = [login for login, own in new.items() if lines.get(login) != own]
     return "".join(f"{own}\n" for own in (lines | new).values()), changed
 
 
 def converge(
-    run: Callable[..., tuple[int, str, str]], wanted: Mapping[str, Mapping[str, str]], check: bool
+    run: Callable[..., tuple[int, str, str]], wanted: Mapping[str, Mapping[str, Any]], check: bool
 ) -> list[str]:
     """Converge the logins, or predict the changes in `check` mode; return the logins that changed."""
     file, kept = Path(FILE), Path(PASSWORD)

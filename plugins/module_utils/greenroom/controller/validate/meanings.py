@@ -17,6 +17,12 @@ _SIZE = re.compile(r"[1-9]\d*(\.\d+)?\s?(([KMGT]i?|k)B?|B|%)?", re.I)
 _FORWARD = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[\w.-]+|\*):(?P<port>\d+|\*)", re.ASCII)
 # A name, or a domain with all names in it.
 _PLACE = re.compile(r"\.?\w[\w.-]*(:\d+)?", re.ASCII)
+# The kinds of a second place for backups, and their options that hold a secret.
+_PLACES = {
+    **{"azure": "azure-key", "gcs": "gcs-key", "posix": "", "s3": "s3-key-secret"},
+    "sftp": "sftp-private-key-file",
+}
+_PLACE_OPTION = re.compile(r"(type|path|bundle|block|retention|storage|azure|gcs|s3|sftp)(-[a-z0-9]+)*", re.ASCII)
 # Their values have another form.
 _OTHERS = frozenset({"registry_address"})
 
@@ -44,6 +50,8 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
         yield from _sources(name, value, groups)
     elif name.endswith("_networks") or name == "firewall_container_targets":
         yield from _sources(name, value.values() if isinstance(value, Mapping) else value, ())
+    elif name == "pgbackrest_second":
+        yield from _second_place(name, value)
     elif name == "base_forward_to":
         yield from (
             f'{name}: "{place}" is not host:port, such as localhost:5432 or *:22'
@@ -62,6 +70,16 @@ def _proxy(name: str, value: Any) -> Iterator[str]:
         yield f"{name}: everyone on the hosts could read the password; use a proxy that knows the hosts by address"
     elif name == "environment_proxy_except":
         yield from (f'{name}: "{place}" is not a name or an address' for place in value if not _is_place(place))
+
+
+def _second_place(name: str, value: Mapping[str, Any]) -> Iterator[str]:
+    if value and value.get("type") not in _PLACES:
+        yield f"{name}.type: expected one of {', '.join(sorted(_PLACES))}"
+    for key in sorted(value):
+        if key in _PLACES.values() or key.startswith("cipher-"):
+            yield f"{name}.{key}: leave it out; the secret is third-party/backup in Vault (playbooks/secret.yml)"
+        elif not _PLACE_OPTION.fullmatch(key):
+            yield f'{name}: "{key}" is no option of pgBackRest; write it without "repo1-", such as s3-bucket'
 
 
 def _sources(where: str, sources: Any, groups: Collection[str]) -> Iterator[str]:

@@ -1,0 +1,148 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""Copies of one database as it was at a point in time, made in a second cluster that only this program reaches."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .calls import PROGRAMS, ClusterError, call, literal, quoted, sql
+from .points import target
+from .repository import repository
+from .start import ensure_folder
+
+SCRATCH = Path("/var/lib/postgresql/17/greenroom-copy")
+SOCKETS = Path("/run/greenroom-copy")
+PORT = "5433"
+
+
+def objects_in(database: str) -> int:
+    """Return how many tables and indexes a database has, -1 if it doesn't exist."""
+    if sql(f"SELECT 1 FROM pg_database WHERE datname = {literal(database)}") != "1":
+        return -1
+    query = (
+        "SELECT count(*) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace "
+        r"WHERE nspname NOT LIKE 'pg\_%' AND nspname <> 'information_schema'"
+    )
+    return int(sql(query, database))
+
+
+def copy(stanza: str, database: str, into: str, point: str, check: bool) -> str:
+    """Restore a database as it was at `point` into the new or empty database `into`; return what was done."""
+    info = repository(stanza)
+    if not info["backup"]:
+        raise ClusterError("there is no backup yet. Run playbooks/backup.yml")
+    options = target(point, info, datetime.now(UTC))
+    found = objects_in(into)
+    if found > 0:
+        raise ClusterError(
+            f"The database {into} has {found} tables and indexes. A backup can only be restored into an empty database. "
+            "Name another one with -e into="
+        )
+    words = f"{database} as of {point or 'now'}"
+    if check:
+        return f"{words} would be restored into {into}"
+    # What was committed until now is then in the archive, and a recovery to a time finds a commit after it.
+    sql("SELECT pg_current_xact_id()")
+    sql("SELECT pg_switch_wal()")
+    call("pgbackrest", f"--stanza={stanza}", "check", what="archiving")
+    with scratch_cluster(stanza, database, options):
+        fill(database, into, found)
+    return f"{words} was restored into {into}"
+
+
+@contextlib.contextmanager
+def scratch_cluster(stanza: str, database: str, options: Sequence[str]) -> Iterator[None]:
+    """Run a second cluster, only reachable by a socket, with one database of the backup."""
+    remove_scratch()
+    ensure_folder(SCRATCH)
+    SOCKETS.mkdir(mode=0o700)
+    shutil.chown(SOCKETS, "postgres", "postgres")
+    try:
+        _restore([f"--stanza={stanza}", f"--pg1-path={SCRATCH}", "--archive-mode=off", *options], database)
+        (SOCKETS / "hba").write_text("local all all peer\n", encoding="utf-8")
+        (SOCKETS / "hba").chmod(0o644)
+        settings = {
+            "data_directory": SCRATCH,
+            "hba_file": SOCKETS / "hba",
+            "external_pid_file": "",
+            "listen_addresses": "",
+            "port": PORT,
+            "unix_socket_directories": SOCKETS,
+            "ssl": "off",
+            "hot_standby": "off",
+            # No program of an extension runs here, such as the jobs of pg_cron.
+            "shared_preload_libraries": "",
+            "logging_collector": "off",
+        }
+        words = " ".join(f"-c {name}={literal(str(value))}" for name, value in settings.items())
+        folder = "/etc/postgresql/17/main/postgresql.conf"
+        start = ["start", "-w", "-t", "86400", "-D", SCRATCH, "-l", SOCKETS / "log"]
+        try:
+            call(PROGRAMS / "pg_ctl", *start, "-o", f"-c config_file={folder} {words}", what="the recovery")
+        except ClusterError as error:
+            raise ClusterError(f"{error}\n{last_lines(SOCKETS / 'log')}") from error
+        yield
+    finally:
+        remove_scratch()
+
+
+def _restore(options: Sequence[str], database: str) -> None:
+    """Restore the files of one database. If the backup is older than the database, the archive has all of it."""
+    try:
+        call("pgbackrest", *options, f"--db-include={database}", "restore", what="the restore")
+    except ClusterError as error:
+        if "to include" not in str(error):
+            raise
+        call("pgbackrest", *options, "restore", what="the restore")
+
+
+def last_lines(log: Path) -> str:
+    """Return the end of a log."""
+    return "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-6:]) if log.exists() else ""
+
+
+def remove_scratch() -> None:
+    """Stop the second cluster, also one that an interrupted run left behind, and remove its files."""
+    if (SCRATCH / "postmaster.pid").exists():
+        with contextlib.suppress(ClusterError):
+            call(PROGRAMS / "pg_ctl", "stop", "-m", "immediate", "-D", SCRATCH)
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    shutil.rmtree(SOCKETS, ignore_errors=True)
+
+
+def fill(database: str, into: str, found: int) -> None:
+    """Fill `into` from the second cluster, in one transaction, with owners and privileges."""
+    if found < 0:
+        sql(f"CREATE DATABASE {quoted(into)} OWNER {quoted(database)} TEMPLATE template0 {_kind(database)}")
+    try:
+        pipe = (
+            f'set -o pipefail; pg_dump -h {SOCKETS} -p {PORT} -Fc -d "$1" | '
+            'pg_restore --single-transaction --exit-on-error -d "$2"'
+        )
+        call("bash", "-c", pipe, "copy", database, into, what="the copy")
+        sql(f"ALTER DATABASE {quoted(into)} OWNER TO {quoted(database)}")
+        sql(f"REVOKE ALL ON DATABASE {quoted(into)} FROM PUBLIC")
+    except ClusterError:
+        if found < 0:
+            sql(f"DROP DATABASE {quoted(into)} WITH (FORCE)")
+        raise
+
+
+def _kind(database: str) -> str:
+    """Return encoding and locale of a database of the second cluster, as CREATE DATABASE wants them."""
+    query = (
+        "SELECT pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider, coalesce(datlocale, '') "
+        f"FROM pg_database WHERE datname = {literal(database)}"
+    )
+    found = sql(query, "postgres", "-h", SOCKETS, "-p", PORT)
+    if not found:
+        raise ClusterError(f"the backup has no database {database}")
+    encoding, collate, ctype, provider, locale = found.split("|")
+    words = f"ENCODING {literal(encoding)} LC_COLLATE {literal(collate)} LC_CTYPE {literal(ctype)}"
+    kind = {"i": "icu", "b": "builtin"}.get(provider)
+    return f"{words} LOCALE_PROVIDER {kind} {kind}_LOCALE {literal(locale)}" if kind else words
