@@ -23,8 +23,8 @@ BIG, COPY = "big_for_a_proof", "big_restored"
 README = """\
 # The data host, lost and restored
 
-The data host's PostgreSQL was deleted while clients sent requests, with a database of {gib:g} GiB beside the demo's. Then
-`site.yml -e restore_from_backup=latest` brought it back.
+The data host's PostgreSQL was deleted while clients sent requests, with a database of {gib:g} GiB beside the demo's.
+Then `site.yml -e restore_from_backup=latest` brought it back.
 
 {result}
 
@@ -93,7 +93,8 @@ def dropped_table(staging: Environment) -> tuple[float, int, int]:
     """Drop a table while rows are written; return how long its restore took, later rows, and missing ones."""
     begin = count(staging)
     writes = "".join(
-        f"INSERT INTO orders VALUES ({-number}, '', clock_timestamp()); SELECT pg_sleep(0.05);\n" for number in range(200)
+        f"INSERT INTO orders VALUES ({-number}, '', clock_timestamp()); SELECT pg_sleep(0.05);\n"
+        for number in range(200)
     )
     sql(staging, writes, BIG)
     [moment] = sql(staging, "SELECT at FROM orders WHERE id = -100", BIG)
@@ -120,7 +121,9 @@ def lose(staging: Environment) -> dict[str, object]:
         _, said = play(staging, "site.yml", fails=True)
         refused = "-e restore_from_backup=latest" in said
         took, _ = play(staging, "site.yml", "-e", "restore_from_backup=latest")
-        serving = until(lambda: staging.get("/readyz")[0] == 200, 120, "the public is served") and time.monotonic() - lost
+        serving = (
+            until(lambda: staging.get("/readyz")[0] == 200, 120, "the public is served") and time.monotonic() - lost
+        )
         before = len(probe.failures)
         time.sleep(20)
     again = staging.play("site.yml")

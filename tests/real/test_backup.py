@@ -83,8 +83,14 @@ def test_a_dropped_table_comes_back_as_it_was_and_the_copy_takes_the_databases_p
     try:
         sql(staging, DAMAGED, f"SET ROLE {DAMAGED}; CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id;")
         # The moment is between two commits; the clock of the server counts.
-        [moment] = sql(staging, DAMAGED, "SELECT pg_sleep(1); SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS');")[1:]
-        sql(staging, DAMAGED, "SELECT pg_sleep(1); INSERT INTO orders SELECT generate_series(1001, 1500); DROP TABLE orders;")
+        [moment] = sql(
+            staging, DAMAGED, "SELECT pg_sleep(1); SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS');"
+        )[1:]
+        sql(
+            staging,
+            DAMAGED,
+            "SELECT pg_sleep(1); INSERT INTO orders SELECT generate_series(1001, 1500); DROP TABLE orders;",
+        )
         run = restore(staging, f"database={DAMAGED}", f"into={SCRATCH}", f"restore_time='{moment}'")
         assert run.code == 0, run.output
         assert sql(staging, SCRATCH, ROWS) == ["1000"]

@@ -152,7 +152,7 @@ def test_logins_of_the_live_slot_are_created_on_a_new_server_and_never_changed()
 def test_a_new_database_has_the_stated_encoding_and_locale() -> None:
     stated = wanted() | {"encoding": "UTF8", "locale": "C.UTF-8"}
     assert (
-        'CREATE DATABASE "shop" OWNER "shop" ENCODING \'UTF8\' LOCALE \'C.UTF-8\' TEMPLATE template0'
+        "CREATE DATABASE \"shop\" OWNER \"shop\" ENCODING 'UTF8' LOCALE 'C.UTF-8' TEMPLATE template0"
         in postgres.plan(stated, NOTHING)
     )
 

@@ -94,3 +94,43 @@ def test_what_the_server_does_not_have_is_named(server: Server) -> None:
     assert "password authentication failed" in refused["msg"]
     unverified = server.converge(server={"sslmode": "verify-full", "ca": "-----BEGIN CERTIFICATE-----\n"}, **WANTED)
     assert "can't read its state" in unverified["msg"]
+
+
+def test_a_database_with_another_encoding_is_refused_with_what_to_do(server: Server) -> None:
+    server.converge(databases={"plain": {"logins": {}}}, encoding="SQL_ASCII", locale="C")
+    assert server.sql("SHOW server_encoding", "plain") == "SQL_ASCII"
+    refused = server.converge(databases={"plain": {"logins": {}}, "new": {"logins": {}}}, encoding="UTF8", locale="C")
+    assert refused["failed"]
+    assert "the database plain has the encoding SQL_ASCII, and not UTF8 (database_encoding)" in refused["msg"]
+    assert "or state in the inventory what it has" in refused["msg"]
+    assert server.sql("SELECT count(*) FROM pg_database WHERE datname = 'new'") == "0"
+
+
+def test_a_migration_gives_up_a_lock_and_leaves_nothing_unfinished(server: Server) -> None:
+    its: dict[str, Any] = {"databases": {"locked": {"logins": {"locked_blue": "first"}}}}
+    server.converge(**its)
+    login = ("locked", "locked_blue", "first")
+    server.sql("CREATE TABLE orders AS SELECT 1 AS number FROM generate_series(1, 2)", *login)
+    # Fails because of the duplicates, as a killed one does, and leaves its index behind.
+    with pytest.raises(subprocess.CalledProcessError):
+        server.sql("CREATE UNIQUE INDEX CONCURRENTLY half ON orders (number)", *login)
+    began = server.converge(**its, lock_timeouts={"locked": "100ms"}, unfinished_indexes=["locked"])
+    assert began["statements"] == [
+        'ALTER ROLE "locked_blue" IN DATABASE "locked" SET lock_timeout = \'100ms\'',
+        "DROP INDEX CONCURRENTLY IF EXISTS public.half -- in locked, a migration left it unfinished",
+    ]
+    assert server.sql("SELECT count(*) FROM pg_indexes WHERE indexname = 'half'", "locked") == "0"
+    words = ["psql", "-X", "-h", "127.0.0.1", "-p", str(server.port), "-U", "postgres", "-d", "locked", "-qAt"]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as live:
+        assert live.stdin
+        assert live.stdout
+        live.stdin.write("BEGIN; SELECT count(*) FROM orders;\n")
+        live.stdin.flush()
+        assert live.stdout.readline() == "2\n"
+        with pytest.raises(subprocess.CalledProcessError) as gave_up:
+            server.sql("ALTER TABLE orders ADD note text", *login)
+        assert "lock timeout" in gave_up.value.stderr
+        live.stdin.close()
+    ended = server.converge(**its)
+    assert ended["statements"] == ['ALTER ROLE "locked_blue" IN DATABASE "locked" RESET lock_timeout']
+    assert server.sql("SHOW lock_timeout", *login) == "0"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,8 +77,6 @@ def test_no_backup_reaches_no_point() -> None:
 
 
 def stanza(code: int, **more: Any) -> str:
-    import json
-
     return json.dumps([{"name": "x", "status": {"code": code, "message": "other"}, "db": [], "backup": [], **more}])
 
 

@@ -90,8 +90,14 @@ def test_ports_of_hosts_name_their_rule() -> None:
     [
         ({"type": "ftp"}, ".type: expected one of azure, gcs, posix, s3, sftp"),
         ({"path": "/x"}, ".type: expected one of azure, gcs, posix, s3, sftp"),
-        ({"type": "s3", "repo1-s3-bucket": "b"}, ': "repo1-s3-bucket" is no option of pgBackRest; write it without "repo1-"'),
-        ({"type": "s3", "s3-key-secret": "x"}, ".s3-key-secret: leave it out; the secret is third-party/backup in Vault"),
+        (
+            {"type": "s3", "repo1-s3-bucket": "b"},
+            ': "repo1-s3-bucket" is no option of pgBackRest; write it without "repo1-"',
+        ),
+        (
+            {"type": "s3", "s3-key-secret": "x"},
+            ".s3-key-secret: leave it out; the secret is third-party/backup in Vault",
+        ),
         ({"type": "posix", "cipher-pass": "x"}, ".cipher-pass: leave it out"),
     ],
 )

@@ -69,11 +69,11 @@ def desired(
 
 # What a killed CREATE INDEX CONCURRENTLY leaves behind: an index that no query uses, and that IF NOT EXISTS takes for
 # good. One that is being built now is not meant, nor the index of a partitioned table that lacks a partition's.
-UNFINISHED_QUERY = r"""\
-SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]')
+UNFINISHED_QUERY = r"""SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]')
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname NOT LIKE 'pg\_%'
-  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.datname = current_database() AND p.relid = i.indrelid)
+  AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
+    WHERE p.datname = current_database() AND p.relid = i.indrelid)
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)"""
 
 EXTENSIONS_QUERY = """\
@@ -110,7 +110,8 @@ SELECT json_build_object(
         WHERE grantee <> 0 AND privilege_type = 'CONNECT'))), '{{}}')
     FROM pg_database d WHERE d.datname IN ({databases})),
   'kinds', (SELECT coalesce(json_object_agg(d.datname, json_build_object(
-      'encoding', pg_encoding_to_char(d.encoding), 'locale', coalesce(d.datlocale, d.datcollate))), '{{}}')
+      'encoding', pg_encoding_to_char(d.encoding), 'locale', coalesce(
+          to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale', d.datcollate))), '{{}}')
     FROM pg_database d WHERE d.datname IN ({databases})),
   'lock_timeouts', (SELECT coalesce(json_agg(json_build_array(r.rolname, d.datname, substr(c, 14))), '[]')
     FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole JOIN pg_database d ON d.oid = s.setdatabase,

@@ -167,7 +167,9 @@ def converge(run: Callable[..., tuple[int, str, str]], params: Mapping[str, Any]
             for index in server.unfinished_indexes(database) if database in state["databases"] else ():
                 if not check:
                     server.ask(f"DROP INDEX CONCURRENTLY IF EXISTS {index}", f"drop {index} in {database}", database)
-                shown.append(f"DROP INDEX CONCURRENTLY IF EXISTS {index} -- in {database}, a migration left it unfinished")
+                shown.append(
+                    f"DROP INDEX CONCURRENTLY IF EXISTS {index} -- in {database}, a migration left it unfinished"
+                )
         return {"statements": shown, "waiting": state["waiting"], "answers": _answers(server, params)}
 
 

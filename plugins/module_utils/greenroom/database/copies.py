@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,8 +41,8 @@ def copy(stanza: str, database: str, into: str, point: str, check: bool) -> str:
     found = objects_in(into)
     if found > 0:
         raise ClusterError(
-            f"The database {into} has {found} tables and indexes. A backup can only be restored into an empty database. "
-            "Name another one with -e into="
+            f"The database {into} has {found} tables and indexes. A backup can only be restored into an empty "
+            "database. Name another one with -e into="
         )
     words = f"{database} as of {point or 'now'}"
     if check:
@@ -74,6 +75,7 @@ def scratch_cluster(stanza: str, database: str, options: Sequence[str]) -> Itera
             "port": PORT,
             "unix_socket_directories": SOCKETS,
             "ssl": "off",
+            "shared_buffers": "64MB",
             "hot_standby": "off",
             # No program of an extension runs here, such as the jobs of pg_cron.
             "shared_preload_libraries": "",
@@ -84,6 +86,7 @@ def scratch_cluster(stanza: str, database: str, options: Sequence[str]) -> Itera
         start = ["start", "-w", "-t", "86400", "-D", SCRATCH, "-l", SOCKETS / "log"]
         try:
             call(PROGRAMS / "pg_ctl", *start, "-o", f"-c config_file={folder} {words}", what="the recovery")
+            _wait()
         except ClusterError as error:
             raise ClusterError(f"{error}\n{last_lines(SOCKETS / 'log')}") from error
         yield
@@ -99,6 +102,19 @@ def _restore(options: Sequence[str], database: str) -> None:
         if "to include" not in str(error):
             raise
         call("pgbackrest", *options, "restore", what="the restore")
+
+
+def _wait() -> None:
+    """Wait until the recovery is over: pg_ctl returns earlier. If it fails, the second cluster ends."""
+    while True:
+        try:
+            sql("SELECT 1", "postgres", "-h", SOCKETS, "-p", PORT)
+        except ClusterError:
+            if not (SCRATCH / "postmaster.pid").exists():
+                raise
+            time.sleep(0.5)
+        else:
+            return
 
 
 def last_lines(log: Path) -> str:

@@ -35,8 +35,8 @@ def target(point: str, info: Mapping[str, Any], now: datetime) -> list[str]:
     at = moment(named[1] if named else point)
     if at is None:
         raise ClusterError(
-            f"{point!r} is neither a time nor a restore point. Write a time in UTC as 2026-01-02T02:30:00Z, or a restore "
-            "point as a run's summary names it"
+            f"{point!r} is neither a time nor a restore point. Write a time in UTC as 2026-01-02T02:30:00Z, or a "
+            "restore point as a run's summary names it"
         )
     if at > now:
         raise ClusterError(f"{point} is in the future; it is {now:%Y-%m-%dT%H:%M:%SZ} now")

@@ -10,11 +10,15 @@ from .copies import objects_in
 
 def promote(database: str, source: str, kept: str, check: bool) -> str:
     """Put the copy `source` into the place of `database`, which stays as `kept`; return what was done."""
-    for name, wanted in ((database, True), (source, True), (kept, False)):
-        if (objects_in(name) >= 0) != wanted:
-            raise ClusterError(f"the database {name} {'does not exist' if wanted else 'exists already'}")
-    if objects_in(source) == 0:
-        raise ClusterError(f"{source} is empty: restore into it first (playbooks/restore.yml -e into={source})")
+    if objects_in(source) <= 0:
+        raise ClusterError(f"there is no copy {source}: restore into it first (playbooks/restore.yml -e into={source})")
+    if objects_in(kept) >= 0:
+        raise ClusterError(f"the database {kept} exists already")
+    if objects_in(database) < 0:
+        # It was dropped.
+        if not check:
+            sql(f"ALTER DATABASE {quoted(source)} RENAME TO {quoted(database)}")
+        return f"{source} {'would become' if check else 'is'} {database}"
     if check:
         return f"{source} would become {database}, and {database} would stay as {kept}"
     grants = _grants(database)

@@ -69,9 +69,9 @@ def guard(stanza: str, data: Path = DATA, ask: Callable[[str, float], dict[str, 
         return "there is nothing to restore"
     if not decision:
         raise ClusterError(
-            f"this host has no database, but the repository has backups of it, the last of {last_backup(info)}. "
-            "Nothing was started. Run again with -e restore_from_backup=latest, or a time such as 2026-01-02T02:30:00Z; "
-            "-e restore_from_backup=none starts with an empty database"
+            "this host has no database, but the repository has backups of it, the last of "
+            f"{last_backup(info)}. Nothing was started. Run again with -e restore_from_backup=latest, or a time such "
+            "as 2026-01-02T02:30:00Z; -e restore_from_backup=none starts with an empty database"
         )
     try:
         options = target(decision, info, datetime.now(UTC))

@@ -19,7 +19,8 @@ environment, address, live and was_live (slots, or None), edge (the latest
 result of `edges.together`), unfinished ({slot: why its deploy did not finish}), stops (the planned stops, by host),
 rolled_back, taken_back (whether the run aborted an operation
 that it found), bundles ({slot: description}, None if the run didn't read them), deployed (the slot that got a bundle,
-or ""), release (its name), restore_point (of the databases, that this run set, or ""), check (whether the run was in check mode), login (of a synthetic user, or ""), pages
+or ""), release (its name), restore_point (of the databases, that this run set, or ""), check (whether the run was in
+check mode), login (of a synthetic user, or ""), pages
 ({name: address}), confirm (whether runs must be confirmed), started (an ISO time), silent (hosts that did not answer),
 lock_host (the one that keeps the lock), missed (why edge hosts did not make the last switch, by host), unread (why the
 secrets of checks can't be read, or ""), not_starting ({slot: why its release would not start again}), changed_by and
