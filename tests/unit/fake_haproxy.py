@@ -20,7 +20,7 @@ class FakeWorker:
     """A worker: its map (None: its configuration has none), what is wrong with it, and connections by backend.
 
     Each backend has the servers app1 and app2. `ill` are backends without a healthy server, and servers
-    (`backend/server`).
+    (`backend/server`). `drained` are servers that get no new requests.
     """
 
     entries: dict[str, str] | None = field(default_factory=dict)
@@ -30,6 +30,7 @@ class FakeWorker:
     gone: bool = False
     sessions: dict[str, int] = field(default_factory=dict)
     ill: set[str] = field(default_factory=set)
+    drained: set[str] = field(default_factory=set)
 
 
 class FakeHaproxy:
@@ -101,6 +102,19 @@ class FakeHaproxy:
                 )
             ]
             return "\n".join(["# pxname,svname,scur,status,", *rows, "", ""])
+        if line == "show stat -1 4 -1":
+            rows = [
+                f"{name},{server},{current},{_status(worker, f'{name}/{server}')},"
+                for name, current in worker.sessions.items()
+                for server in ("app1", "app2")
+            ]
+            return "\n".join(["# pxname,svname,scur,status,", *rows, "", ""])
+        if line.startswith("set server "):
+            place, state = line.split()[2::2]
+            if worker.refuses:
+                return "Permission denied\n\n"
+            worker.drained = worker.drained | {place} if state == "drain" else worker.drained - {place}
+            return "\n"
         verb, _, rest = line.partition(" map ")
         return self._map(worker, verb, rest) if rest else "3.0.11\n\n"
 
@@ -153,3 +167,9 @@ class FakeHaproxy:
                 listener.close()
             for path in (self.runtime_socket, self.master_socket):
                 Path(path).unlink(missing_ok=True)
+
+
+def _status(worker: FakeWorker, place: str) -> str:
+    """The status of a server, as HAProxy says it."""
+    ill = place in worker.ill or place.partition("/")[0] in worker.ill
+    return "DOWN" if ill else "DRAIN" if place in worker.drained else "UP"

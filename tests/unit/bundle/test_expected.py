@@ -17,7 +17,9 @@ RELEASE = {"name": "1.0", "id": "0", "images": {"shop": "registry/shop@sha256:0"
 
 
 def bundle(slot: str, **services: dict[str, Any]) -> dict[str, Any]:
-    catalogue = {name: normalise(name, {"image": "shop", **keys}, f"/services/{name}") for name, keys in services.items()}
+    catalogue = {
+        name: normalise(name, {"image": "shop", **keys}, f"/services/{name}") for name, keys in services.items()
+    }
     found: dict[str, Any] = describe(catalogue, slot, RELEASE, MEMBERS)
     return found
 

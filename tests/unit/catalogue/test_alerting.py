@@ -49,7 +49,7 @@ def test_receivers_and_routes_that_fit_have_no_problem() -> None:
         (
             [{**TEAM, "secret": PATH}],
             [],
-            "monitoring_receivers[0].secret: write $secret into the address of webhook or chat where the secret belongs",
+            "monitoring_receivers[0].secret: write $secret where the secret belongs in the address of webhook or chat",
         ),
         (
             [TEAM],

@@ -42,7 +42,7 @@ def test_hosts_may_be_named(wanted: Any) -> None:
 
 
 def test_a_name_that_is_no_host_is_refused() -> None:
-    assert plan("app3")["unknown"] == ['reboot_hosts: there is no host "app3"; did you mean "app1"?']
+    assert plan("apq1")["unknown"] == ['reboot_hosts: there is no host "apq1"; did you mean "app1"?']
 
 
 def test_one_host_for_everything_is_alone() -> None:

@@ -133,6 +133,7 @@ def _tasks(folder: Path, kratos: Site, site: Site, edge: dict[str, str]) -> list
         "valkey_logins": {},
         "image_fit": {"services": []},
         "edge_maintenance": {},
+        "edge_servers": {"host": "app1", "state": "ready"},
     }
     return [{f"{OURS}.{name}": options} for name, options in given.items()]
 
@@ -154,7 +155,7 @@ def test_each_module_works_in_a_plain_playbook(project: Project, tmp_path: Path)
         results = project.play(*_tasks(tmp_path, identities, site, {**files, **places}))
     failed = {name: result.get("msg") for name, result in results.items() if result.get("failed")}
     # There is no database, broker, cache server or edge here, and the modules say so.
-    elsewhere = {"postgres_databases", "broker_definitions", "valkey_logins", "edge_maintenance"}
+    elsewhere = {"postgres_databases", "broker_definitions", "valkey_logins", "edge_maintenance", "edge_servers"}
     assert set(failed) <= {*elsewhere, "canary_traffic", "drill_fault"}, failed
     assert not [message for message in failed.values() if "import" in str(message).lower()], failed
     assert (tmp_path / "etc" / "shop.conf").read_text().endswith("workers = 4\n")

@@ -112,7 +112,7 @@ def drain(edge: Edge, host: str, slot: str, wait: float, check: bool = False) ->
 
 
 def ready(edge: Edge, host: str, expected: Iterable[str], wait: float, check: bool = False) -> Outcome:
-    """Send `host` its traffic again, and wait until the servers in `expected` are healthy, for `wait` seconds at most."""
+    """Send `host` traffic again, and wait until the servers in `expected` are healthy, for `wait` seconds at most."""
     workers = edge.workers()
     own = [server for server in listed(workers[0], edge.seconds) if server.name == host]
     changed = any(server.left_out for server in own)

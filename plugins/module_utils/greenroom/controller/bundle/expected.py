@@ -1,11 +1,13 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""What must run while a slot is live, for alerts: systemd forgets a unit that was stopped, so its absence is the sign."""
+"""What must run while a slot is live, for alerts.
+
+systemd forgets a unit that was stopped, so its absence is the sign.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from .activation import first_host
 from .description import Description, Groups

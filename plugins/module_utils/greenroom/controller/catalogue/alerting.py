@@ -29,7 +29,7 @@ SWITCH = "watchdog"
 """The receiver of the alert that always fires: a dead man's switch."""
 ALWAYS = "Watchdog"
 """The alert that always fires."""
-SECRET = "$secret"  # noqa: S105
+SECRET = "$secret"
 
 _ADDRESS = text(r"^[^@\s]+@[^@\s]+\Z", "a mail address")
 _URL = text(r"^https?://[^\s/]+\S*\Z", "an address that starts with https:// or http://")
@@ -99,7 +99,7 @@ def _receiver_problems(where: str, receiver: Mapping[str, Any], names: Sequence[
     if uses and not receiver.get("secret"):
         yield f"{where}.secret: set the path of the secret that {SECRET} stands for"
     if receiver.get("secret") and not uses:
-        yield f"{where}.secret: write {SECRET} into the address of webhook or chat where the secret belongs"
+        yield f"{where}.secret: write {SECRET} where the secret belongs in the address of webhook or chat"
 
 
 def _urls(receiver: Mapping[str, Any]) -> list[str]:

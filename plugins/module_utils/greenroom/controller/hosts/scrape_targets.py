@@ -59,6 +59,6 @@ def certificate_targets(hosts: Mapping[str, Mapping[str, str]], registry: str) -
 def wanted_units(
     given: Iterable[Mapping[str, Sequence[str]]], groups: Mapping[str, Sequence[str]]
 ) -> list[tuple[str, str]]:
-    """Return (host, systemd unit) of what must always run; each of `given` is {group: [unit]}, as in `roles_of_host`."""
+    """Return (host, systemd unit) of what must always run; `given` are mappings as in `roles_of_host`, of units."""
     hosts = dict.fromkeys(groups.get("all", ()))
     return sorted({(host, unit) for units in given for host in hosts for unit in roles_of_host(units, groups, host)})
