@@ -183,6 +183,13 @@ SECTIONS = (
         for part in range(1, KILLED_PARTS + 1)
     ),
     Section(
+        "services",
+        "files, jobs, a cache and a singleton are right while traffic moves and returns",
+        20,
+        (*STANDS, "python -m bench.services.run"),
+        (*TESTING, "bench/services"),
+    ),
+    Section(
         "adopt",
         "two programs that nobody here wrote are adopted on blank hosts by docs/adopt.md alone",
         20,

@@ -17,7 +17,7 @@ from ansible.module_utils.greenroom.controller.bundle import (
     edge_routes,
     volumes,
 )
-from ansible.module_utils.greenroom.controller.bundle.description import describe
+from ansible.module_utils.greenroom.controller.bundle.description import describe, description_of
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.volumes import mounts
 from ansible.module_utils.greenroom.controller.slots import health
@@ -183,6 +183,13 @@ def test_the_place_where_a_singleton_does_not_run_is_no_fault() -> None:
     ]
 
 
+def test_a_new_singleton_is_not_started_in_a_slot_that_was_never_deployed() -> None:
+    new = catalogue(calendar=CALENDAR)
+    live = described(catalogue(shop={}), "blue")
+    empty = description_of({"blue": live}, "green", new)
+    assert activation.live_only_units(live, empty, "app1", GROUPS) == []
+
+
 def test_a_run_waits_for_the_one_instance_on_its_host() -> None:
     live = described(catalogue(calendar=CALENDAR, consumer={"activation": "singleton"}), "green")
     [found] = checks.singleton_checks(live, "app1", GROUPS, "shop.test")
@@ -233,7 +240,11 @@ class Program:
             input=given,
             capture_output=True,
             check=False,
-            env={**os.environ, "GREENROOM_VOLUMES": str(self.root), "PATH": f"{self.root.parent}/bin:{os.environ['PATH']}"},
+            env={
+                **os.environ,
+                "GREENROOM_VOLUMES": str(self.root),
+                "PATH": f"{self.root.parent}/bin:{os.environ['PATH']}",
+            },
         )
 
     def file(self, name: str, text: str = "x") -> Path:
@@ -318,7 +329,7 @@ def test_a_shared_folder_begins_as_the_live_slots_and_what_was_there_is_kept(pro
 def test_a_shared_folder_on_nfs_begins_as_the_live_slots_unless_the_server_has_files(program: Program) -> None:
     mountpoint = program.root.parent / "bin/mountpoint"
     mountpoint.parent.mkdir()
-    mountpoint.write_text('#!/bin/sh\ncase $2 in */shop/nfs*) exit 0 ;; esac\nexit 1\n')
+    mountpoint.write_text("#!/bin/sh\ncase $2 in */shop/nfs*) exit 0 ;; esac\nexit 1\n")
     mountpoint.chmod(0o755)
     source = program.file("shop/a.blue/new", "text").parent
     (program.root / "shop/nfs").mkdir()

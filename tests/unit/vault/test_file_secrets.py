@@ -69,9 +69,13 @@ def test_secrets_and_certificates_are_created_once(tmp_path: Path) -> None:
 
 
 def test_a_secret_of_an_earlier_version_has_no_known_age(tmp_path: Path) -> None:
-    write(tmp_path / "secrets.yml", "shop/value/x: {value: x}\nshop/value/y: {value: y, written: '2026-01-02T03:04:05Z'}\n")
+    lines = ("shop/value/x: {value: x}", "shop/value/y: {value: y, written: '2026-01-02T03:04:05Z'}")
+    write(tmp_path / "secrets.yml", "\n".join(lines))
     secrets = opened(tmp_path / "secrets.yml")
-    assert secrets.read(["shop/value/x", "shop/value/y"]) == {"shop/value/x": {"value": "x"}, "shop/value/y": {"value": "y"}}
+    assert secrets.read(["shop/value/x", "shop/value/y"]) == {
+        "shop/value/x": {"value": "x"},
+        "shop/value/y": {"value": "y"},
+    }
     assert secrets.written == {"shop/value/x": "", "shop/value/y": "2026-01-02T03:04:05Z"}
 
 

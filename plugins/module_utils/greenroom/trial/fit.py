@@ -123,7 +123,9 @@ def _names(run: Run, image: str) -> Names:
 
 def names_of(root: Path) -> Names:
     """Return the users and groups of the image below `root`."""
-    users = {each[0]: f"{each[2]}:{each[3]}" for each in _lines(root, "passwd") if len(each) >= 4 and each[2].isdecimal()}
+    users = {
+        each[0]: f"{each[2]}:{each[3]}" for each in _lines(root, "passwd") if len(each) >= 4 and each[2].isdecimal()
+    }
     groups = {each[0]: each[2] for each in _lines(root, "group") if len(each) >= 3 and each[2].isdecimal()}
     return Names(users, groups)
 

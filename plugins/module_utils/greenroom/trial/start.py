@@ -71,12 +71,11 @@ def trial_name(name: str) -> str:
     return f"{name}-trial"
 
 
-def trial_command(
-    command: Sequence[str], image: str, name: str, limit: int, more: Sequence[str] = ()
-) -> list[str]:
+def trial_command(command: Sequence[str], image: str, name: str, limit: int, more: Sequence[str] = ()) -> list[str]:
     """Return the command that runs the same as `command` (`podman run …`) in the container `name`, in the foreground.
 
-    Podman ends the container after `limit` seconds; `more` are more options. Raises UntriedError if `command` doesn't run `image`.
+    Podman ends the container after `limit` seconds; `more` are more options. Raises UntriedError if `command` doesn't
+    run `image`.
     """
     try:
         second = second_container(command, image, name, [f"--timeout={limit}", *more])

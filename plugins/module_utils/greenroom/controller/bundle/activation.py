@@ -93,7 +93,8 @@ def live_only_units(
     ]
     started += [
         {"name": unit_name(name, other["slot"]), "state": "started", "on_change": "none", "files": []}
-        for name in unrivaled(other["services"], live)
+        # A slot that was never deployed has no hosts: its services are those of the catalog, which has no units there.
+        for name in (unrivaled(other["services"], live) if other["hosts"] else ())
         if first_host(other, other["services"][name], groups) == host
     ]
     return [*idle_units(other, live), *started]

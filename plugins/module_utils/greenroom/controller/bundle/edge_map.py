@@ -94,9 +94,7 @@ def _tcp_routes(catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str,
             yield from service.get("tcp_routes", ())
 
 
-def edge_services(
-    catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None = None
-) -> list[str]:
+def edge_services(catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]] | None = None) -> list[str]:
     """Return the services that visitors reach through the edge, in the catalog or a slot, sorted."""
     every = [catalogue, *(bundle["services"] for bundle in (bundles or {}).values())]
     keys = ("routes", "redirects", "tcp_routes")

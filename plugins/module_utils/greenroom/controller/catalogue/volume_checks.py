@@ -51,21 +51,25 @@ def volume_problems(service: Service, catalogue: Catalogue, wrong: Collection[st
             yield f"user: the folder of volumes.{name} can't belong to a name; write the number of {volume['user']}"
         if volume["owner"] != service["name"]:
             yield from _borrowed(service, name, volume, catalogue, wrong)
-    if service["activation"] == "singleton" and service["volumes"]:
-        for command in _BESIDE:
-            if service[command]:
-                yield (
-                    f"{command}: would run beside the live instance, but only one process may use a singleton's files; "
-                    "let the program do it when it starts"
-                )
-        for key in filter(service.get, _COMMANDS if exclusive(service) else ()):
-            yield (
-                f"{key}: would run beside the live instance, but only one process may use a singleton's files; if its "
-                f"commands may, set `commands: true` at volumes.{exclusive(service)[0]}"
-            )
-    for name, volume in service["volumes"].items():
-        if volume.get("commands") and service["activation"] != "singleton":
+    yield from _rivals(service)
+
+
+def _rivals(service: Service) -> Iterator[str]:
+    """Yield what else would use the files of a singleton while it runs."""
+    if service["activation"] != "singleton":
+        for name in (name for name, volume in service["volumes"].items() if volume.get("commands")):
             yield f"volumes.{name}.commands: only for a singleton; other services' commands may always use the files"
+        return
+    for command in filter(service.get, _BESIDE if service["volumes"] else ()):
+        yield (
+            f"{command}: would run beside the live instance, but only one process may use a singleton's files; "
+            "let the program do it when it starts"
+        )
+    for key in filter(service.get, _COMMANDS if exclusive(service) else ()):
+        yield (
+            f"{key}: would run beside the live instance, but only one process may use a singleton's files; if its "
+            f"commands may, set `commands: true` at volumes.{exclusive(service)[0]}"
+        )
 
 
 def _borrowed(
