@@ -64,12 +64,14 @@ def test_units_of_groups_are_expected_on_their_hosts_once() -> None:
 
 def test_edge_hosts_are_asked_one_by_one_and_at_their_shared_address() -> None:
     hosts = {"edge": {"edge1": "192.0.2.7"}}
-    assert scrape_targets.health_targets(hosts, "192.0.2.9") == [
-        {"targets": ["http://192.0.2.7/edge-health"], "labels": {"host": "edge1"}},
-        {"targets": ["http://192.0.2.9/edge-health"], "labels": {"shared": "192.0.2.9"}},
-    ]
-    assert [one["targets"] for one in scrape_targets.certificate_targets(hosts, "registry.test")] == [
-        ["192.0.2.7:443"],
-        ["registry.test:443"],
-    ]
-    assert scrape_targets.certificate_targets({}, "registry.test:5000")[0]["targets"] == ["registry.test:5000"]
+
+    def asked(found: list[dict[str, Any]]) -> list[tuple[str, str]]:
+        assert {target for one in found for target in one["targets"]} == {"localhost:9"}
+        return [(one["labels"]["__param_target"], one["labels"].get("host", "")) for one in found]
+
+    pages = scrape_targets.health_targets(hosts, "localhost:9", "192.0.2.9")
+    assert asked(pages) == [("http://192.0.2.7/edge-health", "edge1"), ("http://192.0.2.9/edge-health", "")]
+    assert pages[1]["labels"]["shared"] == "192.0.2.9"
+    for registry, asked_at in (("registry.test", "registry.test:443"), ("registry.test:5000", "registry.test:5000")):
+        found = scrape_targets.certificate_targets(hosts, "localhost:9", registry)
+        assert asked(found) == [("192.0.2.7:443", "edge1"), (asked_at, "")]

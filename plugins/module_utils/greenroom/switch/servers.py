@@ -39,7 +39,7 @@ class Server:
 
     @property
     def left_out(self) -> bool:
-        """Whether it gets no new traffic because somebody said so."""
+        """Whether it gets no new traffic by a command."""
         return self.status.startswith(("DRAIN", "MAINT"))
 
 

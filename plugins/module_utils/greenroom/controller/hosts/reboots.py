@@ -29,8 +29,9 @@ def plan(
     `alone` are hosts without which an environment serves nobody.
     """
     known = list(groups["all"])
+    unknown: list[str] = []
     if wanted in (NEEDED, ALL):
-        names, unknown = [host for host in known if wanted == ALL or reasons.get(host)], []
+        names = [host for host in known if wanted == ALL or reasons.get(host)]
     else:
         given = wanted.split(",") if isinstance(wanted, str) else wanted
         names = [name for name in (str(each).strip() for each in given) if name]

@@ -37,23 +37,30 @@ def scrape_targets(
     return sorted(targets, key=lambda target: [target["labels"][key] for key in ("service", "host", "slot")])
 
 
-def health_targets(hosts: Mapping[str, Mapping[str, str]], shared: str = "") -> list[dict[str, Any]]:
-    """Return the pages that tell whether HAProxy responds: of each edge host, and at their `shared` address."""
+def health_targets(hosts: Mapping[str, Mapping[str, str]], prober: str, shared: str = "") -> list[dict[str, Any]]:
+    """Return the pages that tell whether HAProxy responds: of each edge host, and at their `shared` address.
+
+    `prober` is the blackbox exporter, `host:port`, which asks for Prometheus.
+    """
     own = [
-        {"targets": [f"http://{address}/edge-health"], "labels": {"host": host}}
+        _probe(prober, f"http://{address}/edge-health", host=host)
         for host, address in sorted(hosts.get("edge", {}).items())
     ]
-    return own + ([{"targets": [f"http://{shared}/edge-health"], "labels": {"shared": shared}}] if shared else [])
+    return own + ([_probe(prober, f"http://{shared}/edge-health", shared=shared)] if shared else [])
 
 
-def certificate_targets(hosts: Mapping[str, Mapping[str, str]], registry: str) -> list[dict[str, Any]]:
+def certificate_targets(hosts: Mapping[str, Mapping[str, str]], prober: str, registry: str) -> list[dict[str, Any]]:
     """Return where certificates are asked for: each edge host and the registry, `host[:port]`."""
     own = [
-        {"targets": [f"{address}:443"], "labels": {"host": host, "certificate": "edge"}}
+        _probe(prober, f"{address}:443", host=host, certificate="edge")
         for host, address in sorted(hosts.get("edge", {}).items())
     ]
     port = "" if re.search(r":\d+\Z", registry) else ":443"
-    return [*own, {"targets": [f"{registry}{port}"], "labels": {"certificate": "registry"}}]
+    return [*own, _probe(prober, f"{registry}{port}", certificate="registry")]
+
+
+def _probe(prober: str, target: str, **labels: str) -> dict[str, Any]:
+    return {"targets": [prober], "labels": {**labels, "instance": target, "__param_target": target}}
 
 
 def wanted_units(
