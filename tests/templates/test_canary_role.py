@@ -111,6 +111,7 @@ def watched(
         "environment_public_address": "127.0.0.1",
         "environment_public_name": "localhost",
         "environment_public_url": url,
+        "environment_edge_trust": "/etc/greenroom/ca.crt",
         "environment_protected": False,
         "monitoring_port": 9,
         "identity_providers": [],

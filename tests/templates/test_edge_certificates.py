@@ -23,7 +23,7 @@ SERVICE = """
 image: home
 ports: {http: {container: 7000, from: [edge]}}
 health: {port: http, path: /ready}
-routes: [{path: /, auth: false}, {path: /shop, hosts: [shop.test]}]
+routes: [{path: /, auth: false}, {path: /shop, host: shop.test}]
 """
 LOGIN = {"role_id": "a-role", "secret_id": "a-secret"}
 TOKEN = "dGhpcy1pcy1hLXRva2VuLW9mLWEtY2hhbGxlbmdl"

@@ -37,6 +37,7 @@ VARIABLES = {
     "environment_name": "staging",
     "environment_protected": False,
     "environment_public_url": "https://shop.invalid",
+    "environment_edge_trust": "/etc/greenroom/ca.crt",
     "environment_public_name": "shop.invalid",
     "environment_public_address": "192.0.2.1",
     "secrets_values": {"environment/value/smoke": {"value": "-"}},

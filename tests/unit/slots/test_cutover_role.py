@@ -91,6 +91,7 @@ VARIABLES: dict[str, Any] = {
     "environment_public_name": "portal.test",
     "environment_public_address": "192.0.2.1",
     "environment_public_url": "https://portal.test",
+    "environment_edge_trust": "/etc/greenroom/ca.crt",
     "environment_record_host": "ops1",
     "environment_prober": "ops1",
     "environment_run": {"id": "20260101T120000Z-abcdef", "controller": "ada@desk"},

@@ -19,6 +19,7 @@ VARIABLES = {
     },
     **{"environment_domain": "test.example", "slot_bundles": {}, "edge_visitors_only": False},
     **{"broker_wanted": False, "valkey_wanted": False},
+    **{"edge_certificates": {}, "edge_acme": {}},
     # A database elsewhere, whose name hosts find by DNS.
     **{"database_address": "", "database_admin": "greenroom"},
 }
