@@ -17,7 +17,7 @@ staging:
     edge: {hosts: {edge1: {ansible_host: 203.0.113.11, environment_address: 10.1.0.11}}}
     vault: {hosts: {ops1: }}
 """
-ROLES = ("base", "container_runtime", "edge_slot", "firewall", "keepalived", "openbao", "postgres")
+ROLES = ("base", "container_runtime", "firewall", "keepalived", "openbao", "postgres")
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         "staging",
         folder,
         roles=ROLES,
+        hosts="edge1:app:data:ops",
         inventories=[folder / "more"],
         environment_proxy_url=PROXY,
         environment_proxy_except=["registry.example.org"],
