@@ -130,8 +130,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "maintenance of another service": visit("/"),
     "maintenance of a redirect": visit("/old/a", SHOP),
     "maintenance of a redirected name": {"raw": request("/a", host=f"www.{SHOP}")},
-    "maintenance of a TCP route": {"raw": request("/tcp", TRACED), "port": 5222, "silent": False}
-    | {"commands": [f"{ADD} chat 60"]},
+    "maintenance of a TCP route": {
+        # Where a name is needed, the client's first bytes are read, so HAProxy logs the connection.
+        "raw": hello("c.example.com"),
+        "port": 5223,
+        "silent": False,
+        "commands": [f"{ADD} chat 60"],
+    },
     "TCP route of another service": {"raw": hello("x.example.net"), "port": 5223, "silent": False},
     "maintenance of everything": visit("/") | {"commands": [f"{ADD} * 90"]},
     "TCP route while everything is in maintenance": {"raw": hello("x.example.net"), "port": 5223, "silent": False},
@@ -319,7 +324,8 @@ def test_in_maintenance_visitors_get_a_page_and_no_service_gets_the_request(
 @pytest.mark.parametrize("asked", ["maintenance of a TCP route", "TCP route while everything is in maintenance"])
 def test_in_maintenance_a_new_tcp_connection_is_closed(asked: str, answers: dict[str, dict[str, Any]]) -> None:
     answer = answers[asked]
-    assert (answer["status"], answer["got"], answer["log"]["termination"]) == (None, None, "PR")
+    # The backend is the frontend itself: none was chosen.
+    assert (answer["status"], answer["got"], answer["log"]["backend"]) == (None, None, "tcp_5223")
 
 
 def test_maintenance_of_a_tcp_route_leaves_those_of_other_services(answers: dict[str, dict[str, Any]]) -> None:

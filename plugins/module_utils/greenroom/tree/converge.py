@@ -79,7 +79,7 @@ def converge(host: Host, options: dict[str, Any], result: dict[str, Any]) -> Non
     )
     # It may put files back, which the plan must know.
     result["undone"] = _undone(host, options, drift)
-    # What was never applied here may have units of the same name that somebody else set up.
+    # What was never applied here may have units of the same name that the operator has set up.
     given = [] if absent and not wanted.before.applied else options["units"]
     manager = _unit_manager(host, units.parse(given), wanted, absent)
     plan = wanted.plan(drift)
