@@ -135,7 +135,8 @@ def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float
     Only `Environment.start` starts the program itself, which tests interrupt and kill.
     """
     _program, *words = command
-    done = warm_start.run(words, ROOT, {**os.environ, **ALL_OF_IT, **variables}, merged=True, longest=timeout)
+    settings = {**os.environ, **ALL_OF_IT, **variables}
+    done = warm_start.run(words, ROOT, settings, merged=True, longest=timeout, project=True)
     return Run(done.returncode, done.stdout, collections.Counter(log.read_text().splitlines()), cpu=done.seconds)
 
 

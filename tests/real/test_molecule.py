@@ -17,10 +17,11 @@ SCENARIOS = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
 def molecule(environment: Environment, *words: str) -> str:
     """Run molecule, which must succeed; return its output."""
     environment.touched = True
+    program = warm_start.server(project=True).program()
     done = subprocess.run(
         ["molecule", *words],
         cwd=ROOT,
-        env={**os.environ, "NO_COLOR": "1", "PATH": f"{warm_start.server().program()}:{os.environ['PATH']}"},
+        env={**os.environ, "NO_COLOR": "1", "PATH": f"{program}:{os.environ['PATH']}"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

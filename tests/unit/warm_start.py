@@ -44,14 +44,25 @@ EARLY_VARIABLES = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
 LATER = (
     *("ansible.executor.process.worker", "ansible.plugins.callback", "ansible.plugins.connection.local"),
     *("ansible.plugins.inventory", "ansible.plugins.action", "ansible.plugins.lookup", "ansible.plugins.vars"),
+    *(f"ansible.plugins.filter.{name}" for name in ("core", "encryption", "mathstuff", "urls", "urlsplit")),
+    *(f"ansible.plugins.test.{name}" for name in ("core", "files", "mathstuff", "uri")),
+    "ansible.plugins.strategy.linear",
     *("cryptography.x509", "jsonschema", "jsonschema.validators"),
 )
+# Ansible's own plugins that most runs load. Reading what they say of their options takes longer than the import.
+PLUGINS = {
+    "become_loader": ("sudo",),
+    "callback_loader": ("default",),
+    "connection_loader": ("local", "ssh"),
+    "inventory_loader": ("auto", "host_list", "ini", "script", "toml", "yaml"),
+    "shell_loader": ("sh",),
+}
 
 
 class Server:
     """The process that has imported Ansible, as the tests see it."""
 
-    def __init__(self, **variables: str) -> None:
+    def __init__(self, *, project: bool = False, **variables: str) -> None:
         self.folder = tempfile.TemporaryDirectory()
         self.place = f"{self.folder.name}/socket"
         self.life, other = socket.socketpair()
@@ -60,7 +71,7 @@ class Server:
             listener.listen()
             numbers = [other.fileno(), listener.fileno()]
             self.process = subprocess.Popen(
-                [sys.executable, __file__, *map(str, numbers), self.folder.name],
+                [sys.executable, __file__, *map(str, numbers), self.folder.name, "project" if project else ""],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=numbers,
@@ -85,9 +96,9 @@ class Server:
 
 
 @functools.cache
-def server() -> Server:
-    """Start the process once for all tests of this one."""
-    started = Server()
+def server(*, project: bool = False) -> Server:
+    """Start the process once for all tests of this one. `project`: it imports what runs of this checkout need, too."""
+    started = Server(project=project)
     atexit.register(started.close)
     return started
 
@@ -107,6 +118,7 @@ def run(
     *,
     merged: bool = False,
     longest: float | None = None,
+    project: bool = False,
 ) -> Done:
     """Run `ansible-playbook` with these arguments to its end, well or not. `merged`: errors are in the output, too.
 
@@ -115,7 +127,7 @@ def run(
     variables = {"NO_COLOR": "1", **(os.environ if env is None else env)}
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         files = [out.fileno(), (out if merged else err).fileno()]
-        with warm_client.ask(server().place, words, str(cwd), variables, files) as answers:
+        with warm_client.ask(server(project=project).place, words, str(cwd), variables, files) as answers:
             number = int(answers.readline())
             timer = threading.Timer(longest or LONGEST, os.kill, (number, signal.SIGKILL))
             timer.start()
@@ -148,8 +160,9 @@ class Watched(types.ModuleType):
 class Ansible:
     """Ansible in the process that has imported it, and in its forks."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, project: bool = False) -> None:
         self.folder = folder
+        self.project = project
         self.environment = _early(os.environ)
         self.constants: Any = importlib.import_module("ansible.constants")
         settings = self.constants.config.get_configuration_definitions()
@@ -179,8 +192,12 @@ class Ansible:
         config.get_config_value_and_origin = watch
         self.constants.__class__ = Watched
         self.playbook: Any = importlib.import_module("ansible.cli.playbook")
-        for name in LATER:
+        for name in (*LATER, *(_own_modules() if self.project else ())):
             importlib.import_module(name)
+        plugins: Any = importlib.import_module("ansible.plugins.loader")
+        for loader, names in PLUGINS.items():
+            for name in names:
+                getattr(plugins, loader).get(f"ansible.builtin.{name}", class_only=True)
         self.constants.__class__ = types.ModuleType
         del config.get_config_value_and_origin
 
@@ -234,7 +251,10 @@ class Ansible:
     def configure(self) -> bool:
         """Read this run's configuration. Returns whether all that imports had read is unchanged."""
         config = self.constants.config
+        known = config._plugins
         importlib.reload(self.constants)
+        # What plugins say of their options doesn't depend on the configuration.
+        self.constants.config._plugins = known
         # Some modules have imported the object itself.
         config.__dict__.update(self.constants.config.__dict__)
         self.constants.config = config
@@ -258,6 +278,14 @@ class Ansible:
         sys.exit(self.playbook.main())
 
 
+def _own_modules() -> list[str]:
+    """Make the project's module_utils importable, as its vars plugin does, and return their names."""
+    folder = ROOT / "plugins/module_utils"
+    importlib.import_module("ansible.module_utils").__path__.append(str(folder))
+    found = sorted(path.relative_to(folder).with_suffix("").parts for path in folder.glob("greenroom/**/*.py"))
+    return [".".join(("ansible.module_utils", *parts)).removesuffix(".__init__") for parts in found]
+
+
 def _early(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name.startswith(EARLY_VARIABLES)}
 
@@ -278,11 +306,11 @@ def answer(ansible: Ansible, channel: socket.socket) -> NoReturn:
     os._exit(0)
 
 
-def serve(life: socket.socket, listener: socket.socket, folder: Path) -> None:
+def serve(life: socket.socket, listener: socket.socket, folder: Path, *, project: bool) -> None:
     """Fork for each request, until the tests have ended."""
     # An interrupt ends the tests, and so this process, without a message.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ansible = Ansible(folder)
+    ansible = Ansible(folder, project=project)
     gc.collect()
     # The collector of a fork would copy all memory.
     gc.freeze()
@@ -301,4 +329,4 @@ def serve(life: socket.socket, listener: socket.socket, folder: Path) -> None:
 
 if __name__ == "__main__":
     first, second = (socket.socket(fileno=int(word)) for word in sys.argv[1:3])
-    serve(first, second, Path(sys.argv[3]))
+    serve(first, second, Path(sys.argv[3]), project=bool(sys.argv[4]))
