@@ -127,6 +127,10 @@ requirements: setup ## compile requirements.txt from requirements.in
 release: setup ## write archive, SBOM and checksums to dist/, and tag the commit: make release VERSION=1.2.0
 	@python tools/release.py $(or $(VERSION),missing)
 
+.PHONY: lock
+lock: ## write the digests of a release's images into its lock file: make lock RELEASE=1.1 (ENV=production)
+	ansible-playbook -i inventories/$(or $(ENV),staging) playbooks/lock.yml $(if $(RELEASE),-e release_name=$(RELEASE))
+
 .PHONY: service
 service: ## write the folder of a new service, with every key explained: make service NAME=shop PORT=8080
 	@python tools/new_service.py '$(NAME)' $(if $(PORT),--port $(PORT)) $(if $(IMAGE),--image $(IMAGE)) \

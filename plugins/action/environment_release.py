@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
-from ansible.module_utils.greenroom.controller.catalogue import registries
-from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError
+from ansible.module_utils.greenroom.controller.catalogue import registries, release_lock
+from ansible.module_utils.greenroom.controller.catalogue.registry import RegistryError
 from ansible.module_utils.greenroom.controller.catalogue.release import (
     config_sources,
     read_release,
@@ -38,12 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             {
                 "name": {"type": "str", "required": True},
                 "overrides": {"type": "dict", "default": {}},
-                "registry": {"type": "str", "required": True},
-                "username": {"type": "str"},
-                "password": {"type": "str", "no_log": True},
-                "ca_file": {"type": "path"},
-                "others": {"type": "dict", "default": {}},
-                "logins": {"type": "dict", "default": {}, "no_log": True},
+                **registries.ARGUMENTS,
             }
         )
         catalogue = (task_vars or {})["catalogue"]
@@ -55,12 +50,17 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         if problems:
             raise AnsibleActionFail("\n".join(problems))
-        login = (args["username"], args["password"]) if args["username"] else None
+        lock = release_lock.lock_path(folder, args["name"])
+        if lock.is_file():
+            # environment_validate has refused one that is out of date.
+            kept = {key: image for key, image in images.items() if key not in args["overrides"]}
+            images |= release_lock.locked(kept, self._loader.load_from_file(str(lock)))
         try:
-            own = Registry(args["registry"], args["ca_file"], login)
-            references = registries.resolve(images, own, args["others"], args["logins"])
+            references, moved = registries.resolve(images, registries.opened(args))
         except RegistryError as error:
             raise AnsibleActionFail(str(error)) from None
+        for line in release_lock.moved(args["name"], f"{folder.name}/{lock.name}", images, moved):
+            self._display.warning(line)
         release = {
             "name": args["name"],
             "id": self._id({name: text.rpartition("@")[2] for name, text in references.items()}, task_vars or {}),

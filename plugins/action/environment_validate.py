@@ -70,6 +70,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "secrets": {"type": "bool", "default": False},
                 "groups": {"type": "list", "elements": "str", "default": []},
                 "applies": {"type": "bool", "default": False},
+                "locks": {"type": "bool", "default": False},
                 "lock_seconds": {"type": "dict", "default": {}},
             }
         )
@@ -115,7 +116,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from self._services()
         yield from self._checks()
         yield from release.release_problems(
-            self._value, Path(self.task_vars["releases_path"]), self._load, self.catalogue
+            self._value, Path(self.task_vars["releases_path"]), self._load, self.catalogue, self.args["locks"]
         )
         yield from self._variables()
         yield from settings.provider_problems(self._value("identity_providers"))

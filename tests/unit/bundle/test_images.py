@@ -43,7 +43,9 @@ IMAGES = [
     image("of-others", "other.test/tool:1"),
     image("of-both", reference("6"), "localhost/mine:1"),
     image("without-name"),
+    image("of-a-former-registry", f"left.test/shop@sha256:{'7' * 64}"),
 ]
+BEFORE = {"green": {"images": {"shop": f"left.test/shop@sha256:{'7' * 64}"}}}
 
 
 def test_only_images_of_the_registry_that_nothing_needs_are_unused() -> None:
@@ -52,6 +54,15 @@ def test_only_images_of_the_registry_that_nothing_needs_are_unused() -> None:
     assert unused("", BUNDLES, RELEASE, [REGISTRY]) == []
     # The name of another registry begins in the same way.
     assert unused(json.dumps([image("x", f"{REGISTRY}0/shop@sha256:00")]), BUNDLES, RELEASE, [REGISTRY]) == []
+
+
+def test_images_of_a_registry_that_the_inventory_names_no_more_are_removed_with_their_slot() -> None:
+    left = f"left.test/shop@sha256:{'7' * 64}"
+    listing = json.dumps([image("left", left), image("of-others", "other.test/tool:1")])
+    before = {"green": {"images": {"shop": left}}}
+    assert unused(listing, BUNDLES, RELEASE, [REGISTRY], before) == ["left"]
+    # As long as a slot runs it, it stays.
+    assert unused(listing, BUNDLES | before, RELEASE, [REGISTRY], before) == []
 
 
 @pytest.mark.parametrize("code", [0, 2])
@@ -68,6 +79,7 @@ def test_a_deploy_removes_them_and_does_not_fail_if_that_fails(
     given = {
         **{"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
         **{"slot_bundles": BUNDLES, "release": {"images": RELEASE}, "registry_address": REGISTRY},
+        "environment_bundles": BEFORE,
     }
     plays.write_hosts(tmp_path, {"app": {"hosts": {"app1": {}}}}, given)
     call = {"ansible.builtin.import_role": {"name": "bundle", "tasks_from": "prune"}}
@@ -75,4 +87,4 @@ def test_a_deploy_removes_them_and_does_not_fail_if_that_fails(
     done = plays.run(tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     asked = (tmp_path / "log").read_text().splitlines()
-    assert asked == ["images --format json"] + (["rmi old older"] if code == 0 else [])
+    assert asked == ["images --format json"] + (["rmi of-a-former-registry old older"] if code == 0 else [])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import ssl
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from ansible.module_utils.greenroom.controller.catalogue import registries
 from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError, Settings
 from ansible.module_utils.greenroom.controller.catalogue.release import Image
 
-DIGEST = "sha256:" + "a" * 64
+DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 UNTRUSTED = requests.exceptions.SSLError(
     urllib3.exceptions.MaxRetryError(cast(Any, None), "/", ssl.SSLError(1, "certificate verify failed"))
 )
@@ -48,7 +49,8 @@ def test_a_tag_becomes_its_digest_with_one_request(monkeypatch: pytest.MonkeyPat
     found, asked = registry(monkeypatch, {"1.0": answer(200, DIGEST)})
     assert found.resolve(SHOP) == {"shop": DIGEST}
     assert asked == ["https://registry:5000/v2/demo/shop/manifests/1.0"]
-    assert found.session.auth == ("user", "password")
+    # requests would send text as Latin-1, and Podman sends UTF-8.
+    assert found.session.auth == (b"user", b"password")
     assert "application/vnd.oci.image.index.v1+json" in str(found.session.headers["Accept"])
 
 
@@ -101,11 +103,15 @@ class Tokens:
     """A registry that wants a token of another server."""
 
     def __init__(
-        self, monkeypatch: pytest.MonkeyPatch, realm: str = "https://auth.test/token", code: int = 200
+        self,
+        monkeypatch: pytest.MonkeyPatch,
+        realm: str = "https://auth.test/token",
+        code: int = 200,
+        offer: str = 'Bearer realm="{realm}",service="registry.test",error="none"',
     ) -> None:
+        self.offer = offer.format(realm=realm)
         self.asked: list[Any] = []
         self.code = code
-        self.realm = realm
         self.found = Registry(
             "registry.test", None, ("user", "password"), "api.test:8443", Settings("registry_others.x", "the secret")
         )
@@ -115,7 +121,7 @@ class Tokens:
     def head(self, url: str, timeout: float, verify: Any, auth: Any = None) -> requests.Response:
         if auth is None:
             response = answer(401)
-            response.headers["WWW-Authenticate"] = f'Bearer realm="{self.realm}",service="registry.test",error="none"'
+            response.headers["WWW-Authenticate"] = self.offer
             return response
         request = auth(requests.Request("HEAD", url).prepare())
         self.asked.append((url, request.headers["Authorization"]))
@@ -154,6 +160,7 @@ def test_a_refused_login_names_the_registrys_own_settings(monkeypatch: pytest.Mo
 
 def test_each_registry_is_asked_for_its_own_images(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(self: Registry, images: dict[str, Image]) -> dict[str, str]:
+        self.moved = dict.fromkeys(images, "moved") if self.api == "api.test" else {}
         return dict.fromkeys(images, f"{self.api} {self.session.auth} {self.verify}")
 
     monkeypatch.setattr(Registry, "resolve", resolve)
@@ -164,11 +171,39 @@ def test_each_registry_is_asked_for_its_own_images(monkeypatch: pytest.MonkeyPat
     }
     others = {"two.test": {"login": "environment/two"}, "three.test:5000": {"api": "api.test", "ca_file": "/ca"}}
     logins = registries.logins(others, {"environment/two": {"username": "u", "password": "p", "more": "x"}})
-    assert registries.resolve(images, Registry("own.test", "/own"), others, logins) == {
-        "plain": "own.test/a@own.test None /own",
-        "other": "two.test/team/b@two.test ('u', 'p') True",
-        "third": "three.test:5000/c@api.test None /ca",
-    }
+    own = {"registry": "own.test", "ca_file": "/own", "username": None, "password": None}
+    opened = registries.opened({**own, "others": others, "logins": logins})
+    assert registries.resolve(images, opened) == (
+        {
+            "plain": "own.test/a@own.test None /own",
+            "other": "two.test/team/b@two.test (b'u', b'p') True",
+            "third": "three.test:5000/c@api.test None /ca",
+        },
+        {"third": "moved"},
+    )
+
+
+@pytest.mark.parametrize("now", [OTHER, ""])
+def test_a_locked_image_has_the_digest_of_its_lock_and_a_moved_tag_is_noted(
+    monkeypatch: pytest.MonkeyPatch, now: str
+) -> None:
+    locked = {"shop": replace(SHOP["shop"], locked=DIGEST)}
+    same, asked = registry(monkeypatch, {"1.0": answer(200, DIGEST)})
+    # One request, as without a lock.
+    assert (same.resolve(locked), same.moved, len(asked)) == ({"shop": DIGEST}, {}, 1)
+    tag = answer(200, now) if now else answer(404)
+    found, _ = registry(monkeypatch, {"1.0": tag, DIGEST: answer(200, DIGEST)})
+    assert (found.resolve(locked), found.moved) == ({"shop": DIGEST}, {"shop": now})
+    gone, _ = registry(monkeypatch, {"1.0": tag, DIGEST: answer(404)})
+    with pytest.raises(RegistryError, match=rf"has no demo/shop@{DIGEST} .*copy a locked image without a change"):
+        gone.resolve(locked)
+
+
+def test_a_token_is_found_among_other_ways_to_log_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(monkeypatch, offer='Basic realm="x", Bearer realm="{realm}",service="registry.test"')
+    assert tokens.found.resolve(SHOP | {"again": SHOP["shop"]}) == {"shop": DIGEST, "again": DIGEST}
+    # One token for both.
+    assert [url for url, _ in tokens.asked].count("https://auth.test/token") == 1
 
 
 def test_podman_gets_the_logins_and_cas_of_all_registries() -> None:

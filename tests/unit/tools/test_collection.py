@@ -132,6 +132,7 @@ def _tasks(folder: Path, kratos: Site, site: Site, edge: dict[str, str]) -> list
         "broker_definitions": {"vhost": "shop"},
         "valkey_logins": {},
         "image_fit": {"services": []},
+        "image_pull": {"images": []},
         "edge_maintenance": {},
         "edge_servers": {"host": "app1", "state": "ready"},
     }

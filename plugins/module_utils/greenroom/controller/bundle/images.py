@@ -5,13 +5,18 @@
 from __future__ import annotations
 
 import json
+import types
 from collections.abc import Collection, Mapping
 
 from .description import Description
 
 
 def unused(
-    listing: str, bundles: Mapping[str, Description], release: Mapping[str, str], registries: Collection[str]
+    listing: str,
+    bundles: Mapping[str, Description],
+    release: Mapping[str, str],
+    registries: Collection[str],
+    before: Mapping[str, Description] = types.MappingProxyType({}),
 ) -> list[str]:
     """Return the IDs of images that neither a slot nor the release uses.
 
@@ -19,7 +24,8 @@ def unused(
     reference by digest}. Images from others than `registries` don't count. A stopped background service has no
     container that keeps its image, so what podman takes for unused may be needed for a rollback.
     """
-    ours = tuple(f"{registry}/" for registry in registries)
+    gone = {image.partition("/")[0] for bundle in before.values() for image in bundle["images"].values()}
+    ours = tuple(f"{registry}/" for registry in {*registries, *gone})
     needed = {*release.values(), *(image for bundle in bundles.values() for image in bundle["images"].values())}
     found = []
     for image in json.loads(listing or "[]"):

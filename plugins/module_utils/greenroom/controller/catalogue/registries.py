@@ -26,6 +26,15 @@ from .schema_terms import mapping, text
 Others = Mapping[str, Mapping[str, Any]]
 Secrets = Mapping[str, Mapping[str, Any]]
 
+# Options of actions that ask registries.
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "registry": {"type": "str", "required": True},
+    "username": {"type": "str"},
+    "password": {"type": "str", "no_log": True},
+    "ca_file": {"type": "path"},
+    "others": {"type": "dict", "default": {}},
+    "logins": {"type": "dict", "default": {}, "no_log": True},
+}
 OWN_LOGIN = "environment/registry"
 _SCHEMA = mapping(
     {
@@ -82,17 +91,26 @@ def ca_files(address: str, ca_file: str, others: Others) -> list[dict[str, str]]
     ]
 
 
-def resolve(images: Mapping[str, Image], own: Registry, others: Others, known: Secrets) -> dict[str, str]:
-    """Return {name: registry/repository@digest} of all images. Raises RegistryError.
+def opened(given: Mapping[str, Any]) -> dict[str, Registry]:
+    """Return all registries by name, "" for the environment's own; `given` are options as in ARGUMENTS."""
+    login = (given["username"], given["password"]) if given["username"] else None
+    own = Registry(given["registry"], given["ca_file"], login)
+    return {"": own} | {name: _other(name, its, given["logins"].get(name)) for name, its in given["others"].items()}
 
-    `own` is the environment's registry, `known` the result of `logins`.
+
+def resolve(images: Mapping[str, Image], registries: Mapping[str, Registry]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return {name: registry/repository@digest} of all images, and {name: digest of its tag now} of moved ones.
+
+    Raises RegistryError.
     """
     found: dict[str, str] = {}
+    moved: dict[str, str] = {}
     for name in dict.fromkeys(image.registry for image in images.values()):
-        registry = _other(name, others[name], known.get(name)) if name else own
+        registry = registries[name]
         digests = registry.resolve({key: image for key, image in images.items() if image.registry == name})
         found |= {key: f"{registry.address}/{images[key].repository}@{digest}" for key, digest in digests.items()}
-    return {key: found[key] for key in images}
+        moved |= registry.moved
+    return {key: found[key] for key in images}, moved
 
 
 def _other(name: str, settings: Mapping[str, Any], login: Mapping[str, Any] | None) -> Registry:

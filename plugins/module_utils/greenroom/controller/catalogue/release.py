@@ -25,6 +25,8 @@ _HOST = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 REGISTRY = rf"(?:{_HOST}(?:\.{_HOST})+(?::\d{{1,5}})?|{_HOST}:\d{{1,5}}|\[[0-9a-fA-F:]+\](?::\d{{1,5}})?|localhost)"
 _PART = r"[a-z0-9]+(?:(?:\.|__?|-+)[a-z0-9]+)*"
 _REPOSITORY = rf"(?:(?P<registry>{REGISTRY})/)?(?P<repository>{_PART}(?:/{_PART})*)"
+# What a repository may be called, perhaps with its registry, but without tag and digest.
+PLACE = re.compile(_REPOSITORY, re.ASCII)
 _TAG_AND_DIGEST = r"(?::(?P<tag>\w[\w.-]{0,127}))?(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 _REFERENCE = re.compile(rf"{_REPOSITORY}{_TAG_AND_DIGEST}", re.ASCII)
 
@@ -33,13 +35,14 @@ _REFERENCE = re.compile(rf"{_REPOSITORY}{_TAG_AND_DIGEST}", re.ASCII)
 class Image:
     """One image in a registry: repository, tag or digest, the source that names it, and the registry.
 
-    An empty registry is the environment's own (`registry_address`).
+    An empty registry is the environment's own (`registry_address`). `locked` is the digest in the release's lock file.
     """
 
     repository: str
     reference: str
     source: str
     registry: str = ""
+    locked: str = ""
 
     def __str__(self) -> str:
         """Return the usual notation of the image."""
