@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,10 @@ TASK_FILES = sorted((ROOT / "roles").glob("*/tasks/*.yml"))
 TEMPLATES = sorted(path for path in (ROOT / "roles").glob("*/templates/**/*") if path.is_file())
 
 
+@functools.cache
 def load(path: Path) -> Any:
-    return yaml.safe_load(path.read_text()) if path.exists() else None
+    """The content of a file, which no test changes."""
+    return yaml.load(path.read_text(), Loader=yaml.CSafeLoader) if path.exists() else None
 
 
 def options_of(role: Path) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import copy
+import functools
 import hashlib
 import importlib.util
 import itertools
@@ -53,6 +54,8 @@ ROOT = Path(__file__).resolve().parents[3]
 PASSWORD = "correct horse 7"
 KEY = "a key of at least sixteen bytes"
 DOMAIN = "people.staging.invalid"
+# The same input has the same result.
+scrypt_once = functools.cache(hashlib.scrypt)
 COUNTS = ("created", "updated", "removed", "present", "outdated", "extra", "changed")
 
 
@@ -84,6 +87,7 @@ class Task:
         self.clock = time.monotonic
         self.told: list[str] = []
         self.brought: list[str] = []
+        self.costs: list[int] = []
         self.printed = ""
 
     def run(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
@@ -109,6 +113,7 @@ class Task:
         source = plugin("action", "identity_seed")
         source.SECONDS, source.INTERVAL = self.seconds, self.interval
         source.time = SimpleNamespace(monotonic=self.clock)
+        source.hashlib = SimpleNamespace(scrypt=scrypt_once)
         source.Display = lambda: SimpleNamespace(display=self.told.append)
         connection = SimpleNamespace(_shell=shell, has_pipelining=self.pipelining, become=None)
         action = source.ActionModule(task, connection, None, None, None, None)
@@ -180,7 +185,15 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
     monkeypatch.setattr(users, "generator_archive", lambda folder, locales=(): archive)
     server = FakeKratos()
     with serve(server.respond) as site:
-        yield Task(server, site, tmp_path)
+        made = Task(server, site, tmp_path)
+
+        def cheap(cost: int) -> bytes:
+            made.costs.append(cost)
+            return salt(4)
+
+        salt = bcrypt.gensalt
+        monkeypatch.setattr(bcrypt, "gensalt", cheap)
+        yield made
 
 
 def recipe(**keys: Any) -> users.Recipe:
@@ -200,6 +213,7 @@ def test_users_are_created_once_with_a_working_password(task: Task) -> None:
     made = {each["credentials"]["password"]["config"]["hashed_password"] for each in task.created()}
     assert len(made) == 1
     assert bcrypt.checkpw(PASSWORD.encode(), made.pop().encode())
+    assert task.costs == [10]
     assert task.kratos.addresses() == {recipe().address(key) for key in range(1, 6)}
 
     again = task.run()
