@@ -53,6 +53,7 @@ def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
         "firewall",
         "node_exporter",
         "updates",
+        "pgbackrest",
         "postgres",
         "postgres_exporter",
         "broker",
@@ -63,6 +64,7 @@ def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
         "firewall",
         "node_exporter",
         "updates",
+        "pgbackrest",
         "postgres",
         "postgres_exporter",
     ]

@@ -150,7 +150,7 @@ def converge(run: Callable[..., tuple[int, str, str]], params: Mapping[str, Any]
         if others:
             raise NoAnswerError(
                 f"{'; '.join(others)}. Texts would be sorted, compared or stored in another way than in your other "
-                "environments. Dump the database, create it anew and restore it, or state in the inventory what it has"
+                "environments. Dump the database, create it again and restore it, or state in the inventory what it has"
             )
         plan = server.plan(wanted, state)
         if not check:

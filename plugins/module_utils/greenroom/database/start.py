@@ -78,7 +78,7 @@ def guard(stanza: str, data: Path = DATA, ask: Callable[[str, float], dict[str, 
         ensure_folder(data)
         call("pgbackrest", f"--stanza={stanza}", "--delta", *options, "restore", what="the restore")
     except ClusterError:
-        # The next run decides anew.
+        # The next run decides again.
         DECISION.unlink()
         raise
     return f"restored to {decision}"
