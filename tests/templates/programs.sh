@@ -6,7 +6,8 @@ export DEBIAN_FRONTEND=noninteractive
 {
     echo "deb [trusted=yes] file:/srv/packages ./" >/etc/apt/sources.list.d/tests.list
     apt-get -q update && apt-get -q -y -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends \
-        haproxy keepalived prometheus prometheus-alertmanager prometheus-blackbox-exporter nftables sudo openssh-server chrony pgbackrest
+        haproxy keepalived prometheus prometheus-alertmanager prometheus-blackbox-exporter \
+        prometheus-postgres-exporter nftables sudo openssh-server chrony pgbackrest
 } >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
 ssh-keygen -q -A
 # keepalived needs its interface, but this container has no network.
