@@ -132,8 +132,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             yield from edge_access.file_problems(own)
-        names = ("edge_connection_hours", "edge_connection_reloads")
-        yield from edge_access.connection_problems(*map(self._value, names))
+        open_times = ("edge_connection_hours", "edge_connection_reloads")
+        yield from edge_access.connection_problems(*map(self._value, open_times))
         yield from self._balancers()
         yield from self._lockout()
         names = ("canary", "cutover_step_seconds", "canary_seconds")

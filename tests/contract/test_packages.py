@@ -55,6 +55,7 @@ def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
         "postgres",
         "broker",
         "valkey",
+        "unused_servers",
     ]
     assert roles_of_host(HOST_ROLES, GROUPS, "data2") == ["base", "firewall", "node_exporter", "postgres"]
     assert roles_of_host(HOST_ROLES, GROUPS, "edge1") == ["base", "firewall", "node_exporter"]
