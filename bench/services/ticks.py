@@ -28,7 +28,7 @@ def problems(text: str, every: Mapping[str, int]) -> Iterator[str]:
             elif missed:
                 yield f"{name}: {missed} ticks lost before {time}"
             before[name] = tick
-        elif what == "end" and running.pop(name, ("", ""))[1] != slot:
+        elif what == "end" and running.pop(name, (0.0, ""))[1] != slot:
             yield f"{name}: ended in {slot} at {time}, where it didn't begin"
 
 

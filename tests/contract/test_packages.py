@@ -58,6 +58,7 @@ def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
         "postgres_exporter",
         "broker",
         "valkey",
+        "unused_servers",
         "certificates",
     ]
     assert roles_of_host(HOST_ROLES, GROUPS, "data2") == [
