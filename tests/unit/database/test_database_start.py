@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -133,8 +134,23 @@ def test_a_decision_that_the_repository_does_not_answer_makes_way_for_another_on
     assert not start.DECISION.exists()
 
 
-def test_a_recovery_that_ended_too_early_can_be_decided_again(host: Host) -> None:
+def test_a_decision_of_long_ago_decides_nothing(host: Host) -> None:
+    host.decide("none")
+    os.utime(start.DECISION, (0, 0))
+    with pytest.raises(ClusterError, match="Nothing was started"):
+        host.guard(WITH_BACKUPS)
+    assert host.calls == []
+    assert not start.DECISION.exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_recovery_that_ended_too_early_can_be_decided_again(host: Host, known: bool) -> None:
     host.cluster("111", "16384")
+    if known:
+        # The host is the same, and only lost the disk with its databases.
+        start.STAMP.parent.mkdir()
+        start.STAMP.write_text('{"system_id": "111"}')
+        host.decide("2026-01-05T00:00:00Z")
     (host.data / "recovery.signal").touch()
 
     def ended(_statement: str) -> str:
@@ -144,6 +160,7 @@ def test_a_recovery_that_ended_too_early_can_be_decided_again(host: Host) -> Non
     with pytest.raises(ClusterError, match="run again with -e restore_from_backup=latest"):
         start.settle(host.data)
     # Without a decision, PostgreSQL only goes on with the recovery.
+    start.DECISION.unlink(missing_ok=True)
     assert host.guard(WITH_BACKUPS) == "the cluster has data"
     host.decide("none")
     with pytest.raises(ClusterError, match="delete that folder"):

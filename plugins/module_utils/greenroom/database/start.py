@@ -26,6 +26,8 @@ DECISION = Path("/var/lib/greenroom/restore-from-backup")
 NEW_DATABASES = {"1", "4", "5"}
 # The repository's host may be set up by the same run.
 WAIT_SECONDS = 180.0
+# For how long a decision counts.
+DECISION_SECONDS = 86400.0
 # What pg_isready returns for a server that is starting.
 REJECTS = 1
 
@@ -47,9 +49,9 @@ def is_new(data: Path) -> bool:
 def guard(stanza: str, data: Path = DATA, ask: Callable[[str, float], dict[str, Any]] = repository) -> str:
     """Return why PostgreSQL may start, after a restore if one is wanted; raise ClusterError if it may not."""
     own = system_id(data)
-    decision = DECISION.read_text(encoding="utf-8").strip() if DECISION.exists() else ""
+    decision = decided()
     # A restore whose recovery ended too early, such as before its point in time. An operator decides again.
-    again = bool(decision) and own != stamped() and (data / "recovery.signal").exists()
+    again = bool(decision) and (data / "recovery.signal").exists()
     if own and not again and (not is_new(data) or own == stamped()):
         # Nothing asks the repository here: PostgreSQL must start without it.
         if decision:
@@ -95,6 +97,17 @@ def guard(stanza: str, data: Path = DATA, ask: Callable[[str, float], dict[str, 
         DECISION.unlink()
         raise
     return f"restored to {decision}"
+
+
+def decided() -> str:
+    """Return what an operator has decided lately: what a run left long ago must not decide about another loss."""
+    try:
+        if time.time() - DECISION.stat().st_mtime < DECISION_SECONDS:
+            return DECISION.read_text(encoding="utf-8").strip()
+        DECISION.unlink()
+    except FileNotFoundError:
+        pass
+    return ""
 
 
 def stamped() -> str:
