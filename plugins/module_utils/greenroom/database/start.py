@@ -86,7 +86,8 @@ def guard(stanza: str, data: Path = DATA, ask: Callable[[str, float], dict[str, 
         raise ClusterError(
             "this host has no database, but the repository has backups of it, the last of "
             f"{last_backup(info)}. Nothing was started. Run again with -e restore_from_backup=latest, or a time such "
-            "as 2026-01-02T02:30:00Z; -e restore_from_backup=none starts with an empty database"
+            "as 2026-01-02T02:30:00Z; -e restore_from_backup=none starts with an empty database, which is archived "
+            "from the next playbooks/backup.yml on"
         )
     try:
         options = target(decision, info, datetime.now(UTC))
