@@ -35,9 +35,7 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
     if value in (None, "") or name in _OTHERS:
         return
     if name == "edge_limits":
-        for key, limit in value.items():
-            if not _is_number(limit, 1):
-                yield f"{name}.{key}: expected a number of requests per minute, 1 or more"
+        yield from _limits(name, value)
     elif name == "firewall_ports":
         for item in value:
             yield from _sources(f'{name} "{item.get("name")}": from', item.get("from"), groups)
@@ -63,6 +61,12 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
     for ending, (fits, wanted) in _ENDINGS.items():
         if name.endswith(ending) and not fits(value):
             yield f"{name}: expected {wanted}"
+
+
+def _limits(name: str, value: Mapping[str, Any]) -> Iterator[str]:
+    for key, limit in value.items():
+        if not _is_number(limit, 1):
+            yield f"{name}.{key}: expected a number of requests per minute, 1 or more"
 
 
 def _proxy(name: str, value: Any) -> Iterator[str]:
