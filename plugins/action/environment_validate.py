@@ -115,9 +115,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         yield from settings.data_problems(self.groups.get("data", []), self.catalogue, elsewhere)
         yield from self._services()
         yield from self._checks()
-        yield from release.release_problems(
-            self._value, Path(self.task_vars["releases_path"]), self._load, self.catalogue, self.args["locks"]
-        )
+        releases = Path(self.task_vars["releases_path"])
+        yield from release.release_problems(self._value, releases, self._load, self.catalogue, self.args["locks"])
         yield from self._variables()
         yield from settings.provider_problems(self._value("identity_providers"))
         yield from settings.toggle_problems(self._value("environment_toggles"), self.catalogue)
@@ -165,8 +164,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         lines = environment_problems(names, self.groups, children)
         yield from lines
         if not lines:
-            name = str(names[self.groups["all"][0]])
-            yield from confirmation_problems(name, self._protected(), self._value("confirm"))
+            yield from confirmation_problems(str(next(iter(names.values()))), self._protected(), self._value("confirm"))
 
     def _services(self) -> Iterator[str]:
         limits, host = self._value("edge_limits"), self.task_vars["inventory_hostname"]

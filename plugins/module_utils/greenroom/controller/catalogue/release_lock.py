@@ -31,7 +31,7 @@ def is_release(path: Path) -> bool:
     return path.suffix == ".yml" and not path.stem.endswith(SUFFIX)
 
 
-def anew(name: str) -> str:
+def how_again(name: str) -> str:
     """Return how to lock a release again."""
     return f"lock the release again (playbooks/lock.yml -e release_name={name})"
 
@@ -62,18 +62,18 @@ def problems(content: object, file: str, images: Mapping[str, Image], name: str)
     """Yield why a lock file is none of this release, one line each; `images` are those of the release file."""
     listed = content.get("images") if isinstance(content, Mapping) else None
     if not isinstance(listed, Mapping):
-        yield f"{file}: is no lock file; {anew(name)}"
+        yield f"{file}: is no lock file; {how_again(name)}"
         return
     for key, image in images.items():
         entry = listed.get(key)
         if entry is None:
-            yield f"{file}: images.{key}: missing, because the release has changed; {anew(name)}"
+            yield f"{file}: images.{key}: missing, because the release has changed; {how_again(name)}"
         elif not isinstance(entry, Mapping) or not DIGEST.match(str(entry.get("digest"))):
-            yield f"{file}: images.{key}: has no digest; {anew(name)}"
+            yield f"{file}: images.{key}: has no digest; {how_again(name)}"
         elif entry.get("image") != full_name(image):
             yield (
                 f"{file}: images.{key}: is locked for {entry.get('image')}, and {image.source} says "
-                f"{full_name(image)}; {anew(name)}"
+                f"{full_name(image)}; {how_again(name)}"
             )
 
 
@@ -87,7 +87,7 @@ def moved(name: str, file: str, images: Mapping[str, Image], now: Mapping[str, s
     lines = []
     for key, digest in now.items():
         state = f"is {digest} in the registry now" if digest else "is not in the registry any more"
-        advice = f" To use the new one, {anew(name)}." if digest else ""
+        advice = f" To use the new one, {how_again(name)}." if digest else ""
         used = f"This run uses {images[key].locked}, as locked."
         lines.append(f"{file}: {key}: {full_name(images[key])} {state}. {used}{advice}")
     return lines

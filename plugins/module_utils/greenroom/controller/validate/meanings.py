@@ -35,7 +35,9 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
     if value in (None, "") or name in _OTHERS:
         return
     if name == "edge_limits":
-        yield from _limits(name, value)
+        for key, limit in value.items():
+            if not _is_number(limit, 1):
+                yield f"{name}.{key}: expected a number of requests per minute, 1 or more"
     elif name == "firewall_ports":
         for item in value:
             yield from _sources(f'{name} "{item.get("name")}": from', item.get("from"), groups)
@@ -48,32 +50,28 @@ def meaning_problems(name: str, value: Any, groups: Collection[str]) -> Iterator
         yield from _sources(name, value, groups)
     elif name.endswith("_networks") or name == "firewall_container_targets":
         yield from _sources(name, value.values() if isinstance(value, Mapping) else value, ())
-    elif name == "pgbackrest_second":
-        yield from _second_place(name, value)
-    elif name == "base_forward_to":
-        yield from (
-            f'{name}: "{place}" is not host:port, such as localhost:5432 or *:22'
-            for place in value
-            if not _is_forward(place)
-        )
-    elif name.startswith("environment_proxy_"):
-        yield from _proxy(name, value)
+    elif name in _NAMED:
+        yield from _NAMED[name](name, value)
     for ending, (fits, wanted) in _ENDINGS.items():
         if name.endswith(ending) and not fits(value):
             yield f"{name}: expected {wanted}"
 
 
-def _limits(name: str, value: Mapping[str, Any]) -> Iterator[str]:
-    for key, limit in value.items():
-        if not _is_number(limit, 1):
-            yield f"{name}.{key}: expected a number of requests per minute, 1 or more"
+def _forwards(name: str, value: Any) -> Iterator[str]:
+    yield from (
+        f'{name}: "{place}" is not host:port, such as localhost:5432 or *:22'
+        for place in value
+        if not _is_forward(place)
+    )
 
 
 def _proxy(name: str, value: Any) -> Iterator[str]:
-    if name == "environment_proxy_url" and "@" in str(value):
+    if "@" in str(value):
         yield f"{name}: everyone on the hosts could read the password; use a proxy that knows the hosts by address"
-    elif name == "environment_proxy_except":
-        yield from (f'{name}: "{place}" is not a name or an address' for place in value if not _is_place(place))
+
+
+def _proxy_exceptions(name: str, value: Any) -> Iterator[str]:
+    yield from (f'{name}: "{place}" is not a name or an address' for place in value if not _is_place(place))
 
 
 def _second_place(name: str, value: Mapping[str, Any]) -> Iterator[str]:
@@ -150,4 +148,11 @@ _ENDINGS: dict[str, tuple[Callable[[object], bool], str]] = {
         ("_seconds", "_minutes", "_hours", "_days", "_ms", "_percent", "_keep"),
         (lambda value: _is_number(value, 0), "a number, 0 or more"),
     ),
+}
+
+_NAMED: dict[str, Callable[[str, Any], Iterator[str]]] = {
+    "base_forward_to": _forwards,
+    "environment_proxy_except": _proxy_exceptions,
+    "environment_proxy_url": _proxy,
+    "pgbackrest_second": _second_place,
 }
