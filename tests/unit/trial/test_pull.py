@@ -35,7 +35,8 @@ class Host:
         return Puller(self.run, 600, policy or {}, self.places)
 
     def pull(self, *images: str, wait: float = 0, continued: bool = False) -> tuple[list[str], str]:
-        return self.puller().pull(images or (SHOP,), wait, continued)
+        found: tuple[list[str], str] = self.puller().pull(images or (SHOP,), wait, continued)
+        return found
 
     def run(self, words: list[str]) -> tuple[int, str, str]:
         match words:

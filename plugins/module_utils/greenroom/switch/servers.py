@@ -83,7 +83,8 @@ def listed(worker: Worker, seconds: float) -> list[Server]:
 
 def lonely(servers: Iterable[Server], host: str, slot: str) -> list[str]:
     """Return the backends of a slot that would have no healthy server without `host`'s, though they have one now."""
-    own, others = set(), set()
+    own: set[str] = set()
+    others: set[str] = set()
     for server in servers:
         if server.backend.endswith(f"_{slot}") and server.healthy:
             (own if server.name == host else others).add(server.backend)

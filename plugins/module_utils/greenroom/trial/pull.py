@@ -76,7 +76,7 @@ class Puller:
         """
         self.check_policy()
         end = time.monotonic() + wait
-        pulled = []
+        pulled: list[str] = []
         missing = self.missing(images)
         for image in images:
             # What is here was perhaps pulled before it needed a signature: Podman checks it without a new download.
