@@ -32,7 +32,8 @@ def hosts_unsupported(texts: Mapping[str, str]) -> list[str]:
     """Return the hosts that can't be set up, and warn of those that no test runs on: a task for it costs every run."""
     for line in systems.untested(texts):
         Display().warning(f"{line}: no test of Greenroom runs on it. Try it with hosts that you can lose.")
-    return systems.unsupported(texts)
+    unsupported: list[str] = systems.unsupported(texts)
+    return unsupported
 
 
 class FilterModule:

@@ -12,7 +12,7 @@ import datetime
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,7 @@ def render(
     hosts: str = "",
     *,
     inventories: Any = (),
-    secrets: Mapping[str, dict[str, str]] | None = None,
+    secrets: Any = None,
     **given: Any,
 ) -> Rendered:
     """Render `environment` with the catalog in `services` into `folder`; fails with Ansible's output.

@@ -39,7 +39,8 @@ def made(days: int = 365, names: list[str] = NAMES) -> dict[str, str]:
     """A certificate of the environment's CA for `days`."""
     before, local_ca.SERVER_DAYS = local_ca.SERVER_DAYS, days
     try:
-        return local_ca.issue(CA, names)
+        found: dict[str, str] = local_ca.issue(CA, names)
+        return found
     finally:
         local_ca.SERVER_DAYS = before
 
@@ -56,7 +57,7 @@ class Host:
         self.file.write_text(f"{content['certificate']}\n{content['ca_chain']}\n{content['private_key']}\n")
         self.file.chmod(0o640)
         parts = ["certificate", "ca_chain", "private_key"]
-        entry = {"name": "edge", "names": NAMES, "source": source, "renewed_by": "you renew it"}
+        entry: dict[str, Any] = {"name": "edge", "names": NAMES, "source": source, "renewed_by": "you renew it"}
         entry |= {"files": [{"path": str(self.file), "parts": parts}], "reload": [{"argv": ["sh", "-c", reload]}]}
         self.settings: dict[str, Any] = {
             **{"host": "edge1", "folder": str(folder / "state"), "days": 30, "certificates": [entry]},
@@ -148,7 +149,8 @@ def test_one_host_renews_in_vault_and_the_others_take_it_over(tmp_path: Path, va
     assert renewal.renew(one.settings) == 0
     assert renewal.renew(two.settings) == 0
     assert vault.issued == 1
-    assert one.file.read_text() == two.file.read_text() != old
+    assert one.file.read_text() == two.file.read_text()
+    assert vault.stored != old
     # In the form in which a run writes it.
     new = vault.stored
     assert one.file.read_text() == f"{new['certificate']}\n{new['ca_chain']}\n{new['private_key']}\n"

@@ -54,7 +54,8 @@ class Host:
                 raise info
             return info
 
-        return start.guard("staging", self.data, ask)
+        found: str = start.guard("staging", self.data, ask)
+        return found
 
 
 @pytest.fixture
