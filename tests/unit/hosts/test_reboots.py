@@ -67,3 +67,16 @@ def test_the_wait_for_open_requests_ends_when_there_are_none() -> None:
         assert ended(reboot_open={"stdout": said}) is wanted
     # A program that is broken does not keep its host from a reboot.
     assert ended(reboot_open={"stdout": ""}) is True
+
+
+def test_an_edge_host_that_did_not_do_it_is_named() -> None:
+    results: list[dict[str, Any]] = [
+        {"item": "edge1", "healthy": []},
+        {"item": "edge2", "failed": True, "msg": "no other server than app1 is healthy in shop_http_blue"},
+        {"item": "edge3", "unreachable": True, "msg": "Failed to connect"},
+        {"item": "edge4", "skipped": True},
+    ]
+    assert reboots.failures(results) == [
+        "edge2: no other server than app1 is healthy in shop_http_blue",
+        "edge3: it can not be reached any more",
+    ]
