@@ -17,13 +17,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import warm_start
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue import catalogue, service_secrets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOTS = ("blue", "green")

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm_start
 import yaml
 from ansible.module_utils.greenroom.controller.validate import settings
 from ansible.parsing.vault import VaultLib, VaultSecret
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[3]
 STAGING = ROOT / "inventories" / "staging"

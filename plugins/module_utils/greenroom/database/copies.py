@@ -100,7 +100,7 @@ def scratch_cluster(stanza: str, database: str, options: Sequence[str]) -> Itera
         }
         words = " ".join(f"-c {name}={literal(str(value))}" for name, value in settings.items())
         folder = f"/etc/postgresql/{VERSION}/main/postgresql.conf"
-        start = ["start", "-w", "-t", "86400", "-D", SCRATCH, "-l", str(SOCKETS / "log")]
+        start: list[str | Path] = ["start", "-w", "-t", "86400", "-D", SCRATCH, "-l", SOCKETS / "log"]
         try:
             call(PROGRAMS / "pg_ctl", *start, "-o", f"-c config_file={folder} {words}", what="the recovery")
             _wait()
