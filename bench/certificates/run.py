@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import tempfile
 import textwrap
 import time
@@ -55,11 +56,18 @@ cat root.pem
 STOP_PEBBLE = "systemctl stop pebble-proof; sed -i '/{name}/d' /etc/hosts; rm -rf /run/pebble"
 
 
+def said(staging: Environment, host: str, script: str) -> str:
+    """Return the output of a shell script that runs as root on a host."""
+    return staging.ssh(host, script).stdout
+
+
 def served(staging: Environment, edge: str) -> str:
     """Return the certificate (PEM) that visitors get from an edge host."""
     address = staging.hosts[edge]
-    text = staging.ssh(
-        edge, f"openssl s_client -connect {address}:443 -servername {staging.public_name} </dev/null 2>/dev/null"
+    text = said(
+        staging,
+        edge,
+        f"openssl s_client -connect {address}:443 -servername {staging.public_name} </dev/null 2>/dev/null",
     )
     found = re.search(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", text, re.S)
     assert found, f"{edge} shows no certificate"
@@ -68,13 +76,13 @@ def served(staging: Environment, edge: str) -> str:
 
 def shown(staging: Environment, host: str) -> dict[str, str]:
     """Return how long the certificates of a host last."""
-    found: dict[str, str] = json.loads(staging.ssh(host, "sudo greenroom-certificates show"))
+    found: dict[str, str] = json.loads(said(staging, host, "greenroom-certificates show"))
     return found
 
 
 def begin(staging: Environment, host: str) -> bool:
     """Start the unit that a timer starts; return whether it succeeded."""
-    return staging.ssh_now(host, f"sudo systemctl start {UNIT}") is not None
+    return staging.ssh(host, f"systemctl start {UNIT}", check=False).returncode == 0
 
 
 def by_vault(staging: Environment, root: hvac.Client) -> None:
@@ -89,7 +97,7 @@ def by_vault(staging: Environment, root: hvac.Client) -> None:
         names = next(
             entry["names"]
             for host, own in places.items()
-            for entry in json.loads(staging.ssh(host, f"sudo cat {SETTINGS}"))["certificates"]
+            for entry in json.loads(said(staging, host, f"cat {SETTINGS}"))["certificates"]
             if name in own and entry["name"] == name
         )
         old = root.secrets.pki.generate_certificate(
@@ -110,7 +118,7 @@ def by_vault(staging: Environment, root: hvac.Client) -> None:
         assert all("5 days left" in shown(staging, host)[name] for name in names), shown(staging, host)
     with Probe(staging) as probe:
         for host in places:
-            assert begin(staging, host), staging.ssh(host, f"sudo journalctl -n 20 -u {UNIT}")
+            assert begin(staging, host), said(staging, host, f"journalctl -n 20 -u {UNIT}")
         time.sleep(3)
     assert probe.failures == [], probe.failures
     for host, names in places.items():
@@ -123,17 +131,17 @@ def by_vault(staging: Environment, root: hvac.Client) -> None:
 
 def refused(staging: Environment) -> None:
     """Let Vault refuse a host's login: its unit fails, status says why, and the certificate stays."""
-    staging.ssh("edge1", f'sudo cp -a {SETTINGS} /run/kept.json && sudo sed -i \'s/"role_id": "/&x/\' {SETTINGS}')
+    staging.ssh("edge1", f'cp -a {SETTINGS} /run/kept.json && sed -i \'s/"role_id": "/&x/\' {SETTINGS}')
     before = served(staging, "edge1")
     try:
         # Everything is due now.
-        staging.ssh("edge1", f'sudo sed -i \'s/"days": [0-9]*/"days": 1000/\' {SETTINGS}')
+        staging.ssh("edge1", f'sed -i \'s/"days": [0-9]*/"days": 1000/\' {SETTINGS}')
         assert not begin(staging, "edge1")
         status = staging.play("playbooks/status.yml")
         assert "refuses the login" in status.output, status.output
         assert served(staging, "edge1") == before
     finally:
-        staging.ssh("edge1", f"sudo mv /run/kept.json {SETTINGS}")
+        staging.ssh("edge1", f"mv /run/kept.json {SETTINGS}")
     assert begin(staging, "edge1")
     say("refused: the unit failed, status named the reason, and the edge kept its certificate")
 
@@ -147,8 +155,8 @@ def acme(staging: Environment, hook: str = "") -> Iterator[list[str]]:
     script = START_PEBBLE.format(
         address=address, public=staging.address, name=staging.public_name, more=more, options=""
     )
-    root = staging.ssh("ops1", f"sudo sh -c {_quoted(script)}")
-    server = staging.ssh("ops1", "sudo cat /run/pebble/cert.pem")
+    root = said(staging, "ops1", f"sh -c {shlex.quote(script)}")
+    server = said(staging, "ops1", "cat /run/pebble/cert.pem")
     settings: dict[str, object] = {
         "email": "operations@greenroom.test",
         "directory": f"https://{address}:{PEBBLE}/dir",
@@ -166,15 +174,11 @@ def acme(staging: Environment, hook: str = "") -> Iterator[list[str]]:
         try:
             yield ["-e", f"@{file}"]
         finally:
-            staging.ssh("ops1", f"sudo sh -c {_quoted(STOP_PEBBLE.format(name=staging.public_name))}")
+            staging.ssh("ops1", f"sh -c {shlex.quote(STOP_PEBBLE.format(name=staging.public_name))}")
 
 
 def _port() -> dict[str, object]:
     return {"name": "pebble", "ports": [PEBBLE], "groups": ["ops"], "from": ["edge"]}
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def by_acme(staging: Environment) -> None:
@@ -191,18 +195,18 @@ def by_acme(staging: Environment) -> None:
             )
 
         until(ordered, 240, "a certificate by ACME on both edge hosts")
-        issuer = staging.ssh("edge1", "sudo openssl x509 -noout -issuer -in /etc/haproxy/certificates/acme.pem")
+        issuer = said(staging, "edge1", "openssl x509 -noout -issuer -in /etc/haproxy/certificates/acme.pem")
         assert "Pebble" in issuer, issuer
         # Public checks trust it, and a second run changes nothing.
         staging.converge(*options)
         assert staging.converge(*options).quiet
         before = served(staging, "edge1")
-        staging.ssh("edge1", "sudo greenroom-certificates renew now")
+        staging.ssh("edge1", "greenroom-certificates renew now")
         assert served(staging, "edge1") != before
         # Any edge host can answer the CA: only the account decides.
         path = f"http://{staging.public_name}/.well-known/acme-challenge/{'a' * 43}"
         answers = {
-            staging.ssh("ops1", f"curl -s --resolve {staging.public_name}:80:{staging.hosts[edge]} {path}")
+            said(staging, "ops1", f"curl -s --resolve {staging.public_name}:80:{staging.hosts[edge]} {path}")
             for edge in staging.edges
         }
         assert len(answers) == 1, answers

@@ -24,7 +24,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         continued: dict[str, Any] = {}
         while True:
             given = self._task.args | continued
-            found = self._execute_module(module_name=self._task.action, module_args=given, task_vars=task_vars)
+            found: dict[str, Any] = self._execute_module(
+                module_name=self._task.action, module_args=given, task_vars=task_vars
+            )
             pulled += found.get("pulled") or []
             if found.get("failed") or not found.get("progress"):
                 break

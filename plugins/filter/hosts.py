@@ -32,7 +32,8 @@ def hosts_unsupported(texts: Mapping[str, str]) -> list[str]:
     """Return the hosts that can't be set up, and warn of those that no test runs on: a task for it costs every run."""
     for line in systems.untested(texts):
         Display().warning(f"{line}: no test of Greenroom runs on it. Try it with hosts that you can lose.")
-    return systems.unsupported(texts)
+    unsupported: list[str] = systems.unsupported(texts)
+    return unsupported
 
 
 class FilterModule:
@@ -69,6 +70,7 @@ class FilterModule:
             "alert_units": scrape_targets.wanted_units,
             "reboot_plan": reboots.plan,
             "reboot_lines": reboots.lines,
+            "reboot_failures": reboots.failures,
             "source_networks": networks.source_networks,
             "hosts_unsupported": hosts_unsupported,
             "backup_certificate": backup_certificate.certificate,

@@ -8,8 +8,9 @@ import json
 import os
 from pathlib import Path
 
-import warm_start
 import yaml
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 LINKS = sorted(path for path in (ROOT / "removed_roles").iterdir() if path.is_symlink())

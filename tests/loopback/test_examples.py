@@ -10,11 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import warm_start
 import yaml
 from environment import ALL_OF_IT, ROOT
 from webserver import Authority, serve
 from world import NO_SSH, answer
+
+from tests import warm_start
 
 EXAMPLES = sorted(path.parent.name for path in (ROOT / "inventories/examples").glob("*/hosts.yml"))
 SERVICE = """

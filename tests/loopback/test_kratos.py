@@ -27,7 +27,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-import warm_start
 from ansible.module_utils.greenroom.common import totp, web
 from ansible.module_utils.greenroom.controller.people import hashing
 from ansible.module_utils.greenroom.controller.people.named import named_people
@@ -49,6 +48,7 @@ from webserver import Asked, Authority, Reply, serve
 
 from bench.identity_seed import servers
 from bench.identity_seed.servers import Server, wait_for
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 DOMAIN = "people.staging.invalid"

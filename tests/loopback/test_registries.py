@@ -38,7 +38,8 @@ def others(hub: Shelf, login: bool = True) -> dict[str, dict[str, str]]:
 def opened(hub: Shelf, login: bool = True, password: str = PASSWORD) -> dict[str, Any]:
     known = registries.logins(others(hub, login), {LOGIN: {"username": ROBOT, "password": password}})
     own = {"registry": OWN, "ca_file": None, "username": None, "password": None}
-    return registries.opened({**own, "others": others(hub, login), "logins": known})
+    found: dict[str, Any] = registries.opened({**own, "others": others(hub, login), "logins": known})
+    return found
 
 
 def test_a_robot_resolves_tags_digests_and_indexes(hub: Shelf) -> None:

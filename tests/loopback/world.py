@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import hvac
-import warm_start
 from environment import ALL_OF_IT, ROOT, Run
 from webserver import Asked, Authority, Reply, serve
 
 from bench.common import free_port
+from tests import warm_start
 
 ENVIRONMENTS = ("staging", "production")
 MOUNT = "greenroom"

@@ -27,12 +27,12 @@ from types import TracebackType
 from typing import Any, Self
 
 import hvac
-import warm_start
 import yaml
 
 from bench import tasks
 from bench.common import descendants
 from bench.tasks import Task
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.M)

@@ -8,8 +8,9 @@ import os
 import re
 import subprocess
 
-import warm_start
 from environment import ROOT, Environment
+
+from tests import warm_start
 
 SCENARIOS = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
 

@@ -12,8 +12,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-import warm_start
 import yaml
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent

@@ -12,18 +12,19 @@ import datetime
 import json
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import warm_start
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue import catalogue, service_secrets
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 SLOTS = ("blue", "green")
@@ -64,7 +65,7 @@ def render(
     hosts: str = "",
     *,
     inventories: Any = (),
-    secrets: Mapping[str, dict[str, str]] | None = None,
+    secrets: Any = None,
     **given: Any,
 ) -> Rendered:
     """Render `environment` with the catalog in `services` into `folder`; fails with Ansible's output.

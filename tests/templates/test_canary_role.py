@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm_start
 import yaml
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 # Each reading of the log finds the same lines.

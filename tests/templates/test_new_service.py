@@ -73,7 +73,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         ("edge1/etc/haproxy/maps/routes-blue.map", "/shop/ shop_http:default:auth"),
         ("data1/etc/postgresql/17/main/pg_hba.conf", "hostssl shop +shop 198.18.10.21/32 scram-sha-256"),
         ("ops1/etc/prometheus/targets/services.json", "198.18.10.22:17001"),
-        ("ops1/etc/greenroom/backup/environment", 'BACKUP_DATABASES="shop"'),
+        # The data host's PostgreSQL is backed up continuously.
+        ("ops1/etc/greenroom/backup/environment", 'BACKUP_DATABASES=""'),
     ],
 )
 def test_everything_that_a_service_needs_comes_from_its_folder(alone: Rendered, file: str, line: str) -> None:
@@ -84,6 +85,15 @@ def test_nothing_of_other_services_is_left(alone: Rendered) -> None:
     files = [path for path in alone.files() if "etc/containers/systemd" in str(path) or "haproxy" in str(path)]
     assert files
     assert [str(path) for path in files if "kratos" in Path(path).read_text()] == []
+
+
+def test_without_pgbackrest_its_database_is_dumped_every_night(tmp_path: Path) -> None:
+    (tmp_path / "services" / "shop").mkdir(parents=True)
+    (tmp_path / "services" / "shop" / "service.yml").write_text(SERVICE.replace("config_path: /etc/shop\n", ""))
+    services = tmp_path / "services"
+    found = render("staging", tmp_path, services, roles=("backup",), hosts="ops1", pgbackrest_wanted=False)
+    text = (found.folder / "ops1/etc/greenroom/backup/environment").read_text()
+    assert 'BACKUP_DATABASES="shop"' in text.splitlines()
 
 
 def test_an_environment_turns_a_toggle_on(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def every_receiver() -> dict[str, Any]:
     ]
     routes = [{"receiver": "chat", "match": {"severity": ["a.b", "c"], "host": 'x"\\'}, "repeat": "30m"}]
     settings = {"mail": mail, "switch": "https://switch.test/", "wait": 5, "interval": 60, "repeat": "4h"}
-    return alerting.config(receivers, routes, {secret: {"value": "x"}}, **settings)
+    found: dict[str, Any] = alerting.config(receivers, routes, {secret: {"value": "x"}}, **settings)
+    return found
 
 
 def test_alertmanager_accepts_every_kind_of_receiver(verdicts: dict[tuple[str, str], tuple[int, str]]) -> None:

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "roles/volumes/templates/": "test_volumes.py",
     "roles/bundle/templates/secret.j2": "test_values.py",
     "roles/slots/templates/jobs/": "test_new_service.py",
+    "roles/updates/templates/": "test_updates.py",
     "roles/valkey/templates/": "test_new_service.py",
 }
 

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import warm_start
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[2]
 # How a host is reached that can't be.

@@ -14,7 +14,8 @@ from typing import Any
 
 import plays
 import pytest
-import warm_start
+
+from tests import warm_start
 
 MODULE = """#!/usr/bin/python
 from ansible.module_utils.basic import AnsibleModule

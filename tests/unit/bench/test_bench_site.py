@@ -15,13 +15,13 @@ from typing import Any
 import jinja2
 import plays
 import pytest
-import warm_start
 
 from bench.common import ROOT, Run
 from bench.site import profile, project, read_host
 from bench.site import run as bench
 from bench.site.forget import forget
 from bench.tasks import Task
+from tests import warm_start
 
 MARKER = "# Managed by Greenroom; change it there, not here.\n"
 # Files as they lie on hosts, by name: the suffix decides on a header where template_tree adds one.

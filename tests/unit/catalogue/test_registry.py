@@ -14,6 +14,7 @@ import urllib3
 from ansible.module_utils.greenroom.controller.catalogue import registries
 from ansible.module_utils.greenroom.controller.catalogue.registry import Registry, RegistryError, Settings
 from ansible.module_utils.greenroom.controller.catalogue.release import Image
+from requests.auth import HTTPBasicAuth
 
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 UNTRUSTED = requests.exceptions.SSLError(
@@ -50,7 +51,7 @@ def test_a_tag_becomes_its_digest_with_one_request(monkeypatch: pytest.MonkeyPat
     assert found.resolve(SHOP) == {"shop": DIGEST}
     assert asked == ["https://registry:5000/v2/demo/shop/manifests/1.0"]
     # requests would send text as Latin-1, and Podman sends UTF-8.
-    assert found.session.auth == (b"user", b"password")
+    assert found.session.auth == HTTPBasicAuth(b"user", b"password")
     assert "application/vnd.oci.image.index.v1+json" in str(found.session.headers["Accept"])
 
 
@@ -161,7 +162,8 @@ def test_a_refused_login_names_the_registrys_own_settings(monkeypatch: pytest.Mo
 def test_each_registry_is_asked_for_its_own_images(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolve(self: Registry, images: dict[str, Image]) -> dict[str, str]:
         self.moved = dict.fromkeys(images, "moved") if self.api == "api.test" else {}
-        return dict.fromkeys(images, f"{self.api} {self.session.auth} {self.verify}")
+        login = self.session.auth and list(vars(self.session.auth).values())
+        return dict.fromkeys(images, f"{self.api} {login} {self.verify}")
 
     monkeypatch.setattr(Registry, "resolve", resolve)
     images = {
@@ -176,7 +178,7 @@ def test_each_registry_is_asked_for_its_own_images(monkeypatch: pytest.MonkeyPat
     assert registries.resolve(images, opened) == (
         {
             "plain": "own.test/a@own.test None /own",
-            "other": "two.test/team/b@two.test (b'u', b'p') True",
+            "other": "two.test/team/b@two.test [b'u', b'p'] True",
             "third": "three.test:5000/c@api.test None /ca",
         },
         {"third": "moved"},

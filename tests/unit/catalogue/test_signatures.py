@@ -12,7 +12,8 @@ from ansible.module_utils.greenroom.controller.catalogue import signatures
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-OWN, OTHERS = "own.test:5000", {"hub.test": {}}
+OWN = "own.test:5000"
+OTHERS: dict[str, dict[str, str]] = {"hub.test": {}}
 
 
 @pytest.fixture

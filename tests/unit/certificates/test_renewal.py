@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,13 @@ def made(days: int = 365, names: list[str] = NAMES) -> dict[str, str]:
     """A certificate of the environment's CA for `days`."""
     before, local_ca.SERVER_DAYS = local_ca.SERVER_DAYS, days
     try:
-        return local_ca.issue(CA, names)
+        found: dict[str, str] = local_ca.issue(CA, names)
+        return found
     finally:
         local_ca.SERVER_DAYS = before
+
+
+run = subprocess.run
 
 
 class Host:
@@ -52,7 +57,7 @@ class Host:
         self.file.write_text(f"{content['certificate']}\n{content['ca_chain']}\n{content['private_key']}\n")
         self.file.chmod(0o640)
         parts = ["certificate", "ca_chain", "private_key"]
-        entry = {"name": "edge", "names": NAMES, "source": source, "renewed_by": "you renew it"}
+        entry: dict[str, Any] = {"name": "edge", "names": NAMES, "source": source, "renewed_by": "you renew it"}
         entry |= {"files": [{"path": str(self.file), "parts": parts}], "reload": [{"argv": ["sh", "-c", reload]}]}
         self.settings: dict[str, Any] = {
             **{"host": "edge1", "folder": str(folder / "state"), "days": 30, "certificates": [entry]},
@@ -144,7 +149,8 @@ def test_one_host_renews_in_vault_and_the_others_take_it_over(tmp_path: Path, va
     assert renewal.renew(one.settings) == 0
     assert renewal.renew(two.settings) == 0
     assert vault.issued == 1
-    assert one.file.read_text() == two.file.read_text() != old
+    assert one.file.read_text() == two.file.read_text()
+    assert vault.stored != old
     # In the form in which a run writes it.
     new = vault.stored
     assert one.file.read_text() == f"{new['certificate']}\n{new['ca_chain']}\n{new['private_key']}\n"
@@ -178,6 +184,21 @@ def test_what_the_server_refuses_is_taken_back(
     assert renewal.renew(host.settings) == 1
     assert host.file.read_text() == before
     assert "no such key; the previous certificate is back" in capsys.readouterr().err
+    # Also if the command to load it is gone, or never ends.
+    host.settings["certificates"][0]["reload"] = [{"argv": ["/no/such/command"]}]
+    assert renewal.renew(host.settings) == 1
+    assert host.file.read_text() == before
+
+    def hang(argv: list[str], **options: Any) -> Any:
+        if argv[0] != "openssl":
+            raise subprocess.TimeoutExpired(argv, 120)
+        return run(argv, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renewal.subprocess, "run", hang)
+        assert renewal.renew(host.settings) == 1
+    assert host.file.read_text() == before
+    assert "timed out after 120 seconds; the previous certificate is back" in capsys.readouterr().err
     host.settings["certificates"][0]["reload"] = []
     assert renewal.renew(host.settings) == 0
     assert host.file.read_text() != before

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm_start
 import yaml
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[3]
 STAND_IN = Path(__file__).parents[1].joinpath("imagined_module.py").read_text()

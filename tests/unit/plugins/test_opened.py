@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm_start
 import yaml
 from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.greenroom.controller.common import opened
 from plays import ROOT
+
+from tests import warm_start
 
 # What a run that is open has recorded.
 RECORDED = {"environment_run": {"id": "1"}, "environment_edge": {"live": "blue"}, "keepalived_interface": "lo"}

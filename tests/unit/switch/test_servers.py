@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible.module_utils.greenroom.switch import servers
@@ -59,8 +60,8 @@ def test_a_host_that_is_not_healthy_again_is_named(proxy: FakeHaproxy, tmp_path:
     servers.drain(edge(proxy), "app1", "blue", 0)
     proxy.workers["100"].ill = {"shop_http_blue/app1"}
     assert servers.ready(edge(proxy), "app1", OWN, 0).missing == ["shop_http_blue/app1"]
-    given = {"host": "app1", "state": "ready", "expected": sorted(OWN), "wait_seconds": 0}
-    sockets = {"socket": proxy.runtime_socket, "master_socket": proxy.master_socket}
+    given: dict[str, Any] = {"host": "app1", "state": "ready", "expected": sorted(OWN), "wait_seconds": 0}
+    sockets: dict[str, Any] = {"socket": proxy.runtime_socket, "master_socket": proxy.master_socket}
     result = run_module("edge_servers", **given, **sockets)
     assert result["failed"]
     assert "these are not healthy: shop_http_blue/app1; look at their services on app1" in result["msg"]
@@ -68,7 +69,8 @@ def test_a_host_that_is_not_healthy_again_is_named(proxy: FakeHaproxy, tmp_path:
 
 def test_check_mode_sets_nothing(proxy: FakeHaproxy) -> None:
     assert servers.drain(edge(proxy), "app1", "blue", 9, check=True).changed
-    assert not servers.ready(edge(proxy), "app1", [], 9, check=True).changed
+    seen = servers.ready(edge(proxy), "app1", [], 9, check=True)
+    assert (seen.changed, set(seen.healthy)) == (False, OWN)
     assert not proxy.workers["100"].drained
 
 

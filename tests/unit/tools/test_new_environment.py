@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm_start
 import yaml
 
+from tests import warm_start
 from tools import new_environment
 from tools.new_environment import NewEnvironmentError, Wanted
 

@@ -14,10 +14,10 @@ from typing import Any
 import hvac
 import pytest
 import requests
-import warm_start
 import yaml
 
 from bench.common import free_port
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRETS = ["shop/login/blue", "shop/ring/csrf", "environment/registry", "environment/certificate/edge"]

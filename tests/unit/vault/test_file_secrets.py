@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import warm_start
 import yaml
 from ansible.module_utils.greenroom.controller.vault import local_ca
 from ansible.module_utils.greenroom.controller.vault.file_secrets import FileSecrets, SecretsFile, SecretsFileError
 from ansible.module_utils.greenroom.controller.vault.secrets import needs_issue
 from cryptography import x509
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[3]
 NAMES = ["www.test", "*.test"]

@@ -14,13 +14,13 @@ from pathlib import Path
 
 import hvac
 import pytest
-import warm_start
 import yaml
 from ansible.module_utils.greenroom.certificates import reading
 from ansible.module_utils.greenroom.certificates.vault import Vault as HostVault
 from ansible.module_utils.greenroom.controller.vault import setup, unseal
 
 from bench.common import free_port
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs/secrets.md").read_text(encoding="utf-8")

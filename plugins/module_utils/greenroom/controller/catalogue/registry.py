@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import requests
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import parse_dict_header
 
 from ..vault.refusals import innermost, tls_problem
@@ -77,7 +77,7 @@ class Registry:
         self.settings = settings
         self.session = requests.Session()
         # As bytes: requests sends only these as UTF-8, as Podman does.
-        self.session.auth = (login[0].encode(), login[1].encode()) if login else None
+        self.session.auth = HTTPBasicAuth(login[0].encode(), login[1].encode()) if login else None
         self.tokens: dict[str, _Bearer] = {}
         self.moved: dict[str, str] = {}
         # Passed with each request, because REQUESTS_CA_BUNDLE overrides a session's setting.

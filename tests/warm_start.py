@@ -30,9 +30,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, NoReturn
 
-import warm_client
+from tests import warm_client
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 # Seconds, only against a hang: a busy machine takes its time.
 LONGEST = 800
@@ -71,7 +71,15 @@ class Server:
             listener.listen()
             numbers = [other.fileno(), listener.fileno()]
             self.process = subprocess.Popen(
-                [sys.executable, __file__, *map(str, numbers), self.folder.name, "project" if project else ""],
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.warm_start",
+                    *map(str, numbers),
+                    self.folder.name,
+                    "project" if project else "",
+                ],
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 pass_fds=numbers,
