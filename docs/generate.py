@@ -414,7 +414,9 @@ def alerts() -> str:
             str(rule["labels"]["severity"]),
             f"{rule['annotations']['summary']}.",
             str(rule.get("for", "at once")),
-            ", ".join(map(code, dict.fromkeys(re.findall(r"monitoring_\w+", f"{rule['expr']} {rule.get('for', '')}")))),
+            ", ".join(
+                map(code, dict.fromkeys(re.findall(r"\bmonitoring_\w+", f"{rule['expr']} {rule.get('for', '')}")))
+            ),
         )
         for part, rule in alert_rules()
     ]

@@ -128,10 +128,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         network = "" if self._value("keepalived_public_interface") else self._value("environment_network")
         yield from settings.shared_address_problems(self._value("keepalived_address"), network, self._addresses)
         yield from settings.ipv6_address_problems(*map(self._value, ("keepalived_ipv6_address", "keepalived_address")))
-        # The check of types reports a file that can't be read.
         with contextlib.suppress(ValueError):
             own = self._host(self.task_vars["inventory_hostname"]).rendered
-            yield from edge_access.file_problems(own, self.catalogue, self.task_vars.get("inventory_dir") or ".")
+            files = edge_access.file_problems(own, self.catalogue, self.task_vars.get("inventory_dir") or ".")
+            yield from files if self.args["secrets"] or not self.args["whole"] else ()
         yield from edge_access.connection_problems(*map(self._value, edge_access.CONNECTIONS))
         yield from alerting.problems(*map(self._value, alerting.VARIABLES))
         yield from self._balancers()

@@ -70,6 +70,7 @@ class FilterModule:
             "alert_units": scrape_targets.wanted_units,
             "reboot_plan": reboots.plan,
             "reboot_lines": reboots.lines,
+            "reboot_failures": reboots.failures,
             "source_networks": networks.source_networks,
             "hosts_unsupported": hosts_unsupported,
             "backup_certificate": backup_certificate.certificate,

@@ -19,6 +19,7 @@ HELD = {
     "keepalived",
     "mail_sandbox",
     "monitoring",
+    "monitoring-unit",
     "modules",
     "node_exporter",
     "pgbackrest",

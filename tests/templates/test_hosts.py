@@ -17,7 +17,7 @@ staging:
     edge: {hosts: {edge1: {ansible_host: 203.0.113.11, environment_address: 10.1.0.11}}}
     vault: {hosts: {ops1: }}
 """
-ROLES = ("base", "container_runtime", "firewall", "keepalived", "openbao", "postgres")
+ROLES = ("base", "container_runtime", "firewall", "keepalived", "openbao", "pgbackrest", "postgres")
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +90,9 @@ def test_postgresql_has_the_version_of_the_system(hosts: Rendered, rendered: dic
     assert [path.name for path in folder.iterdir()] == ["18"]
     settings = text(hosts, "data1/etc/postgresql/18/main/conf.d/greenroom.conf")
     assert "ssl_key_file = '/etc/postgresql/18/main/greenroom.key'" in settings
+    # The backup knows where the databases are, and PostgreSQL asks it before it starts.
+    assert "\npg1-path=/var/lib/postgresql/18/main\n" in text(hosts, "ops1/etc/pgbackrest/pgbackrest.conf")
+    assert " guard\n" in text(hosts, "data1/etc/systemd/system/postgresql@18-main.service.d/greenroom.conf")
     assert [path.name for path in (rendered["staging"].folder / "data1/etc/postgresql").iterdir()] == ["17"]
 
 

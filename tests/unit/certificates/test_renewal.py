@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,9 @@ def made(days: int = 365, names: list[str] = NAMES) -> dict[str, str]:
         return found
     finally:
         local_ca.SERVER_DAYS = before
+
+
+run = subprocess.run
 
 
 class Host:
@@ -180,6 +184,21 @@ def test_what_the_server_refuses_is_taken_back(
     assert renewal.renew(host.settings) == 1
     assert host.file.read_text() == before
     assert "no such key; the previous certificate is back" in capsys.readouterr().err
+    # Also if the command to load it is gone, or never ends.
+    host.settings["certificates"][0]["reload"] = [{"argv": ["/no/such/command"]}]
+    assert renewal.renew(host.settings) == 1
+    assert host.file.read_text() == before
+
+    def hang(argv: list[str], **options: Any) -> Any:
+        if argv[0] != "openssl":
+            raise subprocess.TimeoutExpired(argv, 120)
+        return run(argv, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(renewal.subprocess, "run", hang)
+        assert renewal.renew(host.settings) == 1
+    assert host.file.read_text() == before
+    assert "timed out after 120 seconds; the previous certificate is back" in capsys.readouterr().err
     host.settings["certificates"][0]["reload"] = []
     assert renewal.renew(host.settings) == 0
     assert host.file.read_text() != before

@@ -91,6 +91,15 @@ def test_a_repository_that_does_not_answer_says_why() -> None:
         repository.read_info(stanza(99, repo=[place]))
 
 
+def test_places_that_differ_have_answered() -> None:
+    def places(*codes: int) -> list[dict[str, Any]]:
+        return [{"status": {"code": code, "message": f"code {code}"}} for code in codes]
+
+    assert repository.read_info(stanza(4, repo=places(2, 1)))["backup"] == []
+    with pytest.raises(ClusterError, match="does not answer: code 1; code 99"):
+        repository.read_info(stanza(4, repo=places(1, 99)))
+
+
 def test_one_of_two_places_is_enough() -> None:
     backup = [{"label": "a", "timestamp": {"stop": at(4)}}]
     assert repository.read_info(stanza(99, backup=backup))["backup"] == backup

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Host:
         monkeypatch.setattr(start, "call", self.call)
         monkeypatch.setattr(start, "system_id", lambda _data: self.identity)
         monkeypatch.setattr(start.shutil, "chown", lambda *_: None)
+        monkeypatch.setattr(start, "starting", lambda: False)
 
     def cluster(self, identity: str, *databases: str) -> None:
         self.identity = identity
@@ -116,12 +118,67 @@ def test_starting_empty_is_a_decision_that_needs_no_repository(host: Host, exist
     host.decide("none")
     assert host.guard(ClusterError("down")) == "an operator decided to start empty"
     assert [call[0] for call in host.calls] == ([] if exists else ["initdb"])
+    assert not start.DECISION.exists()
 
 
 def test_a_repository_that_does_not_answer_is_no_reason_to_start_empty(host: Host) -> None:
     host.cluster("222")
     with pytest.raises(ClusterError, match="can't be told whether there are backups to restore: down"):
         host.guard(ClusterError("down"))
+
+
+def test_a_decision_that_the_repository_does_not_answer_makes_way_for_another_one(host: Host) -> None:
+    # template_tree writes the next one only if there is none.
+    host.decide("latest")
+    with pytest.raises(ClusterError, match="can't be told"):
+        host.guard(ClusterError("down"))
+    assert not start.DECISION.exists()
+
+
+def test_a_decision_of_long_ago_decides_nothing(host: Host) -> None:
+    host.decide("none")
+    os.utime(start.DECISION, (0, 0))
+    with pytest.raises(ClusterError, match="Nothing was started"):
+        host.guard(WITH_BACKUPS)
+    assert host.calls == []
+    assert not start.DECISION.exists()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_recovery_that_ended_too_early_can_be_decided_again(host: Host, known: bool) -> None:
+    host.cluster("111", "16384")
+    if known:
+        # The host is the same, and only lost the disk with its databases.
+        start.STAMP.parent.mkdir()
+        start.STAMP.write_text('{"system_id": "111"}')
+        host.decide("2026-01-05T00:00:00Z")
+    (host.data / "recovery.signal").touch()
+
+    def ended(_statement: str) -> str:
+        raise ClusterError("no such file")
+
+    host.monkeypatch.setattr(start, "sql", ended)
+    with pytest.raises(ClusterError, match="run again with -e restore_from_backup=latest"):
+        start.settle(host.data)
+    # Without a decision, PostgreSQL only goes on with the recovery.
+    start.DECISION.unlink(missing_ok=True)
+    assert host.guard(WITH_BACKUPS) == "the cluster has data"
+    host.decide("none")
+    with pytest.raises(ClusterError, match="delete that folder"):
+        host.guard(WITH_BACKUPS)
+    assert host.calls == []
+    host.decide("latest")
+    host.guard(WITH_BACKUPS)
+    assert host.calls == [["pgbackrest", "--stanza=staging", "--delta", "restore"]]
+
+
+def test_a_long_recovery_is_waited_for(host: Host) -> None:
+    host.cluster("222", "16384")
+    answers = iter([True, True, False])
+    host.monkeypatch.setattr(start, "starting", lambda: next(answers))
+    host.monkeypatch.setattr(start, "sql", lambda _statement: "f")
+    host.monkeypatch.setattr(start.time, "sleep", lambda _seconds: None)
+    assert start.settle(host.data) == "the cluster is ready"
 
 
 def test_the_cluster_is_remembered_once_its_recovery_is_over(host: Host) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 import importlib.machinery
 import importlib.util
 import json
+import ssl
 from collections.abc import Callable
+from email.message import EmailMessage
 from pathlib import Path
 from types import ModuleType
 
@@ -49,7 +51,14 @@ def test_silence_becomes_one_mail_and_its_end_too(
         return reply[0]
 
     with serve(respond) as site, mail_server() as (port, got):
-        more = {"host": "127.0.0.1", "port": port, "tls": False, "sender": "a@test", "to": ["b@test", "c@test"]}
+        more = {
+            "host": "127.0.0.1",
+            "port": port,
+            "tls": False,
+            "user": "",
+            "sender": "a@test",
+            "to": ["b@test", "c@test"],
+        }
         settings.write_text(json.dumps({"environment": "shop", "alertmanagers": [site.url], "seconds": 180, **more}))
 
         def ask(seconds: float) -> int:
@@ -75,7 +84,7 @@ def test_a_mail_that_was_not_sent_is_tried_again(
     watch: ModuleType, clock: Callable[[float], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings, state = tmp_path / "settings.json", tmp_path / "state.json"
-    nobody = {"host": "127.0.0.1", "port": 1, "tls": False, "sender": "a@test", "to": ["b@test"]}
+    nobody = {"host": "127.0.0.1", "port": 1, "tls": False, "user": "", "sender": "a@test", "to": ["b@test"]}
     given = {"environment": "shop", "alertmanagers": ["http://127.0.0.1:1"], "seconds": 10, **nobody}
     settings.write_text(json.dumps(given))
     for seconds in (0, 20, 40):
@@ -83,3 +92,33 @@ def test_a_mail_that_was_not_sent_is_tried_again(
         watch.main(str(settings), str(state))
     assert capsys.readouterr().err.count("no mail was sent") == 2
     assert json.loads(state.read_text())["told"] is False
+
+
+def test_a_password_is_sent_only_over_tls(watch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+
+    class Server:
+        def __init__(self, host: str, port: int, timeout: float) -> None:
+            said.append(f"{host}:{port}")
+
+        def __enter__(self) -> Server:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            said.append("quit")
+
+        def starttls(self, context: ssl.SSLContext) -> None:
+            said.append("verified" if context.verify_mode == ssl.CERT_REQUIRED else "unverified")
+
+        def login(self, user: str, password: str) -> None:
+            said.append(f"{user} {password}")
+
+        def send_message(self, message: EmailMessage) -> None:
+            said.append(str(message["Subject"]))
+
+    monkeypatch.setattr(watch.smtplib, "SMTP", Server)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    (tmp_path / "password").write_text("secret\n")
+    settings = {"host": "mail.test", "port": 587, "tls": False, "user": "shop", "sender": "a@test", "to": ["b@test"]}
+    watch.mail({**settings, "environment": "shop"}, "works again")
+    assert said == ["mail.test:587", "verified", "shop secret", "[shop] monitoring: works again", "quit"]

@@ -90,6 +90,7 @@ VARIABLES: dict[str, Any] = {
     "slot_live": "blue",
     "slot_idle": "green",
     "slot_outdated": False,
+    "slot_compared": False,
     **{name: SLOTS[name] for name in ("slot_schemas", "slot_started", "slot_stop_planned", "slot_stop_plan")},
 }
 

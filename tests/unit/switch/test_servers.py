@@ -69,7 +69,8 @@ def test_a_host_that_is_not_healthy_again_is_named(proxy: FakeHaproxy, tmp_path:
 
 def test_check_mode_sets_nothing(proxy: FakeHaproxy) -> None:
     assert servers.drain(edge(proxy), "app1", "blue", 9, check=True).changed
-    assert not servers.ready(edge(proxy), "app1", [], 9, check=True).changed
+    seen = servers.ready(edge(proxy), "app1", [], 9, check=True)
+    assert (seen.changed, set(seen.healthy)) == (False, OWN)
     assert not proxy.workers["100"].drained
 
 

@@ -339,11 +339,16 @@ def test_validation_may_read_all_files_of_the_call(site: Site) -> None:
         assert Path(root + site.path("part")).read_text() == "part"
         assert os.stat(root).st_mode & 0o077 == 0
         assert os.access(root + site.path("script"), os.X_OK)
+        # Files that are only begun, as they are on the host.
+        assert Path(root + site.path("begun")).read_text() == "changed since"
+        assert Path(root + site.path("coming")).read_text() == "first"
         return 0, "", ""
 
     site.apply(site.file("part", "part"))
+    Path(site.path("begun")).write_text("changed since")
     wanted = site.wanted(
-        site.file("a", validate="check %s %d 'x y'"), site.file("part", "part"), site.file("script", mode=0o755)
+        *(site.file("a", validate="check %s %d 'x y'"), site.file("part", "part"), site.file("script", mode=0o755)),
+        *(site.file(name, "first", force=False) for name in ("begun", "coming")),
     )
     wanted.validate(wanted.plan(), run)
     assert asked[0][1] == asked[0][2] + site.path("a")

@@ -184,3 +184,15 @@ def test_nothing_is_pulled_while_the_host_checks_no_signatures(host: Host, text:
     with pytest.raises(PullError, match=r"doesn't require the signatures of registry.test/shop yet.*run site.yml"):
         host.puller(SIGNED).pull([MAIL], 0, continued=False)
     assert host.started == []
+
+
+def test_a_link_in_the_place_of_a_download_is_removed(tmp_path: Path) -> None:
+    """Everyone may write to /var/tmp, so another user may have made it."""
+    host = Host(tmp_path)
+    host.pull()
+    name = host.unit(SHOP).removesuffix(".service")
+    host.images.clear()
+    (tmp_path / "elsewhere").mkdir()
+    (host.places.downloads / name).symlink_to(tmp_path / "elsewhere")
+    assert host.pull() == ([SHOP], "")
+    assert (tmp_path / "elsewhere").is_dir()

@@ -302,6 +302,9 @@ def test_who_enters_at_the_edge_and_how_long_connections_last_are_checked(tmp_pa
     ]
     nowhere.write_text("no certificate")
     assert [line for line in told() if line.startswith("edge_client_ca: no certificates in PEM; set the content of ")]
+    # A rollback installs no certificate.
+    moved = validate(tmp_path, inventory=inventory, options={"whole": True})
+    assert [line for line in moved if line.startswith("edge_client_ca")] == []
 
 
 def test_a_missing_variable_is_reported(tmp_path: Path, inventory: Path) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -91,6 +92,7 @@ def _order(settings: Mapping[str, Any], key: str, public: str, names: Sequence[s
         raise CertificateError(f"the order at {settings['directory']} took more than {MINUTES} minutes") from None
     if done.returncode != 0:
         lines = (done.stderr + done.stdout).strip().splitlines() or ["no reason given"]
+        print("\n".join(lines), file=sys.stderr)
         raise CertificateError(f"the order at {settings['directory']} failed: {lines[-1]}; see the unit's journal")
     made = [file for file in (folder / "certificates").glob("*.crt") if not file.name.endswith(".issuer.crt")]
     chain = made[0].read_text(encoding="utf-8") if made else ""

@@ -179,10 +179,16 @@ def _load(command: Mapping[str, Any]) -> None:
     if command.get("password_file"):
         password = Path(command["password_file"]).read_text(encoding="utf-8").strip()
         environment |= {"VALKEYCLI_AUTH": password, "REDISCLI_AUTH": password}
-    done = subprocess.run(command["argv"], env=environment, capture_output=True, text=True, timeout=120, check=False)
+    what = " ".join(command["argv"][:3])
+    try:
+        done = subprocess.run(
+            command["argv"], env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise CertificateError(f"{what} failed: {error}; the previous certificate is back") from None
     if done.returncode != 0:
         said = " ".join((done.stderr or done.stdout).split())
-        raise CertificateError(f"{' '.join(command['argv'][:3])} failed: {said}; the previous certificate is back")
+        raise CertificateError(f"{what} failed: {said}; the previous certificate is back")
 
 
 def _metrics(settings: Settings, failures: Mapping[str, str]) -> Iterator[str]:

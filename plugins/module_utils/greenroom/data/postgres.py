@@ -68,12 +68,13 @@ def desired(
 
 
 # What a killed CREATE INDEX CONCURRENTLY leaves behind: an index that no query uses, and that IF NOT EXISTS takes for
-# good. One that is being built now is not meant, nor the index of a partitioned table that lacks a partition's.
+# good. One that is being built now is not meant, nor the index of a partitioned table that lacks a partition's. To an
+# administrator without pg_read_all_stats, PostgreSQL doesn't say which table another login's index is for.
 UNFINISHED_QUERY = r"""SELECT coalesce(json_agg(format('%I.%I', n.nspname, c.relname) ORDER BY 1), '[]')
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT i.indisvalid AND c.relkind = 'i' AND n.nspname NOT LIKE 'pg\_%'
   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p
-    WHERE p.datname = current_database() AND p.relid = i.indrelid)
+    WHERE p.datname = current_database() AND coalesce(p.relid, i.indrelid) = i.indrelid)
   AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid)"""
 
 EXTENSIONS_QUERY = """\

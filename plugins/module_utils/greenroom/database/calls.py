@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
-DATA = Path("/var/lib/postgresql/17/main")
-PROGRAMS = Path("/usr/lib/postgresql/17/bin")
+# `greenroom-database` says which version of PostgreSQL the host has.
+VERSION = os.environ.get("GREENROOM_POSTGRES", "17")
+DATA = Path(f"/var/lib/postgresql/{VERSION}/main")
+PROGRAMS = Path(f"/usr/lib/postgresql/{VERSION}/bin")
 
 
 class ClusterError(Exception):

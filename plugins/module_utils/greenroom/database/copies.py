@@ -11,14 +11,15 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .calls import PROGRAMS, ClusterError, call, literal, quoted, sql
+from .calls import DATA, PROGRAMS, VERSION, ClusterError, call, literal, quoted, sql
 from .points import target
 from .repository import repository
 from .start import ensure_folder
 
-SCRATCH = Path("/var/lib/postgresql/17/greenroom-copy")
+SCRATCH = DATA.with_name("greenroom-copy")
 SOCKETS = Path("/run/greenroom-copy")
 PORT = "5433"
+GIB = 1024**3
 
 
 def objects_in(database: str) -> int:
@@ -44,6 +45,9 @@ def copy(stanza: str, database: str, into: str, point: str, check: bool) -> str:
             f"The database {into} has {found} tables and indexes. A backup can only be restored into an empty "
             "database. Name another one with -e into="
         )
+    if not check:
+        remove_scratch()
+    require_disk(database)
     words = f"{database} as of {point or 'now'}"
     if check:
         return f"{words} would be restored into {into}"
@@ -54,6 +58,19 @@ def copy(stanza: str, database: str, into: str, point: str, check: bool) -> str:
     with scratch_cluster(stanza, database, options):
         fill(database, into, found)
     return f"{words} was restored into {into}"
+
+
+def require_disk(database: str) -> None:
+    """Raise ClusterError if the disk would be full: then the databases in use would stop, too."""
+    name = literal(database)
+    size = sql(f"SELECT pg_database_size(datname) FROM pg_database WHERE datname = {name}")
+    # Twice for a while: the backup's files, and the copy. Nobody knows the size of a database that was dropped.
+    needed, free = 2 * int(size or 0), shutil.disk_usage(DATA.parent).free
+    if free < needed:
+        raise ClusterError(
+            f"{DATA.parent} has {free / GIB:.1f} GiB free, and the restore of {database} needs about "
+            f"{needed / GIB:.1f} GiB for a while. Free some, and run this again"
+        )
 
 
 @contextlib.contextmanager
@@ -82,7 +99,7 @@ def scratch_cluster(stanza: str, database: str, options: Sequence[str]) -> Itera
             "logging_collector": "off",
         }
         words = " ".join(f"-c {name}={literal(str(value))}" for name, value in settings.items())
-        folder = "/etc/postgresql/17/main/postgresql.conf"
+        folder = f"/etc/postgresql/{VERSION}/main/postgresql.conf"
         start: list[str | Path] = ["start", "-w", "-t", "86400", "-D", SCRATCH, "-l", SOCKETS / "log"]
         try:
             call(PROGRAMS / "pg_ctl", *start, "-o", f"-c config_file={folder} {words}", what="the recovery")

@@ -10,6 +10,9 @@ from .copies import objects_in
 
 def promote(database: str, source: str, kept: str, check: bool) -> str:
     """Put the copy `source` into the place of `database`, which stays as `kept`; return what was done."""
+    if not check:
+        # What a run that was killed left closed.
+        _open(database, source)
     if objects_in(source) <= 0:
         raise ClusterError(f"there is no copy {source}: restore into it first (playbooks/restore.yml -e into={source})")
     if objects_in(kept) >= 0:
@@ -35,10 +38,15 @@ def promote(database: str, source: str, kept: str, check: bool) -> str:
         for statement in grants:
             sql(statement)
     finally:
-        for name in (database, source, kept):
-            if sql(f"SELECT 1 FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"):
-                sql(f"ALTER DATABASE {quoted(name)} ALLOW_CONNECTIONS true")
+        _open(database, source, kept)
     return f"{source} is {database} now, and the one of before is {kept}"
+
+
+def _open(*databases: str) -> None:
+    """Let databases take connections again."""
+    for name in databases:
+        if sql(f"SELECT 1 FROM pg_database WHERE datname = {literal(name)} AND NOT datallowconn"):
+            sql(f"ALTER DATABASE {quoted(name)} ALLOW_CONNECTIONS true")
 
 
 def _grants(database: str) -> list[str]:

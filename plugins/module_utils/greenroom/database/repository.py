@@ -12,7 +12,7 @@ from typing import Any
 
 from .calls import ClusterError, call
 
-STATUS_OK, STATUS_MISSING, STATUS_EMPTY, STATUS_MISSING_DATA = 0, 1, 2, 3
+STATUS_OK, STATUS_MISSING, STATUS_EMPTY, STATUS_MISSING_DATA, STATUS_MIXED = 0, 1, 2, 3, 4
 
 
 def repository(stanza: str, seconds: float = 0.0) -> dict[str, Any]:
@@ -33,7 +33,11 @@ def read_info(text: str) -> dict[str, Any]:
     if not found:
         return {"backup": [], "db": []}
     status = found[0]["status"]
-    if status["code"] not in (STATUS_OK, STATUS_MISSING, STATUS_EMPTY, STATUS_MISSING_DATA):
+    known = (STATUS_OK, STATUS_MISSING, STATUS_EMPTY, STATUS_MISSING_DATA)
+    places = [each["status"]["code"] for each in found[0].get("repo", [])]
+    # A second place that is new has less than the first one, which pgBackRest calls a status of its own.
+    differ = status["code"] == STATUS_MIXED and places and all(code in known for code in places)
+    if status["code"] not in known and not differ:
         # With two places, one may answer.
         if found[0].get("backup"):
             return dict(found[0])

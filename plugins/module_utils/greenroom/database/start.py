@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -25,6 +26,10 @@ DECISION = Path("/var/lib/greenroom/restore-from-backup")
 NEW_DATABASES = {"1", "4", "5"}
 # The repository's host may be set up by the same run.
 WAIT_SECONDS = 180.0
+# For how long a decision counts.
+DECISION_SECONDS = 86400.0
+# What pg_isready returns for a server that is starting.
+REJECTS = 1
 
 
 def system_id(data: Path) -> str:
@@ -44,34 +49,45 @@ def is_new(data: Path) -> bool:
 def guard(stanza: str, data: Path = DATA, ask: Callable[[str, float], dict[str, Any]] = repository) -> str:
     """Return why PostgreSQL may start, after a restore if one is wanted; raise ClusterError if it may not."""
     own = system_id(data)
-    decision = DECISION.read_text(encoding="utf-8").strip() if DECISION.exists() else ""
-    if own and (not is_new(data) or own == stamped()):
+    decision = decided()
+    # A restore whose recovery ended too early, such as before its point in time. An operator decides again.
+    again = bool(decision) and (data / "recovery.signal").exists()
+    if own and not again and (not is_new(data) or own == stamped()):
         # Nothing asks the repository here: PostgreSQL must start without it.
         if decision:
             DECISION.unlink()
             return "this host has a database, so nothing is restored; restore copies with playbooks/restore.yml"
         return "the cluster has data"
     if decision == "none":
+        # It is done once. If it fails, the next run decides again.
+        DECISION.unlink()
+        if again:
+            raise ClusterError(
+                f"{data} has a restore that did not end. To start empty, delete that folder on this host first; or run "
+                "again with -e restore_from_backup=latest"
+            )
         if not own:
             make_empty(data)
         return "an operator decided to start empty"
     try:
         info = ask(stanza, WAIT_SECONDS)
     except ClusterError as error:
+        DECISION.unlink(missing_ok=True)
         raise ClusterError(
             f"this host has no database yet, and it can't be told whether there are backups to restore: {error}. "
             "Repair that and run again, or start empty with -e restore_from_backup=none"
         ) from error
-    if own and (not info["backup"] or own in {str(each["system-id"]) for each in info["db"]}):
+    if own and not again and (not info["backup"] or own in {str(each["system-id"]) for each in info["db"]}):
         return "there is nothing to restore"
-    if not info["backup"]:
+    if not info["backup"] and not again:
         make_empty(data)
         return "there is nothing to restore"
     if not decision:
         raise ClusterError(
             "this host has no database, but the repository has backups of it, the last of "
             f"{last_backup(info)}. Nothing was started. Run again with -e restore_from_backup=latest, or a time such "
-            "as 2026-01-02T02:30:00Z; -e restore_from_backup=none starts with an empty database"
+            "as 2026-01-02T02:30:00Z; -e restore_from_backup=none starts with an empty database, which is archived "
+            "from the next playbooks/backup.yml on"
         )
     try:
         options = target(decision, info, datetime.now(UTC))
@@ -82,6 +98,17 @@ def guard(stanza: str, data: Path = DATA, ask: Callable[[str, float], dict[str, 
         DECISION.unlink()
         raise
     return f"restored to {decision}"
+
+
+def decided() -> str:
+    """Return what an operator has decided lately: what a run left long ago must not decide about another loss."""
+    try:
+        if time.time() - DECISION.stat().st_mtime < DECISION_SECONDS:
+            return DECISION.read_text(encoding="utf-8").strip()
+        DECISION.unlink()
+    except FileNotFoundError:
+        pass
+    return ""
 
 
 def stamped() -> str:
@@ -111,11 +138,24 @@ def settle(data: Path = DATA) -> str:
     own = system_id(data)
     if own == stamped() and not DECISION.exists():
         return "nothing to wait for"
-    while sql("SELECT pg_is_in_recovery()") == "t":
-        time.sleep(0.5)
+    try:
+        while starting() or sql("SELECT pg_is_in_recovery()") == "t":
+            time.sleep(0.5)
+    except ClusterError as error:
+        if not (data / "recovery.signal").exists():
+            raise
+        raise ClusterError(
+            f"the recovery of the backup ended: {error}. PostgreSQL's words are above. If it did not reach the point "
+            "in time, the archive has nothing as late as that: run again with -e restore_from_backup=latest"
+        ) from error
     STAMP.parent.mkdir(parents=True, exist_ok=True)
     part = STAMP.with_suffix(".part")
     part.write_text(json.dumps({"system_id": own}), encoding="utf-8")
     os.replace(part, STAMP)
     DECISION.unlink(missing_ok=True)
     return "the cluster is ready"
+
+
+def starting() -> bool:
+    """Return whether PostgreSQL runs but takes no connections yet. Its unit doesn't wait for a long recovery."""
+    return subprocess.run([PROGRAMS / "pg_isready", "-q"], check=False, cwd="/").returncode == REJECTS

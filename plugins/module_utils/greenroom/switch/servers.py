@@ -117,15 +117,16 @@ def ready(edge: Edge, host: str, expected: Iterable[str], wait: float, check: bo
     workers = edge.workers()
     own = [server for server in listed(workers[0], edge.seconds) if server.name == host]
     changed = any(server.left_out for server in own)
+    healthy = [server.place for server in own if server.healthy]
     if check:
-        return Outcome(changed)
+        return Outcome(changed, healthy)
     _set(edge, workers, host, "ready")
     give_up = time.monotonic() + wait
     while True:
         found = {server.place for server in listed(edge.workers()[0], edge.seconds) if server.healthy}
         missing = sorted(set(expected) - found)
         if not missing or time.monotonic() > give_up:
-            return Outcome(changed, missing=missing)
+            return Outcome(changed, healthy, missing=missing)
         time.sleep(POLL_SECONDS)
 
 

@@ -195,12 +195,14 @@ class Tree:
         if not checks:
             return
         with tempfile.TemporaryDirectory(prefix="template_tree-") as root:
-            for file in self.files:
+            for file in (*self.files, *self.beginnings):
                 copy = root + file.dest
                 os.makedirs(os.path.dirname(copy), exist_ok=True)
                 with open(copy, "wb") as stream:
                     os.chmod(copy, 0o700 if file.attributes.mode & 0o100 else 0o600)
-                    stream.write(file.content)
+                    # A program also needs what is only begun here, such as a certificate: as the host has it now.
+                    found = None if file.force else disk.read(file.dest)
+                    stream.write(file.content if found is None else found)
             for file in checks:
                 parts = shlex.split(file.validate or "")
                 code, out, err = run([part.replace("%s", root + file.dest).replace("%d", root) for part in parts])

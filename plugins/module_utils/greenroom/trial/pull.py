@@ -137,6 +137,9 @@ class _Pull:
     def _start(self) -> None:
         self.places.records.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
+        # Everyone may write there, so the name may be a link of another user.
+        if self.folder.is_symlink():
+            self.folder.unlink()
         self.folder.mkdir(mode=0o700)
         self.errors.unlink(missing_ok=True)
         durable.write(str(self.record), json.dumps({"started": time.time(), "received": 0}).encode(), forced=False)

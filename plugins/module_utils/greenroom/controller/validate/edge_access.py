@@ -26,7 +26,8 @@ MOST_RELOADS = 50
 def file_problems(rendered: Callable[[str], Any], services: Mapping[str, Any], folder: str) -> Iterator[str]:
     """Yield what is wrong with variables that are the content of files; `rendered` raises ValueError without a file.
 
-    `services` is the catalog, `folder` the inventory's.
+    The check of types reports that one. `services` is the catalog, `folder` the inventory's. A run that only moves
+    traffic, such as a rollback, installs none of them and doesn't ask: an expired certificate must not stop it.
     """
     yield from client_ca_problems(rendered(_CA))
     yield from page_problems(rendered("edge_error_pages"))
