@@ -14,6 +14,8 @@ ssh-keygen -q -A
 ip link add eth0 type bridge
 mkdir -p /run/sshd /etc/haproxy/slots /etc/haproxy/maps
 touch /etc/haproxy/maps/live.map
+# OpenBao is no package of Debian's: systemd only wants a program there.
+ln -s /bin/true /usr/local/bin/bao
 
 check() {
     file=$1
