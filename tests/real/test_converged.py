@@ -158,7 +158,7 @@ def test_check_mode_compares_a_deploy_with_the_live_slot(staging: Environment) -
     assert len(lines) <= MOST_LINES, "\n".join(lines)
     headers = [line for line in run.output.splitlines() if line.startswith(("--- ", "+++ "))]
     assert any(f"/{live}/portal/environment" in line for line in headers)
-    assert not any(idle in line for line in headers), headers
+    assert not any(re.search(rf"\b{idle}\b", line) for line in headers), headers
 
 
 # Public requests
