@@ -185,12 +185,19 @@ def test_a_play_lists_roles_and_stops_for_all_hosts(path: Path) -> None:
             assert "ansible.builtin.import_role" in task, task["name"]
 
 
+# What a run goes on without, by the task's name, and why.
+IGNORED = {
+    "Ask each edge host which slot is live": "a dead one keeps no one from moving the public with those that are left",
+    "Send no new requests to the host, and wait until its open ones have ended": "a lost one must not leave it drained",
+    "Install pending updates": "a host without its updates gets its traffic again, then the run fails",
+}
+
+
 @pytest.mark.parametrize("path", TASK_FILES, ids=name_of)
 def test_tasks_keep_the_house_rules(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 80, "a task file fits on a screen"
     for task in tasks_of(path):
-        # An edge host that is dead keeps no one from moving the public with those that are left.
-        if task["name"] != "Ask each edge host which slot is live":
+        if task["name"] not in IGNORED:
             assert "ignore_errors" not in task, task["name"]
         assert "ansible.builtin.shell" not in task, task["name"]
         # Every run waits for these files, and a module takes twice as long to read them.
