@@ -16,7 +16,7 @@ EARLIER = 10
 
 # The state of a host after a run: files with mode and content, containers, units; without times, epochs, process IDs.
 SNAPSHOT = """
-import hashlib, json, os, pathlib, subprocess
+import glob, hashlib, json, pathlib, subprocess
 folders = ["/etc/greenroom", "/etc/containers", "/etc/haproxy", "/etc/systemd/system", "/etc/postgresql",
            "/etc/prometheus", "/etc/default", "/etc/nftables.conf", "/usr/local/lib/greenroom",
            "/var/lib/greenroom/trees"]
@@ -47,7 +47,7 @@ found["units"] = [" ".join(line.split()[:4]) for pattern in ("*-blue.service", "
 found["failed"] = [line for line in lines("systemctl", "list-units", "--plain", "--no-legend", "--state=failed")
                    if not line.startswith("greenroom-simulation.")]
 found["roles"] = lines("su", "postgres", "-c", "cd / && psql -XAtc 'SELECT rolname, rolcanlogin FROM pg_roles'") \
-    if os.path.exists("/etc/postgresql") else []
+    if glob.glob("/etc/postgresql/*/main") else []
 print(json.dumps(found))
 """
 # Resets a slot to its state before the first deploy.
