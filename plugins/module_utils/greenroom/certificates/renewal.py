@@ -162,15 +162,7 @@ def _install(entry: Settings, content: Mapping[str, str]) -> None:
 
 def _write(path: str, content: bytes) -> None:
     kept = os.stat(path)
-    temporary = f"{path}.new"
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb") as file:
-        os.fchown(file.fileno(), kept.st_uid, kept.st_gid)
-        os.fchmod(file.fileno(), kept.st_mode & 0o7777)
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write(path, content, kept.st_mode & 0o7777, owner=(kept.st_uid, kept.st_gid))
 
 
 def _load(command: Mapping[str, Any]) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 import os
 
 
-def write(path: str, content: bytes, mode: int = 0o644, forced: bool = True) -> None:
+def write(
+    path: str, content: bytes, mode: int = 0o644, forced: bool = True, owner: tuple[int, int] | None = None
+) -> None:
     """Write `content` to `path`: temporary file, fsync, rename, fsync of the folder. Creates folders; raises OSError.
 
     Without `forced`, nothing is synced. Readers still see a complete file, but a power failure may undo the write. Use
-    it for files that can be made again from durable ones.
+    it for files that can be made again from durable ones. `owner` is (user ID, group ID), if not this process's own.
 
     The temporary file's name is always the same, so killed writers leave at most one file behind. Callers that may run
     in parallel must hold a lock.
@@ -21,7 +23,9 @@ def write(path: str, content: bytes, mode: int = 0o644, forced: bool = True) -> 
     temporary = os.path.join(folder, f".{os.path.basename(path)}.new")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, mode)
     with os.fdopen(handle, "wb") as file:
-        # Set the mode explicitly: the umask or a leftover file may have another one.
+        if owner:
+            os.fchown(file.fileno(), *owner)
+        # Set the mode explicitly: the umask, a leftover file or another owner may have another one.
         os.fchmod(file.fileno(), mode)
         file.write(content)
         file.flush()
