@@ -24,6 +24,8 @@ description:
   - The value in the map is C(epoch:live:candidate:weight:previous), with C(-) for no candidate or no previous slot. On
     an edge host that took over a canary from a peer, C(:adopted) follows.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.haproxy
 options:
   state:
     description:
@@ -153,14 +155,6 @@ options:
     description: Path of the map file, exactly as in HAProxy's configuration.
     type: path
     default: /etc/haproxy/maps/live.map
-  socket:
-    description: HAProxy's runtime socket. It is used if there is no master socket.
-    type: path
-    default: /run/haproxy/admin.sock
-  master_socket:
-    description: HAProxy's master socket, which reaches all workers.
-    type: path
-    default: /run/haproxy-master.sock
   peers_file:
     description: Path of the file in which the watchdog notes whether the other edge hosts answer.
     type: path

@@ -14,6 +14,7 @@ description:
   - Without O(after) and O(last), it only marks the place for the next call.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
+  - greenroom.haproxy
   - greenroom.no_diff
 options:
   routes:
@@ -53,14 +54,6 @@ options:
         the filter C(canary_backends).
     type: dict
     default: {}
-  socket:
-    description: HAProxy's runtime socket. It is used if there is no master socket.
-    type: path
-    default: /run/haproxy/admin.sock
-  master_socket:
-    description: HAProxy's master socket, which reaches all workers.
-    type: path
-    default: /run/haproxy-master.sock
 attributes:
   check_mode:
     description: Only reads, in every mode.

@@ -12,6 +12,8 @@ description:
   - Sets a map of HAProxy on disk and in all of its workers, without a reload. Its configuration then answers requests
     for the services in the map with status 503. Testers who choose a slot still get in.
 author: Greenroom developers (!UNKNOWN)
+extends_documentation_fragment:
+  - greenroom.haproxy
 options:
   enabled:
     description: Whether visitors get the page. Without it, the module changes nothing.
@@ -29,14 +31,6 @@ options:
     description: Path of the map file, exactly as in HAProxy's configuration.
     type: path
     default: /etc/haproxy/maps/maintenance.map
-  socket:
-    description: HAProxy's runtime socket.
-    type: path
-    default: /run/haproxy/admin.sock
-  master_socket:
-    description: HAProxy's master socket, which reaches all workers.
-    type: path
-    default: /run/haproxy-master.sock
 attributes:
   check_mode:
     description: Reads the map and predicts the result. Writes nothing.
@@ -72,8 +66,7 @@ ARGUMENTS: dict[str, Any] = {
     "service": {"type": "str", "default": maintenance.EVERYTHING},
     "back_seconds": {"type": "int", "default": 120},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/maintenance.map"},
-    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    **haproxy.SOCKETS,
 }
 
 

@@ -16,6 +16,7 @@ description:
   - A reload or restart of HAProxy makes them ready, too.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
+  - greenroom.haproxy
   - greenroom.no_diff
 options:
   host:
@@ -42,14 +43,6 @@ options:
     description: How long to wait at most.
     type: float
     default: 30
-  socket:
-    description: HAProxy's runtime socket.
-    type: path
-    default: /run/haproxy/admin.sock
-  master_socket:
-    description: HAProxy's master socket, which reaches all workers.
-    type: path
-    default: /run/haproxy-master.sock
 attributes:
   check_mode:
     description: Sets nothing and does not wait. Fails if the module would.
@@ -88,8 +81,7 @@ ARGUMENTS: dict[str, Any] = {
     "slot": {"type": "str", "choices": ["blue", "green"]},
     "expected": {"type": "list", "elements": "str", "default": []},
     "wait_seconds": {"type": "float", "default": 30},
-    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    **haproxy.SOCKETS,
 }
 
 

@@ -15,6 +15,18 @@ attributes:
     support: none
 """
 
+    HAPROXY = r"""
+options:
+  socket:
+    description: HAProxy's runtime socket. It is used if there is no master socket.
+    type: path
+    default: /run/haproxy/admin.sock
+  master_socket:
+    description: HAProxy's master socket, which reaches all workers.
+    type: path
+    default: /run/haproxy-master.sock
+"""
+
     REQUEST = r"""
 options:
   timeout:

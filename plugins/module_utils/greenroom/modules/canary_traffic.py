@@ -25,8 +25,7 @@ ARGUMENTS: dict[str, Any] = {
     "limit": {"type": "int", "default": 500000},
     "routes": {"type": "list", "elements": "str", "default": []},
     "backends": {"type": "dict", "default": {}},
-    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    **haproxy.SOCKETS,
 }
 RULES: dict[str, Any] = {"mutually_exclusive": [["after", "last"]]}
 """Rules between arguments, as AnsibleModule takes them."""

@@ -13,7 +13,15 @@ import os
 import socket
 import time
 from dataclasses import dataclass
+from typing import Any
 
+# How `show stat` numbers what it is asked for.
+BACKENDS, SERVERS = 2, 4
+SOCKETS: dict[str, dict[str, Any]] = {
+    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
+    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+}
+"""Options of modules that ask HAProxy, documented in the fragment `greenroom.haproxy`."""
 DEAD_SECONDS = 0.3
 """HAProxy counts as not running once no process has listened at either socket for this long."""
 
@@ -182,18 +190,28 @@ class Backend:
     down: tuple[str, ...] = ()
 
 
-def backends(worker: Worker, seconds: float) -> dict[str, Backend]:
-    """Return a worker's backends by name; raises SocketError."""
-    everything, backends_and_servers = -1, 6
-    answer = _ask_worker(worker, [f"show stat {everything} {backends_and_servers} {everything}"], seconds)
+def statistics(worker: Worker, kinds: int, seconds: float) -> list[dict[str, str]]:
+    """Return a worker's statistics of these `kinds` (BACKENDS, SERVERS), a row for each; raises SocketError."""
+    everything = -1
+    answer = _ask_worker(worker, [f"show stat {everything} {kinds} {everything}"], seconds)
     head, *lines = answer.splitlines() or [""]
     if not head.startswith("# pxname,"):
         raise _refusal(head)(f"worker {worker.name}: {head or 'empty response'}")
     columns = head.removeprefix("# ").split(",")
-    rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines if line]
+    return [dict(zip(columns, line.split(","), strict=False)) for line in lines if line]
+
+
+def is_healthy(status: str) -> bool:
+    """Return whether a server of this status may get traffic."""
+    return status.startswith(("UP", "no check"))
+
+
+def backends(worker: Worker, seconds: float) -> dict[str, Backend]:
+    """Return a worker's backends by name; raises SocketError."""
+    rows = statistics(worker, BACKENDS | SERVERS, seconds)
     down: dict[str, tuple[str, ...]] = {}
     for row in rows:
-        if row["svname"] != "BACKEND" and not row["status"].startswith(("UP", "no check")):
+        if row["svname"] != "BACKEND" and not is_healthy(row["status"]):
             down[row["pxname"]] = (*down.get(row["pxname"], ()), row["svname"])
     return {
         row["pxname"]: Backend(int(row["scur"]), row["status"].startswith("UP"), down.get(row["pxname"], ()))

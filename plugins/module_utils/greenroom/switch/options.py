@@ -8,6 +8,7 @@ from typing import Any
 
 from . import steps
 from .bluegreen import SLOTS
+from .haproxy import SOCKETS
 
 ARGUMENTS: dict[str, Any] = {
     "state": {"type": "str", "choices": ["status", *steps.STEPS], "default": "present"},
@@ -38,8 +39,7 @@ ARGUMENTS: dict[str, Any] = {
     "healthy": {"type": "bool", "default": False},
     "state_file": {"type": "path", "default": "/var/lib/greenroom/edge/state.json"},
     "map_file": {"type": "path", "default": "/etc/haproxy/maps/live.map"},
-    "socket": {"type": "path", "default": "/run/haproxy/admin.sock"},
-    "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
+    **SOCKETS,
     "peers_file": {"type": "path", "default": "/run/greenroom/edge-peers.json"},
     "timeout": {"type": "float", "default": 5},
 }

@@ -35,7 +35,7 @@ class Server:
     @property
     def healthy(self) -> bool:
         """Whether it may get traffic."""
-        return self.status.startswith(("UP", "no check"))
+        return haproxy.is_healthy(self.status)
 
     @property
     def left_out(self) -> bool:
@@ -71,13 +71,7 @@ class Outcome:
 
 def listed(worker: Worker, seconds: float) -> list[Server]:
     """Return all servers of a worker; raises SocketError."""
-    everything, servers = -1, 4
-    answer = haproxy.shown(worker, f"show stat {everything} {servers} {everything}", seconds)
-    head, *lines = answer.splitlines() or [""]
-    if not head.startswith("# pxname,"):
-        raise SocketError(f"worker {worker.name}: {head or 'empty response'}")
-    columns = head.removeprefix("# ").split(",")
-    rows = [dict(zip(columns, line.split(","), strict=False)) for line in lines if line]
+    rows = haproxy.statistics(worker, haproxy.SERVERS, seconds)
     return [Server(row["pxname"], row["svname"], row["status"], int(row["scur"] or 0)) for row in rows]
 
 
@@ -98,8 +92,9 @@ def drain(edge: Edge, host: str, slot: str, wait: float, check: bool = False) ->
     one instance, in whose name is a colon: it has its traffic until it stops.
     """
     workers = edge.workers()
-    own = [server for server in listed(workers[0], edge.seconds) if server.name == host]
-    if alone := lonely(listed(workers[0], edge.seconds), host, slot):
+    found = listed(workers[0], edge.seconds)
+    own = [server for server in found if server.name == host]
+    if alone := lonely(found, host, slot):
         raise SocketError(f"no other server than {host} is healthy in {', '.join(alone)}")
     healthy = [server.place for server in own if server.healthy]
     changed = any(not server.left_out for server in own)
