@@ -32,8 +32,13 @@ def test_updates_are_installed_every_day_or_never(tmp_path: Path, wanted: bool) 
     assert f'APT::Periodic::Unattended-Upgrade "{wanted:d}";' in lines
     # Only security updates, and no reboot.
     sources = [line for line in lines if line.startswith("Unattended-Upgrade::Origins-Pattern:: ")]
-    source = "origin=Debian,codename=${distro_codename}-security,label=Debian-Security"
-    assert sources == [f'Unattended-Upgrade::Origins-Pattern:: "{source}";']
+    assert sources == [
+        f'Unattended-Upgrade::Origins-Pattern:: "{source}";'
+        for source in (
+            "origin=Debian,codename=${distro_codename}-security,label=Debian-Security",
+            "origin=Ubuntu,archive=${distro_codename}-security,label=Ubuntu",
+        )
+    ]
     assert 'Unattended-Upgrade::Automatic-Reboot "false";' in lines
     held = yaml.safe_load((ROOT / "roles/updates/defaults/main.yml").read_text())["updates_held"]
     blocked = [line for line in lines if line.startswith("Unattended-Upgrade::Package-Blacklist:: ")]
