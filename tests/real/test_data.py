@@ -144,24 +144,27 @@ def test_a_reset_recreates_the_same_data_and_keeps_real_users(staging: Environme
     assert (again.code, sum(again.changed.values())) == (0, 0), again.output
 
 
-def test_the_reset_timer_is_off_by_default(staging: Environment) -> None:
-    options = ("-e", "reset_timer_host=ops1")
-    unit = "greenroom-reset-staging"
+def test_timers_are_off_by_default(staging: Environment) -> None:
+    options = ("-e", "schedule_host=ops1")
+    units = {name: f"greenroom-{name}-staging" for name in ("reset", "reboot")}
+
+    def states() -> dict[str, list[str]]:
+        timer = "systemctl is-active {0}.timer; systemctl is-enabled {0}.timer"
+        return {
+            name: staging.ssh("ops1", timer.format(unit), check=False).stdout.split() for name, unit in units.items()
+        }
+
     try:
-        run = staging.play("playbooks/schedule.yml", *options, "-e", "reset_timer_enabled=true")
+        run = staging.play("playbooks/schedule.yml", *options, "-e", "schedule_reset_enabled=true")
         assert run.code == 0, run.output
-        assert staging.ssh(
-            "ops1", f"systemctl is-active {unit}.timer; systemctl is-enabled {unit}.timer"
-        ).stdout.split() == [
-            "active",
-            "enabled",
-        ]
-        assert "playbooks/reset.yml" in staging.ssh("ops1", f"systemctl cat {unit}.service").stdout
+        assert states() == {"reset": ["active", "enabled"], "reboot": ["inactive", "disabled"]}
+        for name, unit in units.items():
+            assert f"playbooks/{name}.yml" in staging.ssh("ops1", f"systemctl cat {unit}.service").stdout
         off = staging.play("playbooks/schedule.yml", *options)
         assert off.code == 0, off.output
-        found = staging.ssh("ops1", f"systemctl is-active {unit}.timer; systemctl is-enabled {unit}.timer", check=False)
-        assert found.stdout.split() == ["inactive", "disabled"]
+        assert states() == {name: ["inactive", "disabled"] for name in units}
         assert sum(staging.play("playbooks/schedule.yml", *options).changed.values()) == 0
     finally:
-        remove = f"rm -f /etc/systemd/system/{unit}.* /var/lib/greenroom/trees/reset-staging.json"
-        staging.ssh("ops1", f"systemctl disable --now {unit}.timer; {remove}; systemctl daemon-reload", check=False)
+        for name, unit in units.items():
+            remove = f"rm -f /etc/systemd/system/{unit}.* /var/lib/greenroom/trees/{name}-staging.json"
+            staging.ssh("ops1", f"systemctl disable --now {unit}.timer; {remove}; systemctl daemon-reload", check=False)
