@@ -173,6 +173,13 @@ SECTIONS = (
         (*STANDS, "python -m bench.data_host.run"),
         (*TESTING, "bench/data_host"),
     ),
+    Section(
+        "rotation",
+        "every class of generated secrets is rotated without a failed request or a lost session",
+        20,
+        (*STANDS, "python -m bench.rotation.run"),
+        (*TESTING, "bench/rotation"),
+    ),
     *(
         Section(
             f"killed-{part}",

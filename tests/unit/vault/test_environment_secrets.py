@@ -173,6 +173,39 @@ def test_a_manual_secret_is_not_generated(tmp_path: Path, vault: Vault) -> None:
     )
 
 
+def test_a_rotation_writes_what_the_live_slot_does_not_use_and_shows_no_value(tmp_path: Path, vault: Vault) -> None:
+    present(tmp_path, vault)
+
+    def rotate(*options: str, **arguments: Any) -> tuple[dict[str, Any], str]:
+        auth = {"auth_method": "token", "token": vault.token()}
+        task = {"environment_name": "test", "paths": SECRETS, "url": vault.url, "auth": auth, "live": "green"}
+        return play(tmp_path, {"environment_rotate": task | {"certificates": {"edge": NAMES}} | arguments}, *options)
+
+    def stored(path: str) -> dict[str, str]:
+        found: dict[str, str] = vault.client.secrets.kv.v2.read_secret_version(
+            f"test/{path}", mount_point="greenroom", raise_on_deleted_version=True
+        )["data"]["data"]
+        return found
+
+    ring = stored("shop/ring/csrf")["values"]
+    predicted, _ = rotate("--check", "--diff", what="login")
+    assert (predicted["changed"], predicted["redeploy"]) == (True, True)
+    assert vault.version("shop/login/blue") == 1
+    for what in ("login", "ring", "certificate"):
+        done, output = rotate(what=what)
+        assert done["changed"], done
+        for path in SECRETS:
+            assert not any(str(value) in output for value in stored(path).values() if len(str(value)) > 8)
+    assert [vault.version(path) for path in SECRETS] == [2, 2, 1, 2]
+    appended = stored("shop/ring/csrf")["values"]
+    assert appended.startswith(f"{ring},")
+    rotate(state="reached")
+    assert rotate(what="ring")[0]["redeploy"] is False
+    assert stored("shop/ring/csrf") == {"values": f"{appended.rpartition(',')[2]},{ring}"}
+    refused, _ = rotate(what="login", live="blue")
+    assert refused["msg"].startswith("login belongs to blue, the live slot")
+
+
 def put(folder: Path, vault: Vault, *options: str, **arguments: Any) -> tuple[dict[str, Any], str]:
     """Return the result of `environment_secret` as Ansible shows it, and all of the output."""
     auth = {"auth_method": "token", "token": vault.token()}

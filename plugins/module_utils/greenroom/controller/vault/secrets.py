@@ -53,7 +53,10 @@ class Secrets:
 
     def put(self, path: str, value: str, owner: str) -> None:
         """Write a value that was issued elsewhere, and who owns it. Raises VaultError, also if another run wrote it."""
-        content = {"value": value, "owner": owner}
+        self.replace(path, {"value": value, "owner": owner})
+
+    def replace(self, path: str, content: Mapping[str, Any]) -> None:
+        """Write new content over what was read. Raises VaultError, also if another run wrote it meanwhile."""
         self._try(f"writing {self._where(path)}", self._write, path, content)
 
     def issue(self, path: str, names: Sequence[str], mount: str, role: str) -> None:
