@@ -28,8 +28,8 @@ ONCE = ("smoke", "visitor", "persona", "people", "backup", "volumes", "certifica
 README = """\
 # Rotation under load
 
-Each class of generated secrets was rotated by `playbooks/rotate.yml -e rotate=<class>`, while a client sent ten requests
-per second and a user stayed logged in. Logins and rings were rotated twice, so that both slots have new ones.
+Each class of generated secrets was rotated by `playbooks/rotate.yml -e rotate=<class>`, while a client sent ten
+requests per second and a user stayed logged in. Logins and rings were rotated twice, so that both slots have new ones.
 
 {result}
 
@@ -111,13 +111,16 @@ def main() -> None:
     visitor.log_in(persona, staging.password("persona"))
     if not visitor.is_logged_in():
         sys.exit(f"{persona} can't log in")
-    rows, asked, lost, cutovers = [], 0, [], 0
+    rows: list[tuple[str, ...]] = []
+    lost: list[str] = []
+    asked = cutovers = 0
     for what in [*TWICE, *TWICE, *ONCE]:
         live = staging.live()
         took, probe = rotate(staging, what)
         moved = staging.live() != live
         session = visitor.is_logged_in()
-        rows.append((what, f"{took:.0f} s", "yes" if moved else "no", len(probe.failures), "yes" if session else "NO"))
+        failed, valid = str(len(probe.failures)), "yes" if session else "NO"
+        rows.append((what, f"{took:.0f} s", "yes" if moved else "no", failed, valid))
         asked, lost, cutovers = asked + probe.asked, lost + probe.failures, cutovers + moved
         say(f"{what}: {took:.0f} s, {probe.asked} requests, {len(probe.failures)} failed {probe.failures[:3]}")
     again = staging.play("site.yml")

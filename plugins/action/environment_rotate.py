@@ -42,7 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     _supports_check_mode = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return `lines` that say what was rotated, or in check mode would be; and whether to `redeploy` the idle slot."""
+        """Return `lines` of what was rotated, or in check mode would be, and whether to `redeploy` the idle slot."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         _validated, args = self.validate_argument_spec(ARGUMENTS)
         try:

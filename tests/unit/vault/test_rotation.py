@@ -78,7 +78,8 @@ def test_a_ring_uses_a_new_key_only_after_the_live_slot_knows_it() -> None:
             content = rotation.reached(content) or content
     (appended, first), (waited, second), (promoted, third) = seen
     assert (appended, waited, promoted) == ("append", "wait", "promote")
-    assert first[:2] == ["old", "older"] and len(first[2]) == 32
+    assert first[:2] == ["old", "older"]
+    assert len(first[2]) == 32
     assert second == first
     assert third == [first[2], "old", "older"]
     # The next rotation begins again.
@@ -88,6 +89,8 @@ def test_a_ring_uses_a_new_key_only_after_the_live_slot_knows_it() -> None:
 
 def test_a_login_gets_a_new_password_and_a_value_loses_its_foreign_owner() -> None:
     login = rotation.replaced(rotation.Step("shop/login/green", "replace"), {"password": "a"})
-    assert login.keys() == {"password"} and login["password"] != "a"
+    assert login.keys() == {"password"}
+    assert login["password"] != "a"
     value = rotation.replaced(rotation.Step("shop/value/own", "replace"), {"value": "a", "owner": "ada"})
-    assert value.keys() == {"value"} and value["value"] != "a"
+    assert value.keys() == {"value"}
+    assert value["value"] != "a"

@@ -5,7 +5,7 @@
 
 Three kinds of secrets are rotated in three ways:
 
-- A login of a slot: only that of the idle slot is replaced. The run deploys and cuts over. The live slot of before keeps
+- A login of a slot: only that of the idle slot is replaced. The run deploys and cuts over. The slot that was live keeps
   its login, so that a rollback works. The next rotation replaces that one.
 - A ring: the first rotation appends a key, and cuts over to a slot that knows it. The second one moves it to the front,
   and cuts over to a slot that signs with it. The previous slot knows it already, so nobody is logged out by a rollback.
@@ -42,7 +42,7 @@ class RotationError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to the secret at `path`: `replace`, `issue` (a certificate), `append`, `promote` or `wait` (a ring)."""
+    """What happens to the secret at `path`: `replace`, `issue` a certificate, or in a ring `append`, `promote`, `wait`."""
 
     path: str
     action: str
@@ -70,8 +70,8 @@ def plan(
 ) -> list[Step]:
     """Return the steps of a rotation, sorted by path. Raises RotationError.
 
-    `what` is a path, a class (`login`, `ring`, `value`, `certificate` …), a service, or `<service>/<class>`. `paths` are
-    all secrets of the environment, `foreign` those that others issue, and `rings` the contents of the rings.
+    `what` is a path, a class (`login`, `ring`, `value`, `certificate` …), a service, or `<service>/<class>`. `paths`
+    are all secrets of the environment, `foreign` those that others issue, and `rings` the contents of the rings.
     """
     own = sorted(path for path in paths if path not in foreign and path.count("/") == 2)
     found = [path for path in own if what in _names(path)]
