@@ -61,10 +61,12 @@ def value_problems(
 def _problems(
     service: Service, slot: str, renderer: Callable[[Mapping[str, Any]], Render], declared: Collection[str]
 ) -> Iterator[str]:
-    own = {key: value for key, value in service.items() if key != "checks"}
-    render = renderer({"slot": slot, "service": own})
+    shown = {key: value for key, value in service.items() if key != "checks"}
+    render = renderer({"slot": slot, "service": shown})
     for name, value in service["environment"].items():
-        if reason := _reason(value, render, declared, partial(variable_problem, name)):
+        # Of what is from a provider, the check of providers reports the rest.
+        own = value.get("default", "") if isinstance(value, Mapping) else value
+        if reason := _reason(own, render, declared, partial(variable_problem, name)):
             yield f"service.yml: environment.{name}: {reason}"
     commands = {key: service[key] for key in WORDS} | {"health.command": (service["health"] or {}).get("command", ())}
     commands |= job_commands(service)
