@@ -20,6 +20,7 @@ from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.people import named
+from ansible.module_utils.greenroom.controller.providers import live
 from ansible.module_utils.greenroom.controller.providers import problems as provider_problems
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
@@ -189,7 +190,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if not self.args["secrets"]:
             return  # a run without a release renders no value
         declared = {name for options in self.declared.values() for name in options}
-        yield from service_values.value_problems(valid, self.groups, declared, self._renderer)
+        known = (str(self._value("environment_name")), *map(self._value, live.VARIABLES))
+        try:
+            refused = live.refusal(*known, protected=self._protected())
+        except live.FingerprintsError as error:
+            yield str(error)
+        else:
+            yield from service_values.value_problems(valid, self.groups, declared, self._renderer, refused)
 
     def _renderer(self, host: str, more: Mapping[str, Any]) -> service_values.Render:
         """Return what renders a value, or a file, for a host, with more variables."""

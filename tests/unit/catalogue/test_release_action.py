@@ -67,5 +67,9 @@ def test_the_id_changes_with_values_of_the_environment_and_not_with_the_host_tha
         runs.identity(portal_fault="errors"),
         runs.identity(environment_servers={"broker.staging.test": "198.18.10.31"}),
         runs.identity(environment_toggles={"new_checkout": True}),
+        runs.identity(environment_providers={"mail-sandbox": {"mode": "stub"}}),
     }
-    assert len(changed | {plain}) == 5
+    assert len(changed | {plain}) == 6
+    # A budget is in no bundle.
+    budget = {"mail-sandbox": {"mode": "stub", "budget": {"day": 1}}}
+    assert runs.identity(environment_providers=budget) in changed

@@ -111,6 +111,13 @@ def test_a_mistake_of_an_environment_is_named(chosen: Any, line: str) -> None:
     assert "secret" not in lines[0].partition(": ")[2].replace("`secrets`", "")
 
 
+def test_mail_leaves_an_environment_with_tls_only() -> None:
+    service = {"environment": {"A": {"provider": "mail", "field": "host"}}}
+    (line,) = found({"relay": {"mode": "live", "url": "smtp://x.test", "tls": "none"}}, protected=True, shop=service)
+    assert line.startswith("environment_providers.relay.tls: none, but mail has codes")
+    assert found({"relay": {"mode": "stub"}}, shop=service) == []
+
+
 def test_live_is_for_protected_environments() -> None:
     service = {"environment": {"A": {"provider": "relay", "field": "host"}}}
     assert found({"relay": {"mode": "live"}}, protected=True, shop=service) == []

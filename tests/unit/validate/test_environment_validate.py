@@ -492,8 +492,8 @@ def test_providers_are_checked_with_services_and_inventory(tmp_path: Path, inven
     chosen = {"stripe": {"mode": "live"}, "google": {"mode": "acount"}, "mail-sandbox": {"mode": "stub"}}
     write(inventory / "group_vars/staging/more.yml", {"environment_providers": chosen})
     found = validate(tmp_path, services=tmp_path / "services", inventory=inventory)
-    assert [line.partition(";")[0] for line in found if "provider" in line] == [
-        "environment_providers.stripe.mode: live, but the environment is not protected, so it could reach real customers",
+    assert [line.partition(";")[0].partition(", so")[0] for line in found if "provider" in line] == [
+        "environment_providers.stripe.mode: live, but the environment is not protected",
         'environment_providers.google.mode: unknown value "acount"',
     ]
     chosen = {"stripe": {"mode": "sandbox"}, "mail-sandbox": {"mode": "stub"}}
@@ -503,3 +503,23 @@ def test_providers_are_checked_with_services_and_inventory(tmp_path: Path, inven
         "services/shop/service.yml: secrets.OTHER.provider: twilio is off in this environment",
         "environment_providers.mail-sandbox: no service uses it",
     ]
+
+
+def test_a_live_key_in_a_service_stops_the_run_without_being_shown(tmp_path: Path) -> None:
+    """In its environment and in a file of its configuration; secrets are checked once they are read."""
+    key = "sk_" + "live_51Habcdefgh"
+    shop = {"image": "portal", "environment": {"PAY_KEY": key}, "config_path": "/etc/shop"}
+    write(tmp_path / "services/shop/service.yml", shop)
+    for name in ("pay.json.j2", "pay.env"):
+        (tmp_path / "services/shop/config").mkdir(exist_ok=True)
+        (tmp_path / "services/shop/config" / name).write_text(f"key={key}\n")
+    options = {"secrets": True}
+    found = validate(tmp_path, *LOGIN, services=tmp_path / "services", options=options)
+    assert [line.partition(" which")[0] for line in found if "live" in line] == [
+        f"services/shop/{place}: has a live Stripe key,"
+        for place in ("service.yml: environment.PAY_KEY", "config/pay.env", "config/pay.json.j2")
+    ]
+    assert key not in "".join(found)
+    protected = ("-e", '{"environment_protected": true, "confirm": "staging"}')
+    found = validate(tmp_path, *LOGIN, *protected, services=tmp_path / "services", options=options)
+    assert "live" not in "".join(found)

@@ -114,6 +114,8 @@ def _place_problems(provider: Mapping[str, Any]) -> Iterator[str]:
         yield f"tls: {provider['tls']} does not fit {parts.scheme}://; change one of them"
     elif provider["tls"] == "starttls" and parts.scheme not in ("smtp", "ldap"):
         yield f"tls: {parts.scheme}:// has no starttls; remove it"
+    elif provider["kind"] == "mail" and provider["tls"] == "none" and provider["mode"] != "stub":
+        yield "tls: none, but mail has codes and names; only a stub does without. Remove it, or use smtps://"
     for index, address in enumerate(provider["addresses"]):
         try:
             ipaddress.ip_network(address, strict=False)

@@ -134,6 +134,11 @@ def names_of(service: Service, providers: Providers) -> set[str]:
     return {found for name in [*wanted, *map(str, service["providers"])] if (found := named(name, providers))}
 
 
+def in_bundles(providers: Providers) -> dict[str, dict[str, Any]]:
+    """Return what of the providers in use bundles may contain, beside secrets; a change of it is a new release."""
+    return {name: {key: its[key] for key in ("kind", *PLAIN, "values")} for name, its in providers.items()}
+
+
 def provider_of(providers: Providers, name: str) -> Mapping[str, Any]:
     """Return the provider in use of this name, or the only one of this kind; an empty mapping without one."""
     found = named(name, providers)
@@ -143,6 +148,21 @@ def provider_of(providers: Providers, name: str) -> Mapping[str, Any]:
 def secret_paths(providers: Providers) -> list[str]:
     """Return the sorted paths of the secrets of all providers in use, relative to `<environment>/`."""
     return sorted({str(path) for provider in providers.values() for path in provider["secrets"].values() if path})
+
+
+def settable(services: Catalogue, providers: Providers) -> dict[str, bool]:
+    """Return {path: whether it may have several lines} of the secrets of all providers in use.
+
+    One that some service wants as a variable, or that nobody has as a file, has one line.
+    """
+    found = dict.fromkeys(secret_paths(providers), False)
+    files: dict[str, list[bool]] = {}
+    for service in services.values() if providers else ():
+        for secret in service["secrets"].values():
+            provider = provider_of(providers, str(secret["name"])) if secret["kind"] == "provider" else {}
+            if provider and (path := provider["secrets"].get(secret.get("field", DEFAULT_FIELD))):
+                files.setdefault(path, []).append(bool(secret.get("file")))
+    return found | {path: all(several) for path, several in files.items()}
 
 
 def with_secrets(
