@@ -234,4 +234,5 @@ def _text(provider: Mapping[str, Any], field: str, values: Mapping[str, Mapping[
 
 
 def _mapping(value: object) -> dict[str, Any]:
-    return dict(value) if isinstance(value, Mapping) else {}
+    # Ansible renders an item when it is read, and a plain copy would not read it.
+    return {str(key): item for key, item in value.items()} if isinstance(value, Mapping) else {}
