@@ -493,8 +493,8 @@ def test_providers_are_checked_with_services_and_inventory(tmp_path: Path, inven
     write(inventory / "group_vars/staging/more.yml", {"environment_providers": chosen})
     found = validate(tmp_path, services=tmp_path / "services", inventory=inventory)
     assert [line.partition(";")[0].partition(", so")[0] for line in found if "provider" in line] == [
-        "environment_providers.stripe.mode: live, but the environment is not protected",
         'environment_providers.google.mode: unknown value "acount"',
+        "environment_providers.stripe.mode: live, but the environment is not protected",
     ]
     chosen = {"stripe": {"mode": "sandbox"}, "mail-sandbox": {"mode": "stub"}}
     write(inventory / "group_vars/staging/more.yml", {"environment_providers": chosen})
