@@ -18,7 +18,7 @@ class FilterModule:
         return {
             "providers_credential_problems": live.secret_problems,
             "providers_environment": providers.environment,
-            "providers_fingerprints": live.fingerprint_lines,
+            "providers_fingerprints": live.fingerprint_text,
             "providers_named": providers.provider_of,
             "providers_resolved": providers.resolved,
             "providers_secret_paths": providers.secret_paths,

@@ -32,8 +32,8 @@ PRODUCTION: dict[str, dict[str, Any]] = {
 @pytest.fixture
 def prints(tmp_path: Path) -> str:
     """A file with the fingerprints of production."""
-    lines = live.fingerprint_lines(PRODUCTION, "production", "a signing secret", ["environment/registry"])
-    (tmp_path / "prints").write_text("\n".join(lines) + "\n")
+    text = live.fingerprint_text(PRODUCTION, "production", "a signing secret", ["environment/registry"])
+    (tmp_path / "prints").write_text(text)
     return str(tmp_path / "prints")
 
 
@@ -119,10 +119,10 @@ def test_fingerprints_tell_no_secret_and_stay_the_same(prints: str) -> None:
         for value in content.values():
             assert value not in text
     assert "signing secret" not in text
-    again = live.fingerprint_lines(PRODUCTION, "production", "a signing secret", ["environment/registry"])
-    assert text.splitlines() == again
-    other = live.fingerprint_lines(PRODUCTION, "production", "another", ["environment/registry"])
-    assert not set(again[2:]) & set(other[2:])
+    again = live.fingerprint_text(PRODUCTION, "production", "a signing secret", ["environment/registry"])
+    assert text == again
+    other = live.fingerprint_text(PRODUCTION, "production", "another", ["environment/registry"])
+    assert not set(again.splitlines()[2:]) & set(other.splitlines()[2:])
 
 
 @pytest.mark.parametrize(

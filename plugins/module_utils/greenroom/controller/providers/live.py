@@ -59,7 +59,7 @@ class Fingerprints:
 
 
 def read_fingerprints(file: str) -> Fingerprints | None:
-    """Return what a file has that `fingerprint_lines` made, None without a file. Raises FingerprintsError."""
+    """Return what a file has that `fingerprint_text` made, None without a file. Raises FingerprintsError."""
     if not file:
         return None
     try:
@@ -86,8 +86,8 @@ def read_fingerprints(file: str) -> Fingerprints | None:
     return Fingerprints(environment, bytes.fromhex(key), known)
 
 
-def fingerprint_lines(secrets: Secrets, environment: str, signing: str, shared: Collection[str] = ()) -> list[str]:
-    """Return the lines of a file with the fingerprints of an environment's secrets, the same ones each time.
+def fingerprint_text(secrets: Secrets, environment: str, signing: str, shared: Collection[str] = ()) -> str:
+    """Return the content of a file with the fingerprints of an environment's secrets, the same ones each time.
 
     `signing` is the secret that the key is made from, `shared` are paths of secrets that environments may share.
     """
@@ -97,13 +97,13 @@ def fingerprint_lines(secrets: Secrets, environment: str, signing: str, shared: 
         for part in (text, *text.split(",")):
             if len(_flat(part)) >= SHORTEST:
                 marks.setdefault(_mark(key, part), path)
-    comment = f"# Fingerprints of the secrets of {environment}. Nobody gets the secrets back from them."
-    return [
-        comment,
+    lines = [
+        f"# Fingerprints of the secrets of {environment}. Nobody gets the secrets back from them.",
         f"environment {environment}",
         f"key {key.hex()}",
         *(f"{mark} {marks[mark]}" for mark in sorted(marks)),
     ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def text_problem(text: str, foreign: Collection[str] = (), prints: Fingerprints | None = None) -> str:
