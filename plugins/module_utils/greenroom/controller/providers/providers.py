@@ -125,7 +125,7 @@ def references(service: Service) -> Iterator[tuple[str, Mapping[str, Any], bool]
             yield f"secrets.{variable}", reference | {"optional": secret.get("optional", False)}, True
     for variable, value in service["environment"].items():
         if isinstance(value, Mapping):
-            yield f"environment.{variable}", value | {"optional": "default" in value}, False
+            yield f"environment.{variable}", {**value, "optional": "default" in value}, False
 
 
 def names_of(service: Service, providers: Providers) -> set[str]:

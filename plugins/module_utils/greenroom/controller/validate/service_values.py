@@ -74,9 +74,7 @@ def _problems(
     for name, value in service["environment"].items():
         # Of what is from a provider, the check of providers reports the rest.
         own = value.get("default", "") if isinstance(value, Mapping) else value
-        if reason := _reason(
-            own, render, declared, lambda text, name=name: variable_problem(name, text) or refused(text)
-        ):
+        if reason := _reason(own, render, declared, partial(_variable_problem, name, refused)):
             yield f"service.yml: environment.{name}: {reason}"
     commands = {key: service[key] for key in WORDS} | {"health.command": (service["health"] or {}).get("command", ())}
     commands |= job_commands(service)
@@ -90,6 +88,10 @@ def _problems(
         if reason := _file_reason(path, render, declared, refused):
             shared = "" if service["config_of"] == service["name"] else "service.yml: config_of: "
             yield f"{shared}{path.relative_to(folder)}: {reason}"
+
+
+def _variable_problem(name: str, refused: Callable[[str], str], text: str) -> str:
+    return variable_problem(name, text) or refused(text)
 
 
 def _file_reason(path: Path, render: Render, declared: Collection[str], refused: Callable[[str], str]) -> str:
