@@ -76,7 +76,7 @@ class _SecureSession(_Session):
     def _secure(self) -> None:
         server: Any = self.server
         self.connection = self.request = server.context.wrap_socket(self.connection, server_side=True)
-        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)  # type: ignore[assignment]
+        self.rfile, self.wfile = self.connection.makefile("rb"), self.connection.makefile("wb", 0)
 
 
 @contextlib.contextmanager

@@ -41,7 +41,9 @@ def problems(
     value: str, file: str = "", *, protected: bool = False, foreign: Any = (), path: str = "a/key"
 ) -> list[str]:
     secrets = {path: {"value": value}}
-    return live.secret_problems(secrets, "staging", foreign, file, ["environment/registry"], protected=protected)
+    shared = ["environment/registry"]
+    found: list[str] = live.secret_problems(secrets, "staging", foreign, file, shared, protected=protected)
+    return found
 
 
 @pytest.mark.parametrize(

@@ -18,50 +18,8 @@ from ansible.module_utils.greenroom.controller.catalogue.service_secrets import 
     settable,
 )
 from ansible.module_utils.greenroom.controller.providers import providers
+from outside_services import CATALOG, SHOP
 
-CATALOG: dict[str, Any] = {
-    "payment": {
-        "kind": "payment",
-        "modes": {
-            "sandbox": {
-                "url": "https://api.pay.test",
-                "hosts": ["files.pay.test"],
-                "secrets": {"key": {"given": "pay/sandbox"}},
-            },
-            "stub": {"url": "http://stub.test:8420", "values": {"key": "sk_test_x"}},
-        },
-        "budget": {"minute": 60, "day": 1000},
-    },
-    "relay": {
-        "kind": "mail",
-        "modes": {
-            "live": {
-                "url": "smtps://mail.test",
-                "secrets": {"user": {"given": "mail/user"}, "password": {"given": "mail/password"}},
-                "values": {"from": "a@mail.test"},
-            },
-            "stub": {"url": "smtp://sandbox.test:1025", "tls": "none"},
-        },
-        "recipients": ["*@mail.test"],
-    },
-}
-SHOP = normalise(
-    "shop",
-    {
-        "image": "shop",
-        "secrets": {
-            "PAY_KEY": {"provider": "payment"},
-            "MAIL_URL": {"provider": "mail", "field": "login_url", "optional": True},
-            "OWN": {"given": "own/key"},
-        },
-        "environment": {
-            "PAY_URL": {"provider": "payment"},
-            "MAIL_FROM": {"provider": "mail", "field": "from", "default": "nobody@mail.test"},
-            "PLAIN": 1,
-        },
-    },
-    "/services/shop",
-)
 VALUES = {
     "pay/sandbox": {"value": "sk_test_1"},
     "mail/user": {"value": "a user@x"},
@@ -71,7 +29,8 @@ VALUES = {
 
 
 def resolved(**chosen: Any) -> dict[str, dict[str, Any]]:
-    return providers.resolved(CATALOG, chosen, {"shop": SHOP})
+    found: dict[str, dict[str, Any]] = providers.resolved(CATALOG, chosen, {"shop": SHOP})
+    return found
 
 
 def test_only_providers_with_a_mode_are_in_use() -> None:

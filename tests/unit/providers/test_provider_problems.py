@@ -12,8 +12,7 @@ import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.providers import problems, providers
 from ansible.module_utils.greenroom.controller.providers.schema import provider_errors
-
-from tests.unit.providers.test_outside_services import CATALOG, SHOP
+from outside_services import CATALOG, SHOP
 
 ROOT = Path(__file__).resolve().parents[3]
 READY = providers.load(str(ROOT / "providers"), lambda file: yaml.safe_load(Path(file).read_text()))
