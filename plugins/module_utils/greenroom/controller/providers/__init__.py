@@ -1,4 +1,4 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A load test: the reasons why it can't run."""
+"""Providers: outside services, what services get of them, and credentials that don't belong."""
