@@ -102,7 +102,7 @@ SERVICE_KEYS = {
     "dead-letter queue. Default: 20.",
     "publishes": "Queues that the service adds jobs to. It publishes to the exchange with the queue's name.",
     "secrets": "Secrets, as environment variables of the container. Each has exactly one of `login`, `broker`, "
-    "`cache`, `ring`, `value` or `given`.",
+    "`cache`, `ring`, `value`, `given` or `provider`.",
     "secrets.<name>.login": "The URL of this database, with the slot's login. The certificate is verified: "
     "`postgres://…?sslmode=verify-full`.",
     "secrets.<name>.broker": "The URL of the broker, with the slot's login of this name: `amqps://…?cafile=…`. The "
@@ -112,6 +112,11 @@ SERVICE_KEYS = {
     "secrets.<name>.value": "A single random value.",
     "secrets.<name>.given": "The path in Vault of a value that was issued elsewhere, such as `third-party/key`. "
     "Nothing generates it; [playbooks/secret.yml](../secrets.md#secrets-that-others-issue) puts it there.",
+    "secrets.<name>.provider": "The name or the kind of a [provider](../providers.md#use-a-provider-in-a-service) that "
+    "the environment uses.",
+    "secrets.<name>.field": "Which secret or value of the provider. Default: `key`.",
+    "secrets.<name>.optional": "`true`: without the provider, the variable is missing. Default: `false`, and such an "
+    "environment is refused.",
     "secrets.<name>.file": "The path of a file in the container with the secret, which may have several lines. Only "
     "the container's user can read it. The variable's value is this path.",
     "secrets.<name>.form": "Another form of a login: `jdbc`, `keywords` (libpq's `host=… dbname=…`), or the scheme of "
@@ -122,8 +127,10 @@ SERVICE_KEYS = {
     "secrets.<name>.options": "Options of the URL of a `login`, which replace `sslmode` and `sslrootcert`, or of a "
     "`cache`.",
     "secrets.<name>.of": "The service that owns the secret. Default: this service.",
+    "providers": "[Providers](../providers.md) that the service calls and takes nothing else from.",
     "environment": "Environment variables that are not secret. Values are texts, numbers, `true` or `false`, can be "
-    "templates, and have one line. "
+    "templates, and have one line. A value is from a [provider](../providers.md#use-a-provider-in-a-service) as "
+    "`{provider: <name or kind>, field: url, default: <value without it>}`. "
     "`GREENROOM_ENVIRONMENT`, `GREENROOM_SLOT`, `GREENROOM_RELEASE` and `GREENROOM_RELEASE_ID` are always set.",
     "toggles": "Feature toggles, by name; no other service may use the name. An environment turns them on and off with "
     "`environment_toggles`. A change is a new bundle.",

@@ -75,6 +75,7 @@ EXAMPLES: dict[str, Any] = {
     "publishes": ["mails"],
     "config_path": "/etc/shop",
     "calls": ["kratos.public"],
+    "providers": ["stripe"],
     "metrics.port": "http",
     "metrics.path": "/metrics",
     "health.command": ["shopctl", "ready"],

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ansible.module_utils.greenroom.controller.catalogue.release import (
     variables_of,
 )
 from ansible.module_utils.greenroom.controller.catalogue.toggles import toggle_values
+from ansible.module_utils.greenroom.controller.providers.providers import in_bundles
 from ansible.plugins.action import ActionBase
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -93,6 +95,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             | {"bundle": str(PROJECT / "roles/bundle/templates")}
         )
         values = {name: value(own[name]) for name in variables_of(sources) if name in own}
+        if isinstance(values.get("providers"), Mapping):
+            values["providers"] = in_bundles(values["providers"])
         toggles = toggle_values(catalogue, value(own.get("environment_toggles")))
         found: str = release_id(digests, catalogue, toggles, sources, values)
         return found

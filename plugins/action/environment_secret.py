@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsiblePromptNoninteractive
 from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
+from ansible.module_utils.greenroom.controller.providers import live
 from ansible.module_utils.greenroom.controller.vault.opened_secrets import opened_secrets
 from ansible.module_utils.greenroom.controller.vault.secrets import Secrets
 from ansible.plugins.action import ActionBase
@@ -22,6 +23,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "file": {"type": "str", "default": ""},
     "variable": {"type": "str", "default": ""},
     "owner": {"type": "str", "default": ""},
+    # What must not be in an environment that is not protected: texts, and secrets with these fingerprints.
+    "protected": {"type": "bool", "default": False},
+    "foreign": {"type": "list", "elements": "str", "default": []},
+    "fingerprints": {"type": "str", "default": ""},
     # Without a file, the secrets are in the Vault at `url`.
     "secrets_file": {"type": "path"},
     "url": {"type": "str"},
@@ -52,6 +57,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             value = given.text_of(self._content(args), bool(args["settable"][args["path"]]))
         except given.ValueRefusedError as problem:
             raise AnsibleActionFail(f"{args['path']}: {source} {problem}") from None
+        foreign = (args["environment_name"], args["foreign"], args["fingerprints"])
+        if lines := live.secret_problems({args["path"]: {"value": value}}, *foreign, protected=args["protected"]):
+            raise AnsibleActionFail("\n".join(lines))
         try:
             return result | self._put(args, value, task_vars)
         except AnsibleError as error:  # the lookup's error, without the text that Ansible adds to it

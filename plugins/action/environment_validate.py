@@ -5,17 +5,12 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import re
-import secrets
-import socket
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
 from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible import context
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsibleTemplateSyntaxError, AnsibleUndefinedVariable
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -25,10 +20,13 @@ from ansible.module_utils.greenroom.controller.common import opened
 from ansible.module_utils.greenroom.controller.hosts import edge_size
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.people import named
+from ansible.module_utils.greenroom.controller.providers import live
+from ansible.module_utils.greenroom.controller.providers import problems as provider_problems
 from ansible.module_utils.greenroom.controller.validate import (
     checks,
     edge_access,
     lockout,
+    of_run,
     release,
     service_values,
     services,
@@ -40,7 +38,6 @@ from ansible.module_utils.greenroom.controller.validate.variable_names import (
     environment_problems,
 )
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.parsing.vault import EncryptedString
 from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 from ansible.utils.vars import load_extra_vars
@@ -79,7 +76,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self.groups = self.task_vars["groups"]
         self.catalogue = self.task_vars["catalogue"]
         self.checks: dict[str, Any] = {}
-        self.declared = variables.load_declared(PROJECT / "roles", _load_plain)
+        self.declared = variables.load_declared(PROJECT / "roles", of_run.load_plain)
         self._raw = cache(self.hostvars.raw_get)
         # The checks together can be judged only if each is valid.
         lines = list(dict.fromkeys(self._problems())) or [
@@ -91,14 +88,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if lines:
             raise AnsibleActionFail(self._mask().hide("\n".join(lines)))
         opened.mark()
-        return result | {"changed": False, "run": _run(), "edge": self._edge_needs}
+        return result | {"changed": False, "run": of_run.run(), "edge": self._edge_needs}
 
     def _mask(self) -> Mask:
         """Return a mask for what is encrypted in variables, services and checks: a line may quote it."""
         raw = [self._raw(host) for host in self.groups["all"]]
         files = [path for service in self.catalogue.values() for path in Path(service["folder"]).glob("*.yml")]
         mask = Mask()
-        for value in _encrypted([raw, [self._load(path) for path in files]]):
+        for value in of_run.encrypted([raw, [self._load(path) for path in files]]):
             with contextlib.suppress(AnsibleError):
                 mask.add(str(value))
         return mask
@@ -144,7 +141,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _value(self, name: str) -> Any:
         """Return a variable of this host, rendered; None if there is none, or if it refers to one that is missing."""
         try:
-            return _rendered(self.hostvars[self.task_vars["inventory_hostname"]].get(name))
+            return of_run.rendered(self.hostvars[self.task_vars["inventory_hostname"]].get(name))
         except AnsibleUndefinedVariable:
             return None
 
@@ -181,10 +178,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             host_ports=self._value("firewall_ports") or (),
             nfs=self._value("volumes_nfs") or {},
         )
+        yield from provider_problems.problems(
+            (Path(self.task_vars["providers_path"]), Path(self.task_vars["catalogue_path"])),
+            load,
+            self.task_vars["provider_catalogue"],
+            self._value("environment_providers"),
+            valid,
+            render=self._renderer(host, {}),
+            protected=self._protected(),
+        )
         if not self.args["secrets"]:
             return  # a run without a release renders no value
         declared = {name for options in self.declared.values() for name in options}
-        yield from service_values.value_problems(valid, self.groups, declared, self._renderer)
+        known = (str(self._value("environment_name")), *map(self._value, live.VARIABLES))
+        try:
+            refused = live.refusal(*known, protected=self._protected())
+        except live.FingerprintsError as error:
+            yield str(error)
+        else:
+            yield from service_values.value_problems(valid, self.groups, declared, self._renderer, refused)
 
     def _renderer(self, host: str, more: Mapping[str, Any]) -> service_values.Render:
         """Return what renders a value, or a file, for a host, with more variables."""
@@ -263,7 +275,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
         def rendered(variable: str) -> Any:
             try:
-                return _rendered(values.get(variable))
+                return of_run.rendered(values.get(variable))
             except AnsibleUndefinedVariable:
                 return None  # it may refer to something that only a later task sets
             except AnsibleError as error:
@@ -314,37 +326,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return own
 
 
-def _rendered(value: Any) -> Any:
-    """Return a value with all that it contains: Ansible renders an item of a list or mapping when it is read."""
-    if isinstance(value, Mapping):
-        return {key: _rendered(item) for key, item in value.items()}
-    return [_rendered(item) for item in value] if isinstance(value, list) else value
-
-
-def _encrypted(value: Any) -> Iterator[EncryptedString]:
-    """Yield the values with the tag !vault, at any depth."""
-    if isinstance(value, EncryptedString):
-        yield value
-    elif isinstance(value, (Mapping, list)):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _encrypted(item)
-
-
-def _load_plain(path: Path) -> Any:
-    """Return the content of one of the project's own YAML files: Ansible's loader takes ten times as long."""
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
-
-
 def _type_errors(name: str, spec: Mapping[str, Any], value: Any) -> list[str]:
     """Return what Ansible's own check of argument types finds."""
     return list(ArgumentSpecValidator({name: spec}).validate({name: value}).error_messages)
-
-
-def _run() -> dict[str, str]:
-    """Return the id of this run (sorts by time), its start, and who runs it on which machine."""
-    now = datetime.now(UTC)
-    return {
-        "id": f"{now:%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}",
-        "started": f"{now:%Y-%m-%dT%H:%M:%SZ}",
-        "controller": f"{getpass.getuser()}@{socket.gethostname()}",
-    }

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The variable `catalogue` with all services."""
+"""The variables with all services and all providers."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ DOCUMENTATION = """
 name: catalogue
 short_description: Provides all services as one variable
 description:
-  - Sets three variables for all hosts. C(catalogue) is a dictionary of all services in the services folder, with all
+  - Sets variables for all hosts. C(catalogue) is a dictionary of all services in the services folder, with all
     defaults filled in. C(catalogue_path) is the folder, C(releases_path) that of the releases.
+  - C(provider_catalogue) is a dictionary of all providers in the folder C(providers_path), as their files are.
   - An inventory can have folders of its own, in the file C(greenroom.cfg) beside its hosts, with the options below in
     the section C(greenroom), relative to the file. Environment variables win over it, and it wins over ansible.cfg.
   - Templates in a service are rendered where they are used, with the variables of that host.
@@ -41,6 +42,14 @@ options:
     ini:
       - section: greenroom
         key: releases_path
+  providers_path:
+    description: The folder with one subfolder for each provider. The default is C(providers) in the checkout.
+    type: path
+    env:
+      - name: GREENROOM_PROVIDERS
+    ini:
+      - section: greenroom
+        key: providers_path
 """
 
 import os
@@ -72,7 +81,7 @@ PLACES: dict[str, str] = {}
 
 
 class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
-    """The variables `catalogue` and `catalogue_path` for the group `all`."""
+    """The variables of services, releases and providers for the group `all`."""
 
     REQUIRES_ENABLED = True
     is_stateless = True
@@ -90,14 +99,25 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
                 raise AnsibleError(problem)
             import_module("ansible.module_utils.greenroom.controller.common.compiled_templates").keep_compiled()
             _load_plugins()
-        services, releases = self._places()
+        places = self._places()
+        services = places["services_path"]
         if services not in CACHE:
-            catalogue = load(services, lambda file: loader.load_from_file(file, unsafe=True, trusted_as_template=True))
-            CACHE[services] = {"catalogue": catalogue, "catalogue_path": services, "releases_path": releases}
+
+            def read(file: str) -> Any:
+                return loader.load_from_file(file, unsafe=True, trusted_as_template=True)
+
+            providers = import_module("ansible.module_utils.greenroom.controller.providers.providers")
+            CACHE[services] = {
+                "catalogue": load(services, read),
+                "catalogue_path": services,
+                "releases_path": places["releases_path"],
+                "provider_catalogue": providers.load(places["providers_path"], read),
+                "providers_path": places["providers_path"],
+            }
         return CACHE[services]
 
-    def _places(self) -> tuple[str, str]:
-        """Return the folders of services and releases."""
+    def _places(self) -> dict[str, str]:
+        """Return the folders of services, releases and providers."""
         if not PLACES:
             module = import_module("ansible.module_utils.greenroom.controller.catalogue.places")
             # Ansible makes an empty path the working directory, so variables are read here.
@@ -109,7 +129,7 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
                 PLACES.update(module.places(PROJECT, os.environ, shared, own))
             except module.PlaceError as error:
                 raise AnsibleError(str(error)) from error
-        return PLACES["services_path"], PLACES["releases_path"]
+        return PLACES
 
 
 def _load_plugins() -> None:

@@ -41,6 +41,7 @@ LAYERS = (
         "controller/vault",
     },
     {"controller/catalogue"},
+    {"controller/providers"},
     {"controller/bundle"},
     {"controller/canary", "controller/slots"},
     {"controller/validate"},

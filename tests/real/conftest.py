@@ -33,7 +33,7 @@ ORDER = (
     "test_drift.py",  # ends with a run of site.yml, and with the same release in both slots
 )
 # The sources of a release's bundle, apart from secrets.
-SOURCES = ("services", "releases", "inventories/staging", "playbooks", "roles", "plugins", "library")
+SOURCES = ("services", "releases", "providers", "inventories/staging", "playbooks", "roles", "plugins", "library")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 from sqlalchemy import Engine, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from . import mail
 from .settings import Settings
 from .tables import orders, receipts
 
-SMTP_SECONDS = 10
 REFUSED = 500
 """SMTP codes from here on are permanent errors."""
 
@@ -73,7 +73,7 @@ class Receipts:
         except (ValueError, LookupError, AttributeError):
             # The library raises different errors for invalid addresses.
             raise ImpossibleError("can't create a mail from this job") from None
-        with smtplib.SMTP(self.settings.smtp_host, self.settings.smtp_port, timeout=SMTP_SECONDS) as server:
+        with mail.connect(self.settings) as server:
             try:
                 server.send_message(message)
             except smtplib.SMTPNotSupportedError:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,6 +65,9 @@ class Options(BaseModel):
             raise SettingsError(f"{path}: {problems}") from None
 
 
+SMTP_SCHEMES = {"smtp": 587, "smtps": 465}
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings of one portal process."""
@@ -75,6 +79,8 @@ class Settings:
     """For the worker: the broker (`amqps://…?cafile=…`), and the mail server below."""
     smtp_host: str = ""
     smtp_port: int = 25
+    smtp_url: str = field(repr=False, default="")
+    """Replaces both where the mail server needs TLS or a login."""
     mail_from: str = "orders@portal.invalid"
     kratos_url: str = "http://kratos:4433"
     kratos_admin_url: str = "http://kratos:4434"
@@ -117,6 +123,17 @@ class Settings:
             except ValueError:
                 raise SettingsError(f"environment variable {name} is not a port") from None
 
+        def mail_url(name: str) -> str:
+            url = env.get(name, "")
+            try:
+                parts = urlsplit(url)
+                fits = parts.scheme in SMTP_SCHEMES and bool(parts.hostname) and parts.port != 0
+            except ValueError:
+                fits = False
+            if url and not fits:
+                raise SettingsError(f"environment variable {name} is not a URL such as smtp://user:password@host:587/")
+            return url
+
         def toggled(features: Features) -> Features:
             changes = {}
             for name in Features.model_fields:
@@ -140,7 +157,8 @@ class Settings:
             database_url=database_url,
             csrf_keys=keys,
             broker_url=required("BROKER_URL") if worker else "",
-            smtp_host=required("SMTP_HOST") if worker else "",
+            smtp_host=required("SMTP_HOST") if worker and not env.get("SMTP_URL") else "",
+            smtp_url=mail_url("SMTP_URL") if worker else "",
             smtp_port=port("SMTP_PORT", cls.smtp_port),
             mail_from=env.get("MAIL_FROM", cls.mail_from),
             kratos_url=env.get("KRATOS_PUBLIC_URL", cls.kratos_url).rstrip("/"),

@@ -157,6 +157,7 @@ def kratos(
             environment_public_name=PUBLIC_NAME,
             environment_domain=DOMAIN,
             identity_providers=[company],
+            providers={},
             secrets_values={"environment/oidc/company": provider.client},
         )
         (folder / file.name.removesuffix(".j2")).write_text(text.replace("/etc/kratos", str(folder)))

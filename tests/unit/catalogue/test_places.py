@@ -18,10 +18,10 @@ def made(folder: Path, *names: str) -> list[str]:
 
 def test_the_nearest_setting_wins(tmp_path: Path) -> None:
     variable, own, shared = made(tmp_path, "variable", "own", "shared")
-    usual = {"services_path": str(tmp_path / "services"), "releases_path": str(tmp_path / "releases")}
+    usual = {f"{name}_path": str(tmp_path / name) for name in ("services", "releases", "providers")}
     assert places(tmp_path, {}, {}, {}) == usual
     assert places(tmp_path, {}, {"services_path": shared}, {}) == usual | {"services_path": shared}
-    inventory = {"services_path": own, "releases_path": own}
+    inventory = usual | {"services_path": own, "releases_path": own}
     assert places(tmp_path, {}, {"services_path": shared}, inventory) == inventory
     given = {"GREENROOM_SERVICES": variable, "GREENROOM_RELEASES": ""}
     assert places(tmp_path, given, {}, inventory) == inventory | {"services_path": variable}

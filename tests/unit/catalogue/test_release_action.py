@@ -22,6 +22,17 @@ PLAY = """
     - ansible.builtin.debug: {msg: "ID={{ found.release.id }}"}
       run_once: true
 """
+SMTP = {
+    **{
+        "kind": "mail",
+        "mode": "account",
+        "url": "smtp://mail.test",
+        "scheme": "smtp",
+        "host": "mail.test",
+        "port": 587,
+    },
+    **{"tls": "starttls", "values": {}, "budget": {}},
+}
 # Takes each tag for a digest.
 REGISTRY = """
 registries.Registry.resolve = lambda self, images: {name: "sha256:" + "0" * 64 for name in images}
@@ -67,5 +78,8 @@ def test_the_id_changes_with_values_of_the_environment_and_not_with_the_host_tha
         runs.identity(portal_fault="errors"),
         runs.identity(environment_servers={"broker.staging.test": "198.18.10.31"}),
         runs.identity(environment_toggles={"new_checkout": True}),
+        runs.identity(providers={"smtp": SMTP}),
     }
-    assert len(changed | {plain}) == 5
+    assert len(changed | {plain}) == 6
+    # A budget is in no bundle.
+    assert runs.identity(providers={"smtp": {**SMTP, "budget": {"day": 1}}}) in changed

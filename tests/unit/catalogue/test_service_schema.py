@@ -108,13 +108,19 @@ def test_schema_and_defaults_have_the_same_keys() -> None:
         ({"routes": [{"path": "/", "timeout": 30}]}, "routes[0].timeout: expected a string, got 30"),
         ({"memory": "lots"}, 'memory: "lots" is not a size like 256M or 1G'),
         ({"activation": "liveonly"}, 'activation: unknown value "liveonly"; did you mean "live_only"?'),
-        ({"environment": {"A": []}}, "environment.A: expected a string or a number or true or false, got a list"),
+        (
+            {"environment": {"A": []}},
+            "environment.A: expected a string or a number or true or false or a mapping, got a list",
+        ),
         ({"environment": {"a=b": "x"}}, 'environment: "a=b" is not a name of letters, digits, _, . and -'),
         (
             {"secrets": {"DSN": {"login": "shop", "ring": "x"}}},
-            "secrets.DSN: needs exactly one of login, broker, cache, ring, value, given",
+            "secrets.DSN: needs exactly one of login, broker, cache, ring, value, given, provider",
         ),
-        ({"secrets": {"DSN": {}}}, "secrets.DSN: needs exactly one of login, broker, cache, ring, value, given"),
+        (
+            {"secrets": {"DSN": {}}},
+            "secrets.DSN: needs exactly one of login, broker, cache, ring, value, given, provider",
+        ),
         ({"queues": {"jobs": {"delivery_limit": 0}}}, "queues.jobs.delivery_limit: 0 is too small; the minimum is 1"),
         ({"publishes": ["Jobs"]}, 'publishes[0]: "Jobs" is not a name of lowercase letters, digits, - and _'),
         ({"seed": "seed"}, 'seed: expected a list, got "seed"'),

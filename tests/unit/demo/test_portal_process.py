@@ -89,6 +89,13 @@ def test_a_worker_has_settings_of_its_own() -> None:
     assert (address.host, address.port, address.virtual_host) == ("broker.test", 5671, "staging")
     assert (address.credentials.username, address.credentials.password) == ("worker_blue", "hid/den")
     assert address.ssl_options.server_hostname == "broker.test"
+    with_login = Settings.from_environment(WORKER | {"SMTP_HOST": "", "SMTP_URL": "smtps://a:hidden@b/"}, worker=True)
+    assert with_login.smtp_url == "smtps://a:hidden@b/"
+    assert "hidden" not in repr(with_login)
+    for url in ("mail.test:587", "http://hidden@b", "smtp://", "smtp://hidden@b:x"):
+        with pytest.raises(SettingsError, match="SMTP_URL is not a URL") as refused:
+            Settings.from_environment(WORKER | {"SMTP_URL": url}, worker=True)
+        assert "hidden" not in str(refused.value)
     for name in ("BROKER_URL", "SMTP_HOST"):
         with pytest.raises(SettingsError, match=f"{name} is missing"):
             Settings.from_environment(WORKER | {name: ""}, worker=True)

@@ -150,7 +150,7 @@ def test_an_encrypted_value_is_never_printed(tmp_path: Path, inventory: Path) ->
     )
     start = "services/one/service.yml: "
     told = "got an encrypted value; write it to Vault, and name it in `secrets`"
-    assert f"{start}environment.KEY: expected a string or a number or true or false, {told}" in found
+    assert f"{start}environment.KEY: expected a string or a number or true or false or a mapping, {told}" in found
     assert f"{start}memory: expected a string, {told}" in found
     assert f"{start}secrets.A.value: the value is not a name of lowercase letters, digits, - and _" in found
     assert any(line.startswith("seed_count: ") and "***" in line for line in found)
@@ -484,3 +484,42 @@ def test_no_variable_wants_more_synthetic_users_than_there_are() -> None:
     assert [*settings.people_problems("100", simulation_people=101, load_people=100)] == [
         "simulation_people: 101 synthetic users, but seed_count is 100; raise seed_count, or lower simulation_people"
     ]
+
+
+def test_providers_are_checked_with_services_and_inventory(tmp_path: Path, inventory: Path) -> None:
+    shop = {"image": "portal", "secrets": {"PAY_KEY": {"provider": "stripe"}, "OTHER": {"provider": "twilio"}}}
+    write(tmp_path / "services/shop/service.yml", shop)
+    chosen = {"stripe": {"mode": "live"}, "google": {"mode": "acount"}, "mail-sandbox": {"mode": "stub"}}
+    write(inventory / "group_vars/staging/more.yml", {"environment_providers": chosen})
+    found = validate(tmp_path, services=tmp_path / "services", inventory=inventory)
+    assert [line.partition(";")[0].partition(", so")[0] for line in found if "provider" in line] == [
+        'environment_providers.google.mode: unknown value "acount"',
+        "environment_providers.stripe.mode: live, but the environment is not protected",
+    ]
+    chosen = {"stripe": {"mode": "sandbox"}, "mail-sandbox": {"mode": "stub"}}
+    write(inventory / "group_vars/staging/more.yml", {"environment_providers": chosen})
+    found = validate(tmp_path, services=tmp_path / "services", inventory=inventory)
+    assert [line.partition(";")[0] for line in found if "provider" in line] == [
+        "services/shop/service.yml: secrets.OTHER.provider: twilio is off in this environment",
+        "environment_providers.mail-sandbox: no service uses it",
+    ]
+
+
+def test_a_live_key_in_a_service_stops_the_run_without_being_shown(tmp_path: Path) -> None:
+    """In its environment and in a file of its configuration; secrets are checked once they are read."""
+    key = "sk_" + "live_51Habcdefgh"
+    shop = {"image": "portal", "environment": {"PAY_KEY": key}, "config_path": "/etc/shop"}
+    write(tmp_path / "services/shop/service.yml", shop)
+    for name in ("pay.json.j2", "pay.env"):
+        (tmp_path / "services/shop/config").mkdir(exist_ok=True)
+        (tmp_path / "services/shop/config" / name).write_text(f"key={key}\n")
+    options = {"secrets": True}
+    found = validate(tmp_path, *LOGIN, services=tmp_path / "services", options=options)
+    assert [line.partition(" which")[0] for line in found if "live" in line] == [
+        f"services/shop/{place}: has a live Stripe key,"
+        for place in ("service.yml: environment.PAY_KEY", "config/pay.env", "config/pay.json.j2")
+    ]
+    assert key not in "".join(found)
+    protected = ("-e", '{"environment_protected": true, "confirm": "staging"}')
+    found = validate(tmp_path, *LOGIN, *protected, services=tmp_path / "services", options=options)
+    assert "live" not in "".join(found)

@@ -48,7 +48,12 @@ def describe(
         name: {key: filled(service[key], {}) for key in DESCRIBED}
         | filled(described_jobs(service), {})
         | {
-            "secrets": {variable: _known(secret) for variable, secret in service["secrets"].items()},
+            # Those of providers are nobody else's business.
+            "secrets": {
+                variable: _known(secret)
+                for variable, secret in service["secrets"].items()
+                if secret["kind"] != "provider"
+            },
             "ports": {
                 port: filled(value, {}) | {"host": {slot: value["host"][slot]}}
                 for port, value in service["ports"].items()

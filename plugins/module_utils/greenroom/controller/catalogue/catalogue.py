@@ -24,6 +24,8 @@ BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000
 # After so many deliveries, a job goes to the dead-letter queue.
 DELIVERY_LIMIT = 20
+# What a secret may say beside its kind, its name and its owner.
+_SECRET_KEYS = ("file", "form", "part", "options", "field", "optional")
 DEFAULTS: dict[str, Any] = {
     "image": "",
     "group": "app",
@@ -53,6 +55,7 @@ DEFAULTS: dict[str, Any] = {
     "heads": None,
     "queues": {},
     "publishes": [],
+    "providers": [],
     "secrets": {},
     "environment": {},
     "toggles": {},
@@ -105,7 +108,7 @@ def _port(raw: object) -> dict[str, Any]:
 def _secret(raw: object, service: str) -> dict[str, Any]:
     secret = _mapping(raw)
     kind = next((kind for kind in SECRET_KINDS if kind in secret), None)
-    more = {key: secret[key] for key in ("file", "form", "part", "options") if secret.get(key) is not None}
+    more = {key: secret[key] for key in _SECRET_KEYS if secret.get(key) is not None}
     return {"kind": kind, "name": secret.get(kind) if kind else None, "owner": secret.get("of") or service, **more}
 
 
@@ -167,7 +170,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
 
     `raw` is the content of service.yml (anything; invalid parts are omitted), `folder` the service's absolute path.
     Shapes: `ports.<p>` = {container, from, bind, host: {blue, green}}; `secrets.<ENV>` = {kind, name, owner} and
-    those of {file, form, part, options} that are set; `databases.<d>` = {extensions};
+    those of {file, form, part, options, field, optional} that are set; `databases.<d>` = {extensions};
     `cache` = {prefix, slots}; `extensions[]` = {name, package};
     `routes[]`, `redirects[]` and `tcp_routes[]`: see route_values;
     `canary` = {probes, metric: {name, port, path}, steps, step_seconds, limits, queries: [{name, query, above or
@@ -198,6 +201,7 @@ def normalise(name: str, raw: object, folder: str) -> dict[str, Any]:
         "cache": _cache(service["cache"], name),
         "publishes": _list(service["publishes"]),
         "calls": _list(service["calls"]),
+        "providers": _list(service["providers"]),
         "secrets": {variable: _secret(value, name) for variable, value in _mapping(service["secrets"]).items()},
         "environment": dict(_mapping(service["environment"])),
         "headers": dict(_mapping(service["headers"])),

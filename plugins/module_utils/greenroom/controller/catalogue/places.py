@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""Where services and releases are: in the checkout, or in folders of their own, which may be git checkouts."""
+"""Where services, releases and providers are: in the checkout, or in folders elsewhere, such as git checkouts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import configparser
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-DEFAULTS = {"services_path": "services", "releases_path": "releases"}
+DEFAULTS = {"services_path": "services", "releases_path": "releases", "providers_path": "providers"}
 # Ansible doesn't read files with this ending as inventories.
 FILE = "greenroom.cfg"
 SECTION = "greenroom"
@@ -37,7 +37,7 @@ def of_inventories(inventories: Iterable[str]) -> dict[str, str]:
             raise PlaceError(f"{file}: can't be read: {error}") from error
         given = parser[SECTION] if parser.has_section(SECTION) else {}
         if unknown := [*(set(given) - set(DEFAULTS)), *(set(parser.sections()) - {SECTION})]:
-            raise PlaceError(f"{file}: unknown: {unknown[0]}; it has [{SECTION}] with {' and '.join(DEFAULTS)}")
+            raise PlaceError(f"{file}: unknown: {unknown[0]}; it has [{SECTION}] with {', '.join(DEFAULTS)}")
         found |= {key: _folder(str(folder.resolve() / value), f"{file}: {key}") for key, value in given.items()}
     return found
 
@@ -45,7 +45,7 @@ def of_inventories(inventories: Iterable[str]) -> dict[str, str]:
 def places(
     project: Path, environment: Mapping[str, str], shared: Mapping[str, str], own: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return {services_path, releases_path}: from environment variables, an inventory, ansible.cfg, or the checkout.
+    """Return the path for each key of DEFAULTS: from environment variables, an inventory, ansible.cfg, or the checkout.
 
     `own` is what of_inventories returns. Raises PlaceError.
     """

@@ -122,7 +122,7 @@ def read_release(
 
 # Keys of a service that no bundle contains: a change of one is no reason to deploy.
 NOT_IN_BUNDLE = {"folder", "canary", "heads", "identities", "migrate", "prepare", "publishes", "queues", "seed"}
-NOT_IN_BUNDLE |= {"user_given", "ids_of"}
+NOT_IN_BUNDLE |= {"user_given", "ids_of", "providers"}
 # Variables whose content depends on the slot or on the run, is secret, or is in the ID anyway.
 _NOT_COUNTED = {
     "catalogue",

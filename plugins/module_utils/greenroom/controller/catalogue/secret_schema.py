@@ -11,13 +11,14 @@ from typing import Any
 from .connection_forms import KEYWORDS, PARTS
 from .schema_terms import DATABASE, NAME, mapping, named, text
 
-SECRET_KINDS = ("login", "broker", "cache", "ring", "value", "given")
+SECRET_KINDS = ("login", "broker", "cache", "ring", "value", "given", "provider")
 # The kinds with a server, which a client may want to know in parts.
 SERVERS = ("login", "broker", "cache")
 GIVEN = text(
     r"^[a-z][a-z0-9_-]{0,39}(/[a-z0-9][a-z0-9_-]{0,39}){0,3}\Z",
     "a path in Vault such as third-party/key, of lowercase letters, digits, -, _ and /",
 )
+FIELD = text(r"^[a-z][a-z0-9_]{0,39}\Z", "a name of lowercase letters, digits and _")
 # Podman reads the mount, and gives other characters a meaning.
 FILE = text(
     r"^(/(?!\.{1,2}(/|\Z))[A-Za-z0-9_.-]+)+\Z",
@@ -29,6 +30,7 @@ SECRET = mapping(
     {
         **{"login": DATABASE, "broker": NAME, "cache": NAME, "ring": NAME, "value": NAME, "given": GIVEN, "of": NAME},
         **{"file": FILE, "form": FORM, "part": {"enum": list(PARTS)}},
+        **{"provider": NAME, "field": FIELD, "optional": {"type": "boolean"}},
         "options": named({"type": ["string", "integer"]}, OPTION["pattern"], OPTION["description"]),
     }
 )
@@ -72,6 +74,13 @@ def _errors(secret: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if len(kinds) != 1:
         yield "", f"needs exactly one of {', '.join(SECRET_KINDS)}"
         return
+    if kinds == ["provider"] and "of" in secret:
+        yield ".of", "not needed; services that name the same provider share its secrets"
+    for key in ("field", "optional"):
+        if key in secret and kinds != ["provider"]:
+            yield f".{key}", "only a provider has it; remove it"
+    if secret.get("optional") and "file" in secret:
+        yield ".optional", "a secret in a file can't be left out; remove one of them"
     if kinds == ["given"] and "of" in secret:
         yield ".of", "not needed; services that name the same path share the secret"
     if "part" in secret and kinds[0] not in SERVERS:

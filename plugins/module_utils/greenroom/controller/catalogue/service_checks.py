@@ -88,6 +88,8 @@ def _secrets(service: Service, catalogue: Catalogue, wrong: Collection[str]) -> 
             continue
         if secret["kind"] == "given":
             yield from given_problems(variable, secret, catalogue)
+        elif secret["kind"] == "provider":
+            pass  # the environment decides whether there is such a provider
         elif owner not in catalogue:
             yield f'secrets.{variable}.of: unknown service "{owner}"{suggestion(owner, catalogue)}'
         elif secret["kind"] == "login":

@@ -19,9 +19,17 @@ from .job_schema import HOOK_COMMANDS, SCHEDULE
 from .route_schema import HEADERS, REDIRECT, ROUTE, TCP_ROUTE
 from .schema_errors import lines
 from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIABLE, WORDS, mapping, named, text
-from .secret_schema import CACHE, DATABASES, EXTENSIONS, SECRET, secret_errors
+from .secret_schema import CACHE, DATABASES, EXTENSIONS, FIELD, SECRET, secret_errors
 from .volume_schema import VOLUMES
 
+# A value, or what a provider has: its address or another field that is no secret.
+ENVIRONMENT_VALUE = {
+    "type": ["string", "number", "boolean", "object"],
+    "if": {"type": "object"},
+    "then": mapping(
+        {"provider": NAME, "field": FIELD, "default": {"type": ["string", "number", "boolean"]}}, ["provider"]
+    ),
+}
 SCHEMA = mapping(
     {
         "image": NAME,
@@ -62,7 +70,8 @@ SCHEMA = mapping(
         ),
         "publishes": {"type": "array", "items": NAME},
         "secrets": named(SECRET, *VARIABLE),
-        "environment": named({"type": ["string", "number", "boolean"]}, *VARIABLE),
+        "providers": {"type": "array", "items": NAME},
+        "environment": named(ENVIRONMENT_VALUE, *VARIABLE),
         "toggles": named(
             mapping(
                 {

@@ -25,7 +25,13 @@ KEYS = {
     "ring": "values",
     "value": "value",
     "given": "value",
+    "provider": "value",
 }
+
+
+def provider_key(name: str, field: str) -> str:
+    """Return where the run's secrets have a field of a provider for services. No path in Vault is like that."""
+    return f"provider:{name}/{field}"
 
 
 def secret_path(secret: Mapping[str, Any], slot: str) -> str:
@@ -35,15 +41,18 @@ def secret_path(secret: Mapping[str, Any], slot: str) -> str:
     """
     if secret["kind"] == "given":
         return str(secret["name"])
+    if secret["kind"] == "provider":
+        return provider_key(str(secret["name"]), str(secret.get("field", "key")))
     if secret["kind"] not in LOGINS:
         return f"{secret['owner']}/{secret['kind']}/{secret['name']}"
     return f"{secret['owner']}/{secret['kind']}/{secret['name'] + '_' if secret.get('further') else ''}{slot}"
 
 
 def secret_paths(catalogue: Catalogue, slots: Iterable[str] = SLOTS) -> list[str]:
-    """Return the sorted paths of all services' secrets, relative to `<environment>/`."""
+    """Return the sorted paths of all services' secrets, relative to `<environment>/`. Providers have their own."""
     secrets = [secret for service in catalogue.values() for secret in service["secrets"].values()]
-    return sorted({secret_path(secret, slot) for secret in secrets for slot in slots})
+    own = [secret for secret in secrets if secret["kind"] != "provider"]
+    return sorted({secret_path(secret, slot) for secret in own for slot in slots})
 
 
 def given_paths(catalogue: Catalogue) -> list[str]:
@@ -60,7 +69,7 @@ def settable(catalogue: Catalogue) -> dict[str, bool]:
     found: dict[str, bool] = {}
     for service in catalogue.values():
         for secret in service["secrets"].values():
-            if KEYS.get(secret["kind"]) == "value":
+            if KEYS.get(secret["kind"]) == "value" and secret["kind"] != "provider":
                 path = secret_path(secret, SLOTS[0])
                 found[path] = found.get(path, True) and bool(secret.get("file"))
     return found
@@ -90,6 +99,8 @@ def secret_texts(
     """
     result = {}
     for variable, secret in service["secrets"].items():
+        if secret.get("optional") and secret_path(secret, slot) not in values:
+            continue
         content = values[secret_path(secret, slot)]
         name, login, text = secret["name"], f"{secret['name']}_{slot}", content.get(KEYS[secret["kind"]])
         if secret["kind"] == "login":

@@ -39,17 +39,21 @@ def value_problems(
     groups: Mapping[str, Sequence[str]],
     declared: Collection[str],
     renderer: Callable[[str, Mapping[str, Any]], Render],
+    refused: Callable[[str], str] = lambda _text: "",
 ) -> Iterator[str]:
     """Yield what is wrong with the values of services that fit the schema, one line each.
 
     `groups` = {group: [host]}. `declared` are the variables that roles declare: they may get their value later in the
-    run. `renderer` returns what renders for a host, with more variables.
+    run. `renderer` returns what renders for a host, with more variables. `refused` says why a text must not be in this
+    environment, "" if it may.
     """
     for service in services.values():
         hosts = groups.get(service["group"], ())
         where: dict[str, list[str]] = {}
         for host in hosts:
-            found = [line for slot in SLOTS for line in _problems(service, slot, partial(renderer, host), declared)]
+            found = [
+                line for slot in SLOTS for line in _problems(service, slot, partial(renderer, host), declared, refused)
+            ]
             for line in dict.fromkeys(found):
                 where.setdefault(line, []).append(host)
         folder = Path(service["folder"])
@@ -59,12 +63,18 @@ def value_problems(
 
 
 def _problems(
-    service: Service, slot: str, renderer: Callable[[Mapping[str, Any]], Render], declared: Collection[str]
+    service: Service,
+    slot: str,
+    renderer: Callable[[Mapping[str, Any]], Render],
+    declared: Collection[str],
+    refused: Callable[[str], str],
 ) -> Iterator[str]:
-    own = {key: value for key, value in service.items() if key != "checks"}
-    render = renderer({"slot": slot, "service": own})
+    shown = {key: value for key, value in service.items() if key != "checks"}
+    render = renderer({"slot": slot, "service": shown})
     for name, value in service["environment"].items():
-        if reason := _reason(value, render, declared, partial(variable_problem, name)):
+        # Of what is from a provider, the check of providers reports the rest.
+        own = value.get("default", "") if isinstance(value, Mapping) else value
+        if reason := _reason(own, render, declared, partial(_variable_problem, name, refused)):
             yield f"service.yml: environment.{name}: {reason}"
     commands = {key: service[key] for key in WORDS} | {"health.command": (service["health"] or {}).get("command", ())}
     commands |= job_commands(service)
@@ -74,10 +84,21 @@ def _problems(
                 yield f"service.yml: {key}[{index}]: {reason}"
     # The configuration may be that of another service, which has the same files.
     folder = Path(service["folder"]).parent / service["config_of"]
-    for path in sorted(folder.glob("config/**/*.j2")) if service["config_path"] else ():
-        if reason := _reason(path, render, declared, lambda _text: ""):
+    for path in sorted(folder.glob("config/**/*")) if service["config_path"] else ():
+        if reason := _file_reason(path, render, declared, refused):
             shared = "" if service["config_of"] == service["name"] else "service.yml: config_of: "
             yield f"{shared}{path.relative_to(folder)}: {reason}"
+
+
+def _variable_problem(name: str, refused: Callable[[str], str], text: str) -> str:
+    return variable_problem(name, text) or refused(text)
+
+
+def _file_reason(path: Path, render: Render, declared: Collection[str], refused: Callable[[str], str]) -> str:
+    """Return what is wrong with a file of a service's configuration; only a template is rendered."""
+    if path.suffix == ".j2":
+        return _reason(path, render, declared, refused)
+    return refused(path.read_text(encoding="utf-8", errors="replace")) if path.is_file() else ""
 
 
 def _in_unit(key: str) -> bool:

@@ -18,6 +18,7 @@ FOREIGN_PREFIXES = ("_", "ansible_", "awx_", "tower_")
 FOREIGN = frozenset(
     {"catalogue", "catalogue_path", "environment", "group_names", "groups", "hostvars", "inventory_dir"}
     | {"inventory_file", "inventory_hostname", "inventory_hostname_short", "omit", "play_hosts", "playbook_dir"}
+    | {"provider_catalogue", "providers", "providers_path"}
     | {"releases_path", "role_name", "role_names", "role_path", "vars"}
 )
 # A run detects these. Set by hand, they could make it deploy into the live slot, or images that are no release.
