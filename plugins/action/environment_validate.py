@@ -22,7 +22,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
 from ansible.module_utils.greenroom.controller.catalogue import alerting
 from ansible.module_utils.greenroom.controller.common import opened
-from ansible.module_utils.greenroom.controller.hosts import edge_size
+from ansible.module_utils.greenroom.controller.hosts import edge_size, egress
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.people import named
 from ansible.module_utils.greenroom.controller.validate import (
@@ -132,6 +132,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             files = edge_access.file_problems(own, self.catalogue, self.task_vars.get("inventory_dir") or ".")
             yield from files if self.args["secrets"] or not self.args["whole"] else ()
+        guards, edges = (self.groups.get(name, []) for name in ("egress", "edge"))
+        wanted = map(self._value, ("egress_targets", "egress_direct"))
+        yield from egress.problems(*wanted, guards, edges, self.catalogue) if guards else ()
         yield from edge_access.connection_problems(*map(self._value, edge_access.CONNECTIONS))
         yield from alerting.problems(*map(self._value, alerting.VARIABLES))
         yield from self._balancers()
