@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.module_utils.greenroom.controller.bundle import callers
 from ansible.module_utils.greenroom.controller.hosts import (
     backup_certificate,
     certificates,
@@ -65,7 +66,7 @@ class FilterModule:
             "egress_targets": egress.targets,
             "egress_of_providers": egress.of_providers,
             "egress_listeners": egress.listeners,
-            "egress_callers": egress.callers,
+            "egress_callers": callers.callers,
             "egress_direct": egress.direct,
             "egress_guard_ports": egress.guard_ports,
             "egress_summary": egress_report.summary,

@@ -7,13 +7,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.module_utils.greenroom.controller.bundle.callers import callers as callers_of
 from ansible.module_utils.greenroom.controller.hosts import egress
 
 PAYMENTS = {"hosts": ["API.pay.test", "*.files.test"], "addresses": ["192.0.2.7"], "budget": {"minute": "60"}}
 
 
 def problems(given: Any, guards: Any = ("guard1",), edges: Any = ("edge1",)) -> list[str]:
-    return list(egress.problems(given, ["198.51.100.0/24"], guards, edges, ["shop"]))
+    return list(egress.problems(given, ["198.51.100.0/24"], {"egress": guards, "edge": edges}, ["shop"]))
 
 
 def test_a_target_has_all_keys() -> None:
@@ -54,7 +55,7 @@ def test_each_port_and_caller_has_a_port_of_the_guard() -> None:
         (443, "tls", 21100),
         (25, "tcp", 21200),
     ]
-    callers = egress.callers({"shop": {"schedule": {}}}, {"blue": {"services": {"old": {}}}})
+    callers = callers_of({"shop": {"schedule": {}}}, {"blue": {"services": {"old": {}}}})
     assert [(each["name"], each["place"]) for each in callers] == [("host", 0), ("old", 1), ("shop", 2)]
     assert callers[2]["macs"]
     assert not set(callers[1]["macs"]) & set(callers[2]["macs"])
@@ -120,5 +121,5 @@ def test_names_of_targets_fit_into_the_configuration_of_the_guard() -> None:
 
 
 def test_what_is_reached_without_the_guard_is_an_address() -> None:
-    [found] = egress.problems({}, ["deb.example.org"], ["guard1"], [], [])
+    [found] = egress.problems({}, ["deb.example.org"], {"egress": ["guard1"]}, [])
     assert found == "egress_direct: 'deb.example.org' is no address or network"

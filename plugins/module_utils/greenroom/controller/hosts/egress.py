@@ -9,10 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ...common.container_mac import mac_address
 from ...common.names import suggestion
-from ...switch.bluegreen import SLOTS
-from ..catalogue.derived_names import containers
 from .networks import merged, networks_of
 
 HTTP, HTTPS = 80, 443
@@ -23,6 +20,8 @@ HOST = "host"
 KEYS = ("hosts", "port", "tls", "addresses", "budget", "services", "protocol")
 """Keys of a target."""
 PERIODS = ("minute", "day")
+VARIABLES = ("egress_targets", "egress_direct")
+"""What `problems` judges."""
 _NAME = re.compile(r"(\*\.)?([a-z0-9_-]+\.)+[a-z0-9-]+\.?", re.IGNORECASE)
 Target = dict[str, Any]
 
@@ -102,23 +101,6 @@ def listeners(wanted: Sequence[Target], base: int) -> list[dict[str, Any]]:
     ]
 
 
-def callers(catalogue: Mapping[str, Any], bundles: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return who may call, as {name, place, macs}: hosts' own processes, then each service of the catalog and slots.
-
-    `place` is the caller's place among the guard's ports, `macs` are the addresses of its containers' network cards.
-    """
-    found: dict[str, set[str]] = {}
-    for slot in SLOTS:
-        for services in (catalogue, bundles.get(slot, {}).get("services", {})):
-            for name, service in services.items():
-                found.setdefault(name, set()).update(map(mac_address, containers(name, slot, service)))
-    # Services beyond the ports count as the host.
-    named = sorted(found)[: STRIDE - 1]
-    return [{"name": HOST, "place": 0, "macs": []}] + [
-        {"name": name, "place": place, "macs": sorted(found[name])} for place, name in enumerate(named, 1)
-    ]
-
-
 def guard_ports(given: Sequence[Mapping[str, Any]], who: Sequence[Mapping[str, Any]]) -> list[int]:
     """Return the guard's ports for listeners and callers."""
     return [listener["base"] + caller["place"] for listener in given for caller in who]
@@ -144,9 +126,12 @@ def direct(hosts: Iterable[str], servers: Iterable[str], more: Iterable[str]) ->
 
 
 def problems(
-    given: object, around: object, guards: Sequence[str], edges: Sequence[str], services: Iterable[str]
+    given: object, around: object, groups: Mapping[str, Sequence[str]], services: Iterable[str]
 ) -> Iterator[str]:
-    """Yield what is wrong with `egress_targets`, `egress_direct` (`around`) and the group `egress` (`guards`)."""
+    """Yield what is wrong with `egress_targets`, `egress_direct` (`around`) and the group `egress`."""
+    guards, edges = groups.get("egress", ()), groups.get("edge", ())
+    if not guards:
+        return
     for address in around if isinstance(around, Sequence) and not isinstance(around, str) else ():
         if not _is_network(address):
             yield f"egress_direct: {address!r} is no address or network"
