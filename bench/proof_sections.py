@@ -160,6 +160,13 @@ SECTIONS = (
         (*TESTING, "tests/real/test_drift.py"),
     ),
     Section(
+        "egress",
+        "with an egress guard, nothing leaves staging but what is listed; without its rules, everything does",
+        15,
+        (STANDS[0], f"{PLAY} site.yml -i bench/egress/guard", "python -m bench.egress.run", STANDS[1]),
+        (*MEASURING, "bench/egress"),
+    ),
+    Section(
         "drill",
         "a cutover with each fault ends as it must",
         30,

@@ -401,7 +401,9 @@ def commands() -> str:
 
 def alert_rules() -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (part, rule) of each alert in the templates of Prometheus' rules, with variables' names as thresholds."""
-    for file in sorted((ROOT / "roles/monitoring/templates/etc/prometheus/rules").glob("*.yml.j2")):
+    for file in sorted(
+        (ROOT / "roles/monitoring/templates").glob("*/prometheus/rules/*.yml.j2"), key=lambda file: file.name
+    ):
         text = re.sub(r"^{%.*%}\n", "", file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         # What is there without a part.
         text = re.sub(r"^  \[\]\n", "", text, flags=re.MULTILINE)

@@ -17,7 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.module_utils.greenroom.common.masking import Mask
 from ansible.module_utils.greenroom.controller.catalogue import alerting
 from ansible.module_utils.greenroom.controller.common import opened
-from ansible.module_utils.greenroom.controller.hosts import edge_size
+from ansible.module_utils.greenroom.controller.hosts import edge_size, egress
 from ansible.module_utils.greenroom.controller.hosts.inventory import USUAL_GROUPS
 from ansible.module_utils.greenroom.controller.people import named
 from ansible.module_utils.greenroom.controller.providers import live
@@ -129,10 +129,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             files = edge_access.file_problems(own, self.catalogue, self.task_vars.get("inventory_dir") or ".")
             yield from files if self.args["secrets"] or not self.args["whole"] else ()
+        yield from egress.problems(*map(self._value, egress.VARIABLES), self.groups, self.catalogue)
         yield from edge_access.connection_problems(*map(self._value, edge_access.CONNECTIONS))
         yield from alerting.problems(*map(self._value, alerting.VARIABLES))
-        yield from self._balancers()
-        yield from self._lockout()
+        yield from (*self._balancers(), *self._lockout())
         names = ("canary", "cutover_step_seconds", "canary_seconds")
         times = ("bake", "stop_after", "cutover_drain_seconds", "cutover_pause_seconds", "cutover_timeout_seconds")
         yield from settings.cutover_problems(*map(self._value, names), **{name: self._value(name) for name in times})

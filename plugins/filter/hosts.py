@@ -7,10 +7,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible.module_utils.greenroom.controller.bundle import callers
 from ansible.module_utils.greenroom.controller.hosts import (
     backup_certificate,
     certificates,
     edge_size,
+    egress,
+    egress_report,
     firewall,
     inventory,
     keys,
@@ -60,6 +63,16 @@ class FilterModule:
             "key_files": keys.key_files,
             "ssh_private_key": ssh_key.private_key,
             "ssh_public_key": ssh_key.public_key,
+            "egress_targets": egress.targets,
+            "egress_of_providers": egress.of_providers,
+            "egress_listeners": egress.listeners,
+            "egress_callers": callers.callers,
+            "egress_direct": egress.direct,
+            "egress_guard_ports": egress.guard_ports,
+            "egress_summary": egress_report.summary,
+            "egress_firewalls": egress_report.firewalls,
+            "egress_table": egress_report.table,
+            "networks_merged": networks.merged_texts,
             "service_ports": firewall.service_ports,
             "firewall_rules": firewall.firewall_rules,
             "local_ports": firewall.local_ports,

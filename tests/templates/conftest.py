@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from rendering import ENVIRONMENTS, Rendered, read, render
+from rendering import ENVIRONMENTS, ROOT, Rendered, read, render
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +17,14 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Rendered]:
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     return {name: once(name, shared / f"rendered-{name}") for name in ENVIRONMENTS}
+
+
+@pytest.fixture(scope="session")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """Hosts of staging with an egress guard."""
+    more = [ROOT / "bench/egress/guard"]
+    roles = ("base", "egress", "firewall", "monitoring")
+    return render("staging", tmp_path_factory.mktemp("guarded"), roles=roles, hosts="app1:ops1", inventories=more)
 
 
 def once(environment: str, folder: Path) -> Rendered:

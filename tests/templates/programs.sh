@@ -7,7 +7,7 @@ export DEBIAN_FRONTEND=noninteractive
     echo "deb [trusted=yes] file:/srv/packages ./" >/etc/apt/sources.list.d/tests.list
     apt-get -q update && apt-get -q -y -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends \
         haproxy keepalived prometheus prometheus-alertmanager prometheus-blackbox-exporter \
-        prometheus-postgres-exporter nftables sudo openssh-server chrony pgbackrest
+        prometheus-postgres-exporter nftables sudo openssh-server chrony pgbackrest dnsmasq-base
 } >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
 ssh-keygen -q -A
 # keepalived needs its interface, but this container has no network.
@@ -31,6 +31,8 @@ for folder in "$1"/*/*/; do
     while read -r file; do
         case $file in
         /etc/haproxy/haproxy.cfg) check "$file" haproxy -c -C /etc/haproxy -f haproxy.cfg -f slots ;;
+        /etc/greenroom/egress.cfg) check "$file" haproxy -c -L guard -f "$file" ;;
+        /etc/greenroom/egress-dns.conf) check "$file" dnsmasq --test --conf-file="$file" ;;
         /etc/keepalived/keepalived.conf) check "$file" keepalived -t -f "$file" ;;
         /etc/prometheus/prometheus.yml) check "$file" promtool check config "$file" ;;
         /etc/prometheus/rules/*) check "$file" promtool test rules "/alerts/$(basename "$file")" ;;

@@ -103,3 +103,32 @@ def test_only_the_controller_reaches_openbao(hosts: Rendered, rendered: dict[str
     assert "8200" not in text(rendered["staging"], "ops1/etc/nftables.conf")
     settings = text(hosts, "ops1/etc/openbao/openbao.hcl")
     assert 'api_addr      = "https://198.18.10.41:8200"' in settings
+
+
+def test_without_a_guard_nothing_on_hosts_knows_of_one(rendered: dict[str, Rendered]) -> None:
+    files = [path for found in rendered.values() for path in found.files("etc/**/*")]
+    assert files
+    assert [path for path in files if "egress" in path.read_text(encoding="utf-8").lower()] == []
+
+
+def test_the_guard_is_the_only_way_out(guarded: Rendered, rendered: dict[str, Rendered]) -> None:
+    guard, other = (text(guarded, f"{host}/etc/nftables.conf") for host in ("ops1", "app1"))
+    for rules in (guard, other):
+        assert "tcp dport 443 dnat ip to 198.18.10.41:21100\n" in rules
+        assert "th dport 53 dnat ip to 198.18.10.41:5353\n" in rules
+        assert 'iifname "podman*" jump egress\n' in rules
+        assert "oif != lo jump egress\n" in rules
+    # Only the guard's own processes leave.
+    assert "meta skuid { haproxy, dnsmasq, _chrony } return" in guard
+    assert "meta skuid { haproxy, dnsmasq, _chrony } return" not in other
+    # Stopping the firewall must not open the way out.
+    unit = "app1/etc/systemd/system/nftables.service.d/greenroom.conf"
+    assert "delete table inet greenroom" not in text(guarded, unit)
+    assert "delete table inet greenroom" in text(rendered["staging"], unit)
+
+
+def test_each_service_calls_at_a_port_of_its_own(guarded: Rendered) -> None:
+    [port] = set(
+        re.findall(r'dnat ip to (198\.18\.10\.41:211\d\d) comment "portal"', text(guarded, "app1/etc/nftables.conf"))
+    )
+    assert f"bind {port} name portal\n" in text(guarded, "ops1/etc/greenroom/egress.cfg")

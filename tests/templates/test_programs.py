@@ -18,6 +18,8 @@ from referencing import Registry
 from referencing.jsonschema import DRAFT7
 from rendering import ENVIRONMENTS, Rendered
 
+# Those that only a host with an egress guard has.
+GUARDED = {"/etc/greenroom/egress.cfg", "/etc/greenroom/egress-dns.conf", "/etc/prometheus/rules/egress.yml"}
 # Configuration that Kratos reads from environment variables and not from its files.
 FROM_ENVIRONMENT = {"dsn": "postgres://", "secrets": {"cookie": ["x" * 32], "cipher": ["x" * 32]}}
 VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
@@ -25,7 +27,11 @@ VERDICT = re.compile(r"^== (\S+) (\S+): (\d+)$", re.M)
 CHECKED = (
     *("/etc/haproxy/haproxy.cfg", "/etc/prometheus/prometheus.yml", "/etc/nftables.conf", "/etc/sudoers.d/greenroom"),
     *("/etc/keepalived/keepalived.conf", "/etc/prometheus/alertmanager.yml", "/etc/prometheus/blackbox.yml"),
-    *(f"/etc/prometheus/rules/{path.name}" for path in (Path(__file__).parent / "alerts").glob("*.yml")),
+    *(
+        f"/etc/prometheus/rules/{path.name}"
+        for path in (Path(__file__).parent / "alerts").glob("*.yml")
+        if path.name != "egress.yml"
+    ),
     *("/etc/ssh/sshd_config.d/10-greenroom.conf", "/etc/chrony/chrony.conf", "/etc/sysusers.d/greenroom.conf"),
     *("/etc/systemd/system/greenroom-backup.timer", "/run/systemd/system/greenroom-stop.timer"),
     "/etc/containers/systemd/portal-blue.container",
@@ -58,13 +64,13 @@ def said(rendered: dict[str, Rendered], folder: Path) -> dict[tuple[str, str], t
 
 @pytest.fixture(scope="module")
 def verdicts(
-    rendered: dict[str, Rendered], tmp_path_factory: pytest.TempPathFactory
+    rendered: dict[str, Rendered], guarded: Rendered, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[tuple[str, str], tuple[int, str]]:
     file = tmp_path_factory.mktemp("receivers") / "rendered/ops1/etc/prometheus/alertmanager.yml"
     file.parent.mkdir(parents=True)
     file.write_text(yaml.safe_dump(every_receiver()))
     more = {"receivers": Rendered(file.parents[3], [])}
-    return said({**rendered, **more}, tmp_path_factory.mktemp("programs"))
+    return said({**rendered, **more, "guarded": guarded}, tmp_path_factory.mktemp("programs"))
 
 
 def every_receiver() -> dict[str, Any]:
@@ -95,6 +101,12 @@ def test_the_hosts_programs_accept_their_files(
     refused = [f"{host} {file}:\n{text}" for (host, file), (code, text) in own.items() if code != 0]
     if refused:
         pytest.fail("\n\n".join(refused), pytrace=False)
+
+
+def test_programs_accept_the_files_of_an_egress_guard(verdicts: dict[tuple[str, str], tuple[int, str]]) -> None:
+    own = {key: verdict for key, verdict in verdicts.items() if key[0].startswith("guarded/")}
+    assert {file for host, file in own if host == "guarded/ops1"} >= GUARDED | {"/etc/nftables.conf"}
+    assert [f"{host} {file}:\n{text}" for (host, file), (code, text) in own.items() if code != 0] == []
 
 
 def test_the_programs_refuse_invalid_files(

@@ -42,3 +42,8 @@ def merged(networks: Iterable[Network], version: int) -> list[str]:
     """Return the networks of one IP version, merged where they touch: nftables refuses overlaps in a set."""
     own = [network for network in networks if network.version == version]
     return [str(network) for network in ipaddress.collapse_addresses(own)]  # type: ignore[type-var]
+
+
+def merged_texts(given: Iterable[str], version: int = 4) -> list[str]:
+    """Return the networks of one IP version among `given`, merged where they touch."""
+    return merged([network_of(str(each), f"{each!r} is not an address") for each in given], version)
