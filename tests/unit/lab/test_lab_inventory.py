@@ -96,9 +96,14 @@ def test_one_host_is_removed_with_its_volumes_and_without_its_keys(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     done: list[str] = []
+
+    def call(*words: str) -> str:
+        done.append(" ".join(words))
+        return ""
+
     monkeypatch.setattr(podman, "setup", lambda: None)
     monkeypatch.setattr(podman, "containers", dict)
-    monkeypatch.setattr(podman, "call", lambda *words: done.append(" ".join(words)) or "")
+    monkeypatch.setattr(podman, "call", call)
     monkeypatch.setattr(cache, "only_one", contextlib.nullcontext)
     monkeypatch.setattr(keys, "FOLDER", tmp_path)
     key = tmp_path / "hosts" / "greenroom-test-two" / "key"
