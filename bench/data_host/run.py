@@ -11,8 +11,10 @@ clients send requests, and site.yml restores it. Writes bench/data_host/README.m
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bench.common import ROOT, machine, say, table
@@ -20,6 +22,9 @@ from tests.real.environment import Environment, Probe, until
 
 HERE = Path(__file__).resolve().parent
 BIG, COPY = "big_for_a_proof", "big_restored"
+WRITERS, WRITE_SECONDS = 4, 10
+# A public page that writes to a database, and seconds between two requests: less than the edge's limit for logins.
+PAGE, EVERY = "/self-service/login/api", 2.0
 README = """\
 # The data host, lost and restored
 
@@ -32,12 +37,12 @@ Then `site.yml -e restore_from_backup=latest` brought it back.
 - Rows that were committed and archived before, and are missing: {lost}.
 - After the restore, `site.yml` changed: {changed} (tasks).
 - Requests meanwhile: {asked}, of which {failures} failed, all before the database served again: {after} failed later.
-- A table was dropped while rows were written. Restored to the moment before, rows of later than that moment: {later};
-  rows of before that are missing: {missing}.
+- A table was dropped while four clients wrote rows. It was restored to a moment before. Rows that were committed until
+  that moment, and are missing: {missing}; rows of later: {later}.
 
 Measured on {machine}, with the lab's hosts on the same machine. To repeat this, with staging converged:
 
-    python -m bench.data_host.run
+    python -m bench.data_host.run --gib {gib:g}
 """
 
 
@@ -89,24 +94,50 @@ def dump_and_restore(staging: Environment) -> float:
     return took
 
 
+# Each row is a commit of its own, and is noted after it.
+WRITE = """\
+DO $$ BEGIN
+  FOR number IN 1..1000000 LOOP
+    INSERT INTO orders VALUES (-number * {writers} - {writer}, '', clock_timestamp());
+    COMMIT;
+    RAISE NOTICE '% %', -number * {writers} - {writer}, extract(epoch FROM clock_timestamp());
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+END $$;
+"""
+NOTED = re.compile(r"NOTICE:  (-\d+) (\d+\.\d+)")
+
+
+def write(staging: Environment, writer: int) -> dict[int, float]:
+    """Write rows until the table is gone; return the time (by the server's clock) after the commit of each."""
+    statement = WRITE.format(writer=writer, writers=WRITERS)
+    command = f"cd /; su postgres -c 'psql -Xq -d {BIG}' <<'END'\n{statement}END\n"
+    done = staging.ssh("data1", command, check=False, timeout=1200)
+    return {int(number): float(at) for number, at in NOTED.findall(done.stderr)}
+
+
 def dropped_table(staging: Environment) -> tuple[float, int, int]:
     """Drop a table while rows are written; return how long its restore took, later rows, and missing ones."""
-    begin = count(staging)
-    writes = "".join(
-        f"INSERT INTO orders VALUES ({-number}, '', clock_timestamp()); SELECT pg_sleep(0.05);\n"
-        for number in range(200)
-    )
-    sql(staging, writes, BIG)
-    [moment] = sql(staging, "SELECT at FROM orders WHERE id = -100", BIG)
-    expected = count(staging, f"at <= '{moment}'")
-    sql(staging, "DROP TABLE orders", BIG)
+    kept = count(staging)
+    with ThreadPoolExecutor(WRITERS) as pool:
+        writers = [pool.submit(write, staging, writer) for writer in range(WRITERS)]
+        time.sleep(WRITE_SECONDS)
+        moment, seconds = sql(
+            staging, "SELECT now(), extract(epoch FROM now()); SELECT pg_sleep(0.1); DROP TABLE orders", BIG
+        )[0].split("|")
+        written = {number: at for writer in writers for number, at in writer.result().items()}
+    before = {number for number, at in written.items() if at <= float(seconds)}
+    if not before or len(before) == len(written):
+        sys.exit(f"of {len(written)} rows, {len(before)} were written before {moment}: that proves nothing")
     took, _ = play(
         staging,
         *("playbooks/restore.yml", "-e", f"database={BIG}", "-e", f"into={COPY}", "-e", f"restore_time='{moment}'"),
     )
-    later, found = count(staging, f"at > '{moment}'", COPY), count(staging, f"at <= '{moment}'", COPY)
-    say(f"{begin} rows before, {expected} until {moment}, {found} restored")
-    return took, later, expected - found
+    later = count(staging, f"at > '{moment}'", COPY)
+    found = {int(line) for line in sql(staging, "SELECT id FROM orders WHERE id < 0", COPY)}
+    missing = len(before - found) + kept - count(staging, "id > 0", COPY)
+    say(f"{len(written)} rows written, {len(before)} of them until {moment}; {missing} are missing, {later} are later")
+    return took, later, missing
 
 
 def lose(staging: Environment) -> dict[str, object]:
@@ -115,15 +146,13 @@ def lose(staging: Environment) -> dict[str, object]:
     rows = count(staging)
     sql(staging, "SELECT pg_switch_wal()")
     staging.ssh("data1", f"cd /; su postgres -c 'pgbackrest --stanza={staging.name} check'")
-    with Probe(staging, "/readyz", every=0.5) as probe:
+    with Probe(staging, PAGE, every=EVERY) as probe:
         staging.ssh("data1", "systemctl stop postgresql@17-main; rm -rf /var/lib/postgresql/17/main")
         lost = time.monotonic()
         _, said = play(staging, "site.yml", fails=True)
         refused = "-e restore_from_backup=latest" in said
         took, _ = play(staging, "site.yml", "-e", "restore_from_backup=latest")
-        serving = (
-            until(lambda: staging.get("/readyz")[0] == 200, 120, "the public is served") and time.monotonic() - lost
-        )
+        serving = until(lambda: staging.get(PAGE)[0] == 200, 300, "the public is served") and time.monotonic() - lost
         before = len(probe.failures)
         time.sleep(20)
     again = staging.play("site.yml")

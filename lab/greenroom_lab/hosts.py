@@ -158,6 +158,15 @@ def find(name: str, environment: str) -> Host:
     raise LabError(f"There is no host {name}. Use one of {', '.join(known)}, or <environment>/<host>.")
 
 
+def find_in(environment: str, name: str) -> Host:
+    """Return a host of an environment, which control is none of. Raises LabError."""
+    found = inventory.hosts(environment)
+    for host in found:
+        if host.name == name:
+            return host
+    raise LabError(f"{environment} has no host {name}. It has {', '.join(host.name for host in found)}.")
+
+
 def enter(host: Host, words: list[str]) -> None:
     """Replace this process with SSH to `host`: a shell, or the command in `words`."""
     if podman.containers().get(host.container, {}).get("State") != "running":
@@ -168,12 +177,17 @@ def enter(host: Host, words: list[str]) -> None:
 def remove(environment: str) -> None:
     """Remove the hosts of one environment, with their data and keys, and its network. Raises LabError."""
     for host in inventory.hosts(environment):
-        podman.call("rm", "--force", "--ignore", "--time=0", host.container)
-        podman.call("volume", "rm", "--force", *(f"{host.container}-{name}" for name in VOLUMES))
+        remove_one(host)
         shutil.rmtree(keys.FOLDER / "hosts" / host.container, ignore_errors=True)
     network.remove_one(environment)
     shutil.rmtree(paths.ACCESS / environment, ignore_errors=True)
     write_known_hosts()
+
+
+def remove_one(host: Host) -> None:
+    """Remove one host at once, with its data. Its keys stay, so that a new one in its place is the same to SSH."""
+    podman.call("rm", "--force", "--ignore", "--time=0", host.container)
+    podman.call("volume", "rm", "--force", *(f"{host.container}-{name}" for name in VOLUMES))
 
 
 def change(verb: str, host: Host) -> None:

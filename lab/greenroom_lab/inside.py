@@ -31,13 +31,17 @@ def up(environments: list[str]) -> None:
     say(f"lab: {' and '.join(wanted)} and control are up")
 
 
-def remove(environment: str) -> None:
-    """Remove the hosts of one environment; control and the other environments stay."""
+def remove(what: str) -> None:
+    """Remove the hosts of one environment, or one host of it (`staging/app1`); control and everything else stay."""
+    environment, _, one = what.partition("/")
     with cache.only_one():
         podman.setup()
         podman.refuse_strangers(podman.containers())
-        hosts.remove(environment)
-    say(f"lab: removed {environment}")
+        if one:
+            hosts.remove_one(hosts.find_in(environment, one))
+        else:
+            hosts.remove(environment)
+    say(f"lab: removed {what}")
 
 
 def _run(chosen: argparse.Namespace) -> None:

@@ -34,9 +34,9 @@ def inventories() -> list[Path]:
 
 
 def inventory(environment: str) -> Path:
-    """Return the folder of an environment's inventory, which may not exist."""
+    """Return the folder of an environment's inventory, which may not exist. One in the named folder comes first."""
     folders = [folder / environment for folder in inventories()]
-    return next((folder for folder in folders if folder.is_dir()), folders[0])
+    return next((folder for folder in reversed(folders) if folder.is_dir()), folders[0])
 
 
 def private_folder(path: Path) -> Path:

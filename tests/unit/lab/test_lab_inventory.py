@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import pytest
-from greenroom_lab import hosts, inventory, network, packages, paths
+from greenroom_lab import cache, hosts, inside, inventory, keys, network, packages, paths, podman
 from greenroom_lab.console import LabError
 
 HOSTS = """
@@ -78,6 +79,44 @@ def test_find_a_host(name: str, container: str) -> None:
 def test_find_no_host(name: str) -> None:
     with pytest.raises(LabError, match=rf"There is no host {name}\. Use one of control1, one, two"):
         hosts.find(name, "test")
+
+
+def test_a_folder_with_other_inventories_of_the_same_name_comes_first(
+    checkout: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    (other / "test").mkdir()
+    (other / "test" / "hosts.yml").write_text(HOSTS.replace("198.18.40.12", "198.18.40.13"))
+    monkeypatch.setenv("GREENROOM_LAB_INVENTORIES", str(other))
+    assert [host.address for host in inventory.hosts("test")] == ["198.18.40.11", "198.18.40.13"]
+
+
+@pytest.mark.usefixtures("checkout")
+def test_one_host_is_removed_with_its_volumes_and_without_its_keys(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    done: list[str] = []
+
+    def call(*words: str) -> str:
+        done.append(" ".join(words))
+        return ""
+
+    monkeypatch.setattr(podman, "setup", lambda: None)
+    monkeypatch.setattr(podman, "containers", dict)
+    monkeypatch.setattr(podman, "call", call)
+    monkeypatch.setattr(cache, "only_one", contextlib.nullcontext)
+    monkeypatch.setattr(keys, "FOLDER", tmp_path)
+    key = tmp_path / "hosts" / "greenroom-test-two" / "key"
+    key.parent.mkdir(parents=True)
+    key.write_text("")
+    inside.remove("test/two")
+    assert done == [
+        "rm --force --ignore --time=0 greenroom-test-two",
+        "volume rm --force greenroom-test-two-containers greenroom-test-two-journal",
+    ]
+    assert key.exists()
+    with pytest.raises(LabError, match=r"test has no host control1\. It has one, two\."):
+        inside.remove("test/control1")
 
 
 def test_packages_of_all_roles(checkout: Path) -> None:

@@ -8,6 +8,11 @@ import pytest
 from ansible.module_utils.greenroom.controller.validate.meanings import meaning_problems
 
 GROUPS = ("app", "ops")
+S3 = {"type": "s3", "s3-bucket": "b", "s3-endpoint": "s3.example.com", "s3-region": "r", "s3-key": "k"}
+SFTP = {
+    **{"type": "sftp", "sftp-host": "h", "sftp-host-user": "u", "sftp-host-key-hash-type": "sha256"},
+    **{"sftp-host-key-check-type": "fingerprint", "sftp-host-fingerprint": "f"},
+}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +68,11 @@ def test_a_value_without_the_meaning_of_its_name_is_reported(name: str, value: A
         ("environment_proxy_url", "http://proxy.example.org:3128"),
         ("environment_proxy_except", [".example.org", "registry.example.org:5000", "10.0.0.0/8"]),
         ("base_forward_to", ["localhost:5432", "*:22", "db.example.org:*", "[2001:db8::1]:22"]),
-        ("pgbackrest_second", {"type": "s3", "path": "/x", "s3-bucket": "b", "s3-key": "k", "storage-verify-tls": "n"}),
+        ("pgbackrest_second", {**S3, "path": "/x", "storage-verify-tls": "n"}),
+        ("pgbackrest_second", {**S3, "s3-key": "", "s3-key-type": "auto"}),
+        ("pgbackrest_second", {**SFTP, "path": "/x"}),
+        ("pgbackrest_second", {**SFTP, "sftp-host-fingerprint": "", "sftp-host-key-check-type": "none"}),
+        ("pgbackrest_second", {"type": "posix", "path": "/mnt"}),
         ("pgbackrest_second", {}),
         ("pgbackrest_queue_size", "4GiB"),
     ],
@@ -91,14 +100,21 @@ def test_ports_of_hosts_name_their_rule() -> None:
         ({"type": "ftp"}, ".type: expected one of azure, gcs, posix, s3, sftp"),
         ({"path": "/x"}, ".type: expected one of azure, gcs, posix, s3, sftp"),
         (
-            {"type": "s3", "repo1-s3-bucket": "b"},
+            {**S3, "repo1-s3-bucket": "b"},
             ': "repo1-s3-bucket" is no option of pgBackRest; write it without "repo1-"',
         ),
         (
-            {"type": "s3", "s3-key-secret": "x"},
+            {**S3, "s3-key-secret": "x"},
             ".s3-key-secret: leave it out; the secret is third-party/backup in Vault",
         ),
         ({"type": "posix", "cipher-pass": "x"}, ".cipher-pass: leave it out"),
+        ({**S3, "s3-endpoint": ""}, ".s3-endpoint: missing; pgBackRest needs it for the type s3"),
+        ({**S3, "s3-key": ""}, ".s3-key: missing"),
+        ({**SFTP, "sftp-host-key-hash-type": ""}, ".sftp-host-key-hash-type: missing"),
+        ({**SFTP, "sftp-host-key-check-type": ""}, ".sftp-host-key-check-type: missing"),
+        ({**SFTP, "sftp-host-fingerprint": ""}, ".sftp-host-fingerprint: missing"),
+        ({"type": "azure", "azure-account": "a"}, ".azure-container: missing"),
+        ({"type": "gcs"}, ".gcs-bucket: missing"),
     ],
 )
 def test_a_second_place_of_backups_that_pgbackrest_would_refuse_is_reported(value: dict[str, str], line: str) -> None:

@@ -22,6 +22,13 @@ _PLACES = {
     **{"azure": "azure-key", "gcs": "gcs-key", "posix": "", "s3": "s3-key-secret"},
     "sftp": "sftp-private-key-file",
 }
+# What pgBackRest needs to know of a place. Without it, all its commands fail, also the archive's.
+_PLACE_NEEDS = {
+    "azure": ("azure-account", "azure-container"),
+    "gcs": ("gcs-bucket",),
+    "s3": ("s3-bucket", "s3-endpoint", "s3-region"),
+    "sftp": ("sftp-host", "sftp-host-user", "sftp-host-key-hash-type", "sftp-host-key-check-type"),
+}
 _PLACE_OPTION = re.compile(r"(type|path|bundle|block|retention|storage|azure|gcs|s3|sftp)(-[a-z0-9]+)*", re.ASCII)
 # Their values have another form.
 _OTHERS = frozenset({"registry_address"})
@@ -82,6 +89,14 @@ def _second_place(name: str, value: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}.{key}: leave it out; the secret is third-party/backup in Vault (playbooks/secret.yml)"
         elif not _PLACE_OPTION.fullmatch(key):
             yield f'{name}: "{key}" is no option of pgBackRest; write it without "repo1-", such as s3-bucket'
+    needed = list(_PLACE_NEEDS.get(str(value.get("type")), ()))
+    if value.get("type") == "s3" and value.get("s3-key-type", "shared") == "shared":
+        needed.append("s3-key")
+    if value.get("type") == "sftp" and value.get("sftp-host-key-check-type") == "fingerprint":
+        needed.append("sftp-host-fingerprint")
+    for key in needed:
+        if not value.get(key):
+            yield f"{name}.{key}: missing; pgBackRest needs it for the type {value['type']}"
 
 
 def _sources(where: str, sources: Any, groups: Collection[str]) -> Iterator[str]:
