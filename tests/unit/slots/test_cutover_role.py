@@ -228,14 +228,14 @@ def test_an_operator_may_promote_a_candidate_with_too_little_traffic(cutover: Cu
 @pytest.mark.parametrize(
     ("probes", "said"),
     [
-        ({"ended": False}, "no operator has promoted green within 20 s; pass: green at 5 %"),
+        ({"ended": False}, "no operator has promoted green within 2 s; pass: green at 5 %"),
         # Nobody can promote a release that is worse.
         ({"ended": True, "probes": {"live": counted(99), "candidate": counted(99, failed=60)}}, "fail: green at 5 %"),
     ],
 )
 def test_a_candidate_that_is_not_promoted_is_taken_back(cutover: Cutover, probes: dict[str, Any], said: str) -> None:
     cutover.answers["canary_probe"] = probed(**probes)
-    asked = cutover.fails("edge1", **PAUSED | {"cutover_pause_seconds": 20})
+    asked = cutover.fails("edge1", **PAUSED | {"cutover_pause_seconds": 2})
     assert asked[-1]["state"] == "aborted"
     assert f"blue serves all public traffic: {said}" in " ".join(cutover.output.split()), cutover.output
 
