@@ -11,16 +11,12 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import gc
 import hashlib
 import importlib
-import json
 import os
 import pickle
-import select
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -30,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, ClassVar, NoReturn
 
-from tests import warm_client
+from tests import warm_client, warm_modules, warm_server
 
 ROOT = Path(__file__).resolve().parents[1]
 PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
@@ -38,8 +34,8 @@ PROGRAM = str(Path(sys.executable).with_name("ansible-playbook"))
 LONGEST = 800
 # A test's own configuration needs these values of the project's, because Ansible reads them when it is imported.
 SETTINGS = {"inject_facts_as_vars": "false", "nocows": "true", "timeout": "10"}
-# Python and the C library read these variables at their start.
-EARLY_VARIABLES = ("PYTHON", "LC_", "LANG", "TZ", "LD_")
+# As hosts have it. This, too, is read when Ansible is imported.
+PIPELINED = {"ANSIBLE_PIPELINING": "true"}
 # What most runs import, besides what ansible.cli.playbook does. Nothing of the project: a test may have its own.
 LATER = (
     *("ansible.executor.process.worker", "ansible.plugins.callback", "ansible.plugins.connection.local"),
@@ -59,32 +55,13 @@ PLUGINS = {
 }
 
 
-class Server:
+class Server(warm_server.Server):
     """The process that has imported Ansible, as the tests see it."""
 
-    def __init__(self, *, project: bool = False, **variables: str) -> None:
+    def __init__(self, *words: str, **variables: str) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.place = f"{self.folder.name}/socket"
-        self.life, other = socket.socketpair()
-        with other, socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(self.place)
-            listener.listen()
-            numbers = [other.fileno(), listener.fileno()]
-            self.process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "tests.warm_start",
-                    *map(str, numbers),
-                    self.folder.name,
-                    "project" if project else "",
-                ],
-                cwd=ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=numbers,
-                env={**os.environ, "NO_COLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **variables},
-            )
+        usual = {"NO_COLOR": "1", "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), **variables}
+        super().__init__("tests.warm_start", Path(self.folder.name), *words, **usual)
 
     def program(self) -> Path:
         """Return a folder for PATH, with an `ansible-playbook` for programs that start it."""
@@ -98,15 +75,17 @@ class Server:
 
     def close(self) -> None:
         """End the process."""
-        self.life.close()
-        self.process.wait()
+        super().close()
         self.folder.cleanup()
 
 
 @functools.cache
-def server(*, project: bool = False) -> Server:
-    """Start the process once for all tests of this one. `project`: it imports what runs of this checkout need, too."""
-    started = Server(project=project)
+def server(*words: str) -> Server:
+    """Start the process once for all tests of this one.
+
+    `project`: it imports what runs of this checkout need, too. `modules`: its runs start modules as forks, too.
+    """
+    started = Server(*words, **(PIPELINED if "modules" in words else {}))
     atexit.register(started.close)
     return started
 
@@ -127,15 +106,18 @@ def run(
     merged: bool = False,
     longest: float | None = None,
     project: bool = False,
+    modules: bool = False,
 ) -> Done:
     """Run `ansible-playbook` with these arguments to its end, well or not. `merged`: errors are in the output, too.
 
     Its output is a file, so it has no colors. It is killed after `longest` seconds, and if the test is interrupted.
+    `modules`: modules on this machine are forks, too, and pipelined, as on hosts.
     """
-    variables = {"NO_COLOR": "1", **(os.environ if env is None else env)}
+    variables = {"NO_COLOR": "1", **(PIPELINED if modules else {}), **(os.environ if env is None else env)}
+    wanted = [name for name, given in (("project", project), ("modules", modules)) if given]
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         files = [out.fileno(), (out if merged else err).fileno()]
-        with warm_client.ask(server(project=project).place, words, str(cwd), variables, files) as answers:
+        with warm_client.ask(server(*wanted).place, words, str(cwd), variables, files) as answers:
             number = int(answers.readline())
             timer = threading.Timer(longest or LONGEST, os.kill, (number, signal.SIGKILL))
             timer.start()
@@ -171,7 +153,7 @@ class Ansible:
     def __init__(self, folder: Path, *, project: bool = False) -> None:
         self.folder = folder
         self.project = project
-        self.environment = _early(os.environ)
+        self.environment = warm_server.early(os.environ)
         self.constants: Any = importlib.import_module("ansible.constants")
         settings = self.constants.config.get_configuration_definitions()
         self._import()
@@ -268,17 +250,11 @@ class Ansible:
         self.constants.config = config
         for loader, name in self.paths.items():
             loader.config = getattr(self.constants, name)
-        return _early(os.environ) == self.environment and self._values() == self.early
+        return warm_server.early(os.environ) == self.environment and self._values() == self.early
 
     def become(self, request: Mapping[str, Any], files: Sequence[int]) -> NoReturn:
         """Make this process one run of Ansible."""
-        for target, file in enumerate(files, 1):
-            os.dup2(file, target)
-            os.close(file)
-        os.chdir(request["cwd"])
-        os.environ.clear()
-        os.environ.update(request["env"])
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        warm_server.adopt(request, files, 1)
         sys.argv = [PROGRAM, *request["words"]]
         sys.path[0] = str(Path(PROGRAM).parent)
         if not self.configure():
@@ -294,47 +270,22 @@ def _own_modules() -> list[str]:
     return [".".join(("ansible.module_utils", *parts)).removesuffix(".__init__") for parts in found]
 
 
-def _early(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name.startswith(EARLY_VARIABLES)}
+def main(words: Sequence[str]) -> None:
+    """Be the process that has imported Ansible, and start the one for its modules."""
+    modules = None
+    if "modules" in words[3:]:
+        place = Path(words[2], "modules")
+        place.mkdir()
+        modules = warm_server.Server("tests.warm_modules", place)
 
+    def prepare(folder: Path) -> warm_server.Become:
+        ansible = Ansible(folder, project="project" in words[3:])
+        if modules:
+            warm_modules.use(modules.place)
+        return ansible.become
 
-def answer(ansible: Ansible, channel: socket.socket) -> NoReturn:
-    """Start one run, and say how it ended."""
-    head, files, _flags, _address = socket.recv_fds(channel, 8, 2)
-    request = json.loads(channel.recv(int.from_bytes(head), socket.MSG_WAITALL))
-    number = os.fork()
-    if not number:
-        channel.close()
-        ansible.become(request, files)
-    channel.sendall(f"{number}\n".encode())
-    _number, status, used = os.wait4(number, 0)
-    # Who asked may have ended.
-    with contextlib.suppress(BrokenPipeError):
-        channel.sendall(f"{os.waitstatus_to_exitcode(status)} {used.ru_utime + used.ru_stime:.2f}\n".encode())
-    os._exit(0)
-
-
-def serve(life: socket.socket, listener: socket.socket, folder: Path, *, project: bool) -> None:
-    """Fork for each request, until the tests have ended."""
-    # An interrupt ends the tests, and so this process, without a message.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    ansible = Ansible(folder, project=project)
-    gc.collect()
-    # The collector of a fork would copy all memory.
-    gc.freeze()
-    running: set[int] = set()
-    while life not in select.select([life, listener], [], [])[0]:
-        running -= {number for number in running if os.waitpid(number, os.WNOHANG)[0]}
-        channel, _address = listener.accept()
-        number = os.fork()
-        if not number:
-            answer(ansible, channel)
-        running.add(number)
-        channel.close()
-    for number in running:
-        os.waitpid(number, 0)
+    warm_server.main(words, prepare, modules.close if modules else lambda: None)
 
 
 if __name__ == "__main__":
-    first, second = (socket.socket(fileno=int(word)) for word in sys.argv[1:3])
-    serve(first, second, Path(sys.argv[3]), project=bool(sys.argv[4]))
+    main(sys.argv[1:])

@@ -36,6 +36,22 @@ apt-ftparchive packages . >Packages
 """
 """Runs in a container of the host image. Resolves each role's list as on a host that has only that role."""
 
+PROGRAMS = (
+    *("haproxy", "keepalived", "prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter"),
+    *("prometheus-postgres-exporter", "nftables", "sudo", "openssh-server", "chrony", "pgbackrest", "dnsmasq-base"),
+)
+"""The programs that read hosts' files, for tests that run them in a container."""
+
+INSTALL = """
+set -eu
+list=/etc/apt/sources.list.d/tests.list
+echo "deb [trusted=yes] file:/srv/packages ./" >$list
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q update
+apt-get -q -y -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends "$@"
+rm $list
+"""
+
 
 def lists() -> list[list[str]]:
     """List the packages of all roles: every variable `..._packages` in a role's defaults."""
@@ -79,3 +95,17 @@ def repository() -> str:
         )
         os.replace(new, FOLDER / key)
     return key
+
+
+def installed() -> str:
+    """Build the image of a host with `PROGRAMS` unless it exists, and return its name."""
+    host, folder = images.host(), repository()
+    image = f"localhost/greenroom-programs:{cache.content_hash(host, folder, INSTALL, *PROGRAMS)}"
+    if not images.exists(image):
+        container = "greenroom-programs"
+        words = [f"--volume={FOLDER / folder}:/srv/packages:ro", host, "sh", "-c", INSTALL, "sh", *PROGRAMS]
+        with step("installing the programs that read hosts' files"):
+            podman.call("run", "--replace", f"--name={container}", "--privileged", "--network=none", *words)
+            podman.call("commit", "--quiet", container, image)
+            podman.call("rm", container)
+    return image

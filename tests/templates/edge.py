@@ -41,7 +41,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-PACKAGES = "deb [trusted=yes] file:/srv/packages ./\n"
 CONTEXT = ssl._create_unverified_context()
 # An address of this machine on which visitors are redirected. On 127.0.0.1, port 80 is for health checks only.
 REDIRECTING = "127.0.0.3"
@@ -178,15 +177,6 @@ def told(command: str, path: str = "/run/haproxy/admin.sock") -> str:
         return b"".join(iter(lambda: channel.recv(65536), b"")).decode()
 
 
-def install() -> None:
-    """Install HAProxy if it is missing."""
-    if not shutil.which("haproxy"):
-        Path("/etc/apt/sources.list.d/tests.list").write_text(PACKAGES)
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        for words in (["update"], ["install", "-y", "--no-install-recommends", "haproxy"]):
-            subprocess.run(["apt-get", "-qq", *words], env=environment, stdout=sys.stderr, check=True)
-
-
 def listens(port: int, address: str = "127.0.0.1") -> bool:
     """Whether a port accepts connections."""
     with socket.socket() as probe:
@@ -194,8 +184,7 @@ def listens(port: int, address: str = "127.0.0.1") -> bool:
 
 
 def prepare(rendered: Path, checked: Sequence[str] = CHECKED) -> None:
-    """Install HAProxy, copy its files, start the backends. The edge checks the services in `checked` only."""
-    install()
+    """Copy HAProxy's files, start the backends. The edge checks the services in `checked` only."""
     shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
     Path("/etc/haproxy/maps/live.map").write_text("staging 1:blue:-:0\n")
     Path("/etc/haproxy/maps/routes-green.map").write_text("")

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from greenroom_lab import cache, images, packages, podman
+from greenroom_lab import cache, packages, podman
 
 FOLDER = Path(__file__).parent
 SCRIPTS = ("edge.py", "flood.py", "reach.py", "reloads.py", "share.py", "size.py", "visits.py")
@@ -23,10 +23,10 @@ def carried_out(script: str, rendered: Path, given: Any) -> Any:
     """
     podman.setup()
     with cache.only_one():
-        image, repository = images.host(), packages.repository()
+        image = packages.installed()
     mounts = [f"{FOLDER / name}:/{name}:ro" for name in SCRIPTS]
     mounts += [f"{PROGRAMS}:/bench:ro"]
-    mounts += [f"{rendered}:/rendered:ro", f"{packages.FOLDER}/{repository}:/srv/packages:ro"]
+    mounts += [f"{rendered}:/rendered:ro"]
     words = ["run", "--rm", "-i", "--privileged", "--network=none", *(f"--volume={mount}" for mount in mounts)]
     output = podman.call(*words, image, "python3", f"/{script}", "/rendered", stdin=json.dumps(given))
     return json.loads(output.splitlines()[-1])

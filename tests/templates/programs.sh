@@ -1,14 +1,7 @@
 #!/bin/sh
-# Checks rendered files with the programs that read them, in a container of the hosts' image: programs.sh RENDERED
+# Checks rendered files with the programs that read them, in a container that has them: programs.sh RENDERED
 # Prints a line "== <environment>/<host> <file>: <program's exit code>" after the program's output.
 set -u
-export DEBIAN_FRONTEND=noninteractive
-{
-    echo "deb [trusted=yes] file:/srv/packages ./" >/etc/apt/sources.list.d/tests.list
-    apt-get -q update && apt-get -q -y -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends \
-        haproxy keepalived prometheus prometheus-alertmanager prometheus-blackbox-exporter \
-        prometheus-postgres-exporter nftables sudo openssh-server chrony pgbackrest dnsmasq-base
-} >/tmp/log 2>&1 || { cat /tmp/log; exit 1; }
 ssh-keygen -q -A
 # keepalived needs its interface, but this container has no network.
 ip link add eth0 type bridge

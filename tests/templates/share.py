@@ -45,7 +45,6 @@ frontend service_{slot}
 
 def prepare(rendered: Path) -> None:
     """Copy HAProxy's files, with slots that respond themselves."""
-    edge.install()
     shutil.copytree(rendered / "etc/haproxy", "/etc/haproxy", dirs_exist_ok=True)
     Path(MAP).write_text("staging 1:blue:-:0\n")
     Path("/run/haproxy").mkdir(exist_ok=True)

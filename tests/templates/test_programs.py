@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue import alerting
-from greenroom_lab import cache, images, packages, paths, podman
+from greenroom_lab import cache, packages, paths, podman
 from referencing import Registry
 from referencing.jsonschema import DRAFT7
 from rendering import ENVIRONMENTS, Rendered
@@ -44,11 +44,10 @@ def said(rendered: dict[str, Rendered], folder: Path) -> dict[tuple[str, str], t
         (folder / name).symlink_to(result.folder)
     podman.setup()
     with cache.only_one():
-        image, repository = images.host(), packages.repository()
+        image = packages.installed()
     mounts = [
         f"{Path(__file__).parent / 'programs.sh'}:/programs.sh:ro",
         f"{Path(__file__).parent / 'alerts'}:/alerts:ro",
-        f"{packages.FOLDER}/{repository}:/srv/packages:ro",
     ]
     mounts += [f"{result.folder}:/rendered/{name}:ro" for name, result in rendered.items()]
     volumes = [f"--volume={mount}" for mount in mounts]

@@ -56,7 +56,10 @@ def write_hosts(folder: Path, groups: dict[str, Any], variables: dict[str, Any])
     (folder / "hosts.yml").write_text(json.dumps({"all": {"children": groups, "vars": variables}}))
 
 
-def run(folder: Path, *options: str, playbook: str = "play.yml") -> subprocess.CompletedProcess[str]:
-    """Run a playbook of the folder to its end, well or not."""
+def run(
+    folder: Path, *options: str, playbook: str = "play.yml", modules: bool = False
+) -> subprocess.CompletedProcess[str]:
+    """Run a playbook of the folder to its end, well or not. `modules`: they are forks, too (`warm_start.run`)."""
     words = ["-i", "hosts.yml", playbook, *options]
-    return warm_start.run(words, folder, {**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")})
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")}
+    return warm_start.run(words, folder, environment, modules=modules)

@@ -159,7 +159,7 @@ class Cutover:
             if (play["name"] == self.play if self.play else {"role": "cutover"} in play.get("roles", []))
         )
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
-        done = plays.run(self.folder)
+        done = plays.run(self.folder, modules=True)
         self.output = done.stdout + done.stderr
         calls = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
         self.probes = [asked for name, asked in calls if name == "canary_probe"]
@@ -228,14 +228,14 @@ def test_an_operator_may_promote_a_candidate_with_too_little_traffic(cutover: Cu
 @pytest.mark.parametrize(
     ("probes", "said"),
     [
-        ({"ended": False}, "no operator has promoted green within 20 s; pass: green at 5 %"),
+        ({"ended": False}, "no operator has promoted green within 2 s; pass: green at 5 %"),
         # Nobody can promote a release that is worse.
         ({"ended": True, "probes": {"live": counted(99), "candidate": counted(99, failed=60)}}, "fail: green at 5 %"),
     ],
 )
 def test_a_candidate_that_is_not_promoted_is_taken_back(cutover: Cutover, probes: dict[str, Any], said: str) -> None:
     cutover.answers["canary_probe"] = probed(**probes)
-    asked = cutover.fails("edge1", **PAUSED | {"cutover_pause_seconds": 20})
+    asked = cutover.fails("edge1", **PAUSED | {"cutover_pause_seconds": 2})
     assert asked[-1]["state"] == "aborted"
     assert f"blue serves all public traffic: {said}" in " ".join(cutover.output.split()), cutover.output
 
@@ -282,7 +282,7 @@ def promote(folder: Path, operation: str | None, *options: str) -> str:
         play for play in yaml.safe_load((ROOT / "playbooks/promote.yml").read_text()) if play.get("hosts") == "edge"
     )
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
-    done = plays.run(folder, *options)
+    done = plays.run(folder, *options, modules=True)
     assert (done.returncode == 0) == (operation == "run-1"), done.stdout + done.stderr
     return " ".join((done.stdout + done.stderr).split())
 
