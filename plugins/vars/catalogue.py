@@ -98,6 +98,7 @@ class VarsModule(BaseVarsPlugin):  # type: ignore[misc]
             if problem := opened.option_problem(context.CLIARGS):
                 raise AnsibleError(problem)
             import_module("ansible.module_utils.greenroom.controller.common.compiled_templates").keep_compiled()
+            import_module("ansible.module_utils.greenroom.controller.common.kept_hostvars").keep_in_workers()
             _load_plugins()
         places = self._places()
         services = places["services_path"]
