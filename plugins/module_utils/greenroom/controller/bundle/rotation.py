@@ -42,7 +42,7 @@ class RotationError(Exception):
 
 @dataclass(frozen=True)
 class Step:
-    """What happens to the secret at `path`: `replace`, `issue` a certificate, or in a ring `append`, `promote`, `wait`."""
+    """What happens to the secret at `path`: `replace`, `issue` a certificate; a ring: `append`, `promote`, `wait`."""
 
     path: str
     action: str
