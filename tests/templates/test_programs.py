@@ -165,3 +165,19 @@ def test_kratos_schema_accepts_the_configuration(
 
 def test_kratos_schema_refuses_a_misspelled_key(kratos_schema: jsonschema.Draft7Validator) -> None:
     assert not kratos_schema.is_valid({**FROM_ENVIRONMENT, "identity": {"schemas": []}, "selfservise": {}})
+
+
+@pytest.mark.parametrize(("status", "named"), [("firing", "worker app2"), ("resolved", "courier app1")])
+def test_the_subject_of_an_alert_names_what_has_its_status(status: str, named: str) -> None:
+    podman.setup()
+    with cache.only_one():
+        image = packages.installed()
+    labels = {"firing": {"service": "worker", "host": "app2"}, "resolved": {"service": "courier", "host": "app1"}}
+    alerts = [{"status": each, "labels": labels[each]} for each in ("resolved", "firing")]
+    common = {"environment": "staging", "alertname": "ServiceDown"}
+    data = json.dumps({"status": status, "alerts": alerts, "commonLabels": common})
+    template = paths.ROOT / "roles/monitoring/templates/etc/prometheus/alertmanager/greenroom.tmpl"
+    render = ["amtool", "template", "render", "--template.glob=/greenroom.tmpl", "--template.data=/dev/stdin"]
+    text = '--template.text={{ template "email.default.subject" . }}'
+    call = ["run", "--rm", "-i", "--network=none", f"--volume={template}:/greenroom.tmpl:ro", image]
+    assert podman.call(*call, *render, text, stdin=data) == f"[staging] {status}: ServiceDown ({named})"
