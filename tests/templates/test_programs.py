@@ -179,5 +179,5 @@ def test_the_subject_of_an_alert_names_what_has_its_status(status: str, named: s
     template = paths.ROOT / "roles/monitoring/templates/etc/prometheus/alertmanager/greenroom.tmpl"
     render = ["amtool", "template", "render", "--template.glob=/greenroom.tmpl", "--template.data=/dev/stdin"]
     text = '--template.text={{ template "email.default.subject" . }}'
-    call = ["run", "--rm", "-i", "--network=none", f"--volume={template}:/greenroom.tmpl:ro", image]
+    call = ["run", "--rm", "-i", "--privileged", "--network=none", f"--volume={template}:/greenroom.tmpl:ro", image]
     assert podman.call(*call, *render, text, stdin=data) == f"[staging] {status}: ServiceDown ({named})"
