@@ -24,6 +24,8 @@ ELSEWHERE = {
     "roles/backup/templates/volumes/": "test_volumes.py",
     "roles/volumes/templates/": "test_volumes.py",
     "roles/bundle/templates/secret.j2": "test_values.py",
+    "roles/egress/templates/": "test_hosts.py",
+    "roles/monitoring/templates/guarded/": "test_programs.py",
     "roles/slots/templates/jobs/": "test_new_service.py",
     "roles/updates/templates/": "test_updates.py",
     "roles/valkey/templates/": "test_new_service.py",
