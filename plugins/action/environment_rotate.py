@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.controller.bundle import rotation
-from ansible.module_utils.greenroom.controller.vault.opened_secrets import opened_secrets
+from ansible.module_utils.greenroom.controller.vault.opened_secrets import VAULT, opened_secrets
 from ansible.module_utils.greenroom.controller.vault.secrets import CERTIFICATE, Secrets
 from ansible.plugins.action import ActionBase
 
@@ -27,10 +27,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "certificate_role": {"type": "str"},
     # Without a file, the secrets are in the Vault at `url`.
     "file": {"type": "path"},
-    "url": {"type": "str"},
-    "auth": {"type": "dict", "default": {}, "no_log": True},
-    "ca_file": {"type": "path"},
-    "mount": {"type": "str", "default": "greenroom"},
+    **VAULT,
 }
 
 
@@ -57,7 +54,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _rotate(self, secrets: Secrets, args: dict[str, Any]) -> dict[str, Any]:
         rings = secrets.read(_rings(args["paths"]))
         steps = rotation.plan(args["what"], args["paths"], args["foreign"], args["live"], rings)
-        values = secrets.read([step.path for step in steps])
+        values = rings | secrets.read([step.path for step in steps if step.path not in rings])
         if not self._task.check_mode:
             for step in steps:
                 self._take(secrets, step, values.get(step.path, {}), args)

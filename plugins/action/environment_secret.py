@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError, AnsiblePromptNoninteractive
 from ansible.module_utils.greenroom.controller.bundle import given_secrets as given
 from ansible.module_utils.greenroom.controller.providers import live
-from ansible.module_utils.greenroom.controller.vault.opened_secrets import opened_secrets
+from ansible.module_utils.greenroom.controller.vault.opened_secrets import VAULT, opened_secrets
 from ansible.module_utils.greenroom.controller.vault.secrets import Secrets
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -29,10 +29,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "fingerprints": {"type": "str", "default": ""},
     # Without a file, the secrets are in the Vault at `url`.
     "secrets_file": {"type": "path"},
-    "url": {"type": "str"},
-    "auth": {"type": "dict", "default": {}, "no_log": True},
-    "ca_file": {"type": "path"},
-    "mount": {"type": "str", "default": "greenroom"},
+    **VAULT,
 }
 SOURCES = "-e put_file=<file> or -e put_variable=<variable of the environment>"
 

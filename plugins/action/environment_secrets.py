@@ -9,7 +9,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.controller.vault.file_secrets import FileSecrets
 from ansible.module_utils.greenroom.controller.vault.key_match import key_problem
-from ansible.module_utils.greenroom.controller.vault.opened_secrets import opened_secrets
+from ansible.module_utils.greenroom.controller.vault.opened_secrets import VAULT, opened_secrets
 from ansible.module_utils.greenroom.controller.vault.refusals import missing_line
 from ansible.module_utils.greenroom.controller.vault.secrets import CERTIFICATE, Secrets, needs_issue
 from ansible.plugins.action import ActionBase
@@ -20,10 +20,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "paths": {"type": "list", "elements": "str", "required": True},
     # Without a file, the secrets are in the Vault at `url`.
     "file": {"type": "path"},
-    "url": {"type": "str"},
-    "auth": {"type": "dict", "default": {}, "no_log": True},
-    "ca_file": {"type": "path"},
-    "mount": {"type": "str", "default": "greenroom"},
+    **VAULT,
     "required": {"type": "bool", "default": True},
     "create": {"type": "bool", "default": False},
     "read_only": {"type": "list", "elements": "str", "default": []},

@@ -16,6 +16,13 @@ from ansible.plugins.loader import lookup_loader
 from .file_secrets import SecretsFileError, open_file
 from .secrets import Secrets, VaultError
 
+# An action's options for the Vault that it opens, if it is not given a file.
+VAULT: dict[str, dict[str, Any]] = {
+    "url": {"type": "str"},
+    "auth": {"type": "dict", "default": {}, "no_log": True},
+    "ca_file": {"type": "path"},
+    "mount": {"type": "str", "default": "greenroom"},
+}
 # With these methods, the token belongs to the operator. Every other login makes a token, which is revoked at the end.
 GIVEN = ("token", "none")
 
