@@ -14,6 +14,10 @@ from ansible.plugins.action import ActionBase
 
 TIMES = {name: {"type": "float", "required": True} for name in ("renew", "expire", "poll", "timeout", "reconnect")}
 
+# On the lock's host: the lock, what its holder waits for, and the history of the runs.
+FILES = {"path": {"type": "path", "required": True}, "pause": {"type": "path"}, "history": {"type": "path"}}
+RUN = {"id": {"type": "str", "required": True}, "user": {"type": "str"}, "reason": {"type": "str"}}
+
 
 class ActionModule(ActionBase):  # type: ignore[misc]
     """Starts the process on the controller that holds the lock, or ends it. The lock is on the task's host."""
@@ -28,9 +32,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             {
                 "state": {"type": "str", "choices": ["held", "released"], "default": "held"},
                 "environment_name": {"type": "str", "required": True},
-                "run": {"type": "str"},
-                "path": {"type": "path"},
-                "pause": {"type": "path", "default": ""},
+                "run": {"type": "dict", "options": RUN},
+                "files": {"type": "dict", "options": FILES},
+                "summary": {"type": "dict", "default": {}},
                 "seconds": {"type": "dict", "required": True, "options": TIMES},
             }
         )
@@ -45,13 +49,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         run = os.getppid()
         address = lock.address(name, run)
         if args["state"] == "released":
-            answer = holder.ask(address, "release", timeout)
+            # Without a summary, the run goes on without the lock: it starts other runs.
+            ended = {"result": "passed", "summary": args["summary"]} if args["summary"] else {"result": "released"}
+            answer = holder.ask(address, "release", timeout, ended)
             return result | {"msg": f"the lock on {name} is {'released' if answer else 'not held'}"}
+        # For the callback `run_record`.
+        result["lock"] = name
         answer = holder.ask(address, "status", timeout)
         if answer is not None and answer["event"] == "held":
             return result | {"msg": holder.words({"event": "held"}, name)}
-        me = lock.myself(args["run"] or str(run), run, _playbook())
-        return result | {"msg": self._acquire(name, me, {key: args[key] for key in ("path", "pause")}, seconds)}
+        me = lock.myself(args["run"]["id"], run, _playbook(), args["run"]["user"] or "", args["run"]["reason"] or "")
+        files = {name: path or "" for name, path in args["files"].items()}
+        return result | {"msg": self._acquire(name, me, files, seconds)}
 
     def _acquire(self, name: str, me: dict[str, Any], files: dict[str, str], seconds: dict[str, float]) -> str:
         """Take the lock and return the message about it."""

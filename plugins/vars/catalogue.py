@@ -63,6 +63,7 @@ from ansible.errors import AnsibleError
 from ansible.plugins.loader import (
     action_loader,
     become_loader,
+    callback_loader,
     connection_loader,
     filter_loader,
     lookup_loader,
@@ -75,6 +76,8 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Ansible finds the checkout's module_utils only for modules. Vars plugins load before all other plugins, so this line
 # makes `ansible.module_utils.greenroom` importable for action, filter and lookup plugins as well.
 ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
+# AWX and ansible-runner set another folder for callbacks.
+callback_loader.add_directory(str(PROJECT / "plugins" / "callback"))
 
 CACHE: dict[str, dict[str, Any]] = {}
 PLACES: dict[str, str] = {}

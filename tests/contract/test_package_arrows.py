@@ -25,13 +25,26 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 # From the bottom to the top. A package imports only packages of lower layers.
 LAYERS = (
     {"common"},
-    {"canary", "certificates", "data", "database", "drill", "lock", "notify", "people/recipe", "smoke", "tree"},
-    {"health", "people/invent", "switch"},
+    {
+        "canary",
+        "certificates",
+        "data",
+        "database",
+        "drill",
+        "history",
+        "lock",
+        "notify",
+        "people/recipe",
+        "smoke",
+        "tree",
+    },
+    {"health", "people/invent", "status_page", "switch"},
     {"modules", "people", "trial"},
     {"controller/common"},
     {
         "controller/data",
         "controller/drill",
+        "controller/history",
         "controller/hosts",
         "controller/load",
         "controller/lock",
@@ -59,6 +72,7 @@ COPIES = {
     "edge": ("switch/watchdog.py", "vars/main.yml"),
     "pgbackrest": ("database/program.py", "vars/main.yml"),
     "slots": ("switch/slot_stop.py", "vars/main.yml"),
+    "status_page": ("status_page/serve.py", "vars/main.yml"),
 }
 
 

@@ -27,6 +27,7 @@ HELD = {
     "postgres_exporter",
     "simulation",
     "slot-programs",
+    "status_page",
 }
 # Trees that it doesn't repair, or whose files depend on the last run, with the reason.
 OTHERS = {

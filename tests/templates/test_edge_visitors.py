@@ -31,6 +31,7 @@ SERVICES = {"home": (7000, "/", "true"), "api": (7001, "/api", "false")}
 OFFICE = "127.0.0.60"
 TRIES = 20
 FORM = "/.greenroom/enter"
+STATUS = "/.greenroom/status"
 # What browsers send for a page that they show, and for a part of one.
 PAGE = ("Sec-Fetch-Mode: navigate", "Accept: text/html,application/xhtml+xml,*/*;q=0.8")
 PART = ("Sec-Fetch-Mode: no-cors", "Accept: image/avif,*/*;q=0.8")
@@ -123,6 +124,13 @@ REQUESTS: dict[str, dict[str, Any]] = {
     "page after a wrong header": {"raw": request("/", basic("x"), *PAGE)},
     "page of a long path": {"raw": request("/" + "x" * 2500, *PAGE)},
     "page of a path with markup": {"raw": request("/\"><script>alert('1')</script>?<b>", *PAGE)},
+    "status page": {"raw": request(STATUS, *PAGE)},
+    "status page for a program": {"raw": request(STATUS)},
+    "status page with the password": {"raw": request(STATUS, PASSWORD)},
+    "status page by another method": {"raw": request(STATUS, PASSWORD, method="DELETE")},
+    "status page by a preflight": {
+        "raw": request(STATUS, "Origin: https://app.test", "Access-Control-Request-Method: PUT", method="OPTIONS")
+    },
     "part": {"raw": request("/", *PART)},
     "json": {"raw": request("/", "Accept: application/json")},
     "program": {"raw": request("/")},
@@ -386,3 +394,14 @@ def test_a_page_sends_its_own_token_beside_the_cookie(answers: dict[str, dict[st
 def test_an_invalid_cookie_opens_nothing(cookie: str, answers: dict[str, dict[str, Any]]) -> None:
     answer = answers[f"cookie {cookie}"]
     assert (answer["status"], answer["got"]) == (401, None)
+
+
+def test_the_status_page_needs_the_password_and_comes_from_no_service(answers: dict[str, dict[str, Any]]) -> None:
+    assert is_page(answers["status page"])
+    assert answers["status page for a program"]["status"] == 401
+    # No ops host is here. The log says where the request went, and counts it for no slot.
+    shown = answers["status page with the password"]
+    assert (shown["status"], shown["got"], shown["log"]["backend"]) == (503, None, "status_page")
+    assert shown["log"]["slot"] not in ("blue", "green")
+    for name in ("status page by another method", "status page by a preflight"):
+        assert (answers[name]["got"], answers[name]["log"]["backend"]) == (None, "nowhere"), name

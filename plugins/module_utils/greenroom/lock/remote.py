@@ -5,13 +5,14 @@
 
 Runs as a separate program on a host that may have nothing but Python (standard library only). The holder sends it over
 the connection. It writes JSON lines (`waiting`, `held`, `refused`, `lost` with a holder; `failed`) and reads the words
-`renew` and `release`.
+`renew`, `ended` (with the run's result as JSON) and `release`. It also keeps the history of the runs on this host.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import select
@@ -28,14 +29,57 @@ def clock() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
+class History:
+    """The history of the runs, in the file at `path`: one JSON object on each line; no file if the path is empty.
+
+    A line has the event (`began` or `ended`), its time by this host's clock, and the SHA-256 of the line before it. So
+    nobody can change or remove a line without writing all later ones again. A run without an end has crashed, unless it
+    has the lock. A full file becomes `path`.1.
+    """
+
+    def __init__(self, path: str, full: int = 1 << 20) -> None:
+        self.path, self.full = path, full
+
+    def add(self, event: str, entry: Holder) -> None:
+        """Append an event. `entry` has the run's `id`."""
+        if not self.path:
+            return
+        os.makedirs(os.path.dirname(self.path), mode=0o755, exist_ok=True)
+        with open(f"{self.path}.guard", "w", encoding="ascii") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            last = self._last_line()
+            if os.path.exists(self.path) and os.path.getsize(self.path) > self.full:
+                os.rename(self.path, f"{self.path}.1")
+            now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            line = json.dumps({**entry, "event": event, "at": now, "previous": hashlib.sha256(last).hexdigest()})
+            with open(self.path, "ab") as file:
+                os.fchmod(file.fileno(), 0o644)
+                # A line that a crash left incomplete stays as it is.
+                file.write((b"" if last.endswith(b"\n") or not last else b"\n") + line.encode() + b"\n")
+                file.flush()
+                os.fsync(file.fileno())
+
+    def _last_line(self) -> bytes:
+        """Return the last line, with its line break if it has one; nothing if there is no line yet."""
+        try:
+            with open(self.path, "rb") as file:
+                file.seek(max(0, os.path.getsize(self.path) - (1 << 16)))
+                lines = file.read().splitlines(keepends=True)
+        except FileNotFoundError:
+            return b""
+        return lines[-1] if lines else b""
+
+
 class Lock:
     """The lock file at `path`; `me` is its holder, `expires` the seconds after which the lock is free again.
 
-    A run that waits for an operator says so in the file `pause`: {operation: its ID, slot, until}.
+    A run that waits for an operator says so in the file `pause`: {operation: its ID, slot, until}. The file `history`
+    has the history of the runs.
     """
 
-    def __init__(self, path: str, me: Holder, expires: float, pause: str = "") -> None:
+    def __init__(self, path: str, me: Holder, expires: float, pause: str = "", history: str = "") -> None:
         self.path, self.me, self.expires, self.pause = path, me, expires, pause
+        self.history = History(history)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
@@ -147,8 +191,13 @@ def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], poll: float,
         say("held", took_over=None)
     elif not acquire(lock, say, wait, poll):
         return
+    else:
+        lock.history.add("began", lock.me)
     for line in iter(commands.readline, b""):
-        if line.strip() == b"release":
+        word, _, rest = line.strip().partition(b" ")
+        if word == b"ended":
+            lock.history.add("ended", {**json.loads(rest), "id": lock.me["id"]})
+        if word == b"release":
             lock.release()
             say("released")
             return
@@ -157,14 +206,14 @@ def serve(lock: Lock, commands: BinaryIO, say: Callable[..., None], poll: float,
 
 
 def main(commands: BinaryIO, order: dict[str, Any]) -> None:
-    """Serve one order {path, pause, me, expires, poll, again}; `commands` is the unbuffered standard input."""
+    """Serve one order {path, pause, history, me, expires, poll, again}; `commands` is the unbuffered standard input."""
 
     def say(event: str, **details: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **details}) + "\n")
         sys.stdout.flush()
 
     try:
-        lock = Lock(order["path"], order["me"], order["expires"], order.get("pause", ""))
+        lock = Lock(order["path"], order["me"], order["expires"], order.get("pause", ""), order.get("history", ""))
         serve(lock, commands, say, order["poll"], order["again"])
     except OSError as error:
         say("failed", message=str(error))

@@ -4,8 +4,8 @@
 """A child process of a run on the controller. It holds the environment's lock over one connection, for the whole run.
 
 This is a separate program (`python holder.py`, with its order as one JSON line on standard input), so that it doesn't
-load Ansible. It ends with the run's main process. If that ends normally, failed or not, the holder releases the lock.
-After a crash, the lock isn't renewed, and expires.
+load Ansible. It ends with the run's main process. If that ends normally, failed or not, the holder writes the run's
+result into the history on the lock's host, and releases the lock. After a crash, the lock isn't renewed, and expires.
 Other tasks of the same run reach the holder over an abstract socket, which leaves no file behind.
 """
 
@@ -154,6 +154,8 @@ class Holder:
         self.state: Event = {"event": "starting"}
         self.link: Link | None = None
         self.renewed = time.monotonic()
+        # Until the task that releases the lock, or the callback `run_record`, tells it.
+        self.result: Event = {"result": "unknown"}
 
     def run(self) -> None:
         """Acquire the lock and hold it until the main process ends, or the lock is released or lost."""
@@ -200,9 +202,9 @@ class Holder:
         return scratch is not None and not os.path.exists(scratch)
 
     def _release(self) -> None:
-        """Release the lock."""
+        """Write the run's result into the history, and release the lock."""
         if self.link is not None:
-            self.link.send(b"release\n")
+            self.link.send(b"ended " + json.dumps(self.result).encode() + b"\nrelease\n")
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.link.process.wait(self.seconds["timeout"])
 
@@ -243,7 +245,9 @@ class Holder:
             connection.settimeout(self.seconds["timeout"])
             released = False
             with contextlib.suppress(OSError):
-                word = connection.recv(64).strip()
+                word, _, result = connection.makefile("rb").readline().strip().partition(b" ")
+                if result:
+                    self.result = json.loads(result)
                 if word == b"release" and self.link is not None:
                     released = True
                     self._release()
@@ -252,8 +256,11 @@ class Holder:
         return released
 
 
-def ask(address: bytes, word: str, timeout: float) -> Event | None:
-    """Return the holder's response to `status` or `release`; None if there is none within `timeout` seconds."""
+def ask(address: bytes, word: str, timeout: float, result: Event | None = None) -> Event | None:
+    """Return the holder's response to `status`, `result` or `release`; None if there is none within `timeout` seconds.
+
+    `result` is the run's result for the history: {result: passed|failed|interrupted|released, ...}.
+    """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
         try:
@@ -262,7 +269,7 @@ def ask(address: bytes, word: str, timeout: float) -> Event | None:
             credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
             if struct.unpack("3i", credentials)[1] != os.getuid():
                 return None
-            connection.sendall(word.encode() + b"\n")
+            connection.sendall(f"{word} {json.dumps(result) if result else ''}".encode() + b"\n")
             answer: Event = json.loads(connection.makefile("rb").readline())
         except (OSError, ValueError):
             return None

@@ -46,15 +46,19 @@ def remote_command() -> str:
     return f"python3 -I -u -c {shlex.quote(holder.BOOTSTRAP)}"
 
 
-def myself(run: str, pid: int, playbook: str) -> Event:
-    """Return this run's entry for the lock file."""
+def myself(run: str, pid: int, playbook: str, user: str = "", reason: str = "") -> Event:
+    """Return this run's entry for the lock file and the history.
+
+    `user` is who started the run, if that isn't the user of this process. `reason` is the operator's, if there is one.
+    """
     return {
         "id": run,
-        "user": getpass.getuser(),
+        "user": user or getpass.getuser(),
         "host": socket.gethostname(),
         "pid": pid,
         "playbook": playbook,
         "since": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **({"reason": reason} if reason else {}),
     }
 
 
@@ -66,12 +70,14 @@ def start(
     seconds: Mapping[str, float],
     path: str,
     pause: str = "",
+    history: str = "",
     password: str | None = None,
     scratch: str | None = None,
 ) -> Iterator[Event]:
     """Start the holder for run `me` with the connection `command`; yield its events up to the final one.
 
-    `path` is the lock's file on its host, `pause` the one that says whether its holder waits for an operator.
+    `path` is the lock's file on its host, `pause` the one that says whether its holder waits for an operator, `history`
+    the one with the history of the runs.
     `seconds` = {renew, expire, poll, timeout, reconnect}, the times of the lock (environment_lock_<name>_seconds).
     `scratch` is a folder that the run's process removes if it ends normally; the holder then releases the lock.
     Events are {event: waiting|held|refused|failed|unreachable, ...}; the last one is final.
@@ -81,6 +87,7 @@ def start(
         "code": code,
         "path": path,
         "pause": pause,
+        "history": history,
         "me": me,
         "expires": seconds["expire"],
         "poll": seconds["poll"],
