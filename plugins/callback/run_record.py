@@ -61,7 +61,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self.v2_runner_on_failed(result)
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
-        """Tell the result to whoever still holds a lock of this run."""
+        """Tell the result to the processes that still hold a lock of this run."""
         told: dict[str, Any] = {"result": "passed"}
         if stats.failures or stats.dark:
             task, hosts = next(reversed(self._failed.items()), ("", [*stats.failures, *stats.dark]))
