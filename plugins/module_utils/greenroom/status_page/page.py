@@ -24,6 +24,7 @@ p{margin:.3rem 0}.dim{opacity:.75}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;vertical-align:top;padding:.3rem .8rem .3rem 0;border-bottom:1px solid var(--line)}
 th{font-weight:600}
+@media(min-width:40.01rem){td:first-child,td:last-child{white-space:nowrap}}
 @media(max-width:40rem){
 thead{position:absolute;left:-99rem}
 tr{display:block;border-bottom:1px solid var(--line);padding:.4rem 0}
