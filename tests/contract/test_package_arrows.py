@@ -48,6 +48,7 @@ LAYERS = (
         "controller/hosts",
         "controller/load",
         "controller/lock",
+        "controller/logs",
         "controller/modules",
         "controller/output",
         "controller/people",
