@@ -77,6 +77,10 @@ class TestTheLines:
             "2026-12-01 11:27:54.000  app1   portal-blue  third",
         ]
 
+    def test_lines_of_the_same_moment_keep_their_order(self) -> None:
+        text = "\n".join(line(0, message) for message in ("b", "a", "c"))
+        assert [shown[-1] for shown in journals.merged({"app1": text}, "", 9)] == ["b", "a", "c"]
+
     def test_the_last_lines_are_shown(self) -> None:
         text = "\n".join(line(second, str(second)) for second in range(9))
         assert [shown[-1] for shown in journals.merged({"app1": text}, "", 3)] == ["6", "7", "8"]

@@ -19,7 +19,7 @@ SLOTS = ("blue", "green")
 def command(request: str, service: str, since: str, lines: int, services: Iterable[str]) -> list[str]:
     """Return the command that reads a host's journal: `lines` of it, of a request or a service ("" means all).
 
-    `since` is an age such as 10m, 2h or 3d, a date, a time, `today` or `yesterday`. Raises ValueError for what can't be a
+    `since` is an age such as 10m, 2h or 3d, a date, a time, `today` or `yesterday`. Raises ValueError for what isn't a
     request ID, a service or a time.
     """
     if request and not REQUEST.fullmatch(request):
@@ -42,12 +42,14 @@ def command(request: str, service: str, since: str, lines: int, services: Iterab
 
 def merged(journals: Mapping[str, str], service: str, lines: int) -> list[str]:
     """Return the last `lines` lines of the journals, {host: its lines as JSON}: time (UTC), host, program, message."""
-    found = sorted(
+    entries = [
         (int(entry["__REALTIME_TIMESTAMP"]), host, entry)
         for host, text in journals.items()
         for entry in _entries(text)
         if _wanted(entry, service)
-    )[-lines:]
+    ]
+    # Entries of one host at the same time keep their order.
+    found = sorted(entries, key=lambda one: one[:2])[-lines:]
     rows = [(_time(stamp), host, _program(entry), _message(entry)) for stamp, host, entry in found]
     widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
     return ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
