@@ -42,6 +42,7 @@ LAYERS = (
     {"modules", "people", "trial"},
     {"controller/common"},
     {
+        "controller/dashboards",
         "controller/data",
         "controller/drill",
         "controller/history",

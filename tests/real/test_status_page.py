@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from ansible.module_utils.greenroom.status_page.prometheus import QUERIES
-from environment import Environment, until
+from environment import ROOT, Environment, until
 
 PATH = "/.greenroom/status"
 ASK = """
@@ -39,6 +39,18 @@ else:
 """
 
 
+def shown_in_dashboards(code: int) -> dict[str, str]:
+    """The queries in the files that playbooks/dashboards.yml has written: {dashboard, panel and legend: PromQL}."""
+    files = sorted((ROOT / "reports/dashboards/staging").glob("*.json"))
+    assert (code, len(files)) == (0, 6)
+    return {
+        f"{file.stem} {panel['title']} {target['legendFormat']}": target["expr"]
+        for file in files
+        for panel in json.loads(file.read_text())["panels"]
+        for target in panel["targets"]
+    }
+
+
 def status(staging: Environment) -> dict[str, Any]:
     """The page's data, from the ops host itself."""
     data: dict[str, Any] = json.loads(staging.python("ops1", DATA))
@@ -46,12 +58,15 @@ def status(staging: Environment) -> dict[str, Any]:
 
 
 def test_every_question_to_the_monitoring_has_an_answer(staging: Environment) -> None:
-    def unanswered() -> list[str]:
-        found = dict(json.loads(line) for line in staging.python("ops1", ASK % json.dumps(QUERIES)).splitlines())
-        # No host needs a reboot.
-        return [name for name, number in found.items() if not number and name != "reboot"]
+    shown = shown_in_dashboards(staging.play("playbooks/dashboards.yml").code)
+    # No host needs a reboot, and nothing may be broken.
+    queries = {name: query for name, query in (QUERIES | shown).items() if name != "reboot" and "ALERTS" not in query}
 
-    until(lambda: not unanswered(), 120, "Prometheus has all that the page shows")
+    def unanswered() -> list[str]:
+        found = dict(json.loads(line) for line in staging.python("ops1", ASK % json.dumps(queries)).splitlines())
+        return [name for name, number in found.items() if not number]
+
+    until(lambda: not unanswered(), 120, "Prometheus has all that the page and the dashboards show")
 
 
 def test_the_edge_shows_it_to_who_has_the_password(staging: Environment) -> None:
