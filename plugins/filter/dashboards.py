@@ -14,7 +14,8 @@ def dashboards(
     catalogue: Mapping[str, Mapping[str, Any]], environment: str, source: str, *, broker: bool, egress: bool
 ) -> dict[str, dict[str, Any]]:
     """Return {name: dashboard} of an environment with these services."""
-    return grafana.dashboards(environment, grafana.shown(catalogue, broker, egress), source)
+    made: dict[str, dict[str, Any]] = grafana.dashboards(environment, grafana.shown(catalogue, broker, egress), source)
+    return made
 
 
 class FilterModule:

@@ -15,15 +15,17 @@ from ansible.module_utils.greenroom.controller.history import table
 def history_runs(histories: Mapping[str, str], holders: list[str], actor: str, since: str) -> list[dict[str, Any]]:
     """Return the runs of `actor` since a time, the newest first."""
     try:
-        return table.selected(table.all_runs(histories, holders), actor, since, datetime.now(UTC))
+        runs: list[dict[str, Any]] = table.selected(table.all_runs(histories, holders), actor, since, datetime.now(UTC))
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
+    return runs
 
 
 def history_table(runs: list[dict[str, Any]], histories: Mapping[str, str], silent: list[str]) -> list[str]:
     """Return the runs as lines, and what is wrong with the histories. `silent`: hosts that did not answer."""
     missing = [f"{host} does not answer: runs that only its history has are missing" for host in silent]
-    return (table.lines(runs, datetime.now(UTC)) or ["no runs"]) + missing + table.problems(histories)
+    lines: list[str] = table.lines(runs, datetime.now(UTC)) or ["no runs"]
+    return [*lines, *missing, *table.problems(histories)]
 
 
 class FilterModule:

@@ -14,9 +14,10 @@ from ansible.module_utils.greenroom.controller.logs import journals
 def logs_command(request: str, service: str, since: str, lines: int, services: Iterable[str]) -> list[str]:
     """Return the command that reads a host's journal."""
     try:
-        return journals.command(request, service, since, lines, services)
+        words: list[str] = journals.command(request, service, since, lines, services)
     except ValueError as error:
         raise AnsibleFilterError(str(error)) from error
+    return words
 
 
 class FilterModule:

@@ -23,7 +23,8 @@ TOKEN = "glsa_given-to-the-playbook"
 
 def made(**options: Any) -> dict[str, dict[str, Any]]:
     shown = grafana.shown(CATALOGUE, **({"broker": True, "egress": False} | options))
-    return grafana.dashboards("staging", shown, "prometheus-staging")
+    found: dict[str, dict[str, Any]] = grafana.dashboards("staging", shown, "prometheus-staging")
+    return found
 
 
 class TestWhatTheyShow:

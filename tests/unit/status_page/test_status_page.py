@@ -166,7 +166,7 @@ class TestGathering:
 
 class TestThePage:
     def shown(self, settings: dict[str, Any], *alerts: dict[str, Any]) -> str:
-        return page.page(gathered(settings, *alerts))
+        return str(page.page(gathered(settings, *alerts)))
 
     def test_it_needs_nothing_from_elsewhere_and_no_script(self, settings: dict[str, Any]) -> None:
         text = self.shown(settings, ALERT)
