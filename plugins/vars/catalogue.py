@@ -76,8 +76,9 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Ansible finds the checkout's module_utils only for modules. Vars plugins load before all other plugins, so this line
 # makes `ansible.module_utils.greenroom` importable for action, filter and lookup plugins as well.
 ansible.module_utils.__path__.append(str(PROJECT / "plugins" / "module_utils"))
-# AWX and ansible-runner set another folder for callbacks.
-callback_loader.add_directory(str(PROJECT / "plugins" / "callback"))
+# AWX and ansible-runner set another folder for callbacks. The one that records how a run ended must be there, too.
+if not any(Path(folder, "run_record.py").is_file() for folder in constants.DEFAULT_CALLBACK_PLUGIN_PATH or ()):
+    callback_loader.add_directory(str(PROJECT / "plugins" / "callback"))
 
 CACHE: dict[str, dict[str, Any]] = {}
 PLACES: dict[str, str] = {}

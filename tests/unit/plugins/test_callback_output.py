@@ -159,7 +159,8 @@ class Project:
         for name in ("plugins/callback", "playbooks/steps", "roles/report/tasks", "library", "connection"):
             (folder / name).mkdir(parents=True)
         # A copy, as the plugin takes for the project what it lies in.
-        shutil.copy(ROOT / "plugins/callback/greenroom.py", folder / "plugins/callback")
+        for name in ("greenroom.py", "run_record.py"):
+            shutil.copy(ROOT / "plugins/callback" / name, folder / "plugins/callback")
         (folder / "plugins/module_utils").symlink_to(ROOT / "plugins/module_utils")
         (folder / "library/template_tree.py").write_text(TREE)
         (folder / "connection/dead.py").write_text(DEAD)
