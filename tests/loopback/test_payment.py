@@ -23,6 +23,8 @@ from typing import Any
 
 import httpx
 import pytest
+import yaml
+from ansible.module_utils.greenroom.canary import metrics_page
 from fastapi.testclient import TestClient
 from portal import migrate, payments
 from portal.app import create_app
@@ -428,6 +430,21 @@ def test_a_webhook_tells_of_a_payment_whose_answer_was_lost(shop: Shop, provider
     (intent,) = provider.intents(order)
     assert shop.deliver(provider.hook("payment_intent.succeeded", intent["id"])).json() == {"outcome": "changed"}
     assert shop.state(order) == "paid"
+
+
+def test_a_release_that_cannot_take_payments_lacks_checkouts(start: Callable[..., Shop], provider: Provider) -> None:
+    """A canary reads the metric that service.yml names, and fails a candidate that has less of it."""
+    live, broken = start("1.0.0"), start("1.1.0", url=f"http://127.0.0.1:{free_port()}")
+    service = yaml.safe_load((ROOT / "services/portal/service.yml").read_text())
+    pages = {"orders": "portal_orders_total", "checkouts": service["canary"]["metric"]["name"]}
+    seen: dict[str, list[float]] = {name: [] for name in pages}
+    for shop in (live, broken):
+        for order in [shop.order() for _ in range(3)]:
+            shop.pay(order)
+        for name, metric in pages.items():
+            page = metrics_page.read(generate_latest(shop.metrics.registry).decode(), metric)
+            seen[name].append(page["metric"])
+    assert seen == {"orders": [3.0, 3.0], "checkouts": [3.0, 0.0]}
 
 
 def test_clicks_at_the_same_time_charge_once(start: Callable[..., Shop], provider: Provider) -> None:

@@ -185,7 +185,7 @@ def list_orders(request: Request, session: Person) -> Response:
     if not wants_page(request):
         listed = [
             {"id": str(order.id), "item": order.item, "state": order.state, "total": euros(order.total_cents)}
-            | {"payment": {"state": its.state, "notified": its.notified_at is not None} if its else None}
+            | ({"payment": {"state": its.state, "notified": its.notified_at is not None}} if its else {})
             for order in found
             for its in [paid.get(order.id)]
         ]
