@@ -187,8 +187,9 @@ class Payments:
             cents = connection.scalar(select(orders.c.total_cents).where(mine).with_for_update())
             if cents is None:
                 raise NotPayableError
-            fresh = open_ones & (payments.c.created_at > now - STARTING) & payments.c.seed_set.is_(None)
-            if connection.scalar(select(func.count()).where(fresh)):
+            fresh = (payments.c.created_at > now - STARTING) & payments.c.seed_set.is_(None)
+            going_on = open_ones & (fresh | payments.c.intent.is_not(None))
+            if connection.scalar(select(func.count()).where(going_on)):
                 raise UnsureError
             connection.execute(update(payments).where(open_ones).values(state="failed"))
             row = {"id": payment, "order_id": order, "method": "card", "state": "pending", "amount_cents": cents}
