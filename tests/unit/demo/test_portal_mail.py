@@ -95,7 +95,8 @@ def test_a_mail_server_that_is_down_delays_the_mail(monkeypatch: pytest.MonkeyPa
         broker = f"amqps://worker:hidden@broker.test/x?cafile={ca}"
         own = Settings(make_url("sqlite://"), broker_url=broker, smtp_host="127.0.0.1", smtp_port=port)
         worker = work.Worker(own, engine)
-        real, waits = mail.connect, []
+        real = mail.connect
+        waits: list[float] = []
 
         def down(settings: Settings) -> smtplib.SMTP:
             if len(waits) < 3:
@@ -104,5 +105,5 @@ def test_a_mail_server_that_is_down_delays_the_mail(monkeypatch: pytest.MonkeyPa
 
         monkeypatch.setattr(mail, "connect", down)
         monkeypatch.setattr(worker, "_wait", lambda _connection, seconds: waits.append(seconds))
-        worker._do(SimpleNamespace(), channel, method, "job", json.dumps(job).encode())  # type: ignore[arg-type]
+        worker._do(SimpleNamespace(), channel, method, "job", json.dumps(job).encode())
         assert (done, len(got), waits) == (["ack"], 1, [1.0, 2.0, 4.0])
