@@ -66,6 +66,7 @@ def services() -> dict[str, str]:
     found = {
         "greenroom/kratos:1.3.1": build("kratos", FOLDER / "kratos", base(), {"kratos": _kratos()}),
         "greenroom/maildev:2.2.1": build("maildev", FOLDER / "maildev", base()),
+        "greenroom/localstripe:1.15.10": build("localstripe", FOLDER / "localstripe", python()),
     }
     if (PORTAL / "Containerfile").exists():
         for version in PORTAL_VERSIONS:

@@ -21,6 +21,7 @@ class FilterModule:
             "providers_fingerprints": live.fingerprint_text,
             "providers_named": providers.provider_of,
             "providers_resolved": providers.resolved,
+            "providers_generated_paths": providers.generated_paths,
             "providers_secret_paths": providers.secret_paths,
             "providers_settable": providers.settable,
             "providers_with_all_secrets": providers.with_all_secrets,

@@ -22,6 +22,7 @@ HELD = {
     "monitoring-unit",
     "modules",
     "node_exporter",
+    "payment_stub",
     "pgbackrest",
     "postgres",
     "postgres_exporter",

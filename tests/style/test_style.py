@@ -28,7 +28,7 @@ TYPED = {
     "unit tests": (["tests/unit"], ["tests/unit", "lab", "demo/portal", "demo/visitors"]),
     "tests on loopback and on hosts": (
         ["tests/loopback", "tests/real"],
-        ["tests/loopback", "tests/real", "tests/unit", "lab"],
+        ["tests/loopback", "tests/real", "tests/unit", "lab", "demo/portal"],
     ),
     "adoption": (["tests/adoption"], ["lab"]),
     "other tests": (

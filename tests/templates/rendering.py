@@ -194,13 +194,14 @@ def _variables(certificate: dict[str, str], folder: Path) -> dict[str, Any]:
     kinds = {"login": login, "broker": login, "cache": login, "ring": ring, "value": {"value": SECRET}}
     paths = service_secrets.secret_paths(services)
     images = {
-        image: f"registry.test/{image}@sha256:{'0' * 64}" for image in [*_images(services), "maildev", "visitors"]
+        image: f"registry.test/{image}@sha256:{'0' * 64}"
+        for image in [*_images(services), "localstripe", "maildev", "visitors"]
     }
     return {
         "secrets_values": {path: kinds.get(path.split("/")[1], {"value": SECRET}) for path in paths}
         | {
             f"environment/value/{name}": {"value": SECRET}
-            for name in ("backup", "people", "persona", "signing", "smoke", "visitor", "volumes")
+            for name in ("backup", "payment-webhook", "people", "persona", "signing", "smoke", "visitor", "volumes")
         }
         | {f"environment/certificate/{name}": certificate for name in ("edge", "postgres", "broker", "cache")}
         | {"environment/registry": {"username": "reader", "password": SECRET}}

@@ -17,6 +17,7 @@ from .kratos import Kratos
 from .metrics import Metrics
 from .middleware import Faults, Observer
 from .orders import Orders, connect
+from .payments import Payments
 from .settings import Settings
 
 HERE = Path(__file__).parent
@@ -41,6 +42,7 @@ def create_app(
     app.state.metrics = metrics
     app.state.kratos = kratos or Kratos(settings.kratos_url, settings.kratos_admin_url)
     app.state.orders = orders or Orders(connect(settings), settings)
+    app.state.payments = Payments(app.state.orders.engine, settings) if settings.payment_key else None
     templates = Jinja2Templates(HERE / "templates")
     templates.env.globals.update(settings=settings, features=settings.options.features)
     app.state.templates = templates

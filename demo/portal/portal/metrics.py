@@ -20,6 +20,12 @@ class Metrics:
             "portal_request_seconds", "Response time in seconds", ["route"], registry=self.registry
         )
         self.orders = Counter("portal_orders", "Orders written", registry=self.registry)
+        self.checkouts = Counter(
+            "portal_checkouts", "Orders completed: paid, or written if payments are off", registry=self.registry
+        )
+        self.payments = Counter(
+            "portal_payments", "Attempts to pay an order, by outcome", ["outcome"], registry=self.registry
+        )
         Gauge(
             "portal_build_info",
             "Always 1; the labels describe the running build",

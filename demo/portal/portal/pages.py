@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 import logging
 import uuid
 from http import HTTPStatus
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Form, HTTPException, Request
+from fastapi import APIRouter, Depends, FastAPI, Form, Header, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 from .kratos import FlowGoneError, Kratos, KratosDownError, Session
+from .metrics import Metrics
 from .orders import ITEMS, PRICES, Orders
+from .payments import CARDS, ActionError, DeclinedError, NotPayableError, PaymentError, Payments
 from .settings import Settings
 
 router = APIRouter()
@@ -29,6 +32,10 @@ FLOWS = {
     "recovery": "Recover your account",
     "settings": "Account settings",
 }
+
+
+UNPAID: dict[type[PaymentError], int] = {DeclinedError: 402, ActionError: 402, NotPayableError: 409}
+"""The status of a response if an order isn't paid; otherwise, the provider is at fault: 503."""
 
 
 def cookie(request: Request) -> str:
@@ -172,14 +179,24 @@ def delete_account(request: Request, session: Person) -> Response:
 def list_orders(request: Request, session: Person) -> Response:
     """Show a user's orders as a page, or as JSON for a program."""
     orders: Orders = request.app.state.orders
+    payments: Payments | None = request.app.state.payments
     found = orders.of(session.identity)
+    paid = payments.of(session.identity) if payments else {}
     if not wants_page(request):
         listed = [
             {"id": str(order.id), "item": order.item, "state": order.state, "total": euros(order.total_cents)}
+            | ({"payment": {"state": its.state, "notified": its.notified_at is not None}} if its else {})
             for order in found
+            for its in [paid.get(order.id)]
         ]
         return JSONResponse({"orders": listed})
-    return page(request, "orders.html", session=session, orders=found, prices=PRICES, notes=orders.notes)
+    context: dict[str, Any] = {
+        "cards": CARDS if payments else {},
+        "payments": paid,
+        "prices": PRICES,
+        "notes": orders.notes,
+    }
+    return page(request, "orders.html", session=session, orders=found, **context)
 
 
 @router.post("/orders", dependencies=[OwnForm])
@@ -199,17 +216,72 @@ def create_order(
         quantity = 1
     identifier = orders.create(session.identity, session.email, item, quantity, note.strip())
     request.app.state.metrics.orders.inc()
+    if request.app.state.payments is None:
+        request.app.state.metrics.checkouts.inc()
     request.state.log["order"] = str(identifier)
     return RedirectResponse(f"/orders#order-{identifier}", HTTPStatus.SEE_OTHER)
 
 
 @router.post("/orders/{identifier}/cancel", dependencies=[OwnForm])
 def cancel_order(request: Request, session: Person, identifier: uuid.UUID) -> Response:
-    """Cancel an open order."""
+    """Cancel an open order, or refund and cancel a paid one."""
     orders: Orders = request.app.state.orders
+    payments: Payments | None = request.app.state.payments
+    if payments:
+        payments.settle(session.identity, identifier)
+        if payments.refund(session.identity, identifier):
+            return RedirectResponse("/orders", HTTPStatus.SEE_OTHER)
     if not orders.cancel(session.identity, identifier):
         raise HTTPException(HTTPStatus.NOT_FOUND, "This order doesn't exist, or it can't be canceled anymore.")
     return RedirectResponse("/orders", HTTPStatus.SEE_OTHER)
+
+
+@router.post("/orders/{identifier}/pay", dependencies=[OwnForm])
+def pay_order(request: Request, session: Person, identifier: uuid.UUID, card: Annotated[str, Form()]) -> Response:
+    """Pay an open order with a test card."""
+    payments = need_payments(request)
+    metrics: Metrics = request.app.state.metrics
+    if card not in CARDS:
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"Unknown test card. Available: {', '.join(CARDS)}.")
+    request.state.log["order"] = str(identifier)
+    try:
+        payments.pay(session.identity, identifier, card)
+    except PaymentError as error:
+        metrics.payments.labels(error.outcome).inc()
+        request.state.log["payment"] = error.outcome
+        raise
+    metrics.payments.labels("paid").inc()
+    metrics.checkouts.inc()
+    return RedirectResponse(f"/orders#order-{identifier}", HTTPStatus.SEE_OTHER)
+
+
+def need_payments(request: Request) -> Payments:
+    """Return the payments, or end the request if they are off."""
+    payments: Payments | None = request.app.state.payments
+    if payments is None:
+        raise HTTPException(HTTPStatus.NOT_FOUND, "Orders can't be paid here.")
+    return payments
+
+
+async def read_body(request: Request) -> bytes:
+    """Return the body as it was sent, which the signature is for."""
+    return await request.body()
+
+
+@router.post("/payments/webhook")
+def take_webhook(
+    request: Request, body: Annotated[bytes, Depends(read_body)], stripe_signature: Annotated[str, Header()] = ""
+) -> dict[str, str]:
+    """Take what the payment provider says; it sends this again until the response is a success."""
+    payments = need_payments(request)
+    try:
+        payments.verify(body, stripe_signature)
+        event = json.loads(body)
+    except ValueError:
+        raise HTTPException(HTTPStatus.BAD_REQUEST, "This is not signed by the payment provider.") from None
+    outcome = payments.notice(event)
+    request.state.log |= {"event": event["type"], "outcome": outcome}
+    return {"outcome": outcome}
 
 
 def handle_errors(app: FastAPI) -> None:
@@ -245,7 +317,12 @@ def handle_errors(app: FastAPI) -> None:
         logger.error("%s is down", part, extra={"fields": fields})
         return failure(request, 503, message + " Try again in a moment.", {"Retry-After": "5"})
 
+    def not_paid(request: Request, error: Exception) -> Response:
+        status = next((status for kind, status in UNPAID.items() if isinstance(error, kind)), 503)
+        return failure(request, status, str(error))
+
     app.add_exception_handler(StarletteHTTPException, http)
+    app.add_exception_handler(PaymentError, not_paid)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(KratosDownError, kratos_down)
     app.add_exception_handler(SQLAlchemyError, database_down)

@@ -65,6 +65,7 @@ class Options(BaseModel):
             raise SettingsError(f"{path}: {problems}") from None
 
 
+TEST_KEY = "sk_test_"
 SMTP_SCHEMES = {"smtp": 587, "smtps": 465}
 
 
@@ -82,6 +83,11 @@ class Settings:
     smtp_url: str = field(repr=False, default="")
     """Replaces both where the mail server needs TLS or a login."""
     mail_from: str = "orders@portal.invalid"
+    payment_key: str = field(repr=False, default="")
+    """The secret key at the payment provider, a test key; without it, orders can't be paid. Then its address, and the
+    secret with which it signs webhooks."""
+    payment_url: str = "https://api.stripe.com"
+    payment_webhook: str = field(repr=False, default="")
     kratos_url: str = "http://kratos:4433"
     kratos_admin_url: str = "http://kratos:4434"
     environment: str = "development"
@@ -105,7 +111,7 @@ class Settings:
     @property
     def schema_head(self) -> str:
         """Newest migration that this version needs. A database with it, or with a higher one, is new enough."""
-        return "0004" if self.order_notes else "0003"
+        return "0006" if self.order_notes else "0005"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None, worker: bool = False) -> Settings:
@@ -144,6 +150,9 @@ class Settings:
                     changes[name] = env[variable] == "true"
             return features.model_copy(update=changes)
 
+        payment_key = "" if worker else env.get("STRIPE_KEY", "")
+        if payment_key and not payment_key.startswith(TEST_KEY):
+            raise SettingsError(f"environment variable STRIPE_KEY does not start with {TEST_KEY}: this is a demo")
         options = Options.read(Path(env.get("PORTAL_CONFIG", "/etc/portal/portal.yml")))
         keys = () if worker else tuple(key for key in required("PORTAL_CSRF_KEYS").split(",") if key)
         if not (keys or worker) or any(len(key) < 16 for key in keys):
@@ -161,6 +170,9 @@ class Settings:
             smtp_url=mail_url("SMTP_URL") if worker else "",
             smtp_port=port("SMTP_PORT", cls.smtp_port),
             mail_from=env.get("MAIL_FROM", cls.mail_from),
+            payment_key=payment_key,
+            payment_url=env.get("STRIPE_API", cls.payment_url).rstrip("/"),
+            payment_webhook=required("STRIPE_WEBHOOK") if payment_key else "",
             kratos_url=env.get("KRATOS_PUBLIC_URL", cls.kratos_url).rstrip("/"),
             kratos_admin_url=env.get("KRATOS_ADMIN_URL", cls.kratos_admin_url).rstrip("/"),
             environment=env.get("GREENROOM_ENVIRONMENT", cls.environment),

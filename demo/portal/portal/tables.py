@@ -48,8 +48,11 @@ payments = Table(
     Column("state", String, nullable=False),
     Column("amount_cents", Integer, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("intent", String, unique=True),
+    Column("notified_at", DateTime(timezone=True)),
     Column(SEED_SET, String),
 )
+"""`intent` is the payment's name at the provider; generated payments have none. `notified_at`: the first webhook."""
 
 jobs = Table(
     "jobs",

@@ -172,7 +172,7 @@ def test_the_previous_version_accepts_a_newer_schema(blue: Slot, start_portal: S
     early = start_portal("green", "1.1.0", migrate=False)
     answer = httpx.get(f"{early.url}/readyz")
     assert answer.status_code == 503
-    assert answer.json()["problems"] == {"database": "migrated to 0003, needs 0004"}
+    assert answer.json()["problems"] == {"database": "migrated to 0005, needs 0006"}
     early.program.stop()
 
     green = start_portal("green", "1.1.0")
@@ -191,7 +191,7 @@ def test_the_previous_version_accepts_a_newer_schema(blue: Slot, start_portal: S
     back = subprocess.run(
         [sys.executable, "-m", "portal", "migrate"], env=blue.environment, capture_output=True, text=True, check=True
     )
-    assert "schema is at 0004, version 1.0.0 needs 0003" in back.stdout
+    assert "schema is at 0006, version 1.0.0 needs 0005" in back.stdout
 
 
 def test_concurrent_migrations_wait_for_each_other(start_portal: StartPortal, blue: Slot) -> None:

@@ -104,6 +104,7 @@ def checks(kratos: KratosServer, mailbox: Mailbox, provider: Provider) -> list[d
         "environment_public_url": PUBLIC_URL,
         "identity_providers": [company],
         "mail_sandbox_web_port": mailbox.web,
+        "providers": {},
         "seed_domain": provider.client["domain"],
         "seed_personas": ["two-factor", {"name": "linked"}],
         "seed_set": "people",

@@ -8,6 +8,9 @@ from .pages import Page
 from .visitor import Check, Visitor
 
 CHANGES_MIND = 0.15
+PAYS = 0.7
+CARD = "4242424242424242"
+"""The test card that is accepted."""
 
 
 def at(path: str, field: str = "") -> Check:
@@ -54,7 +57,7 @@ def browse(visitor: Visitor) -> None:
 
 
 def order(visitor: Visitor) -> None:
-    """Log in and order an item; sometimes cancel the order."""
+    """Log in and order an item, and mostly pay for it; sometimes cancel the order."""
     log_in(visitor)
     page = visitor.open("/orders", at("/orders", "item"))
     form = page.having("item")
@@ -67,6 +70,10 @@ def order(visitor: Visitor) -> None:
     if cancel and visitor.chance.random() < CHANGES_MIND:
         page = visitor.submit(cancel, at("/orders", "item"))
         visitor.counts["cancellations"] += 1
+    # Where orders can't be paid, there is no form for it.
+    elif (pay := page.leading(f"/orders/{identifier}/pay")) and visitor.chance.random() < PAYS:
+        page = visitor.submit(pay, lambda page: page.leading(pay.action) is None and page.known, card=CARD)
+        visitor.counts["payments"] += 1
     log_out(visitor, page)
 
 

@@ -67,7 +67,10 @@ def make(settings: Settings, visit: Visit, pause: tuple[float, float]) -> dict[s
         "person": person,
         "ok": not problem,
         "problem": problem,
-        **{name: visitor.counts[name] for name in ("logins", "mistakes", "recoveries", "cancellations", "requests")},
+        **{
+            name: visitor.counts[name]
+            for name in ("logins", "mistakes", "recoveries", "payments", "cancellations", "requests")
+        },
         "orders": visitor.orders,
         "slots": sorted(visitor.slots),
         "request": visitor.request,

@@ -127,7 +127,7 @@ def start() -> Iterator[StartPortal]:
     """Yield a function that starts a portal: version, migration that its database is at, options."""
     started: list[TestClient] = []
 
-    def run(version: str = "1.1.0", head: str | None = "0004", **options: Any) -> Portal:
+    def run(version: str = "1.1.0", head: str | None = "0006", **options: Any) -> Portal:
         settings = Settings(
             database_url=make_url("sqlite://"),
             csrf_keys=("the newest key of forms", "an older key of forms"),
@@ -144,7 +144,7 @@ def start() -> Iterator[StartPortal]:
                 metadata.create_all(connection)
                 connection.execute(text("CREATE TABLE alembic_version (version_num TEXT)"))
                 connection.execute(text("INSERT INTO alembic_version VALUES (:head)"), {"head": head})
-                if head < "0004":
+                if head < "0006":
                     connection.execute(text("ALTER TABLE orders DROP COLUMN note"))
         kratos, metrics = FakeKratos(), Metrics(settings)
         client_of_kratos = Kratos("http://kratos:4433", "http://kratos:4434", httpx.MockTransport(kratos))
@@ -248,12 +248,12 @@ def test_version(portal: Portal) -> None:
 @pytest.mark.parametrize(
     ("version", "head", "problem"),
     [
-        ("1.0.0", "0003", None),
-        ("1.0.0", "0004", None),
+        ("1.0.0", "0005", None),
+        ("1.0.0", "0006", None),
         ("1.0.0", "0007", None),
-        ("1.1.0", "0004", None),
-        ("1.0.0", "0002", "migrated to 0002, needs 0003"),
-        ("1.1.0", "0003", "migrated to 0003, needs 0004"),
+        ("1.1.0", "0006", None),
+        ("1.0.0", "0004", "migrated to 0004, needs 0005"),
+        ("1.1.0", "0005", "migrated to 0005, needs 0006"),
     ],
 )
 def test_readiness_wants_the_schema_or_a_newer_one(
@@ -686,7 +686,7 @@ def test_the_new_checkout_has_quantities(start: StartPortal) -> None:
 
 
 def test_the_first_version_knows_no_notes(start: StartPortal) -> None:
-    portal = start("1.0.0", "0003")
+    portal = start("1.0.0", "0005")
     assert portal.post("/orders", form_token=portal.token(), item="Headset", note="left").status_code == 303
     assert 'name="note"' not in portal.get("/orders", COOKIE).text
     assert "note" not in portal.orders()[0]

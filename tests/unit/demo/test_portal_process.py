@@ -139,7 +139,7 @@ def test_options(tmp_path: Path, content: str, problem: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "head"), [("1.0.0", "0003"), ("1.1.0", "0004"), ("1.12.3", "0004"), ("2.0", "0004")]
+    ("version", "head"), [("1.0.0", "0005"), ("1.1.0", "0006"), ("1.12.3", "0006"), ("2.0", "0006")]
 )
 def test_a_version_knows_its_schema(version: str, head: str) -> None:
     assert Settings.from_environment(ENVIRONMENT | {"PORTAL_VERSION": version}).schema_head == head
@@ -241,11 +241,11 @@ def test_serving_is_graceful_and_keeps_metrics_apart(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("strict", "version", "found", "starts"),
     [
-        (True, "1.0.0", "0004", False),
-        (True, "1.0.0", "0003", True),
+        (True, "1.0.0", "0006", False),
+        (True, "1.0.0", "0005", True),
         (True, "1.0.0", None, True),
-        (True, "1.1.0", "0004", True),
-        (False, "1.0.0", "0004", True),
+        (True, "1.1.0", "0006", True),
+        (False, "1.0.0", "0006", True),
     ],
 )
 def test_a_strict_portal_does_not_start_on_a_newer_schema(
@@ -273,7 +273,7 @@ def test_a_strict_portal_does_not_start_on_a_newer_schema(
     assert server.run(settings) == (0 if starts else 1)
     assert bool(served) is starts
     said = [record.getMessage() for record in caplog.records]
-    assert said == ([] if starts else ["the database's schema 0004 is newer than 0003, the newest that is known"])
+    assert said == ([] if starts else ["the database's schema 0006 is newer than 0005, the newest that is known"])
 
 
 def test_a_strict_portal_without_a_database_starts_and_waits(monkeypatch: pytest.MonkeyPatch) -> None:

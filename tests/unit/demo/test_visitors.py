@@ -228,6 +228,32 @@ def test_visits_share_the_names_of_their_pages() -> None:
     assert kind(url) == "/orders/<id>/cancel"
 
 
+@pytest.mark.parametrize(("first", "paid"), [(0.1, 1), (0.9, 0)])
+def test_most_orders_are_paid_where_there_is_a_form_for_it(tmp_path: Path, first: float, paid: int) -> None:
+    """`first` decides whether the visitor pays; nobody cancels what can be paid only."""
+    form = '<form action="/orders/{0}/{1}" method="post"><input name="card" value="4000000000000002"></form>'
+    known = '<form action="/logout" method="post"></form>'
+    identifier = "0b6b0c4e-52d6-4f0e-9c1a-0c7f5b1a2d3e"
+    sent: list[tuple[str, dict[str, str]]] = []
+
+    class Site(Visitor):
+        def _send(self, method: str, url: str, data: dict[str, str] | None, expected: Any) -> Page:
+            sent.append((kind(url), data or {}))
+            more = form.format(identifier, "pay") if url.endswith("/orders") else ""
+            page = Page(
+                f"https://a.test{ {'/login': '/'}.get(kind(url), '/orders') }#order-{identifier}", PAGE + more + known
+            )
+            return page
+
+    site = settings(tmp_path, {}).site
+    chance = SimpleNamespace(random=lambda: first, uniform=lambda *_: 0, choice=lambda items: items[0])
+    visitor = Site(requests.Session(), site, site.users[0], chance, (0, 0))  # type: ignore[arg-type]
+    JOURNEYS["order"](visitor)
+    pays = [data["card"] for path, data in sent if path == "/orders/<id>/pay"]
+    assert pays == ["4242424242424242"] * paid
+    assert visitor.counts["payments"] == paid
+
+
 # Settings
 
 GIVEN = {

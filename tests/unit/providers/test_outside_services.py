@@ -100,6 +100,16 @@ def test_a_service_does_without_what_is_off() -> None:
     assert providers.secret_paths(found) == []
 
 
+def test_a_secret_of_a_stub_is_generated_and_not_put() -> None:
+    chosen = {"mode": "stub", "secrets": {"key": {"value": "pay-key"}}}
+    found = resolved(payment=chosen)
+    path = "environment/value/pay-key"
+    assert (providers.generated_paths(found), providers.secret_paths(found)) == ([path], [])
+    assert providers.settable({"shop": SHOP}, found) == {}
+    values = providers.with_secrets({path: {"value": "generated"}, "own/key": {"value": "own"}}, SHOP, found)
+    assert secret_environment(SHOP, "blue", values, "database.test")["PAY_KEY"] == "generated"
+
+
 def test_a_mail_server_without_tls_says_so() -> None:
     found = resolved(relay={"mode": "stub"})["relay"]
     assert providers.login_url(found, {}) == "smtp://sandbox.test:1025/?disable_starttls=true"

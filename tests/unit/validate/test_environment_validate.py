@@ -490,18 +490,23 @@ def test_providers_are_checked_with_services_and_inventory(tmp_path: Path, inven
     shop = {"image": "portal", "secrets": {"PAY_KEY": {"provider": "stripe"}, "OTHER": {"provider": "twilio"}}}
     write(tmp_path / "services/shop/service.yml", shop)
     chosen = {"stripe": {"mode": "live"}, "google": {"mode": "acount"}, "mail-sandbox": {"mode": "stub"}}
-    write(inventory / "group_vars/staging/more.yml", {"environment_providers": chosen})
+    write(inventory / "group_vars/staging/providers.yml", {"environment_providers": chosen})
     found = validate(tmp_path, services=tmp_path / "services", inventory=inventory)
     assert [line.partition(";")[0].partition(", so")[0] for line in found if "provider" in line] == [
         'environment_providers.google.mode: unknown value "acount"',
         "environment_providers.stripe.mode: live, but the environment is not protected",
     ]
-    chosen = {"stripe": {"mode": "sandbox"}, "mail-sandbox": {"mode": "stub"}}
-    write(inventory / "group_vars/staging/more.yml", {"environment_providers": chosen})
+    chosen = {
+        "stripe": {"mode": "sandbox"},
+        "twilio": {"mode": "off"},
+        "postmark": {"mode": "sandbox"},
+        "mail-sandbox": {"mode": "stub"},
+    }
+    write(inventory / "group_vars/staging/providers.yml", {"environment_providers": chosen})
     found = validate(tmp_path, services=tmp_path / "services", inventory=inventory)
     assert [line.partition(";")[0] for line in found if "provider" in line] == [
         "services/shop/service.yml: secrets.OTHER.provider: twilio is off in this environment",
-        "environment_providers.mail-sandbox: no service uses it",
+        "environment_providers.postmark: no service uses it",
     ]
 
 

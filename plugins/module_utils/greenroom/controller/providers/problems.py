@@ -142,7 +142,8 @@ def use_problems(
                 yield f"{where}: providers[{index}]: {reason}"
         yield from (f"{where}: {line}" for line in _reference_problems(service, providers, known))
     for name, provider in providers.items():
-        if not provider["services"] and name != also:
+        # A stub reaches nobody, so an inventory can name one for services that come later.
+        if not provider["services"] and name != also and provider["mode"] != "stub":
             yield f"{VARIABLE}.{name}: no service uses it; set its mode to off, or name it in `providers` of a service"
 
 

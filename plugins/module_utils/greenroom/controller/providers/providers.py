@@ -24,6 +24,8 @@ PLAIN = ("mode", "url", "scheme", "host", "port", "tls")
 # The URL with the secrets `user` and `password`.
 LOGIN_URL = "login_url"
 DEFAULT_FIELD = "key"
+# Where the secrets are that Greenroom generates for providers.
+GENERATED = "environment/value/"
 
 
 def folders(path: str) -> dict[str, str]:
@@ -104,7 +106,7 @@ def _provider(provider: Mapping[str, Any], mode: str, choice: Mapping[str, Any])
         "budget": {**_mapping(provider.get("budget")), **_mapping(choice.get("budget"))},
         "recipients": None if recipients is None else [str(recipient) for recipient in recipients],
         "values": {**_mapping(own.get("values")), **_mapping(choice.get("values"))},
-        "secrets": {field: _mapping(secret).get("given") for field, secret in setting("secrets", {}).items()},
+        "secrets": {field: _secret_path(_mapping(secret)) for field, secret in setting("secrets", {}).items()},
         "services": [],
     }
 
@@ -146,7 +148,16 @@ def provider_of(providers: Providers, name: str) -> Mapping[str, Any]:
 
 
 def secret_paths(providers: Providers) -> list[str]:
-    """Return the sorted paths of the secrets of all providers in use, relative to `<environment>/`."""
+    """Return the sorted paths of what operators put for the providers in use, relative to `<environment>/`."""
+    return [path for path in _paths(providers) if not path.startswith(GENERATED)]
+
+
+def generated_paths(providers: Providers) -> list[str]:
+    """Return the sorted paths of what Greenroom generates for the providers in use, relative to `<environment>/`."""
+    return [path for path in _paths(providers) if path.startswith(GENERATED)]
+
+
+def _paths(providers: Providers) -> list[str]:
     return sorted({str(path) for provider in providers.values() for path in provider["secrets"].values() if path})
 
 
@@ -160,7 +171,8 @@ def settable(services: Catalogue, providers: Providers) -> dict[str, bool]:
     for service in services.values() if providers else ():
         for secret in service["secrets"].values():
             provider = provider_of(providers, str(secret["name"])) if secret["kind"] == "provider" else {}
-            if provider and (path := provider["secrets"].get(secret.get("field", DEFAULT_FIELD))):
+            path = provider["secrets"].get(secret.get("field", DEFAULT_FIELD)) if provider else None
+            if path in found:
                 files.setdefault(path, []).append(bool(secret.get("file")))
     return found | {path: all(several) for path, several in files.items()}
 
@@ -231,6 +243,10 @@ def _text(provider: Mapping[str, Any], field: str, values: Mapping[str, Mapping[
     if path := provider["secrets"].get(field):
         return str(values.get(path, {}).get("value", ""))
     return str(plain(provider, field))
+
+
+def _secret_path(secret: Mapping[str, Any]) -> str | None:
+    return f"{GENERATED}{secret['value']}" if "value" in secret else secret.get("given")
 
 
 def _mapping(value: object) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 
 from ..catalogue.schema_errors import lines
-from ..catalogue.schema_terms import mapping, named, text
+from ..catalogue.schema_terms import NAME, mapping, named, text
 from ..catalogue.secret_schema import FIELD, GIVEN
 
 KINDS = ("mail", "payment", "sms", "oidc", "ldap", "storage", "http")
@@ -34,7 +34,8 @@ WEB_SCHEMES = _WEB
 _URL = text(r"\S", "a URL")
 _COUNT = {"type": "integer", "minimum": 1}
 _TEXTS = {"type": "array", "items": text(r"\S", "a text")}
-_SECRETS = named(mapping({"given": GIVEN}, ["given"]), FIELD["pattern"], FIELD["description"])
+_SECRET = mapping({"given": GIVEN, "value": NAME}) | {"minProperties": 1, "maxProperties": 1}
+_SECRETS = named(_SECRET | {"description": "exactly one of given and value"}, FIELD["pattern"], FIELD["description"])
 _VALUES = named({"type": ["string", "number", "boolean"]}, FIELD["pattern"], FIELD["description"])
 # What a mode says; an environment may say it differently.
 SETTINGS: dict[str, Any] = {
