@@ -1,26 +1,33 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Tries to leave an environment on every route: attempts.py PLACE. Needs nothing but Python, also inside containers.
+"""Tries to leave an environment on every route, from every place of a host: attempts.py PHASE HOST SLOT.
 
-Each attempt carries the token GR<route>x<place>z, which whoever receives it finds in the first bytes. Prints the routes
-that can't be tried here, for lack of a privilege.
+A place is an account, a job of systemd, a container of the live slot, or a one-off container in its network. Attempts
+of containers run in their network namespace, so containers need nothing for it. Each attempt carries the token
+GR<route>x<place><phase>z, which a recipient finds in the first bytes. Prints {routes, places: {id: name},
+impossible: [[route, place]], refused} as JSON; impossible is what lacks a privilege or IPv6.
+Refused is how many packets the host's firewall refused meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import hashlib
 import json
-import os
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 LISTED, FOREIGN, RESOLVER = "198.19.200.10", "198.19.200.66", "198.19.200.53"
+FOREIGN6 = "fdc6:c866::66"
 TLS_NAME, HTTP_NAME = "api.proof.test", "web.proof.test"
 SECONDS = 3
+ONCE = "greenroom-egress-proof"
 
 
 def tcp(address: str, port: int, data: bytes) -> bytes:
@@ -32,7 +39,7 @@ def tcp(address: str, port: int, data: bytes) -> bytes:
 
 def udp(address: str, port: int, data: bytes) -> bytes:
     """Send `data` and return the response."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as made:
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as made:
         made.settimeout(SECONDS)
         made.sendto(data, (address, port))
         return made.recv(4096)
@@ -125,30 +132,106 @@ ROUTES: dict[str, Callable[[str], object]] = {
     "DNS over TCP": dns_tcp,
     "DNS over TLS": lambda token: tls(RESOLVER, None, token, 853),
     "ICMP": ping,
+    "IPv6: HTTPS": lambda token: tls(FOREIGN6, TLS_NAME, token),
+    "IPv6: SMTP, port 25": lambda token: tcp(FOREIGN6, 25, MAIL.format(token).encode()),
+    "IPv6: UDP": lambda token: udp(FOREIGN6, 443, token.encode()),
     "a redirect of a listed API": redirected,
 }
 
 
-def main(place: str) -> None:
-    """Try all routes at the same time."""
+NUMBERS = {route: number for number, route in enumerate(ROUTES)}
+NO_IPV6 = (errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+
+
+def attempts(place: str) -> list[str]:
+    """Try all routes at the same time; return those that can't be tried here."""
     impossible: list[str] = []
 
-    def attempt(number: int, route: str) -> None:
-        with contextlib.suppress(OSError):
-            try:
-                ROUTES[route](f"GR{number}x{place}z")
-            except PermissionError as error:
-                # Containers have no raw sockets. A firewall's refusal is the same error, but of a connection.
-                if route == "ICMP" and os.geteuid() != 0:
-                    impossible.append(f"{route}: {error}")
+    def attempt(route: str) -> None:
+        try:
+            ROUTES[route](f"GR{NUMBERS[route]}x{place}z")
+        except OSError as error:
+            # A firewall's refusal is a PermissionError, too, but not where the socket is made.
+            no_socket = route == "ICMP" and not raw_sockets()
+            if no_socket or ("IPv6" in route and error.errno in NO_IPV6):
+                impossible.append(route)
 
-    threads = [threading.Thread(target=attempt, args=each) for each in enumerate(ROUTES)]
+    threads = [threading.Thread(target=attempt, args=(route,)) for route in ROUTES]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    print(json.dumps(impossible))
+    return impossible
+
+
+def raw_sockets() -> bool:
+    """Return whether this process may make raw sockets."""
+    with contextlib.suppress(PermissionError), socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP):
+        return True
+    return False
+
+
+def podman(*words: str) -> str:
+    """Return what podman prints."""
+    return subprocess.run(["podman", *words], check=True, capture_output=True, text=True).stdout.strip()
+
+
+@contextlib.contextmanager
+def places(slot: str) -> Iterator[dict[str, list[str]]]:
+    """Yield how each place of this host starts a program."""
+    found = {
+        "root": [],
+        "nobody": ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"],
+        "job of systemd": ["systemd-run", "--quiet", "--pipe", "--wait", "--collect"],
+    }
+    if not slot:
+        yield found
+        return
+    running = [line.split() for line in podman("ps", "--format", "{{.Names}} {{.Pid}} {{.ImageID}}").splitlines()]
+    own = [each for each in running if each[0].endswith(f"-{slot}")]
+    found |= {name.removesuffix(f"-{slot}"): ["nsenter", "--net", "--target", pid] for name, pid, _image in own}
+    if not own:
+        yield found
+        return
+    podman("create", "--replace", "--name", ONCE, "--network", f"greenroom-{slot}", own[0][2])
+    try:
+        # It has its network then, and its process doesn't start.
+        podman("init", ONCE)
+        pid = podman("inspect", "--format", "{{.State.Pid}}", ONCE)
+        yield found | {"one-off container": ["nsenter", "--net", "--target", pid]}
+    finally:
+        podman("rm", "--force", ONCE)
+
+
+def refused() -> int:
+    """Return how many packets this host's firewall has refused."""
+    words = ["nft", "--json", "list", "counter", "inet", "greenroom", "egress_refused"]
+    text = subprocess.run(words, check=True, capture_output=True, text=True).stdout
+    return int(next(each["counter"]["packets"] for each in json.loads(text)["nftables"] if "counter" in each))
+
+
+def main(phase: str, host: str, slot: str = "") -> None:
+    """Try all routes from all places at the same time."""
+    known, impossible = {}, []
+    before = refused()
+    with places(slot) as ways:
+        started = []
+        for name, words in ways.items():
+            place = hashlib.sha256(f"{host} {name}".encode()).hexdigest()[:8]
+            known[place] = f"{host}: {name}"
+            command = [*words, sys.executable, __file__, f"{place}{phase}"]
+            started.append((place, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)))
+        for place, process in started:
+            out, _nothing = process.communicate(timeout=120)
+            if process.returncode:
+                sys.exit(f"{known[place]}: {process.returncode}")
+            impossible += [[route, place] for route in json.loads(out)]
+    found = {"routes": list(ROUTES), "places": known, "impossible": impossible, "refused": refused() - before}
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if len(sys.argv) == 2:
+        print(json.dumps(attempts(sys.argv[1])))
+    else:
+        main(*sys.argv[1:])
