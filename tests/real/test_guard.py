@@ -25,6 +25,12 @@ with socket.create_connection(("192.0.2.66", 80), 2) as guard:
 """
 
 
+COUNT = """
+systemctl start greenroom-egress-metrics
+sed -n 's/^greenroom_egress_names_refused_total //p' /var/lib/prometheus/node-exporter/greenroom-egress.prom
+"""
+
+
 @pytest.fixture(scope="module")
 def guarded(staging: Environment) -> Iterator[Environment]:
     """Staging with a guard, which is gone afterwards."""
@@ -49,6 +55,7 @@ def test_nothing_leaves_but_what_is_listed(guarded: Environment, tmp_path: Path)
 
 
 def test_a_killed_guard_comes_back_and_visitors_notice_nothing(guarded: Environment) -> None:
+    before = int(guarded.ask("ops1", COUNT).stdout)
     with Probe(guarded) as probe:
         guarded.ask("ops1", "systemctl kill --signal=KILL greenroom-egress greenroom-egress-dns")
 
@@ -58,3 +65,5 @@ def test_a_killed_guard_comes_back_and_visitors_notice_nothing(guarded: Environm
         until(answers, 60, "the guard and its DNS server answer")
     assert probe.failures == []
     assert probe.asked > 0
+    # The name that isn't listed was counted for the monitoring.
+    assert int(guarded.ask("ops1", COUNT).stdout) > before
