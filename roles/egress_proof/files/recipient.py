@@ -82,6 +82,8 @@ def note(data: bytes, address: str) -> None:
 def packets() -> None:
     """Answer UDP packets: with a foreign address, if they are DNS queries."""
     with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as own:
+        # Many attempts arrive at once.
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         own.bind(("::", PORT))
         while True:
             data, sender = own.recvfrom(8192)
