@@ -129,7 +129,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             own = self._host(self.task_vars["inventory_hostname"]).rendered
             files = edge_access.file_problems(own, self.catalogue, self.task_vars.get("inventory_dir") or ".")
             yield from files if self.args["secrets"] or not self.args["whole"] else ()
-        yield from egress.problems(*map(self._value, egress.VARIABLES), self.groups, self.catalogue)
+        if self.groups.get("egress"):
+            yield from egress.problems(*map(self._value, egress.VARIABLES), self.groups, self.catalogue)
         yield from edge_access.connection_problems(*map(self._value, edge_access.CONNECTIONS))
         yield from alerting.problems(*map(self._value, alerting.VARIABLES))
         yield from (*self._balancers(), *self._lockout())

@@ -54,12 +54,12 @@ def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
         "firewall",
         "node_exporter",
         "updates",
+        "unused_servers",
         "pgbackrest",
         "postgres",
         "postgres_exporter",
         "broker",
         "valkey",
-        "unused_servers",
         "certificates",
     ]
     assert roles_of_host(HOST_ROLES, GROUPS, "data2") == [
@@ -67,11 +67,18 @@ def test_a_host_has_the_roles_of_its_groups_in_the_listed_order() -> None:
         "firewall",
         "node_exporter",
         "updates",
+        "unused_servers",
         "pgbackrest",
         "postgres",
         "postgres_exporter",
     ]
-    assert roles_of_host(HOST_ROLES, GROUPS, "edge1") == ["base", "firewall", "node_exporter", "updates"]
+    assert roles_of_host(HOST_ROLES, GROUPS, "edge1") == [
+        "base",
+        "firewall",
+        "node_exporter",
+        "updates",
+        "unused_servers",
+    ]
     assert roles_of_host(HOST_ROLES, GROUPS, "data1", ["postgres", "monitoring"]) == ["postgres"]
 
 

@@ -25,6 +25,7 @@ ELSEWHERE = {
     "roles/volumes/templates/": "test_volumes.py",
     "roles/bundle/templates/secret.j2": "test_values.py",
     "roles/egress/templates/": "test_hosts.py",
+    "roles/egress_proof/templates/": "test_egress_proof.py",
     "roles/monitoring/templates/guarded/": "test_programs.py",
     "roles/slots/templates/jobs/": "test_new_service.py",
     "roles/updates/templates/": "test_updates.py",

@@ -19,6 +19,7 @@ NAMES = """
 dnsmasq[1]: 7 192.0.2.1/4242 query[A] data.evil.test from 192.0.2.1
 dnsmasq[1]: 7 192.0.2.1/4242 config data.evil.test is NXDOMAIN
 dnsmasq[1]: 8 192.0.2.1/4242 config api.pay.test is 192.0.2.9
+dnsmasq[1]: 9 192.0.2.1/4242 config api.pay.test is NODATA-IPv6
 """
 COUNTS = """
 # table: minute, type: string, size:10240, used:2

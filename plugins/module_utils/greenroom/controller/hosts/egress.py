@@ -129,9 +129,7 @@ def problems(
     given: object, around: object, groups: Mapping[str, Sequence[str]], services: Iterable[str]
 ) -> Iterator[str]:
     """Yield what is wrong with `egress_targets`, `egress_direct` (`around`) and the group `egress`."""
-    guards, edges = groups.get("egress", ()), groups.get("edge", ())
-    if not guards:
-        return
+    guards, edges = groups["egress"], groups.get("edge", ())
     for address in around if isinstance(around, Sequence) and not isinstance(around, str) else ():
         if not _is_network(address):
             yield f"egress_direct: {address!r} is no address or network"

@@ -21,7 +21,8 @@ REASONS = {
     "method": "no proxy",
     NOBODY: "not understood",
 }
-_QUERY = re.compile(r" (?:config|cached) (\S+) is (?:NXDOMAIN|NODATA)")
+# A listed name without an IPv6 address is NODATA.
+_QUERY = re.compile(r" (?:config|cached) (\S+) is NXDOMAIN")
 _ASKED = re.compile(r"\d+ (\S+)/\d+ (?:config|cached) ")
 _KEY = re.compile(r"key=(\S+):(\d+) .*\bgpc0=(\d+)")
 
