@@ -5,10 +5,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
-import pytest
 from environment import Environment, until
 
 READ = """
@@ -40,38 +39,25 @@ def test_everything_is_scraped(staging: Environment) -> None:
     until(lambda: targets(staging) == {(job, "up") for job in jobs}, 120, "Prometheus reaches all its targets")
 
 
-@dataclass(frozen=True)
-class Stopped:
-    """A service that was stopped until a mail came, and runs again."""
+def test_a_stopped_service_becomes_a_mail_and_its_return_too(staging: Environment, say: Callable[[str], None]) -> None:
+    unit = f"portal-worker-{staging.live()}.service"
+    before = mails(staging)
 
-    staging: Environment
-    before: list[list[str]]
-
-    def mail(self, status: str) -> list[str]:
-        """The content of each new mail about it."""
-        new = [mail for mail in mails(self.staging) if mail not in self.before]
+    def mail(status: str) -> list[str]:
+        new = [mail for mail in mails(staging) if mail not in before]
         # Others, of before this test, may be in the same mail.
         start, name = f"[staging] {status}: ServiceDown (", "portal-worker app2"
         return [html for subject, html in new if subject.startswith(start) and name in subject]
 
-
-@pytest.fixture(scope="module")
-def stopped(staging: Environment) -> Stopped:
-    """A background service that was stopped on one host."""
-    unit = f"portal-worker-{staging.live()}.service"
-    found = Stopped(staging, mails(staging))
     staging.ssh("app2", f"sudo systemctl stop {unit}")
     try:
-        until(lambda: found.mail("firing"), 180, "the mail about the stopped service")
+        html, *_ = until(lambda: mail("firing"), 180, "the mail about the stopped service")
     finally:
         staging.ssh("app2", f"sudo systemctl start {unit}")
-    return found
-
-
-def test_a_stopped_service_becomes_a_mail(stopped: Stopped) -> None:
-    html, *_ = stopped.mail("firing")
     assert "docs/alerts.md#servicedown" in html
     assert "app2" in html
+    say("firing")
+    assert until(lambda: mail("resolved"), 300, "the mail that the service is back")
 
 
 def test_a_run_in_check_mode_says_which_hosts_it_would_reboot(staging: Environment) -> None:
@@ -80,8 +66,3 @@ def test_a_run_in_check_mode_says_which_hosts_it_would_reboot(staging: Environme
     assert "Would be rebooted, in this order:" in run.output
     assert "Left out, because without data1 nobody is served" in run.output
     assert run.quiet
-
-
-# Alertmanager waits a minute before it says more, so the test before runs meanwhile.
-def test_the_return_of_a_stopped_service_becomes_a_mail(stopped: Stopped) -> None:
-    assert until(lambda: stopped.mail("resolved"), 300, "the mail that the service is back")

@@ -74,7 +74,7 @@ def test_a_program_that_ends_at_each_start_is_not_waited_for(staging: Environmen
     (services / "broken/service.yml").write_text(BROKEN)
     # Longer than a run may take.
     wanted = json.dumps({"bundle_ready_seconds": 3000})
-    run = staging.play("playbooks/deploy.yml", "-e", wanted, GREENROOM_SERVICES=str(services))
+    run = staging.play("site.yml", "-e", wanted, GREENROOM_SERVICES=str(services))
     assert run.code not in (0, None)
     # Before the wait, if it ends while other services start; else in the wait.
     ended = r"failed to start \(.*, |: its program ended 3 times, the last time with "

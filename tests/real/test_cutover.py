@@ -15,8 +15,7 @@ import pytest
 from environment import Environment, Probe, kill, until
 
 # Two intervals, and a low minimum of requests: on a busy machine, probes are late, and the verdict would be no data.
-INTERVALS = ("-e", "cutover_step_seconds=10", "-e", "canary_interval_seconds=5")
-SHARES = ("-e", "canary=50", *INTERVALS, "-e", "canary_minimum=10")
+SHARES = ("-e", "canary=50", "-e", "cutover_step_seconds=20", "-e", "canary_minimum=10")
 # How long the edge waits for the run after a step: long enough for other runs to inspect and act, or short if the test
 # waits for it.
 LONG_TIMEOUT, SHORT_TIMEOUT = ("-e", "cutover_timeout_seconds=240"), ("-e", "cutover_timeout_seconds=30")
