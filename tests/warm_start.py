@@ -36,7 +36,7 @@ LONGEST = 800
 SETTINGS = {"inject_facts_as_vars": "false", "nocows": "true", "timeout": "10"}
 # As hosts have it. This, too, is read when Ansible is imported.
 PIPELINED = {"ANSIBLE_PIPELINING": "true"}
-# What most runs import, besides what ansible.cli.playbook does. Nothing of the project: a test may have its own.
+# What most runs import, besides what ansible.cli.playbook does.
 LATER = (
     *("ansible.executor.process.worker", "ansible.plugins.callback", "ansible.plugins.connection.local"),
     *("ansible.plugins.inventory", "ansible.plugins.action", "ansible.plugins.lookup", "ansible.plugins.vars"),
@@ -83,7 +83,7 @@ class Server(warm_server.Server):
 def server(*words: str) -> Server:
     """Start the process once for all tests of this one.
 
-    `project`: it imports what runs of this checkout need, too. `modules`: its runs start modules as forks, too.
+    `modules`: its runs start modules as forks, too.
     """
     started = Server(*words, **(PIPELINED if "modules" in words else {}))
     atexit.register(started.close)
@@ -105,8 +105,7 @@ def run(
     *,
     merged: bool = False,
     longest: float | None = None,
-    project: bool = False,
-    modules: bool = False,
+    modules: bool = True,
 ) -> Done:
     """Run `ansible-playbook` with these arguments to its end, well or not. `merged`: errors are in the output, too.
 
@@ -114,7 +113,7 @@ def run(
     `modules`: modules on this machine are forks, too, and pipelined, as on hosts.
     """
     variables = {"NO_COLOR": "1", **(PIPELINED if modules else {}), **(os.environ if env is None else env)}
-    wanted = [name for name, given in (("project", project), ("modules", modules)) if given]
+    wanted = ("modules",) if modules else ()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         files = [out.fileno(), (out if merged else err).fileno()]
         with warm_client.ask(server(*wanted).place, words, str(cwd), variables, files) as answers:
@@ -150,9 +149,8 @@ class Watched(types.ModuleType):
 class Ansible:
     """Ansible in the process that has imported it, and in its forks."""
 
-    def __init__(self, folder: Path, *, project: bool = False) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.project = project
         self.environment = warm_server.early(os.environ)
         self.constants: Any = importlib.import_module("ansible.constants")
         settings = self.constants.config.get_configuration_definitions()
@@ -182,7 +180,7 @@ class Ansible:
         config.get_config_value_and_origin = watch
         self.constants.__class__ = Watched
         self.playbook: Any = importlib.import_module("ansible.cli.playbook")
-        for name in (*LATER, *(_own_modules() if self.project else ())):
+        for name in (*LATER, *_own_modules()):
             importlib.import_module(name)
         plugins: Any = importlib.import_module("ansible.plugins.loader")
         for loader, names in PLUGINS.items():
@@ -279,7 +277,7 @@ def main(words: Sequence[str]) -> None:
         modules = warm_server.Server("tests.warm_modules", place)
 
     def prepare(folder: Path) -> warm_server.Become:
-        ansible = Ansible(folder, project="project" in words[3:])
+        ansible = Ansible(folder)
         if modules:
             warm_modules.use(modules.place)
         return ansible.become

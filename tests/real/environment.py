@@ -136,7 +136,7 @@ def ran(command: list[str], log: Path, variables: dict[str, str], timeout: float
     """
     _program, *words = command
     settings = {**os.environ, **ALL_OF_IT, **variables}
-    done = warm_start.run(words, ROOT, settings, merged=True, longest=timeout, project=True)
+    done = warm_start.run(words, ROOT, settings, merged=True, longest=timeout, modules=False)
     return Run(done.returncode, done.stdout, collections.Counter(log.read_text().splitlines()), cpu=done.seconds)
 
 

@@ -70,8 +70,8 @@ def test_edge_hosts_leave_a_bad_candidate_whose_run_is_killed_in_the_bake(
 ) -> None:
     live, new = both_slots.live(), both_slots.idle()
     output, apps, edges = tmp_path / "cutover", both_slots.groups["app"], both_slots.groups["edge"]
-    # The operation ends 130 s after the switch.
-    short = ("-e", "bake=60", "-e", "cutover_step_seconds=10", "-e", "cutover_timeout_seconds=60")
+    # The operation ends 90 s after the switch.
+    short = ("-e", "bake=30", "-e", "cutover_step_seconds=10", "-e", "cutover_timeout_seconds=50")
     process = both_slots.start("playbooks/cutover.yml", "-e", f"to={new}", *short, *FEW, output=output)
     try:
         until(
@@ -121,7 +121,7 @@ def test_an_operator_promotes_a_candidate_and_hears_of_it(both_slots: Environmen
     live, new = both_slots.live(), both_slots.idle()
     output = tmp_path / "cutover"
     notify = json.dumps({"notify_mail_to": ["operators@staging.test"]})
-    steps = ("-e", "canary=50,pause", "-e", "cutover_step_seconds=20", "-e", notify)
+    steps = ("-e", "canary=50,pause", "-e", "cutover_step_seconds=10", "-e", notify)
     process = both_slots.start("playbooks/cutover.yml", "-e", f"to={new}", *steps, *FEW, output=output)
     paused = f"{new} keeps 50 % until an operator decides"
     until(lambda: paused in output.read_text() or process.poll() is not None, 300, "the canary waits")

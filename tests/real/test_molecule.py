@@ -18,7 +18,7 @@ SCENARIOS = {path.parent.name for path in ROOT.glob("molecule/*/molecule.yml")}
 def molecule(environment: Environment, *words: str) -> str:
     """Run molecule, which must succeed; return its output."""
     environment.touched = True
-    program = warm_start.server("project").program()
+    program = warm_start.server().program()
     done = subprocess.run(
         ["molecule", *words],
         cwd=ROOT,

@@ -32,11 +32,21 @@ SLOTS = ("blue", "green")
 SECRET = "0123456789abcdefghijklmnopqrstuv"
 ENVIRONMENTS = sorted(path.parent.name for path in (ROOT / "inventories").glob("*/hosts.yml"))
 MEMBERS = "groups | group_hosts(hostvars)"
-# The description of each slot's bundle, as if this run had created both.
-DESCRIPTIONS = {
-    slot: f"{{{{ catalogue | bundle_description('{slot}', release, {MEMBERS}, environment_toggles) }}}}"
+# The description of each slot's bundle, as if this run had created both. It is a fact, as in a run: templates use it
+# often.
+DESCRIBE = [
+    {
+        "name": f"Describe the bundle of {slot}",
+        "ansible.builtin.set_fact": {
+            f"described_{slot}": "{{ catalogue | bundle_description(smoke_slot, release, "
+            f"{MEMBERS}, environment_toggles) }}}}"
+        },
+        "vars": {"smoke_slot": slot},
+        "run_once": True,
+    }
     for slot in SLOTS
-}
+]
+DESCRIPTIONS = {slot: f"{{{{ described_{slot} }}}}" for slot in SLOTS}
 # One account for each role, to cover all branches of the templates.
 ACCOUNTS = [
     {"name": f"a-{role}", "full_name": f"A {role}", "role": role, "ssh_keys": ["ssh-ed25519 AAAA"]}
@@ -158,6 +168,7 @@ def _tasks(tasks: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 def _plays(wanted: Collection[str]) -> Iterator[dict[str, Any]]:
     """Yield plays with each role once for its hosts; without `wanted`, for all roles of all playbooks."""
+    yield {"name": "Describe the bundles", "hosts": "all", "gather_facts": False, "tasks": DESCRIBE}
     # The role `host` only applies the trees of other roles.
     wanted = set(wanted or (path.name for path in (ROOT / "roles").iterdir())) - {"host"}
     seen = set()

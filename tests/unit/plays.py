@@ -56,10 +56,8 @@ def write_hosts(folder: Path, groups: dict[str, Any], variables: dict[str, Any])
     (folder / "hosts.yml").write_text(json.dumps({"all": {"children": groups, "vars": variables}}))
 
 
-def run(
-    folder: Path, *options: str, playbook: str = "play.yml", modules: bool = False
-) -> subprocess.CompletedProcess[str]:
-    """Run a playbook of the folder to its end, well or not. `modules`: they are forks, too (`warm_start.run`)."""
+def run(folder: Path, *options: str, playbook: str = "play.yml") -> subprocess.CompletedProcess[str]:
+    """Run a playbook of the folder to its end, well or not, with modules as forks where they can be."""
     words = ["-i", "hosts.yml", playbook, *options]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")}
-    return warm_start.run(words, folder, environment, modules=modules)
+    return warm_start.run(words, folder, environment)

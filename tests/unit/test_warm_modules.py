@@ -74,7 +74,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Results]:
     }
     plays.write_hosts(folder, groups, {"ansible_connection": "local"})
     (folder / "play.yml").write_text(json.dumps([{"hosts": "all_of_them", "gather_facts": False, "tasks": tasks}]))
-    done = plays.run(folder, modules=True)
+    done = plays.run(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     warm, cold = (json.loads((folder / name).read_text()) for name in ("warm", "cold"))
     return warm, cold

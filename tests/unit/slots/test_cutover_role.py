@@ -159,7 +159,7 @@ class Cutover:
             if (play["name"] == self.play if self.play else {"role": "cutover"} in play.get("roles", []))
         )
         (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
-        done = plays.run(self.folder, modules=True)
+        done = plays.run(self.folder)
         self.output = done.stdout + done.stderr
         calls = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
         self.probes = [asked for name, asked in calls if name == "canary_probe"]
@@ -282,7 +282,7 @@ def promote(folder: Path, operation: str | None, *options: str) -> str:
         play for play in yaml.safe_load((ROOT / "playbooks/promote.yml").read_text()) if play.get("hosts") == "edge"
     )
     (folder / "play.yml").write_text(yaml.safe_dump([play]))
-    done = plays.run(folder, *options, modules=True)
+    done = plays.run(folder, *options)
     assert (done.returncode == 0) == (operation == "run-1"), done.stdout + done.stderr
     return " ".join((done.stdout + done.stderr).split())
 

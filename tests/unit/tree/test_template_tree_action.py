@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -18,6 +17,8 @@ from typing import Any
 
 import pytest
 import yaml
+
+from tests import warm_start
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "correct-horse-battery-staple-7"
@@ -131,7 +132,8 @@ class Run:
             "tasks": tasks,
             "roles": [{"role": "stuff"}],
         }
-        (root / "ansible.cfg").touch()
+        settings = [f"{name} = {value}" for name, value in warm_start.SETTINGS.items()]
+        (root / "ansible.cfg").write_text("\n".join(["[defaults]", *settings, ""]))
         (root / "play.yml").write_text(yaml.safe_dump([play], sort_keys=False))
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
@@ -147,11 +149,8 @@ class Run:
             "ANSIBLE_NOCOLOR": "true",
         }
         interpreter = ["-e", f"ansible_python_interpreter={sys.executable}"]
-        command = ["ansible-playbook", "-i", "localhost,", "-c", "local", *interpreter, *options, "play.yml"]
-        program = str(Path(sys.executable).with_name(command[0]))
-        done = subprocess.run(
-            [program, *command[1:]], cwd=root, env=environment, capture_output=True, text=True, timeout=800, check=False
-        )
+        words = ["-i", "localhost,", "-c", "local", *interpreter, *options, "play.yml"]
+        done = warm_start.run(words, root, environment)
         self.said = done.stdout + done.stderr
         assert done.returncode == 0, self.said
         self.results: dict[str, dict[str, Any]] = json.loads((root / "results.json").read_text())
