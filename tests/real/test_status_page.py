@@ -20,10 +20,8 @@ for name, query in queries.items():
     print(json.dumps([name, len(answer["data"]["result"])]))
 """
 DATA = """
-import json, urllib.request
-settings = json.load(open("/etc/greenroom/status-page.json"))
-url = "http://{listen}:{port}/".format(**settings)
-asked = urllib.request.Request(url, headers={"Accept": "application/json"})
+import urllib.request
+asked = urllib.request.Request("http://localhost:8408/", headers={"Accept": "application/json"})
 print(urllib.request.urlopen(asked, timeout=30).read().decode())
 """
 # Someone changes the first line of the history, and later puts it right.

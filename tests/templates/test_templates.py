@@ -106,7 +106,8 @@ def test_accounts_can_only_forward_to_the_admin_pages_on_ops_hosts(
         everybody = file.read_text().partition("Match ")[0].splitlines()
         assert forwarding[host] == {line for line in everybody if "PermitOpen" in line}
         assert {"PermitListen none", "AllowStreamLocalForwarding no"} <= set(everybody)
-    pages = "PermitOpen localhost:9090 127.0.0.1:9090 localhost:1080 127.0.0.1:1080"
+    ports = " ".join(f"localhost:{port} 127.0.0.1:{port}" for port in (9090, 1080, 8408))
+    pages = f"PermitOpen {ports}"
     assert {host for host, lines in forwarding.items() if lines == {pages}} == {"ops1"}
     assert {host for host, lines in forwarding.items() if lines == {"PermitOpen none"}} == set(keys) - {"ops1"}
     assert {host for host, names in keys.items() if names & {"a-viewer", "a-tester"}} == {"ops1"}

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,36 +110,31 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run the role."""
-    return plays.run(folder, *options, modules=True)
-
-
 def test_they_are_written_once_and_again_only_after_a_change(folder: Path, stand: Stand, site: Site) -> None:
     given = ("-e", f"dashboards_grafana_url={site.url}", "-e", f"dashboards_grafana_token={TOKEN}")
-    first = run(folder, *given)
+    first = plays.run(folder, *given)
     assert first.returncode == 0, first.stdout
     assert len(stand.kept) == len(DASHBOARDS) - 1
     assert sorted(file.stem for file in (folder / "files").iterdir()) == sorted(DASHBOARDS.keys() - {"egress"})
-    again = run(folder, *given)
+    again = plays.run(folder, *given)
     assert "changed=0" in again.stdout, again.stdout
     (uid,) = [uid for uid in stand.kept if uid.startswith("hosts-staging-")]
     stand.kept[uid]["dashboard"]["panels"] = []
-    assert "changed=1" in run(folder, *given).stdout
+    assert "changed=1" in plays.run(folder, *given).stdout
     assert len(stand.kept[uid]["dashboard"]["panels"]) == 6
     assert TOKEN not in first.stdout + again.stdout
 
 
 def test_check_mode_writes_nothing(folder: Path, stand: Stand, site: Site) -> None:
     given = ("-e", f"dashboards_grafana_url={site.url}", "-e", f"dashboards_grafana_token={TOKEN}")
-    assert run(folder, "--check", *given).returncode == 0
+    assert plays.run(folder, "--check", *given).returncode == 0
     assert (stand.kept, (folder / "files").exists()) == ({}, False)
 
 
 def test_a_missing_token_and_a_wrong_one_are_told(folder: Path, stand: Stand, site: Site) -> None:
-    missing = run(folder, "-e", f"dashboards_grafana_url={site.url}")
+    missing = plays.run(folder, "-e", f"dashboards_grafana_url={site.url}")
     assert "there is no token: set GRAFANA_TOKEN" in " ".join((missing.stdout + missing.stderr).split())
-    wrong = run(folder, "-e", f"dashboards_grafana_url={site.url}", "-e", "dashboards_grafana_token=glsa_wrong")
+    wrong = plays.run(folder, "-e", f"dashboards_grafana_url={site.url}", "-e", "dashboards_grafana_token=glsa_wrong")
     assert wrong.returncode != 0
     assert "401" in wrong.stdout + wrong.stderr
     assert stand.kept == {}

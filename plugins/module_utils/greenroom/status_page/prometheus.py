@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import json
 import math
-import urllib.error
 import urllib.parse
-import urllib.request
 from typing import Any
+
+from ..common.web import Connection, Deadline, Network, Request, WebError
 
 QUERIES = {
     "live": "max by (slot) (greenroom_edge_live) == 1",
@@ -66,11 +66,14 @@ class Prometheus:
         ]
 
     def _get(self, path: str) -> Any:
+        connection = Connection(Network())
         try:
-            with urllib.request.urlopen(self.url + path, timeout=self.timeout) as response:
-                answer = json.load(response)
-        except (OSError, ValueError) as error:
-            raise SilentError(f"Prometheus does not respond: {getattr(error, 'reason', error)}") from error
+            found = connection.ask(Request("GET", self.url + path), Deadline(self.timeout))
+            answer = json.loads(found.text)
+        except (WebError, ValueError) as error:
+            raise SilentError(f"Prometheus does not respond: {error}") from error
+        finally:
+            connection.close()
         if answer.get("status") != "success":
             raise SilentError(f"Prometheus refuses the query: {answer.get('error', 'unknown')}")
         return answer["data"]
