@@ -79,8 +79,13 @@ def test_the_edge_shows_it_to_who_has_the_password(staging: Environment) -> None
 
 def test_a_run_is_shown_with_its_reason_and_its_result(staging: Environment) -> None:
     assert staging.play("playbooks/monitoring.yml", "-e", "reason='a test'").quiet
-    last = until(lambda: status(staging)["runs"][0], 20, "the last run")
-    assert (last["playbook"], last["reason"], last["result"]) == ("monitoring.yml", "a test", "passed")
+    wanted = ("monitoring.yml", "a test", "passed")
+
+    def shown() -> bool:
+        last = status(staging)["runs"][0]
+        return (last["playbook"], last["reason"], last["result"]) == wanted
+
+    until(shown, 30, "the page shows the last run")
 
 
 def test_changed_lines_of_the_history_are_told(staging: Environment) -> None:
