@@ -24,7 +24,7 @@ from tests.real.environment import Environment, Probe
 
 HERE = Path(__file__).resolve().parent
 TWICE = ("login", "broker", "ring")
-ONCE = ("smoke", "visitor", "persona", "people", "backup", "volumes", "certificate")
+ONCE = ("smoke", "visitor", "persona", "people", "payment-webhook", "backup", "certificate")
 README = """\
 # Rotation under load
 
@@ -105,7 +105,7 @@ def main() -> None:
     staging = Environment(say=say)
     staging.converge()
     persona = next(
-        user["traits"]["email"] for user in staging.identities() if user["traits"]["email"].startswith("people-0001-")
+        user["traits"]["email"] for user in staging.identities() if user["traits"]["email"].startswith("people-1-")
     )
     visitor = Visitor(staging)
     visitor.log_in(persona, staging.password("persona"))
