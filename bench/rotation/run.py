@@ -24,7 +24,7 @@ from tests.real.environment import Environment, Probe
 
 HERE = Path(__file__).resolve().parent
 TWICE = ("login", "broker", "ring")
-ONCE = ("smoke", "visitor", "persona", "people", "payment-webhook", "backup", "certificate")
+ONCE = ("smoke", "visitor", "persona", "people", "backup", "certificate")
 README = """\
 # Rotation under load
 

@@ -13,6 +13,7 @@ PATHS = [
     *(f"shop/{kind}/{slot}" for kind in ("login", "broker", "cache") for slot in ("blue", "green")),
     *("shop/login/stock_blue", "shop/login/stock_green", "shop/ring/csrf", "shop/value/own", "post/ring/cookie"),
     *("environment/value/visitor", "environment/value/signing", "environment/value/backup-cipher"),
+    "environment/value/payment-webhook",
     *("environment/certificate/edge", "environment/registry", "payments/api/key", "environment/acme/edge"),
 ]
 FOREIGN = ["environment/registry", "payments/api/key"]
@@ -58,6 +59,8 @@ def test_the_login_of_the_live_slot_is_never_replaced() -> None:
         ("environment/registry", "playbooks/secret.yml -e put=environment/registry"),
         ("payments/api/key", "was issued elsewhere"),
         ("environment/value/signing", "sign_bundles=true"),
+        ("signing", "signing is not rotated here: bundles of both slots are signed with it"),
+        ("payment-webhook", "site.yml -e live_checks=report"),
         ("environment/value/backup-cipher", "backups that exist"),
     ],
 )
