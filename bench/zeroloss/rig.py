@@ -96,9 +96,10 @@ def cut(run: str) -> str:
 class OpenLoop:
     """One load, as a context manager. Leaving it waits for the load's end, or stops it after an exception."""
 
-    def __init__(self, site: Site, rates: Mapping[str, float], seconds: float) -> None:
+    def __init__(self, site: Site, rates: Mapping[str, float], seconds: float, visitors: int = VISITORS) -> None:
         self.site = site
         self.rates = rates
+        self.visitors = visitors
         self.seconds = seconds
         self.run = f"zeroloss-{uuid.uuid4().hex[:8]}"
         self.summary: dict[str, Any] = {}
@@ -129,7 +130,7 @@ systemd-run --quiet --collect --unit={UNIT} -p RuntimeMaxSec={self.seconds + 180
   --stop-timeout 75 --log-driver none --ulimit nofile=16384:16384 --env-file {FOLDER}/environment \
   -v /etc/greenroom/ca.crt:/etc/greenroom/ca.crt:ro -v {FOLDER}/reports:/reports "$image" openloop \
   --url https://{self.site.public_name} --connect {self.site.address} --ca-file /etc/greenroom/ca.crt --user visitor \
-  --run {self.run} --seconds {self.seconds} {kinds} --visitors {VISITORS} --reports /reports \
+  --run {self.run} --seconds {self.seconds} {kinds} --visitors {self.visitors} --reports /reports \
   --timeout {TIMEOUT_SECONDS} --finish {TIMEOUT_SECONDS}
 for try in $(seq 200); do
   test ! -s {FOLDER}/reports/requests.jsonl || exit 0
