@@ -4,14 +4,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from ...history import runs
 from ...history.runs import Run
-
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+from ..common.ages import age
 
 
 def all_runs(histories: Mapping[str, str], holders: Iterable[str]) -> list[Run]:
@@ -65,8 +63,9 @@ def _seconds(run: Run, now: datetime) -> str:
 
 def _first(since: str, now: datetime) -> str:
     """Return the first time that counts, as in the history: of a date, a time, or an age such as `2h`."""
-    if age := re.fullmatch(r"(\d+)\s*([mhdw])", since.strip()):
-        begin = now - timedelta(**{UNITS[age[2]]: int(age[1])})
+    if found := age(since.strip()):
+        number, unit = found
+        begin = now - timedelta(**{unit: number})
     else:
         try:
             begin = datetime.fromisoformat(since.strip())

@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from ..common.ages import age
+
 FIELDS = "SYSLOG_IDENTIFIER,MESSAGE,_SYSTEMD_UNIT"
 REQUEST = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 SLOTS = ("blue", "green")
 
 
@@ -57,8 +58,9 @@ def merged(journals: Mapping[str, str], service: str, lines: int) -> list[str]:
 
 def _since(since: str) -> str:
     """Return a time as journalctl takes it."""
-    if age := re.fullmatch(r"(\d+)\s*([mhdw])", since):
-        return f"{age[1]} {UNITS[age[2]]} ago"
+    if found := age(since):
+        number, unit = found
+        return f"{number} {unit} ago"
     if since in ("today", "yesterday"):
         return since
     try:
