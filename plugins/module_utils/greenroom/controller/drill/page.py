@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+from ..common.pages import render
 from .drill import child, over
 from .plot import NAMES, timeline
-from .templates import render
 
 Result = Mapping[str, Any]
 Row = dict[str, Any]
@@ -21,7 +22,7 @@ Row = dict[str, Any]
 
 def page(result: Result) -> str:
     """Return the report of a drill's result (see `drill.judge`) as an HTML document."""
-    return render("report.html.j2", report=_report(result), timeline=timeline(result))
+    return render(Path(__file__).with_name("report.html.j2"), report=_report(result), timeline=timeline(result))
 
 
 def _report(result: Result) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from .templates import render
+from ..common.pages import render
 
 Result = Mapping[str, Any]
 Shape = dict[str, Any]
@@ -26,7 +27,7 @@ NAMES = {"cutover": "cutover", "early-rollback": "early rollback", "rollback": "
 
 def picture(result: Result) -> str:
     """Return the picture of a drill's result (see `drill.judge`) as a self-contained SVG element."""
-    return render("timeline.svg.j2", timeline=timeline(result))
+    return render(Path(__file__).with_name("timeline.svg.j2"), timeline=timeline(result))
 
 
 def timeline(result: Result) -> dict[str, Any]:

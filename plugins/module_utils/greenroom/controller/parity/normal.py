@@ -1,0 +1,66 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""What two environments call by different names is called by the same one: domains, addresses, hosts, slots."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from .document import Document
+
+SLOTS = ("blue", "green")
+LIVE = "<slot>"
+SELF = "<this host>"
+# What stands in lists and names and has nothing to be compared with: the idle slot, hosts that the other side lacks.
+_NOTHING = "<not compared>"
+
+
+class Normal:
+    """Makes the values of one document comparable.
+
+    `ranks` = {host: its name in the comparison, such as `app 1`}; `shared` are the ranks that both documents have.
+    Entries about other hosts are left out, because the difference in topology is a finding of its own.
+    """
+
+    def __init__(self, found: Document, ranks: Mapping[str, str], shared: Collection[str]) -> None:
+        self._replaced = {text: f"<{name}>" for name, texts in found["names"].items() for text in texts}
+        for name, host in found["hosts"].items():
+            self._replaced |= {text: f"<{ranks[name]}>" for text in (name, host["address"]) if text}
+        self._alone = [f"<{rank}>" for rank in ranks.values() if rank not in shared]
+        if slot := live(found):
+            self._replaced |= {one: LIVE if one == slot else _NOTHING for one in SLOTS}
+        # The longest first: 198.51.100.0/24 before 198.51.100.0.
+        choices = "|".join(re.escape(text) for text in sorted(self._replaced, key=len, reverse=True))
+        self._pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{choices})(?![A-Za-z0-9])")
+        self._known: dict[str, str] = {}
+
+    def text(self, said: str, rank: str) -> str:
+        """Return a text of the host with this rank. Most texts are the same on many hosts: each is searched once."""
+        if said not in self._known:
+            self._known[said] = self._pattern.sub(lambda match: self._replaced[match[0]], said)
+        named = self._known[said].replace(f"<{rank}>", SELF)
+        return _NOTHING if any(other in named for other in self._alone) else named
+
+    def value(self, value: Any, rank: str) -> Any:
+        """Return a value with common names."""
+        if isinstance(value, str):
+            return self.text(value, rank)
+        if isinstance(value, list):
+            return [one for one in (self.value(each, rank) for each in value) if not _nothing(one)]
+        if isinstance(value, dict):
+            named = {self.text(name, rank): self.value(inner, rank) for name, inner in value.items()}
+            return {name: inner for name, inner in named.items() if not _nothing(name)}
+        return value
+
+
+def _nothing(value: Any) -> bool:
+    return isinstance(value, str) and _NOTHING in value
+
+
+def live(found: Document) -> str:
+    """Return the live slot, as most edge hosts say; "" if none does."""
+    said = [host["parts"].get("slots", {}).get("items", {}).get("live", "") for host in found["hosts"].values()]
+    named = [slot for slot in said if slot in SLOTS]
+    return max(SLOTS, key=named.count) if named else ""

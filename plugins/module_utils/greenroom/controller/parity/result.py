@@ -1,0 +1,95 @@
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""The verdict on a comparison: findings, what is allowed, and what nobody can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+
+from .allowances import Allowance
+from .compare import MISSING, Comparison, Finding
+from .document import Document
+from .kinds import KINDS, SEVERITIES
+
+Result = dict[str, Any]
+_FINDING, _UNKNOWN, _EQUAL = "differs", "can't tell", "equal"
+
+
+def judge(
+    documents: tuple[Document, Document], compared: Comparison, allowances: Sequence[Allowance], today: date
+) -> Result:
+    """Return the result, as the JSON report has it.
+
+    {verdict, sides: [{environment, taken, hosts}], findings, allowed, unknown, compared: {part: number}, sizes}. Each
+    entry of the three lists has {part, title, what, verdict, values, hosts, severity, command, repair, note}; the worst
+    come first. `verdict` is `differs` with a finding, otherwise `can't tell` with something unknown, otherwise `equal`.
+    """
+    by_name = {allowance.what: allowance for allowance in allowances}
+    lists: dict[str, list[dict[str, Any]]] = {"findings": [], "allowed": [], "unknown": []}
+    for finding in compared.findings:
+        allowance = by_name.get(finding.what)
+        if finding.verdict == "unknown":
+            lists["unknown"].append(_entry(finding, ""))
+        elif allowance and not allowance.expired(today):
+            note = f"{allowance.reason} ({allowance.owner}, until {allowance.expires})"
+            lists["allowed"].append(_entry(finding, note))
+        elif allowance:
+            lists["findings"].append(_entry(finding, f"was allowed until {allowance.expires} by {allowance.owner}"))
+        else:
+            lists["findings"].append(_entry(finding, ""))
+    lists["findings"] += [_unused(one) for one in _without_use(allowances, compared)]
+    for entries in lists.values():
+        entries.sort(key=lambda entry: (SEVERITIES.index(entry["severity"]), entry["what"]))
+    return {
+        "verdict": _FINDING if lists["findings"] else _UNKNOWN if lists["unknown"] else _EQUAL,
+        "sides": [
+            {"environment": side["environment"], "taken": side["taken"], "hosts": len(side["hosts"])}
+            for side in documents
+        ],
+        **lists,
+        "compared": dict(compared.compared),
+        "sizes": compared.sizes,
+    }
+
+
+def _without_use(allowances: Sequence[Allowance], compared: Comparison) -> list[Allowance]:
+    """Return allowances of what does not differ. One of a part that could not be read may still have its use."""
+    named = {finding.what for finding in compared.findings}
+    unread = {finding.what for finding in compared.findings if finding.verdict == "unknown"}
+    return [
+        one for one in allowances if one.what not in named and not any(one.what.startswith(what) for what in unread)
+    ]
+
+
+def _entry(finding: Finding, note: str) -> dict[str, Any]:
+    kind = KINDS[finding.part]
+    item = finding.what.removeprefix(f"{finding.part}: ").partition(": ")[0]
+    return {
+        "part": finding.part,
+        "title": kind.title,
+        "what": finding.what,
+        "verdict": finding.verdict,
+        "values": [finding.first, finding.second],
+        "hosts": finding.hosts,
+        "severity": kind.severity,
+        "command": kind.shows.replace("{item}", item),
+        "repair": f"playbooks/{kind.repair}".replace("playbooks/site.yml", "site.yml") if kind.repair else "",
+        "note": note,
+    }
+
+
+def _unused(allowance: Allowance) -> dict[str, Any]:
+    return {
+        "part": "allowances",
+        "title": "Allowances",
+        "what": allowance.what,
+        "verdict": "unused",
+        "values": [MISSING, MISSING],
+        "hosts": [],
+        "severity": "low",
+        "command": "",
+        "repair": "",
+        "note": f"{allowance.owner} allowed it, but nothing differs; remove it from the list",
+    }
