@@ -19,7 +19,8 @@ extends_documentation_fragment:
   - greenroom.no_diff
 options:
   files:
-    description: Patterns of the files to read. C(**) stands for any folders.
+    description: >-
+      Patterns of the files to read. C(**) stands for any folders. A pattern that begins with C(!) leaves files out.
     type: list
     elements: str
     default: []

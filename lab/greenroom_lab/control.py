@@ -243,7 +243,7 @@ def write_access(environment: str) -> None:
     """Write .access/<environment>/: keys and credentials for the environment's hosts and Vault."""
     folder = paths.private_folder(paths.private_folder(paths.ACCESS) / environment)
     paths.write(folder / "ca.crt", keys.authority()[0].read_text())
-    paths.write(folder / "ssh_key", keys.operator().read_text(), 0o600)
+    paths.write(folder / "ssh_key", keys.operator(environment).read_text(), 0o600)
     paths.write(folder / "known_hosts", keys.known_hosts(inventory.hosts(environment)))
     vault = client(json.loads(KEYS.read_text())["root_token"])
     role_id, secret_id = folder / "vault-role-id", folder / "vault-secret-id"

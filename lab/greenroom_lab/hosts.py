@@ -7,6 +7,7 @@ import dataclasses
 import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,6 +98,8 @@ def _make(host: Host, container: Container) -> None:
         "--no-hosts",
         "--privileged",
         "--systemd=always",
+        # Without it, systemd takes the machine's own ID, which all hosts would share.
+        f"--env=container_uuid={uuid.uuid4()}",
         "--log-driver=none",
         f"--volume={seed}:/srv/lab:ro",
         f"--volume={packages.FOLDER}:/srv/packages:ro",
@@ -139,7 +142,7 @@ def ssh(host: Host, *words: str) -> list[str]:
         f"UserKnownHostsFile={keys.FOLDER}/known_hosts",
     ]
     given = [word for option in options for word in ("-o", option)]
-    return ["ssh", "-F", "none", "-i", str(keys.operator()), *given, f"operator@{host.address}", *words]
+    return ["ssh", "-F", "none", "-i", str(keys.operator(host.environment)), *given, f"operator@{host.address}", *words]
 
 
 def write_known_hosts() -> None:

@@ -29,16 +29,16 @@ def ssh_pair(name: str, comment: str) -> Path:
     return key
 
 
-def operator() -> Path:
-    """Return the operator's private key, which every host accepts."""
-    return ssh_pair("operator", "greenroom-lab")
+def operator(environment: str) -> Path:
+    """Return the operator's private key, which every host of the environment accepts, and no other host."""
+    return ssh_pair(f"operators/{environment}", f"greenroom-lab {environment}")
 
 
 def seed(host: Host) -> Path:
     """Write a host's SSH host key and authorized_keys. Returns the folder."""
     folder = paths.private_folder(FOLDER / "hosts" / host.container)
     ssh_pair(f"hosts/{host.container}/ssh_host_ed25519_key", host.name)
-    paths.write(folder / "authorized_keys", _public(operator()) + "\n")
+    paths.write(folder / "authorized_keys", _public(operator(host.environment)) + "\n")
     return folder
 
 

@@ -141,7 +141,7 @@ PLANTED: dict[str, tuple[Callable[[Document], Any], tuple[str, str, Any, Any]]] 
             "files: /etc/app.conf: url",
             "different",
             ["https://portal.<domain>/"],
-            ["https://portal.staging.example.org/"],
+            ["https://portal.<other domain>/"],
         ),
     ),
     "a file's mode": (

@@ -58,6 +58,25 @@ def test_the_verdict(tmp_path: Path, plant: str, allowed: str, verdict: str) -> 
     assert result(tmp_path, plant, allowed)["verdict"] == verdict
 
 
+VALUES = allowances.fingerprint(["30s"], ["<script>alert(1)</script>"])
+
+
+def test_an_allowance_may_hold_for_these_values_only(tmp_path: Path) -> None:
+    allowed = ALLOWED.format(expires="2027-12-01")
+    exact = allowed.replace("timeout", f"timeout @{VALUES}")
+    assert result(tmp_path, "finding", exact)["verdict"] == "equal"
+    other = result(tmp_path, "finding", allowed.replace("timeout", "timeout @00000000"))
+    assert [entry["note"] for entry in other["findings"]] == ["platform team allowed it with other values"]
+
+
+def test_one_entry_may_allow_what_has_the_same_reason(tmp_path: Path) -> None:
+    allowed = ALLOWED.format(expires="2027-12-01")
+    both = allowed.replace('"files: /etc/app.conf: timeout"', '["files: /etc/app.conf: timeout", "packages: curl"]')
+    found = result(tmp_path, "finding", both)
+    assert [entry["what"] for entry in found["allowed"]] == ["files: /etc/app.conf: timeout"]
+    assert [entry["what"] for entry in found["findings"]] == ["packages: curl"]
+
+
 def test_an_expired_allowance_says_whose_it_was(tmp_path: Path) -> None:
     found = result(tmp_path, "finding", ALLOWED.format(expires="2026-11-30"))
     assert [entry["note"] for entry in found["findings"]] == ["was allowed until 2026-11-30 by platform team"]
@@ -78,7 +97,10 @@ def test_an_allowance_of_what_could_not_be_read_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ("{what: 'files: /etc/*', reason: r, owner: o, expires: 2027-01-01}", "entry 1: `what` allows no wildcards"),
+        (
+            "{what: ['files: /a', 'files: /etc/*'], reason: r, owner: o, expires: 2027-01-01}",
+            "what` allows no wildcards",
+        ),
         ("{what: 'file: /etc/x', reason: r, owner: o, expires: 2027-01-01}", 'did you mean "files"?'),
         ("{what: 'files: /etc/x', reason: r, owner: o}", "entry 1: `expires` is missing"),
         ("{what: 'files: /etc/x', reason: '', owner: o, expires: 2027-01-01}", "entry 1: `reason` is missing"),
@@ -119,7 +141,7 @@ def test_the_same_twice_is_refused(tmp_path: Path) -> None:
 class TestTheTerminal:
     def test_shows_both_values_where_to_look_and_what_repairs_it(self, tmp_path: Path) -> None:
         assert report.lines(result(tmp_path, "finding, unknown")) == [
-            "medium  files: /etc/app.conf: timeout (on app1)",
+            f"medium  files: /etc/app.conf: timeout @{VALUES} (on app1)",
             '        staging     ["30s"]',
             '        production  ["<script>alert(1)</script>"]',
             "        look: cat /etc/app.conf; repair: site.yml",

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from .keys import digest
-from .reading import Items, Unread, UnreadError, has, output
+from .reading import Items, Unread, UnreadError, has, output, text
 
 _TIME = "%b %d %H:%M:%S %Y %Z"
 
@@ -33,8 +33,11 @@ def _shown(patterns: Sequence[str]) -> Iterator[tuple[str, str | Unread]]:
     if not has("openssl"):
         return
     words = ("-noout", "-issuer", "-subject", "-dates", "-text", "-pubkey", "-nameopt", "RFC2253")
-    for path in sorted({path for pattern in patterns for path in glob.glob(pattern)}):
+    for path in sorted({path for pattern in patterns for path in glob.glob(pattern, recursive=True)}):
         try:
+            # A server may want a file where an operator has given no certificate.
+            if "BEGIN CERTIFICATE" not in text(path):
+                continue
             yield path, output("openssl", "x509", "-in", path, *words)
         except UnreadError as error:
             yield path, Unread(str(error))

@@ -33,9 +33,14 @@ Settings = dict[str, list[str]]
 
 
 def files(patterns: Sequence[str]) -> Items:
-    """Yield {owner, mode, settings} of each regular file that a pattern finds, and the target of each link."""
+    """Yield {owner, mode, settings} of each regular file that a pattern finds, and the target of each link.
+
+    A pattern that begins with an exclamation mark leaves files out.
+    """
     needs_root()
-    for path in sorted({path for pattern in patterns for path in glob.glob(pattern, recursive=True)}):
+    left_out = {path for pattern in patterns if pattern[0] == "!" for path in glob.glob(pattern[1:], recursive=True)}
+    found = {path for pattern in patterns if pattern[0] != "!" for path in glob.glob(pattern, recursive=True)}
+    for path in sorted(found - left_out):
         try:
             status = os.lstat(path)
         except FileNotFoundError:
@@ -72,7 +77,9 @@ def masked(name: str, values: list[str]) -> list[str]:
 
 
 def settings(path: str, content: str) -> Settings:
-    """Return the settings of a file: JSON by its keys, all others by their lines."""
+    """Return the settings of a file: JSON by its keys, all others by their lines. Certificates and keys have none."""
+    if "-----BEGIN " in content:
+        return {}
     if path.endswith(".json"):
         try:
             found: Settings = defaultdict(list)

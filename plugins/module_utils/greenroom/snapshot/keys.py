@@ -37,3 +37,5 @@ def host_keys() -> Items:
     if machine := text("/etc/machine-id").strip():
         # systemd asks programs not to tell it as it is.
         yield "machine ID", _sha256(b"greenroom snapshot " + machine.encode())
+    if bundles := text("/etc/greenroom/bundle-key.fact"):
+        yield "key that signs bundles", _sha256(bundles.encode())

@@ -57,7 +57,7 @@ def compare(first: Document, second: Document) -> Comparison:
     sizes = []
     ranks = (pairs.ranks(first), pairs.ranks(second))
     shared = set(ranks[0].values()) & set(ranks[1].values())
-    normals = (Normal(first, ranks[0], shared), Normal(second, ranks[1], shared))
+    normals = (Normal(first, second, ranks[0], shared), Normal(second, first, ranks[1], shared))
     matched = pairs.pairs(first, second)
     for here, there in matched:
         hosts = (first["hosts"][here], second["hosts"][there])

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ipaddress
 import re
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -24,16 +26,23 @@ class Normal:
     Entries about other hosts are left out, because the difference in topology is a finding of its own.
     """
 
-    def __init__(self, found: Document, ranks: Mapping[str, str], shared: Collection[str]) -> None:
-        self._replaced = {text: f"<{name}>" for name, texts in found["names"].items() for text in texts}
+    def __init__(self, found: Document, other: Document, ranks: Mapping[str, str], shared: Collection[str]) -> None:
+        # The firewall of each environment refuses the network of the other one.
+        self._replaced = {text: f"<other {name}>" for name, texts in other["names"].items() for text in texts}
+        self._replaced |= {text: f"<{name}>" for name, texts in found["names"].items() for text in texts}
         for name, host in found["hosts"].items():
             self._replaced |= {text: f"<{ranks[name]}>" for text in (name, host["address"]) if text}
         self._alone = [f"<{rank}>" for rank in ranks.values() if rank not in shared]
         if slot := live(found):
             self._replaced |= {one: LIVE if one == slot else _NOTHING for one in SLOTS}
+            self._replaced |= _bundles(found, slot)
         # The longest first: 198.51.100.0/24 before 198.51.100.0.
         choices = "|".join(re.escape(text) for text in sorted(self._replaced, key=len, reverse=True))
-        self._pattern = re.compile(rf"(?<![A-Za-z0-9])(?:{choices})(?![A-Za-z0-9])")
+        # Addresses that belong to no host, such as the controller's, begin like the network.
+        begins = {begin: f"<{name}>." for name, texts in found["names"].items() for begin in _begins(texts)}
+        self._replaced |= begins
+        inside = "|".join(re.escape(begin) for begin in begins) or "(?!)"
+        self._pattern = re.compile(rf"(?<![A-Za-z0-9])(?:(?:{choices})(?![A-Za-z0-9])|(?:{inside})(?=[0-9]))")
         self._known: dict[str, str] = {}
 
     def text(self, said: str, rank: str) -> str:
@@ -57,6 +66,26 @@ class Normal:
 
 def _nothing(value: Any) -> bool:
     return isinstance(value, str) and _NOTHING in value
+
+
+def _bundles(found: Document, slot: str) -> dict[str, str]:
+    """Return what stands for the IDs of bundles, which count the environment's own values, too."""
+    said = [host["parts"].get("slots", {}).get("items", {}) for host in found["hosts"].values()]
+    ids = {(items[item], item) for items in said for item in items if item.startswith("bundle of ") and items[item]}
+    live_ones = {one for one, item in ids if item == f"bundle of {slot}"}
+    return {one: "<bundle>" if one in live_ones else _NOTHING for one, _item in ids}
+
+
+def _begins(texts: Collection[str]) -> list[str]:
+    """Return `198.51.100.` for 198.51.100.0/24. Networks of other lengths than whole bytes have no such text."""
+    found = []
+    for text in texts:
+        with contextlib.suppress(ValueError):
+            network = ipaddress.ip_network(text)
+            if network.version == 4 and network.prefixlen in (8, 16, 24):
+                parts = str(network.network_address).split(".")[: network.prefixlen // 8]
+                found.append(".".join(parts) + ".")
+    return found
 
 
 def live(found: Document) -> str:

@@ -34,7 +34,7 @@ def _lines(result: Result) -> Iterator[str]:
     if first == second:
         first, second = (side["taken"] for side in result["sides"])
     for entry in result["findings"]:
-        yield f"{entry['severity']:<7} {entry['what']}{_on(entry)}"
+        yield f"{entry['severity']:<7} {entry['exactly']}{_on(entry)}"
         if entry["verdict"] == "equal":
             yield f"        both: {_shown(entry['values'][0])}, and it must differ"
         elif entry["verdict"] == "different":

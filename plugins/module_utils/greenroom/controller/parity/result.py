@@ -4,11 +4,12 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from .allowances import Allowance
+from .allowances import Allowance, fingerprint
 from .compare import MISSING, Comparison, Finding
 from .document import Document
 from .kinds import KINDS, SEVERITIES
@@ -22,23 +23,20 @@ def judge(
 ) -> Result:
     """Return the result, as the JSON report has it.
 
-    {verdict, sides: [{environment, taken, hosts}], findings, allowed, unknown, compared: {part: number}, sizes}. Each
-    entry of the three lists has {part, title, what, verdict, values, hosts, severity, command, repair, note}; the worst
-    come first. `verdict` is `differs` with a finding, otherwise `can't tell` with something unknown, otherwise `equal`.
+    {verdict, sides: [{environment, taken, hosts}], findings, allowed, unknown, compared: {part: number}, sizes}. The three
+    lists have entries {part, title, what, exactly, verdict, values, hosts, severity, command, repair, note}, the
+    worst first. `verdict` is `differs` with a finding, otherwise `can't tell` with something unknown, otherwise `equal`.
     """
-    by_name = {allowance.what: allowance for allowance in allowances}
+    by_name: dict[str, list[Allowance]] = defaultdict(list)
+    for allowance in allowances:
+        by_name[allowance.what].append(allowance)
     lists: dict[str, list[dict[str, Any]]] = {"findings": [], "allowed": [], "unknown": []}
     for finding in compared.findings:
-        allowance = by_name.get(finding.what)
         if finding.verdict == "unknown":
             lists["unknown"].append(_entry(finding, ""))
-        elif allowance and not allowance.expired(today):
-            note = f"{allowance.reason} ({allowance.owner}, until {allowance.expires})"
-            lists["allowed"].append(_entry(finding, note))
-        elif allowance:
-            lists["findings"].append(_entry(finding, f"was allowed until {allowance.expires} by {allowance.owner}"))
         else:
-            lists["findings"].append(_entry(finding, ""))
+            allowed, note = _allowed(finding, by_name[finding.what], today)
+            lists["allowed" if allowed else "findings"].append(_entry(finding, note))
     lists["findings"] += [_unused(one) for one in _without_use(allowances, compared)]
     for entries in lists.values():
         entries.sort(key=lambda entry: (SEVERITIES.index(entry["severity"]), entry["what"]))
@@ -52,6 +50,20 @@ def judge(
         "compared": dict(compared.compared),
         "sizes": compared.sizes,
     }
+
+
+def _allowed(finding: Finding, allowances: Sequence[Allowance], today: date) -> tuple[bool, str]:
+    """Return whether a difference is allowed, and by whom it is or was."""
+    values = fingerprint(finding.first, finding.second)
+    fitting = [one for one in allowances if one.values in ("", values)]
+    for one in fitting:
+        if not one.expired(today):
+            return True, f"{one.reason} ({one.owner}, until {one.expires})"
+    if fitting:
+        return False, f"was allowed until {fitting[0].expires} by {fitting[0].owner}"
+    if allowances:
+        return False, f"{allowances[0].owner} allowed it with other values"
+    return False, ""
 
 
 def _without_use(allowances: Sequence[Allowance], compared: Comparison) -> list[Allowance]:
@@ -70,6 +82,8 @@ def _entry(finding: Finding, note: str) -> dict[str, Any]:
         "part": finding.part,
         "title": kind.title,
         "what": finding.what,
+        # As an allowance names it.
+        "exactly": f"{finding.what} @{fingerprint(finding.first, finding.second)}",
         "verdict": finding.verdict,
         "values": [finding.first, finding.second],
         "hosts": finding.hosts,
@@ -85,6 +99,7 @@ def _unused(allowance: Allowance) -> dict[str, Any]:
         "part": "allowances",
         "title": "Allowances",
         "what": allowance.what,
+        "exactly": allowance.what,
         "verdict": "unused",
         "values": [MISSING, MISSING],
         "hosts": [],
