@@ -192,6 +192,10 @@ class TestADocument:
         with pytest.raises(document.DocumentError, match=r"no snapshot of production in .* playbooks/snapshot.yml"):
             document.newest(tmp_path, "production")
 
+    def test_nothing_to_compare_is_asked_for(self, tmp_path: Path) -> None:
+        with pytest.raises(document.DocumentError, match="Say what to compare: -e parity_of="):
+            document.newest(tmp_path, "")
+
     @pytest.mark.parametrize(
         ("content", "said"),
         [

@@ -87,6 +87,8 @@ def unread(found: Document) -> list[str]:
 
 def newest(folder: Path, wanted: str) -> Path:
     """Return the file that `wanted` means: a path, or an environment, whose newest snapshot is taken."""
+    if not wanted:
+        raise DocumentError("Say what to compare: -e parity_of=<environment or file> -e parity_with=<the other one>.")
     if "/" in wanted or wanted.endswith(".json"):
         return Path(wanted)
     found = sorted(path for path in folder.glob(f"{wanted}-*.json") if path.stem.rpartition("-")[0] == wanted)

@@ -23,9 +23,9 @@ def judge(
 ) -> Result:
     """Return the result, as the JSON report has it.
 
-    {verdict, sides: [{environment, taken, hosts}], findings, allowed, unknown, compared: {part: number}, sizes}. The three
-    lists have entries {part, title, what, exactly, verdict, values, hosts, severity, command, repair, note}, the
-    worst first. `verdict` is `differs` with a finding, otherwise `can't tell` with something unknown, otherwise `equal`.
+    {verdict, sides: [{environment, taken, hosts}], findings, allowed, unknown, compared: {part: number}, sizes}. The
+    three lists have {part, title, what, exactly, verdict, values, hosts, severity, command, repair, note}, the worst
+    first. `verdict` is `differs` with a finding, otherwise `can't tell` with something unknown, otherwise `equal`.
     """
     by_name: dict[str, list[Allowance]] = defaultdict(list)
     for allowance in allowances:
