@@ -26,13 +26,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "folder": {"type": "path", "required": True},
                 "register": {"type": "str", "required": True},
                 "known": {"type": "dict", "required": True},
+                "public": {"type": "dict", "required": True},
                 "began": {"type": "float", "required": True},
             }
         )
         assert task_vars is not None
         hosts = sorted(task_vars["groups"]["all"])
         results = {host: dict(task_vars["hostvars"][host].get(args["register"], {})) for host in hosts}
-        found = document.document(results, task_vars["groups"], args["known"], args["began"])
+        found = document.document(results, task_vars["groups"], args["known"], args["public"], args["began"])
         try:
             path = document.write(Path(args["folder"]), found)
         except OSError as error:

@@ -226,7 +226,7 @@ class TestADocument:
             "app3": {"failed": True, "msg": "no python"},
         }
         known = {"environment": "staging", "names": {"domain": ["a.test"], "vault": [""]}, "addresses": {}, "sizes": {}}
-        made = document.document(results, {"all": ["app1"], "staging": ["app1"], "app": ["app1"]}, known, began)
+        made = document.document(results, {"all": ["app1"], "staging": ["app1"], "app": ["app1"]}, known, {}, began)
         assert made["names"] == {"domain": ["a.test"], "vault": []}
         assert made["hosts"]["app1"]["groups"] == ["app"]
         assert [made["hosts"][name]["silent"] for name in results] == ["", "timed out", "no python"]

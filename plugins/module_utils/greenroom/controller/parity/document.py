@@ -17,6 +17,8 @@ FORMAT = 1
 """Documents of another format can't be compared with this one."""
 CLOCK_OFF = 120.0
 """Seconds. Hosts answer one after the other, so a smaller difference says nothing."""
+CLIENTS = "what clients see"
+"""Stands for a host: what clients see belongs to no host alone."""
 SCHEMA = Path(__file__).with_name("snapshot.schema.json")
 
 Document = dict[str, Any]
@@ -30,13 +32,14 @@ def document(
     results: Mapping[str, Mapping[str, Any]],
     groups: Mapping[str, Sequence[str]],
     known: Mapping[str, Any],
+    public: Mapping[str, Any],
     began: float,
 ) -> Document:
     """Return the document of an environment.
 
     `results` = {host: result of host_snapshot, or one with `unreachable` or `failed`}, `groups` = {group: its hosts},
-    `known` = {environment, names: {what: [texts]}, addresses: {host: address}, sizes: {host: size}}, `began` is the
-    controller's time when the hosts were asked.
+    `known` = {environment, names: {what: [texts]}, addresses: {host: address}, sizes: {host: size}}, `public` the
+    parts that clients see, none without a public name, `began` the controller's time when the hosts were asked.
     """
     now = time.time()
     grouped = {group: set(hosts) for group, hosts in groups.items() if group not in ("all", known["environment"])}
@@ -53,7 +56,12 @@ def document(
                 **_host(result, began, now),
             }
             for host, result in results.items()
-        },
+        }
+        | (
+            {CLIENTS: {"groups": ["public"], "address": "", "size": "", "silent": "", "parts": public}}
+            if public
+            else {}
+        ),
     }
 
 

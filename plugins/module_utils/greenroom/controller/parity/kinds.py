@@ -26,6 +26,7 @@ class Kind:
 KINDS = {
     "topology": Kind("Hosts and groups", "high", "ansible-inventory --graph"),
     "names": Kind("Names that must differ", "high", "ansible-inventory --graph --vars", differs=True),
+    "public": Kind("As clients see it", "high", "curl -sSI https://<public name>/; openssl s_client", "site.yml"),
     "keys": Kind("Keys that must differ", "high", "ssh-keygen -lf", differs=True),
     "system": Kind("Operating system", "high", "hostnamectl; timedatectl", "provision.yml"),
     "kernel": Kind("Kernel settings", "medium", "sysctl {item}", "provision.yml"),
