@@ -151,7 +151,10 @@ PLANTS = (
         ("files: /etc/hosts: 198.51.100.7",),
     ),
     Plant(
-        "edge1", "echo '7 7 * * * root true' >/etc/cron.d/hand", "rm -f /etc/cron.d/hand", ("files: /etc/cron.d/hand",)
+        "edge1",
+        "mkdir -p /etc/cron.d; echo '7 7 * * * root true' >/etc/cron.d/hand",
+        "rm -f /etc/cron.d/hand",
+        ("files: /etc/cron.d/hand",),
     ),
     Plant(
         "edge1",
