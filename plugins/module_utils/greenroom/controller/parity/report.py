@@ -94,13 +94,22 @@ def page(result: Result) -> str:
     )
 
 
+def _shown_whole(value: Any) -> str:
+    return _shown(value, 4000)
+
+
 def _order(part: str) -> int:
     names = list(KINDS)
     return names.index(part) if part in names else len(names)
 
 
 def _row(entry: dict[str, Any]) -> dict[str, Any]:
-    return entry | {"shown": [_shown(value, 4000) for value in entry["values"]], "on": ", ".join(entry["hosts"])}
+    # A list has a line for each entry.
+    lines = [
+        "\n".join(map(_shown_whole, value)) if isinstance(value, list) and value else _shown_whole(value)
+        for value in entry["values"]
+    ]
+    return entry | {"shown": lines, "on": ", ".join(entry["hosts"])}
 
 
 def junit(result: Result) -> str:
