@@ -29,12 +29,14 @@ allowed:
 
 
 def result(tmp_path: Path, plant: str = "", allowed: str = "") -> Result:
-    """The result of twins, in one of which `plant` differs: any of finding, unknown."""
+    """The result of twins, in one of which `plant` differs: any of finding, unknown, silent."""
     first, second = twin("staging", "198.51.100", "blue"), twin("production", "203.0.113", "green")
     if "finding" in plant:
         on(second, "app1", "files")["/etc/app.conf"]["settings"]["timeout"] = ["<script>alert(1)</script>"]
     if "unknown" in plant:
         second["hosts"]["app1"]["parts"]["packages"] = part({}, {"*": "dpkg-query did not end within 30 s"})
+    if "silent" in plant:
+        second["hosts"]["app1"] |= {"silent": "timed out", "parts": {}}
     path = tmp_path / "parity.yml"
     if allowed:
         path.write_text(allowed)
@@ -92,6 +94,7 @@ def test_an_allowance_without_a_difference_is_a_finding(tmp_path: Path) -> None:
 def test_an_allowance_of_what_could_not_be_read_is_none(tmp_path: Path) -> None:
     allowed = ALLOWED.format(expires="2027-12-01").replace("files: /etc/app.conf: timeout", "packages: openssl")
     assert result(tmp_path, "unknown", allowed)["findings"] == []
+    assert result(tmp_path, "silent", ALLOWED.format(expires="2027-12-01"))["findings"] == []
 
 
 @pytest.mark.parametrize(

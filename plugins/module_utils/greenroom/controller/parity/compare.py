@@ -18,6 +18,7 @@ from .normal import Normal
 ALL = "*"
 MISSING = "missing"
 """Stands for the value of what one side does not have."""
+UNREAD_HOST = "topology: host could not be read"
 MUST_DIFFER = ("environment", "domain", "public name", "network")
 """Names of two environments that may not be equal. Others, such as the registry's, may."""
 _ABSENT = {"items": {}, "unread": {ALL: "the snapshot has no such part; take it again"}}
@@ -94,7 +95,7 @@ def _hosts(
 ) -> Iterator[Finding]:
     """Yield the findings of a pair of hosts, whose values have common names already."""
     if hosts[0]["silent"] or hosts[1]["silent"]:
-        yield Finding("topology", "topology: host could not be read", "unknown", hosts[0]["silent"], hosts[1]["silent"])
+        yield Finding("topology", UNREAD_HOST, "unknown", hosts[0]["silent"], hosts[1]["silent"])
         return
     off = [host.get("clock off by", 0) for host in hosts]
     if any(off):

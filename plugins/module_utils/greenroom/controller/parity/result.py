@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from .allowances import Allowance, fingerprint
-from .compare import MISSING, Comparison, Finding
+from .compare import MISSING, UNREAD_HOST, Comparison, Finding
 from .document import Document
 from .kinds import KINDS, SEVERITIES
 
@@ -67,12 +67,12 @@ def _allowed(finding: Finding, allowances: Sequence[Allowance], today: date) -> 
 
 
 def _without_use(allowances: Sequence[Allowance], compared: Comparison) -> list[Allowance]:
-    """Return allowances of what does not differ. One of a part that could not be read may still have its use."""
+    """Return allowances of what does not differ. What could not be read may differ."""
+    unknown = {finding.what for finding in compared.findings if finding.verdict == "unknown"}
+    if UNREAD_HOST in unknown:
+        return []
     named = {finding.what for finding in compared.findings}
-    unread = {finding.what for finding in compared.findings if finding.verdict == "unknown"}
-    return [
-        one for one in allowances if one.what not in named and not any(one.what.startswith(what) for what in unread)
-    ]
+    return [one for one in allowances if one.what not in named and not any(map(one.what.startswith, unknown))]
 
 
 def _entry(finding: Finding, note: str) -> dict[str, Any]:
