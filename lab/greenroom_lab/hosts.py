@@ -7,7 +7,6 @@ import dataclasses
 import os
 import shutil
 import time
-import uuid
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -98,8 +97,6 @@ def _make(host: Host, container: Container) -> None:
         "--no-hosts",
         "--privileged",
         "--systemd=always",
-        # Without it, systemd takes the machine's own ID, which all hosts would share.
-        f"--env=container_uuid={uuid.uuid4()}",
         "--log-driver=none",
         f"--volume={seed}:/srv/lab:ro",
         f"--volume={packages.FOLDER}:/srv/packages:ro",

@@ -217,7 +217,8 @@ def scripts(which: str) -> dict[str, str]:
 
 
 def snapshot(staging: Environment, folder: Path) -> str:
-    run = staging.play("playbooks/snapshot.yml", "-e", f"snapshot_folder={folder}")
+    options = {"snapshot_folder": str(folder), "snapshot_headers": {"Authorization": staging.authorization()}}
+    run = staging.play("playbooks/snapshot.yml", "-e", json.dumps(options))
     assert run.quiet, run.output
     assert "not read" not in run.output
     return str(max(folder.glob("*.json")))

@@ -16,7 +16,9 @@ from webserver import Asked, Authority, Reply, serve
 NAME = "portal.greenroom.test"
 
 
-def seen(tmp_path: Path, oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2, trusted: bool = True) -> dict[str, Any]:
+def seen(
+    tmp_path: Path, oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2, trusted: bool = True, password: str = "Basic x"
+) -> dict[str, Any]:
     """The part of a server that asks for a password, and redirects from its port without TLS."""
 
     def answer(asked: Asked) -> Reply:
@@ -33,7 +35,7 @@ def seen(tmp_path: Path, oldest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2, truste
     redirect = [("Location", f"https://{NAME}/")]
     with serve(answer, context) as secure, serve(lambda _asked: Reply(301, "", redirect)) as plain:
         found: dict[str, Any] = look(
-            NAME, ["/", "/orders"], network, {"Authorization": "Basic x"}, (secure.port, plain.port)
+            NAME, ["/", "/orders"], network, {"Authorization": password} if password else {}, (secure.port, plain.port)
         )
     return found
 
@@ -69,6 +71,12 @@ def test_a_certificate_that_clients_do_not_trust_says_why(tmp_path: Path, monkey
     found = seen(tmp_path, trusted=False)
     assert found["items"]["certificate"] == {"trusted": "unable to get local issuer certificate"}
     assert "GET /" in found["unread"]
+
+
+def test_what_lies_behind_a_password_is_unknown_without_it(tmp_path: Path) -> None:
+    found = seen(tmp_path, password="")
+    assert found["unread"]["GET /"] == "it asks visitors for a password; give snapshot_headers"
+    assert found["items"]["port 80"]["status"] == 301
 
 
 def test_a_server_that_is_down_is_unknown() -> None:

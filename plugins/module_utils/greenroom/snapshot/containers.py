@@ -9,17 +9,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from .reading import Items, needs_root, output
+from .units import momentary
 
 _OWN_NAMES = {"HOSTNAME", "HOME", "container", "PATH", "TERM"}
 
 
 def containers(program: str = "podman") -> Items:
-    """Yield each container that runs."""
+    """Yield each container that runs, apart from those of jobs."""
     needs_root()
     names = output(program, "ps", "--format", "{{.Names}}").split()
     if not names:
         return
-    for found in json.loads(output(program, "inspect", "--type", "container", *names)):
+    all_of_them = json.loads(output(program, "inspect", "--type", "container", *names))
+    units = {
+        found["Name"]: (found["Config"].get("Labels") or {}).get("PODMAN_SYSTEMD_UNIT", "") for found in all_of_them
+    }
+    passing = momentary(sorted({unit for unit in units.values() if unit}))
+    for found in all_of_them:
+        if units[found["Name"]] in passing:
+            continue
         yield str(found["Name"]).lstrip("/"), _container(found)
 
 

@@ -46,8 +46,16 @@ def units() -> Items:
         rules = [re.sub(r" ; next_elapse=.*", "", rule).strip("{ }") for rule in shown if "next_elapse" in rule]
         yield f"timer {timer}", sorted(rules) + [rule for rule in shown if rule.startswith("Randomized")]
     services = [name for name in _names("service", "running") if not _OF_THE_MACHINE.match(name)]
+    passing = momentary(services)
     for service, shown in _shown(services, _PROPERTIES).items():
-        yield service, dict(sorted(line.partition("=")[::2] for line in shown))
+        if service not in passing:
+            yield service, dict(sorted(line.partition("=")[::2] for line in shown))
+
+
+def momentary(services: list[str]) -> set[str]:
+    """Return the services that run now and then: jobs, and what a timer starts."""
+    shown = _shown(services, ("Type", "TriggeredBy"))
+    return {name for name, lines in shown.items() if "Type=oneshot" in lines or any(".timer" in line for line in lines)}
 
 
 def _names(kind: str, state: str) -> list[str]:

@@ -10,6 +10,7 @@ import ssl
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from ...common.web import Answer, Deadline, Network, Request, WebError, request
@@ -102,6 +103,8 @@ def _certificate(name: str, port: int, network: Network) -> dict[str, Any]:
 def _answer(url: str, network: Network, headers: Mapping[str, str]) -> dict[str, Any]:
     """Return status and headers of a response."""
     found = request(Request("GET", url, dict(headers)), network, Deadline(SECONDS))
+    if found.status == HTTPStatus.UNAUTHORIZED and not headers:
+        raise WebError("it asks visitors for a password; give snapshot_headers")
     return {"status": found.status, **dict(_headers(found))}
 
 
