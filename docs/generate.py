@@ -75,7 +75,7 @@ SERVICE_KEYS = {
     "live slot only, on the first host of the group.",
     "schedule.<name>.command": "Arguments for the image's entry point, in a new container like the service's own.",
     "schedule.<name>.at": "When the job runs: a calendar expression of systemd, such as `*-*-* 02:00` or "
-    "`Mon..Fri 07:30 Europe/Berlin`, or cron's words, such as `0 2 * * *`. Without a time zone, the host's.",
+    "`Mon..Fri 07:30 Europe/Berlin`, or the five fields of cron, such as `0 2 * * *`. Without a time zone, the host's.",
     "schedule.<name>.timeout": "How long a run of the job may take, such as `90s`, `30m` or `4h`. Then it is ended, "
     "and has failed. Default: `1h`.",
     "schedule.<name>.persistent": "`true`: a run that was missed because the host was down follows when it is up "

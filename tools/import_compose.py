@@ -65,7 +65,7 @@ def report(project: Project) -> list[str]:
 
     lines = ["Not carried:", *shown(project.not_carried)] if project.not_carried else ["Everything was carried."]
     if project.done:
-        lines += ["", "Done by Greenroom in another way, or yours to do:", *shown(project.done)]
+        lines += ["", "Done by Greenroom in another way, or left for you to do:", *shown(project.done)]
     if users := list(container.users_of_image(project)):
         lines += ["", "See before a run:", *(f"  {line}" for line in users)]
     return lines

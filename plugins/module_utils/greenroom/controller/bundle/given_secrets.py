@@ -36,7 +36,7 @@ def text_of(content: bytes, several: bool) -> str:
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        raise ValueRefusedError("is no text; encode it, for example with base64") from error
+        raise ValueRefusedError("is not text; encode it, for example in Base64") from error
     if not several:
         text = text.removesuffix("\n").removesuffix("\r")
     if not text.strip():

@@ -23,7 +23,7 @@ SCHEDULE = named(
     mapping(
         {
             "command": WORDS,
-            "at": text(r"\S", "a calendar expression or the words of cron"),
+            "at": text(r"\S", "a calendar expression, or the five fields of cron"),
             "timeout": DURATION,
             "persistent": {"type": "boolean"},
         },

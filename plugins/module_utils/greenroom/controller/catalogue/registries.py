@@ -50,7 +50,7 @@ def problems(given: object) -> Iterator[str]:
     for name, settings in (given if isinstance(given, Mapping) else {}).items():
         where = f"registry_others.{name}"
         if not re.fullmatch(REGISTRY, str(name)):
-            yield f'{where}: "{name}" is no registry; write host or host:port, as in the names of its images'
+            yield f'{where}: "{name}" is not a registry; write host or host:port, as in the names of its images'
         for error in jsonschema.Draft202012Validator(_SCHEMA).iter_errors(settings):
             joint = "." if error.absolute_path or error.validator == "additionalProperties" else ": "
             yield from (f"{where}{joint}{line}" for line in lines(error))

@@ -66,7 +66,7 @@ def read_fingerprints(file: str) -> Fingerprints | None:
         text = Path(file).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FingerprintsError(
-            f"{VARIABLES[1]}: {file} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+            f"{VARIABLES[1]}: {file} can't be read: {getattr(error, 'strerror', None) or 'it is not text'}"
         ) from None
     known: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -75,7 +75,7 @@ def read_fingerprints(file: str) -> Fingerprints | None:
         found = _LINE.fullmatch(line.strip())
         if not found:
             raise FingerprintsError(
-                f"{VARIABLES[1]}: {file}: line {number} is no fingerprint; make the file again (docs/providers.md)"
+                f"{VARIABLES[1]}: {file}: line {number} is not a fingerprint; make the file again (docs/providers.md)"
             )
         known[found[1]] = found[2]
     environment, key = known.pop("environment", ""), known.pop("key", "")
@@ -98,7 +98,7 @@ def fingerprint_text(secrets: Secrets, environment: str, signing: str, shared: C
             if len(_flat(part)) >= SHORTEST:
                 marks.setdefault(_mark(key, part), path)
     lines = [
-        f"# Fingerprints of the secrets of {environment}. Nobody gets the secrets back from them.",
+        f"# Fingerprints of the secrets of {environment}. They don't contain the secrets.",
         f"environment {environment}",
         f"key {key.hex()}",
         *(f"{mark} {marks[mark]}" for mark in sorted(marks)),

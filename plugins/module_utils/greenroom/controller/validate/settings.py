@@ -161,7 +161,7 @@ def balancer_problems(
             for network in _networks(str(source), addresses):
                 inside = [host for host, own in hosts.items() if any(map(network.overlaps, _networks(own, {})))]
                 if not network.prefixlen:
-                    yield f"{name}: {source} is everybody, who could then claim any address; {advice}"
+                    yield f"{name}: {source} contains all addresses, so any client could claim any address; {advice}"
                 elif inside:
                     yield f"{name}: {source} contains {', '.join(inside)}, no load balancer; {advice}"
 
