@@ -74,7 +74,7 @@ def report(project: Project) -> list[str]:
 def main() -> int:
     """Convert the file that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", help="the compose file; variables in it come from the `.env` beside it")
+    parser.add_argument("file", nargs="?", help="the compose file; variables in it come from the `.env` next to it")
     parser.add_argument("--release", default="", help="the name of the release file (default: the file's `name`)")
     parser.add_argument("--prefix", default="", help="the start of the services' names")
     parser.add_argument("--services", default=os.environ.get("GREENROOM_SERVICES") or str(ROOT / "services"))

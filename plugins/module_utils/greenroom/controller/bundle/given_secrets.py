@@ -13,7 +13,7 @@ from typing import Any
 from ...common.names import suggestion
 from .environment_file import secret_problem
 
-# Beside a service's name, a path with one of these words names how its secret came about.
+# Besides a service's name, a path with one of these words names how its secret came about.
 _MADE = ("login", "broker", "cache", "ring", "value")
 
 

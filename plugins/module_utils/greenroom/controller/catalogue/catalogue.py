@@ -24,7 +24,7 @@ BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000
 # After so many deliveries, a job goes to the dead-letter queue.
 DELIVERY_LIMIT = 20
-# What a secret may say beside its kind, its name and its owner.
+# What a secret may say besides its kind, its name and its owner.
 _SECRET_KEYS = ("file", "form", "part", "options", "field", "optional")
 DEFAULTS: dict[str, Any] = {
     "image": "",

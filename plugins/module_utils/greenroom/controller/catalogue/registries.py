@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""The registries beside the environment's own that images may come from: `registry_others`.
+"""The registries besides the environment's own that images may come from: `registry_others`.
 
 It is {host[:port], as in the names of images: {login: path of the secret with username and password, api: host[:port]
 that answers requests if it isn't the same, ca_file}}; each key is optional. Runs only on the controller.

@@ -17,7 +17,7 @@ KEY = "key"
 TRAITS = "traits"
 TRAIT = f"{TRAITS}."
 COLUMNS = (KEY, "like", "state", "verified", "password", "locale", "first", "last", "gender")
-"""Columns of a CSV file beside those of traits; only the first is required."""
+"""Columns of a CSV file besides those of traits; only the first is required."""
 _SWITCHES = {"true": True, "false": False}
 
 

@@ -142,7 +142,7 @@ def shared_address_problems(address: object, network: object, hosts: Mapping[str
 
 
 def ipv6_address_problems(address: object, shared: object) -> Iterator[str]:
-    """Yield what is wrong with `keepalived_ipv6_address` beside `keepalived_address` (`shared`)."""
+    """Yield what is wrong with `keepalived_ipv6_address` besides `keepalived_address` (`shared`)."""
     if isinstance(address, str):
         yield from vrrp.ipv6_address_problems(address, str(shared or ""))
 
