@@ -51,7 +51,7 @@ def image(project: Project, draft: Draft) -> None:
 
 
 def _in_registry(given: str) -> str:
-    """Return a reference's repository in one's own registry, with its tag or else its digest."""
+    """Return a reference's repository in your own registry, with its tag or else its digest."""
     named, _, digest = given.partition("@")
     first, slash, rest = named.partition("/")
     path = rest if slash and ("." in first or ":" in first or first == "localhost") else named

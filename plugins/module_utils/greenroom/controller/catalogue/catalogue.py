@@ -134,7 +134,7 @@ def _with_logins(catalogue: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
     """Mark the logins of further databases, in the catalog: each has a secret of its own."""
     for service in catalogue.values():
         for secret in service["secrets"].values():
-            # What is no text is reported later.
+            # What is not text is reported later.
             owner, name = str(secret["owner"]), str(secret["name"])
             if secret["kind"] == "login" and name in catalogue.get(owner, {}).get("databases", ()):
                 secret["further"] = True

@@ -110,8 +110,8 @@ def direct(hosts: Iterable[str], servers: Iterable[str], more: Iterable[str]) ->
     """Return what hosts and containers reach without the guard, as {ipv4: [network], ipv6: [network]}.
 
     `hosts` are addresses of the environment's hosts, `servers` are addresses or names of what it uses, such as
-    `registry.example.org:5000`, `more` are addresses and networks. What is no address is left out: it may be a name,
-    and `problems` reports a mistake.
+    `registry.example.org:5000`, `more` are addresses and networks. What is not an address is left out: it may be a
+    name, and `problems` reports a mistake.
     """
     networks = []
     for each in (*hosts, *servers, *more):

@@ -53,7 +53,7 @@ def named_people(path: str) -> list[dict[str, Any]]:
 
 
 def problems(path: object) -> Iterator[str]:
-    """Yield what is wrong with the file of `seed_named_people`; the check of types reports what is no text."""
+    """Yield what is wrong with the file of `seed_named_people`; the check of types reports what is not text."""
     try:
         named_people(path if isinstance(path, str) else "")
     except NamedPeopleError as error:

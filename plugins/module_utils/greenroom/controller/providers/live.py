@@ -35,7 +35,7 @@ _SHAPES = {what: re.compile(pattern) for what, pattern in SHAPES.items()}
 SHORTEST = 12
 # A secret may be in a URL, or one of several keys.
 _PARTS = re.compile(r"[\s:/@?&=,;\"']+")
-# Keys of a secret's content that are no credential, or that are the same everywhere.
+# Keys of a secret's content that are not credentials, or that are the same everywhere.
 _PLAIN = frozenset({"owner", "certificate", "ca_chain", "redirect_uri", "username", "client_id", "role_id"})
 _LINE = re.compile(r"(key|environment|[0-9a-f]{64})\s+(\S.*)")
 Secrets = Mapping[str, Mapping[str, Any]]

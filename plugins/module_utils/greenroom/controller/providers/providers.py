@@ -213,7 +213,7 @@ def environment(service: Service, providers: Providers) -> dict[str, Any]:
 
 
 def plain(provider: Mapping[str, Any], field: str) -> Any:
-    """Return the value of a field that is no secret; validation refuses one that the provider doesn't have."""
+    """Return the value of a field that is not secret; validation refuses one that the provider doesn't have."""
     return provider[field] if field in PLAIN else provider["values"][field]
 
 
