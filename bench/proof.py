@@ -265,7 +265,7 @@ class Proof:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                sys.exit(f"{self._under_way() or 'Another proof is under way.'} Wait for it, or stop it.")
+                sys.exit(f"{self._under_way() or 'Another proof is running.'} Wait for it, or stop it.")
             if text := self._noted():
                 _say(f"proof: {text['section']}, begun {text['began']}, was interrupted, and is open")
             _note(lock, {})
@@ -329,7 +329,7 @@ class Proof:
             try:
                 fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return f"{what} is under way."
+                return f"{what} is running."
         return f"{what} was interrupted."
 
     def _listed(self, *options: str) -> list[str]:

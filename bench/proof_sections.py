@@ -206,7 +206,7 @@ SECTIONS = (
     ),
     Section(
         "adopt",
-        "two programs that nobody here wrote are adopted on blank hosts by docs/adopt.md alone",
+        "two programs that others wrote are adopted on blank hosts by docs/adopt.md alone",
         20,
         ("python -m tests.adoption.run",),
         (*MEASURING, "tests/adoption", "docs/adopt.md"),

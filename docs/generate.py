@@ -75,9 +75,9 @@ SERVICE_KEYS = {
     "live slot only, on the first host of the group.",
     "schedule.<name>.command": "Arguments for the image's entry point, in a new container like the service's own.",
     "schedule.<name>.at": "When the job runs: a calendar expression of systemd, such as `*-*-* 02:00` or "
-    "`Mon..Fri 07:30 Europe/Berlin`, or cron's words, such as `0 2 * * *`. Without a time zone, the host's.",
-    "schedule.<name>.timeout": "How long a run of the job may take, such as `90s`, `30m` or `4h`. Then it is ended, "
-    "and has failed. Default: `1h`.",
+    "`Mon..Fri 07:30 Europe/Berlin`, or the five fields of cron, such as `0 2 * * *`. Without a time zone, the host's.",
+    "schedule.<name>.timeout": "How long a run of the job may take, such as `90s`, `30m` or `4h`. After that, it is "
+    "stopped, and counts as failed. Default: `1h`.",
     "schedule.<name>.persistent": "`true`: a run that was missed because the host was down follows when it is up "
     "again. Default: `false`.",
     "hooks": "[Commands before and after parts of a run](../jobs.md#hooks), by hook. Each runs once, on one host.",
@@ -195,7 +195,7 @@ SERVICE_KEYS = {
     "canary.limits.latency_factor": "The candidate may take this many times as long.",
     "canary.limits.latency_ms": "The candidate may always take this many milliseconds longer.",
     "canary.limits.metric_drop": "Fraction of `metric` per request that may be missing.",
-    "canary.queries": "Queries to the environment's Prometheus about the candidate, asked after each interval. A value "
+    "canary.queries": "Queries to the environment's Prometheus about the candidate, run after each interval. A value "
     "beyond its limit fails the candidate. Without a value, there is no pass.",
     "canary.queries[].name": "What the query measures, for the verdict.",
     "canary.queries[].query": "The query (PromQL). `$slot` stands for the candidate's slot. All series in the response "

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: edge_servers
-short_description: Take a host out of HAProxy's traffic, and put it in again
+short_description: Take a host out of HAProxy's traffic, and put it back
 version_added: "1.0.0"
 description:
   - Sets the state of all of a host's servers in HAProxy's processes on this edge host, without a reload. With

@@ -13,7 +13,7 @@ description:
     verification and the traits that Kratos has now. Changes nothing.
   - Identities without the mark of the set are left out.
   - The columns are C(key), C(login), C(id), C(state), C(verified), and one for each trait, such as
-    C(traits.name.first). Lists are JSON. A text that a spreadsheet would calculate gets an apostrophe in front.
+    C(traits.name.first). Lists are JSON. Text that a spreadsheet would calculate gets an apostrophe in front.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
   - greenroom.kratos

@@ -90,7 +90,7 @@ options:
       - Whether V(exact) removes users from another recipe and creates them again in batches, instead of updating each.
         That is about three times as fast. The users get other IDs, and lose their sessions and what they have added
         to their accounts, such as a second factor.
-      - Use it for large sets, where what refers to the users is made again, too.
+      - Use it for large sets, if what refers to the users is created again, too.
     type: bool
     default: false
   schema_id:

@@ -12,7 +12,7 @@ description:
   - Compares the configuration of images, which this host has pulled, with what services say of them. Fails if a
     container would not start at all, because the image is for another architecture, lacks the user or the group, or
     has nothing to start.
-  - Says what an image wants otherwise, such as another user, a volume, or another port.
+  - Reports what an image wants differently, such as another user, a volume, or another port.
   - Changes nothing.
 author: Greenroom developers (!UNKNOWN)
 extends_documentation_fragment:
@@ -71,7 +71,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 notes:
-  description: What images want otherwise, one line for each service.
+  description: What images want differently, one line for each service.
   returned: success
   type: list
   elements: str

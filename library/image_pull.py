@@ -6,10 +6,10 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: image_pull
-short_description: Pull images by digest, and say how far it is
+short_description: Pull images by digest, and report progress
 version_added: "1.0.0"
 description:
-  - Pulls images with Podman, one after the other, in units of systemd. A pull goes on if the connection to the host
+  - Pulls images with Podman, one after the other, in systemd units. A pull goes on if the connection to the host
     breaks. The next run waits for the same pull. Complete layers of a pull that failed stay on the host.
   - Images that the host has are not pulled again. If they must have a signature, Podman checks it each time.
   - If it takes long, the action prints how many bytes have arrived, at which rate, and the free space. A failure says
@@ -28,7 +28,7 @@ options:
     type: int
     default: 600
   wait:
-    description: After how many seconds the action prints how far the pull is, each time.
+    description: How many seconds pass between two lines about the progress.
     type: int
     default: 15
   policy:

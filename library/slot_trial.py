@@ -99,7 +99,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 tried:
-  description: The result for each container. Without C(starts), it can't be told whether the container would start.
+  description: The result for each container. Without C(starts), the trial could not tell whether it would start.
   returned: success
   type: list
   elements: dict

@@ -19,7 +19,7 @@ description:
   - Records the applied files in a manifest on the host. A later call with the same O(name) removes files that are no
     longer wanted, and directories that it created for them once they are empty. It never touches other files.
   - Runs all O(files[].validate) commands before it writes anything. Then it writes all new contents to temporary files
-    beside their destinations, with mode, owner and security context, flushes them to disk and renames them. After an
+    next to their destinations, with mode, owner and security context, flushes them to disk and renames them. After an
     interruption, each file is either old or new, and the next call does the rest.
   - Restarts or reloads a unit if it hasn't loaded the files on disk, whatever the reason. The loaded state is recorded
     on the host, so if a call is interrupted between a write and a restart, the next call restarts the unit.

@@ -65,7 +65,7 @@ def report(project: Project) -> list[str]:
 
     lines = ["Not carried:", *shown(project.not_carried)] if project.not_carried else ["Everything was carried."]
     if project.done:
-        lines += ["", "Done by Greenroom in another way, or yours to do:", *shown(project.done)]
+        lines += ["", "Done by Greenroom in another way, or left for you to do:", *shown(project.done)]
     if users := list(container.users_of_image(project)):
         lines += ["", "See before a run:", *(f"  {line}" for line in users)]
     return lines
@@ -74,7 +74,7 @@ def report(project: Project) -> list[str]:
 def main() -> int:
     """Convert the file that the command line names; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("file", nargs="?", help="the compose file; variables in it come from the `.env` beside it")
+    parser.add_argument("file", nargs="?", help="the compose file; variables in it come from the `.env` next to it")
     parser.add_argument("--release", default="", help="the name of the release file (default: the file's `name`)")
     parser.add_argument("--prefix", default="", help="the start of the services' names")
     parser.add_argument("--services", default=os.environ.get("GREENROOM_SERVICES") or str(ROOT / "services"))

@@ -175,7 +175,7 @@ def main() -> int:
         command = remote(given)
         hosts = inventory.hosts(given.service)
         if given.host and given.host not in hosts:
-            raise OperateError(f"{given.host} is no host of this service; it has {', '.join(hosts)}")
+            raise OperateError(f"{given.host} is not a host of this service; it has {', '.join(hosts)}")
         hosts = [given.host] if given.host else hosts
         if given.what in ("ps", "logs"):
             password = getpass.getpass("BECOME password: ") if given.ask_become_pass else ""

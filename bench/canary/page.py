@@ -39,7 +39,7 @@ To repeat this ({processor:.0f} minutes of processor time; {minutes:.0f} minutes
 
     python -m bench.canary.run
 
-It prints the seed of each wrong verdict. If you interrupt it, it goes on where it was.
+It prints the seed of each wrong verdict. If you interrupt it, the next run continues from there.
 
 Each rollout has weights of {shares} % (the last one is the bake, of {bake:.0f} minutes or as long as a step), or moves
 all traffic at once and bakes. It has {probes:g} probes per second to both slots together, and the defaults of all other
@@ -54,11 +54,11 @@ The clients are simulated, too (`clients.py`). Each stays on its slot. They send
 and some of them many more than others. {broken} % of them are broken: they fail on any release and try again and again.
 {slow} % are slow, {cookieless} % keep no cookies, and about half leave during the rollout and are replaced.
 
-Why some are missed: what no probe and no smoke check uses shows only in public traffic. What counts are clients, not
-requests: at 10 requests a second, about fifteen of them log in during a minute, at 1 two. So have each route probed,
-which is the default (`canary: probes` in `service.yml`). With little traffic, use longer steps: the column with an hour
-shows the effect. A metrics page doesn't say whose orders it counts, and not what it counted before the switch: lost
-orders need the most clients, and a canary.
+Why some are missed: a fault in what no probe and no smoke check uses shows only in public traffic. There, clients
+count, not requests. At 10 requests a second, about fifteen clients log in during a minute; at 1 request a second, two
+do. So have each route probed, which is the default (`canary: probes` in `service.yml`). With little traffic, use
+longer steps: the column with an hour shows the effect. A metrics page doesn't say whose orders it counts, nor what it
+counted before the switch. So to find lost orders, a canary and the most clients are needed.
 """
 
 

@@ -28,7 +28,7 @@ PAGE, EVERY = "/self-service/login/api", 2.0
 README = """\
 # The data host, lost and restored
 
-The data host's PostgreSQL was deleted while clients sent requests, with a database of {gib:g} GiB beside the demo's.
+The data host's PostgreSQL was deleted while clients sent requests, with a database of {gib:g} GiB next to the demo's.
 Then `site.yml -e restore_from_backup=latest` brought it back.
 
 {result}
@@ -38,7 +38,7 @@ Then `site.yml -e restore_from_backup=latest` brought it back.
 - After the restore, `site.yml` changed: {changed} (tasks).
 - Requests meanwhile: {asked}, of which {failures} failed, all before the database served again: {after} failed later.
 - A table was dropped while four clients wrote rows. It was restored to a moment before. Rows that were committed until
-  that moment, and are missing: {missing}; rows of later: {later}.
+  that moment, and are missing: {missing}; later rows: {later}.
 
 Measured on {machine}, with the lab's hosts on the same machine. To repeat this, with staging converged:
 

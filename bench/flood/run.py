@@ -51,7 +51,7 @@ README = """\
 # A flood from one source
 
 Goal: while one source tries to hold {count} connections, a visitor's p99 is within {aim} times that of the quiet runs
-beside it, no request fails, and the shared address stays where it is.
+in between, no request fails, and the shared address stays where it is.
 
 {result}
 

@@ -68,7 +68,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return content
         if args["variable"]:
             if args["variable"] not in os.environ:
-                raise given.ValueRefusedError("is no variable of the environment; export it, or name another one")
+                raise given.ValueRefusedError("is not a variable of the environment; export it, or name another one")
             return os.fsencode(os.environ[args["variable"]])
         where = f"{args['environment_name']}/{args['path']}"
         try:

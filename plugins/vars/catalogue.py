@@ -11,7 +11,7 @@ description:
   - Sets variables for all hosts. C(catalogue) is a dictionary of all services in the services folder, with all
     defaults filled in. C(catalogue_path) is the folder, C(releases_path) that of the releases.
   - C(provider_catalogue) is a dictionary of all providers in the folder C(providers_path), as their files are.
-  - An inventory can have folders of its own, in the file C(greenroom.cfg) beside its hosts, with the options below in
+  - An inventory can have folders of its own, in the file C(greenroom.cfg) next to its hosts, with the options below in
     the section C(greenroom), relative to the file. Environment variables win over it, and it wins over ansible.cfg.
   - Templates in a service are rendered where they are used, with the variables of that host.
   - Refuses options of C(ansible-playbook) that skip the start of one of the project's playbooks.

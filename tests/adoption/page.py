@@ -24,7 +24,7 @@ class Step:
 
     @property
     def lines(self) -> int:
-        """How many lines somebody writes for it. A command is one, even if the page wraps it."""
+        """How many lines the operator writes for it. A command is one, even if the page wraps it."""
         return len(self.content.splitlines()) or 1
 
 

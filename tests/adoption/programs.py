@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Programs that nobody here wrote, as images in the lab's registry: what docs/adopt.md takes as given."""
+"""Programs that others wrote, as images in the lab's registry: what docs/adopt.md takes as given."""
 
 from __future__ import annotations
 

@@ -36,13 +36,13 @@ FIRST = ("The environment", "Miniflux")
 README = """\
 # Two programs adopted
 
-Goals: from six blank hosts until a program that nobody here wrote serves over TLS, blue-green, {aim} s or less of
-machine time, and {most} lines or fewer that somebody writes.
+Goals: from six blank hosts until a program that others wrote serves over TLS, blue-green, the runs take {aim} s or
+less, and the operator writes {most} lines or fewer.
 
 {result}
 
-Until Miniflux served: **{seconds:.0f} s** ({met}), {lines} lines ({short}). After that, somebody looked at Miniflux all
-the time: {failures} of {asked} requests failed.
+Until Miniflux served: **{seconds:.0f} s** ({met}), {lines} lines ({short}). After that, a client requested Miniflux's
+page all the time: {failures} of {asked} requests failed.
 
 Measured on {machine}, with the hosts on the same
 machine. The time starts when the hosts are up and the images are in the registry. To repeat this (about
@@ -126,7 +126,7 @@ class Reader:
         return sum(seconds for step, seconds in self.took if step.section in sections)
 
     def lines(self, *sections: str) -> int:
-        """How many lines somebody writes for these sections."""
+        """How many lines the operator writes for these sections."""
         return sum(step.lines for step, _seconds in self.took if step.section in sections)
 
 

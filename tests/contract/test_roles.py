@@ -40,7 +40,7 @@ def options_of(role: Path) -> dict[str, dict[str, Any]]:
 
 
 def entry_points(role: Path) -> dict[str, dict[str, Any]]:
-    """What others may call of a role beside its main tasks: {name: {"description", "parameters": {name: meaning}}}."""
+    """What others may call of a role besides its main tasks: {name: {"description", "parameters": {name: meaning}}}."""
     found: dict[str, dict[str, Any]] = (load(role / "meta/entry_points.yml") or {}).get("entry_points", {})
     return found
 

@@ -29,6 +29,12 @@ BANNED = {
     r"see to it": "make sure",
     r"patience": "timeout",
     r"is to be|are to be": "say who does it, or: must",
+    r"shall": "must, will",
+    r"under way": "in progress, running",
+    r"of one's own": "your own",
+    r"for who has": "for those who have",
+    r"otherwise than": "say what differs",
+    r"what is no|who is no": "what is not a",
 }
 
 

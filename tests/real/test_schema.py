@@ -106,7 +106,7 @@ def test_a_slot_that_would_not_start_again_is_kept_and_no_way_back_once_it_is_do
         kept = both_slots.processes(old)
         deploy = both_slots.play("playbooks/deploy.yml", "-e", "release_name=1.0")
         assert deploy.code != 0
-        assert f"Nothing was deployed: a deploy stops {old}, which is the way back from {new}." in deploy.errors
+        assert f"Nothing was deployed: a deploy stops {old}, to which a rollback from {new} would go." in deploy.errors
         assert warning in " ".join(deploy.errors.split())
         assert both_slots.processes(old) == kept
         with Probe(both_slots) as probe:

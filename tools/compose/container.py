@@ -51,7 +51,7 @@ def image(project: Project, draft: Draft) -> None:
 
 
 def _in_registry(given: str) -> str:
-    """Return a reference's repository in one's own registry, with its tag or else its digest."""
+    """Return a reference's repository in your own registry, with its tag or else its digest."""
     named, _, digest = given.partition("@")
     first, slash, rest = named.partition("/")
     path = rest if slash and ("." in first or ":" in first or first == "localhost") else named
@@ -85,7 +85,7 @@ def command(project: Project, draft: Draft) -> None:
         elif found:
             draft.keys[key] = [_untemplated(word) for word in found]
             if "migrate" in shlex.join(found) and "&&" in shlex.join(found):
-                project.drop(place, "also migrates at each start; better make that a command of `migrate`")
+                project.drop(place, "also migrates at each start; make that a command of `migrate` instead")
 
 
 def _untemplated(text: str) -> str:
@@ -124,7 +124,7 @@ def limits(project: Project, draft: Draft) -> None:
         if value is not None and size(value):
             draft.keys["memory"] = size(value)
         elif value is not None:
-            project.drop(place, f"{value} is no size; set `memory`")
+            project.drop(place, f"{value} is not a size; set `memory`")
     for place, value in (
         ((*base, "cpus"), service.get("cpus")),
         ((*base, "deploy", "resources", "limits", "cpus"), resources.get("cpus")),
@@ -260,4 +260,4 @@ def users_of_image(project: Project) -> Iterator[str]:
     for name, reference in sorted(project.images.items()):
         users = [draft for draft in project.drafts.values() if draft.keys.get("image") == name]
         if not any("user" in draft.keys for draft in users):
-            yield f"{reference}: see whether it runs as user 1000, or set `user`"
+            yield f"{reference}: check whether it runs as user 1000, or set `user`"

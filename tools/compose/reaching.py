@@ -58,7 +58,7 @@ def _published(project: Project, draft: Draft) -> Iterator[int]:
         else:
             draft.port(number)
             if key == "ports" and number in NO_WEB_PORTS:
-                project.drop(place, f"{number} is no port for a browser, and the edge serves HTTP only; set `from`")
+                project.drop(place, f"{number} is not a port for a browser, and the edge serves HTTP only; set `from`")
             elif key == "ports":
                 yield number
 

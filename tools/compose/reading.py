@@ -59,7 +59,7 @@ class Compose:
 
 
 def read(path: Path) -> Compose:
-    """Read a compose file, and the `.env` beside it. Raises ComposeError."""
+    """Read a compose file, and the `.env` next to it. Raises ComposeError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -154,7 +154,7 @@ class Environment:
             self.draft.keys["database"] = name
         key, value = next(iter(more.items()), ("", ""))
         if key == "form" and not supported("secrets.<name>.form"):
-            why = f"the URL begins with postgres:// instead of {value}://; see whether the program takes it"
+            why = f"the URL begins with postgres:// instead of {value}://; check whether the program accepts it"
             self.project.drop(variable.place, why)
             more = {}
         self.secrets[variable.name] = {"login": name, **more, **({} if owner == self.draft.name else {"of": owner})}

@@ -354,7 +354,7 @@ def test_killed_it_leaves_the_section_alone_and_goes_on_when_that_has_ended(root
             said, _ = process.communicate(timeout=120)
         assert process.returncode == 1
         assert "slow, begun " in said
-        assert " is under way. Wait for it, or stop it." in said
+        assert " is running. Wait for it, or stop it." in said
         assert alive(int((root / "own").read_text()))
     finally:
         (root / "go").touch()

@@ -273,8 +273,8 @@ def test_an_archive_has_all_files_and_is_the_same_for_the_same_files(program: Pr
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ("send shop/../etc", "is no volume"),
-        ("send /etc", "is no volume"),
+        ("send shop/../etc", "is not a volume"),
+        ("send /etc", "is not a volume"),
         ("send shop/other", "there is no folder"),
         ("receive shop/media", "is not empty"),
         ("copy a b", "only send and receive"),

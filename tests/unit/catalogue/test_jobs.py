@@ -45,7 +45,7 @@ def test_a_time_is_a_calendar_expression_or_the_words_of_cron(at: str, expected:
     [
         ("60 2 * * *", "cron's minute can't be 60"),
         ("0 2 * * fun", "cron's day of the week can't be fun"),
-        ("0 2 30 2 *", "no month that is named has a day 30"),
+        ("0 2 30 2 *", "none of the named months has a day 30"),
         ("0 5-2 * * *", "cron's hour can't be 5-2"),
         ("*/0 * * * *", "cron's minute can't be */0"),
         ("@reboot", "unknown word @reboot"),

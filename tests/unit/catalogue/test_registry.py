@@ -146,7 +146,8 @@ def test_a_token_is_fetched_where_the_registry_says(monkeypatch: pytest.MonkeyPa
 
 def test_the_login_goes_to_no_server_without_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     tokens = Tokens(monkeypatch, "http://auth.test/token")
-    with pytest.raises(RegistryError, match=r'registry\.test wants a token from "http://auth.test/token", which is no'):
+    message = r'registry\.test requires a token from "http://auth.test/token", which is not'
+    with pytest.raises(RegistryError, match=message):
         tokens.found.resolve(SHOP)
     assert tokens.asked == []
 
@@ -229,8 +230,8 @@ def test_wrong_settings_of_registries_are_reported() -> None:
     assert list(registries.problems(right)) == []
     wrong = {"https://x.test": {}, "y.test": {"logn": "x"}, "z.test": {"login": "secret"}, "w.test": None}
     assert list(registries.problems(wrong)) == [
-        'registry_others.https://x.test: "https://x.test" is no registry; write host or host:port, as in the names of '
-        "its images",
+        'registry_others.https://x.test: "https://x.test" is not a registry; write host or host:port, as in the names '
+        "of its images",
         'registry_others.y.test.logn: unknown key; did you mean "login"?',
         'registry_others.z.test.login: "secret" is not a path such as environment/registry-team',
         "registry_others.w.test: expected a mapping, got nothing",

@@ -41,8 +41,8 @@ def test_a_lock_file_has_what_was_found() -> None:
 @pytest.mark.parametrize(
     ("content", "line"),
     [
-        (None, f"f: is no lock file; {AGAIN}"),
-        ({"images": []}, f"f: is no lock file; {AGAIN}"),
+        (None, f"f: is not a lock file; {AGAIN}"),
+        ({"images": []}, f"f: is not a lock file; {AGAIN}"),
         (
             {"images": {"shop": LOCK["images"]["shop"]}},
             f"f: images.db: missing, because the release has changed; {AGAIN}",

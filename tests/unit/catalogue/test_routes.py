@@ -186,7 +186,7 @@ def test_what_a_service_may_have_is_valid_in_the_description_of_a_slot() -> None
 def test_a_route_with_client_certificates_needs_their_ca() -> None:
     services = catalogue(shop={"routes": [{"path": "/", "client_certificate": "required"}]})
     [line] = route_names.certificate_problems(services, {})
-    assert line.endswith("routes[0].client_certificate: nobody could have one; set edge_client_ca")
+    assert line.endswith("routes[0].client_certificate: no client has one; set edge_client_ca")
     assert list(route_names.certificate_problems(services, {"edge_client_ca": "a"})) == []
 
 

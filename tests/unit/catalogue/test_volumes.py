@@ -93,15 +93,15 @@ def test_the_schema_names_the_key(volumes: dict[str, Any], line: str) -> None:
         ),
         (
             {"activation": "singleton", "migrate": ["up"], "volumes": MEDIA},
-            "migrate: would run beside the live instance",
+            "migrate: would run next to the live instance",
         ),
         (
             {"activation": "singleton", "schedule": {"tidy": {"command": ["t"], "at": "daily"}}, "volumes": MEDIA},
-            "schedule: would run beside the live instance, but only one process may use a singleton's files; if its "
+            "schedule: would run next to the live instance, but only one process may use a singleton's files; if its "
             "commands may, set `commands: true` at volumes.media",
         ),
-        ({"activation": "singleton", "hooks": {"after_deploy": ["h"]}, "volumes": MEDIA}, "hooks: would run beside"),
-        ({"activation": "singleton", "console": ["c"], "volumes": MEDIA}, "console: would run beside"),
+        ({"activation": "singleton", "hooks": {"after_deploy": ["h"]}, "volumes": MEDIA}, "hooks: would run next to"),
+        ({"activation": "singleton", "console": ["c"], "volumes": MEDIA}, "console: would run next to"),
         ({"volumes": {"a": {"path": "/d", "commands": True}}}, "volumes.a.commands: only for a singleton"),
     ],
 )

@@ -82,11 +82,11 @@ def test_targets_as_they_should_be_have_no_problem() -> None:
     ("change", "line"),
     [
         ({"hosts": []}, "egress_targets.payments.hosts: expected a list of names, such as api.example.org"),
-        ({"hosts": ["192.0.2.7"]}, "egress_targets.payments.hosts: 192.0.2.7 is no name"),
-        ({"hosts": ["a b.test"]}, "egress_targets.payments.hosts: a b.test is no name"),
+        ({"hosts": ["192.0.2.7"]}, "egress_targets.payments.hosts: 192.0.2.7 is not a name"),
+        ({"hosts": ["a b.test"]}, "egress_targets.payments.hosts: a b.test is not a name"),
         ({"port": 0}, "egress_targets.payments.port: expected a number from 1 to 65535"),
         ({"protocol": "ftp"}, "egress_targets.payments.protocol: expected tls, http or tcp"),
-        ({"addresses": ["nowhere"]}, "egress_targets.payments.addresses: 'nowhere' is no address or network"),
+        ({"addresses": ["nowhere"]}, "egress_targets.payments.addresses: 'nowhere' is not an address or network"),
         ({"budget": {"hour": 1}}, "egress_targets.payments.budget.hour: unknown key; known are minute, day"),
         ({"budget": {"day": -1}}, "egress_targets.payments.budget.day: expected a number of calls, 0 or more"),
         ({"services": ["shp"]}, "egress_targets.payments.services: unknown service shp"),
@@ -122,4 +122,4 @@ def test_names_of_targets_fit_into_the_configuration_of_the_guard() -> None:
 
 def test_what_is_reached_without_the_guard_is_an_address() -> None:
     [found] = egress.problems({}, ["deb.example.org"], {"egress": ["guard1"]}, [])
-    assert found == "egress_direct: 'deb.example.org' is no address or network"
+    assert found == "egress_direct: 'deb.example.org' is not an address or network"

@@ -43,7 +43,7 @@ def test_only_hosts_that_need_it_are_rebooted() -> None:
 @pytest.mark.parametrize("wanted", ["app1, edge1", ["app1", "edge1"]])
 def test_hosts_may_be_named(wanted: Any) -> None:
     assert plan(wanted)["hosts"] == ["edge1", "app1"]
-    assert reboots.lines(["app1"], {}) == ["app1: it needs none, but you asked for one"]
+    assert reboots.lines(["app1"], {}) == ["app1: no need, but you asked for it"]
 
 
 def test_a_name_that_is_no_host_is_refused() -> None:
@@ -78,5 +78,5 @@ def test_an_edge_host_that_did_not_do_it_is_named() -> None:
     ]
     assert reboots.failures(results) == [
         "edge2: no other server than app1 is healthy in shop_http_blue",
-        "edge3: it can not be reached any more",
+        "edge3: it is unreachable",
     ]

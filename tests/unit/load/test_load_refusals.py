@@ -37,7 +37,7 @@ def test_a_load_test_within_its_limits_may_run(change: dict[str, Any]) -> None:
         ({"users": 201}, "load_users must be from 1 to 200"),
         (
             {"users": 101, "people": 100},
-            "load_users must be at most load_people (100): no two users are the same person",
+            "load_users must be at most load_people (100): no two concurrent users are the same synthetic user",
         ),
         ({"seconds": 601}, "load_seconds must be from 1 to 600 s"),
         ({"ramp_seconds": 61}, "load_ramp_seconds must be from 0 to load_seconds"),

@@ -49,8 +49,8 @@ class TestTheCommand:
         [
             ({"since": "soon"}, 'since: "soon" is not a time; use 10m'),
             ({"since": "--file=/etc/shadow"}, "is not a time"),
-            ({"request": "a b"}, "is no request ID; take it from the header X-Request-Id"),
-            ({"request": "x" * 129}, "is no request ID"),
+            ({"request": "a b"}, "is not a request ID; take it from the header X-Request-Id"),
+            ({"request": "x" * 129}, "is not a request ID"),
             ({"service": "porta"}, 'there is no service "porta"; there are portal, portal-worker'),
         ],
     )

@@ -59,7 +59,7 @@ def test_a_mail_has_the_event_as_text() -> None:
         ({"url": "$secret", "secret": SECRET}, "the webhook did not respond: not an HTTP URL"),
         (
             {"to": ["a@example.org"], "sender": "b@example.org", "host": "127.0.0.1", "port": 1},
-            "the mail server 127.0.0.1 port 1 did not take the mail",
+            "the mail server 127.0.0.1 port 1 did not accept the mail",
         ),
     ],
 )

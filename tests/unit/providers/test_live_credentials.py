@@ -131,7 +131,7 @@ def test_fingerprints_tell_no_secret_and_stay_the_same(prints: str) -> None:
     ("content", "reason"),
     [
         (None, "can't be read: No such file or directory"),
-        ("hello\n", "line 1 is no fingerprint"),
+        ("hello\n", "line 1 is not a fingerprint"),
         ("# nothing\n", "has no environment or no key"),
         ("environment production\nkey zz\n", "has no environment or no key"),
     ],

@@ -80,7 +80,7 @@ def test_folders_are_checked(tmp_path: Path) -> None:
         ({"relay": {"mode": "live"}}, "environment_providers.relay.mode: live, but the environment is not protected"),
         (
             {"payment": {"mode": "stub", "url": "ftp://x"}},
-            'environment_providers.payment.url: "ftp://x" is no URL that',
+            'environment_providers.payment.url: "ftp://x" is not a URL that',
         ),
         ({"payment": {"mode": "stub", "url": "http://a:secret@x"}}, "environment_providers.payment.url: has a login"),
         ({"payment": {"mode": "stub", "tls": "implicit"}}, "environment_providers.payment.tls: implicit does not fit"),

@@ -214,7 +214,7 @@ def test_a_promoted_candidate_gets_all_traffic(cutover: Cutover) -> None:
     assert step["until"] == [aborted]
     assert pause["until"] == [str(cutover.folder / "canary/promoted-20260101T120000Z-abcdef-5"), aborted]
     assert float(pause["seconds"]) == 30, "20 intervals"
-    assert "playbooks/promote.yml goes on" in cutover.output
+    assert "playbooks/promote.yml lets it go on" in cutover.output
     assert not (cutover.folder / "canary/pause.json").exists()
 
 

@@ -250,7 +250,7 @@ def test_a_live_release_that_can_not_be_tried_is_told_and_tried_again_the_next_t
     assert set(written(calls)) == {"green.schema"}
     # Without files, the old record is removed.
     assert [asked["files"] for name, asked in calls if asked.get("name") == "deploy-blue"] == [[], []]
-    assert "It can't be told whether release 1.0 in blue would start again" in roles.output
+    assert "Can't tell whether release 1.0 in blue would start again" in roles.output
     assert "shop-blue: it is not running" in roles.output
 
 
@@ -299,7 +299,8 @@ def refusal() -> dict[str, Any]:
 
 def test_a_deploy_takes_no_slot_that_would_not_come_back(roles: Roles) -> None:
     roles.run([refusal()], fails=True, **NOW_GREEN, environment_edge={"previous": "blue"})
-    assert f"Nothing was deployed: a deploy stops blue, which is the way back from green. {WARNING}" in roles.output
+    refused = f"Nothing was deployed: a deploy stops blue, to which a rollback from green would go. {WARNING}"
+    assert refused in roles.output
     assert "-e keep_old=false" in roles.output
 
 

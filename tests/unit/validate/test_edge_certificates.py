@@ -116,7 +116,7 @@ def test_both_at_once_are_refused() -> None:
 def test_the_key_must_be_the_certificates() -> None:
     assert key_problem(SHOP["certificate"], SHOP["private_key"]) == ""
     assert key_problem(SHOP["certificate"], new_key()) == "is the key of another certificate"
-    assert key_problem(SHOP["certificate"], "x") == "is no private key in PEM without a password"
+    assert key_problem(SHOP["certificate"], "x") == "is not a private key in PEM without a password"
 
 
 def test_the_thumbprint_is_that_of_the_standard() -> None:

@@ -362,7 +362,7 @@ def test_only_load_balancers_may_name_a_visitors_address(tmp_path: Path, invento
     assert validate(tmp_path, inventory=inventory)[1:] == [
         f"edge_proxy_sources: 198.18.10.8/29 contains host1, no load balancer; {advice}",
         f"edge_proxy_sources: ops contains host1, no load balancer; {advice}",
-        f"edge_forwarded_sources: ::/0 is everybody, who could then claim any address; {advice}",
+        f"edge_forwarded_sources: ::/0 contains all addresses, so any client could claim any address; {advice}",
     ]
     write(file, content | {"edge_proxy_sources": ["198.18.10.2/31"], "edge_forwarded_sources": ["2001:db8::4"]})
     assert validate(tmp_path, inventory=inventory) == []

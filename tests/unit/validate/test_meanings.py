@@ -101,7 +101,7 @@ def test_ports_of_hosts_name_their_rule() -> None:
         ({"path": "/x"}, ".type: expected one of azure, gcs, posix, s3, sftp"),
         (
             {**S3, "repo1-s3-bucket": "b"},
-            ': "repo1-s3-bucket" is no option of pgBackRest; write it without "repo1-"',
+            ': "repo1-s3-bucket" is not an option of pgBackRest; write it without "repo1-"',
         ),
         (
             {**S3, "s3-key-secret": "x"},

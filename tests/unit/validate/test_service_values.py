@@ -36,7 +36,7 @@ def problems(folder: Path, render: Callable[[str, Any], Any] = lambda _host, val
         ({"command": [";"]}, "command[0]: systemd ends a command at a lone `;`"),
         ({"migrate": ["a\0b"]}, "migrate[0]: has a zero byte"),
         ({"prepare": ["a" * 70_000]}, "prepare[0]: has 70000 bytes; the most is 65535"),
-        ({"seed": ["\ud800"]}, "seed[0]: is no valid Unicode text"),
+        ({"seed": ["\ud800"]}, "seed[0]: is not valid Unicode text"),
         ({"health": {"command": ["a", "b\0"]}}, "health.command[1]: has a zero byte"),
         ({"environment": {"KEY": "-----BEGIN\nMIIE"}}, "environment.KEY: has more than one line"),
         ({"environment": {"KEY": "a\r"}}, "environment.KEY: has more than one line"),

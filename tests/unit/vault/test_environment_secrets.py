@@ -243,7 +243,7 @@ def test_a_given_secret_is_never_generated_but_put(
     [
         ({"path": "third-party/kye"}, 'put: no service has a secret "third-party/kye"'),
         ({"file": "/nowhere"}, "third-party/key: /nowhere can't be read: No such file"),
-        ({"variable": "NOT_SET"}, "third-party/key: NOT_SET is no variable of the environment"),
+        ({"variable": "NOT_SET"}, "third-party/key: NOT_SET is not a variable of the environment"),
         ({"file": "x", "variable": "y"}, "put_file, put_variable: the value has one source"),
         ({}, "third-party/key: the answer can't be asked for without a terminal; give -e put_file="),
     ],

@@ -124,7 +124,7 @@ def test_two_runs_do_not_create_the_same_secret(tmp_path: Path) -> None:
     ("text", "mode", "line"),
     [
         ("a/value/b: {value: x}\n", 0o640, "may be read by others; run: chmod 600 "),
-        ("a/value/b: {value: x\n", 0o600, "line 2 is no YAML; correct it"),
+        ("a/value/b: {value: x\n", 0o600, "line 2 is not YAML; fix it"),
         ("- a\n", 0o600, "expected a mapping {path: {key: value}}"),
         ("a/value/b: x\n", 0o600, "a/value/b: expected a mapping of strings"),
         ("a/value/b: {value: 5}\n", 0o600, "a/value/b: expected a mapping of strings"),

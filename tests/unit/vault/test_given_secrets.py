@@ -67,7 +67,7 @@ def test_a_value_is_taken_as_it_is_without_the_end_of_its_line(content: bytes, s
         (b"", False, "is empty"),
         (b"\n", True, "is empty"),
         (b"a\nb", False, "has more than one line"),
-        (b"\xff\xfe", True, "is no text; encode it"),
+        (b"\xff\xfe", True, "is not text; encode it"),
         (b"a\0b", True, "has a zero byte"),
         (b"x" * 70000, True, "has 70000 bytes; the most is 65535"),
     ],

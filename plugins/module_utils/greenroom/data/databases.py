@@ -39,6 +39,6 @@ def extensions(catalogue: Catalogue) -> dict[str, list[str]]:
 
 
 def extension_packages(catalogue: Catalogue) -> list[str]:
-    """Return the Debian packages that the catalog's extensions need beside PostgreSQL's own, sorted."""
+    """Return the Debian packages that the catalog's extensions need besides PostgreSQL's own, sorted."""
     items = [item for service in catalogue.values() for its in own_databases(service).values() for item in its]
     return sorted({package for item in items if (package := item["package"] or PACKAGES.get(item["name"]))})

@@ -146,7 +146,7 @@ def rows_query(query: str) -> str:
 def plan(wanted: Mapping[str, Any], current: Mapping[str, Any], member: bool = False) -> list[str]:
     """Return the statements, in order, that lead from `current` (the state query's result) to `wanted`.
 
-    To create a database for an owner role, an administrator who is no superuser must be a `member` of that role.
+    To create a database for an owner role, an administrator who is not a superuser must be a `member` of that role.
     Run each outside a transaction (CREATE DATABASE requires it). After a failure it is safe to run them again. Objects
     that are not wanted stay. Passwords are compared with the stored verifiers, and only verifiers are sent.
     """

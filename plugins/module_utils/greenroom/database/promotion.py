@@ -39,7 +39,7 @@ def promote(database: str, source: str, kept: str, check: bool) -> str:
             sql(statement)
     finally:
         _open(database, source, kept)
-    return f"{source} is {database} now, and the one of before is {kept}"
+    return f"{source} is {database} now, and the previous database is {kept}"
 
 
 def _open(*databases: str) -> None:

@@ -145,8 +145,8 @@ def settle(data: Path = DATA) -> str:
         if not (data / "recovery.signal").exists():
             raise
         raise ClusterError(
-            f"the recovery of the backup ended: {error}. PostgreSQL's words are above. If it did not reach the point "
-            "in time, the archive has nothing as late as that: run again with -e restore_from_backup=latest"
+            f"the recovery of the backup ended: {error}. PostgreSQL's messages are above. If it did not reach the "
+            "point in time, the archive ends before that: run again with -e restore_from_backup=latest"
         ) from error
     STAMP.parent.mkdir(parents=True, exist_ok=True)
     part = STAMP.with_suffix(".part")

@@ -43,4 +43,4 @@ def mail(
         with smtplib.SMTP(*server, timeout=seconds) as smtp:
             smtp.send_message(message)
     except (OSError, smtplib.SMTPException) as error:
-        raise NotifyError(f"the mail server {server[0]} port {server[1]} did not take the mail: {error}") from error
+        raise NotifyError(f"the mail server {server[0]} port {server[1]} did not accept the mail: {error}") from error

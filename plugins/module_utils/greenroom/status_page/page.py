@@ -51,7 +51,7 @@ def page(status: Mapping[str, Any]) -> str:
         *_runs(status["runs"], now),
         *_hosts(status["hosts"]),
         *_backups(status["backups"]),
-        f'<p class="dim">As of {_moment(status["at"])}. This page loads itself again every {REFRESH_SECONDS} seconds.',
+        f'<p class="dim">As of {_moment(status["at"])}. This page reloads every {REFRESH_SECONDS} seconds.',
         "All times are in UTC.</p></body></html>",
     ]
     return "\n".join(parts) + "\n"

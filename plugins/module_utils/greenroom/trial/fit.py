@@ -64,7 +64,7 @@ def refusals(wanted: Wanted, image: Mapping[str, Any], names: Names, machine: st
 
 
 def notes(wanted: Wanted, image: Mapping[str, Any], names: Names) -> Iterator[str]:
-    """Yield what an image wants otherwise than its service.yml says: it may do without."""
+    """Yield what an image wants, and its service.yml does not give: the image may do without."""
     config = image.get("Config") or {}
     user, _, group = str(config.get("User") or "root").partition(":")
     number, _, own = (user if user.isdecimal() else names.users.get(user, "0" if user == "root" else "")).partition(":")

@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Pulls images with Podman in units of systemd, which go on without the run that started them."""
+"""Pulls images with Podman in systemd units, which go on without the run that started them."""
 
 from __future__ import annotations
 

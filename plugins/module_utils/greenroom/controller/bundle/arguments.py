@@ -30,7 +30,7 @@ def text_problem(text: str, longest: int = LONGEST) -> str:
     try:
         size = len(text.encode())
     except UnicodeEncodeError:
-        return "is no valid Unicode text"
+        return "is not valid Unicode text"
     return f"has {size} bytes; the most is {longest}" if size > longest else ""
 
 

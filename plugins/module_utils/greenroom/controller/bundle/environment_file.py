@@ -63,6 +63,6 @@ def secret_problems(
                 continue
             value = values[path].get(KEYS[secret["kind"]])
             several = bool(secret.get("file"))
-            problem = secret_problem(variable, value, several) if isinstance(value, str) else "is no text"
+            problem = secret_problem(variable, value, several) if isinstance(value, str) else "is not text"
             if problem:
                 yield f"{environment}/{path} ({variable} of {name}) {problem}"

@@ -13,7 +13,7 @@ from typing import Any
 from ...common.names import suggestion
 from .environment_file import secret_problem
 
-# Beside a service's name, a path with one of these words names how its secret came about.
+# Besides a service's name, a path with one of these words names how its secret came about.
 _MADE = ("login", "broker", "cache", "ring", "value")
 
 
@@ -36,7 +36,7 @@ def text_of(content: bytes, several: bool) -> str:
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
-        raise ValueRefusedError("is no text; encode it, for example with base64") from error
+        raise ValueRefusedError("is not text; encode it, for example in Base64") from error
     if not several:
         text = text.removesuffix("\n").removesuffix("\r")
     if not text.strip():

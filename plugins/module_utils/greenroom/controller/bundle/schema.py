@@ -91,7 +91,7 @@ def _logs_in(service: Service, databases: Sequence[str]) -> bool:
 def record(slot: str, heads: Heads, tried: Iterable[Mapping[str, Any]] = ()) -> dict[str, Any]:
     """Return the record of a slot after a start on `heads`, from the results of `slot_trial` on all hosts.
 
-    Without results, the whole slot was started. The record is empty if it can't be told whether the release starts.
+    Without results, the whole slot was started. The record is empty if the trial could not tell whether it starts.
     """
     results = list(tried)
     refused = "; ".join(f"{result['name']} {result['reason']}" for result in results if result["starts"] is False)

@@ -61,7 +61,7 @@ _ROUTE = mapping(
 def problems(receivers: object, routes: object, switch: object = "") -> Iterator[str]:
     """Yield what is wrong with `monitoring_receivers`, `monitoring_routes` and `monitoring_watchdog_url`.
 
-    The check of types reports what is no list or no text.
+    The check of types reports what is not a list or not text.
     """
     names: list[str] = []
     for number, receiver in enumerate(receivers if isinstance(receivers, list) else []):

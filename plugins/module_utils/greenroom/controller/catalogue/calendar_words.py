@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""When a scheduled job runs: systemd's calendar expressions, and cron's words as such expressions.
+"""When a scheduled job runs: systemd's calendar expressions, and cron's five fields as such expressions.
 
 A wrong time is found here, before a run: systemd would refuse the timer when the slot is live already.
 """
@@ -73,7 +73,7 @@ def _cron(words: Sequence[str]) -> list[str]:
     minute, hour, day, month, weekday = numbers
     weekday = sorted({number % len(DAYS) for number in weekday})
     if not any(LONGEST_MONTH[each - 1] >= min(day) for each in month):
-        raise ValueError(f"no month that is named has a day {min(day)}")
+        raise ValueError(f"none of the named months has a day {min(day)}")
     time = f"{_text(hour, 24)}:{_text(minute, 60)}:00"
     days = f"*-{_text(month, 12)}-{_text(day, 31)} {time}"
     named = ",".join(DAYS[number] for number in weekday)
@@ -137,8 +137,8 @@ def _check(words: Sequence[str]) -> None:
     if not known or rest:
         wrong = f": {rest[0]} is not understood" if rest else ""
         raise ValueError(
-            f"no calendar expression{wrong}; write for example *-*-* 02:00, Mon..Fri 07:30 Europe/Berlin, hourly, or "
-            "cron's 0 2 * * *"
+            f"not a calendar expression{wrong}; write for example *-*-* 02:00, Mon..Fri 07:30 Europe/Berlin, hourly, "
+            "or cron's 0 2 * * *"
         )
 
 

@@ -24,7 +24,7 @@ BLUE_OFFSET = 10000
 GREEN_OFFSET = 10000
 # After so many deliveries, a job goes to the dead-letter queue.
 DELIVERY_LIMIT = 20
-# What a secret may say beside its kind, its name and its owner.
+# What a secret may say besides its kind, its name and its owner.
 _SECRET_KEYS = ("file", "form", "part", "options", "field", "optional")
 DEFAULTS: dict[str, Any] = {
     "image": "",
@@ -134,7 +134,7 @@ def _with_logins(catalogue: dict[str, dict[str, Any]]) -> dict[str, dict[str, An
     """Mark the logins of further databases, in the catalog: each has a secret of its own."""
     for service in catalogue.values():
         for secret in service["secrets"].values():
-            # What is no text is reported later.
+            # What is not text is reported later.
             owner, name = str(secret["owner"]), str(secret["name"])
             if secret["kind"] == "login" and name in catalogue.get(owner, {}).get("databases", ()):
                 secret["further"] = True

@@ -61,7 +61,7 @@ def hosts_of(route: Mapping[str, Any], own_names: Collection[str] = ()) -> list[
 
 
 def names_of(services: Mapping[str, Mapping[str, Any]], own_names: Collection[str] = ()) -> list[str]:
-    """Return the host names of all routes and redirects of services beside `own_names`, sorted."""
+    """Return the host names of all routes and redirects of services besides `own_names`, sorted."""
     routes = [each for service in services.values() for key in ("routes", "redirects") for each in service.get(key, ())]
     return sorted({host for each in routes for host in hosts_of(each, own_names)} - {OWN})
 

@@ -78,5 +78,5 @@ def owner(service: Service) -> dict[str, str]:
 
 
 def groups(service: Service) -> list[str]:
-    """Return the groups of a service's containers beside the one that `user_and_group` returns."""
+    """Return the groups of a service's containers besides the one that `user_and_group` returns."""
     return [] if all(name.isdecimal() for name in user_and_group(service)) else [str(READERS)]

@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""A service's commands beside its own: scheduled jobs, hooks and the console. Their schema, defaults and rules."""
+"""A service's commands besides its own: scheduled jobs, hooks and the console. Their schema, defaults and rules."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEDULE = named(
     mapping(
         {
             "command": WORDS,
-            "at": text(r"\S", "a calendar expression or the words of cron"),
+            "at": text(r"\S", "a calendar expression, or the five fields of cron"),
             "timeout": DURATION,
             "persistent": {"type": "boolean"},
         },

@@ -1,7 +1,7 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
 
-"""The registries beside the environment's own that images may come from: `registry_others`.
+"""The registries besides the environment's own that images may come from: `registry_others`.
 
 It is {host[:port], as in the names of images: {login: path of the secret with username and password, api: host[:port]
 that answers requests if it isn't the same, ca_file}}; each key is optional. Runs only on the controller.
@@ -50,7 +50,7 @@ def problems(given: object) -> Iterator[str]:
     for name, settings in (given if isinstance(given, Mapping) else {}).items():
         where = f"registry_others.{name}"
         if not re.fullmatch(REGISTRY, str(name)):
-            yield f'{where}: "{name}" is no registry; write host or host:port, as in the names of its images'
+            yield f'{where}: "{name}" is not a registry; write host or host:port, as in the names of its images'
         for error in jsonschema.Draft202012Validator(_SCHEMA).iter_errors(settings):
             joint = "." if error.absolute_path or error.validator == "additionalProperties" else ": "
             yield from (f"{where}{joint}{line}" for line in lines(error))

@@ -156,7 +156,7 @@ class Registry:
         if answer.status_code in (requests.codes.unauthorized, requests.codes.forbidden):
             raise self._error(f" refuses {image} ({answer.status_code}); check {own.secret}")
         if answer.status_code == requests.codes.too_many_requests:
-            raise self._error(f" lets no more requests in for now (429); wait, or set a login: check {own.secret}")
+            raise self._error(f" limits requests (429); wait, or set a login: check {own.secret}")
         return answer
 
     def _ask(self, method: str, repository: str, path: str) -> requests.Response:
@@ -172,7 +172,9 @@ class Registry:
         realm = challenge.get("realm", "")
         # The login goes there.
         if not realm.startswith("https://"):
-            raise self._error(f' wants a token from "{realm}", which is no https URL; check {self.settings.address}')
+            raise self._error(
+                f' requires a token from "{realm}", which is not an https URL; check {self.settings.address}'
+            )
         asked = {"scope": f"repository:{repository}:pull"}
         asked |= {key: challenge[key] for key in ("service", "scope") if key in challenge}
         given = self._send("get", realm, params=asked)

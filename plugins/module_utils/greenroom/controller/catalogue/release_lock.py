@@ -62,7 +62,7 @@ def problems(content: object, file: str, images: Mapping[str, Image], name: str)
     """Yield why a lock file is none of this release, one line each; `images` are those of the release file."""
     listed = content.get("images") if isinstance(content, Mapping) else None
     if not isinstance(listed, Mapping):
-        yield f"{file}: is no lock file; {how_again(name)}"
+        yield f"{file}: is not a lock file; {how_again(name)}"
         return
     for key, image in images.items():
         entry = listed.get(key)

@@ -93,4 +93,4 @@ def _errors(secret: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         elif key in secret and "part" in secret:
             yield f".{key}", "a part has no other form; remove one of them"
     if secret.get("form") == KEYWORDS and isinstance(secret.get("options"), Mapping):
-        yield from ((".options", f"{name} is no option of keywords") for name in secret["options"] if "-" in name)
+        yield from ((".options", f"{name} is not an option of keywords") for name in secret["options"] if "-" in name)

@@ -22,7 +22,7 @@ from .schema_terms import CALL, DATABASE, MOUNT, NAME, PAGE, PORT_NUMBER, VARIAB
 from .secret_schema import CACHE, DATABASES, EXTENSIONS, FIELD, SECRET, secret_errors
 from .volume_schema import VOLUMES
 
-# A value, or what a provider has: its address or another field that is no secret.
+# A value, or what a provider has: its address or another field that is not secret.
 ENVIRONMENT_VALUE = {
     "type": ["string", "number", "boolean", "object"],
     "if": {"type": "object"},

@@ -37,7 +37,7 @@ def provider_key(name: str, field: str) -> str:
 def secret_path(secret: Mapping[str, Any], slot: str) -> str:
     """Return the path of a service's secret, relative to `<environment>/`. A login has one for each slot.
 
-    Each of the `databases` of a service has a login of its own, beside that of its `database`.
+    Each of the `databases` of a service has a login of its own, besides that of its `database`.
     """
     if secret["kind"] == "given":
         return str(secret["name"])

@@ -62,12 +62,12 @@ def _rivals(service: Service) -> Iterator[str]:
         return
     for command in filter(service.get, _BESIDE if service["volumes"] else ()):
         yield (
-            f"{command}: would run beside the live instance, but only one process may use a singleton's files; "
+            f"{command}: would run next to the live instance, but only one process may use a singleton's files; "
             "let the program do it when it starts"
         )
     for key in filter(service.get, _COMMANDS if exclusive(service) else ()):
         yield (
-            f"{key}: would run beside the live instance, but only one process may use a singleton's files; if its "
+            f"{key}: would run next to the live instance, but only one process may use a singleton's files; if its "
             f"commands may, set `commands: true` at volumes.{exclusive(service)[0]}"
         )
 

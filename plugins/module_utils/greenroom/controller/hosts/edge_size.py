@@ -17,7 +17,7 @@ SPARE_FILES = 1024
 STEP_FILES = 16384
 # In KB, measured with HAProxy 3.0: a process, a server with its check, a TLS connection with a request.
 PROCESS, SERVER, CONNECTION = 16384, 6, 64
-# The master and the worker, beside old workers. Connections are in one of them each.
+# The master and the worker, besides old workers. Connections are in one of them each.
 PROCESSES = 2
 # How many of the connections are for the frontend `public`, and for other hosts.
 PUBLIC, PEERS = 8 / 10, 1 / 20

@@ -110,8 +110,8 @@ def direct(hosts: Iterable[str], servers: Iterable[str], more: Iterable[str]) ->
     """Return what hosts and containers reach without the guard, as {ipv4: [network], ipv6: [network]}.
 
     `hosts` are addresses of the environment's hosts, `servers` are addresses or names of what it uses, such as
-    `registry.example.org:5000`, `more` are addresses and networks. What is no address is left out: it may be a name,
-    and `problems` reports a mistake.
+    `registry.example.org:5000`, `more` are addresses and networks. What is not an address is left out: it may be a
+    name, and `problems` reports a mistake.
     """
     networks = []
     for each in (*hosts, *servers, *more):
@@ -132,7 +132,7 @@ def problems(
     guards, edges = groups["egress"], groups.get("edge", ())
     for address in around if isinstance(around, Sequence) and not isinstance(around, str) else ():
         if not _is_network(address):
-            yield f"egress_direct: {address!r} is no address or network"
+            yield f"egress_direct: {address!r} is not an address or network"
     if len(guards) > 1:
         yield (
             f"egress: one host, not {len(guards)} ({', '.join(guards)}): only one can count budgets exactly. Take the "
@@ -166,7 +166,7 @@ def _target_problems(where: str, value: Any, services: set[str]) -> Iterator[str
         yield f"{where}.protocol: expected tls, http or tcp"
     for address in value.get("addresses") or ():
         if not _is_network(address):
-            yield f"{where}.addresses: {address!r} is no address or network"
+            yield f"{where}.addresses: {address!r} is not an address or network"
     yield from _budget_problems(f"{where}.budget", value.get("budget") or {})
     for service in value.get("services") or ():
         if service not in services:
@@ -191,7 +191,7 @@ def _host_problems(where: str, hosts: object) -> Iterator[str]:
         return
     for host in hosts:
         if not _NAME.fullmatch(str(host)) or _is_address(str(host)):
-            yield f"{where}.hosts: {host} is no name; expected one such as api.example.org or *.example.org"
+            yield f"{where}.hosts: {host} is not a name; expected one such as api.example.org or *.example.org"
 
 
 def _is_network(text: object) -> bool:
@@ -210,7 +210,7 @@ def _port_problems(wanted: Sequence[Target]) -> Iterator[str]:
             yield f"egress_targets: {names} have port {listener['port']}, but not the same protocol"
         elif listener["protocol"] == "tcp" and len(listener["targets"]) > 1:
             yield (
-                f"egress_targets: {names} have port {listener['port']}, which tells no name, so the guard can't tell "
+                f"egress_targets: {names} have port {listener['port']}, which carries no name, so the guard can't tell "
                 "them apart; only one target may have it"
             )
         hosts = [host for target in listener["targets"] for host in target["names"] + target["domains"]]

@@ -55,13 +55,13 @@ def _in_order(groups: Mapping[str, Sequence[str]]) -> dict[str, None]:
 
 def lines(hosts: Sequence[str], reasons: Mapping[str, Sequence[str]]) -> list[str]:
     """Return a line for each host with why it needs a reboot."""
-    return [f"{host}: {'; '.join(reasons.get(host) or ['it needs none, but you asked for one'])}" for host in hosts]
+    return [f"{host}: {'; '.join(reasons.get(host) or ['no need, but you asked for it'])}" for host in hosts]
 
 
 def failures(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a line for each edge host that did not do what a loop asked of it; `results` are those of the loop."""
     return [
-        f"{result['item']}: {'it can not be reached any more' if result.get('unreachable') else result.get('msg')}"
+        f"{result['item']}: {'it is unreachable' if result.get('unreachable') else result.get('msg')}"
         for result in results
         if result.get("unreachable") or result.get("failed")
     ]

@@ -33,7 +33,7 @@ def shared_address_problems(address: str, network: str, hosts: Mapping[str, str]
 
 
 def ipv6_address_problems(address: str, shared: str) -> list[str]:
-    """Return why hosts can't share the IPv6 `address` beside the IPv4 address `shared`; none for an empty address."""
+    """Return why hosts can't share the IPv6 `address` besides the IPv4 address `shared`; none for an empty address."""
     if not address:
         return []
     try:

@@ -27,7 +27,8 @@ def _refusals(settings: Mapping[str, Any]) -> Iterator[str]:
     if not 1 <= users <= users_limit:
         yield f"load_users must be from 1 to {users_limit}"
     elif users > settings["people"]:
-        yield f"load_users must be at most load_people ({settings['people']}): no two users are the same person"
+        people = settings["people"]
+        yield f"load_users must be at most load_people ({people}): no two concurrent users are the same synthetic user"
     if not 1 <= seconds <= seconds_limit:
         yield f"load_seconds must be from 1 to {seconds_limit} s"
     if not 0 <= settings["ramp_seconds"] <= seconds:

@@ -24,7 +24,7 @@ def command(request: str, service: str, since: str, lines: int, services: Iterab
     request ID, a service or a time.
     """
     if request and not REQUEST.fullmatch(request):
-        message = f'request: "{request}" is no request ID; take it from the header X-Request-Id of the response'
+        message = f'request: "{request}" is not a request ID; take it from the header X-Request-Id of the response'
         raise ValueError(message)
     known = sorted(services)
     if service and service not in known:

@@ -17,7 +17,7 @@ KEY = "key"
 TRAITS = "traits"
 TRAIT = f"{TRAITS}."
 COLUMNS = (KEY, "like", "state", "verified", "password", "locale", "first", "last", "gender")
-"""Columns of a CSV file beside those of traits; only the first is required."""
+"""Columns of a CSV file besides those of traits; only the first is required."""
 _SWITCHES = {"true": True, "false": False}
 
 
@@ -53,7 +53,7 @@ def named_people(path: str) -> list[dict[str, Any]]:
 
 
 def problems(path: object) -> Iterator[str]:
-    """Yield what is wrong with the file of `seed_named_people`; the check of types reports what is no text."""
+    """Yield what is wrong with the file of `seed_named_people`; the check of types reports what is not text."""
     try:
         named_people(path if isinstance(path, str) else "")
     except NamedPeopleError as error:

@@ -35,7 +35,7 @@ _SHAPES = {what: re.compile(pattern) for what, pattern in SHAPES.items()}
 SHORTEST = 12
 # A secret may be in a URL, or one of several keys.
 _PARTS = re.compile(r"[\s:/@?&=,;\"']+")
-# Keys of a secret's content that are no credential, or that are the same everywhere.
+# Keys of a secret's content that are not credentials, or that are the same everywhere.
 _PLAIN = frozenset({"owner", "certificate", "ca_chain", "redirect_uri", "username", "client_id", "role_id"})
 _LINE = re.compile(r"(key|environment|[0-9a-f]{64})\s+(\S.*)")
 Secrets = Mapping[str, Mapping[str, Any]]
@@ -66,7 +66,7 @@ def read_fingerprints(file: str) -> Fingerprints | None:
         text = Path(file).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise FingerprintsError(
-            f"{VARIABLES[1]}: {file} can't be read: {getattr(error, 'strerror', None) or 'it is no text'}"
+            f"{VARIABLES[1]}: {file} can't be read: {getattr(error, 'strerror', None) or 'it is not text'}"
         ) from None
     known: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
@@ -75,7 +75,7 @@ def read_fingerprints(file: str) -> Fingerprints | None:
         found = _LINE.fullmatch(line.strip())
         if not found:
             raise FingerprintsError(
-                f"{VARIABLES[1]}: {file}: line {number} is no fingerprint; make the file again (docs/providers.md)"
+                f"{VARIABLES[1]}: {file}: line {number} is not a fingerprint; make the file again (docs/providers.md)"
             )
         known[found[1]] = found[2]
     environment, key = known.pop("environment", ""), known.pop("key", "")
@@ -98,7 +98,7 @@ def fingerprint_text(secrets: Secrets, environment: str, signing: str, shared: C
             if len(_flat(part)) >= SHORTEST:
                 marks.setdefault(_mark(key, part), path)
     lines = [
-        f"# Fingerprints of the secrets of {environment}. Nobody gets the secrets back from them.",
+        f"# Fingerprints of the secrets of {environment}. They don't contain the secrets.",
         f"environment {environment}",
         f"key {key.hex()}",
         *(f"{mark} {marks[mark]}" for mark in sorted(marks)),

@@ -107,7 +107,7 @@ def _place_problems(provider: Mapping[str, Any]) -> Iterator[str]:
         return
     parts = split(provider["url"])
     if not parts or parts.scheme not in known:
-        yield f'url: "{_without_login(provider["url"])}" is no URL that starts with {" or ".join(known)}://'
+        yield f'url: "{_without_login(provider["url"])}" is not a URL that starts with {" or ".join(known)}://'
     elif parts.username or parts.password:
         yield "url: has a login; name it in `secrets`, as user and password"
     elif (provider["tls"] == "implicit") != (parts.scheme in ("https", "smtps", "ldaps")):
@@ -115,7 +115,7 @@ def _place_problems(provider: Mapping[str, Any]) -> Iterator[str]:
     elif provider["tls"] == "starttls" and parts.scheme not in ("smtp", "ldap"):
         yield f"tls: {parts.scheme}:// has no starttls; remove it"
     elif provider["kind"] == "mail" and provider["tls"] == "none" and provider["mode"] != "stub":
-        yield "tls: none, but mail has codes and names; only a stub does without. Remove it, or use smtps://"
+        yield "tls: none, but mail has codes and names; only a stub may go without TLS. Remove it, or use smtps://"
     for index, address in enumerate(provider["addresses"]):
         try:
             ipaddress.ip_network(address, strict=False)
@@ -123,7 +123,7 @@ def _place_problems(provider: Mapping[str, Any]) -> Iterator[str]:
             yield f'addresses[{index}]: "{address}" is neither an address nor a network'
     for name in provider["hosts"][1:]:
         if not _HOST.fullmatch(name):
-            yield f'hosts: "{name}" is no host name; write only the name, such as api.example.com or *.example.com'
+            yield f'hosts: "{name}" is not a host name; write only the name, such as api.example.com or *.example.com'
 
 
 def use_problems(

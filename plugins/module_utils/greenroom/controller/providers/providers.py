@@ -19,7 +19,7 @@ from .schema import KINDS, OFF, SCHEMES, WEB_SCHEMES
 
 FILE = "provider.yml"
 Providers = Mapping[str, Mapping[str, Any]]
-# What is known of each provider, beside the secrets and values of its mode.
+# What is known of each provider, besides the secrets and values of its mode.
 PLAIN = ("mode", "url", "scheme", "host", "port", "tls")
 # The URL with the secrets `user` and `password`.
 LOGIN_URL = "login_url"
@@ -137,7 +137,7 @@ def names_of(service: Service, providers: Providers) -> set[str]:
 
 
 def in_bundles(providers: Providers) -> dict[str, dict[str, Any]]:
-    """Return what of the providers in use bundles may contain, beside secrets; a change of it is a new release."""
+    """Return what of the providers in use bundles may contain, besides secrets; a change of it is a new release."""
     return {name: {key: its[key] for key in ("kind", *PLAIN, "values")} for name, its in providers.items()}
 
 
@@ -213,7 +213,7 @@ def environment(service: Service, providers: Providers) -> dict[str, Any]:
 
 
 def plain(provider: Mapping[str, Any], field: str) -> Any:
-    """Return the value of a field that is no secret; validation refuses one that the provider doesn't have."""
+    """Return the value of a field that is not secret; validation refuses one that the provider doesn't have."""
     return provider[field] if field in PLAIN else provider["values"][field]
 
 

@@ -73,6 +73,6 @@ def connection_problems(hours: Any, reloads: Any) -> Iterator[str]:
         ("edge_connection_hours", hours, MOST_HOURS, "hours, a week at most"),
         ("edge_connection_reloads", reloads, MOST_RELOADS, f"reloads, {MOST_RELOADS} at most"),
     ):
-        # The check of types reports what is no number.
+        # The check of types reports what is not a number.
         if str(value).removeprefix("-").isdecimal() and not 1 <= int(value) <= most:
             yield f"{name}: {value} is out of range; set a number of {why}"

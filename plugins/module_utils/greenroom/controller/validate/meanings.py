@@ -88,7 +88,7 @@ def _second_place(name: str, value: Mapping[str, Any]) -> Iterator[str]:
         if key in _PLACES.values() or key.startswith("cipher-"):
             yield f"{name}.{key}: leave it out; the secret is third-party/backup in Vault (playbooks/secret.yml)"
         elif not _PLACE_OPTION.fullmatch(key):
-            yield f'{name}: "{key}" is no option of pgBackRest; write it without "repo1-", such as s3-bucket'
+            yield f'{name}: "{key}" is not an option of pgBackRest; write it without "repo1-", such as s3-bucket'
     needed = list(_PLACE_NEEDS.get(str(value.get("type")), ()))
     if value.get("type") == "s3" and value.get("s3-key-type", "shared") == "shared":
         needed.append("s3-key")

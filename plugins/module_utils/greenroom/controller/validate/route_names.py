@@ -82,9 +82,7 @@ def certificate_problems(services: Services, variables: Mapping[str, Any]) -> It
     for service in services.values():
         for index, route in enumerate(service["routes"]):
             if route["client_certificate"]:
-                yield (
-                    f"{_file(service)}: routes[{index}].client_certificate: nobody could have one; set edge_client_ca"
-                )
+                yield (f"{_file(service)}: routes[{index}].client_certificate: no client has one; set edge_client_ca")
 
 
 def _file(service: Mapping[str, Any]) -> str:

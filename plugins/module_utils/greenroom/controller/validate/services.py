@@ -27,7 +27,7 @@ def service_problems(
     """Yield what is wrong with each service in `folder`, one line each.
 
     `load` returns the content of a YAML file, `groups` = {group: [host]}, `limits` are the names in `edge_limits`, None
-    if that variable is no mapping. `host_ports` is `firewall_ports`, the ports that hosts have, `nfs` is
+    if that variable is not a mapping. `host_ports` is `firewall_ports`, the ports that hosts have, `nfs` is
     `volumes_nfs`. Services that don't match the schema are left out of the further checks.
     """
     for entry in sorted(folder.iterdir()) if folder.is_dir() else []:

@@ -103,7 +103,7 @@ def hook_problems(given: object, folder: str) -> Iterator[str]:
 def people_problems(count: object, **people: object) -> Iterator[str]:
     """Yield which variables want more synthetic users than `seed_count` (`count`); None is a variable not set.
 
-    The check of types reports what is no number.
+    The check of types reports what is not a number.
     """
     for name, value in people.items():
         if str(value).isdecimal() and str(count).isdecimal() and int(str(value)) > int(str(count)):
@@ -142,7 +142,7 @@ def shared_address_problems(address: object, network: object, hosts: Mapping[str
 
 
 def ipv6_address_problems(address: object, shared: object) -> Iterator[str]:
-    """Yield what is wrong with `keepalived_ipv6_address` beside `keepalived_address` (`shared`)."""
+    """Yield what is wrong with `keepalived_ipv6_address` besides `keepalived_address` (`shared`)."""
     if isinstance(address, str):
         yield from vrrp.ipv6_address_problems(address, str(shared or ""))
 
@@ -153,7 +153,7 @@ def balancer_problems(
     """Yield why who may name a visitor's address is not only load balancers, one line each.
 
     `given` = {variable: its groups, addresses and networks}, `addresses` = {group: [address]}, `hosts` = {host that is
-    no load balancer: its address}. Other checks report what is no address.
+    no load balancer: its address}. Other checks report what is not an address.
     """
     advice = "name only the load balancers' own addresses"
     for name, sources in given.items():
@@ -161,7 +161,7 @@ def balancer_problems(
             for network in _networks(str(source), addresses):
                 inside = [host for host, own in hosts.items() if any(map(network.overlaps, _networks(own, {})))]
                 if not network.prefixlen:
-                    yield f"{name}: {source} is everybody, who could then claim any address; {advice}"
+                    yield f"{name}: {source} contains all addresses, so any client could claim any address; {advice}"
                 elif inside:
                     yield f"{name}: {source} contains {', '.join(inside)}, no load balancer; {advice}"
 
@@ -195,7 +195,7 @@ def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any, **sec
             f"{LONGEST} (a day) at most"
         )
     for name, value in seconds.items():
-        # The check of types reports what is no number.
+        # The check of types reports what is not a number.
         if str(value).removeprefix("-").isdecimal() and not _whole(value):
             yield f"{name}={value}: set a whole number of seconds, 0 or more, and {LONGEST} (a day) at most"
     if watched_seconds is not None:
@@ -203,7 +203,7 @@ def cutover_problems(canary: Any, step_seconds: Any, watched_seconds: Any, **sec
 
 
 def _networks(source: str, addresses: Mapping[str, Sequence[str]]) -> list[Any]:
-    """Return the networks of a source, none of what is no address."""
+    """Return the networks of a source, none of what is not an address."""
     with contextlib.suppress(ValueError):
         return list(networks_of(source, addresses, ""))
     return []

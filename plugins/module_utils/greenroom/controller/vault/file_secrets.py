@@ -123,7 +123,7 @@ class SecretsFile:
             content = yaml.safe_load(text) or {}
         except yaml.YAMLError as error:
             line = getattr(getattr(error, "problem_mark", None), "line", 0) + 1
-            raise self._error(f"line {line} is no YAML; correct it") from None
+            raise self._error(f"line {line} is not YAML; fix it") from None
         if not isinstance(content, Mapping):
             raise self._error("expected a mapping {path: {key: value}}")
         for path, value in content.items():

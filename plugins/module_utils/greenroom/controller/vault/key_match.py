@@ -19,6 +19,6 @@ def key_problem(chain: str, key: str) -> str:
     try:
         public = load_pem_private_key(key.encode(), None).public_key()
     except (ValueError, TypeError):
-        return "is no private key in PEM without a password"
+        return "is not a private key in PEM without a password"
     own = x509.load_pem_x509_certificate(chain.encode()).public_key()
     return "" if own.public_bytes(*_FORM) == public.public_bytes(*_FORM) else "is the key of another certificate"
