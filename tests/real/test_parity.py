@@ -127,10 +127,10 @@ PLANTS = (
     ),
     Plant(
         "edge1",
-        "cp /usr/bin/sleep /usr/local/bin/hand; systemd-run -q --unit=hand /usr/local/bin/hand 600; sleep 1; "
+        "cp /usr/bin/sleep /usr/local/bin/hand; systemd-run -q --unit=hand-sleep /usr/local/bin/hand 600; sleep 1; "
         "cp /usr/bin/sleep /usr/local/bin/newer; mv /usr/local/bin/newer /usr/local/bin/hand",
-        "systemctl stop hand; rm -f /usr/local/bin/hand",
-        ("processes: hand.service: runs files that were replaced", "units: hand.service"),
+        "systemctl stop hand-sleep; rm -f /usr/local/bin/hand",
+        ("processes: hand-sleep.service: runs files that were replaced", "units: hand-sleep.service"),
     ),
     Plant(
         "ops1",
