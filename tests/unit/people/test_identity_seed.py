@@ -183,6 +183,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
         file.writestr("nothing.py", "")
     # An empty archive is enough, because this Python imports the installed packages.
     monkeypatch.setattr(users, "generator_archive", lambda folder, locales=(): archive)
+    monkeypatch.setattr(users, "archive_name", lambda digest, locales: archive.name)
     server = FakeKratos()
     with serve(server.respond) as site:
         made = Task(server, site, tmp_path)
@@ -233,11 +234,8 @@ def test_traits_fit_the_schema_and_are_reproducible(task: Task) -> None:
     assert all(set(each["name"]) <= {"first", "last"} for each in before)
 
 
-def test_a_run_without_changes_is_one_call_with_few_requests_and_no_hash(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_without_changes_is_one_call_with_few_requests(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     task.run()
-    monkeypatch.setattr(hashing, "hash_password", None)
     monkeypatch.setattr(users, "Inventor", None)
     task.brought.clear()
     result = task.run()
@@ -261,8 +259,15 @@ def test_the_generator_is_sent_to_a_host_once(task: Task) -> None:
     task.run()
     assert task.brought == ["generator-0123456789abcdef.zip"]
     assert (task.folder / "python" / task.brought[0]).stat().st_mode & 0o777 == 0o644
-    task.run(count=6)
-    assert len(task.brought) == 1
+    assert len(task.calls) == 2
+    assert task.run(count=6)["created"] == 1
+    assert (len(task.brought), len(task.calls)) == (1, 1)
+
+
+def test_check_mode_hashes_nothing(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "hash_password", None)
+    assert task.run(check=True)["created"] == 5
+    assert task.secrets == []
 
 
 @pytest.mark.parametrize("state", ["present", "exact"])
@@ -1399,6 +1404,7 @@ def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatc
         archive="generator-0.zip",
         hash_of=lambda key: "$2b$10$x",
     )
+    (task.folder / "generator-0.zip").touch()
     monkeypatch.setattr(users, "use_generator", lambda path: None)
     done: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: done.append(population.run(order, check=False)))
@@ -1625,7 +1631,7 @@ def test_secrets_reach_the_module_in_a_file_that_is_gone_afterwards(
     monkeypatch.setattr(apply, "BATCH", 2)
     result = task.run(connections=1, **given)
     assert result["created"] == 5
-    assert len(task.secrets) == len(task.calls) - 1 >= 3
+    assert len(task.secrets) == len(task.calls) >= 4
     assert all([each["mode"], *list(each)[1:]] == [0o600, *sent] for each in task.secrets)
     told = json.dumps(task.calls) + task.printed + str(result) + "".join(task.commands)
     for secret in (PASSWORD, KEY, task.secrets[0][sent[0]]):
