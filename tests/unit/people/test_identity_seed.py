@@ -21,6 +21,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -698,6 +699,20 @@ def test_an_unmarked_identity_is_a_conflict_and_unchanged(task: Task, metadata: 
     assert list(task.kratos.identities) == [real]
 
 
+def test_an_identity_with_a_number_of_thousands_of_digits_is_no_obstacle(task: Task) -> None:
+    task.kratos.add("real@example.org", metadata={"number": "long"})
+
+    def lengthen(asked: Asked) -> Reply | None:
+        if asked.method != "GET" or asked.path != "/admin/identities":
+            return None
+        reply = task.kratos._get(asked)
+        return replace(reply, body=reply.body.replace('"long"', "9" * 5000))
+
+    task.kratos.trouble = lengthen
+    assert task.run(personas=["admin"])["created"] == 6
+    assert task.run(personas=["admin"], state="exact")["changed"] is False
+
+
 def test_all_conflicts_are_named(task: Task) -> None:
     file = task.folder / "people.conflicts"
     for count, more in ((50, ""), (60, f" and 10 more; all are in {file} on the host")):
@@ -918,6 +933,7 @@ def by_hand(task: Task, key: str | int, change: str) -> None:
         "address": {"traits": {**user["traits"], "email": "moved@person.invalid"}},
         "name": {"traits": {**user["traits"], "name": {"first": "Ada"}}},
         "state": {"state": "inactive"},
+        "schema": {"schema_id": "staff"},
         "verified": {"verifiable_addresses": [{"value": address, "verified": key == "unverified"}]},
         "metadata": {"metadata_public": {"roles": []}},
         "password": {
@@ -934,14 +950,14 @@ def by_hand(task: Task, key: str | int, change: str) -> None:
 
 def plain(user: dict[str, Any]) -> dict[str, Any]:
     """What an update restores, without what depends on the hash, which is another one of the same password."""
-    parts = ("traits", "state", "metadata_public", "metadata_admin")
+    parts = ("traits", "state", "schema_id", "metadata_public", "metadata_admin")
     found: dict[str, Any] = copy.deepcopy({part: user.get(part) for part in parts})
     for key in ("password", "signature"):
         found["metadata_admin"]["greenroom"].pop(key)
     return {**found, "verified": [each["verified"] for each in user["verifiable_addresses"]]}
 
 
-CHANGES = [(1, "address"), (2, "name"), (3, "state"), (4, "verified"), ("unverified", "verified")]
+CHANGES = [(1, "address"), (2, "name"), (3, "state"), (3, "schema"), (4, "verified"), ("unverified", "verified")]
 CHANGES += [("admin", "metadata"), (5, "password"), (1, "no password")]
 
 

@@ -214,8 +214,10 @@ class Look:
         if self._fingerprints is None or not wanted or self._has(key):
             return row
         self._note(key)
-        drifted = broken or ("content" in mark and not is_as_made(identity, mark))
         same = seed == self._recipe.seed and mark.get("recipe") == self._fingerprints.of(key)
+        schema = self._recipe.schema_of(key)
+        moved = same and identity.get("schema_id", schema) != schema
+        drifted = broken or moved or ("content" in mark and not is_as_made(identity, mark))
         sealed = seal == self._owner.seal and (proof == SIGNED or not seal.key)
         self._drifted += drifted
         return row._replace(status=CURRENT if same and sealed and not drifted else OUTDATED)

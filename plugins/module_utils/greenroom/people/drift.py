@@ -40,8 +40,8 @@ def other_address(identity: Identity, address: str) -> str:
     """Return the address with which an identity logs in, empty if that is the expected one."""
     # Accounts at sign-in providers have names such as google:ada@example.org, which are no addresses.
     credentials = {kind: each for kind, each in (identity.get("credentials") or {}).items() if kind != "oidc"}
-    logins = list(logins_of({**identity, "credentials": credentials}))
-    return "" if address in logins else next((login for login in logins if "@" in login), "")
+    known = {**identity, "credentials": credentials}
+    return "" if address in logins_of(known) else next((login for login in logins_of(known) if "@" in login), "")
 
 
 def _password(identity: Identity) -> dict[str, Any]:

@@ -23,8 +23,8 @@ from .client import (
 )
 from .server import Server
 
-PAGE = 1000
-"""Identities in one page of a listing of all."""
+PAGE = 2000
+"""Identities in one page of a listing of all: PostgreSQL needs half as long as for two pages of half the size."""
 SIMILAR_PAGE = 4000
 """Identities in one page of those with similar addresses: Kratos repeats the whole join for each page."""
 IDS = 100
