@@ -1627,6 +1627,12 @@ def test_an_unknown_provider_is_rejected(task: Task) -> None:
     assert result["failed"]
     assert "frist_name" in result["msg"]
     assert task.kratos.writes == 0
+    # The same on a host that has the generator, where one call does all.
+    task.run()
+    before = task.kratos.writes
+    result = task.run(state="exact", seed="2", removals=5, traits={"name.first": "frist_name"})
+    assert (len(task.calls), task.kratos.writes) == (1, before)
+    assert "frist_name" in result["msg"]
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
