@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from .client import Identity, RefusedError
+from .drift import added_credentials
 from .ledger import Ledger, Row
 from .ownership import Seal, merged
 from .passwords import derived_hash
@@ -90,6 +91,9 @@ class Changes:
             body = self._seal.sealed(
                 {**body, "credentials": {"password": {"config": {"hashed_password": nobody_knows}}}}
             )
+        if row.key.isdecimal():
+            for kind, which in added_credentials(there):
+                self._server.repeated(partial(self._server.remove_credential, row.id, kind, **which))
         try:
             self._server.repeated(partial(replace_user, self._server, self._seal, there, body))
         except RefusedError as error:

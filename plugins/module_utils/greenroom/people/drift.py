@@ -15,6 +15,9 @@ from typing import Any
 from .client import Identity
 from .ownership import logins_of
 
+FACTORS = ("totp", "lookup_secret")
+"""The second factors, as Kratos names them."""
+
 _SALT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{22}")
 
 
@@ -34,6 +37,14 @@ def salt_of(hashed: str) -> str:
     """Return a bcrypt hash up to its salt, which tells nothing about the password; empty for another kind of hash."""
     found = _SALT.match(hashed)
     return found[0] if found else ""
+
+
+def added_credentials(identity: Identity) -> list[tuple[str, dict[str, str]]]:
+    """Return the second factors and accounts at sign-in providers that an identity has: each kind, and which of it."""
+    credentials = identity.get("credentials") or {}
+    accounts = (credentials.get("oidc") or {}).get("identifiers") or []
+    factors: list[tuple[str, dict[str, str]]] = [(kind, {}) for kind in FACTORS if kind in credentials]
+    return factors + [("oidc", {"identifier": name}) for name in accounts]
 
 
 def other_address(identity: Identity, address: str) -> str:

@@ -225,6 +225,10 @@ class Kratos(Server):
         if answer.status not in (204, 404):
             raise RefusedError(self.url, answer.status, reason(answer))
 
+    def remove_credential(self, identity: str, kind: str, **which: str) -> None:
+        """Remove a second factor, or the account at a sign-in provider with this `identifier`."""
+        self.remove(f"identities/{identity}/credentials/{kind}", **which)
+
     def recovery_code(self, identity: str) -> dict[str, Any]:
         """Return a code for account recovery, and a link with the flow in which it is valid."""
         answer = self._admin("POST", "recovery/code", {"identity_id": identity})
