@@ -211,7 +211,7 @@ options:
     description: Between the controller and the module, C({token, holder, seconds}). Not for playbooks.
     type: dict
   _generator:
-    description: Between the controller and the module, C({version, name, path}). Not for playbooks.
+    description: Between the controller and the module, C({version, digest, path}). Not for playbooks.
     type: dict
   _password_mark:
     description: A value that changes with the password, between the controller and the module. Not for playbooks.

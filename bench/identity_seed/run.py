@@ -76,7 +76,7 @@ machine doesn't affect it.
 ## Nothing to do
 
 A run with {users} existing users: {again:.1f} s for the whole command (goal: 15 s, {again_verdict}),
-{requests} requests to Kratos (version, schema, number of users, and one for each 1,000 users),
+{requests} requests to Kratos (version, schema, number of users, and one for each 2,000 users),
 {again_memory:.0f} MiB of memory.
 
 ## A new password for all users

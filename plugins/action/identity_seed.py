@@ -23,7 +23,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.module_utils.greenroom.controller.common import opened, secret_file
 from ansible.module_utils.greenroom.controller.people import admin_access, hashing
-from ansible.module_utils.greenroom.people import ownership, users
+from ansible.module_utils.greenroom.people import ledger, ownership, users
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -43,31 +43,34 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         result: dict[str, Any] = super().run(tmp, task_vars)
         opened.require(self._task)
         arguments = dict(self._task.args)
+        check = self._task.check_mode
         password, key = _text(arguments, "password"), _text(arguments, "password_key")
         given: dict[str, Any] = {}
         secret = {**_signing_keys(arguments), **admin_access.secrets_in(arguments)}
-        cost = 0
         if arguments.get("state", "present") != "absent":
             cost = _cost(password, key, arguments.get("cost", 12))
-            given["_password_mark"] = _mark(password, key, arguments)
-            given["_generator"] = {"version": users.generator_version()}
+            with ThreadPoolExecutor() as pool:
+                # A run without changes doesn't need the hash, but one more call would take longer than the hash.
+                hashed = None if check else pool.submit(_passwords, password, key, cost, arguments)
+                given["_password_mark"] = _mark(password, key, arguments)
+                given["_generator"] = {"version": users.generator_version(), "digest": users.generator_digest()}
+            secret |= hashed.result() if hashed else {}
         found = self._call(task_vars, arguments, given, secret)
         if "salts" in found.get("todo", {}) and not found.get("failed"):
             given["_compared"] = True
             secret["expected"] = _expected(found["todo"]["salts"], password, key, str(arguments.get("set")))
             found = self._call(task_vars, arguments, given, secret)
         if "schema" in found.get("todo", {}) and not found.get("failed"):
+            # The host has no generator yet, or may not use it in check mode: it leaves files.
             try:
                 recipe = users.Recipe.of(found["todo"]["recipe"])
-                # Test the recipe here first, so that an error comes before anything is sent or changed.
+                # Test the recipe here first, so that an error comes before anything is sent.
                 users.Inventor(recipe, found["todo"]["schema"], found["todo"]["schemas"])
-                if not self._task.check_mode:
-                    given["_generator"].update(self._bring(recipe, found["todo"]["archives"]))
+                if not check:
+                    given["_generator"]["path"] = self._bring(recipe)
             except users.UsersError as error:
                 return {**result, "failed": True, "msg": str(error)}
-            if not self._task.check_mode:
-                given["_operation"]["file"] = found["todo"]["file"]
-                secret |= _passwords(password, key, cost, arguments)
+            if not check:
                 found = self._call(task_vars, arguments, given, secret)
         found.pop("todo", None)
         result.update(found)
@@ -86,7 +89,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         while True:
             left = limit - (time.monotonic() - operation["started"])
             options = {**arguments, **given, "deadline": max(left, 1.0), "_operation": call}
-            with self._telling(user_set, given):
+            with self._telling(user_set, arguments):
                 found: dict[str, Any] = secret_file.execute(self, options, secret, task_vars, _has_started)
             given.get("_generator", {}).pop("path", None)
             progress = found.get("todo", {}).get("progress")
@@ -98,13 +101,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 return {"failed": True, "msg": f"not done within {limit:.0f} s: {text}; run it again to continue"}
 
     @contextmanager
-    def _telling(self, user_set: str, given: dict[str, Any]) -> Iterator[None]:
+    def _telling(self, user_set: str, arguments: dict[str, Any]) -> Iterator[None]:
         """Show in intervals how far the module is, as long as the block takes."""
         over, started = threading.Event(), time.monotonic()
 
         def tell() -> None:
             while not over.wait(INTERVAL):
-                progress = self._progress(given["_operation"].get("file", ""))
+                progress = self._progress(str(arguments.get("ledger") or ""), user_set)
                 waited = _duration(time.monotonic() - started)
                 Display().display(
                     _progress_line(progress, user_set) if progress else f"{user_set}: no news for {waited}"
@@ -119,29 +122,25 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             # The next call must not start while this thread uses the connection.
             thread.join()
 
-    def _progress(self, file: str) -> dict[str, Any]:
-        """Return what a running call has noted on the host, empty if there is nothing."""
-        if not file:
-            return {}
+    def _progress(self, path: str, user_set: str) -> dict[str, Any]:
+        """Return what a running call has noted on the host, next to the ledger at `path`; empty if there is nothing."""
         try:
+            file = self._remote_expand_user(ledger.progress_file(ledger.path_of(path, user_set)))
             found: dict[str, Any] = json.loads(self._low_level_execute_command(f"cat {shlex.quote(file)}")["stdout"])
         except (ValueError, AnsibleError):
             return {}
         return found
 
-    def _bring(self, recipe: users.Recipe, there: list[str]) -> dict[str, str]:
-        """Send the generator to the host unless it is there. Return its name, and its path if it is new."""
-        locales = [*recipe.locales, *(persona.locale for persona in recipe.personas if persona.locale)]
-        archive = Path(users.generator_archive(constants.DEFAULT_LOCAL_TMP, locales))
-        if archive.name in there:
-            return {"name": archive.name}
+    def _bring(self, recipe: users.Recipe) -> str:
+        """Send the generator to the host; return its path there."""
+        archive = Path(users.generator_archive(constants.DEFAULT_LOCAL_TMP, recipe.every_locale))
         shell = self._connection._shell
         if shell.tmpdir is None:
             self._make_tmp_path()
         remote = shell.join_path(shell.tmpdir, archive.name)
         self._transfer_file(str(archive), remote)
         self._fixup_perms2((shell.tmpdir, remote))
-        return {"name": archive.name, "path": remote}
+        return str(remote)
 
 
 def _has_started(found: dict[str, Any]) -> bool:

@@ -160,6 +160,6 @@ def test_what_a_server_lacks_is_said_before_anything_is_asked(place: Place, tmp_
 
 
 def test_another_program_is_recognized(place: Place) -> None:
-    server = SERVERS[place.kind](f"{place.url}/nowhere", 30, web.Deadline(60), access=place.access)
+    server = SERVERS[place.kind](f"{place.url}/nowhere", 30, web.Deadline(60), None, place.access)
     with pytest.raises(ServerError, match=r"status 404"):
         server.ask_version()

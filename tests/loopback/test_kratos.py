@@ -379,6 +379,25 @@ def test_second_factors_that_somebody_changed_are_restored_only_by_exact(seeder:
     seeder.run(state="absent")
 
 
+def test_what_somebody_added_to_a_user_with_a_number_is_removed_by_exact(seeder: Seeder) -> None:
+    server, address = seeder.server, seeder.recipe().address(1)
+    seeder.run(2)
+    admin_api = kratos.Kratos(server.admin, 30, web.Deadline(60), server.public)
+    page = SettingsPage(admin_api, credentials_of(seeder, "1")["id"])
+    page.set_up_totp()
+    page.set_up_recovery_codes()
+    page.log_out()
+    admin_api.link(credentials_of(seeder, "2"), {"company": "somebody"})
+    kept = seeder.run(2)
+    assert (kept["drifted"], kept["updated"], server.level(address, PASSWORD)) == (2, 0, "")
+    assert seeder.run(2, "exact", check=True)["updated"] == 2
+    done = seeder.run(2, "exact")
+    assert (done["updated"], done["problems"], server.level(address, PASSWORD)) == (2, [], "aal1")
+    assert credentials_of(seeder, "2")["credentials"]["oidc"]["identifiers"] in (None, [])
+    assert seeder.run(2, "exact")["changed"] is False
+    seeder.run(state="absent")
+
+
 def test_a_lost_answer_or_a_killed_run_between_two_factors_is_made_up_for(
     seeder: Seeder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -131,9 +131,8 @@ class FakeKratos:
     def _put(self, there: dict[str, Any], body: dict[str, Any]) -> None:
         """Change somebody; addresses that are new are not verified, whatever the request says."""
         old = {each["value"]: each["verified"] for each in there["verifiable_addresses"] or []}
-        there.update(
-            {key: body[key] for key in ("state", "traits", "metadata_admin", "metadata_public") if key in body}
-        )
+        kept = ("schema_id", "state", "traits", "metadata_admin", "metadata_public")
+        there.update({key: body[key] for key in kept if key in body})
         address = body["traits"]["email"]
         there["verifiable_addresses"] = [{"value": address, "verified": old.get(address, False)}]
         if "credentials" in body:
@@ -193,7 +192,8 @@ class FakeKratos:
             return {"action": "error", "error": {"code": 409, "message": "conflict"}}
         identity = self.add(address, body["metadata_admin"])
         there = self.identities[identity]
-        there.update({key: body[key] for key in ("traits", "state", "metadata_public", "external_id") if key in body})
+        given = ("schema_id", "traits", "state", "metadata_public", "external_id")
+        there.update({key: body[key] for key in given if key in body})
         there["verifiable_addresses"] = body["verifiable_addresses"]
         password = body.get("credentials", {}).get("password")
         there["credentials"] = self._written({"password": {"identifiers": [address], **password}} if password else {})

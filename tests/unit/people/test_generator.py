@@ -67,6 +67,16 @@ def test_identical_archives_have_the_same_name_and_are_written_once(archive: Pat
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == [archive.name]
 
 
+def test_a_host_knows_the_name_of_its_archive(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = generator.generator_digest()
+    assert generator.archive_name(digest, ["de_AT"]) == archive.name
+    assert generator.archive_name("other packages", ["de_AT"]) != archive.name
+    sources = generator._sources()
+    name = "faker/generator.py"
+    monkeypatch.setattr(generator, "_sources", lambda: {**sources, name: sources[name] + b"#"})
+    assert generator.generator_digest() != digest
+
+
 def test_an_unknown_locale_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UsersError, match="the generator has no locale 'xx_XX'"):
         generator.generator_archive(tmp_path, ["xx_XX"])

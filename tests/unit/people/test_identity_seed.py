@@ -21,6 +21,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
@@ -183,6 +184,7 @@ def task(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Task]:
         file.writestr("nothing.py", "")
     # An empty archive is enough, because this Python imports the installed packages.
     monkeypatch.setattr(users, "generator_archive", lambda folder, locales=(): archive)
+    monkeypatch.setattr(users, "archive_name", lambda digest, locales: archive.name)
     server = FakeKratos()
     with serve(server.respond) as site:
         made = Task(server, site, tmp_path)
@@ -233,11 +235,8 @@ def test_traits_fit_the_schema_and_are_reproducible(task: Task) -> None:
     assert all(set(each["name"]) <= {"first", "last"} for each in before)
 
 
-def test_a_run_without_changes_is_one_call_with_few_requests_and_no_hash(
-    task: Task, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_without_changes_is_one_call_with_few_requests(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
     task.run()
-    monkeypatch.setattr(hashing, "hash_password", None)
     monkeypatch.setattr(users, "Inventor", None)
     task.brought.clear()
     result = task.run()
@@ -261,8 +260,15 @@ def test_the_generator_is_sent_to_a_host_once(task: Task) -> None:
     task.run()
     assert task.brought == ["generator-0123456789abcdef.zip"]
     assert (task.folder / "python" / task.brought[0]).stat().st_mode & 0o777 == 0o644
-    task.run(count=6)
-    assert len(task.brought) == 1
+    assert len(task.calls) == 2
+    assert task.run(count=6)["created"] == 1
+    assert (len(task.brought), len(task.calls)) == (1, 1)
+
+
+def test_check_mode_hashes_nothing(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashing, "hash_password", None)
+    assert task.run(check=True)["created"] == 5
+    assert task.secrets == []
 
 
 @pytest.mark.parametrize("state", ["present", "exact"])
@@ -693,6 +699,20 @@ def test_an_unmarked_identity_is_a_conflict_and_unchanged(task: Task, metadata: 
     assert list(task.kratos.identities) == [real]
 
 
+def test_an_identity_with_a_number_of_thousands_of_digits_is_no_obstacle(task: Task) -> None:
+    task.kratos.add("real@example.org", metadata={"number": "long"})
+
+    def lengthen(asked: Asked) -> Reply | None:
+        if asked.method != "GET" or asked.path != "/admin/identities":
+            return None
+        reply = task.kratos._get(asked)
+        return replace(reply, body=reply.body.replace('"long"', "9" * 5000))
+
+    task.kratos.trouble = lengthen
+    assert task.run(personas=["admin"])["created"] == 6
+    assert task.run(personas=["admin"], state="exact")["changed"] is False
+
+
 def test_all_conflicts_are_named(task: Task) -> None:
     file = task.folder / "people.conflicts"
     for count, more in ((50, ""), (60, f" and 10 more; all are in {file} on the host")):
@@ -913,6 +933,7 @@ def by_hand(task: Task, key: str | int, change: str) -> None:
         "address": {"traits": {**user["traits"], "email": "moved@person.invalid"}},
         "name": {"traits": {**user["traits"], "name": {"first": "Ada"}}},
         "state": {"state": "inactive"},
+        "schema": {"schema_id": "staff"},
         "verified": {"verifiable_addresses": [{"value": address, "verified": key == "unverified"}]},
         "metadata": {"metadata_public": {"roles": []}},
         "password": {
@@ -929,14 +950,14 @@ def by_hand(task: Task, key: str | int, change: str) -> None:
 
 def plain(user: dict[str, Any]) -> dict[str, Any]:
     """What an update restores, without what depends on the hash, which is another one of the same password."""
-    parts = ("traits", "state", "metadata_public", "metadata_admin")
+    parts = ("traits", "state", "schema_id", "metadata_public", "metadata_admin")
     found: dict[str, Any] = copy.deepcopy({part: user.get(part) for part in parts})
     for key in ("password", "signature"):
         found["metadata_admin"]["greenroom"].pop(key)
     return {**found, "verified": [each["verified"] for each in user["verifiable_addresses"]]}
 
 
-CHANGES = [(1, "address"), (2, "name"), (3, "state"), (4, "verified"), ("unverified", "verified")]
+CHANGES = [(1, "address"), (2, "name"), (3, "state"), (3, "schema"), (4, "verified"), ("unverified", "verified")]
 CHANGES += [("admin", "metadata"), (5, "password"), (1, "no password")]
 
 
@@ -1399,6 +1420,7 @@ def test_a_concurrent_run_is_rejected(task: Task, monkeypatch: pytest.MonkeyPatc
         archive="generator-0.zip",
         hash_of=lambda key: "$2b$10$x",
     )
+    (task.folder / "generator-0.zip").touch()
     monkeypatch.setattr(users, "use_generator", lambda path: None)
     done: list[dict[str, Any]] = []
     thread = threading.Thread(target=lambda: done.append(population.run(order, check=False)))
@@ -1605,6 +1627,12 @@ def test_an_unknown_provider_is_rejected(task: Task) -> None:
     assert result["failed"]
     assert "frist_name" in result["msg"]
     assert task.kratos.writes == 0
+    # The same on a host that has the generator, where one call does all.
+    task.run()
+    before = task.kratos.writes
+    result = task.run(state="exact", seed="2", removals=5, traits={"name.first": "frist_name"})
+    assert (len(task.calls), task.kratos.writes) == (1, before)
+    assert "frist_name" in result["msg"]
 
 
 @pytest.mark.parametrize("pipelining", [True, False])
@@ -1625,7 +1653,7 @@ def test_secrets_reach_the_module_in_a_file_that_is_gone_afterwards(
     monkeypatch.setattr(apply, "BATCH", 2)
     result = task.run(connections=1, **given)
     assert result["created"] == 5
-    assert len(task.secrets) == len(task.calls) - 1 >= 3
+    assert len(task.secrets) == len(task.calls) >= 4
     assert all([each["mode"], *list(each)[1:]] == [0o600, *sent] for each in task.secrets)
     told = json.dumps(task.calls) + task.printed + str(result) + "".join(task.commands)
     for secret in (PASSWORD, KEY, task.secrets[0][sent[0]]):

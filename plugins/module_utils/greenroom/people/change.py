@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from .client import Identity, RefusedError
+from .drift import added_credentials
 from .ledger import Ledger, Row
 from .ownership import Seal, merged
 from .passwords import derived_hash
@@ -71,14 +72,13 @@ class Changes:
         """Remove users and create them again in one batch. They get other IDs."""
         there = self._identities(rows)
         bodies = {row.key: merged(self._creation.body(row.key), there.get(row.id, {})) for row in rows}
-        gone = {row.key for row in rows if self._is_removed(row)}
+        gone = {row.key for row in self._removed(rows)}
         self._creation.send({key: body for key, body in bodies.items() if key in gone}, True)
 
     def remove(self, rows: Sequence[Row]) -> None:
         """Remove users."""
-        for row in rows:
-            if self._is_removed(row):
-                self._creation.removed()
+        for _row in self._removed(rows):
+            self._creation.removed()
 
     def _identities(self, rows: Sequence[Row]) -> dict[str, Identity]:
         return {each["id"]: each for page in self._server.by_id([row.id for row in rows]) for each in page}
@@ -91,6 +91,9 @@ class Changes:
             body = self._seal.sealed(
                 {**body, "credentials": {"password": {"config": {"hashed_password": nobody_knows}}}}
             )
+        if row.key.isdecimal():
+            for kind, which in added_credentials(there):
+                self._server.repeated(partial(self._server.remove_credential, row.id, kind, **which))
         try:
             self._server.repeated(partial(replace_user, self._server, self._seal, there, body))
         except RefusedError as error:
@@ -99,14 +102,25 @@ class Changes:
             raise
         return True
 
+    def _removed(self, rows: Sequence[Row]) -> Iterator[Row]:
+        """Remove users; yield those for whom that succeeded."""
+        gone = []
+        try:
+            for row in rows:
+                if self._is_removed(row):
+                    gone.append(row.id)
+                    yield row
+        finally:
+            # All at once: a transaction for each takes as long as its request.
+            self._ledger.remove(gone)
+
     def _is_removed(self, row: Row) -> bool:
-        """Remove a user; return whether that succeeded."""
+        """Remove a user from the server; return whether that succeeded."""
         try:
             self._server.repeated(partial(self._server.delete, row.id))
+            return True
         except RefusedError as error:
             if error.status in (401, 403):
                 raise
             self._creation.problem(row.key, f"not removed: {error.reason}")
             return False
-        self._ledger.remove([row.id])
-        return True

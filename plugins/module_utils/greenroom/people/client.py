@@ -198,9 +198,17 @@ def origin(url: str) -> str:
 def content(answer: web.Answer) -> Any:
     """Return the JSON of a response, None when it has none."""
     try:
-        return json.loads(answer.body)
+        return json.loads(answer.body, parse_int=_whole)
     except ValueError:
         return None
+
+
+def _whole(text: str) -> float:
+    """Return a whole number. Python refuses thousands of digits, but one identity with them must not stop a run."""
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def reason(answer: web.Answer) -> str:

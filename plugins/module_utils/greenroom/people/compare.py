@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .client import Identity
-from .drift import changed_at, other_address, password_hash, salt_of
+from .drift import added_credentials, changed_at, other_address, password_hash, salt_of
 from .identities import CURRENT, EXTRA, OUTDATED, addresses_of, is_leftover, is_wanted, key_of, mark_of, set_of
 from .ledger import Ledger, Row
 from .ownership import SIGNED, UNPROVEN, UNSIGNED, Seal, is_as_made, logins_of
@@ -214,8 +214,12 @@ class Look:
         if self._fingerprints is None or not wanted or self._has(key):
             return row
         self._note(key)
-        drifted = broken or ("content" in mark and not is_as_made(identity, mark))
         same = seed == self._recipe.seed and mark.get("recipe") == self._fingerprints.of(key)
+        schema = self._recipe.schema_of(key)
+        moved = same and identity.get("schema_id", schema) != schema
+        # What personas have besides a password is compared later (`Credentials`).
+        added = key.isdecimal() and bool(added_credentials(identity))
+        drifted = broken or moved or added or ("content" in mark and not is_as_made(identity, mark))
         sealed = seal == self._owner.seal and (proof == SIGNED or not seal.key)
         self._drifted += drifted
         return row._replace(status=CURRENT if same and sealed and not drifted else OUTDATED)

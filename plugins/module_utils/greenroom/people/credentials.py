@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any
 
 from .client import Identity, RefusedError
+from .drift import FACTORS
 from .identities import CURRENT, OUTDATED
 from .kratos import Kratos
 from .ledger import Ledger
@@ -21,9 +22,6 @@ from .progress import Progress
 from .recipe.personas import Persona
 from .recipe.recipe import Recipe
 from .settings_page import SettingsPage
-
-FACTORS = ("totp", "lookup_secret")
-"""The second factors, as Kratos names them."""
 
 
 @dataclass(frozen=True)
@@ -121,9 +119,8 @@ class Credentials:
     def _converge(self, difference: Difference) -> None:
         """Set up what is missing, and remove what is too much. Raises RefusedError."""
         identity = difference.identity["id"]
-        path = f"identities/{identity}/credentials"
         for name in difference.foreign:
-            self._kratos.remove(f"{path}/oidc", identifier=name)
+            self._kratos.remove_credential(identity, "oidc", identifier=name)
         if difference.unlinked:
             self._kratos.link(difference.identity, difference.unlinked)
         if difference.organization is not None:
@@ -132,7 +129,7 @@ class Credentials:
         gone = difference.persona.factors if difference.missing else ()
         for kind in dict.fromkeys((*difference.unwanted, *gone)):
             if kind in (difference.identity.get("credentials") or {}):
-                self._kratos.remove(f"{path}/{kind}")
+                self._kratos.remove_credential(identity, kind)
         if difference.missing:
             _set_up(self._kratos, identity, difference.persona.factors)
 

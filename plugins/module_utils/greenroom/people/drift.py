@@ -15,6 +15,9 @@ from typing import Any
 from .client import Identity
 from .ownership import logins_of
 
+FACTORS = ("totp", "lookup_secret")
+"""The second factors, as Kratos names them."""
+
 _SALT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{22}")
 
 
@@ -36,12 +39,20 @@ def salt_of(hashed: str) -> str:
     return found[0] if found else ""
 
 
+def added_credentials(identity: Identity) -> list[tuple[str, dict[str, str]]]:
+    """Return the second factors and accounts at sign-in providers that an identity has: each kind, and which of it."""
+    credentials = identity.get("credentials") or {}
+    accounts = (credentials.get("oidc") or {}).get("identifiers") or []
+    factors: list[tuple[str, dict[str, str]]] = [(kind, {}) for kind in FACTORS if kind in credentials]
+    return factors + [("oidc", {"identifier": name}) for name in accounts]
+
+
 def other_address(identity: Identity, address: str) -> str:
     """Return the address with which an identity logs in, empty if that is the expected one."""
     # Accounts at sign-in providers have names such as google:ada@example.org, which are no addresses.
     credentials = {kind: each for kind, each in (identity.get("credentials") or {}).items() if kind != "oidc"}
-    logins = list(logins_of({**identity, "credentials": credentials}))
-    return "" if address in logins else next((login for login in logins if "@" in login), "")
+    known = {**identity, "credentials": credentials}
+    return "" if address in logins_of(known) else next((login for login in logins_of(known) if "@" in login), "")
 
 
 def _password(identity: Identity) -> dict[str, Any]:

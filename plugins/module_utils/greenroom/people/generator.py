@@ -24,6 +24,7 @@ PACKAGES = ("faker", "fastjsonschema")
 _PROVIDERS = ("faker", "providers")
 _IMPORTED = re.compile(r"^from (?:\.\.|faker\.providers\.\w+\.)(\w+)\b", re.MULTILINE)
 _LOCALE = re.compile(r"[a-z]{2,3}(_[A-Z]{2})?\Z")
+_ALWAYS = "en_US"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _DEFAULT = re.compile(r"^default_locale\s*=\s*\"(\w+)\"", re.MULTILINE)
 
@@ -36,20 +37,28 @@ def generator_version() -> str:
         raise UsersError(f"{error.name} is missing on the controller; install requirements.txt there") from None
 
 
+def generator_digest() -> str:
+    """Return a hash of the packages' files. Imports none; controller only; raises UsersError."""
+    return _digest(_sources())
+
+
+def archive_name(digest: str, locales: Iterable[str]) -> str:
+    """Return the name of the archive for `locales` of the packages with this digest."""
+    wanted = sorted({_ALWAYS, *locales})
+    return f"generator-{hashlib.sha256(' '.join((digest, *wanted)).encode()).hexdigest()[:16]}.zip"
+
+
 def generator_archive(folder: str | Path, locales: Iterable[str] = ()) -> Path:
     """Write the archive for `locales` to `folder` unless it exists, and return its path.
 
-    The same packages and locales result in the same bytes, and the name has their hash. Controller only. Raises
-    UsersError, or OSError if the folder can't be written.
+    The same packages and locales result in the same bytes and the same name. Controller only. Raises UsersError, or
+    OSError if the folder can't be written.
     """
     sources = _sources()
-    wanted = _with_imported(sources, {*_fallbacks(sources), *locales})
-    kept = {name: content for name, content in sources.items() if _locale_of(name) in (None, *wanted)}
-    digest = hashlib.sha256()
-    for name, content in sorted(kept.items()):
-        digest.update(f"{name}\0{len(content)}\0".encode() + content)
-    path = Path(folder) / f"generator-{digest.hexdigest()[:16]}.zip"
+    path = Path(folder) / archive_name(_digest(sources), locales)
     if not path.exists():
+        wanted = _with_imported(sources, {*_fallbacks(sources), *locales})
+        kept = {name: content for name, content in sources.items() if _locale_of(name) in (None, *wanted)}
         path.parent.mkdir(parents=True, exist_ok=True)
         with (
             tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file,
@@ -96,10 +105,22 @@ def _sources() -> dict[str, bytes]:
     generator_version()
     found: dict[str, bytes] = {}
     for package in PACKAGES:
-        for file in importlib.metadata.files(package) or ():
-            if file.parts[0] == package and file.suffix == ".py":
-                found[file.as_posix()] = Path(str(file.locate())).read_bytes()
+        root = str(importlib.metadata.distribution(package).locate_file(""))
+        for folder, _folders, files in os.walk(os.path.join(root, package)):
+            for name in files:
+                if name.endswith(".py"):
+                    path = os.path.join(folder, name)
+                    with open(path, "rb") as file:
+                        found[os.path.relpath(path, root)] = file.read()
     return found
+
+
+def _digest(sources: dict[str, bytes]) -> str:
+    """Return a hash of names and contents."""
+    digest = hashlib.sha256()
+    for name, content in sorted(sources.items()):
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def _locale_of(name: str) -> str | None:
@@ -112,7 +133,7 @@ def _locale_of(name: str) -> str | None:
 
 def _fallbacks(sources: dict[str, bytes]) -> set[str]:
     """Return the locales that Faker falls back to if another one lacks something."""
-    return {"en_US"} | {
+    return {_ALWAYS} | {
         locale
         for name, content in sources.items()
         if PurePosixPath(name).parts[:2] == _PROVIDERS and name.count("/") == 3

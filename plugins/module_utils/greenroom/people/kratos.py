@@ -23,8 +23,8 @@ from .client import (
 )
 from .server import Server
 
-PAGE = 1000
-"""Identities in one page of a listing of all."""
+PAGE = 2000
+"""Identities in one page of a listing of all: PostgreSQL needs half as long as for two pages of half the size."""
 SIMILAR_PAGE = 4000
 """Identities in one page of those with similar addresses: Kratos repeats the whole join for each page."""
 IDS = 100
@@ -224,6 +224,10 @@ class Kratos(Server):
         answer = self._admin("DELETE", f"{path}?{urlencode(query)}" if query else path)
         if answer.status not in (204, 404):
             raise RefusedError(self.url, answer.status, reason(answer))
+
+    def remove_credential(self, identity: str, kind: str, **which: str) -> None:
+        """Remove a second factor, or the account at a sign-in provider with this `identifier`."""
+        self.remove(f"identities/{identity}/credentials/{kind}", **which)
 
     def recovery_code(self, identity: str) -> dict[str, Any]:
         """Return a code for account recovery, and a link with the flow in which it is valid."""

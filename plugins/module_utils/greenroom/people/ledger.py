@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 from ..common import durable
 
+FOLDER = "/var/lib/greenroom/seed"
+"""The default folder of ledgers and people files."""
 VERSION = 2
 """The ledger's format. An older ledger is converted; one with another version is rebuilt."""
 
@@ -42,6 +44,16 @@ PRAGMA user_version = {VERSION};
 COMMIT;
 """
 _ROW = "id, seed, key, status, proven, stamp, address"
+
+
+def path_of(given: str | None, user_set: str) -> str:
+    """Return the path of a set's ledger, `given` if it is."""
+    return given or f"{FOLDER}/{user_set}.db"
+
+
+def progress_file(path: str) -> str:
+    """Return the file in which a call notes its progress while it works, next to the ledger at `path`."""
+    return f"{path}.progress"
 
 
 class LedgerError(Exception):

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..common import secret_file, web
-from . import client, population, users
+from . import client, ledger, population, users
 from .compare import Owner
 from .ownership import Seal
 from .removals import Removals
@@ -140,8 +140,7 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
     )
     if not 1 <= given["connections"] <= 32:
         raise users.UsersError(f"connections must be 1 to 32, not {given['connections']}")
-    path = given["ledger"] or f"{population.FOLDER}/{recipe.set}.db"
-
+    path = ledger.path_of(given["ledger"], recipe.set)
     return population.Order(
         recipe=recipe,
         state=given["state"],
@@ -160,7 +159,7 @@ def order_of(given: dict[str, Any], secrets: Mapping[str, str]) -> population.Or
         token=operation.get("token", "none"),
         holder=operation.get("holder", ""),
         seconds=float(operation.get("seconds", 15)),
-        archive=generator.get("name", ""),
+        archive=users.archive_name(generator["digest"], recipe.every_locale) if generator else "",
         owner=_owner_of(given, recipe, secrets),
         compares=not given["_compared"],
         renew=given["renew"],

@@ -58,9 +58,11 @@ class Seal:
         if self.key and "signature" in mark:
             valid = hmac.compare_digest(str(mark["signature"]).encode(), self._signature(mark).encode())
             return SIGNED if valid and _logs_in_as(identity, mark.get("login")) else UNPROVEN
-        logins = set(logins_of(identity))
-        own = {_plain(mark.get("login")), *(login for login in logins if login.startswith(_first_address(mark)))}
-        return UNSIGNED if any(_gets_no_mail(login) for login in own & logins) else UNPROVEN
+        login, logins = _plain(mark.get("login")), set(logins_of(identity))
+        if login in logins and _gets_no_mail(login):
+            return UNSIGNED
+        first = _first_address(mark)
+        return UNSIGNED if any(each.startswith(first) and _gets_no_mail(each) for each in logins) else UNPROVEN
 
     def password_digest(self, hashed: str) -> str:
         """Return a digest of a password hash, empty without one. Only the key's holder can compare it with a hash."""

@@ -33,9 +33,6 @@ from .removals import RemovalError, Removals
 from .server import Server
 from .set_lock import alone
 
-FOLDER = "/var/lib/greenroom/seed"
-"""The default folder of ledgers and people files."""
-
 ERRORS = (ServerError, RemovalError, ledger.LedgerError, users.UsersError)
 """Errors that the operator gets as a message of one line."""
 
@@ -46,7 +43,7 @@ class Order:
 
     `token` identifies the operation that the call starts or continues, `holder` is who runs it. `seconds` limits the
     work of this call, `deadline` the whole operation (seconds from now). `archive` is the generator's name in the
-    folder `generators`; without it, a call that needs the generator only compares. `leftovers` are prefixes of
+    folder `generators`; if it isn't there, a call that needs the generator only compares. `leftovers` are prefixes of
     addresses that only smoke checks use. `removals` limits what `exact` removes. `owner` tells whose users count;
     `compares` whether the controller can compare changed hashes with the password. With `renew`, `exact` creates
     outdated users again instead of updating them.
@@ -74,6 +71,11 @@ class Order:
     compares: bool = False
     renew: bool = False
     hash_of: Callable[[str], str] = field(default=lambda key: "", repr=False)
+
+    @property
+    def has_generator(self) -> bool:
+        """Whether this host has the generator."""
+        return bool(self.archive) and Path(self.generators, self.archive).exists()
 
     @property
     def statuses(self) -> tuple[str, ...]:
@@ -151,14 +153,7 @@ class _Call:
             "recipe": self.recipe.plain(),
             "schema": schema,
             "schemas": others,
-            "archives": _archives(self.order.generators),
-            "file": self._progress_file,
         }
-
-    @property
-    def _progress_file(self) -> str:
-        """The file in which a call notes its progress while it works."""
-        return f"{self.order.ledger}.progress"
 
     def _invents(self, found: Found) -> int:
         """Return the number of users that need the generator."""
@@ -217,7 +212,7 @@ class _Call:
             self.server.version = kept["version"]
             # The operation's earlier calls had responses.
             self.server.answered |= {origin(self.server.url), origin(self.server.public_url)}
-        if kept["invents"] and not order.archive:
+        if kept["invents"] and not order.has_generator:
             self._keep(kept, progress)
             return {"todo": self._wanted()}
         if progress.todo:
@@ -237,6 +232,7 @@ class _Call:
 
     def _work(self, progress: Progress, invents: bool) -> bool:
         order, inventor, started = self.order, None, time.monotonic()
+        noted = ledger.progress_file(order.ledger)
         if invents:
             users.use_generator(Path(order.generators, order.archive))
             inventor = users.Inventor(self.recipe, *self._schemas(), beside=lambda: other_sets(order.ledger))
@@ -251,12 +247,12 @@ class _Call:
             inventor=inventor,
             hash_of=order.hash_of,
             renew=order.renew,
-            note=partial(write_progress, self._progress_file),
+            note=partial(write_progress, noted),
         )
         try:
             return work.go(min(order.seconds, order.deadline), order.statuses, create=invents)
         finally:
-            ledger.forget(self._progress_file)
+            ledger.forget(noted)
 
     def _keep(self, kept: Mapping[str, Any], progress: Progress) -> None:
         self.book.keep(self.order.token, {**kept, "progress": asdict(progress)})
@@ -327,14 +323,6 @@ def diff_of(result: dict[str, Any], user_set: str) -> dict[str, str]:
         "before": f"{before} users in the set {user_set}\n",
         "after": f"{after} users in the set {user_set}{updated}\n",
     }
-
-
-def _archives(folder: str) -> list[str]:
-    """Return the names of the generators on this host."""
-    try:
-        return sorted(os.listdir(folder))
-    except FileNotFoundError:
-        return []
 
 
 def install(path: str, folder: str, name: str) -> None:

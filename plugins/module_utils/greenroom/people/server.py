@@ -112,6 +112,10 @@ class Server(Client, ABC):
         """Change parts of an identity (JSON patch), on a server that does not update all of it at once."""
         raise NotImplementedError(self.name)
 
+    def remove_credential(self, identity: str, kind: str, **which: str) -> None:
+        """Remove a second factor or an account at a sign-in provider, on a server that lists them."""
+        raise NotImplementedError(self.name)
+
     @abstractmethod
     def delete(self, identity: str) -> None:
         """Remove an identity, if it exists."""

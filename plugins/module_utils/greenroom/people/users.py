@@ -7,7 +7,7 @@ Importing this module needs only the standard library. An Inventor needs the gen
 
 from __future__ import annotations
 
-from .generator import generator_archive, generator_version, use_generator
+from .generator import archive_name, generator_archive, generator_digest, generator_version, use_generator
 from .invent.inventor import Inventor
 from .invent.schema import TraitError
 from .passwords import derived_hash, hasher, pbkdf2_hash, person_password, set_key
@@ -24,8 +24,10 @@ __all__ = [
     "Recipe",
     "TraitError",
     "UsersError",
+    "archive_name",
     "derived_hash",
     "generator_archive",
+    "generator_digest",
     "generator_version",
     "hasher",
     "is_key",

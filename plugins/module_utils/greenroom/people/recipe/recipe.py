@@ -179,6 +179,11 @@ class Recipe:
         """The ids of all identity schemas of the set; the first one is that of the numbered users."""
         return list(dict.fromkeys((self.schema_id, *(self.schema_of(persona.name) for persona in self.personas))))
 
+    @property
+    def every_locale(self) -> list[str]:
+        """The locales of numbered users and of personas."""
+        return [*self.locales, *(persona.locale for persona in self.personas if persona.locale)]
+
     def under(self, schema_id: str) -> Recipe:
         """Return the recipe of the users with this identity schema. The set's traits fit only the set's own schema."""
         kept = tuple(persona for persona in self.personas if self.schema_of(persona.name) == schema_id)
