@@ -217,7 +217,7 @@ def test_a_promoted_candidate_gets_all_traffic(cutover: Cutover) -> None:
     step, pause = cutover.probes
     assert step["until"] == []
     assert pause["until"] == [str(cutover.folder / "canary/promoted-20260101T120000Z-abcdef-5")]
-    # Both end as soon as somebody else moves traffic.
+    # Both end as soon as an operator moves traffic.
     followed = {"site": "staging", "epoch": 7, "addresses": ["192.0.2.2"], "port": 8406, "name": "portal.test"}
     assert [each["operation"] for each in (step, pause)] == [followed | {"ca_file": "/etc/greenroom/ca.crt"}] * 2
     assert float(pause["seconds"]) == 30, "20 intervals"
@@ -335,7 +335,7 @@ def test_without_a_bake_there_is_nothing_to_judge(cutover: Cutover, given: dict[
 
 
 @pytest.mark.parametrize("live", ["blue", "green"])
-def test_a_bake_that_somebody_else_ended_stays_as_they_left_it(cutover: Cutover, live: str) -> None:
+def test_a_bake_that_an_operator_ended_stays_as_they_left_it(cutover: Cutover, live: str) -> None:
     cutover.plays = ["Bake the new live slot", "Fail if the new live slot did not pass"]
     by = {"changed_by": "greenroom-edge back on edge1", "changed_at": "2026-01-31T12:00:00Z"}
     cutover.answers["bluegreen_switch"] = EDGE | by | {"live": live, "epoch": 17}

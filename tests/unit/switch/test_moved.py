@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""A run that watches a slot notices at once that somebody else has moved traffic."""
+"""A run that watches a slot notices at once that an operator has moved traffic."""
 
 from __future__ import annotations
 
