@@ -423,8 +423,10 @@ def test_a_slot_without_a_healthy_server_is_refused_if_it_stays_so(cutover: Cuto
         (ILL, ILL, {"environment_units": DEAD, "cutover_unhealthy": "accept"}),
         # It may run on a host that is gone.
         (HEALTHY, HEALTHY, {"environment_units": {"app1": DEAD["app1"]}}),
+        # The next play refuses it, and says why it would not start.
+        (ILL, ILL, {"environment_units": DEAD, "environment_schemas": {"green": {"starts": False, "reason": "old"}}}),
     ],
-    ids=["healthy", "started", "stopped as planned", "accepted", "host gone"],
+    ids=["healthy", "started", "stopped as planned", "accepted", "host gone", "would not start"],
 )
 def test_any_other_slot_may_get_traffic(cutover: Cutover, playbook: str, known: Any, now: Any, given: Any) -> None:
     assert towards_green(cutover, playbook, known, now, **given) == 0, cutover.output
