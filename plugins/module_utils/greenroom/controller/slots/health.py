@@ -71,10 +71,10 @@ def dead(readings: Readings, bundle: Mapping[str, Any], groups: Mapping[str, Seq
     for host in dict.fromkeys(host for hosts in groups.values() for host in hosts):
         for unit in slot_started(bundle, host, groups):
             homes.setdefault(unit["name"], []).append(host)
-    for unit, hosts in homes.items():
-        states = [f"{host}: {state}" for host in hosts if (state := _trouble(readings.get(host), unit))]
+    for name, hosts in homes.items():
+        states = [f"{host}: {state}" for host in hosts if (state := _trouble(readings.get(host), name))]
         if len(states) == len(hosts):
-            found[unit] = states
+            found[name] = states
     return found
 
 
