@@ -36,11 +36,13 @@ options:
       - V(present) without O(operation) makes O(live) the live slot at once. Without O(live), it puts the state on disk
         in effect.
       - V(draining) starts to drain the previous slot, V(finished) ends the operation.
+      - V(overdue) ends the time of an operation whose run is dead. The watchdog of the edge host then does what is due
+        after the deadline, such as a verdict on a bake.
       - V(aborted) makes the slot live that was live before the operation, and ends the operation.
       - V(replacing) records that a deploy is about to replace the idle slot, so there is nothing to roll back to. The
         epoch stays. It is refused while an operation other than O(operation) is in progress.
     type: str
-    choices: [status, prepared, present, draining, finished, aborted, replacing]
+    choices: [status, prepared, present, draining, finished, overdue, aborted, replacing]
     default: present
   site:
     description: Key of the entry in the map.
@@ -285,6 +287,10 @@ deadline:
   type: str
 overdue:
   description: Whether the deadline has passed.
+  returned: success
+  type: bool
+bakes:
+  description: Whether the operation watches the new live slot, and the edge hosts can judge it.
   returned: success
   type: bool
 before:

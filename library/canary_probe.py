@@ -65,6 +65,37 @@ options:
     description: Password for basic authentication at the edge.
     type: str
     default: ""
+  operation:
+    description:
+      - The operation that the probes belong to. This host asks the edge hosts every second, and probing ends as soon as
+        they have a higher epoch, because an operator has moved traffic for example.
+    type: dict
+    suboptions:
+      site:
+        description: The environment's name.
+        type: str
+        required: true
+      epoch:
+        description: The epoch of the operation's last switch.
+        type: int
+        required: true
+      addresses:
+        description: Addresses of the edge hosts.
+        type: list
+        elements: str
+        required: true
+      port:
+        description: The port at which they say which slot is live.
+        type: int
+        required: true
+      name:
+        description: The name in their certificate.
+        type: str
+        required: true
+      ca_file:
+        description: File with the CA of their certificate.
+        type: path
+        required: true
   until:
     description: Files on this host. As soon as one of them exists, probing ends.
     type: list

@@ -8,11 +8,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom.canary import weights
+from ansible.module_utils.greenroom.canary import units, weights
 from ansible.module_utils.greenroom.controller.slots import (
     certificate_status,
     crashes,
     edges,
+    health,
     job_status,
     lock_holders,
     maintenance_status,
@@ -46,7 +47,10 @@ class FilterModule:
             "edges_together": plainly(edges.together),
             "edges_epoch": plainly(edges.epoch_for),
             "edges_is_new": edges.is_new,
+            "edges_dead_units": health.dead,
             "edges_no_previous": way_back.no_previous,
+            "edges_no_traffic": way_back.down,
+            "edges_refusal": way_back.refusal,
             "edges_routed": edges.routed,
             "edges_doubt": edges.doubt,
             "edges_pause": pause.pause,
@@ -58,7 +62,10 @@ class FilterModule:
             "edges_certificates": certificate_status.certificate_lines,
             "edges_maintenance": maintenance_status.maintenance_lines,
             "edges_unit_command": crashes.command,
+            "edges_unserved": health.unserved,
+            "edges_units_shown": units.command,
             "edges_unit_readings": crashes.readings,
+            "edges_unit_snapshot": crashes.snapshot,
             "canary_weights": plainly(weights.weights),
             "canary_pauses": plainly(weights.pauses),
             "other_slot": edges.other_slot,

@@ -62,8 +62,9 @@ def test_no_traffic_moves_to_a_slot_that_is_unfinished_or_has_no_healthy_server(
     try:
         refused = both_slots.play("playbooks/cutover.yml", "-e", f"to={idle}", "-e", "smoke_wanted=false")
         assert refused.code != 0
-        assert f"{idle} gets no traffic" in refused.errors
-        assert "portal" in refused.errors
+        assert f"No traffic was moved: {idle} can't serve: portal-{idle}.service does not run (app1: " in refused.errors
+        # Before it changed anything, and with the hosts and the reason.
+        assert sum(refused.changed.values()) == 0, refused.output
     finally:
         for host in both_slots.groups["app"]:
             both_slots.ssh(host, f"systemctl start portal-{idle}")

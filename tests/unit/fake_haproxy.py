@@ -20,7 +20,8 @@ class FakeWorker:
     """A worker: its map (None: its configuration has none), what is wrong with it, and connections by backend.
 
     Each backend has the servers app1 and app2. `ill` are backends without a healthy server, and servers
-    (`backend/server`). `drained` are servers that get no new requests.
+    (`backend/server`). `drained` are servers that get no new requests. `flaps` is how often the servers have gone down,
+    and seconds since the last change.
     """
 
     entries: dict[str, str] | None = field(default_factory=dict)
@@ -31,6 +32,7 @@ class FakeWorker:
     sessions: dict[str, int] = field(default_factory=dict)
     ill: set[str] = field(default_factory=set)
     drained: set[str] = field(default_factory=set)
+    flaps: tuple[int, int] = (0, 9000)
 
 
 class FakeHaproxy:
@@ -94,14 +96,14 @@ class FakeHaproxy:
             return "".join(self._worker(worker, part) for part in line.split(";"))
         if line == "show stat -1 6 -1":
             rows = [
-                f"{name},{server},{current},{'DOWN' if ill else 'UP'},"
+                f"{name},{server},{current},{'DOWN' if ill else 'UP'},{worker.flaps[0]},{worker.flaps[1]},"
                 for name, current in worker.sessions.items()
                 for server, ill in (
                     *((server, name in worker.ill or f"{name}/{server}" in worker.ill) for server in ("app1", "app2")),
                     ("BACKEND", name in worker.ill),
                 )
             ]
-            return "\n".join(["# pxname,svname,scur,status,", *rows, "", ""])
+            return "\n".join(["# pxname,svname,scur,status,chkdown,lastchg,", *rows, "", ""])
         if line == "show stat -1 4 -1":
             rows = [
                 f"{name},{server},{current},{_status(worker, f'{name}/{server}')},"

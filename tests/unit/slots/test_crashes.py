@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.slots import crashes
+from ansible.module_utils.greenroom.controller.slots import crashes, health
 
 SERVICES = {name: {"name": name, "group": "app"} for name in ("clock", "jobs", "portal")}
 BOTH = {slot: {"slot": slot, "hosts": {}, "services": SERVICES} for slot in ("blue", "green")}
@@ -121,3 +121,50 @@ def test_a_host_is_not_in_order_while_a_service_restarts_or_systemd_is_silent() 
     }
     # It has restarted often, and runs now.
     assert crashes.on_host(crashes.readings({"app1": asked(shown("jobs-green", restarts=9))}, ["app1"]), "app1") == []
+
+
+UPTIME = "5114.65 9999.99\n"
+
+
+@pytest.mark.parametrize(
+    ("uptime", "changes", "looping"),
+    [
+        (UPTIME, {}, False),
+        (UPTIME, LOOPING, True),
+        # It runs, and has just been restarted once more.
+        ("1120.65 9999.99\n", {"restarts": 3}, True),
+        ("1120.65 9999.99\n", {"restarts": 2}, False),
+        # It crashed long ago.
+        (UPTIME, {"restarts": 3}, False),
+    ],
+)
+def test_a_service_that_was_restarted_often_and_just_now_is_in_a_crash_loop(
+    uptime: str, changes: dict[str, Any], looping: bool
+) -> None:
+    """systemd started it 1114.65 s after the host's boot."""
+    found = crashes.snapshot({"app1": uptime + shown("portal-green", **changes) + '\n{"slot": "green"}\n', "app2": ""})
+    assert list(found) == ["app1"], "the other host said nothing"
+    assert crashes.is_looping(found["app1"]["portal-green.service"]) == looping
+
+
+@pytest.mark.parametrize(
+    ("app2", "states"),
+    [
+        (shown("portal-green"), []),
+        (
+            shown("portal-green", active="failed", sub="failed"),
+            ["app1: in a crash loop, 12 restarts", "app2: failed (failed)"],
+        ),
+        (shown("portal-blue"), ["app1: in a crash loop, 12 restarts", "app2: stopped"]),
+        ("", []),
+    ],
+    ids=["runs elsewhere", "failed", "stopped", "host gone"],
+)
+def test_a_unit_that_runs_nowhere_is_dead(app2: str, states: list[str]) -> None:
+    texts = {"app1": UPTIME + shown("portal-green", **LOOPING), "app2": UPTIME + app2 if app2 else ""}
+    portal = {"portal": {"name": "portal", "group": "app", "activation": "always"}}
+    # A background service runs for the live slot only.
+    jobs = {"jobs": {"name": "jobs", "group": "app", "activation": "live_only"}}
+    bundle = {"slot": "green", "hosts": {}, "services": portal | jobs}
+    expected = {"portal-green.service": states} if states else {}
+    assert health.dead(crashes.snapshot(texts), bundle, GROUPS) == expected

@@ -59,6 +59,7 @@ OPTIONS = {
             "username",
             "password",
             "until",
+            "operation",
             "targets",
             "services",
             "prometheus",
@@ -90,6 +91,8 @@ VARIABLES: dict[str, Any] = {
     "environment_protected": False,
     "environment_public_name": "portal.test",
     "environment_public_address": "192.0.2.1",
+    "environment_address": "192.0.2.2",
+    "edge_peers_port": 8406,
     "environment_public_url": "https://portal.test",
     "environment_edge_trust": "/etc/greenroom/ca.crt",
     "environment_record_host": "ops1",
@@ -113,7 +116,7 @@ class Cutover:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.playbook = "steps/cutover.yml"
-        self.play = ""
+        self.plays: list[str] = []
         self.output = ""
         self.probes: list[dict[str, Any]] = []
         nothing = {slot: verdict.empty_interval(0)["public"]["live"] for slot in ("blue", "green")}
@@ -136,7 +139,7 @@ class Cutover:
 
     def aborts(self, *edges: str, **more: Any) -> list[dict[str, Any]]:
         """Run what an operator runs to abort a cutover; return what was asked of the switch."""
-        self.playbook, self.play = "abort.yml", "Abort the cutover"
+        self.playbook, self.plays = "abort.yml", ["Abort the cutover"]
         code, asked = self.runs(*edges, **more)
         assert code == 0, self.output
         return asked
@@ -145,7 +148,7 @@ class Cutover:
         """Run it with `more` variables; return its exit code, and what was asked of the switch, but for its status."""
         down: dict[str, Any] = {"hosts": list(edges), "down": [], "behind": []}
         hosts = {"hosts": dict.fromkeys(edges)}
-        children = {"edge": hosts, "moving": hosts, "ops": {"hosts": {"ops1": None}}}
+        children = {"edge": hosts, "moving": hosts, "baking": hosts, "ops": {"hosts": {"ops1": None}}}
         children |= {"returning": hosts, "app": {"hosts": {"app1": None, "app2": None}}}
         record = {"slot_record": str(self.folder / "live.json")}
         pause = {"slot_pause_file": str(self.folder / "canary/pause.json")}
@@ -153,15 +156,17 @@ class Cutover:
         given["environment_edge"] = down | given["environment_edge"]
         plays.write_hosts(self.folder, children, given)
         (self.folder / "answers.json").write_text(json.dumps(self.answers))
-        play = next(
+        wanted = [
             play
             for play in yaml.safe_load((ROOT / "playbooks" / self.playbook).read_text())
-            if (play["name"] == self.play if self.play else {"role": "cutover"} in play.get("roles", []))
-        )
-        (self.folder / "play.yml").write_text(yaml.safe_dump([play]))
+            if (play["name"] in self.plays if self.plays else {"role": "cutover"} in play.get("roles", []))
+        ]
+        assert len(wanted) == max(1, len(self.plays))
+        (self.folder / "play.yml").write_text(yaml.safe_dump(wanted))
         done = plays.run(self.folder)
         self.output = done.stdout + done.stderr
-        calls = [json.loads(line) for line in (self.folder / "log").read_text().splitlines()]
+        log = self.folder / "log"
+        calls = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
         self.probes = [asked for name, asked in calls if name == "canary_probe"]
         switches = [asked for name, asked in calls if name == "bluegreen_switch"]
         return done.returncode, [asked for asked in switches if asked["state"] != "status"]
@@ -210,9 +215,11 @@ def test_a_promoted_candidate_gets_all_traffic(cutover: Cutover) -> None:
     kept = {"operation": "20260101T120000Z-abcdef", "epoch": EDGE["epoch"], "deadline": 840}
     assert asked[2] == {"state": "present", "site": "staging", **kept}
     step, pause = cutover.probes
-    aborted = str(cutover.folder / "canary/aborted-20260101T120000Z-abcdef")
-    assert step["until"] == [aborted]
-    assert pause["until"] == [str(cutover.folder / "canary/promoted-20260101T120000Z-abcdef-5"), aborted]
+    assert step["until"] == []
+    assert pause["until"] == [str(cutover.folder / "canary/promoted-20260101T120000Z-abcdef-5")]
+    # Both end as soon as an operator moves traffic.
+    followed = {"site": "staging", "epoch": 7, "addresses": ["192.0.2.2"], "port": 8406, "name": "portal.test"}
+    assert [each["operation"] for each in (step, pause)] == [followed | {"ca_file": "/etc/greenroom/ca.crt"}] * 2
     assert float(pause["seconds"]) == 30, "20 intervals"
     assert "playbooks/promote.yml lets it go on" in cutover.output
     assert not (cutover.folder / "canary/pause.json").exists()
@@ -259,13 +266,12 @@ def test_an_operator_who_aborts_is_named_and_nothing_else_is_done(cutover: Cutov
 # The operator's side
 
 
-def test_an_abort_says_who_it_was_and_ends_the_probes_of_the_run(cutover: Cutover) -> None:
+def test_an_abort_says_who_it_was(cutover: Cutover) -> None:
     edge = {"operation": "run-1", "phase": "canary", "before_live": "blue", "weight": 5, "candidate": "green"}
     asked = cutover.aborts("edge1", "edge2", environment_edge=EDGE | edge)
     assert [call["state"] for call in asked] == ["aborted", "aborted"]
     assert {call["by"] for call in asked} == {"ada@desk with playbooks/abort.yml"}
     assert {call["operation"] for call in asked} == {"run-1"}
-    assert (cutover.folder / "canary/aborted-run-1").exists()
 
 
 def promote(folder: Path, operation: str | None, *options: str) -> str:
@@ -328,8 +334,26 @@ def test_without_a_bake_there_is_nothing_to_judge(cutover: Cutover, given: dict[
     assert [call for call in asked if "bake" in call] == []
 
 
+@pytest.mark.parametrize("live", ["blue", "green"])
+def test_a_bake_that_an_operator_ended_stays_as_they_left_it(cutover: Cutover, live: str) -> None:
+    cutover.plays = ["Bake the new live slot", "Fail if the new live slot did not pass"]
+    by = {"changed_by": "greenroom-edge back on edge1", "changed_at": "2026-01-31T12:00:00Z"}
+    cutover.answers["bluegreen_switch"] = EDGE | by | {"live": live, "epoch": 17}
+    cutover.answers["canary_probe"] = probed()
+    run = VARIABLES["environment_run"]["id"]
+    moved = EDGE | {"live": "green", "epoch": 7, "phase": "live", "operation": run, "hosts": ["edge1"], "down": []}
+    slots = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
+    names = {name: slots[name] for name in ("slot_live", "slot_idle")}
+    code, asked = cutover.runs("edge1", **BAKES, **names, environment_edge=moved, cutover_status=moved)
+    assert code != 0, cutover.output
+    assert asked == [], "nothing moves"
+    said = f"green served all public traffic, and now {live} does: greenroom-edge back on edge1 ended it at 2026-01-31"
+    assert said in " ".join(cutover.output.split())
+    assert len(cutover.probes) == 1
+
+
 def test_all_traffic_returns_if_a_singleton_does_not_start(cutover: Cutover) -> None:
-    cutover.play = "Send all traffic back if a singleton does not start"
+    cutover.plays = ["Send all traffic back if a singleton does not start"]
     moved = EDGE | {"live": "green", "epoch": 8, "highest_epoch": 8, "before_live": "blue", "phase": "live"}
     moved |= {"operation": VARIABLES["environment_run"]["id"], "value": "8:green:-:0:blue"}
     failure = "calendar-green.service: ended with exit code 1"
@@ -337,3 +361,72 @@ def test_all_traffic_returns_if_a_singleton_does_not_start(cutover: Cutover) -> 
     code, asked = cutover.runs("edge1", "edge2", environment_edge=moved, **names)
     assert code == 0, cutover.output
     assert asked == [{**TAKEN_BACK, "live": "blue", "epoch": 9}] * 2, cutover.output
+
+
+# A slot that can't serve
+
+HEALTHY = {slot: {f"portal_http_{slot}": {"healthy": True, "down": []}} for slot in ("blue", "green")}
+ILL = HEALTHY | {"green": {"portal_http_green": {"healthy": False, "down": ["app1", "app2"]}}}
+PORTAL = {"name": "portal", "group": "app", "activation": "always"}
+BUNDLES = {slot: {"slot": slot, "release": "1.1", "hosts": {}, "services": {"portal": PORTAL}} for slot in HEALTHY}
+DEAD = {host: {"portal-green.service": {"state": "failed (failed)", "restarts": 5}} for host in ("app1", "app2")}
+UP = {host: {"portal-green.service": {"state": "active (running)", "restarts": 0}} for host in ("app1", "app2")}
+TO_GREEN = {
+    "steps/cutover.yml": "Decide whether a cutover is needed",
+    "steps/rollback.yml": "Find the previous slot",
+}
+
+
+def towards_green(cutover: Cutover, playbook: str, known: Any, now: Any = HEALTHY, **given: Any) -> int:
+    """Run the play that decides whether traffic may move to green; `known` and `now` are what HAProxy says of servers.
+
+    Returns the exit code.
+    """
+    cutover.playbook, cutover.plays = playbook, [TO_GREEN[playbook]]
+    edge = EDGE | {"previous": "green", "answers": {"edge1": {"health": known}}}
+    cutover.answers["bluegreen_switch"] = EDGE | {"health": now}
+    slots = yaml.safe_load((ROOT / "playbooks/group_vars/all/slots.yml").read_text())
+    names = {name: slots[name] for name in ("slot_live", "slot_idle", "slot_outdated", "slot_target", "slot_schemas")}
+    given = {"environment_units": UP, "slot_bundles": BUNDLES, "environment_hooks": {}} | given
+    code, asked = cutover.runs("edge1", environment_edge=edge, to="green", **names, **given)
+    assert asked == [], "nothing moves"
+    return code
+
+
+@pytest.mark.parametrize("playbook", TO_GREEN)
+def test_a_slot_whose_services_do_not_run_is_refused_before_anything_else(cutover: Cutover, playbook: str) -> None:
+    assert towards_green(cutover, playbook, HEALTHY, environment_units=DEAD) != 0
+    said = " ".join(cutover.output.split())
+    assert (
+        "No traffic was moved: green can't serve: portal-green.service does not run (app1: failed (failed), "
+        "app2: failed (failed)). On the app hosts, sudo journalctl -u portal-green.service says why."
+    ) in said
+    assert "playbooks/deploy.yml -e release_name=1.1" in said
+
+
+@pytest.mark.parametrize("playbook", TO_GREEN)
+def test_a_slot_without_a_healthy_server_is_refused_if_it_stays_so(cutover: Cutover, playbook: str) -> None:
+    assert towards_green(cutover, playbook, ILL, ILL) != 0
+    said = " ".join(cutover.output.split())
+    assert "green can't serve: no server of portal_http_green is healthy. On the app hosts, sudo journalctl" in said
+
+
+@pytest.mark.parametrize("playbook", TO_GREEN)
+@pytest.mark.parametrize(
+    ("known", "now", "given"),
+    [
+        (HEALTHY, HEALTHY, {}),
+        # It had just started.
+        (ILL, HEALTHY, {}),
+        # The run starts it first.
+        (ILL, ILL, {"environment_stops": {"app1": {"slot": "green", "at": "2026", "says": "stopped"}}}),
+        (ILL, ILL, {"environment_units": DEAD, "cutover_unhealthy": "accept"}),
+        # It may run on a host that is gone.
+        (HEALTHY, HEALTHY, {"environment_units": {"app1": DEAD["app1"]}}),
+        # The next play refuses it, and says why it would not start.
+        (ILL, ILL, {"environment_units": DEAD, "environment_schemas": {"green": {"starts": False, "reason": "old"}}}),
+    ],
+    ids=["healthy", "started", "stopped as planned", "accepted", "host gone", "would not start"],
+)
+def test_any_other_slot_may_get_traffic(cutover: Cutover, playbook: str, known: Any, now: Any, given: Any) -> None:
+    assert towards_green(cutover, playbook, known, now, **given) == 0, cutover.output

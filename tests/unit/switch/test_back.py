@@ -119,8 +119,11 @@ def test_back_counts_what_its_peers_know(edge: Edge, peer: Peer, proxy: FakeHapr
 @pytest.mark.parametrize(
     ("ill", "message"),
     [
-        ({"portal_http_blue"}, "no server of portal_http_blue is healthy"),
-        ({"portal_http_blue", "kratos_public_blue"}, "no server of portal_http_blue, kratos_public_blue is healthy"),
+        ({"portal_http_blue"}, "no server of portal_http_blue (app1, app2) is healthy"),
+        (
+            {"portal_http_blue", "kratos_public_blue"},
+            "no server of portal_http_blue (app1, app2), kratos_public_blue (app1, app2) is healthy",
+        ),
     ],
 )
 def test_back_is_refused_if_the_previous_slot_is_down_unless_forced(
@@ -129,10 +132,20 @@ def test_back_is_refused_if_the_previous_slot_is_down_unless_forced(
     edge.write(GREEN)
     proxy.workers["100"].ill = ill
     assert edge.run("back") == 1
-    assert f"refused: {message}. To go back all the same: greenroom-edge back --force" in capsys.readouterr().err
+    why = "There, sudo systemctl status '*-blue.service' says why"
+    assert f"refused: {message}. {why}. To go back all the same: greenroom-edge back --force" in capsys.readouterr().err
     assert edge.state() == GREEN
     assert edge.run("back --force") == 0
     assert edge.state().live == "blue"
+
+
+@pytest.mark.parametrize(("flaps", "code"), [((3, 1), 1), ((3, 60), 0), ((1, 1), 0)], ids=str)
+def test_a_server_that_crashes_again_and_again_is_not_healthy(
+    edge: Edge, proxy: FakeHaproxy, flaps: tuple[int, int], code: int
+) -> None:
+    edge.write(GREEN)
+    proxy.workers["100"].flaps = flaps
+    assert edge.run("back") == code
 
 
 def test_servers_of_the_other_slot_may_be_down(edge: Edge, proxy: FakeHaproxy) -> None:

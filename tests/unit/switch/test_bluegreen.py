@@ -196,6 +196,7 @@ def test_a_new_edge_host_has_no_live_slot(edge: Edge) -> None:
         "next": "",
         "deadline": None,
         "overdue": False,
+        "bakes": False,
         "state_lost": False,
         "map_present": False,
         "disk": {"state": None, "damage": "", "map": None},

@@ -178,7 +178,7 @@ class Environment(RuleBasedStateMachine):
             commit = Wish("present", epoch=plan.wish.epoch, operation=plan.wish.operation, deadline=DEADLINE)
             self.plans[operator] = Plan(commit, plan.done)
 
-    @rule(edge=st.sampled_from(EDGES), state=st.sampled_from(["draining", "finished"]))
+    @rule(edge=st.sampled_from(EDGES), state=st.sampled_from(["draining", "finished", "overdue"]))
     def end(self, edge: str, state: str) -> None:
         if edge not in self.down:
             self.ask(edge, Wish(state, deadline=DEADLINE))

@@ -215,6 +215,14 @@ def test_a_bake_past_its_deadline_waits_for_its_verdict_and_ends_with_it() -> No
     assert adopt(replace(BAKED, operation=None), peer(back.value), OVERDUE).value == back.value
 
 
+def test_the_next_run_ends_the_time_of_a_dead_one() -> None:
+    ended = decide(BAKED, Wish("overdue"), NOW)
+    assert (ended.value, unjudged(BAKED, NOW), unjudged(ended, NOW)) == (BAKED.value, False, True)
+    canary = replace(CANARY, operation=replace(BAKED.operation, phase="canary"))
+    assert expire(decide(canary, Wish("overdue"), NOW), NOW).weight == 0
+    assert decide(IDLE, Wish("overdue"), NOW) == IDLE
+
+
 def test_a_verdict_counts_for_the_step_that_was_judged_and_before_the_deadline_for_none() -> None:
     bad = Judged(BAKED, "fail", "the watchdog")
     assert expire(BAKED, NOW + 299, bad) == BAKED

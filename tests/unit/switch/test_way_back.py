@@ -8,6 +8,8 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,9 @@ class Edge:
             text = text.replace(f"{place}/", f"{self.folder}/").replace(f"{place}-", f"{self.folder}/")
         copy.write_text(text)
 
-    def serves(self, live: str, phase: str, following: str = "", weight: int = 0, previous: str = "") -> None:
+    def serves(
+        self, live: str, phase: str, *, following: str = "", weight: int = 0, previous: str = "", bake: Any = None
+    ) -> None:
         """Say what the edge host has on its disk, with an operation whose run died in this phase."""
         candidate = "blue" if live == "green" else "green"
         value = f"7:{live}:{candidate if weight else '-'}:{weight}"
@@ -84,6 +88,7 @@ class Edge:
             "before": f"6:{live}:-:0",
             "next": following or None,
             "deadline": 9999999999,
+            "bake": bake,
         }
         state = {"site": "staging", "epoch": 7, "live": live, "weight": weight, "operation": operation}
         state |= ({"candidate": candidate} if weight else {}) | ({"previous": previous} if previous else {})
@@ -151,6 +156,59 @@ def test_a_rollback_after_the_watchdogs_own_says_who_made_it(edge: Edge) -> None
     assert done.returncode != 0
     said = " ".join(done.stdout.split())
     assert f"There is nothing to roll back to: blue is live again (since 2026, by {by})." in said, said
+
+
+OPENING = f"""{OPENED}
+    - ansible.builtin.debug: {{msg: "{{{{ environment_edge.live }}}} is live"}}
+"""
+FAILED = {"changed_at": "2026", "changed_by": "greenroom-edge on edge1: no run ended the bake, and green failed it"}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "said"),
+    [
+        ({}, 0, "The edge hosts have judged green now, and it stays live."),
+        (
+            {"epoch": 17, "live": "blue", "previous": "", **FAILED},
+            2,
+            "green has not passed it, so blue is live again (by greenroom-edge on edge1: no run ended the bake",
+        ),
+    ],
+    ids=["passed", "failed"],
+)
+def test_the_next_run_waits_for_the_verdict_on_the_bake_of_a_dead_run(
+    edge: Edge, verdict: dict[str, Any], code: int, said: str
+) -> None:
+    edge.serves("green", "live", previous="blue", bake={"limits": {}, "seconds": 600})
+    edge.noted(live="green", epoch=7)
+
+    def judge() -> None:
+        """What the watchdog does, once the operation's time is over."""
+        while (state := json.loads((edge.folder / "state.json").read_text()))["operation"].get("seconds") != -1:
+            time.sleep(0.05)
+        new = state | verdict | {"operation": None}
+        (edge.folder / "new.json").write_text(json.dumps(new))
+        (edge.folder / "live.map").write_text(f"staging {new['epoch']}:{new['live']}:-:0\n")
+        (edge.folder / "new.json").rename(edge.folder / "state.json")
+
+    watchdog = threading.Thread(target=judge, daemon=True)
+    watchdog.start()
+    done = edge.runs(OPENING)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert said in " ".join(done.stdout.split()), done.stdout
+
+
+def test_a_rollback_does_not_wait_for_a_verdict(edge: Edge) -> None:
+    edge.serves("green", "live", previous="blue", bake={"limits": {}, "seconds": 600})
+    edge.noted(live="green", epoch=7)
+    (given,) = [
+        play["vars"]
+        for play in yaml.safe_load((ROOT / "playbooks/rollback.yml").read_text())
+        if "environment_bake_judged" in play.get("vars", {})
+    ]
+    done = edge.runs(ROLLBACK, environment_bake_judged=given["environment_bake_judged"])
+    assert "back to blue" in done.stdout, done.stdout + done.stderr
+    assert "green stays live without the verdict of a bake" in " ".join(done.stdout.split())
 
 
 def test_check_mode_refuses_to_predict_the_end_of_an_operation(edge: Edge) -> None:

@@ -15,7 +15,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -40,7 +40,7 @@ class Plan:
 
     `slots` are {live: name, candidate: name}; `paths` begin with a slash and are appended to `url`, or are URLs of
     other host names of the environment. As soon as the file
-    `until` exists, probing ends. `services` = {path: service} are counted apart.
+    `until` exists, or `over` returns true, probing ends. `services` = {path: service} are counted apart.
     """
 
     url: str
@@ -54,6 +54,7 @@ class Plan:
     password: str = field(default="", repr=False)
     until: Sequence[str] = ()
     services: Mapping[str, str] = field(default_factory=dict)
+    over: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         """Raise ValueError for values that send no probes, or too many."""
@@ -66,10 +67,14 @@ class Plan:
         """Whether one of the files `until` exists."""
         return any(map(os.path.exists, self.until))
 
+    def stops(self) -> bool:
+        """Whether probing ends before its time."""
+        return self.over() or self.ended()
+
     def wait(self) -> None:
         """Wait as long as probing would take."""
         end = time.monotonic() + self.seconds
-        while (left := end - time.monotonic()) > 0 and not self.ended():
+        while (left := end - time.monotonic()) > 0 and not self.stops():
             time.sleep(min(1.0, left))
 
     def headers(self, slot: str) -> dict[str, str]:
@@ -106,7 +111,7 @@ class Prober:
             if self._broken():
                 self.stopped_early = True
                 break
-            if self._plan.ended():
+            if self._plan.stops():
                 break
             pair, second = divmod(number, 2)
             # The slots take turns in being first, so that not always the same one finds warm caches.

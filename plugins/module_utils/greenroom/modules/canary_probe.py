@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..canary import prober, verdict
 from ..common import web
 from ..switch.bluegreen import SLOTS
+from ..switch.moved import Moved
+from ..switch.peers import Peers
 
 ARGUMENTS: dict[str, Any] = {
     "url": {"type": "str", "required": True},
@@ -23,6 +27,17 @@ ARGUMENTS: dict[str, Any] = {
     "resolve": {"type": "dict", "default": {}},
     "username": {"type": "str", "default": ""},
     "password": {"type": "str", "default": "", "no_log": True},
+    "operation": {
+        "type": "dict",
+        "options": {
+            "site": {"type": "str", "required": True},
+            "epoch": {"type": "int", "required": True},
+            "addresses": {"type": "list", "elements": "str", "required": True},
+            "port": {"type": "int", "required": True},
+            "name": {"type": "str", "required": True},
+            "ca_file": {"type": "path", "required": True},
+        },
+    },
     "until": {"type": "list", "elements": "path", "default": []},
     "targets": {"type": "list", "elements": "dict", "default": []},
     "services": {"type": "dict", "default": {}},
@@ -61,4 +76,13 @@ def carry_out(given: Mapping[str, Any], check: bool, _diff: bool = False) -> dic
             "ended": False,
             "seconds": 0.0,
         }
-    return {"changed": False, **prober.observe(plan, given["targets"], given["prometheus"], given["queries"])}
+    with contextlib.ExitStack() as watched:
+        if given["operation"]:
+            moved = watched.enter_context(_moved(given["operation"]))
+            plan = replace(plan, over=moved.seen)
+        return {"changed": False, **prober.observe(plan, given["targets"], given["prometheus"], given["queries"])}
+
+
+def _moved(given: Mapping[str, Any]) -> Moved:
+    edges = Peers(given["addresses"], given["port"], given["name"], given["ca_file"])
+    return Moved(edges, given["site"], given["epoch"])

@@ -59,7 +59,9 @@ def _check(places: Places, slot: str) -> None:
     except SwitchError as error:
         raise SwitchError(f"refused: {error}. {FORCE}") from error
     if ill:
-        raise SwitchError(f"refused: no server of {', '.join(ill)} is healthy. {FORCE}")
+        what = ", ".join(f"{name} ({', '.join(servers)})" for name, servers in ill.items())
+        why = f"There, sudo systemctl status '*-{slot}.service' says why"
+        raise SwitchError(f"refused: no server of {what} is healthy. {why}. {FORCE}")
 
 
 def _told(host: Host, now: State, wanted: State, problems: Mapping[str, str]) -> Iterator[str]:
@@ -67,7 +69,7 @@ def _told(host: Host, now: State, wanted: State, problems: Mapping[str, str]) ->
     left = now.candidate if now.weight else now.live
     yield f"{wanted.live} has all public traffic on this host, at epoch {wanted.epoch}. {left} has none."
     if now.operation:
-        yield f"Operation {now.operation.id} ({now.phase}) is over. If its run still exists, it fails at its next step."
+        yield f"Operation {now.operation.id} ({now.phase}) is over. If its run still exists, it fails."
     for address in host.peers.addresses:
         if problem := problems.get(address):
             yield (

@@ -22,6 +22,8 @@ SOCKETS: dict[str, dict[str, Any]] = {
     "master_socket": {"type": "path", "default": "/run/haproxy-master.sock"},
 }
 """Options of modules that ask HAProxy, documented in the fragment `greenroom.haproxy`."""
+FLAPS, STEADY_SECONDS = 3, 4
+"""A server that has gone down so often is healthy only once it has been up for so many seconds."""
 DEAD_SECONDS = 0.3
 """HAProxy counts as not running once no process has listened at either socket for this long."""
 
@@ -183,7 +185,10 @@ def _has(answer: str, key: str, value: str) -> bool:
 
 @dataclass(frozen=True)
 class Backend:
-    """The connections that a backend holds, whether one of its servers is healthy, and those that are not (`down`)."""
+    """The connections that a backend holds, whether one of its servers is healthy, and those that are not (`down`).
+
+    A server of a service that crashes again and again is not healthy, although it passes a health check now and then.
+    """
 
     connections: int
     healthy: bool
@@ -210,14 +215,26 @@ def backends(worker: Worker, seconds: float) -> dict[str, Backend]:
     """Return a worker's backends by name; raises SocketError."""
     rows = statistics(worker, BACKENDS | SERVERS, seconds)
     down: dict[str, tuple[str, ...]] = {}
+    steady: set[str] = set()
     for row in rows:
-        if row["svname"] != "BACKEND" and not is_healthy(row["status"]):
+        if row["svname"] == "BACKEND":
+            continue
+        if is_healthy(row["status"]) and not _flaps(row):
+            steady.add(row["pxname"])
+        else:
             down[row["pxname"]] = (*down.get(row["pxname"], ()), row["svname"])
     return {
-        row["pxname"]: Backend(int(row["scur"]), row["status"].startswith("UP"), down.get(row["pxname"], ()))
+        row["pxname"]: Backend(
+            int(row["scur"]), row["status"].startswith("UP") and row["pxname"] in steady, down.get(row["pxname"], ())
+        )
         for row in rows
         if row["svname"] == "BACKEND"
     }
+
+
+def _flaps(row: dict[str, str]) -> bool:
+    """Whether a server has gone down again and again, and came up a moment ago."""
+    return int(row.get("chkdown") or 0) >= FLAPS and int(row.get("lastchg") or STEADY_SECONDS) < STEADY_SECONDS
 
 
 def shown(worker: Worker, command: str, seconds: float) -> str:

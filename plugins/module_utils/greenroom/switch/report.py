@@ -10,7 +10,7 @@ from typing import Any
 
 from . import haproxy
 from .apply import Places, Seen
-from .bluegreen import IDLE, SLOTS, State, SwitchError, other
+from .bluegreen import IDLE, LIVE, SLOTS, State, SwitchError, other
 from .clock import Clock, utc
 from .heard import Heard
 
@@ -50,6 +50,7 @@ def report(places: Places, seen: Seen) -> dict[str, Any]:
         "next": operation.next if operation else "",
         "deadline": utc(operation.deadline) if operation else None,
         "overdue": operation is not None and operation.left(Clock.now()) < 0,
+        "bakes": operation is not None and operation.phase == LIVE and operation.bake is not None,
         "state_lost": seen.lost,
         "map_present": seen.map_present,
         "disk": {"state": asdict(seen.state) if seen.state else None, "damage": seen.damage, "map": seen.map_value},

@@ -191,6 +191,11 @@ def _finish(now: State, wish: Wish, clock: Clock) -> State:
     return replace(now, operation=None) if _bakes(now, wish) else now
 
 
+def _overdue(now: State, wish: Wish, clock: Clock) -> State:
+    """End an operation's time, because its run is dead; the watchdog then does what is due, such as a verdict."""
+    return replace(now, operation=now.operation.wound(clock, -1)) if now.operation else now
+
+
 def _bakes(now: State, wish: Wish) -> bool:
     """Whether an operation can be drained or finished; False if it is over. Raises SwitchError if it can't be."""
     if wish.live not in (None, now.live):
@@ -255,6 +260,7 @@ STEPS: dict[str, Callable[[State, Wish, Clock], State]] = {
     "present": _present,
     "draining": _drain,
     "finished": _finish,
+    "overdue": _overdue,
     "aborted": _abort,
     "replacing": _replace_idle,
 }

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,10 @@ from ..bundle.units import slot_units
 
 OFTEN = 3
 """From so many automatic restarts on, a service that runs is named. A start by hand begins the count again."""
+
+RECENTLY = 60.0
+"""Seconds. A service that has restarted often and started so recently is in a crash loop, although it runs."""
+_UPTIME = re.compile(r"^(\d+\.\d+) \d+\.\d+$", re.M)
 
 Readings = Mapping[str, Mapping[str, units.Reading]]
 """{app host: {unit: reading}} of the hosts that were asked and answered; {} if systemd did not respond there."""
@@ -33,6 +38,23 @@ def readings(hostvars: Mapping[str, Mapping[str, Any]], hosts: Sequence[str]) ->
     }
 
 
+def snapshot(texts: Mapping[str, str]) -> dict[str, dict[str, units.Reading]]:
+    """Return the readings from what app hosts said when the run began, {host: text}, with each unit's `age` in seconds.
+
+    The text begins with /proc/uptime and the output of `systemctl show`. A host that said nothing is left out.
+    """
+    found = {}
+    for host, text in texts.items():
+        uptime = _UPTIME.search(text)
+        if own := units.read(text):
+            found[host] = {unit: {**reading, "age": _age(reading, uptime)} for unit, reading in own.items()}
+    return found
+
+
+def _age(reading: units.Reading, uptime: re.Match[str] | None) -> float | None:
+    return float(uptime[1]) - reading["started"] / 1e6 if uptime and reading["started"] else None
+
+
 def lines(found: Readings, slot: str) -> list[str]:
     """Return a line for each unit of a slot that is restarting or has restarted often."""
     return [
@@ -48,6 +70,12 @@ def on_host(found: Readings, host: str) -> list[str]:
     if host in found and not found[host]:
         return ["systemd did not respond: it is unknown whether services crash"]
     return [f"{unit} is restarting" for unit, reading in found.get(host, {}).items() if _is_restarting(reading)]
+
+
+def is_looping(reading: units.Reading) -> bool:
+    """Whether a unit is in a crash loop: systemd restarts it now, or it did so often, the last time recently."""
+    age = reading.get("age")
+    return _is_restarting(reading) or (_has_restarted_often(reading) and age is not None and age < RECENTLY)
 
 
 def _is_restarting(reading: units.Reading) -> bool:

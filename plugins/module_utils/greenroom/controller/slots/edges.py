@@ -45,11 +45,12 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
     """Return the answer that is valid for the whole environment, from the results of a loop over the edge hosts.
 
     This is the answer with the highest epoch of the edge hosts that have their state, or of all if none has it. It also
-    gets: all `answers` by host; the `hosts` that answered; the hosts that are `down`; the hosts `behind` (another
-    epoch or position, a lost state, or not in effect everywhere); the `operation` in progress on any of them, with its
-    `phase`, `deadline` and `overdue`; the `highest_epoch` that any of them knows; the `previous` slot, "" if one of
-    those with this epoch has none, None if it isn't known; `changed_by` of those with this epoch, None if a run made
-    the last switch; `connections`, {slot: number} on all of them. Raises ValueError if no edge host answered.
+    gets: all `answers` by host; the `hosts` that answered; the hosts that are `down`; the hosts `behind` (another epoch
+    or position, a lost state, or not in effect everywhere); the `operation` in progress on any of them, with its
+    `phase`, `deadline` and `overdue`, and whether it `bakes`; the `highest_epoch` that any of them knows; the
+    `previous` slot, "" if one of those with this epoch has none, None if it isn't known; `changed_by` of those with
+    this epoch, None if a run made the last switch; `connections`, {slot: number} on all of them. Raises ValueError if
+    no edge host answered.
 
     Its `value` is for the option `newest` of bluegreen_switch: with it, hosts that are behind take part in a switch.
     """
@@ -75,6 +76,7 @@ def together(results: Sequence[Answer]) -> dict[str, Any]:
         "phase": busy["phase"],
         "deadline": busy.get("deadline"),
         "overdue": busy.get("overdue", False),
+        "bakes": any(answer.get("bakes") for answer in answers.values()),
         "highest_epoch": max(answer["highest_epoch"] for answer in answers.values()),
         "connections": {slot: sum(_connections(answer, slot) for answer in answers.values()) for slot in SLOTS},
     }

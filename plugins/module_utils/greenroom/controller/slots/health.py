@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..bundle.units import slot_started
-from .crashes import Readings
+from .crashes import Readings, is_looping
 
 Answers = Mapping[str, Mapping[str, Any]]
 """The result of `bluegreen_switch` by edge host."""
@@ -58,6 +58,37 @@ def down(
             if name in units and not units[name]["state"].startswith(_RUNS):
                 found.setdefault(host, {})[name] = units[name]["state"]
     return found
+
+
+def dead(readings: Readings, bundle: Mapping[str, Any], groups: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Return the units of the slot of this `bundle` that run on none of their hosts, {unit: [`host: its state`]}.
+
+    Units of background services are left out. A unit in a crash loop doesn't run. Nothing is known about a host without
+    readings, so units that belong there are left out, too.
+    """
+    found: dict[str, list[str]] = {}
+    homes: dict[str, list[str]] = {}
+    for host in dict.fromkeys(host for hosts in groups.values() for host in hosts):
+        for unit in slot_started(bundle, host, groups):
+            homes.setdefault(unit["name"], []).append(host)
+    for name, hosts in homes.items():
+        states = [f"{host}: {state}" for host in hosts if (state := _trouble(readings.get(host), name))]
+        if len(states) == len(hosts):
+            found[name] = states
+    return found
+
+
+def _trouble(units: Mapping[str, Any] | None, unit: str) -> str:
+    """Return why a unit doesn't run on a host, "" if it does or if nothing is known about the host."""
+    if not units:
+        return ""
+    if unit not in units:
+        # systemd forgets a unit that is stopped.
+        return "stopped"
+    reading = units[unit]
+    if is_looping(reading):
+        return f"in a crash loop, {reading['restarts'] or 0} restarts"
+    return "" if reading["state"].startswith(_RUNS) else str(reading["state"])
 
 
 def problems(live: str | None, unserved: Mapping[str, Sequence[str]], down: Down) -> Iterator[str]:

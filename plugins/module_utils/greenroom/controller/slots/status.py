@@ -72,7 +72,9 @@ def summary(
         + crashes.on_host(readings or {}, host)
         for host, own in astray.items()
     }
-    no_way_back = way_back.objection(edges, unfinished or {}, stops)
+    idle = bundles.get(other(live)) if live else None
+    dead = health.dead(readings or {}, idle, groups) if idle else {}
+    no_way_back = way_back.objection(edges, unfinished or {}, stops, dead)
     unserved = health.unserved(edges["answers"], live)
     problems = list(health.problems(live, unserved, down.get(live, {})))
     to_do = [
