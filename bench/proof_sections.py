@@ -20,7 +20,7 @@ APART = (
 )
 """Files that are not part of the product, so a change to them reopens no section. All others are, even new ones."""
 MEASURING = ("bench/common.py", "bench/tasks.py", "bench/callbacks")
-HELPERS = ("conftest", "environment", "jobs", "killing", "load", "second_place", "trees")
+HELPERS = ("conftest", "environment", "jobs", "killing", "load", "trees")
 WARM = tuple(f"tests/warm_{part}.py" for part in ("client", "modules", "server", "start"))
 TESTING = (*MEASURING, *WARM, "tests/conftest.py", *(f"tests/real/{helper}.py" for helper in HELPERS))
 

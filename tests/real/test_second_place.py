@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 from environment import Environment
-from second_place import USER, on_place, second_place, silent_place
 from test_backup import sql
+
+from bench.second_place import USER, on_place, second_place, silent_place
 
 KEPT, COPY = "kept_by_a_test", "restored_by_a_test"
 ROWS = "SELECT count(*) FROM orders;"

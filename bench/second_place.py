@@ -1,4 +1,6 @@
-"""A second place for backups: an SFTP server on the lab's control host, which no environment has."""
+# Copyright: Greenroom developers
+# GNU General Public License v3.0 or later (see LICENSE)
+"""A second place for backups: an SFTP server on the lab's control host, which belongs to no environment."""
 
 from __future__ import annotations
 
@@ -10,10 +12,20 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Protocol
 
-from tests.real.environment import ROOT, Environment
+from bench.common import ROOT
 
 HOST, ADDRESS, USER = "control1", "198.18.30.11", "backups"
+
+
+class Site(Protocol):
+    """The environment whose backups go there, such as an `Environment` of the tests on hosts."""
+
+    name: str
+
+    def play(self, playbook: str, *arguments: str) -> Any:
+        """Run a playbook."""
 
 
 def on_place(script: str) -> str:
@@ -25,7 +37,7 @@ def on_place(script: str) -> str:
 
 
 @contextlib.contextmanager
-def second_place(environment: Environment) -> Iterator[list[str]]:
+def second_place(environment: Site) -> Iterator[list[str]]:
     """Yield the options of a run whose backups also go to the place; remove the place at the end.
 
     It is set up as docs/backup.md says.
