@@ -78,6 +78,7 @@ class FilterModule:
             "bundle_public_keys": signature.public_keys,
             "bundle_key_fact": signature.key_fact,
             "bundle_stops": description.stops,
+            "bundle_slots_on": description.slots_on,
             "bundle_unfinished": description.unfinished,
             "bundle_description_of": description.description_of,
             "bundle_schemas_of": schema.schemas,

@@ -38,6 +38,8 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         keepalived_public_interface="ens4",
         keepalived_ipv6_address="2001:db8::10",
         keepalived_interface="ens3",
+        pgbackrest_second={"type": "sftp", "path": "/staging", "sftp-host": "backup.example.org"},
+        secrets={"third-party/backup": {"value": "a key"}, "environment/value/backup-cipher": {"value": "a password"}},
     )
 
 
@@ -94,6 +96,25 @@ def test_postgresql_has_the_version_of_the_system(hosts: Rendered, rendered: dic
     assert "\npg1-path=/var/lib/postgresql/18/main\n" in text(hosts, "ops1/etc/pgbackrest/pgbackrest.conf")
     assert " guard\n" in text(hosts, "data1/etc/systemd/system/postgresql@18-main.service.d/greenroom.conf")
     assert [path.name for path in (rendered["staging"].folder / "data1/etc/postgresql").iterdir()] == ["17"]
+
+
+def test_both_hosts_of_the_backup_read_the_second_place(hosts: Rendered, rendered: dict[str, Rendered]) -> None:
+    path = "etc/pgbackrest/pgbackrest.conf"
+    database, repository = (text(hosts, f"{host}/{path}").splitlines() for host in ("data1", "ops1"))
+    for lines in (database, repository):
+        assert {"repo2-cipher-type=aes-256-cbc", "repo2-cipher-pass=a password"} <= set(lines)
+    # Only the repository's host logs in there.
+    assert {"repo2-sftp-host=backup.example.org", "repo2-sftp-private-key-file=/etc/pgbackrest/second.key"} <= set(
+        repository
+    )
+    assert not any("sftp" in line for line in database)
+    assert "repo2-host=198.18.10.41" in database
+    # A place that does not answer keeps no archive from the other one.
+    assert "archive-async=y" in database
+    for host in ("data1", "ops1"):
+        usual = text(rendered["staging"], f"{host}/{path}")
+        assert "repo2" not in usual
+        assert "archive-async" not in usual
 
 
 def test_only_the_controller_reaches_openbao(hosts: Rendered, rendered: dict[str, Rendered]) -> None:

@@ -25,6 +25,7 @@ from ansible.module_utils.greenroom.controller.bundle.description import (
     facts,
     is_description,
     release_of,
+    slots_on,
     stops,
     toggles_on,
     unfinished,
@@ -335,6 +336,23 @@ def test_a_singleton_runs_on_the_first_host_only(catalogue: dict[str, Any], host
 def test_a_singleton_runs_on_a_host_that_the_slot_has(catalogue: dict[str, Any]) -> None:
     grown = {"app": ["app0", "app1", "app2"]}
     assert [host for host in grown["app"] if "mailer" in live_only(described(catalogue), host, grown)] == ["app1"]
+
+
+def test_a_host_that_is_newer_than_the_slot_runs_none_of_its_background_services(catalogue: dict[str, Any]) -> None:
+    grown = {"app": ["app1", "app2", "app3"]}
+    found = {host: live_only(described(catalogue), host, grown) for host in grown["app"]}
+    assert found == {"app1": ["consumer", "mailer"], "app2": ["consumer"], "app3": []}
+
+
+def test_hosts_say_which_slots_they_have(catalogue: dict[str, Any]) -> None:
+    blue = json.dumps(described(catalogue)) + "\n"
+    green = json.dumps({**described(catalogue), "slot": "green"}) + "\n"
+    plan = '{"slot": "green", "at": "2026-01-30T12:00:00Z", "units": []}\n'
+    assert slots_on({"app1": green + plan + blue, "app2": blue + plan, "app3": ""}) == {
+        "app1": ["blue", "green"],
+        "app2": ["blue"],
+        "app3": [],
+    }
 
 
 def test_the_other_slots_workers_stop_before_the_live_ones_start(catalogue: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from types import SimpleNamespace
 
 import pytest
@@ -24,6 +25,36 @@ def test_a_restore_leaves_disk_for_the_databases_in_use(
     else:
         with pytest.raises(ClusterError, match=r"has 1\.0 GiB free, and the restore of shop needs about 2\.0 GiB"):
             copies.require_disk("shop")
+
+
+@pytest.mark.parametrize("point", ["", "2026-01-05T02:30:00Z"], ids=["now", "a point in time"])
+def test_only_a_restore_to_a_point_may_find_a_place_without_the_archive(
+    monkeypatch: pytest.MonkeyPatch, point: str
+) -> None:
+    done: list[str] = []
+
+    def fail(*_command: object, what: str = "") -> str:
+        raise ClusterError(f"{what} failed")
+
+    def restored(*_given: object) -> contextlib.AbstractContextManager[None]:
+        done.append("restored")
+        return contextlib.nullcontext()
+
+    for name, value in {
+        "repository": lambda _stanza: {"backup": [{"label": "1F", "timestamp": {"stop": 0}}]},
+        **{"objects_in": lambda _database: -1, "require_disk": lambda _database: None, "remove_scratch": lambda: None},
+        **{"sql": lambda _statement: "", "call": fail, "scratch_cluster": restored, "fill": lambda *_given: None},
+    }.items():
+        monkeypatch.setattr(copies, name, value)
+    if point:
+        assert copies.copy("staging", "shop", "shop_restored", point, check=False).endswith(
+            "restored into shop_restored"
+        )
+        assert done == ["restored"]
+    else:
+        with pytest.raises(ClusterError, match="archiving failed"):
+            copies.copy("staging", "shop", "shop_restored", point, check=False)
+        assert done == []
 
 
 def test_a_database_that_a_killed_promotion_closed_is_opened_again(monkeypatch: pytest.MonkeyPatch) -> None:

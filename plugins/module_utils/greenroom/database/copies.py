@@ -54,7 +54,12 @@ def copy(stanza: str, database: str, into: str, point: str, check: bool) -> str:
     # What was committed until now is then in the archive, and a recovery to a time finds a commit after it.
     sql("SELECT pg_current_xact_id()")
     sql("SELECT pg_switch_wal()")
-    call("pgbackrest", f"--stanza={stanza}", "check", what="archiving")
+    try:
+        call("pgbackrest", f"--stanza={stanza}", "check", what="archiving")
+    except ClusterError:
+        # With a point to reach, the recovery fails if the archive ends before it. So one place is enough.
+        if not options:
+            raise
     with scratch_cluster(stanza, database, options):
         fill(database, into, found)
     return f"{words} was restored into {into}"

@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from .description import Description, Groups, Service
-from .units import unit_name
+from .units import slot_services, unit_name
 
 
 def first_host(description: Description, service: Service, groups: Groups) -> str | None:
@@ -20,13 +20,14 @@ def first_host(description: Description, service: Service, groups: Groups) -> st
 def live_only(description: Description, host: str, groups: Groups) -> list[str]:
     """Return the names of the background services that run on `host` while the slot is live.
 
-    `groups` = {group: [host]}.
+    `groups` = {group: [host]}. A host that the environment got since the slot was deployed has none of them.
     """
+    here = slot_services(description, host, groups)
 
     def runs_here(service: Service) -> bool:
         if service["activation"] == "singleton":
             return first_host(description, service, groups) == host
-        return service["activation"] == "live_only" and host in groups.get(service["group"], [])
+        return service["activation"] == "live_only" and service in here
 
     return sorted(name for name, service in description["services"].items() if runs_here(service))
 

@@ -152,6 +152,11 @@ def unfinished(texts: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
+def slots_on(texts: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return which slots' bundles each host has, {host: [slot]}, from the local facts of hosts, {host: text}."""
+    return {host: sorted(fact["slot"] for fact in filter(is_description, facts(text))) for host, text in texts.items()}
+
+
 def _completed(release: str) -> str:
     """Return what completes a deploy. Its other options are not known here."""
     return f"playbooks/deploy.yml -e release_name={release} completes it, with the other options of that deploy"

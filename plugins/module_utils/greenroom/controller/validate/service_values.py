@@ -24,7 +24,8 @@ Render = Callable[[Any], Any]
 FACTS = frozenset(
     {"environment_bundles", "environment_edge", "environment_lock_holder", "environment_notes", "environment_release"}
     | {"environment_run", "environment_schemas", "environment_silent", "environment_stops", "environment_undone"}
-    | {"environment_systems", "environment_unfinished", "environment_units", "secrets_unreadable", "secrets_values"}
+    | {"environment_slots_on", "environment_systems", "environment_unfinished", "environment_units"}
+    | {"secrets_unreadable", "secrets_values"}
     | {"secrets_webhook", "secrets_webhook_unreadable"}
 )
 # The keys of a service that hold a command. The first two, and those of scheduled jobs, are in a unit.
