@@ -69,7 +69,7 @@ definitions:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.data import broker_server
+from ansible.module_utils.greenroom.data_stores import broker_server
 
 
 def main() -> None:

@@ -81,7 +81,7 @@ notes:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.trial.fit import FitError, Wanted, judge
+from ansible.module_utils.greenroom.images.fit import FitError, Wanted, judge
 
 SERVICE: dict[str, Any] = {
     "name": {"type": "str", "required": True},

@@ -69,7 +69,7 @@ progress:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.trial.pull import Puller, PullError
+from ansible.module_utils.greenroom.images.pull import Puller, PullError
 
 
 def main() -> None:

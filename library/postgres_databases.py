@@ -141,7 +141,7 @@ answers:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.data import postgres_server
+from ansible.module_utils.greenroom.data_stores import postgres_server
 
 # A server elsewhere.
 SERVER = {

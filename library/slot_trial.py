@@ -111,7 +111,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.greenroom.health.check import OPTIONS, HealthCheck
-from ansible.module_utils.greenroom.trial.start import Subject, Trials
+from ansible.module_utils.greenroom.images.start import Subject, Trials
 
 CONTAINER: dict[str, Any] = {
     "name": {"type": "str", "required": True},

@@ -45,7 +45,7 @@ logins:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.greenroom.data import valkey
+from ansible.module_utils.greenroom.data_stores import valkey
 
 
 def main() -> None:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom.data import broker
+from ansible.module_utils.greenroom.data_stores import broker
 
 
 class FilterModule:
-    """The filters `broker_*`: functions of `module_utils/greenroom/data/broker.py`."""
+    """The filters `broker_*`: functions of `module_utils/greenroom/data_stores/broker.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

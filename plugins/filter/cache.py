@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ansible.module_utils.greenroom.data import valkey
+from ansible.module_utils.greenroom.data_stores import valkey
 
 
 def prefixes(catalogue: Mapping[str, Mapping[str, Any]], slot: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible.module_utils.greenroom.controller.history import table
+from ansible.module_utils.greenroom.controller.audit import table
 
 
 def history_runs(histories: Mapping[str, str], holders: list[str], actor: str, since: str) -> list[dict[str, Any]]:

@@ -28,7 +28,7 @@ from ansible.module_utils.greenroom.controller.hosts import (
     systems,
     vrrp,
 )
-from ansible.module_utils.greenroom.data import databases
+from ansible.module_utils.greenroom.data_stores import databases
 from ansible.utils.display import Display
 
 

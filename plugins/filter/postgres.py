@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom.data import postgres
+from ansible.module_utils.greenroom.data_stores import postgres
 
 
 class FilterModule:
-    """The filter `postgres_desired`: a function of `module_utils/greenroom/data/postgres.py`."""
+    """The filter `postgres_desired`: a function of `module_utils/greenroom/data_stores/postgres.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.slots import kept_files, run_summary
+from ansible.module_utils.greenroom.controller.output import run_summary
+from ansible.module_utils.greenroom.controller.slots import kept_files
 
 
 def summary_now(known: run_summary.Known) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ansible.module_utils.greenroom.controller.data import seeding
+from ansible.module_utils.greenroom.controller.seeding import seeding
 
 
 class FilterModule:
-    """The filters `data_*`: functions of `module_utils/greenroom/controller/data/seeding.py`."""
+    """The filters `data_*`: functions of `module_utils/greenroom/controller/seeding/seeding.py`."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
         """Names as templates use them."""

@@ -26,10 +26,10 @@ DOCUMENTATION = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
 LAYERS = (
     {"common"},
     {
+        "backups",
         "canary",
         "certificates",
-        "data",
-        "database",
+        "data_stores",
         "drill",
         "history",
         "lock",
@@ -40,20 +40,19 @@ LAYERS = (
         "tree",
     },
     {"health", "people/invent", "status_page", "switch"},
-    {"modules", "people", "trial"},
+    {"images", "modules", "people"},
     {"controller/common"},
     {
+        "controller/audit",
         "controller/dashboards",
-        "controller/data",
         "controller/drill",
-        "controller/history",
         "controller/hosts",
         "controller/load",
         "controller/lock",
         "controller/logs",
         "controller/modules",
-        "controller/output",
         "controller/parity",
+        "controller/seeding",
         "controller/people",
         "controller/vault",
     },
@@ -61,7 +60,7 @@ LAYERS = (
     {"controller/providers"},
     {"controller/bundle"},
     {"controller/canary", "controller/slots"},
-    {"controller/validate"},
+    {"controller/output", "controller/validate"},
 )
 LAYER_OF = {package: number for number, layer in enumerate(LAYERS) for package in layer}
 # These two have no modules, only packages.
@@ -74,7 +73,7 @@ COPIES = {
     "base": ("modules", "vars/main.yml"),
     "certificates": ("certificates/renewal.py", "vars/main.yml"),
     "edge": ("switch/watchdog.py", "vars/main.yml"),
-    "pgbackrest": ("database/program.py", "vars/main.yml"),
+    "pgbackrest": ("backups/program.py", "vars/main.yml"),
     "slots": ("switch/slot_stop.py", "vars/main.yml"),
     "status_page": ("status_page/serve.py", "vars/main.yml"),
 }

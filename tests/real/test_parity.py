@@ -56,14 +56,14 @@ class Plant:
 PLANTS = (
     Plant(
         "ops1",
-        "cp -P /etc/localtime /root/localtime; ln -sf /usr/share/zoneinfo/Europe/Berlin /etc/localtime",
-        "if [ -e /root/localtime ] || [ -L /root/localtime ]; then mv -f /root/localtime /etc/localtime; fi",
+        "cp -P /etc/localtime /run/hand-localtime; ln -sf /usr/share/zoneinfo/Europe/Berlin /etc/localtime",
+        "if [ -e /run/hand-localtime ] || [ -L /run/hand-localtime ]; then mv -f /run/hand-localtime /etc/localtime; fi",
         ("system: time zone",),
     ),
     Plant(
         "edge1",
-        "sysctl -n net.core.somaxconn >/root/somaxconn; sysctl -qw net.core.somaxconn=77",
-        "sysctl -qw net.core.somaxconn=$(cat /root/somaxconn)",
+        "sysctl -n net.core.somaxconn >/run/hand-somaxconn; sysctl -qw net.core.somaxconn=77",
+        "sysctl -qw net.core.somaxconn=$(cat /run/hand-somaxconn)",
         ("kernel: net.core.somaxconn",),
     ),
     Plant("app1", "apt-mark -qq hold podman", "apt-mark -qq unhold podman", ("packages: held podman",)),
@@ -140,14 +140,14 @@ PLANTS = (
     ),
     Plant(
         "app1",
-        "cp -p /etc/chrony/chrony.conf /root/chrony.conf; echo 'maxdistance 7' >>/etc/chrony/chrony.conf",
-        "mv /root/chrony.conf /etc/chrony/chrony.conf",
+        "cp -p /etc/chrony/chrony.conf /run/hand-chrony.conf; echo 'maxdistance 7' >>/etc/chrony/chrony.conf",
+        "mv /run/hand-chrony.conf /etc/chrony/chrony.conf",
         ("files: /etc/chrony/chrony.conf: maxdistance",),
     ),
     Plant(
         "app2",
         "echo '198.51.100.7 hand' >>/etc/hosts",
-        "grep -v 198.51.100.7 /etc/hosts >/root/hosts; cat /root/hosts >/etc/hosts; rm -f /root/hosts",
+        "grep -v 198.51.100.7 /etc/hosts >/run/hand-hosts; cat /run/hand-hosts >/etc/hosts; rm -f /run/hand-hosts",
         ("files: /etc/hosts: 198.51.100.7",),
     ),
     Plant(
@@ -158,15 +158,15 @@ PLANTS = (
     ),
     Plant(
         "edge1",
-        "mkdir -p /root/.ssh; echo ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHand eve >>/root/.ssh/authorized_keys",
-        "rm -f /root/.ssh/authorized_keys",
+        "mkdir -p ~root/.ssh; echo ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHand eve >>~root/.ssh/authorized_keys",
+        "rm -f ~root/.ssh/authorized_keys",
         ("keys: login of root (1)",),
     ),
     Plant(
         "ops1",
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout /root/hand.key -out /etc/greenroom/hand.crt -subj /CN=hand "
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout /run/hand-hand.key -out /etc/greenroom/hand.crt -subj /CN=hand "
         "-addext basicConstraints=critical,CA:FALSE -days 7 2>/dev/null",
-        "rm -f /etc/greenroom/hand.crt /root/hand.key",
+        "rm -f /etc/greenroom/hand.crt /run/hand-hand.key",
         (
             "certificates: /etc/greenroom/hand.crt",
             "files: /etc/greenroom/hand.crt",

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from ansible.module_utils.greenroom.data import broker
+from ansible.module_utils.greenroom.data_stores import broker
 
 from .real import ROOT, Program, free_port, wait_for
 

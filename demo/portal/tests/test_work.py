@@ -17,7 +17,7 @@ import psycopg
 import pytest
 import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import load
-from ansible.module_utils.greenroom.data import broker as definitions
+from ansible.module_utils.greenroom.data_stores import broker as definitions
 from portal.orders import Orders, connect
 from portal.settings import Features, Options, Settings
 from portal.work import parameters

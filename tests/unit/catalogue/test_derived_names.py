@@ -20,9 +20,9 @@ from ansible.module_utils.greenroom.controller.catalogue.service_checks import p
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import structure_errors
 from ansible.module_utils.greenroom.controller.catalogue.service_secrets import secret_paths
 from ansible.module_utils.greenroom.controller.validate.services import taken_ports
-from ansible.module_utils.greenroom.data import broker, postgres
+from ansible.module_utils.greenroom.data_stores import broker, postgres
+from ansible.module_utils.greenroom.images.start import trial_name
 from ansible.module_utils.greenroom.switch.bluegreen import SLOTS
-from ansible.module_utils.greenroom.trial.start import trial_name
 
 GROUPS = {"app": ["app1"], "edge": ["edge1"], "data": ["data1"]}
 PAIRS = 2000

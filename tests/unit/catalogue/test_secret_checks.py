@@ -8,7 +8,7 @@ import pytest
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
 from ansible.module_utils.greenroom.controller.catalogue.service_schema import structure_errors
-from ansible.module_utils.greenroom.data.databases import extension_packages, extensions
+from ansible.module_utils.greenroom.data_stores.databases import extension_packages, extensions
 
 KEY = {"given": "third-party/key"}
 

@@ -15,7 +15,7 @@ from ansible.module_utils.greenroom.controller.catalogue.service_secrets import 
     secret_environment,
     secret_paths,
 )
-from ansible.module_utils.greenroom.data import postgres
+from ansible.module_utils.greenroom.data_stores import postgres
 from hypothesis import given
 from hypothesis import strategies as st
 

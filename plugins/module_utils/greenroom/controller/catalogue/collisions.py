@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from ...data.databases import own_databases
+from ...data_stores.databases import own_databases
 from .closed_paths import closed_places, longest_route, place_of, places
 from .route_collisions import every_route, tcp_routes
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ...common.container_mac import mac_address
-from ...data.databases import own_databases
+from ...data_stores.databases import own_databases
 from ...switch.bluegreen import SLOTS
 from .job_schema import HOOKS, job_container
 

@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Mapping
 
 from ...canary.weights import weights
 from ...common.names import suggestion
-from ...data.databases import own_databases
+from ...data_stores.databases import own_databases
 from . import derived_names
 from .cache_checks import cache_collisions, cache_problems
 from .collisions import Catalogue, Problem, Service, broker_collisions, closed_collisions, collisions

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ...data.broker import broker_url
+from ...data_stores.broker import broker_url
 from ...switch.bluegreen import SLOTS
 from .connection_forms import Connection, cache_text, database_text
 

@@ -8,7 +8,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ...data.databases import own_databases
+from ...data_stores.databases import own_databases
 from .services import everywhere
 
 

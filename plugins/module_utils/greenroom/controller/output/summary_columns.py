@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""The summary of a run in two columns, as it is printed last. Its lines come from `controller/slots/run_summary.py`."""
+"""The summary of a run in two columns, printed last. Its lines come from `controller/output/run_summary.py`."""
 
 from __future__ import annotations
 

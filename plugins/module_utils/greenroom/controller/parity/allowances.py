@@ -1,6 +1,6 @@
 # Copyright: Greenroom developers
 # GNU General Public License v3.0 or later (see LICENSE)
-"""Differences that somebody has allowed: what, why, who, and until when."""
+"""Allowed differences: what, why, who allowed it, and until when."""
 
 from __future__ import annotations
 

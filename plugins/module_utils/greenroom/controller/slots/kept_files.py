@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...data.databases import own_databases
+from ...data_stores.databases import own_databases
 from ...switch.bluegreen import SLOTS
 from ..catalogue.volumes import VOLUMES_FOLDER, folder_of, owned, volume_name
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...canary import weights
 from ...common.names import suggestion
-from ...data.databases import own_databases
+from ...data_stores.databases import own_databases
 from ..catalogue import providers
 from ..catalogue.image_schema import size_errors
 from ..catalogue.job_schema import HOOKS

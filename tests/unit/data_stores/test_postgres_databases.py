@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.data import scram
+from ansible.module_utils.greenroom.data_stores import scram
 from modules import run_module
 
 PASSWORD = "a-password-that-nobody-sees"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.trial.fit import Names, names_of
+from ansible.module_utils.greenroom.images.fit import Names, names_of
 from modules import run_module
 
 HERE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]

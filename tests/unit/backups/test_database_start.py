@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.database import start
-from ansible.module_utils.greenroom.database.calls import ClusterError
+from ansible.module_utils.greenroom.backups import start
+from ansible.module_utils.greenroom.backups.calls import ClusterError
 
 STOP = 1767484800
 WITH_BACKUPS = {"backup": [{"label": "20260104-000000F", "timestamp": {"stop": STOP}}], "db": [{"system-id": 111}]}

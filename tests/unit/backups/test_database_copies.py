@@ -8,8 +8,8 @@ import contextlib
 from types import SimpleNamespace
 
 import pytest
-from ansible.module_utils.greenroom.database import copies, promotion
-from ansible.module_utils.greenroom.database.calls import ClusterError
+from ansible.module_utils.greenroom.backups import copies, promotion
+from ansible.module_utils.greenroom.backups.calls import ClusterError
 
 GIB = 1024**3
 

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.greenroom.trial import pull
-from ansible.module_utils.greenroom.trial.pull import Places, Puller, PullError
+from ansible.module_utils.greenroom.images import pull
+from ansible.module_utils.greenroom.images.pull import Places, Puller, PullError
 
 SHOP, MAIL = (f"registry.test/{name}@sha256:{digit * 64}" for name, digit in (("shop", "1"), ("mail", "2")))
 SIGNED = {"registry.test/shop": [{"type": "sigstoreSigned", "keyPath": "/key.pub"}]}

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.controller.data import seeding
+from ansible.module_utils.greenroom.controller.seeding import seeding
 
 WANTED = {"people": "abc", "set": "people", "seed": "1", "volume": 1.0, "until": "2026-11-01"}
 SERVICES: list[dict[str, Any]] = [

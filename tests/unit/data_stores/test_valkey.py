@@ -11,7 +11,7 @@ import yaml
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.service_checks import problems
 from ansible.module_utils.greenroom.controller.catalogue.service_secrets import secret_environment, secret_paths
-from ansible.module_utils.greenroom.data import valkey
+from ansible.module_utils.greenroom.data_stores import valkey
 from plays import ROOT
 
 PASSWORD = "a-password-that-nobody-sees"

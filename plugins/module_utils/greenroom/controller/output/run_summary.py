@@ -10,7 +10,7 @@ from typing import Any
 
 from ...switch.bluegreen import other
 from ..bundle.description import toggles_on
-from . import way_back
+from ..slots import way_back
 
 Known = Mapping[str, Any]
 """The facts of a run at its end:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.data import postgres, scram
+from ansible.module_utils.greenroom.data_stores import postgres, scram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from ansible.module_utils.greenroom.controller.catalogue.catalogue import normalise
 from ansible.module_utils.greenroom.controller.catalogue.service_secrets import secret_environment, secret_paths
-from ansible.module_utils.greenroom.data import broker
+from ansible.module_utils.greenroom.data_stores import broker
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import plays
 import pytest
-from ansible.module_utils.greenroom.controller.slots import kept_files, run_summary
+from ansible.module_utils.greenroom.controller.output import run_summary
+from ansible.module_utils.greenroom.controller.slots import kept_files
 from plays import ROOT
 
 NOW = datetime(2026, 1, 31, 12, 1, 30, tzinfo=UTC)

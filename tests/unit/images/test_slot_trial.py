@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from ansible.module_utils.greenroom.common import second_container
 from ansible.module_utils.greenroom.common.container_mac import mac_address
-from ansible.module_utils.greenroom.trial import start
+from ansible.module_utils.greenroom.images import start
 from modules import run_module
 
 from bench.common import free_port

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from ansible.module_utils.greenroom.database import points, repository
-from ansible.module_utils.greenroom.database.calls import ClusterError
+from ansible.module_utils.greenroom.backups import points, repository
+from ansible.module_utils.greenroom.backups.calls import ClusterError
 
 NOW = datetime(2026, 1, 10, tzinfo=UTC)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import modules
 import pytest
-from ansible.module_utils.greenroom.data import broker, broker_server
+from ansible.module_utils.greenroom.data_stores import broker, broker_server
 
 PASSWORD = "a-password-that-nobody-sees"
 WANTED: dict[str, Any] = {
