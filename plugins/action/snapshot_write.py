@@ -30,10 +30,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "began": {"type": "float", "required": True},
             }
         )
-        assert task_vars is not None
-        hosts = sorted(task_vars["groups"]["all"])
-        results = {host: dict(task_vars["hostvars"][host].get(args["register"], {})) for host in hosts}
-        found = document.document(results, task_vars["groups"], args["known"], args["public"], args["began"])
+        variables: dict[str, Any] = task_vars or {}
+        hosts = sorted(variables["groups"]["all"])
+        results = {host: dict(variables["hostvars"][host].get(args["register"], {})) for host in hosts}
+        found = document.document(results, variables["groups"], args["known"], args["public"], args["began"])
         try:
             path = document.write(Path(args["folder"]), found)
         except OSError as error:

@@ -57,7 +57,7 @@ PLANTS = (
     Plant(
         "ops1",
         "cp -P /etc/localtime /run/hand-localtime; ln -sf /usr/share/zoneinfo/Europe/Berlin /etc/localtime",
-        "if [ -e /run/hand-localtime ] || [ -L /run/hand-localtime ]; then mv -f /run/hand-localtime /etc/localtime; fi",
+        "rm -f /etc/localtime; if [ -L /run/hand-localtime ]; then mv /run/hand-localtime /etc/localtime; fi",
         ("system: time zone",),
     ),
     Plant(
@@ -164,9 +164,9 @@ PLANTS = (
     ),
     Plant(
         "ops1",
-        "openssl req -x509 -newkey rsa:2048 -nodes -keyout /run/hand-hand.key -out /etc/greenroom/hand.crt -subj /CN=hand "
+        "openssl req -x509 -newkey rsa:2048 -nodes -keyout /run/hand.key -out /etc/greenroom/hand.crt -subj /CN=hand "
         "-addext basicConstraints=critical,CA:FALSE -days 7 2>/dev/null",
-        "rm -f /etc/greenroom/hand.crt /run/hand-hand.key",
+        "rm -f /etc/greenroom/hand.crt /run/hand.key",
         (
             "certificates: /etc/greenroom/hand.crt",
             "files: /etc/greenroom/hand.crt",

@@ -178,7 +178,8 @@ def test_a_pipeline_gets_a_failure_an_error_and_the_parts_that_are_equal(tmp_pat
 
 class TestADocument:
     def written(self, tmp_path: Path, **changed: Any) -> Path:
-        return document.write(tmp_path, twin("staging", "198.51.100", "blue") | changed)
+        path: Path = document.write(tmp_path, twin("staging", "198.51.100", "blue") | changed)
+        return path
 
     def test_is_read_as_it_was_written(self, tmp_path: Path) -> None:
         path = self.written(tmp_path)

@@ -119,10 +119,10 @@ def _lines(content: str) -> Settings:
             continue
         if not line[0].isspace():
             heading = said.rstrip(" {") if indented and not re.match(r"\S+\s*=", said) else ""
-        match = re.match(r"([^\s=:]+)(?:\s*=\s*|:\s+|:$)(.*)", said) or re.match(r"(\S+)\s*(.*)", said)
-        assert match is not None
+        match = re.match(r"([^\s=:]+)(?:\s*=\s*|:\s+|:$)(.*)", said)
+        name, value = match.groups() if match else said.partition(" ")[::2]
         above = section or (heading if line[0].isspace() else "")
-        found[f"{above} | {match[1]}" if above else match[1]].append(match[2])
+        found[f"{above} | {name}" if above else name].append(value)
     return found
 
 
