@@ -254,7 +254,7 @@ def by_hand(folder: Path, result: Result) -> None:
         haproxy.ask(places.runtime_socket, "disable server app_blue/silent", places.seconds)
         said_down = back()
         checks = {
-            f"down: {said_down}": "no server of app_blue is healthy" in said_down,
+            f"down: {said_down}": "no server of app_blue (silent) is healthy" in said_down,
             "moved": _live(proxy) == "green",
         }
         haproxy.ask(places.runtime_socket, "enable server app_blue/silent", places.seconds)

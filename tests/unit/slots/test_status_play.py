@@ -351,7 +351,7 @@ def test_a_rollback_without_vault_takes_bundles_that_the_controller_signed(playb
     playbooks.signed()
     opened = playbooks.play("steps/open.yml", *WAY_BACK, dead=["edge2"])
     assert opened.returncode == 0, opened.stdout + opened.stderr
-    assert "skipping: [edge1]" in opened.stdout.partition("Refuse bundles")[2].partition("TASK")[0]
+    assert "Refuse bundles" not in opened.stdout
 
 
 def test_a_bundle_that_an_app_host_changed_is_refused_and_status_still_says_who_serves(playbooks: Playbooks) -> None:

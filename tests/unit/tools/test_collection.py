@@ -134,6 +134,7 @@ def _tasks(folder: Path, kratos: Site, site: Site, edge: dict[str, str]) -> list
         "image_fit": {"services": []},
         "image_pull": {"images": []},
         "edge_maintenance": {},
+        "host_snapshot": {"files": [f"{folder}/people.csv"]},
         "edge_servers": {"host": "app1", "state": "ready"},
     }
     return [{f"{OURS}.{name}": options} for name, options in given.items()]
@@ -166,5 +167,6 @@ def test_each_module_works_in_a_plain_playbook(project: Project, tmp_path: Path)
     assert results["identity_info"]["sets"]["people"]["users"] == 3
     assert results["identity_export"]["users"] == 3
     assert results["bluegreen_switch"]["live"] == "green"
+    assert results["host_snapshot"]["parts"]["files"]["items"].keys() == {str(tmp_path / "people.csv")}
     assert any(asked.method == "POST" and "it works" in asked.body for asked in heard)
     assert set(results) == set(collection.modules())
