@@ -21,7 +21,9 @@ def addresses(environment: str, group: str) -> set[str]:
 
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_only_hosts_that_ask_which_slot_is_live_may_query_edge_hosts(environment: str, rendered: dict[str, Rendered]) -> None:
+def test_only_hosts_that_ask_which_slot_is_live_may_query_edge_hosts(
+    environment: str, rendered: dict[str, Rendered]
+) -> None:
     # Ops hosts ask while they probe a candidate.
     asking = {address for group in ("edge", "app", "ops") for address in addresses(environment, group)}
     folder = rendered[environment].folder

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -69,3 +70,29 @@ def test_a_database_that_a_killed_promotion_closed_is_opened_again(monkeypatch: 
     with pytest.raises(ClusterError, match="there is no copy shop_restored"):
         promotion.promote("shop", "shop_restored", "shop_before", check=False)
     assert [text for text in said if "ALTER" in text] == ['ALTER DATABASE "shop" ALLOW_CONNECTIONS true']
+
+
+@pytest.mark.parametrize(
+    ("said", "damaged"),
+    [
+        ("LOG:  redo done", False),
+        ("WARNING:  page 0 of relation base/16397/17660 is uninitialized", False),
+        ("WARNING:  WAL contains references to invalid pages", False),
+        ("WARNING:  page 0 of relation base/1640/17660 is uninitialized", False),
+        ("WARNING:  page 0 of relation base/16400/17660 is uninitialized", True),
+        ("WARNING:  page 7 of relation base/16400/17660_vm does not exist", True),
+        ("WARNING:  page 7 of relation global/1262 does not exist", True),
+    ],
+)
+def test_only_missing_pages_of_the_wanted_database_are_a_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, damaged: bool
+) -> None:
+    """The files of other databases are empty in a copy, so the recovery never finds their pages."""
+    monkeypatch.setattr(copies, "SOCKETS", tmp_path)
+    monkeypatch.setattr(copies, "sql", lambda *_arguments: "16400")
+    (tmp_path / "log").write_text(f"LOG:  starting\n2026-12-01 16:18:18.496 UTC [11642] {said}\n")
+    if damaged:
+        with pytest.raises(ClusterError, match=r"The backup of shop is damaged, so nothing was restored: .*WARNING"):
+            copies._check_pages("shop")
+    else:
+        copies._check_pages("shop")

@@ -19,6 +19,8 @@ from .start import ensure_folder
 SCRATCH = DATA.with_name("greenroom-copy")
 SOCKETS = Path("/run/greenroom-copy")
 PORT = "5433"
+SECOND = ("-h", SOCKETS, "-p", PORT)
+"""Where psql finds the second cluster."""
 GIB = 1024**3
 
 
@@ -102,6 +104,9 @@ def scratch_cluster(stanza: str, database: str, options: Sequence[str]) -> Itera
             # No program of an extension runs here, such as the jobs of pg_cron.
             "shared_preload_libraries": "",
             "logging_collector": "off",
+            # The files of other databases are empty, so their changes have no page to go to. `_check_pages` looks at
+            # those of this one.
+            "ignore_invalid_pages": "on",
         }
         words = " ".join(f"-c {name}={literal(str(value))}" for name, value in settings.items())
         folder = f"/etc/postgresql/{VERSION}/main/postgresql.conf"
@@ -109,6 +114,7 @@ def scratch_cluster(stanza: str, database: str, options: Sequence[str]) -> Itera
         try:
             call(PROGRAMS / "pg_ctl", *start, "-o", f"-c config_file={folder} {words}", what="the recovery")
             _wait()
+            _check_pages(database)
         except ClusterError as error:
             raise ClusterError(f"{error}\n{last_lines(SOCKETS / 'log')}") from error
         yield
@@ -130,13 +136,23 @@ def _wait() -> None:
     """Wait until the recovery is over: pg_ctl returns earlier. If it fails, the second cluster ends."""
     while True:
         try:
-            sql("SELECT 1", "postgres", "-h", SOCKETS, "-p", PORT)
+            sql("SELECT 1", "postgres", *SECOND)
         except ClusterError:
             if not (SCRATCH / "postmaster.pid").exists():
                 raise
             time.sleep(0.5)
         else:
             return
+
+
+def _check_pages(database: str) -> None:
+    """Raise ClusterError if the recovery found no page for a change of this database, or of what all share."""
+    number = sql(f"SELECT oid FROM pg_database WHERE datname = {literal(database)}", "postgres", *SECOND)
+    wanted = (f" of relation base/{number}/", " of relation global/")
+    with (SOCKETS / "log").open(encoding="utf-8", errors="replace") as log:
+        missed = [line.rstrip() for line in log if any(part in line for part in wanted)]
+    if missed:
+        raise ClusterError(f"The backup of {database} is damaged, so nothing was restored: {missed[0]}")
 
 
 def last_lines(log: Path) -> str:
@@ -177,7 +193,7 @@ def _kind(database: str) -> str:
         "SELECT pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider, coalesce(datlocale, '') "
         f"FROM pg_database WHERE datname = {literal(database)}"
     )
-    found = sql(query, "postgres", "-h", SOCKETS, "-p", PORT)
+    found = sql(query, "postgres", *SECOND)
     if not found:
         raise ClusterError(f"the backup has no database {database}")
     encoding, collate, ctype, provider, locale = found.split("|")
