@@ -12,8 +12,8 @@ from test_backup import sql
 from bench.second_place import USER, on_place, second_place, silent_place
 
 KEPT, COPY = "kept_by_a_test", "restored_by_a_test"
-OTHER = "seen_by_a_test"
-"""A table of another database, whose pages a restored copy doesn't have."""
+OTHER = "other_of_a_test"
+"""Another database, whose pages a restored copy doesn't have."""
 ROWS = "SELECT count(*) FROM orders;"
 
 
@@ -28,16 +28,17 @@ def database(staging: Environment) -> Iterator[str]:
     drop(staging)
     sql(staging, "postgres", f"CREATE ROLE {KEPT};")
     sql(staging, "postgres", f"CREATE DATABASE {KEPT} OWNER {KEPT};")
-    sql(staging, "postgres", f"CREATE TABLE {OTHER} AS SELECT generate_series(1, 1000) AS id;")
+    sql(staging, "postgres", f"CREATE DATABASE {OTHER};")
+    sql(staging, OTHER, "CREATE TABLE seen AS SELECT generate_series(1, 1000) AS id;")
     sql(staging, KEPT, f"SET ROLE {KEPT}; CREATE TABLE orders AS SELECT generate_series(1, 1000) AS id;")
     yield KEPT
     drop(staging)
 
 
 def drop(environment: Environment) -> None:
-    for name in (KEPT, COPY):
+    for name in (KEPT, COPY, OTHER):
         sql(environment, "postgres", f"DROP DATABASE IF EXISTS {name} WITH (FORCE);")
-    sql(environment, "postgres", f"DROP ROLE IF EXISTS {KEPT}; DROP TABLE IF EXISTS {OTHER};")
+    sql(environment, "postgres", f"DROP ROLE IF EXISTS {KEPT};")
 
 
 def backups(environment: Environment, place: int) -> int:
@@ -65,7 +66,7 @@ def test_a_lost_repository_is_restored_from_the_second_place(staging: Environmen
                 assert backups(staging, 1) == before + 1
 
             # A change of a page of another database, without the page itself, as autovacuum makes it at any time.
-            sql(staging, "postgres", f"VACUUM {OTHER};")
+            sql(staging, OTHER, "VACUUM seen;")
             # Only the archive has these rows.
             sql(staging, database, f"SET ROLE {KEPT}; INSERT INTO orders SELECT generate_series(1001, 1500);")
             [moment] = sql(staging, database, "SELECT pg_sleep(1); SELECT to_char(now(), 'YYYY-MM-DD HH24:MI:SSOF');")[
