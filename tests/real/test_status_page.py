@@ -80,7 +80,8 @@ def test_the_edge_shows_it_to_who_has_the_password(staging: Environment) -> None
 
 
 def test_a_run_is_shown_with_its_reason_and_its_result(staging: Environment) -> None:
-    assert staging.play("playbooks/monitoring.yml", "-e", "reason='a test'").quiet
+    # It may have something to do: another test may have deployed.
+    assert staging.play("playbooks/monitoring.yml", "-e", "reason='a test'").code == 0
     wanted = ("monitoring.yml", "a test", "passed")
 
     def shown() -> bool:
