@@ -12,6 +12,11 @@ import pytest
 from ansible.module_utils.greenroom.controller.parity.compare import MISSING, Comparison, compare
 
 Document = dict[str, Any]
+# Each slot has ports of its own.
+PORTS = {"blue": 18080, "green": 28080}
+
+
+PORT = "<port 8080/tcp of portal-<slot>>"
 
 
 def part(items: dict[str, Any], unread: dict[str, str] | None = None) -> dict[str, Any]:
@@ -26,7 +31,9 @@ def host(name: str, groups: list[str], address: str, domain: str, live: str) -> 
         "size": part({"processors": 2, "memory in GiB": 4.0}),
         "packages": part({"openssl": "3.5.1-1", "podman": "5.4.2", "held podman": "yes"}),
         "accounts": part({"operator": {"shell": "/bin/bash", "groups": ["sudo"], "password": "locked"}}),
-        "firewall": part({"inet filter chain input": [f"ip saddr {address} accept", "tcp dport 443 accept", "drop"]}),
+        "firewall": part(
+            {"inet filter chain input": [f"ip saddr {address} accept", f"tcp dport {PORTS[live]} accept", "drop"]}
+        ),
         "files": part(
             {
                 "/etc/app.conf": {
@@ -38,7 +45,17 @@ def host(name: str, groups: list[str], address: str, domain: str, live: str) -> 
                 f"/etc/greenroom/slots/{idle}/unit.conf": {"mode": "0640", "settings": {}},
             }
         ),
-        "containers": part({f"portal-{live}": {"digest": "sha256:aa", "memory in bytes": 268435456}}),
+        "containers": part(
+            {
+                f"portal-{slot}": {
+                    "digest": "sha256:aa" if slot == live else "sha256:old",
+                    "memory in bytes": 268435456,
+                    "ports": [f"0.0.0.0:{PORTS[slot]} to 8080/tcp"],
+                }
+                for slot in PORTS
+            }
+        ),
+        "monitoring": part({f"rule up (slot={slot})": {"query": f'up{{slot="{slot}"}}'} for slot in PORTS}),
         "keys": part({"host key ed25519": f"SHA256:{domain}-{name}"}),
     }
     if "edge" in groups:
@@ -125,8 +142,8 @@ PLANTED: dict[str, tuple[Callable[[Document], Any], tuple[str, str, Any, Any]]] 
         (
             "firewall: inet filter chain input",
             "different",
-            ["ip saddr <this host> accept", "tcp dport 443 accept", "drop"],
-            ["ip saddr <this host> accept", "drop", "tcp dport 443 accept"],
+            ["ip saddr <this host> accept", f"tcp dport {PORT} accept", "drop"],
+            ["ip saddr <this host> accept", "drop", f"tcp dport {PORT} accept"],
         ),
     ),
     "a setting": (

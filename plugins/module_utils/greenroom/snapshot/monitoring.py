@@ -21,8 +21,11 @@ def monitoring(prometheus: str, alertmanager: str) -> Items:
     if prometheus and _listens(prometheus):
         for group in _get(prometheus, "/api/v1/rules")["data"]["groups"]:
             for rule in group["rules"]:
-                kept = {key: rule[key] for key in ("query", "duration", "labels", "keepFiringFor") if rule.get(key)}
-                yield f"{rule['type']} rule {rule['name']} of {group['name']}", kept | {"health": rule["health"]}
+                kept = {key: rule[key] for key in ("query", "duration", "keepFiringFor") if rule.get(key)}
+                # Several rules may have the same name.
+                labels = ", ".join(f"{label}={value}" for label, value in sorted(rule.get("labels", {}).items()))
+                name = f"{rule['type']} rule {rule['name']} of {group['name']}" + (f" ({labels})" if labels else "")
+                yield name, kept | {"health": rule["health"]}
         targets = _get(prometheus, "/api/v1/targets?state=active")["data"]["activeTargets"]
         # Which of them answer just now is a matter for alerts.
         for job, number in sorted(Counter(target["labels"]["job"] for target in targets).items()):

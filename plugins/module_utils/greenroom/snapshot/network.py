@@ -12,6 +12,9 @@ from collections.abc import Sequence
 
 from .reading import Items, Unread, UnreadError, has, needs_root, output, text
 
+# What they open is compared with the containers.
+_OF_CONTAINERS = ("aardvark-dns", "conmon", "docker-proxy", "rootlessport")
+
 
 def network(names: Sequence[str]) -> Items:
     """Yield name servers, search domains, the MTU of each kind of interface, and the addresses of `names`."""
@@ -48,6 +51,8 @@ def ports() -> Items:
         if not port.isdigit() or low <= int(port) <= high:
             continue
         program = re.search(r'"([^"]+)"', process[0]) if process else None
+        if program and program[1] in _OF_CONTAINERS:
+            continue
         address = re.sub(r"%\w+", "", address)
         yield f"{protocol} {address}", program[1] if program else Unread("only root sees the program")
 

@@ -35,7 +35,7 @@ class Normal:
         self._alone = [f"<{rank}>" for rank in ranks.values() if rank not in shared]
         if slot := live(found):
             self._replaced |= {one: LIVE if one == slot else _NOTHING for one in SLOTS}
-            self._replaced |= _bundles(found, slot)
+            self._replaced |= _bundles(found, slot) | _ports(found, slot)
         # The longest first: 198.51.100.0/24 before 198.51.100.0.
         choices = "|".join(re.escape(text) for text in sorted(self._replaced, key=len, reverse=True))
         # Addresses that belong to no host, such as the controller's, begin like the network.
@@ -60,7 +60,7 @@ class Normal:
             return [one for one in (self.value(each, rank) for each in value) if not _nothing(one)]
         if isinstance(value, dict):
             named = {self.text(name, rank): self.value(inner, rank) for name, inner in value.items()}
-            return {name: inner for name, inner in named.items() if not _nothing(name)}
+            return {name: inner for name, inner in named.items() if not (_nothing(name) or _nothing(inner))}
         return value
 
 
@@ -74,6 +74,20 @@ def _bundles(found: Document, slot: str) -> dict[str, str]:
     ids = {(items[item], item) for items in said for item in items if item.startswith("bundle of ") and items[item]}
     live_ones = {one for one, item in ids if item == f"bundle of {slot}"}
     return {one: "<bundle>" if one in live_ones else _NOTHING for one, _item in ids}
+
+
+def _ports(found: Document, slot: str) -> dict[str, str]:
+    """Return what stands for the ports that containers of slots publish: each slot has its own."""
+    ports = {}
+    for host in found["hosts"].values():
+        for name, container in host["parts"].get("containers", {}).get("items", {}).items():
+            owner = next((one for one in SLOTS if re.search(rf"(?<![a-z]){one}(?![a-z])", name)), "")
+            for published in container.get("ports", []) if owner else []:
+                # Such as `0.0.0.0:14433 to 4433/tcp`.
+                outer, _to, inner = published.partition(" to ")
+                said = f"<port {inner} of {name.replace(slot, LIVE)}>" if owner == slot else _NOTHING
+                ports[outer.rpartition(":")[2]] = said
+    return {port: said for port, said in ports.items() if len(port) > 3}
 
 
 def _begins(texts: Collection[str]) -> list[str]:
