@@ -32,7 +32,13 @@ def host(name: str, groups: list[str], address: str, domain: str, live: str) -> 
         "packages": part({"openssl": "3.5.1-1", "podman": "5.4.2", "held podman": "yes"}),
         "accounts": part({"operator": {"shell": "/bin/bash", "groups": ["sudo"], "password": "locked"}}),
         "firewall": part(
-            {"inet filter chain input": [f"ip saddr {address} accept", f"tcp dport {PORTS[live]} accept", "drop"]}
+            {
+                "inet filter chain input": [
+                    f"ip saddr {address} accept",
+                    f"tcp dport {{ {PORTS['blue']}, {PORTS['green']} }} accept",
+                    "drop",
+                ]
+            }
         ),
         "files": part(
             {
@@ -142,8 +148,8 @@ PLANTED: dict[str, tuple[Callable[[Document], Any], tuple[str, str, Any, Any]]] 
         (
             "firewall: inet filter chain input",
             "different",
-            ["ip saddr <this host> accept", f"tcp dport {PORT} accept", "drop"],
-            ["ip saddr <this host> accept", "drop", f"tcp dport {PORT} accept"],
+            ["ip saddr <this host> accept", f"tcp dport {{ {PORT} }} accept", "drop"],
+            ["ip saddr <this host> accept", "drop", f"tcp dport {{ {PORT} }} accept"],
         ),
     ),
     "a setting": (
@@ -221,6 +227,7 @@ NO_DIFFERENCE: dict[str, Callable[[Document], Any]] = {
     "a rule for the idle slot's port": lambda side: on(side, "app1", "firewall")["inet filter chain input"].append(
         'tcp dport 9000 accept comment "blue"'
     ),
+    "an idle slot that is empty": lambda side: on(side, "app1", "containers").pop("portal-blue"),
     "the order of hosts": lambda side: side.update(hosts=dict(reversed(side["hosts"].items()))),
     "when it was taken": lambda side: side.update(taken="2026-12-02T10:00:00Z"),
 }

@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import ipaddress
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from .document import Document
@@ -17,6 +17,8 @@ LIVE = "<slot>"
 SELF = "<this host>"
 # What stands in lists and names and has nothing to be compared with: the idle slot, hosts that the other side lacks.
 _NOTHING = "<not compared>"
+# In a set of a firewall rule, only that element is left out.
+_IN_SET = re.compile(rf"(?<=\{{ ){_NOTHING}, |, {_NOTHING}(?=[,; ])")
 
 
 class Normal:
@@ -35,7 +37,7 @@ class Normal:
         self._alone = [f"<{rank}>" for rank in ranks.values() if rank not in shared]
         if slot := live(found):
             self._replaced |= {one: LIVE if one == slot else _NOTHING for one in SLOTS}
-            self._replaced |= _bundles(found, slot) | _ports(found, slot)
+            self._replaced |= _bundles(found, slot) | _ports((found, other), slot)
         # The longest first: 198.51.100.0/24 before 198.51.100.0.
         choices = "|".join(re.escape(text) for text in sorted(self._replaced, key=len, reverse=True))
         # Addresses that belong to no host, such as the controller's, begin like the network.
@@ -49,7 +51,7 @@ class Normal:
         """Return a text of the host with this rank. Most texts are the same on many hosts: each is searched once."""
         if said not in self._known:
             self._known[said] = self._pattern.sub(lambda match: self._replaced[match[0]], said)
-        named = self._known[said].replace(f"<{rank}>", SELF)
+        named = _IN_SET.sub("", self._known[said].replace(f"<{rank}>", SELF))
         return _NOTHING if any(other in named for other in self._alone) else named
 
     def value(self, value: Any, rank: str) -> Any:
@@ -76,10 +78,13 @@ def _bundles(found: Document, slot: str) -> dict[str, str]:
     return {one: "<bundle>" if one in live_ones else _NOTHING for one, _item in ids}
 
 
-def _ports(found: Document, slot: str) -> dict[str, str]:
-    """Return what stands for the ports that containers of slots publish: each slot has its own."""
+def _ports(documents: Iterable[Document], slot: str) -> dict[str, str]:
+    """Return what stands for the ports that containers of slots publish: each slot has its own.
+
+    Both documents are asked, because an idle slot may be empty; its ports are in rules nevertheless.
+    """
     ports = {}
-    for host in found["hosts"].values():
+    for host in (host for found in documents for host in found["hosts"].values()):
         for name, container in host["parts"].get("containers", {}).get("items", {}).items():
             owner = next((one for one in SLOTS if re.search(rf"(?<![a-z]){one}(?![a-z])", name)), "")
             for published in container.get("ports", []) if owner else []:
