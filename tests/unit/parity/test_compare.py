@@ -14,6 +14,7 @@ from ansible.module_utils.greenroom.controller.parity.compare import MISSING, Co
 Document = dict[str, Any]
 # Each slot has ports of its own.
 PORTS = {"blue": 18080, "green": 28080}
+SUBNETS = {"blue": "10.89.10.0/24", "green": "10.89.20.0/24"}
 
 
 PORT = "<port 8080/tcp of portal-<slot>>"
@@ -37,11 +38,17 @@ def host(name: str, groups: list[str], address: str, domain: str, live: str) -> 
                     f"ip saddr {address} accept",
                     f"tcp dport {{ {PORTS['blue']}, {PORTS['green']} }} accept",
                     "drop",
-                ]
+                ],
+                "inet filter set calls": sorted(f"0a:67:{address[-2:]}:00:00:0{number} . 80" for number in range(4)),
+                "inet filter chain forward": [f"ip saddr {{ {', '.join(SUBNETS.values())} }} accept"],
             }
         ),
         "files": part(
             {
+                **{
+                    f"/etc/containers/systemd/app-{slot}.network": {"settings": {"[Network] | Subnet": [subnet]}}
+                    for slot, subnet in SUBNETS.items()
+                },
                 "/etc/app.conf": {
                     "owner": "root:root",
                     "mode": "0644",

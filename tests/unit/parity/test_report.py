@@ -150,7 +150,7 @@ class TestTheTerminal:
             "        look: cat /etc/app.conf; repair: site.yml",
             "unknown packages (on app1)",
             "        production: dpkg-query did not end within 30 s",
-            "Differs. staging (2026-12-01T10:00:00Z) and production (2026-12-01T10:00:00Z): 48 items compared, "
+            "Differs. staging (2026-12-01T10:00:00Z) and production (2026-12-01T10:00:00Z): 57 items compared, "
             "1 differ, 0 allowed, 1 unknown",
         ]
 

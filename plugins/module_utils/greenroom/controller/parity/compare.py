@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ UNREAD_HOST = "topology: host could not be read"
 MUST_DIFFER = ("environment", "domain", "public name", "network")
 """Names of two environments that may not be equal. Others, such as the registry's, may."""
 _ABSENT = {"items": {}, "unread": {ALL: "the snapshot has no such part; take it again"}}
+_SET = re.compile(r"firewall: .* (set|map) ")
 # What grows with a host. With declared sizes that differ, it is expected to.
 _SCALED = ("memory in bytes", "processors", "MemoryMax", "MemoryHigh", "CPUQuotaPerSecUSec")
 
@@ -132,7 +134,9 @@ def _differences(part: str, what: str, here: Any, there: Any) -> Iterator[Findin
             inner = what if key == "settings" else f"{what}: {key}"
             yield from _differences(part, inner, here.get(key, MISSING), there.get(key, MISSING))
     elif isinstance(here, list) and isinstance(there, list):
-        yield Finding(part, what, "different", *_only(here, there))
+        # The elements of a firewall's set have no order.
+        if not (_SET.match(what) and sorted(here) == sorted(there)):
+            yield Finding(part, what, "different", *_only(here, there))
     else:
         yield Finding(part, what, "different", _short(here), _short(there))
 

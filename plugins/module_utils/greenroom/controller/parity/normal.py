@@ -17,6 +17,8 @@ LIVE = "<slot>"
 SELF = "<this host>"
 # What stands in lists and names and has nothing to be compared with: the idle slot, hosts that the other side lacks.
 _NOTHING = "<not compared>"
+_SUBNET = "[Network] | Subnet"
+_MAC = re.compile(r"\b(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\b")
 # In a set of a firewall rule, only that element is left out.
 _IN_SET = re.compile(rf"(?<=\{{ ){_NOTHING}, |, {_NOTHING}(?=[,; ])")
 
@@ -37,7 +39,7 @@ class Normal:
         self._alone = [f"<{rank}>" for rank in ranks.values() if rank not in shared]
         if slot := live(found):
             self._replaced |= {one: LIVE if one == slot else _NOTHING for one in SLOTS}
-            self._replaced |= _bundles(found, slot) | _ports((found, other), slot)
+            self._replaced |= _bundles(found, slot) | _places((found, other), slot)
         # The longest first: 198.51.100.0/24 before 198.51.100.0.
         choices = "|".join(re.escape(text) for text in sorted(self._replaced, key=len, reverse=True))
         # Addresses that belong to no host, such as the controller's, begin like the network.
@@ -50,7 +52,9 @@ class Normal:
     def text(self, said: str, rank: str) -> str:
         """Return a text of the host with this rank. Most texts are the same on many hosts: each is searched once."""
         if said not in self._known:
-            self._known[said] = self._pattern.sub(lambda match: self._replaced[match[0]], said)
+            # Hardware addresses are made up; which container has which is told by the comment or the file.
+            replaced = self._pattern.sub(lambda match: self._replaced[match[0]], said)
+            self._known[said] = _MAC.sub("<MAC>", replaced)
         named = _IN_SET.sub("", self._known[said].replace(f"<{rank}>", SELF))
         return _NOTHING if any(other in named for other in self._alone) else named
 
@@ -78,21 +82,29 @@ def _bundles(found: Document, slot: str) -> dict[str, str]:
     return {one: "<bundle>" if one in live_ones else _NOTHING for one, _item in ids}
 
 
-def _ports(documents: Iterable[Document], slot: str) -> dict[str, str]:
-    """Return what stands for the ports that containers of slots publish: each slot has its own.
+def _places(documents: Iterable[Document], slot: str) -> dict[str, str]:
+    """Return what stands for the ports and the networks of containers: each slot has its own.
 
     Both documents are asked, because an idle slot may be empty; its ports are in rules nevertheless.
     """
-    ports = {}
-    for host in (host for found in documents for host in found["hosts"].values()):
+    found = {}
+    for host in (host for document in documents for host in document["hosts"].values()):
         for name, container in host["parts"].get("containers", {}).get("items", {}).items():
-            owner = next((one for one in SLOTS if re.search(rf"(?<![a-z]){one}(?![a-z])", name)), "")
-            for published in container.get("ports", []) if owner else []:
-                # Such as `0.0.0.0:14433 to 4433/tcp`.
+            # Such as `0.0.0.0:14433 to 4433/tcp`.
+            for published in container.get("ports", []) if (owner := _owner(name)) else []:
                 outer, _to, inner = published.partition(" to ")
-                said = f"<port {inner} of {name.replace(slot, LIVE)}>" if owner == slot else _NOTHING
-                ports[outer.rpartition(":")[2]] = said
-    return {port: said for port, said in ports.items() if len(port) > 3}
+                said = f"<port {inner} of {name.replace(owner, LIVE)}>"
+                found[outer.rpartition(":")[2]] = said if owner == slot else _NOTHING
+        for path, file in host["parts"].get("files", {}).get("items", {}).items():
+            for network in file.get("settings", {}).get(_SUBNET, []) if (owner := _owner(path)) else []:
+                found[network] = f"<network of {LIVE}>" if owner == slot else _NOTHING
+    # A short number may be anything.
+    return {text: said for text, said in found.items() if len(text) > 3}
+
+
+def _owner(name: str) -> str:
+    """Return the slot that a name has in it, "" if it has none."""
+    return next((slot for slot in SLOTS if re.search(rf"(?<![a-z]){slot}(?![a-z])", name)), "")
 
 
 def _begins(texts: Collection[str]) -> list[str]:
