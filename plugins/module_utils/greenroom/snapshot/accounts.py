@@ -36,7 +36,7 @@ def accounts() -> Items:
             {
                 "shell": user.pw_shell,
                 "home": user.pw_dir,
-                "groups": sorted({*groups[user.pw_name], _group(user.pw_gid)}),
+                "groups": sorted({*groups[user.pw_name], group_name(user.pw_gid)}),
                 "password": passwords.get(user.pw_name, "none") if passwords is not None else Unread("needs root"),
             },
         )
@@ -45,7 +45,16 @@ def accounts() -> Items:
             yield f"group {group.gr_name}", sorted(group.gr_mem)
 
 
-def _group(number: int) -> str:
+def user_name(number: int) -> str:
+    """Return the account with a user ID, the ID itself if there is none."""
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def group_name(number: int) -> str:
+    """Return the group with a group ID, the ID itself if there is none."""
     try:
         return grp.getgrgid(number).gr_name
     except KeyError:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import glob
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from functools import cache
 
 from .keys import digest
 from .reading import Items, Unread, UnreadError, has, output, text
@@ -17,21 +18,25 @@ _TIME = "%b %d %H:%M:%S %Y %Z"
 
 def certificates(patterns: Sequence[str]) -> Items:
     """Yield {issuer, names, key, days, valid} of the first certificate in each file that a pattern finds."""
-    for path, shown in _shown(patterns):
+    for path, shown in _shown(tuple(patterns)):
         yield path, shown if isinstance(shown, Unread) else _certificate(shown)
 
 
 def certificate_keys(patterns: Sequence[str]) -> Items:
     """Yield the fingerprint of each certificate's public key."""
-    for path, shown in _shown(patterns):
+    for path, shown in _shown(tuple(patterns)):
         # The key of a CA is elsewhere; two environments may trust the same one.
         if not isinstance(shown, Unread) and "CA:TRUE" not in shown:
             yield f"certificate {path}", digest(shown[shown.index("-----BEGIN PUBLIC KEY") :])
 
 
-def _shown(patterns: Sequence[str]) -> Iterator[tuple[str, str | Unread]]:
-    if not has("openssl"):
-        return
+@cache
+def _shown(patterns: tuple[str, ...]) -> list[tuple[str, str | Unread]]:
+    """Return what openssl says of each file, which two parts of a snapshot need."""
+    return list(_read(patterns)) if has("openssl") else []
+
+
+def _read(patterns: Iterable[str]) -> Iterator[tuple[str, str | Unread]]:
     words = ("-noout", "-issuer", "-subject", "-dates", "-text", "-pubkey", "-nameopt", "RFC2253")
     for path in sorted({path for pattern in patterns for path in glob.glob(pattern, recursive=True)}):
         try:

@@ -9,16 +9,15 @@ guessed: no value, no checksum, no length.
 from __future__ import annotations
 
 import glob
-import grp
 import json
 import os
-import pwd
 import re
 import stat
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from .accounts import group_name, user_name
 from .reading import Items, Unread, UnreadError, needs_root, text
 
 MOST_BYTES = 256 * 1024
@@ -53,7 +52,7 @@ def files(patterns: Sequence[str]) -> Items:
 
 def _file(path: str, status: os.stat_result) -> dict[str, Any]:
     known: dict[str, Any] = {
-        "owner": f"{_user(status.st_uid)}:{_group(status.st_gid)}",
+        "owner": f"{user_name(status.st_uid)}:{group_name(status.st_gid)}",
         "mode": f"{stat.S_IMODE(status.st_mode):04o}",
     }
     if status.st_size > MOST_BYTES:
@@ -148,17 +147,3 @@ def _yaml(content: str) -> Settings:
         else:
             found[".".join(path) or "line"].append(said)
     return found
-
-
-def _user(number: int) -> str:
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
-
-
-def _group(number: int) -> str:
-    try:
-        return grp.getgrgid(number).gr_name
-    except KeyError:
-        return str(number)

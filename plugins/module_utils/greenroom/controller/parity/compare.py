@@ -11,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...snapshot.reading import ALL
 from . import pairs
 from .document import Document
 from .kinds import KINDS
 from .normal import Normal
 
-ALL = "*"
 MISSING = "missing"
 """Stands for the value of what one side does not have."""
 UNREAD_HOST = "topology: host could not be read"

@@ -13,6 +13,8 @@ from typing import Any
 
 import jsonschema
 
+from ...snapshot.reading import ALL
+
 FORMAT = 1
 """Documents of another format can't be compared with this one."""
 CLOCK_OFF = 120.0
@@ -88,7 +90,7 @@ def unread(found: Document) -> list[str]:
     for name, host in found["hosts"].items():
         for part, content in host["parts"].items():
             for item, reason in content["unread"].items():
-                what = part if item == "*" else f"{part}: {item}"
+                what = part if item == ALL else f"{part}: {item}"
                 reasons.setdefault(f"{what}: {reason}", []).append(name)
     return [f"{reason} ({', '.join(hosts)})" for reason, hosts in reasons.items()]
 

@@ -10,9 +10,9 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+from ...switch.bluegreen import SLOTS
 from .document import Document
 
-SLOTS = ("blue", "green")
 LIVE = "<slot>"
 SELF = "<this host>"
 # What stands in lists and names and has nothing to be compared with: the idle slot, hosts that the other side lacks.
@@ -54,8 +54,8 @@ class Normal:
         if said not in self._known:
             # Hardware addresses are made up; which container has which is told by the comment or the file.
             replaced = self._pattern.sub(lambda match: self._replaced[match[0]], said)
-            self._known[said] = _MAC.sub("<MAC>", replaced)
-        named = _IN_SET.sub("", self._known[said].replace(f"<{rank}>", SELF))
+            self._known[said] = _IN_SET.sub("", _MAC.sub("<MAC>", replaced))
+        named = self._known[said].replace(f"<{rank}>", SELF)
         return _NOTHING if any(other in named for other in self._alone) else named
 
     def value(self, value: Any, rank: str) -> Any:

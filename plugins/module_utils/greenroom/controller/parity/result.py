@@ -89,7 +89,7 @@ def _entry(finding: Finding, note: str) -> dict[str, Any]:
         "hosts": finding.hosts,
         "severity": kind.severity,
         "command": kind.shows.replace("{item}", item),
-        "repair": f"playbooks/{kind.repair}".replace("playbooks/site.yml", "site.yml") if kind.repair else "",
+        "repair": kind.repair,
         "note": note,
     }
 
